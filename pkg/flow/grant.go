@@ -1,0 +1,133 @@
+package flow
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// GrantState says what is known of a grant's refresh token.
+type GrantState string
+
+// The states of a grant (docs/rotation.md has the transitions).
+const (
+	GrantActive    GrantState = "active"    // the refresh token is believed good
+	GrantUncertain GrantState = "uncertain" // an exchange was sent, its outcome is unknown
+	GrantDead      GrantState = "dead"      // the tenant refused it; a new login is needed
+)
+
+// Grant is what is kept for one client: the refresh token, the access tokens
+// that came of it, and enough history to recover after a crash. Printing one
+// masks its secrets; its JSON holds them and belongs in a sealed store only.
+type Grant struct {
+	Issuer   string `json:"issuer"`    // whose grant it is: a grant of another
+	ClientID string `json:"client_id"` // issuer or client is never used
+	Subject  string `json:"sub,omitempty"`
+
+	Revision   int64      `json:"-"`          // of the stored row, kept by the Store: compare-and-set
+	Generation int64      `json:"generation"` // counts exchanges; 1 after the login
+	State      GrantState `json:"state"`
+
+	RefreshToken Secret   `json:"-"`
+	IDToken      Secret   `json:"-"`
+	Scopes       []string `json:"scopes,omitempty"` // granted at login
+	Rotation     Rotation `json:"rotation,omitempty"`
+
+	LoggedIn  time.Time `json:"logged_in"`          // when the login was finished
+	Exchanged time.Time `json:"exchanged"`          // when the refresh token was last used with success
+	AuthTime  time.Time `json:"auth_time,omitzero"` // of the ID token, when it has one
+	Intent    *Intent   `json:"intent,omitempty"`   // an exchange that was begun and not concluded
+	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
+	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
+}
+
+// Rotation is what is known of the tenant's refresh-token rotation for this client.
+type Rotation string
+
+// Known from an answer: with a successor ("on") or without ("off"); "" until the first refresh.
+const (
+	RotationUnknown Rotation = ""
+	RotationOn      Rotation = "on"
+	RotationOff     Rotation = "off"
+)
+
+// Intent records, before it is sent, that the refresh token of a generation is
+// about to be spent, so that a crash leaves a trace.
+type Intent struct {
+	Time       time.Time `json:"time"`
+	Generation int64     `json:"generation"`
+	Hash       string    `json:"hash"` // base64url SHA-256 of the token sent
+	Replays    int       `json:"replays,omitempty"`
+}
+
+// Failure is the memory of a failed attempt; it never holds a secret.
+type Failure struct {
+	Time        time.Time `json:"time"`
+	Class       Class     `json:"class"`
+	Code        string    `json:"code,omitempty"`
+	Description string    `json:"description,omitempty"`
+}
+
+// Token is one access token as it is served. Printing it masks the secret parts.
+// It is immutable once it was handed out.
+type Token struct {
+	AccessToken Secret
+	TokenType   string // "Bearer"
+	Scope       string // granted, space-separated
+	Audience    string // asked for; "" is the client's default
+	IDToken     Secret // of the same answer; "" when there was none
+	Obtained    time.Time
+	Expiry      time.Time // counted from before the request was sent
+	Generation  int64     // of the grant that it came of
+}
+
+// Remaining returns how long the token is still valid, negative when it is not.
+func (t *Token) Remaining(now time.Time) time.Duration { return t.Expiry.Sub(now) }
+
+// The stored forms: secrets in the clear, for the sealed store.
+type grantFile struct {
+	*grantAlias
+	RefreshToken string      `json:"refresh_token,omitempty"`
+	IDToken      string      `json:"id_token,omitempty"`
+	Tokens       []tokenFile `json:"tokens,omitempty"`
+}
+
+type grantAlias Grant
+
+type tokenFile struct {
+	AccessToken string    `json:"access_token"`
+	TokenType   string    `json:"token_type"`
+	Scope       string    `json:"scope,omitempty"`
+	Audience    string    `json:"audience,omitempty"`
+	IDToken     string    `json:"id_token,omitempty"`
+	Obtained    time.Time `json:"obtained"`
+	Expiry      time.Time `json:"expiry"`
+	Generation  int64     `json:"generation"`
+}
+
+// MarshalJSON writes the stored form, secrets included.
+func (g *Grant) MarshalJSON() ([]byte, error) {
+	f := grantFile{grantAlias: (*grantAlias)(g), RefreshToken: g.RefreshToken.Reveal(), IDToken: g.IDToken.Reveal()}
+	for _, t := range g.Tokens {
+		f.Tokens = append(f.Tokens, tokenFile{
+			AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience,
+			IDToken: t.IDToken.Reveal(), Obtained: t.Obtained, Expiry: t.Expiry, Generation: t.Generation,
+		})
+	}
+	return json.Marshal(f)
+}
+
+// UnmarshalJSON reads the stored form.
+func (g *Grant) UnmarshalJSON(b []byte) error {
+	f := grantFile{grantAlias: (*grantAlias)(g)}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	g.RefreshToken, g.IDToken, g.Tokens = Secret(f.RefreshToken), Secret(f.IDToken), nil
+	for _, t := range f.Tokens {
+		g.Tokens = append(g.Tokens, &Token{
+			AccessToken: Secret(t.AccessToken), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience,
+			IDToken: Secret(t.IDToken), Obtained: t.Obtained, Expiry: t.Expiry, Generation: t.Generation,
+		})
+	}
+	return nil
+}

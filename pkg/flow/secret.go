@@ -1,0 +1,36 @@
+package flow
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+const masked = "[redacted]"
+
+// Secret is a value that must not be seen: a client secret, a token, a code.
+// Every way of printing it (fmt, slog, encoding/json) yields "[redacted]";
+// [Secret.Reveal] is the only way to its bytes, so that each use can be found.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String implements [fmt.Stringer] and masks.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// Format implements [fmt.Formatter], so that no verb (%q, %x, %#v) gets around the mask.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// LogValue implements [slog.LogValuer] and masks.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText implements [encoding.TextMarshaler] and masks, which covers JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Secret) UnmarshalText(b []byte) error { *s = Secret(b); return nil }

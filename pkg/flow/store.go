@@ -1,0 +1,43 @@
+package flow
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps grants. It is safe for concurrent use by goroutines and, where
+// its medium is shared, by processes.
+//
+// Two promises make a rotated refresh token safe (see docs/rotation.md):
+// a grant is durable when Save returns nil, and Save changes nothing when the
+// lease or the revision has moved on.
+type Store interface {
+	// Load returns the grant of a key, or [ErrNotFound]. The caller owns the result.
+	// A grant that exists but cannot be read (wrong key, damaged) is [ErrCorrupt].
+	Load(ctx context.Context, key string) (*Grant, error)
+
+	// Save writes g under l.Key(), durable when it returns nil, and then sets
+	// g.Revision to the stored one. It is [ErrConflict], with nothing changed,
+	// when l is no longer held or the stored revision is not g.Revision
+	// (0: no grant is stored yet).
+	Save(ctx context.Context, l Lease, g *Grant) error
+
+	// Delete forgets the grant of a key; a key without one is no error.
+	Delete(ctx context.Context, key string) error
+
+	// Lock takes the lease of a key for ttl, measured by the store's own clock,
+	// or returns [ErrLocked] at once when somebody else holds it. After it
+	// succeeded the caller must Load again: another holder may have refreshed.
+	Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error)
+}
+
+// Lease is the right to change one grant, until it is released or runs out.
+type Lease interface {
+	// Key is the grant's key.
+	Key() string
+	// Renew prolongs the lease by its ttl from now; [ErrConflict] when it was lost.
+	Renew(ctx context.Context) error
+	// Release ends the lease. A lease that was lost is left alone: nobody
+	// releases what is another's.
+	Release(ctx context.Context) error
+}
