@@ -2,6 +2,8 @@ package flow
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -38,6 +40,17 @@ type Grant struct {
 	Intent    *Intent   `json:"intent,omitempty"`   // an exchange that was begun and not concluded
 	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
+}
+
+// String masks: it names the grant without its secrets.
+func (g *Grant) String() string {
+	return fmt.Sprintf("grant of %s at %s, generation %d, %s", g.ClientID, g.Issuer, g.Generation, g.State)
+}
+
+// LogValue implements [slog.LogValuer] and masks.
+func (g *Grant) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("issuer", g.Issuer), slog.String("client_id", g.ClientID),
+		slog.Int64("generation", g.Generation), slog.String("state", string(g.State)))
 }
 
 // Rotation is what is known of the tenant's refresh-token rotation for this client.

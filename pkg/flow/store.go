@@ -41,3 +41,11 @@ type Lease interface {
 	// releases what is another's.
 	Release(ctx context.Context) error
 }
+
+// Spiller is what a [Store] may implement beside: a last place for a grant
+// that the tenant has handed out and Save keeps refusing. Spill is durable when
+// it returns nil, needs no lease, and a later Load takes the spilled grant up
+// when it is the newer one.
+type Spiller interface {
+	Spill(ctx context.Context, key string, g *Grant) error
+}
