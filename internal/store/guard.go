@@ -1,0 +1,87 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// guardDatabase makes the database's directory ready and refuses what others
+// could have put there.
+func guardDatabase(path string) error {
+	if err := guardDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	// Only lstat: opening and closing a database file would drop the POSIX
+	// locks that another connection of this process holds on it.
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		fi, err := os.Lstat(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		if !fi.Mode().IsRegular() {
+			return fmt.Errorf("store: %s is not a regular file (%s)\nhint: give the path of the database itself", path+suffix, kind(fi))
+		}
+		if perm := fi.Mode().Perm(); perm&0o022 != 0 {
+			return fmt.Errorf("store: %s can be written by others (mode %#o)\nhint: chmod 600 %s", path+suffix, perm, path+suffix)
+		}
+	}
+	return nil
+}
+
+// guardDir creates a state directory for its owner alone, or refuses one that
+// others can write to or that we cannot.
+func guardDir(dir string) error {
+	fi, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			fi, err = os.Stat(dir)
+		}
+	}
+	if err != nil {
+		return notWritable(dir, err)
+	}
+	if !fi.IsDir() {
+		return fmt.Errorf("store: state directory %s is not a directory\nhint: name a file in a directory", dir)
+	}
+	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
+		return fmt.Errorf("store: state directory %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", dir, perm, dir)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return notWritable(dir, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+func notWritable(dir string, err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err // the path is named already, the probe's name helps nobody
+	}
+	return fmt.Errorf("store: state directory %s not writable: %w\nhint: make it writable for the user that runs this, or name another", dir, err)
+}
+
+func kind(fi fs.FileInfo) string {
+	switch m := fi.Mode(); {
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m.IsDir():
+		return "a directory"
+	default:
+		return "mode " + m.String()
+	}
+}
+
+// syncDir makes what happened to a directory's entries durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"example.com/tokend/internal/store/seal"
+)
+
+// maxKeyset bounds what is read as a keyset; one key takes some 300 bytes.
+const maxKeyset = 1 << 20
+
+// LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset,
+// JSON or its base64), or makes one with a fresh key, mode 0600, when there is
+// none. It makes none when the store that url names exists already: a new key
+// could not open it. A file that is empty, is no keyset, is not a regular file
+// or that others can read is an error; it is left as it is.
+func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
+	keys, err := loadKeyset(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return keys, err
+	}
+	found, err := exists(url)
+	if err != nil {
+		return nil, err
+	}
+	if found == "" {
+		if err := createKeyset(path); err != nil {
+			return nil, err
+		}
+	}
+	// Read what is there now, whoever made it: another process may have been
+	// first, or have made keyset and store between our two looks.
+	keys, err = loadKeyset(path)
+	if errors.Is(err, fs.ErrNotExist) && found != "" {
+		return nil, fmt.Errorf("store: there is no keyset file %s, but %s exists and is sealed with one\n"+
+			"hint: put the keyset back; without it the grants are lost: move the store away and log in again", path, found)
+	}
+	return keys, err
+}
+
+// loadKeyset is fs.ErrNotExist when there is no file.
+func loadKeyset(path string) (*seal.Keyset, error) {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: keyset file: %w", err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("store: keyset file %s is not a regular file (%s)\nhint: name the file itself", path, kind(fi))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: keyset file: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	opened, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("store: keyset file: %w", err)
+	}
+	if !os.SameFile(fi, opened) {
+		return nil, fmt.Errorf("store: keyset file %s was replaced while it was read\nhint: nobody else should write in its directory", path)
+	}
+	if perm := opened.Mode().Perm(); perm&0o077 != 0 {
+		return nil, fmt.Errorf("store: keyset file %s can be read by others (mode %#o)\nhint: chmod 600 %s", path, perm, path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyset))
+	if err != nil {
+		return nil, fmt.Errorf("store: keyset file: %w", err)
+	}
+	keys, err := seal.Parse(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("store: keyset file %s: %w\nhint: put back the file that the store was made with", path, err)
+	}
+	return keys, nil
+}
+
+// createKeyset makes the file whole or not at all; one that is there stays.
+func createKeyset(path string) error {
+	keys, err := seal.New()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if _, err := keys.WriteTo(&b); err != nil {
+		return err
+	}
+	if err := guardDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	tmp, err := writeTemp(path, b.Bytes())
+	if err != nil {
+		return fmt.Errorf("store: keyset file: %w", err)
+	}
+	defer func() { _ = os.Remove(tmp) }() // the link stays
+	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("store: keyset file: %w", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("store: keyset file: %w", err)
+	}
+	return nil
+}
+
+// writeTemp writes b, durable and 0600, to a new file beside path.
+func writeTemp(path string, b []byte) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// exists returns the first file of the store that url names, "" when it has none.
+func exists(url string) (string, error) {
+	path, err := sqlitePath(url)
+	if err != nil || path == memory {
+		return "", err
+	}
+	for _, name := range []string{path, path + "-wal", spillDir(path)} {
+		switch _, err := os.Lstat(name); {
+		case err == nil:
+			return name, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("store: %w", err)
+		}
+	}
+	return "", nil
+}

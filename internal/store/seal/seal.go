@@ -1,0 +1,122 @@
+// Package seal encrypts what a store writes to disk. A [Keyset] holds one or
+// more AES-256-GCM keys in Tink's format; every sealed value names its key in
+// the clear (Tink's five-byte prefix), so that keys can be rotated.
+package seal
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// ErrOpen is the error of [Keyset.Open] for a value that was sealed with
+// another key, in another place, or was changed since.
+var ErrOpen = errors.New("seal: the value was sealed with another key or in another place, or is damaged")
+
+// Keyset seals with its primary key and opens with any of its keys. It is safe
+// for concurrent use; printing one shows no key.
+type Keyset struct {
+	handle *keyset.Handle
+	aead   tink.AEAD
+}
+
+// New returns a keyset with one fresh key.
+func New() (*Keyset, error) {
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("seal: make a key: %w", err)
+	}
+	return fromHandle(h)
+}
+
+// Parse reads a cleartext Tink keyset: its JSON, or the base64 (standard or
+// URL alphabet) of that JSON, as fits an environment variable. The error never
+// repeats the text.
+func Parse(text string) (*Keyset, error) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil, errors.New("seal: the keyset is empty")
+	}
+	if text[0] != '{' {
+		b, err := decodeBase64(text)
+		if err != nil {
+			return nil, errors.New("seal: the keyset is neither Tink JSON nor base64 of it")
+		}
+		text = string(b)
+	}
+	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(strings.NewReader(text)))
+	if err != nil { // the cause may quote the text, thus a key
+		return nil, errors.New("seal: the keyset is not a cleartext Tink keyset in JSON")
+	}
+	return fromHandle(h)
+}
+
+func decodeBase64(s string) ([]byte, error) {
+	s = strings.TrimRight(strings.Join(strings.Fields(s), ""), "=")
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(s)
+	return base64.RawStdEncoding.DecodeString(s)
+}
+
+func fromHandle(h *keyset.Handle) (*Keyset, error) {
+	a, err := aead.New(h)
+	if err != nil {
+		return nil, errors.New("seal: the keyset has no AEAD key that is enabled and primary")
+	}
+	return &Keyset{handle: h, aead: a}, nil
+}
+
+// WriteTo writes the keyset as JSON with its keys in the clear: the other end
+// must be a file that only its owner reads.
+func (k *Keyset) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	if err := insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(&b)); err != nil {
+		return 0, fmt.Errorf("seal: write the keyset: %w", err)
+	}
+	b.WriteByte('\n')
+	return b.WriteTo(w)
+}
+
+// String implements [fmt.Stringer] and names the keys by number only.
+func (k *Keyset) String() string { return fmt.Sprintf("seal.Keyset(%d keys)", k.handle.Len()) }
+
+// Format implements [fmt.Formatter], so that no verb gets around String.
+func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// Seal encrypts plain and binds it to its place: it opens only where the same
+// names are given in the same order.
+func (k *Keyset) Seal(plain []byte, place ...string) ([]byte, error) {
+	b, err := k.aead.Encrypt(plain, additional(place))
+	if err != nil {
+		return nil, fmt.Errorf("seal: encrypt: %w", err)
+	}
+	return b, nil
+}
+
+// Open decrypts what [Keyset.Seal] made, or returns [ErrOpen].
+func (k *Keyset) Open(sealed []byte, place ...string) ([]byte, error) {
+	b, err := k.aead.Decrypt(sealed, additional(place))
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return b, nil
+}
+
+// additional writes the names with their lengths, so that no two lists of
+// names give the same bytes.
+func additional(place []string) []byte {
+	b := []byte("tokend/1")
+	for _, s := range place {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/pkg/flow"
+)
+
+// maxSpill bounds what is read as a spilled grant.
+const maxSpill = 16 << 20
+
+// spill keeps, one sealed file each, the grants that could not be saved. Its
+// zero value keeps none.
+type spill struct {
+	dir  string
+	keys *seal.Keyset
+}
+
+// spilled is the file's form: in the clear what says whether it still counts,
+// which the seal covers.
+type spilled struct {
+	Key        string `json:"key"`
+	Revision   int64  `json:"revision"` // of the row that it was to replace
+	Generation int64  `json:"generation"`
+	Sealed     []byte `json:"sealed"`
+}
+
+func (f *spilled) place() []string {
+	return []string{"spill", f.Key, strconv.FormatInt(f.Revision, 10), strconv.FormatInt(f.Generation, 10)}
+}
+
+// spillDir is beside the database.
+func spillDir(database string) string { return database + ".spill" }
+
+func (s spill) file(key string) string {
+	h := sha256.Sum256([]byte(key))
+	return filepath.Join(s.dir, hex.EncodeToString(h[:]))
+}
+
+// Spill keeps g aside, durable when it returns nil, for a caller whose Save
+// keeps failing (a full disk, a medium that does not answer). From then on
+// Load returns g, for as long as nothing newer is saved. It is
+// [flow.ErrConflict] when a newer grant of that key is aside already.
+func (s *Store) Spill(_ context.Context, key string, g *flow.Grant) error {
+	if s.spill.dir == "" {
+		return errors.New("store: this store has no place for a spill")
+	}
+	there, err := s.spill.load(key)
+	if err == nil && !newer(g, there) {
+		return fmt.Errorf("store: spill: %w", flow.ErrConflict)
+	}
+	return s.spill.save(key, g)
+}
+
+// Load implements [flow.Store]: the saved grant, or the one that was spilled
+// when it is newer. A spilled grant has the saved one's revision, so that the
+// next Save puts it in its place.
+func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
+	saved, err := s.medium.Load(ctx, key)
+	if err != nil && !errors.Is(err, flow.ErrNotFound) {
+		return nil, err
+	}
+	aside, spillErr := s.spill.load(key)
+	if spillErr != nil || !newer(aside, saved) {
+		return saved, err
+	}
+	aside.Revision = 0
+	if saved != nil {
+		aside.Revision = saved.Revision
+	}
+	return aside, nil
+}
+
+// Save implements [flow.Store]. A spilled grant goes once it is superseded.
+func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
+	if err := s.medium.Save(ctx, l, g); err != nil {
+		return err
+	}
+	s.spill.settle(l.Key(), g)
+	return nil
+}
+
+// Delete implements [flow.Store].
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := s.medium.Delete(ctx, key); err != nil {
+		return err
+	}
+	return s.spill.remove(key)
+}
+
+// newer reports whether a spilled grant supersedes the saved one (nil: none):
+// it came of a later login, or of a later exchange of the same, or was made
+// from this very revision. A grant that was deleted stays so.
+func newer(aside, saved *flow.Grant) bool {
+	switch {
+	case saved == nil:
+		return aside.Revision == 0
+	case !aside.LoggedIn.Equal(saved.LoggedIn):
+		return aside.LoggedIn.After(saved.LoggedIn)
+	case aside.Generation != saved.Generation:
+		return aside.Generation > saved.Generation
+	default:
+		return aside.Revision == saved.Revision
+	}
+}
+
+func (s spill) save(key string, g *flow.Grant) error {
+	plain, err := json.Marshal(g)
+	if err != nil {
+		return fmt.Errorf("store: spill: %w", err)
+	}
+	f := &spilled{Key: key, Revision: g.Revision, Generation: g.Generation}
+	if f.Sealed, err = s.keys.Seal(plain, f.place()...); err != nil {
+		return err
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("store: spill: %w", err)
+	}
+	if err := guardDir(s.dir); err != nil {
+		return err
+	}
+	tmp, err := writeTemp(s.file(key), b)
+	if err != nil {
+		return fmt.Errorf("store: spill: %w", err)
+	}
+	if err := os.Rename(tmp, s.file(key)); err != nil {
+		return fmt.Errorf("store: spill: %w", errors.Join(err, os.Remove(tmp)))
+	}
+	if err := errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir))); err != nil {
+		return fmt.Errorf("store: spill: %w", err)
+	}
+	return nil
+}
+
+// load is fs.ErrNotExist when nothing is aside for key, flow.ErrCorrupt when
+// what is cannot be read.
+func (s spill) load(key string) (*flow.Grant, error) {
+	if s.dir == "" {
+		return nil, fs.ErrNotExist
+	}
+	file, err := os.Open(s.file(key))
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(file, maxSpill))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	return s.parse(key, b)
+}
+
+func (s spill) parse(key string, b []byte) (*flow.Grant, error) {
+	var f spilled
+	if err := json.Unmarshal(b, &f); err != nil || f.Key != key {
+		return nil, flow.ErrCorrupt
+	}
+	plain, err := s.keys.Open(f.Sealed, f.place()...)
+	if err != nil {
+		return nil, flow.ErrCorrupt
+	}
+	g := &flow.Grant{}
+	if err := json.Unmarshal(plain, g); err != nil || g.Generation != f.Generation {
+		return nil, flow.ErrCorrupt
+	}
+	g.Revision = f.Revision
+	return g, nil
+}
+
+// settle clears what is aside after g was saved. One that cannot be read is
+// put away under another name, for a person to look at.
+func (s spill) settle(key string, g *flow.Grant) {
+	aside, err := s.load(key)
+	switch {
+	case errors.Is(err, flow.ErrCorrupt):
+		_ = os.Rename(s.file(key), s.file(key)+".damaged") // it counts for nothing either way
+	case err == nil && !newer(aside, g):
+		_ = s.remove(key) // one that stays is older than what is saved, and ignored
+	}
+}
+
+func (s spill) remove(key string) error {
+	if s.dir == "" {
+		return nil
+	}
+	err := os.Remove(s.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err = errors.Join(err, syncDir(s.dir)); err != nil {
+		return fmt.Errorf("store: forget the spill: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+
+	"example.com/tokend/pkg/flow"
+)
+
+const (
+	application = 0x746f6b64 // "tokd", SQLite's application_id
+	pageSize    = 4096
+	canaryText  = "tokend store"
+)
+
+// migrations lead from one user_version to the next; the first makes the
+// schema. revision never returns to a value that was used, so that a grant
+// that was deleted and made anew is not taken for the former.
+var migrations = [...]string{
+	`CREATE TABLE meta (
+		name  TEXT PRIMARY KEY,
+		value ANY
+	) STRICT, WITHOUT ROWID;
+	INSERT INTO meta VALUES ('revision', 0);
+	CREATE TABLE grants (
+		key        TEXT PRIMARY KEY,
+		revision   INTEGER NOT NULL,
+		generation INTEGER NOT NULL,
+		state      TEXT NOT NULL,
+		saved      REAL NOT NULL, -- Unix seconds
+		sealed     BLOB NOT NULL
+	) STRICT;
+	CREATE TABLE leases (
+		key   TEXT PRIMARY KEY,
+		owner TEXT NOT NULL,
+		ends  REAL NOT NULL, -- Unix seconds
+		ttl   REAL NOT NULL  -- seconds
+	) STRICT, WITHOUT ROWID;`,
+}
+
+// ensure makes the database file, whole or not at all, when there is none. So
+// an empty file is always a damaged one, and is refused like every other
+// damage that its size shows.
+func (s *Store) ensure(ctx context.Context, path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path + "-wal"); err == nil {
+			return fmt.Errorf("sqlite: %s is missing, but its log %s-wal is there: %w\n"+
+				"hint: put the database back, or move the log away", path, path, flow.ErrCorrupt)
+		}
+		return s.make(ctx, path)
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if fi.Size() == 0 || fi.Size()%pageSize != 0 {
+		return damaged(fmt.Sprintf("its size of %d bytes is not one of whole pages", fi.Size()))
+	}
+	return nil
+}
+
+// make prepares the database under another name and links it into place. When
+// another process was first, its database stays.
+func (s *Store) make(ctx context.Context, path string) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600, which SQLite's log inherits
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	tmp := f.Name()
+	defer func() { _ = os.Remove(tmp) }() // the link stays
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	fresh := &Store{seal: s.seal, skew: s.skew}
+	if fresh.db, err = connect(tmp); err != nil {
+		return err
+	}
+	if err := errors.Join(fresh.create(ctx), fresh.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return wrap("make the database", errors.Join(d.Sync(), d.Close()))
+}
+
+// create fills an empty database.
+func (s *Store) create(ctx context.Context) error {
+	for _, pragma := range []string{
+		fmt.Sprintf("page_size = %d", pageSize), "journal_mode = WAL", fmt.Sprintf("application_id = %d", application),
+	} {
+		if _, err := s.db.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			return wrap("create", err)
+		}
+	}
+	if err := s.migrate(ctx, 0); err != nil {
+		return err
+	}
+	sealed, err := s.seal.Seal([]byte(canaryText), "meta", "canary")
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	_, err = s.db.ExecContext(ctx, `INSERT INTO meta VALUES ('canary', ?)`, sealed)
+	return wrap("create", err)
+}
+
+// migrate brings the schema from a version to the newest, all or nothing.
+func (s *Store) migrate(ctx context.Context, from int) error {
+	if from == len(migrations) {
+		return nil
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap("migrate", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	for _, m := range migrations[from:] {
+		if _, err := tx.ExecContext(ctx, m); err != nil {
+			return wrap("migrate", err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
+		return wrap("migrate", err)
+	}
+	return wrap("migrate", tx.Commit())
+}
+
+// check refuses, before anything is written, a database that is not ours, is
+// newer than this program, is damaged, or was sealed with another key.
+func (s *Store) check(ctx context.Context) error {
+	var app, version int
+	if err := s.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
+		return wrap("open", err)
+	}
+	if err := s.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return wrap("open", err)
+	}
+	if app != application || version == 0 {
+		return fmt.Errorf("sqlite: the file is a database of another program (application_id %#x, user_version %d)\n"+
+			"hint: name another file", app, version)
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
+			"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
+	}
+	var verdict string
+	if err := s.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+		return wrap("open", err)
+	}
+	if verdict != "ok" {
+		return damaged(verdict)
+	}
+	if err := s.checkKey(ctx); err != nil {
+		return err
+	}
+	return s.migrate(ctx, version)
+}
+
+// checkKey opens the canary that was sealed when the database was made.
+func (s *Store) checkKey(ctx context.Context) error {
+	var sealed []byte
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'canary'`).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return damaged("its canary is missing")
+	}
+	if err != nil {
+		return wrap("open", err)
+	}
+	if plain, err := s.seal.Open(sealed, "meta", "canary"); err != nil || string(plain) != canaryText {
+		return errors.New("sqlite: the database was sealed with another keyset\n" +
+			"hint: give the keyset that it was made with; nothing was changed")
+	}
+	return nil
+}
+
+func damaged(why string) error {
+	return fmt.Errorf("sqlite: the database is damaged: %s: %w\n"+
+		"hint: restore a backup, or move the file away and log in again; nothing was changed", why, flow.ErrCorrupt)
+}
+
+// wrap names the operation and turns SQLite's codes for damage into
+// flow.ErrCorrupt.
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if se := (*sqlite.Error)(nil); errors.As(err, &se) {
+		switch se.Code() & 0xff {
+		case 11, 26: // SQLITE_CORRUPT, SQLITE_NOTADB
+			return damaged(err.Error())
+		}
+	}
+	return fmt.Errorf("sqlite: %s: %w", op, err)
+}
