@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type Grant struct {
 	Intent    *Intent   `json:"intent,omitempty"`   // an exchange that was begun and not concluded
 	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
+	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it came of, if it did
 }
 
 // String masks: it names the grant without its secrets.
@@ -91,6 +93,9 @@ type Token struct {
 	Obtained    time.Time
 	Expiry      time.Time // counted from before the request was sent
 	Generation  int64     // of the grant that it came of
+
+	requested  []string // scopes asked for, sorted; nil: the client's own
+	unverified bool     // stored, its ID token not verified yet: not to be served
 }
 
 // Remaining returns how long the token is still valid, negative when it is not.
@@ -115,6 +120,8 @@ type tokenFile struct {
 	Obtained    time.Time `json:"obtained"`
 	Expiry      time.Time `json:"expiry"`
 	Generation  int64     `json:"generation"`
+	Requested   []string  `json:"requested,omitempty"`
+	Unverified  bool      `json:"unverified,omitempty"`
 }
 
 // MarshalJSON writes the stored form, secrets included.
@@ -124,6 +131,7 @@ func (g *Grant) MarshalJSON() ([]byte, error) {
 		f.Tokens = append(f.Tokens, tokenFile{
 			AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience,
 			IDToken: t.IDToken.Reveal(), Obtained: t.Obtained, Expiry: t.Expiry, Generation: t.Generation,
+			Requested: t.requested, Unverified: t.unverified,
 		})
 	}
 	return json.Marshal(f)
@@ -140,7 +148,23 @@ func (g *Grant) UnmarshalJSON(b []byte) error {
 		g.Tokens = append(g.Tokens, &Token{
 			AccessToken: Secret(t.AccessToken), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience,
 			IDToken: Secret(t.IDToken), Obtained: t.Obtained, Expiry: t.Expiry, Generation: t.Generation,
+			requested: t.Requested, unverified: t.Unverified,
 		})
 	}
 	return nil
+}
+
+// clone returns a copy that shares nothing but its immutable tokens.
+func (g *Grant) clone() *Grant {
+	n := *g
+	n.Scopes, n.Tokens = slices.Clone(g.Scopes), slices.Clone(g.Tokens)
+	if g.Intent != nil {
+		in := *g.Intent
+		n.Intent = &in
+	}
+	if g.Failure != nil {
+		f := *g.Failure
+		n.Failure = &f
+	}
+	return &n
 }

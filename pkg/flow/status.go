@@ -30,6 +30,6 @@ type Status struct {
 	NextRefresh  time.Time   `json:"next_refresh,omitzero"` // when Run refreshes next
 	Generation   int64       `json:"generation"`
 	Rotation     Rotation    `json:"rotation,omitempty"`
-	Failure      *Failure    `json:"failure,omitempty"`    // the last one; nil after a success
+	Failure      *Failure    `json:"failure,omitempty"`   // the last one; nil after a success
 	GrantEnds    time.Time   `json:"grant_ends,omitzero"` // forecast of when a login is needed again
 }
