@@ -101,7 +101,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // newer reports whether a spilled grant supersedes the saved one (nil: none):
 // it came of a later login, or of a later exchange of the same, or was made
-// from this very revision. A grant that was deleted stays so.
+// from this very revision or a later one. A grant that was deleted stays so.
 func newer(aside, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
@@ -111,7 +111,7 @@ func newer(aside, saved *flow.Grant) bool {
 	case aside.Generation != saved.Generation:
 		return aside.Generation > saved.Generation
 	default:
-		return aside.Revision == saved.Revision
+		return aside.Revision >= saved.Revision
 	}
 }
 

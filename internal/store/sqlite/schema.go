@@ -165,7 +165,20 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.checkKey(ctx); err != nil {
 		return err
 	}
+	if err := s.checkWritable(ctx); err != nil {
+		return err
+	}
 	return s.migrate(ctx, version)
+}
+
+// checkWritable begins a write and takes it back: SQLite opens a file that it
+// may only read without a word.
+func (s *Store) checkWritable(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap("open for writing", err)
+	}
+	return wrap("open for writing", tx.Rollback())
 }
 
 // checkKey opens the canary that was sealed when the database was made.

@@ -1,0 +1,276 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/store/sqlite"
+	"example.com/tokend/internal/store/storetest"
+	"example.com/tokend/pkg/flow"
+)
+
+// The test binary runs itself as the other process; what it is to do is in
+// this variable.
+const childEnv = "SQLITE_TEST_CHILD"
+
+type childTask struct {
+	Path, Keys string
+	Times      int  // increments; 0: until killed
+	Steps      bool // wait for a line on stdin before each step of a refresh
+}
+
+func childMain() {
+	v := os.Getenv(childEnv)
+	if v == "" {
+		return
+	}
+	var task childTask
+	err := json.Unmarshal([]byte(v), &task)
+	if err == nil {
+		err = task.run(context.Background())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (c childTask) run(ctx context.Context) error {
+	keys, err := seal.Parse(c.Keys)
+	if err != nil {
+		return err
+	}
+	s, err := sqlite.Open(ctx, c.Path, sqlite.Options{Sealer: keys})
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(os.Stdin)
+	step := func(name string) error {
+		if !c.Steps {
+			return nil
+		}
+		fmt.Println(name)
+		_, err := in.ReadString('\n')
+		return err
+	}
+	for i := 0; c.Times == 0 || i < c.Times; i++ {
+		if err := increment(ctx, s, step); err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}
+
+// increment reports each saved generation on stdout once it is durable.
+func increment(ctx context.Context, s *sqlite.Store, step func(string) error) error {
+	var l flow.Lease
+	var err error
+	for l, err = s.Lock(ctx, "a", time.Minute); errors.Is(err, flow.ErrLocked); l, err = s.Lock(ctx, "a", time.Minute) {
+		time.Sleep(time.Millisecond) // as a waiter of another process does
+	}
+	if err != nil {
+		return err
+	}
+	if err := step("locked"); err != nil {
+		return err
+	}
+	g, err := s.Load(ctx, "a")
+	if errors.Is(err, flow.ErrNotFound) {
+		g, err = storetest.Grant(), nil
+		g.Generation = 0
+	}
+	if err != nil {
+		return err
+	}
+	if err := step("loaded"); err != nil {
+		return err
+	}
+	g.Generation++
+	if err := s.Save(ctx, l, g); err != nil {
+		return err
+	}
+	fmt.Println(g.Generation)
+	if err := step("saved"); err != nil {
+		return err
+	}
+	if err := l.Release(ctx); err != nil {
+		return err
+	}
+	return step("released")
+}
+
+func child(t *testing.T, task childTask) (*exec.Cmd, *bufio.Reader, io.Writer) {
+	t.Helper()
+	b, err := json.Marshal(task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+string(b))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewReader(out), in
+}
+
+func keysText(t *testing.T, k *seal.Keyset) string {
+	t.Helper()
+	var b writer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+type writer []byte
+
+func (w *writer) Write(p []byte) (int, error) { *w = append(*w, p...); return len(p), nil }
+
+// TestProcessesLoseNoUpdate starts them on no database, so that making it is
+// contended too.
+func TestProcessesLoseNoUpdate(t *testing.T) {
+	const processes, times = 4, 15
+	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
+	var children []*exec.Cmd
+	for range processes {
+		cmd, out, _ := child(t, childTask{Path: path, Keys: keysText(t, keys), Times: times})
+		go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the child, which is waited for
+		children = append(children, cmd)
+	}
+	for _, cmd := range children {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("child: %v", err)
+		}
+	}
+	g, err := open(t, path, sqlite.Options{Sealer: keys}).Load(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Generation != processes*times {
+		t.Errorf("generation %d after %d increments", g.Generation, processes*times)
+	}
+}
+
+// TestKilledBetweenSteps kills a process after each step of a refresh. What it
+// had saved is there, and its lease runs out.
+func TestKilledBetweenSteps(t *testing.T) {
+	for _, c := range []struct {
+		step   string
+		want   int64 // generation afterwards, 1 before
+		locked bool
+	}{{"locked", 1, true}, {"loaded", 1, true}, {"saved", 2, true}, {"released", 2, false}} {
+		t.Run(c.step, func(t *testing.T) {
+			keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
+			var skew time.Duration
+			s := open(t, path, sqlite.Options{Sealer: keys, Skew: func() time.Duration { return skew }})
+			put(t, s, "a", 1)
+			cmd, out, in := child(t, childTask{Path: path, Keys: keysText(t, keys), Steps: true})
+			for line := ""; line != c.step+"\n"; {
+				var err error
+				if line, err = out.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := strconv.Atoi(line[:len(line)-1]); err != nil && line != c.step+"\n" {
+					if _, err := io.WriteString(in, "\n"); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // it was killed
+			if _, err := s.Lock(t.Context(), "a", time.Minute); errors.Is(err, flow.ErrLocked) != c.locked {
+				t.Errorf("Lock = %v, want locked: %v", err, c.locked)
+			}
+			skew = time.Minute + time.Second
+			if _, err := s.Lock(t.Context(), "a", time.Minute); err != nil {
+				t.Errorf("Lock after the lease ran out = %v", err)
+			}
+			if g, err := s.Load(t.Context(), "a"); err != nil || g.Generation != c.want {
+				t.Errorf("Load = %v, %v; want generation %d", g, err, c.want)
+			}
+		})
+	}
+}
+
+// TestKilledAtAnyTime kills writers at full speed: whatever Save had returned
+// for is there, and no more than the one save that was under way.
+func TestKilledAtAnyTime(t *testing.T) {
+	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
+	var skew time.Duration
+	acknowledged := int64(0)
+	for round := range 10 {
+		cmd, out, _ := child(t, childTask{Path: path, Keys: keysText(t, keys)})
+		for range 3 + round { // a few saves, then the signal meets it anywhere
+			if line, err := out.ReadString('\n'); err != nil {
+				t.Fatalf("child: %q, %v", line, err)
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+		acknowledged += int64(3 + round)
+		for _, b := range rest {
+			if b == '\n' {
+				acknowledged++
+			}
+		}
+		s, err := sqlite.Open(t.Context(), path, sqlite.Options{Sealer: keys, Skew: func() time.Duration { return skew }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := s.Load(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Generation != acknowledged && g.Generation != acknowledged+1 {
+			t.Errorf("generation %d, %d were acknowledged", g.Generation, acknowledged)
+		}
+		acknowledged = g.Generation
+		skew = 0
+		freeLease(t, s, &skew)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// freeLease ends the lease that a killed process left, by letting it run out.
+func freeLease(t *testing.T, s *sqlite.Store, skew *time.Duration) {
+	t.Helper()
+	*skew = time.Minute + time.Second
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

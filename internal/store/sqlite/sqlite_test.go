@@ -1,0 +1,123 @@
+package sqlite_test
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/store/sqlite"
+	"example.com/tokend/internal/store/storetest"
+	"example.com/tokend/pkg/flow"
+)
+
+func TestMain(m *testing.M) {
+	childMain() // does not return in a child process
+	goleak.VerifyTestMain(m)
+}
+
+func newKeys(t testing.TB) *seal.Keyset {
+	t.Helper()
+	k, err := seal.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func open(t testing.TB, path string, o sqlite.Options) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestStore(t *testing.T) {
+	clock := func() (func() time.Duration, func(time.Duration)) {
+		var skew atomic.Int64
+		return func() time.Duration { return time.Duration(skew.Load()) }, func(d time.Duration) { skew.Add(int64(d)) }
+	}
+	t.Run("file", func(t *testing.T) {
+		storetest.Run(t, func(t testing.TB) storetest.Opened {
+			skew, advance := clock()
+			path, o := filepath.Join(t.TempDir(), "a b?c%41#.db"), sqlite.Options{Sealer: newKeys(t), Skew: skew}
+			return storetest.Opened{Store: open(t, path, o), Other: open(t, path, o), Advance: advance}
+		})
+	})
+	t.Run("memory", func(t *testing.T) {
+		storetest.Run(t, func(t testing.TB) storetest.Opened {
+			skew, advance := clock()
+			s := open(t, ":memory:", sqlite.Options{Sealer: newKeys(t), Skew: skew})
+			return storetest.Opened{Store: s, Other: s, Advance: advance}
+		})
+	})
+}
+
+// put saves a grant of that generation and returns it.
+func put(t testing.TB, s *sqlite.Store, key string, generation int64) *flow.Grant {
+	t.Helper()
+	l, err := s.Lock(t.Context(), key, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := s.Load(t.Context(), key)
+	if err != nil {
+		g = storetest.Grant()
+	}
+	g.Generation = generation
+	if err := s.Save(t.Context(), l, g); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func BenchmarkSave(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(b)})
+	l, err := s.Lock(b.Context(), "a", time.Hour)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g := storetest.Grant()
+	for b.Loop() {
+		if err := s.Save(b.Context(), l, g); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(b)})
+	put(b, s, "a", 1)
+	for b.Loop() {
+		if _, err := s.Load(b.Context(), "a"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRefresh is what one refresh costs: the lease, a look, the save.
+func BenchmarkRefresh(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(b)})
+	for b.Loop() {
+		put(b, s, "a", 1)
+	}
+}
+
+var _ interface {
+	flow.Store
+	Ping(context.Context) error
+} = (*sqlite.Store)(nil)

@@ -1,0 +1,95 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+func locked(t *testing.T, s flow.Store, key string) {
+	t.Helper()
+	_, err := s.Lock(t.Context(), key, ttl)
+	want(t, "Lock of what is locked", err, flow.ErrLocked)
+}
+
+func release(t *testing.T, l flow.Lease) {
+	t.Helper()
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatalf("Release = %v", err)
+	}
+}
+
+func testLockExcludes(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	start := time.Now()
+	locked(t, o.Store, "a")
+	locked(t, o.Other, "a")
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("ErrLocked took %v, want it at once", d)
+	}
+	lock(t, o.Other, "b")
+	release(t, l)
+	lock(t, o.Other, "a")
+}
+
+func testReleasedLease(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	release(t, l)
+	unchanged(t, o.Store, l, Grant())
+	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
+	release(t, l) // again: no error, no effect
+	lock(t, o.Other, "a")
+	release(t, l)
+	locked(t, o.Store, "a")
+}
+
+func testLeaseRunsOut(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	o.Advance(ttl - time.Minute)
+	locked(t, o.Other, "a")
+	g := Grant()
+	save(t, o.Store, l, g)
+	o.Advance(time.Minute + time.Second)
+	unchanged(t, o.Store, l, g) // even though nobody has taken it yet
+	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
+	lock(t, o.Other, "a")
+}
+
+func testLostLease(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	g := Grant()
+	save(t, o.Store, l, g)
+	o.Advance(ttl + time.Second)
+	heir := lock(t, o.Other, "a")
+
+	unchanged(t, o.Store, l, g)
+	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
+	release(t, l)
+	locked(t, o.Store, "a") // the heir's was left alone
+	save(t, o.Other, heir, g)
+}
+
+func testRenew(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	for range 3 {
+		o.Advance(ttl * 2 / 3)
+		if err := l.Renew(t.Context()); err != nil {
+			t.Fatalf("Renew = %v", err)
+		}
+	}
+	locked(t, o.Other, "a")
+	save(t, o.Store, l, Grant())
+	o.Advance(ttl + time.Second) // by its ttl, not by the sum
+	lock(t, o.Other, "a")
+}
+
+func testClockSetBack(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	o.Advance(-24 * time.Hour)
+	heir := lock(t, o.Other, "a") // not locked for a day
+	g := Grant()
+	unchanged(t, o.Store, l, g)
+	save(t, o.Other, heir, g)
+	locked(t, o.Store, "a")
+}

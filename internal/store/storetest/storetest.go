@@ -1,0 +1,161 @@
+// Package storetest checks that a [flow.Store] keeps the interface's promises.
+// Every store's tests call [Run].
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// Opened is a store under test, empty and not shared with another test.
+type Opened struct {
+	Store   flow.Store
+	Other   flow.Store            // a second handle on the same content; Store itself where there is none
+	Advance func(d time.Duration) // moves the store's clock, back when d is negative
+}
+
+// ttl of the leases: far beyond what a test takes.
+const ttl = 10 * time.Minute
+
+// Run runs the suite; open makes a fresh store and has t close it.
+func Run(t *testing.T, open func(t testing.TB) Opened) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Opened)
+	}{
+		{"LoadWithoutGrant", testLoadWithoutGrant},
+		{"RoundTrip", testRoundTrip},
+		{"KeysAreApart", testKeysAreApart},
+		{"CallerOwnsResult", testCallerOwnsResult},
+		{"SaveSetsRevision", testSaveSetsRevision},
+		{"SaveOfOldRevision", testSaveOfOldRevision},
+		{"SaveOfDeleted", testSaveOfDeleted},
+		{"Delete", testDelete},
+		{"LockExcludes", testLockExcludes},
+		{"ReleasedLease", testReleasedLease},
+		{"LeaseRunsOut", testLeaseRunsOut},
+		{"LostLease", testLostLease},
+		{"Renew", testRenew},
+		{"ClockSetBack", testClockSetBack},
+		{"NoLostUpdate", testNoLostUpdate},
+		{"OneSaveWinsPerRevision", testOneSaveWinsPerRevision},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}
+
+// Grant returns a grant whose every field is set; its secrets all hold the
+// word "canary".
+func Grant() *flow.Grant {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 987654321, time.UTC)
+	token := func(audience string) *flow.Token {
+		return &flow.Token{
+			AccessToken: flow.Secret("canary-access-" + audience), TokenType: "Bearer", Scope: "openid read:calls",
+			Audience: audience, IDToken: "canary-id", Obtained: at, Expiry: at.Add(time.Hour), Generation: 7,
+		}
+	}
+	return &flow.Grant{
+		Issuer: "https://tenant.example.com/", ClientID: "client", Subject: "auth0|1",
+		Generation: 7, State: flow.GrantUncertain,
+		RefreshToken: "canary-refresh <&>\u2028é", IDToken: "canary-id-token",
+		Scopes: []string{"openid", "offline_access"}, Rotation: flow.RotationOn,
+		LoggedIn: at, Exchanged: at.Add(time.Minute), AuthTime: at.Add(-time.Minute),
+		Intent:  &flow.Intent{Time: at, Generation: 7, Hash: "aGFzaA", Replays: 1},
+		Tokens:  []*flow.Token{token("https://api.example.com/"), token("other")},
+		Failure: &flow.Failure{Time: at, Class: flow.ClassTimeout, Code: "code", Description: "why"},
+	}
+}
+
+// zeroFields names the fields of v, and of what it points to, that are zero.
+func zeroFields(v reflect.Value, path string) []string {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return zeroFields(v.Elem(), path)
+		}
+	case reflect.Slice:
+		var zero []string
+		for i := range v.Len() {
+			zero = append(zero, zeroFields(v.Index(i), path+"[]")...)
+		}
+		if v.Len() > 0 {
+			return zero
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			break
+		}
+		var zero []string
+		for i := range v.NumField() {
+			zero = append(zero, zeroFields(v.Field(i), path+"."+v.Type().Field(i).Name)...)
+		}
+		return zero
+	}
+	if v.IsZero() {
+		return []string{path}
+	}
+	return nil
+}
+
+func lock(t *testing.T, s flow.Store, key string) flow.Lease {
+	t.Helper()
+	l, err := s.Lock(t.Context(), key, ttl)
+	if err != nil {
+		t.Fatalf("Lock(%q) = %v", key, err)
+	}
+	if l.Key() != key {
+		t.Fatalf("Key() = %q, want %q", l.Key(), key)
+	}
+	return l
+}
+
+func save(t *testing.T, s flow.Store, l flow.Lease, g *flow.Grant) {
+	t.Helper()
+	if err := s.Save(t.Context(), l, g); err != nil {
+		t.Fatalf("Save(%q) = %v", l.Key(), err)
+	}
+}
+
+func load(t *testing.T, s flow.Store, key string) *flow.Grant {
+	t.Helper()
+	g, err := s.Load(t.Context(), key)
+	if err != nil {
+		t.Fatalf("Load(%q) = %v", key, err)
+	}
+	return g
+}
+
+func want(t *testing.T, what string, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Fatalf("%s = %v, want %v", what, err, target)
+	}
+}
+
+// unchanged saves what must be refused, and checks that it left no trace.
+func unchanged(t *testing.T, s flow.Store, l flow.Lease, g *flow.Grant) {
+	t.Helper()
+	before, beforeErr := s.Load(t.Context(), l.Key())
+	revision := g.Revision
+	want(t, "Save", s.Save(t.Context(), l, g), flow.ErrConflict)
+	if g.Revision != revision {
+		t.Errorf("a refused Save set the revision to %d", g.Revision)
+	}
+	after, afterErr := s.Load(t.Context(), l.Key())
+	if !reflect.DeepEqual(before, after) || (beforeErr == nil) != (afterErr == nil) {
+		t.Errorf("a refused Save changed the grant from %s (%v) to %s (%v)", text(before), beforeErr, text(after), afterErr)
+	}
+}
+
+func text(g *flow.Grant) string {
+	if g == nil {
+		return "none"
+	}
+	b, err := g.MarshalJSON() // a test's grant: its secrets are none
+	return fmt.Sprintf("revision %d: %s (%v)", g.Revision, b, err)
+}
