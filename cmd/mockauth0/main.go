@@ -1,0 +1,15 @@
+// Command mockauth0 is a mock Auth0 tenant for tests and local development.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit((&program{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}).main(ctx))
+}

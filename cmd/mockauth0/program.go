@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as sysexits.h names them.
+const (
+	exitUsage       = 64
+	exitUnavailable = 69
+	exitConfig      = 78
+)
+
+// program is the whole command as a value, so that a test can start it.
+type program struct {
+	args           []string
+	stdout, stderr io.Writer
+	public         bool
+}
+
+// exitError carries an exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func configError(format string, args ...any) error {
+	return &exitError{exitConfig, fmt.Errorf(format, args...)}
+}
+
+// main runs the command and returns the process's exit code.
+func (p *program) main(ctx context.Context) int {
+	root := p.command()
+	root.SetArgs(p.args)
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		fmt.Fprintf(p.stderr, "mockauth0: %v\n", err)
+		return exit.code
+	}
+	fmt.Fprintf(p.stderr, "mockauth0: %v\nhint: mockauth0 --help\n", err)
+	return exitUsage
+}
+
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mockauth0",
+		Short: "A mock Auth0 tenant that refuses what the real one refuses",
+		Long: "A mock Auth0 tenant for tests and local development. It answers as the real one is\n" +
+			"documented and recorded to answer, keeps everything in memory and forgets it at exit.",
+		Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	serve := &cobra.Command{
+		Use: "serve", Short: "Listen until interrupted (the default)", Long: settingsHelp, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
+	}
+	health := &cobra.Command{
+		Use: "healthcheck", Short: "Exit 0 when the tenant at MOCKAUTH0_LISTEN answers, 69 when not", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.healthcheck(cmd.Context()) },
+	}
+	version := &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.stdout, "mockauth0 "+buildVersion())
+			return err
+		},
+	}
+	for _, c := range []*cobra.Command{root, serve} {
+		c.Flags().BoolVar(&p.public, "public", false, "allow a listener beyond loopback, where anybody can use it")
+	}
+	root.AddCommand(serve, health, version)
+	return root
+}
+
+// buildVersion is the module's version, or the commit that it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// settings are the environment variables MOCKAUTH0_*.
+type settings struct {
+	Listen         string         `default:"127.0.0.1:8400"`
+	Issuer         string         `default:""`
+	Login          mock.LoginMode `default:"auto"`
+	Profile        mock.Profile   `default:"auth0"`
+	TokenBody      mock.TokenBody `default:"recorded" split_words:"true"`
+	ControlListen  string         `default:"" split_words:"true"`
+	DeviceInterval time.Duration  `default:"5s" split_words:"true"`
+	LogLevel       slog.Level     `default:"info" split_words:"true"`
+	LogFormat      string         `default:"text" split_words:"true"`
+}
+
+const settingsHelp = `Listen until interrupted. Settings come from the environment:
+
+  MOCKAUTH0_LISTEN           address (127.0.0.1:8400; the same port on [::1], too)
+  MOCKAUTH0_ISSUER           issuer, slash at the end (http://localhost:PORT/)
+  MOCKAUTH0_LOGIN            auto: signs in and consents by itself; form: shows the pages (auto)
+  MOCKAUTH0_PROFILE          auth0: as a real tenant; strict-oidc: as certification demands (auth0)
+  MOCKAUTH0_TOKEN_BODY       recorded, or documented: only the four members of the documents (recorded)
+  MOCKAUTH0_CONTROL_LISTEN   an address of its own for /_mock/ (the same listener)
+  MOCKAUTH0_DEVICE_INTERVAL  polling interval of the device flow (5s)
+  MOCKAUTH0_LOG_LEVEL        debug, info, warn, error (info)
+  MOCKAUTH0_LOG_FORMAT       text, json (text)`
+
+const prefix = "MOCKAUTH0"
+
+// readSettings reads the environment; every fault is named, all at once.
+func readSettings() (settings, error) {
+	var s settings
+	var faults []string
+	if err := envconfig.Process(prefix, &s); err != nil {
+		faults = append(faults, strings.TrimPrefix(err.Error(), "envconfig.Process: "))
+	}
+	if err := envconfig.CheckDisallowed(prefix, &s); err != nil {
+		faults = append(faults, err.Error()+"; mockauth0 serve --help lists all")
+	}
+	if s.LogFormat != "text" && s.LogFormat != "json" {
+		faults = append(faults, fmt.Sprintf("MOCKAUTH0_LOG_FORMAT: %q is neither text nor json", s.LogFormat))
+	}
+	for name, addr := range map[string]string{"MOCKAUTH0_LISTEN": s.Listen, "MOCKAUTH0_CONTROL_LISTEN": s.ControlListen} {
+		if _, _, err := net.SplitHostPort(addr); err != nil && addr != "" {
+			faults = append(faults, fmt.Sprintf("%s: %q is not host:port", name, addr))
+		}
+	}
+	if len(faults) > 0 {
+		slices.Sort(faults)
+		return s, configError("configuration:\n  %s", strings.Join(faults, "\n  "))
+	}
+	return s, nil
+}
+
+// isLoopback reports whether an address can be reached from this machine only.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (s settings) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

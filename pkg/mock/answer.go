@@ -1,0 +1,127 @@
+package mock
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// refusal is refuseAuthorize as the continuation that advance returns.
+func (t *Tenant) refusal(c *call, req *authRequest, e *oauthError) func() {
+	return func() { t.refuseAuthorize(c, req, e) }
+}
+
+// refuseAuthorize tells the client, or shows the error page where a redirect
+// would make the tenant an open redirector for third-party clients.
+func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
+	if req.device != nil {
+		t.mu.Lock()
+		req.device.state = "denied"
+		t.mu.Unlock()
+		t.errorPage(c, nil, e)
+		return
+	}
+	if req.client.thirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
+		t.errorPage(c, c.r.URL.Query(), e)
+		return
+	}
+	c.because(e.Error())
+	t.answer(c, req, []member{{"error", e.Code}, {"error_description", e.Description}})
+}
+
+// answer sends the parameters to the client by the response mode, state last
+// and only when it was sent.
+func (t *Tenant) answer(c *call, req *authRequest, params []member) {
+	if req.hasState {
+		params = append(params, member{"state", req.state})
+	}
+	switch req.mode {
+	case "form_post":
+		t.formPost(c, req, params)
+	case "web_message":
+		t.webMessage(c, req, params)
+	case "fragment":
+		redirect(c, req.redirectURI+"#"+query(params))
+	default:
+		redirect(c, mergeQuery(req.redirectURI, query(params)))
+	}
+}
+
+// mergeQuery adds to the query that a redirect_uri may have (RFC 6749 section 3.1.2).
+func mergeQuery(uri, q string) string {
+	switch {
+	case !strings.Contains(uri, "?"):
+		return uri + "?" + q
+	case strings.HasSuffix(uri, "?") || strings.HasSuffix(uri, "&"):
+		return uri + q
+	}
+	return uri + "&" + q
+}
+
+// formPost is OAuth 2.0 Form Post Response Mode: a form that submits itself,
+// with a button for browsers without scripts.
+func (t *Tenant) formPost(c *call, req *authRequest, params []member) {
+	render(c, http.StatusOK, "form_post.html", map[string]any{
+		"Action": template.URL(req.redirectURI), //nolint:gosec // a registered callback; its scheme may be an app's own
+		"Params": fields(params),
+	})
+}
+
+// webMessage posts the answer to the window that framed or opened /authorize.
+func (t *Tenant) webMessage(c *call, req *authRequest, params []member) {
+	response := map[string]string{}
+	for _, p := range params {
+		response[p.name] = p.value.(string)
+	}
+	render(c, http.StatusOK, "web_message.html", map[string]any{
+		"Origin": originOf(req.redirectURI), "Response": response,
+	})
+}
+
+// field is a hidden input.
+type field struct{ Name, Value string }
+
+func fields(params []member) []field {
+	out := make([]field, 0, len(params))
+	for _, p := range params {
+		out = append(out, field{p.name, p.value.(string)})
+	}
+	return out
+}
+
+// errorPage shows an error where no client may be told: the tenant's page, or
+// the address that the tenant configured for it.
+func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
+	c.because(e.Error())
+	t.mu.Lock()
+	custom := t.st.settings.ErrorPage.URL
+	t.mu.Unlock()
+	if custom != "" {
+		var known []member
+		for _, p := range []member{
+			{"client_id", params.Get("client_id")}, {"connection", params.Get("connection")},
+			{"lang", params.Get("ui_locales")}, {"error", e.Code}, {"error_description", e.Description}, {"tracking", c.id},
+		} {
+			if p.value != "" {
+				known = append(known, p)
+			}
+		}
+		redirect(c, mergeQuery(custom, query(known)))
+		return
+	}
+	detail := ""
+	if strings.HasPrefix(e.Description, "Callback URL mismatch.") {
+		detail = "The provided redirect_uri is not in the list of allowed callback URLs."
+	}
+	render(c, e.Status, "error.html", map[string]any{
+		"Code": e.Code, "Description": e.Description, "Detail": detail, "Tracking": c.id,
+	})
+}
+
+// lostPage is the recorded answer to a page without its transaction: no
+// cookie, the back button, a transaction that ran out.
+func (t *Tenant) lostPage(c *call) {
+	t.errorPage(c, c.r.URL.Query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
+		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session."))
+}

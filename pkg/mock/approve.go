@@ -1,0 +1,136 @@
+package mock
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ApproveOption changes what the person does in [Tenant.Approve].
+type ApproveOption func(*person)
+
+// person is the pretend person in front of the pretend browser.
+type person struct {
+	login   string
+	decline bool
+}
+
+// AsUser signs another user in than the tenant's first.
+func AsUser(login string) ApproveOption { return func(p *person) { p.login = login } }
+
+// Declining refuses the consent that the client asks for, where it is asked.
+func Declining() ApproveOption { return func(p *person) { p.decline = true } }
+
+// Approve plays the browser and the person: it opens an authorization URL,
+// signs in, consents, and returns the parameters with which the tenant sends
+// the browser back to the client (code and state, or error and
+// error_description). It does not call the client. An error means that the
+// tenant showed its error page, where no client is told anything.
+func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...ApproveOption) (url.Values, error) {
+	p := &person{}
+	for _, o := range options {
+		o(p)
+	}
+	u, err := url.Parse(authorizeURL)
+	if err != nil {
+		return nil, fmt.Errorf("mock: approve: %w", err)
+	}
+	if p.login != "" { // in LoginAuto the hint is the way to choose
+		q := u.Query()
+		q.Set("login_hint", p.login)
+		u.RawQuery = q.Encode()
+	}
+	b := &pretendBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
+	method, form := http.MethodGet, url.Values(nil)
+	for range 10 {
+		res := b.do(ctx, method, u, form)
+		method, form = http.MethodGet, nil
+		location := res.Header.Get("Location")
+		switch {
+		case location == "" && strings.HasPrefix(u.Path, "/u/"):
+			method, form = http.MethodPost, t.fill(p, u)
+		case location == "":
+			return nil, fmt.Errorf("mock: approve: %s answered %d without sending the browser back", u.Path, res.StatusCode)
+		default:
+			next, err := u.Parse(location)
+			if err != nil {
+				return nil, fmt.Errorf("mock: approve: %w", err)
+			}
+			if next.Host != b.base.Host || !t.isPage(next.Path) {
+				return callbackOf(next)
+			}
+			u = next
+		}
+	}
+	return nil, fmt.Errorf("mock: approve: the pages of the tenant lead in a circle")
+}
+
+func (t *Tenant) isPage(path string) bool {
+	return strings.HasPrefix(path, "/u/") || strings.HasPrefix(path, "/authorize")
+}
+
+// fill is what the person enters into a page.
+func (t *Tenant) fill(p *person, page *url.URL) url.Values {
+	form := url.Values{"state": {page.Query().Get("state")}, "action": {"accept"}}
+	if p.decline {
+		form.Set("action", "decline")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u := t.person(&authRequest{loginHint: p.login})
+	if u != nil {
+		form.Set("username", u.Email)
+		form.Set("password", u.Password)
+	}
+	return form
+}
+
+func callbackOf(u *url.URL) (url.Values, error) {
+	if u.Fragment != "" {
+		return url.ParseQuery(u.EscapedFragment())
+	}
+	return url.ParseQuery(u.RawQuery)
+}
+
+// pretendBrowser calls the handler without a network and keeps cookies.
+type pretendBrowser struct {
+	tenant  *Tenant
+	base    *url.URL
+	cookies map[string]*http.Cookie
+}
+
+func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) *http.Response {
+	body := strings.NewReader(form.Encode())
+	r := (&http.Request{
+		Method: method, URL: u, Host: b.base.Host, RequestURI: u.RequestURI(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: io.NopCloser(body), ContentLength: body.Size(), RemoteAddr: "127.0.0.1:0",
+	}).WithContext(ctx)
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, c := range b.cookies {
+		r.AddCookie(c)
+	}
+	w := &discardWriter{header: http.Header{}}
+	b.tenant.ServeHTTP(w, r)
+	res := &http.Response{StatusCode: w.status, Header: w.header}
+	for _, c := range res.Cookies() {
+		b.cookies[c.Name] = c
+	}
+	return res
+}
+
+// discardWriter keeps an answer's status and headers: Approve reads no bodies.
+type discardWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *discardWriter) Header() http.Header { return w.header }
+
+func (w *discardWriter) WriteHeader(status int) { w.status = status }
+
+func (w *discardWriter) Write(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,237 @@
+package mock
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// code is an authorization code that was issued; kept by its hash.
+type code struct {
+	grant        grant
+	redirectURI  string
+	sentRedirect bool
+	challenge    string
+	method       string
+	expires      time.Time
+	used         bool
+	accessToken  string // hash of the access token that it was exchanged for
+	family       string // id of the refresh-token family that it was exchanged for
+	entry        string // journal id of the /authorize call
+}
+
+// authorize is GET and POST /authorize
+// (https://auth0.com/docs/api/authentication/authorization-code-flow/authorize-application).
+func (t *Tenant) authorize(c *call) {
+	p, bad := c.authorizeParameters()
+	if bad != nil {
+		t.errorPage(c, nil, bad)
+		return
+	}
+	t.mu.Lock()
+	p, wasPushed, bad := t.unpush(p, c.now)
+	var req *authRequest
+	if bad == nil {
+		req, bad = t.parseAuthorize(p, wasPushed)
+	}
+	var next func()
+	switch {
+	case req == nil:
+		next = func() { t.errorPage(c, p.Values, bad) }
+	case bad != nil:
+		next = func() { t.refuseAuthorize(c, req, bad) }
+	default:
+		tx := &transaction{req: req, created: c.now, entry: c.id}
+		next = t.advance(c, tx, t.browser(c))
+	}
+	t.mu.Unlock()
+	c.entry.ClientID = p.Get("client_id")
+	next()
+}
+
+// resume is /authorize/resume, where the pages lead back to.
+func (t *Tenant) resume(c *call) {
+	t.mu.Lock()
+	tx, s := t.transactionOf(c, c.r.URL.Query().Get("state"))
+	if tx == nil || tx.logout {
+		t.mu.Unlock()
+		t.lostPage(c)
+		return
+	}
+	next := t.advance(c, tx, s)
+	t.mu.Unlock()
+	c.entry.ClientID = tx.req.client.ClientID
+	next()
+}
+
+// advance takes a transaction as far as it gets and returns the answer to
+// write. The caller holds t.mu; the answer is written without it.
+func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
+	req := tx.req
+	if t.needsLogin(c, tx, s) {
+		if req.asks("none") {
+			return t.refusal(c, req, refuse("login_required", "Login required"))
+		}
+		if s == nil {
+			s = t.newBrowser(c)
+		}
+		person := t.person(req)
+		if t.cfg.Login == LoginForm || person == nil {
+			return t.page(c, tx, s, "/u/login")
+		}
+		t.signIn(c, s, person)
+		tx.loggedIn = true
+	}
+	u := t.st.users[s.user]
+	if bad := t.eligible(u, req); bad != nil {
+		delete(t.st.logins, tx.state)
+		return t.refusal(c, req, bad)
+	}
+	switch missing := t.needsConsent(tx, u); {
+	case tx.declined:
+		delete(t.st.logins, tx.state)
+		return t.refusal(c, req, refuse("access_denied", "User did not authorize the request"))
+	case missing && req.asks("none"):
+		return t.refusal(c, req, refuse("consent_required", "Consent required"))
+	case missing && t.cfg.Login == LoginForm:
+		return t.page(c, tx, s, "/u/consent")
+	}
+	t.st.consents[t.consentKey(req, u)] = true
+	delete(t.st.logins, tx.state)
+	return t.grantAuthorization(c, tx, s, u)
+}
+
+// person is who signs in by himself in [LoginAuto]: the login_hint's user or the first.
+func (t *Tenant) person(req *authRequest) *User {
+	if req.loginHint != "" {
+		if u := t.st.userByLogin(req.loginHint); u != nil {
+			return u
+		}
+	}
+	for _, id := range t.st.userOrder {
+		if u := t.st.users[id]; u != nil {
+			return u
+		}
+	}
+	return nil
+}
+
+func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
+	req := tx.req
+	switch {
+	case s == nil || s.user == "" || t.st.users[s.user] == nil:
+		return true
+	case tx.loggedIn:
+		return false
+	case req.asks("login") || req.asks("select_account"):
+		return true
+	}
+	return req.maxAge >= 0 && c.now.Sub(s.authTime) >= time.Duration(req.maxAge)*time.Second
+}
+
+func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
+	if u.Blocked {
+		return refuse("unauthorized", "user is blocked")
+	}
+	if req.organization == "" {
+		return nil
+	}
+	if o := t.st.orgs[req.organization]; o == nil || !slices.Contains(o.Members, u.UserID) {
+		return refuse("access_denied", "user "+u.UserID+" is not part of the "+req.organization+" organization")
+	}
+	return nil
+}
+
+// needsConsent: asked unless given before for the same user, client, API and
+// value of scope. A first-party client is spared where the API allows it,
+// never on a localhost callback
+// (https://auth0.com/docs/get-started/applications/confidential-and-public-applications/user-consent-and-third-party-applications).
+func (t *Tenant) needsConsent(tx *transaction, u *User) bool {
+	req := tx.req
+	switch {
+	case tx.consented:
+		return false
+	case req.asks("consent"):
+		return true
+	case t.st.consents[t.consentKey(req, u)]:
+		return false
+	}
+	api := t.st.apis[req.audience]
+	skip := api == nil || api.SkipConsent
+	return !skip || req.client.thirdParty() || isLoopbackURL(req.redirectURI)
+}
+
+func (t *Tenant) consentKey(req *authRequest, u *User) string {
+	scopes := slices.Sorted(slices.Values(req.scopes))
+	return strings.Join([]string{u.UserID, req.client.ClientID, req.audience, strings.Join(scopes, " ")}, "\x00")
+}
+
+func (c *Client) thirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
+
+func isLoopbackURL(raw string) bool {
+	host := originOf(raw)
+	for _, h := range []string{"://localhost", "://127.", "://[::1]"} {
+		if strings.Contains(host, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// page sends the browser to one of the tenant's pages.
+func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() {
+	tx.session = s.id
+	if tx.state == "" {
+		tx.state = t.universalState(tx.req.client.ClientID)
+	}
+	t.keep(tx)
+	return func() { redirect(c, path+"?state="+tx.state) }
+}
+
+func redirect(c *call, location string) {
+	c.w.Header().Set("Location", location)
+	write(c.w, http.StatusFound, htmlType, nil)
+}
+
+// grantAuthorization is the end of a successful transaction.
+func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *User) func() {
+	req := tx.req
+	g := grant{
+		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
+		nonce: req.nonce, organization: req.organization, entry: tx.entry,
+	}
+	g.scopes = t.grantable(req.scopes, req.client, t.st.apis[req.audience], u)
+	if req.maxAge >= 0 || req.asks("login") {
+		g.authTime = s.authTime
+	}
+	if req.device != nil {
+		return t.approveDevice(c, req.device, g)
+	}
+	var params []member
+	if req.wants("code") {
+		value := t.randomString(45)
+		t.st.codes[hash(value)] = &code{
+			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
+			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,
+		}
+		t.forgetCodes(c.now)
+		params = append(params, member{"code", value})
+	}
+	if len(params) != len(req.responseType) {
+		return t.frontChannel(c, req, g, params)
+	}
+	return func() { t.answer(c, req, params) }
+}
+
+// forgetCodes drops expired codes when there are many.
+func (t *Tenant) forgetCodes(now time.Time) {
+	if len(t.st.codes)%1024 != 0 {
+		return
+	}
+	for k, cd := range t.st.codes {
+		if now.Sub(cd.expires) > codeLifetime {
+			delete(t.st.codes, k)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package mock
+
+import (
+	"sync"
+	"time"
+)
+
+// clock is the tenant's virtual time: the base clock plus what it was advanced
+// by, or a frozen instant. Everything that has a time asks it.
+type clock struct {
+	base func() time.Time
+
+	mu     sync.Mutex
+	offset time.Duration
+	frozen time.Time // zero: running
+}
+
+func newClock(base func() time.Time) *clock { return &clock{base: base} }
+
+// Now returns the virtual time, without a monotonic part.
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now()
+}
+
+func (c *clock) now() time.Time {
+	if !c.frozen.IsZero() {
+		return c.frozen
+	}
+	return c.base().Round(0).Add(c.offset).UTC()
+}
+
+// Advance moves the time by d, also while it is frozen.
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+	if !c.frozen.IsZero() {
+		c.frozen = c.frozen.Add(d)
+	}
+}
+
+// Set makes at the present instant; time runs on from there unless it is frozen.
+func (c *clock) Set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := at.Sub(c.now())
+	c.offset += d
+	if !c.frozen.IsZero() {
+		c.frozen = at.UTC()
+	}
+}
+
+// Freeze stops the time, or lets it run on from where it stood.
+func (c *clock) Freeze(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case on:
+		c.frozen = c.now()
+	case !c.frozen.IsZero():
+		c.offset = c.frozen.Sub(c.base().Round(0))
+		c.frozen = time.Time{}
+	}
+}
+
+// Frozen reports whether the time stands still.
+func (c *clock) Frozen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.frozen.IsZero()
+}
+
+// Reset returns to the base clock.
+func (c *clock) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset, c.frozen = 0, time.Time{}
+}

@@ -1,0 +1,189 @@
+package mock
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const controlPrefix = "/_mock/"
+
+// control is the surface under /_mock/: what a test does to the tenant that no
+// client could. The same things are methods of [Tenant].
+func (t *Tenant) control(w http.ResponseWriter, r *http.Request, issuer string) {
+	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
+		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+		c.entry = &Entry{ID: c.id, Time: c.now, Method: r.Method, Path: r.URL.Path, Endpoint: "resource"}
+		rec := &recorder{ResponseWriter: w}
+		c.w = rec
+		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
+		t.resource(c)
+		c.entry.Status = rec.status
+		t.journal.add(c.entry)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if foreign(r) {
+		controlFault(w, http.StatusForbidden, "the control surface takes no requests from other sites' pages")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	handle, known := t.controlTable()[r.Method+" "+r.URL.Path]
+	if !known {
+		controlFault(w, http.StatusNotFound, "no "+r.Method+" "+clip(r.URL.Path)+" under "+controlPrefix)
+		return
+	}
+	handle(w, r)
+}
+
+func (t *Tenant) controlTable() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /_mock/health":   t.health,
+		"GET /_mock/clock":    t.showClock,
+		"POST /_mock/clock":   t.changeClock,
+		"GET /_mock/requests": t.showRequests,
+		"GET /_mock/families": t.showFamilies,
+		"POST /_mock/reset":   t.reset,
+	}
+}
+
+// foreign reports a browser's request that another site's page caused.
+func foreign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return true
+	}
+	origin := r.Header.Get("Origin")
+	return origin != "" && !strings.HasSuffix(origin, "://"+r.Host)
+}
+
+func controlFault(w http.ResponseWriter, status int, what string) {
+	write(w, status, jsonType, object{{"error", what}}.bytes())
+}
+
+func respondJSON(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		controlFault(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	write(w, http.StatusOK, jsonType, b)
+}
+
+// decode reads one JSON object strictly: an unknown member is a typing error.
+func decode(r *http.Request, into any) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more than one JSON value")
+	}
+	return nil
+}
+
+func (t *Tenant) health(w http.ResponseWriter, _ *http.Request) {
+	respondJSON(w, map[string]string{"status": "ok", "warning": "mockauth0 is a mock tenant, for tests only"})
+}
+
+// clockView is the form of /_mock/clock.
+type clockView struct {
+	Now    time.Time `json:"now"`
+	Frozen bool      `json:"frozen"`
+}
+
+func (t *Tenant) showClock(w http.ResponseWriter, _ *http.Request) {
+	respondJSON(w, clockView{t.clock.Now(), t.clock.Frozen()})
+}
+
+// changeClock is POST /_mock/clock {"advance":"25h"}, {"set":"RFC 3339"} or {"freeze":true}.
+func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Advance string     `json:"advance"`
+		Set     *time.Time `json:"set"`
+		Freeze  *bool      `json:"freeze"`
+	}
+	if err := decode(r, &in); err != nil {
+		controlFault(w, http.StatusBadRequest, "clock: "+err.Error())
+		return
+	}
+	if in.Advance == "" && in.Set == nil && in.Freeze == nil {
+		controlFault(w, http.StatusBadRequest, `clock: none of "advance", "set" and "freeze" was given`)
+		return
+	}
+	var d time.Duration
+	if in.Advance != "" {
+		var err error
+		if d, err = time.ParseDuration(in.Advance); err != nil {
+			controlFault(w, http.StatusBadRequest, "clock: advance: "+err.Error())
+			return
+		}
+	}
+	if in.Set != nil {
+		t.clock.Set(*in.Set)
+	}
+	if in.Freeze != nil {
+		t.clock.Freeze(*in.Freeze)
+	}
+	t.clock.Advance(d)
+	t.showClock(w, r)
+}
+
+// showRequests is GET /_mock/requests?endpoint=&grant=&client_id=&status=.
+func (t *Tenant) showRequests(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	q := Query{Endpoint: v.Get("endpoint"), Grant: v.Get("grant"), ClientID: v.Get("client_id")}
+	if s := v.Get("status"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			controlFault(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
+			return
+		}
+		q.Status = n
+	}
+	if bad := unknownKey(v, "endpoint", "grant", "client_id", "status"); bad != "" {
+		controlFault(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
+		return
+	}
+	list := t.journal.Find(q)
+	respondJSON(w, struct {
+		Count    int     `json:"count"`
+		Requests []Entry `json:"requests"`
+	}{len(list), list})
+}
+
+func unknownKey(v url.Values, known ...string) string {
+	for k := range v {
+		if !containsWord(strings.Join(known, " "), k) {
+			return k
+		}
+	}
+	return ""
+}
+
+func (t *Tenant) showFamilies(w http.ResponseWriter, _ *http.Request) {
+	list := t.Families()
+	respondJSON(w, struct {
+		Count    int           `json:"count"`
+		Families []FamilyState `json:"families"`
+	}{len(list), list})
+}
+
+func (t *Tenant) reset(w http.ResponseWriter, r *http.Request) {
+	t.Reset()
+	t.health(w, r)
+}

@@ -1,0 +1,86 @@
+package mock
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// publicEndpoints answer any origin; the others only a client's own.
+const publicEndpoints = "userinfo discovery jwks"
+
+// allowOrigin sets the CORS headers of an answer, refusals included: a browser
+// hides an error body that lacks them.
+func (t *Tenant) allowOrigin(c *call) {
+	h := c.w.Header()
+	if containsWord(publicEndpoints, c.entry.Endpoint) {
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Allow-Credentials", "false")
+		h.Set("Access-Control-Expose-Headers", exposeHeaders)
+		return
+	}
+	origin := c.r.Header.Get("Origin")
+	if origin == "" || !t.knowsOrigin(origin) {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", exposeHeaders)
+}
+
+// preflight answers OPTIONS as the cors package of Express does.
+func (t *Tenant) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Vary", "Origin, Access-Control-Request-Headers")
+	origin := r.Header.Get("Origin")
+	switch {
+	case containsWord(publicEndpoints, t.routes[r.URL.Path].endpoint):
+		h.Set("Access-Control-Allow-Origin", "*")
+	case t.knowsOrigin(origin):
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+	default:
+		h["Content-Type"] = nil
+		w.WriteHeader(http.StatusNoContent) // without the headers the browser refuses by itself
+		return
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT, PATCH, POST, DELETE")
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// knowsOrigin reports whether any client lists the origin, by itself or as the
+// origin of a callback ("Allowed Web Origins", "Allowed Origins (CORS)", "Allowed Callback URLs").
+func (t *Tenant) knowsOrigin(origin string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.st.clients {
+		if c.allowsOrigin(origin) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) allowsOrigin(origin string) bool {
+	if origin == "" || origin == "null" {
+		return false
+	}
+	if slices.Contains(c.WebOrigins, origin) || slices.Contains(c.AllowedOrigins, origin) {
+		return true
+	}
+	return slices.ContainsFunc(c.Callbacks, func(callback string) bool { return originOf(callback) == origin })
+}
+
+// originOf returns scheme://host[:port] of a URL, "" when it has none.
+func originOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Host)
+}

@@ -1,0 +1,58 @@
+package mock
+
+import "net/http"
+
+// discovery is /.well-known/openid-configuration and its OAuth alias. An
+// endpoint is named when it is routed, so nothing is advertised that is not served.
+func (t *Tenant) discovery(c *call) {
+	o := object{{"issuer", c.issuer}}
+	endpoint := func(name, path string) {
+		if _, served := t.routes[path]; served {
+			o = append(o, member{name, c.url(path)})
+		}
+	}
+	endpoint("authorization_endpoint", "/authorize")
+	endpoint("token_endpoint", "/oauth/token")
+	endpoint("device_authorization_endpoint", "/oauth/device/code")
+	endpoint("userinfo_endpoint", "/userinfo")
+	endpoint("mfa_challenge_endpoint", "/mfa/challenge")
+	endpoint("jwks_uri", "/.well-known/jwks.json")
+	endpoint("registration_endpoint", "/oidc/register")
+	endpoint("revocation_endpoint", "/oauth/revoke")
+	o = append(o,
+		member{"scopes_supported", oidcScopes},
+		member{"response_types_supported", []string{
+			"code", "token", "id_token", "code token", "code id_token", "token id_token", "code token id_token",
+		}},
+		member{"code_challenge_methods_supported", []string{"S256", "plain"}},
+		member{"response_modes_supported", []string{"query", "fragment", "form_post"}},
+		member{"subject_types_supported", []string{"public"}},
+		member{"token_endpoint_auth_methods_supported", []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}},
+		member{"claims_supported", []string{
+			"aud", "auth_time", "created_at", "email", "email_verified", "exp", "family_name", "given_name", "iat",
+			"identities", "iss", "name", "nickname", "phone_number", "picture", "sub",
+		}},
+		member{"request_uri_parameter_supported", false},
+		member{"request_parameter_supported", false},
+		member{"id_token_signing_alg_values_supported", []string{"HS256", "RS256", "PS256"}},
+		member{"token_endpoint_auth_signing_alg_values_supported", []string{"RS256", "RS384", "PS256"}},
+		member{"backchannel_logout_supported", true},
+		member{"backchannel_logout_session_supported", true},
+	)
+	endpoint("end_session_endpoint", "/oidc/logout")
+	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
+	write(c.w, http.StatusOK, jsonTypeUTF8, o.bytes())
+}
+
+// jwks is /.well-known/jwks.json.
+func (t *Tenant) jwks(c *call) {
+	doc, err := t.keys.document(c.issuer)
+	if err != nil {
+		c.because(err.Error())
+		writeTokenError(c.w, refuse("server_error", "the keys cannot be rendered"))
+		return
+	}
+	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
+	write(c.w, http.StatusOK, jsonTypeUTF8, doc)
+}

@@ -1,0 +1,107 @@
+package mock
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"slices"
+)
+
+func badCode(reason string) *oauthError {
+	return refuse("invalid_grant", "Invalid authorization code").because(reason)
+}
+
+// exchangeCode is grant_type=authorization_code (RFC 6749 section 4.1.3, RFC 7636).
+func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+	value := r.Get("code")
+	if value == "" {
+		return nil, missing("code")
+	}
+	cd := t.st.codes[hash(value)]
+	if cd == nil {
+		return nil, badCode("the code was never issued")
+	}
+	if cd.grant.client != client.ClientID {
+		return nil, badCode("the code was issued to another client")
+	}
+	c.entry.Parent = cd.entry
+	if cd.used {
+		t.punishReuse(cd)
+		return nil, badCode("the code was used before")
+	}
+	if !c.now.Before(cd.expires) {
+		return nil, badCode("the code has expired")
+	}
+	if bad := t.checkRedirect(cd, r); bad != nil {
+		return nil, bad
+	}
+	if bad := checkVerifier(cd, client, r); bad != nil {
+		return nil, bad
+	}
+	if t.st.users[cd.grant.user] == nil {
+		return nil, badCode("the user was deleted")
+	}
+	cd.used = true
+	o := t.prepare(c, cd.grant)
+	refresh := ""
+	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, grantRefresh) {
+		g := cd.grant
+		g.nonce = "" // a refreshed ID token has none
+		refresh, cd.family = t.newFamily(c, client, g)
+	}
+	return func() {
+		t.respond(c, o, func(access, id string) object {
+			t.mu.Lock()
+			cd.accessToken = hash(access)
+			t.mu.Unlock()
+			return o.tokenBody(access, refresh, id, id != "")
+		})
+	}, nil
+}
+
+// punishReuse revokes what a reused code was exchanged for, which RFC 6749
+// section 4.1.2 asks for and Auth0 does not document.
+func (t *Tenant) punishReuse(cd *code) {
+	if t.cfg.Profile != ProfileStrictOIDC {
+		return
+	}
+	t.st.revoked[cd.accessToken] = true
+	if f := t.st.families[cd.family]; f != nil {
+		t.revokeFamily(f, "its authorization code was used twice")
+	}
+}
+
+func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {
+	sent := r.Get("redirect_uri")
+	switch {
+	case sent == "" && cd.sentRedirect:
+		return refuse("invalid_grant", "redirect_uri is required if it was included in the authorization request.")
+	case sent != "" && sent != cd.redirectURI:
+		return refuse("unauthorized_client", fmt.Sprintf(
+			"The redirect URI is wrong. You sent %s, and we expected %s", clip(sent), cd.redirectURI))
+	}
+	return nil
+}
+
+func checkVerifier(cd *code, client *Client, r tokenRequest) *oauthError {
+	verifier := r.Get("code_verifier")
+	switch {
+	case cd.challenge == "" && client.TokenEndpointAuthMethod == "none":
+		return unauthorized("a public client exchanges codes with PKCE only")
+	case cd.challenge == "" && verifier != "":
+		return refuse("invalid_grant", "Failed to verify code verifier").because("no code_challenge was sent to /authorize")
+	case cd.challenge == "":
+		return nil
+	case verifier == "":
+		return refuse("invalid_request", "Parameter 'code_verifier' is required")
+	}
+	computed := verifier
+	if cd.method == "S256" {
+		sum := sha256.Sum256([]byte(verifier))
+		computed = encode(sum[:])
+	}
+	if subtle.ConstantTimeCompare([]byte(computed), []byte(cd.challenge)) != 1 {
+		return refuse("invalid_grant", "Failed to verify code verifier")
+	}
+	return nil
+}

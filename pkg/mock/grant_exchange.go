@@ -1,0 +1,51 @@
+package mock
+
+import (
+	"slices"
+	"strings"
+)
+
+// tokenExchange is Custom Token Exchange (RFC 8693,
+// https://auth0.com/docs/authenticate/custom-token-exchange). Where a tenant
+// runs an Action to find the user, the subject token names him here: a
+// user_id, an e-mail address or a username.
+func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+	subject, kind := r.Get("subject_token"), r.Get("subject_token_type")
+	switch {
+	case subject == "":
+		return nil, missing("subject_token")
+	case kind == "":
+		return nil, missing("subject_token_type")
+	}
+	key := "exchange\x00" + client.ClientID
+	if t.st.attempts[key] >= maxAttempts {
+		return nil, refuse("too_many_attempts", "We have detected suspicious login behavior and further attempts will be "+
+			"blocked. Please contact the administrator.")
+	}
+	u := t.st.userByLogin(subject)
+	if u == nil {
+		t.st.attempts[key]++
+		return nil, refuse("invalid_grant", "The subject token is invalid").because("it names no user")
+	}
+	delete(t.st.attempts, key)
+	aud := r.Get("audience")
+	if aud != "" && t.st.apis[aud] == nil {
+		return nil, refuse("access_denied", "Service not found: "+clip(aud))
+	}
+	asked := uniqueFields(r.Get("scope"))
+	if len(asked) == 0 {
+		asked = []string{"openid", "profile", "email"}
+	}
+	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantExchange, entry: c.id}
+	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
+	o := t.prepare(c, g)
+	return func() {
+		t.respond(c, o, func(access, _ string) object {
+			return object{
+				{"access_token", access}, {"expires_in", int(o.lifetime().Seconds())},
+				{"scope", strings.Join(g.scopes, " ")}, {"token_type", "Bearer"},
+			}
+		})
+	}, nil
+}

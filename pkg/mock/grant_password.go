@@ -1,0 +1,64 @@
+package mock
+
+import "strings"
+
+const maxAttempts = 10 // of wrong passwords in a row before the account is blocked
+
+// password is grant_type=password and password-realm
+// (https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token).
+func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+	login, secret := r.Get("username"), r.Get("password")
+	aud := r.Get("audience")
+	switch {
+	case login == "":
+		return nil, missing("username")
+	case secret == "":
+		return nil, missing("password")
+	case r.Get("grant_type") == grantPasswordRealm && r.Get("realm") == "":
+		return nil, missing("realm")
+	case aud != "" && t.st.apis[aud] == nil && !strings.HasSuffix(aud, "/userinfo"):
+		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange")
+	}
+	if bad := t.checkRealm(r.Get("realm")); bad != nil {
+		return nil, bad
+	}
+	key := "password\x00" + login
+	if t.st.attempts[key] >= maxAttempts {
+		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
+	}
+	u := t.authenticate(login, secret)
+	if u == nil || (r.Get("realm") != "" && u.Connection != r.Get("realm")) {
+		t.st.attempts[key]++
+		return nil, refuse("invalid_grant", "Wrong email or password.")
+	}
+	delete(t.st.attempts, key)
+	if u.Blocked {
+		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
+	}
+	if aud == "" {
+		aud = t.st.settings.DefaultAudience
+	}
+	asked := uniqueFields(r.Get("scope"))
+	if t.st.apis[aud] == nil {
+		aud = ""
+		if len(asked) == 0 || len(asked) == 1 && asked[0] == "openid" {
+			asked = []string{"openid", "profile", "email", "address", "phone"} // recorded
+		}
+	}
+	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantPassword, entry: c.id}
+	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	return t.tokensFor(c, client, g), nil
+}
+
+// checkRealm refuses a connection that the tenant does not have.
+func (t *Tenant) checkRealm(realm string) *oauthError {
+	if realm == "" {
+		return nil
+	}
+	for _, db := range t.st.databases {
+		if db.Name == realm {
+			return nil
+		}
+	}
+	return refuse("invalid_request", "connection "+clip(realm)+" does not exist")
+}

@@ -1,0 +1,227 @@
+package mock
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const refreshTokensPerUser = 200 // and client; the oldest gives way without a word
+
+// family is all refresh tokens that came of one authorization.
+type family struct {
+	id         string
+	grant      grant
+	created    time.Time
+	seen       time.Time // last exchange: the idle lifetime counts from here
+	generation int       // of the newest token
+	rotated    time.Time // when the newest generation began
+	revoked    string    // why; "" while it lives
+	last       string    // journal id of the call that issued the newest token
+	tokens     []string  // hashes of all its tokens
+}
+
+// refreshToken is one member of a family; kept by its hash.
+type refreshToken struct {
+	family     *family
+	generation int
+	entry      string
+}
+
+func badRefresh(reason string) *oauthError {
+	return refuse("invalid_grant", "Unknown or invalid refresh token.").because(reason)
+}
+
+// newFamily issues the first refresh token of an authorization.
+func (t *Tenant) newFamily(c *call, client *Client, g grant) (token, id string) {
+	g.gty = grantRefresh // of the access tokens to come
+	f := &family{id: "rtf_" + t.randomString(20), grant: g, created: c.now, seen: c.now, generation: 1}
+	t.st.families[f.id] = f
+	owner := ownerKey(client.ClientID, g.user)
+	t.st.owned[owner] = append(t.st.owned[owner], f)
+	t.dropOldest(owner)
+	return t.newRefreshToken(c, f), f.id
+}
+
+func ownerKey(client, user string) string { return client + "\x00" + user }
+
+func (t *Tenant) newRefreshToken(c *call, f *family) string {
+	value := "v1." + t.randomString(61)
+	h := hash(value)
+	t.st.refresh[h] = &refreshToken{family: f, generation: f.generation, entry: c.id}
+	f.tokens = append(f.tokens, h)
+	f.last = c.id
+	return value
+}
+
+// dropOldest silently deletes what is beyond the limit, as Auth0 does.
+func (t *Tenant) dropOldest(owner string) {
+	for len(t.st.owned[owner]) > refreshTokensPerUser {
+		t.forgetFamily(t.st.owned[owner][0])
+	}
+}
+
+// forgetFamily deletes a family without a trace.
+func (t *Tenant) forgetFamily(f *family) {
+	for _, h := range f.tokens {
+		delete(t.st.refresh, h)
+	}
+	delete(t.st.families, f.id)
+	owner := ownerKey(f.grant.client, f.grant.user)
+	t.st.owned[owner] = slices.DeleteFunc(t.st.owned[owner], func(o *family) bool { return o == f })
+}
+
+func (t *Tenant) revokeFamily(f *family, reason string) {
+	if f.revoked == "" {
+		f.revoked = reason
+	}
+}
+
+// exchangeRefresh is grant_type=refresh_token
+// (https://auth0.com/docs/secure/tokens/refresh-tokens/refresh-token-rotation).
+func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+	value := r.Get("refresh_token")
+	if value == "" {
+		return nil, missing("refresh_token")
+	}
+	rt := t.st.refresh[hash(value)]
+	if rt == nil {
+		return nil, badRefresh("the refresh token was never issued, or was the oldest of more than 200")
+	}
+	f := rt.family
+	if f.grant.client != client.ClientID {
+		return nil, badRefresh("the refresh token was issued to another client")
+	}
+	c.entry.Parent = rt.entry
+	if bad := t.checkFamily(c, client, f); bad != nil {
+		return nil, bad
+	}
+	rotating := client.refreshPolicy().RotationType == "rotating"
+	if rotating {
+		if bad := t.checkGeneration(c, client, rt); bad != nil {
+			return nil, bad
+		}
+	}
+	g, bad := t.narrow(client, f.grant, r)
+	if bad != nil {
+		return nil, bad
+	}
+	f.seen = c.now
+	successor := ""
+	if rotating {
+		if rt.generation == f.generation {
+			f.generation++
+			f.rotated = c.now
+		}
+		successor = t.newRefreshToken(c, f)
+	}
+	o := t.prepare(c, g)
+	return func() {
+		t.respond(c, o, func(access, id string) object { return o.tokenBody(access, successor, id, true) })
+	}, nil
+}
+
+// refreshPolicy is the client's, or the one that a client without any has.
+func (c *Client) refreshPolicy() RefreshPolicy {
+	if c.RefreshToken == nil {
+		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
+	}
+	return *c.RefreshToken
+}
+
+func (t *Tenant) checkFamily(c *call, client *Client, f *family) *oauthError {
+	p := client.refreshPolicy()
+	u := t.st.users[f.grant.user]
+	switch {
+	case f.revoked != "":
+		return badRefresh("the family is revoked: " + f.revoked)
+	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && outlived(c.now, f.created, p.TokenLifetime):
+		return badRefresh("the absolute lifetime is over")
+	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && outlived(c.now, f.seen, p.IdleTokenLifetime):
+		return badRefresh("the idle lifetime is over")
+	case u == nil:
+		return refuse("invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
+	case u.Blocked:
+		return refuse("invalid_grant", "user is blocked")
+	}
+	return nil
+}
+
+// outlived reports whether a lifetime in seconds (0: Auth0's default) has passed.
+func outlived(now, since time.Time, seconds int) bool {
+	if seconds == 0 {
+		seconds = defaultRefreshLifetime
+	}
+	return now.Sub(since) >= time.Duration(seconds)*time.Second
+}
+
+// checkGeneration lets the newest token pass and, within the overlap, the one
+// before it. Anything else is a reuse: the whole family dies with it.
+func (t *Tenant) checkGeneration(c *call, client *Client, rt *refreshToken) *oauthError {
+	f := rt.family
+	leeway := time.Duration(client.refreshPolicy().Leeway) * time.Second
+	switch {
+	case rt.generation == f.generation:
+		return nil
+	case rt.generation == f.generation-1 && leeway > 0 && c.now.Sub(f.rotated) <= leeway:
+		return nil
+	}
+	t.revokeFamily(f, "a refresh token that had been rotated away was used again (ferrt)")
+	return badRefresh("reused: " + f.revoked)
+}
+
+// narrow applies the scope and audience of a refresh: never more than was
+// granted; another audience only where the client's policies list it.
+func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthError) {
+	if aud := r.Get("audience"); aud != "" && aud != g.audience {
+		target := slices.IndexFunc(client.refreshPolicy().Policies, func(p RefreshTarget) bool { return p.Audience == aud })
+		if target < 0 || t.st.apis[aud] == nil {
+			return g, refuse("access_denied", "Service not found: "+clip(aud)).
+				because("no refresh_token.policies entry of the client names the audience")
+		}
+		allowed := client.refreshPolicy().Policies[target].Scope
+		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })
+		g.scopes = append(g.scopes, allowed...)
+		g.audience = aud
+	}
+	if asked := uniqueFields(r.Get("scope")); len(asked) > 0 {
+		g.scopes = slices.DeleteFunc(asked, func(s string) bool { return !g.has(s) })
+	}
+	if u := t.st.users[g.user]; u != nil { // roles may have changed since the login
+		g.scopes = t.grantable(g.scopes, client, t.st.apis[g.audience], u)
+	}
+	return g, nil
+}
+
+// FamilyState is what is known of a family of refresh tokens.
+type FamilyState struct {
+	ID         string    `json:"id"`
+	ClientID   string    `json:"client_id"`
+	User       string    `json:"user_id"`
+	Audience   string    `json:"audience,omitempty"`
+	Scope      string    `json:"scope"`
+	Created    time.Time `json:"created"`
+	Seen       time.Time `json:"seen"`
+	Generation int       `json:"generation"` // how often it was rotated, plus one
+	Revoked    string    `json:"revoked,omitempty"`
+	LastCall   string    `json:"last_call"` // journal id of the call that issued the newest token
+}
+
+// Families returns the state of all refresh-token families, oldest first.
+func (t *Tenant) Families() []FamilyState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := []FamilyState{}
+	for _, f := range t.st.families {
+		out = append(out, FamilyState{
+			ID: f.id, ClientID: f.grant.client, User: f.grant.user, Audience: f.grant.audience,
+			Scope: strings.Join(f.grant.scopes, " "), Created: f.created, Seen: f.seen,
+			Generation: f.generation, Revoked: f.revoked, LastCall: f.last,
+		})
+	}
+	slices.SortFunc(out, func(a, b FamilyState) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}

@@ -1,0 +1,220 @@
+package mock
+
+import (
+	"crypto"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // x5t is defined as a SHA-1 thumbprint (RFC 7517 section 4.8)
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	_ "embed"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// testKeyPEM is a well-known key: it makes start-up a matter of milliseconds
+// and its kid stable. Nothing that it signs is worth anything.
+//
+//go:embed testkey.pem
+var testKeyPEM []byte
+
+const testKeyID = "mockauth0-test-key-01" // 21 characters, as the ids of recent tenants
+
+// Key is a signing key of the tenant.
+type Key struct {
+	ID      string          // kid; "": derived from the key
+	Private *rsa.PrivateKey // 2048 bits or more
+}
+
+// GenerateKey makes a fresh 2048-bit signing key, for tests that must not
+// share one.
+func GenerateKey() (Key, error) { return generateKey(rand.Reader) }
+
+func generateKey(random io.Reader) (Key, error) {
+	k, err := rsa.GenerateKey(random, 2048)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key{Private: k}, nil
+}
+
+// keyring holds the signing keys, the current one first.
+type keyring struct {
+	mu      sync.Mutex
+	keys    []Key
+	content []byte // symmetric key of opaque access tokens
+	jwks    map[string][]byte
+}
+
+func newKeyring(keys []Key) (*keyring, error) {
+	if keys == nil {
+		k, err := embeddedKey()
+		if err != nil {
+			return nil, err
+		}
+		keys = []Key{k}
+	}
+	ring := &keyring{content: make([]byte, 32)}
+	for _, k := range keys {
+		if k.Private == nil || k.Private.N.BitLen() < 2048 {
+			return nil, faultf("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
+		}
+		if k.ID == "" {
+			k.ID = thumbprint(k)
+		}
+		for _, other := range ring.keys {
+			if other.ID == k.ID {
+				return nil, faultf("keys", "the id %q is used twice", k.ID)
+			}
+		}
+		ring.keys = append(ring.keys, k)
+	}
+	if len(ring.keys) == 0 {
+		return nil, faultf("keys", "there is none")
+	}
+	_, err := rand.Read(ring.content)
+	return ring, err
+}
+
+func embeddedKey() (Key, error) {
+	block, _ := pem.Decode(testKeyPEM)
+	if block == nil {
+		return Key{}, errors.New("mock: testkey.pem holds no PEM block")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return Key{}, err
+	}
+	k, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return Key{}, fmt.Errorf("mock: testkey.pem holds a %T", parsed)
+	}
+	return Key{ID: testKeyID, Private: k}, nil
+}
+
+func thumbprint(k Key) string {
+	h := sha256.Sum256(x509.MarshalPKCS1PublicKey(&k.Private.PublicKey))
+	return base64.RawURLEncoding.EncodeToString(h[:])[:21]
+}
+
+func (r *keyring) rotate(random io.Reader) error {
+	k, err := generateKey(random)
+	if err != nil {
+		return err
+	}
+	k.ID = thumbprint(k)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = append([]Key{k}, r.keys[:1]...)
+	r.jwks = nil
+	return nil
+}
+
+func (r *keyring) current() Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keys[0]
+}
+
+func (r *keyring) byID(id string) (Key, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range r.keys {
+		if k.ID == id {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// document returns the JWKS, made once per issuer and set of keys.
+func (r *keyring) document(issuer string) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if doc := r.jwks[issuer]; doc != nil {
+		return doc, nil
+	}
+	list := make([]object, 0, len(r.keys))
+	for _, k := range r.keys {
+		o, err := k.jwk(issuer)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	doc := object{{"keys", list}}.bytes()
+	if r.jwks == nil {
+		r.jwks = map[string][]byte{}
+	}
+	if len(r.jwks) < 8 { // issuers taken from Host headers must not pile up
+		r.jwks[issuer] = doc
+	}
+	return doc, nil
+}
+
+// jwk renders one key with a self-signed certificate, as Auth0 does.
+func (k Key) jwk(issuer string) (object, error) {
+	domain := issuer
+	if u, err := url.Parse(issuer); err == nil {
+		domain = u.Hostname()
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
+		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.Private)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha1.Sum(der) //nolint:gosec // see the import
+	e := big.NewInt(int64(k.Private.E)).Bytes()
+	return object{
+		{"alg", "RS256"}, {"kty", "RSA"}, {"use", "sig"},
+		{"n", base64.RawURLEncoding.EncodeToString(k.Private.N.Bytes())},
+		{"e", base64.RawURLEncoding.EncodeToString(e)},
+		{"kid", k.ID},
+		{"x5t", base64.RawURLEncoding.EncodeToString(sum[:])},
+		{"x5c", []string{base64.StdEncoding.EncodeToString(der)}},
+	}, nil
+}
+
+// sign makes a compact JWS with its header members in the recorded order
+// (alg, typ, kid), which a map-based encoder cannot keep.
+func (k Key) sign(alg, typ string, claims object, secret []byte) (string, error) {
+	header := `{"alg":` + strconv.Quote(alg) + `,"typ":` + strconv.Quote(typ)
+	if alg != "HS256" {
+		header += `,"kid":` + strconv.Quote(k.ID)
+	}
+	input := encode([]byte(header+"}")) + "." + encode(claims.bytes())
+	sum := sha256.Sum256([]byte(input))
+	var sig []byte
+	var err error
+	switch alg {
+	case "RS256":
+		sig, err = rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum[:])
+	case "PS256":
+		sig, err = rsa.SignPSS(rand.Reader, k.Private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	case "HS256":
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte(input))
+		sig = mac.Sum(nil)
+	default:
+		err = fmt.Errorf("mock: cannot sign with %q", alg)
+	}
+	if err != nil {
+		return "", err
+	}
+	return input + "." + encode(sig), nil
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

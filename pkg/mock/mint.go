@@ -1,0 +1,285 @@
+package mock
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// grant is what a person (or a client for itself) allowed: the basis of every
+// token. It is a value; a refresh derives a narrower one.
+type grant struct {
+	client       string
+	user         string // user_id; "" for client_credentials
+	scopes       []string
+	audience     string // "" is /userinfo alone
+	organization string
+	sid          string
+	nonce        string
+	authTime     time.Time // zero unless max_age or prompt=login asked for it
+	gty          string    // of the access token; "" for the code flow
+	web          bool      // implicit: the shorter lifetime
+	entry        string    // journal id of the call that made it
+}
+
+func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
+
+// order is a request for tokens, resolved under t.mu so that signing, which is
+// slow, happens without it.
+type order struct {
+	g      grant
+	client Client
+	user   *User // a copy; nil for client_credentials
+	api    *ResourceServer
+	perms  []string
+	issuer string
+	now    time.Time
+}
+
+// prepare resolves a grant. The caller holds t.mu.
+func (t *Tenant) prepare(c *call, g grant) order {
+	o := order{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
+	if u := t.st.users[g.user]; u != nil {
+		cp := *u
+		o.user = &cp
+		if o.api != nil {
+			o.perms = t.st.permissions(u, o.api.Identifier)
+		}
+	}
+	return o
+}
+
+// lifetime of the access token.
+func (o order) lifetime() time.Duration {
+	seconds := defaultAPILifetime
+	switch {
+	case o.api != nil && o.g.web:
+		seconds = o.api.TokenLifetimeForWeb
+	case o.api != nil:
+		seconds = o.api.TokenLifetime
+	case o.g.web:
+		seconds = defaultWebLifetime
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func (o order) subject() string {
+	if o.user == nil {
+		return o.client.ClientID + "@clients"
+	}
+	return o.user.UserID
+}
+
+// accessToken is a JWT for an API, else an opaque one (a JWE with an empty key part).
+func (t *Tenant) accessToken(o order) (string, error) {
+	if o.api == nil {
+		return t.opaqueToken(o)
+	}
+	secret := []byte(o.api.SigningSecret)
+	typ := "JWT"
+	if o.rfc9068() {
+		typ = "at+jwt"
+	}
+	return t.keys.current().sign(o.api.SigningAlg, typ, t.accessClaims(o), secret)
+}
+
+func (o order) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
+
+// accessClaims are the claims in the recorded order
+// (https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles).
+func (t *Tenant) accessClaims(o order) object {
+	var c object
+	c.add("iss", o.issuer)
+	c.add("sub", o.subject())
+	if o.g.has("openid") && o.api.SigningAlg != "HS256" {
+		c.add("aud", []string{o.api.Identifier, o.issuer + "userinfo"})
+	} else {
+		c.add("aud", o.api.Identifier)
+	}
+	c.add("iat", o.now.Unix())
+	c.add("exp", o.now.Add(o.lifetime()).Unix())
+	if o.rfc9068() {
+		c.add("client_id", o.client.ClientID)
+		c.add("jti", t.randomString(22))
+	} else {
+		c.add("azp", o.client.ClientID)
+	}
+	c.add("scope", strings.Join(o.g.scopes, " "))
+	if !o.rfc9068() {
+		c.add("gty", o.g.gty)
+	}
+	if strings.HasSuffix(o.api.TokenDialect, "_authz") && o.api.EnforcePolicies {
+		c = append(c, member{"permissions", append([]string{}, o.permissions()...)})
+	}
+	c.add("org_id", o.g.organization)
+	return c
+}
+
+func (o order) permissions() []string {
+	if o.user == nil {
+		return o.g.scopes
+	}
+	return o.perms
+}
+
+// opaqueToken is what a client gets that asked for no API: five parts, the
+// second empty, so that nobody takes it for a JWS.
+func (t *Tenant) opaqueToken(o order) (string, error) {
+	rcpt := jose.Recipient{Algorithm: jose.DIRECT, Key: t.keys.content}
+	enc, err := jose.NewEncrypter(jose.A256GCM, rcpt, (&jose.EncrypterOptions{}).WithHeader("iss", o.issuer))
+	if err != nil {
+		return "", err
+	}
+	jwe, err := enc.Encrypt(object{
+		{"sub", o.subject()}, {"azp", o.client.ClientID}, {"scope", strings.Join(o.g.scopes, " ")},
+		{"iat", o.now.Unix()}, {"exp", o.now.Add(o.lifetime()).Unix()}, {"jti", t.randomString(22)},
+	}.bytes())
+	if err != nil {
+		return "", err
+	}
+	return jwe.CompactSerialize()
+}
+
+// idToken is the ID token, with at_hash and c_hash where it leaves /authorize
+// beside what they hash.
+func (t *Tenant) idToken(o order, accessToken, code string) (string, error) {
+	alg := o.client.JWT.Alg
+	if alg == "" {
+		alg = "RS256"
+	}
+	life := o.client.JWT.LifetimeInSeconds
+	if life == 0 {
+		life = defaultIDTokenLifetime
+	}
+	c := t.profileClaims(o.user, o.g.scopes)
+	c.add("iss", o.issuer)
+	c.add("sub", o.user.UserID)
+	c.add("aud", o.client.ClientID)
+	c.add("iat", o.now.Unix())
+	c.add("exp", o.now.Unix()+int64(life))
+	if !o.g.authTime.IsZero() {
+		c.add("auth_time", o.g.authTime.Unix())
+	}
+	if accessToken != "" {
+		c.add("at_hash", halfHash(accessToken))
+	}
+	if code != "" {
+		c.add("c_hash", halfHash(code))
+	}
+	c.add("sid", o.g.sid)
+	c.add("nonce", o.g.nonce)
+	c.add("org_id", o.g.organization)
+	return t.keys.current().sign(alg, "JWT", c, []byte(o.client.ClientSecret))
+}
+
+// halfHash is at_hash and c_hash (OpenID Connect Core, section 3.3.2.11).
+func halfHash(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return encode(h[:len(h)/2])
+}
+
+// profileClaims are a user's claims that the scopes open, in the recorded order.
+func (t *Tenant) profileClaims(u *User, scopes []string) object {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(scopes, n) })
+	}
+	var c object
+	if has("profile", "given_name") {
+		c.add("given_name", u.GivenName)
+	}
+	if has("profile", "family_name") {
+		c.add("family_name", u.FamilyName)
+	}
+	if has("profile", "nickname") {
+		c.add("nickname", u.nickname())
+	}
+	if has("profile", "name") {
+		c.add("name", u.displayName())
+	}
+	if has("profile", "picture") {
+		c.add("picture", u.picture())
+	}
+	if has("profile") {
+		c.add("updated_at", t.updatedAt(u))
+	}
+	if has("email") {
+		c.add("email", u.Email)
+	}
+	if has("email", "email_verified") && u.Email != "" {
+		c = append(c, member{"email_verified", u.EmailVerified})
+	}
+	if has("phone") && u.PhoneNumber != "" {
+		c = append(c, member{"phone_number", u.PhoneNumber}, member{"phone_number_verified", u.PhoneVerified})
+	}
+	return c
+}
+
+// updatedAt is an ISO string with milliseconds at Auth0, a number in OpenID Connect.
+func (t *Tenant) updatedAt(u *User) any {
+	at, err := time.Parse(time.RFC3339, u.UpdatedAt)
+	switch {
+	case err != nil:
+		return u.UpdatedAt
+	case t.cfg.Profile == ProfileStrictOIDC:
+		return at.Unix()
+	}
+	return at.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func (u *User) nickname() string {
+	if u.Nickname != "" {
+		return u.Nickname
+	}
+	name, _, _ := strings.Cut(u.Email, "@")
+	return name
+}
+
+func (u *User) displayName() string {
+	if u.Name != "" {
+		return u.Name
+	}
+	return u.Email
+}
+
+func (u *User) picture() string {
+	if u.Picture != "" {
+		return u.Picture
+	}
+	return "https://s.gravatar.com/avatar/" + derivedID(u.Email, 32) + "?s=480&r=pg&d=mm"
+}
+
+// openOpaque reads an opaque access token of this tenant.
+func (t *Tenant) openOpaque(token string) (map[string]any, bool) {
+	jwe, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		return nil, false
+	}
+	b, err := jwe.Decrypt(t.keys.content)
+	if err != nil {
+		return nil, false
+	}
+	var claims map[string]any
+	return claims, json.Unmarshal(b, &claims) == nil
+}
+
+// openJWT verifies a JWT that this tenant signed with one of its RSA keys.
+func (t *Tenant) openJWT(token string) (map[string]any, bool) {
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
+	if err != nil {
+		return nil, false
+	}
+	k, known := t.keys.byID(jws.Signatures[0].Protected.KeyID)
+	if !known {
+		return nil, false
+	}
+	payload, err := jws.Verify(&k.Private.PublicKey)
+	if err != nil {
+		return nil, false
+	}
+	var claims map[string]any
+	return claims, json.Unmarshal(payload, &claims) == nil
+}

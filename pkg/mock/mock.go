@@ -1,0 +1,254 @@
+package mock
+
+import (
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// LoginMode says what /authorize does with a browser that has no session.
+type LoginMode string
+
+// The login modes.
+const (
+	LoginAuto LoginMode = "auto" // signs the first user (or the login_hint's) in and consents, without a page
+	LoginForm LoginMode = "form" // shows the login and consent pages, as the real tenant does
+)
+
+// Profile says whose answers are given where Auth0 and OpenID Connect disagree.
+type Profile string
+
+// The profiles.
+const (
+	ProfileAuth0      Profile = "auth0"       // as a real tenant
+	ProfileStrictOIDC Profile = "strict-oidc" // as OpenID certification demands (400 for invalid_grant, …)
+)
+
+// TokenBody selects the members of a successful token answer.
+type TokenBody string
+
+// The forms of a token answer.
+const (
+	TokenBodyRecorded   TokenBody = "recorded"   // with expires_in and scope, as every recorded answer
+	TokenBodyDocumented TokenBody = "documented" // access_token, refresh_token, id_token, token_type only, as the documents show
+)
+
+// Config describes a tenant. The zero value is a whole one: the default
+// tenant of docs/mock.md at the address where it is reached.
+type Config struct {
+	Issuer         string           // "https://acme.eu.auth0.com/", slash at the end; "": where it is reached
+	Tenant         *Export          // clients, APIs, users…; nil: [DefaultTenant]
+	Login          LoginMode        // "" is LoginAuto
+	Profile        Profile          // "" is ProfileAuth0
+	TokenBody      TokenBody        // "" is TokenBodyRecorded
+	DeviceInterval time.Duration    // device flow polling interval, a second or more; 0 is 5 s
+	Keys           []Key            // signing keys, the first one signs; nil: the embedded test key
+	Now            func() time.Time // nil: time.Now; the virtual clock runs on top of it
+	Rand           io.Reader        // of codes and tokens; nil: crypto/rand
+	Log            *slog.Logger     // nil: discards
+}
+
+// TB is what [Start] needs of a test; *testing.T, *testing.B and *testing.F fit.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// Tenant is a pretend Auth0 tenant: an [http.Handler] and the controls beside
+// it. Its methods may be called from several goroutines. Two tenants share nothing.
+type Tenant struct {
+	cfg     Config
+	issuer  string // "" while it is derived from the request
+	clock   *clock
+	journal *Journal
+	keys    *keyring
+	routes  map[string]route
+	random  *lockedReader
+
+	mu sync.Mutex // guards st
+	st *state
+}
+
+// New makes a tenant that does not listen; mount it or use [Start].
+// It returns an error when the tenant's description contradicts itself.
+func New(c Config) (*Tenant, error) {
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tenant{cfg: c, issuer: c.Issuer, clock: newClock(c.Now), keys: keys, random: &lockedReader{r: c.Rand}}
+	t.journal = newJournal()
+	if t.st, err = newState(c.Tenant, t.random); err != nil {
+		return nil, err
+	}
+	t.routes = t.table()
+	return t, nil
+}
+
+// Start makes a tenant that listens on a free loopback port until the test ends.
+func Start(tb TB, c Config) *Tenant {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("mock: %v", err)
+	}
+	if c.Issuer == "" {
+		c.Issuer = "http://" + l.Addr().String() + "/"
+	}
+	t, err := New(c)
+	if err != nil {
+		_ = l.Close()
+		tb.Fatalf("mock: %v", err)
+	}
+	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.Serve(l) }()
+	tb.Cleanup(func() { _ = srv.Close(); <-done })
+	return t
+}
+
+// Issuer returns the tenant's issuer, slash at the end; "" when the tenant
+// takes it from each request's Host.
+func (t *Tenant) Issuer() string { return t.issuer }
+
+// At returns a handler of the same tenant that answers under another issuer,
+// as a second listener (TLS, a container's name) needs it.
+func (t *Tenant) At(issuer string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.serve(w, r, issuer) })
+}
+
+// ServeHTTP implements [http.Handler].
+func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	issuer := t.issuer
+	if issuer == "" {
+		issuer = "http://" + r.Host + "/"
+		if r.TLS != nil {
+			issuer = "https://" + r.Host + "/"
+		}
+	}
+	t.serve(w, r, issuer)
+}
+
+// OAuth2 returns the default client's configuration for golang.org/x/oauth2,
+// with the scopes openid, profile, email and offline_access. The API's audience
+// goes to AuthCodeURL as oauth2.SetAuthURLParam("audience", …).
+func (t *Tenant) OAuth2() *oauth2.Config {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.st.clients[t.st.clientOrder[0]]
+	cfg := &oauth2.Config{
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret,
+		Endpoint: oauth2.Endpoint{
+			AuthURL: t.issuer + "authorize", TokenURL: t.issuer + "oauth/token",
+			DeviceAuthURL: t.issuer + "oauth/device/code", AuthStyle: oauth2.AuthStyleInParams,
+		},
+		Scopes: []string{"openid", "profile", "email", "offline_access"},
+	}
+	if len(c.Callbacks) > 0 {
+		cfg.RedirectURL = c.Callbacks[0]
+	}
+	return cfg
+}
+
+// Advance moves the tenant's clock forward: codes, tokens, sessions and
+// everything else that has a time age by d.
+func (t *Tenant) Advance(d time.Duration) { t.clock.Advance(d) }
+
+// Now returns the tenant's time.
+func (t *Tenant) Now() time.Time { return t.clock.Now() }
+
+// RotateKey makes a new signing key the current one; the former stays in the
+// JWKS as the previous one, the key before that leaves it.
+func (t *Tenant) RotateKey() error { return t.keys.rotate(t.random) }
+
+// Journal returns the record of calls.
+func (t *Tenant) Journal() *Journal { return t.journal }
+
+// Reset puts the tenant back to its start: description, clock and an empty
+// journal. Keys stay, as clients cache them.
+func (t *Tenant) Reset() {
+	st, err := newState(t.cfg.Tenant, t.random)
+	if err != nil { // the same description was accepted by New
+		panic("mock: " + err.Error())
+	}
+	t.mu.Lock()
+	t.st = st
+	t.mu.Unlock()
+	t.clock.Reset()
+	t.journal.Reset()
+}
+
+func (c Config) withDefaults() Config {
+	if c.Tenant == nil {
+		c.Tenant = DefaultTenant()
+	}
+	if c.Login == "" {
+		c.Login = LoginAuto
+	}
+	if c.Profile == "" {
+		c.Profile = ProfileAuth0
+	}
+	if c.TokenBody == "" {
+		c.TokenBody = TokenBodyRecorded
+	}
+	if c.DeviceInterval == 0 {
+		c.DeviceInterval = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Issuer != "" && !validIssuer(c.Issuer):
+		return faultf("issuer", "%q is not an http(s) URL with a host and a slash at the end", c.Issuer)
+	case c.Login != LoginAuto && c.Login != LoginForm:
+		return faultf("login", "%q is neither auto nor form", c.Login)
+	case c.Profile != ProfileAuth0 && c.Profile != ProfileStrictOIDC:
+		return faultf("profile", "%q is neither auth0 nor strict-oidc", c.Profile)
+	case c.DeviceInterval < time.Second:
+		return faultf("device interval", "%s is shorter than a second", c.DeviceInterval)
+	case c.TokenBody != TokenBodyRecorded && c.TokenBody != TokenBodyDocumented:
+		return faultf("token body", "%q is neither recorded nor documented", c.TokenBody)
+	}
+	return nil
+}
+
+func validIssuer(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		strings.HasSuffix(s, "/") && u.RawQuery == "" && u.Fragment == "" && u.User == nil
+}
+
+// lockedReader makes any source of randomness safe for concurrent use.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return io.ReadFull(l.r, p)
+}

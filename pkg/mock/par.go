@@ -1,0 +1,86 @@
+package mock
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
+	parLifetime      = 30 * time.Second
+	parMaxSize       = 10 << 10
+)
+
+// pushed is an authorization request that was pushed (RFC 9126); it is used once.
+type pushed struct {
+	client  string
+	params  parameters
+	expires time.Time
+}
+
+// par is POST /oauth/par
+// (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authorization-code-flow/authorization-code-flow-with-par).
+func (t *Tenant) par(c *call) {
+	r, bad := c.tokenRequest()
+	if bad != nil {
+		t.refuseToken(c, bad)
+		return
+	}
+	t.mu.Lock()
+	uri, bad := t.push(c, r)
+	t.mu.Unlock()
+	if bad != nil {
+		t.refuseToken(c, bad)
+		return
+	}
+	write(c.w, http.StatusCreated, jsonTypeUTF8, object{
+		{"expires_in", int(parLifetime.Seconds())}, {"request_uri", uri},
+	}.bytes())
+}
+
+func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
+	client, bad := t.authenticateClient(c, r)
+	if bad != nil {
+		return "", bad
+	}
+	if len(r.Encode()) > parMaxSize {
+		return "", refuse("invalid_request", "The pushed request is larger than 10 KB")
+	}
+	if r.Has("request_uri") {
+		return "", refuse("invalid_request", "request_uri cannot be pushed") // RFC 9126 section 2.1
+	}
+	p := parameters{url.Values{}}
+	for k, v := range r.Values {
+		if k != "client_secret" && k != "client_assertion" && k != "client_assertion_type" {
+			p.Values[k] = v
+		}
+	}
+	p.Set("client_id", client.ClientID)
+	if _, bad := t.parseAuthorize(p, true); bad != nil {
+		return "", bad
+	}
+	for k, old := range t.st.pushed {
+		if old.expires.Before(c.now) {
+			delete(t.st.pushed, k)
+		}
+	}
+	uri := requestURIPrefix + t.randomString(64)
+	t.st.pushed[uri] = &pushed{client: client.ClientID, params: p, expires: c.now.Add(parLifetime)}
+	return uri, nil
+}
+
+// unpush replaces a request by the pushed one that its request_uri names.
+func (t *Tenant) unpush(p parameters, now time.Time) (parameters, bool, *oauthError) {
+	uri := p.Get("request_uri")
+	if !strings.HasPrefix(uri, requestURIPrefix) {
+		return p, false, nil
+	}
+	req := t.st.pushed[uri]
+	delete(t.st.pushed, uri)
+	if req == nil || req.client != p.Get("client_id") || !now.Before(req.expires) {
+		return p, false, refuse("invalid_request", "The request_uri is invalid, used or expired").withStatus(http.StatusBadRequest)
+	}
+	return req.params, true, nil
+}

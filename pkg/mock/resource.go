@@ -1,0 +1,84 @@
+package mock
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// resource is /_mock/resource/…: an API protected by the tenant's first
+// audience and the role "agent". It answers 401 for each of the three
+// documented reasons; the last one is 403 almost everywhere else, which is why
+// clients must not refresh for ever on a 401.
+func (t *Tenant) resource(c *call) {
+	token, status := c.bearer()
+	switch {
+	case status != http.StatusOK:
+		t.refuseResource(c, "invalid_request", "The credentials are malformed, or sent twice")
+		return
+	case token == "":
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
+		write(c.w, http.StatusUnauthorized, jsonType,
+			object{{"error", "invalid_token"}, {"error_description", "No access token was sent"}}.bytes())
+		return
+	case strings.Count(token, ".") != 2:
+		t.refuseResource(c, "invalid_token", "The access token is malformed")
+		return
+	}
+	claims, ok := t.openJWT(token)
+	if !ok {
+		t.refuseResource(c, "invalid_token", "The access token signature is invalid")
+		return
+	}
+	code, problem := t.mayCall(c, claims)
+	if problem != "" {
+		t.refuseResource(c, code, problem)
+		return
+	}
+	write(c.w, http.StatusOK, jsonType, object{
+		{"path", strings.TrimPrefix(c.r.URL.Path, controlPrefix+"resource/")}, {"sub", claims["sub"]}, {"scope", claims["scope"]},
+	}.bytes())
+}
+
+func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	exp, _ := claims["exp"].(float64)
+	sub, _ := claims["sub"].(string)
+	iss, _ := claims["iss"].(string)
+	u := t.st.users[sub]
+	switch {
+	case !time.Unix(int64(exp), 0).After(c.now):
+		return "invalid_token", "The access token expired"
+	case iss != c.issuer:
+		return "invalid_token", "The access token was issued by another issuer"
+	case !t.namesAPI(claims["aud"]):
+		return "invalid_token", "The access token is for another audience"
+	case u == nil || !slices.Contains(u.Roles, eligibleRole):
+		return "insufficient_scope", "The user is not eligible: incorrect role"
+	}
+	return "", ""
+}
+
+// namesAPI reports whether an aud claim names the protected API.
+func (t *Tenant) namesAPI(aud any) bool {
+	switch aud := aud.(type) {
+	case string:
+		return aud == t.st.firstAPI
+	case []any:
+		return slices.ContainsFunc(aud, func(a any) bool { return a == t.st.firstAPI })
+	}
+	return false
+}
+
+func (t *Tenant) refuseResource(c *call, code, description string) {
+	c.because(description)
+	challenge := fmt.Sprintf(`Bearer realm="api", error=%q, error_description=%q`, code, description)
+	if code == "insufficient_scope" {
+		challenge = `Bearer realm="api", error="insufficient_scope"`
+	}
+	c.w.Header().Set("WWW-Authenticate", challenge)
+	write(c.w, http.StatusUnauthorized, jsonType, object{{"error", code}, {"error_description", description}}.bytes())
+}

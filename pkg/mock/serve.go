@@ -1,0 +1,214 @@
+package mock
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const maxBody = 1 << 20 // larger ones are 413
+
+// route is one path of the tenant.
+type route struct {
+	endpoint string // its name in the journal and in faults
+	methods  string // "GET POST"; others are 404, as in Express
+	limit    int    // X-RateLimit-Limit, as recorded or reported for the endpoint
+	handle   func(*call)
+}
+
+// table is every path that is served; discovery is generated from it.
+func (t *Tenant) table() map[string]route {
+	return map[string]route{
+		"/authorize":                        {"authorize", "GET POST", 300, t.authorize},
+		"/u/login":                          {"login", "GET POST", 20, t.loginPage},
+		"/u/consent":                        {"consent", "GET POST", 20, t.consentPage},
+		"/authorize/resume":                 {"authorize", "GET", 300, t.resume},
+		"/u/logout-consent":                 {"logout", "GET POST", 20, t.logoutConsentPage},
+		"/activate":                         {"device", "GET POST", 20, t.activate},
+		"/v2/logout":                        {"logout", "GET", 300, t.logoutV2},
+		"/oidc/logout":                      {"logout", "GET POST", 300, t.logoutOIDC},
+		"/oidc/register":                    {"register", "POST", 10, t.register},
+		"/mfa/challenge":                    {"mfa", "POST", 100, t.mfaChallenge},
+		"/oauth/device/code":                {"device", "POST", 100, t.deviceCode},
+		"/oauth/par":                        {"par", "POST", 100, t.par},
+		"/oauth/token":                      {"token", "POST", 100, t.token},
+		"/oauth/revoke":                     {"revoke", "POST", 100, t.revoke},
+		"/userinfo":                         {"userinfo", "GET POST", 1000, t.userinfo},
+		"/.well-known/openid-configuration": {"discovery", "GET", 300, t.discovery},
+		"/.well-known/oauth-authorization-server": {"discovery", "GET", 300, t.discovery},
+		"/.well-known/jwks.json":                  {"jwks", "GET", 300, t.jwks},
+	}
+}
+
+// call is one request on its way through the tenant.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	issuer string
+	now    time.Time
+	id     string // X-Auth0-RequestId, the tracking id of error pages
+	entry  *Entry // its line in the journal
+}
+
+// url returns an absolute URL of the tenant.
+func (c *call) url(path string) string { return c.issuer + strings.TrimPrefix(path, "/") }
+
+// because notes in the journal why the call ended as it did.
+func (c *call) because(reason string) { c.entry.Reason = reason }
+
+// serve is the whole way of a request: control surface, or headers, body cap,
+// endpoint and journal.
+func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
+	if strings.HasPrefix(r.URL.Path, controlPrefix) {
+		t.control(w, r, issuer)
+		return
+	}
+	rt, known := t.routes[r.URL.Path]
+	if known && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		t.preflight(w, r)
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	known = known && containsWord(rt.methods, method)
+	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+	c.entry = &Entry{ID: c.id, Time: c.now, Method: r.Method, Path: r.URL.Path, Endpoint: rt.endpoint}
+	rec := &recorder{ResponseWriter: w}
+	c.w = rec
+	t.commonHeaders(c, rt.limit)
+	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
+	if known {
+		rt.handle(c)
+	} else {
+		c.because("no such endpoint or method")
+		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
+	}
+	c.entry.Status = rec.status
+	t.journal.add(c.entry)
+}
+
+// commonHeaders are on every answer of a tenant, errors included.
+func (t *Tenant) commonHeaders(c *call, limit int) {
+	h := c.w.Header()
+	h.Set("Cache-Control", noStore)
+	h.Set("Strict-Transport-Security", "max-age=31536000")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Auth0-RequestId", c.id)
+	h.Set("X-Mockauth0", "a mock tenant, for tests only")
+	h.Set("Vary", "Accept-Encoding, Origin")
+	setLimit(h, limit, c.now)
+	if _, err := c.r.Cookie("did"); err != nil {
+		t.deviceCookies(c)
+	}
+	t.allowOrigin(c)
+}
+
+func setLimit(h http.Header, limit int, now time.Time) {
+	if limit == 0 {
+		return
+	}
+	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(limit-1))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(now.Unix()+1, 10))
+}
+
+// deviceCookies are set by every answer of a tenant, /oauth/token included.
+func (t *Tenant) deviceCookies(c *call) {
+	value := "s%3Av0%3A" + t.randomString(36)
+	compat := "did_compat=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
+	did := "did=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
+	if c.secure() {
+		did += "; Secure; SameSite=None"
+		compat += "; Secure"
+	}
+	c.w.Header().Add("Set-Cookie", did)
+	c.w.Header().Add("Set-Cookie", compat)
+}
+
+// secure reports whether browsers reach the tenant by https: Secure cookies
+// would be dropped on http.
+func (c *call) secure() bool { return strings.HasPrefix(c.issuer, "https://") }
+
+func (t *Tenant) requestID() string {
+	const hexdigits = "0123456789abcdef"
+	b := make([]byte, 20)
+	if _, err := t.random.Read(b); err != nil {
+		panic("mock: no randomness: " + err.Error())
+	}
+	for i := range b {
+		b[i] = hexdigits[b[i]&15]
+	}
+	return string(b)
+}
+
+// form reads a form-encoded body, within the cap.
+func (c *call) form() (url.Values, *oauthError) {
+	body, bad := c.body()
+	if bad != nil {
+		return nil, bad
+	}
+	v, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, refuse("invalid_request", "The body is not form-urlencoded")
+	}
+	return v, nil
+}
+
+func (c *call) body() ([]byte, *oauthError) {
+	b, err := io.ReadAll(c.r.Body)
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return nil, refuse("invalid_request", "request entity too large").withStatus(http.StatusRequestEntityTooLarge)
+	case err != nil:
+		return nil, refuse("invalid_request", "request aborted").because("the body ended early")
+	}
+	return b, nil
+}
+
+// mediaType returns the request's content type without parameters.
+func (c *call) mediaType() string {
+	mt, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mt
+}
+
+// recorder remembers the status for the journal.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func containsWord(list, word string) bool {
+	for w := range strings.FieldsSeq(list) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,143 @@
+package mock
+
+import (
+	"encoding/base64"
+	"net/http"
+	"time"
+)
+
+const sessionCookie = "auth0"
+
+// session is one browser: anonymous until somebody signs in, then single sign-on.
+type session struct {
+	id       string
+	user     string // user_id; "" before the login
+	sid      string // of the tokens that come of it
+	authTime time.Time
+	created  time.Time
+	seen     time.Time
+}
+
+// browser returns the request's live session, or nil.
+func (t *Tenant) browser(c *call) *session {
+	ck, err := c.r.Cookie(sessionCookie)
+	if err != nil {
+		return nil
+	}
+	s := t.st.sessions[ck.Value]
+	if s == nil {
+		return nil
+	}
+	absolute, idle := sessionLifetime, sessionIdle
+	if h := t.st.settings.SessionLifetime; h > 0 {
+		absolute = time.Duration(h * float64(time.Hour))
+	}
+	if h := t.st.settings.IdleSession; h > 0 {
+		idle = time.Duration(h * float64(time.Hour))
+	}
+	if c.now.Sub(s.created) > absolute || c.now.Sub(s.seen) > idle {
+		delete(t.st.sessions, s.id)
+		return nil
+	}
+	s.seen = c.now
+	return s
+}
+
+// newBrowser starts an anonymous session and sets its cookie.
+func (t *Tenant) newBrowser(c *call) *session {
+	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
+	t.st.sessions[s.id] = s
+	t.setSessionCookie(c, s.id, sessionLifetime)
+	return s
+}
+
+// signIn makes the session u's, under a new id so that a planted cookie gains nothing.
+func (t *Tenant) signIn(c *call, s *session, u *User) {
+	delete(t.st.sessions, s.id)
+	if s.user != u.UserID || s.sid == "" {
+		s.sid = t.randomString(32)
+	}
+	s.id, s.user, s.authTime, s.created, s.seen = t.randomString(40), u.UserID, c.now, c.now, c.now
+	t.st.sessions[s.id] = s
+	t.setSessionCookie(c, s.id, sessionLifetime)
+}
+
+// setSessionCookie replaces the cookie if this answer sets it already.
+func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
+	ck := &http.Cookie{
+		Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(life / time.Second),
+	}
+	if c.secure() {
+		ck.Secure, ck.SameSite = true, http.SameSiteNoneMode
+	}
+	h := c.w.Header()
+	kept := h["Set-Cookie"][:0]
+	for _, v := range h["Set-Cookie"] {
+		if len(v) < len(sessionCookie)+1 || v[:len(sessionCookie)+1] != sessionCookie+"=" {
+			kept = append(kept, v)
+		}
+	}
+	h["Set-Cookie"] = append(kept, ck.String())
+}
+
+// transaction is one /authorize request on its way through the pages.
+type transaction struct {
+	state     string // the pages' own, not the client's
+	req       *authRequest
+	session   string // id of the browser it belongs to
+	loggedIn  bool   // this transaction's demand for a login is met
+	consented bool
+	declined  bool
+	created   time.Time
+	entry     string // journal id of /authorize
+	logout    bool   // a logout that asks first
+	target    string // where that leads
+}
+
+// universalState makes the state of /u/login: base64url of a msgpack map, as recorded.
+func (t *Tenant) universalState(client string) string {
+	b := []byte{0x84} // a map of four
+	str := func(s string) {
+		b = append(b, 0xd9, byte(len(s)))
+		b = append(b, s...)
+	}
+	for _, kv := range [][2]string{
+		{"h", t.randomString(32)}, {"n", "universal-login"}, {"tid", t.randomString(32)}, {"cid", client[:min(len(client), 255)]},
+	} {
+		str(kv[0])
+		str(kv[1])
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// transactionOf returns the live transaction of a page's request when it came
+// from the same browser, else nil.
+func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
+	s := t.browser(c)
+	tx := t.st.logins[state]
+	if tx == nil || s == nil || tx.session != s.id || c.now.Sub(tx.created) > loginLifetime {
+		return nil, nil
+	}
+	return tx, s
+}
+
+// keep stores a transaction for its pages. Their number is bounded: those that
+// ran out go first, then any.
+func (t *Tenant) keep(tx *transaction) {
+	const most = 10000
+	if len(t.st.logins) >= most {
+		for k, old := range t.st.logins {
+			if tx.created.Sub(old.created) > loginLifetime {
+				delete(t.st.logins, k)
+			}
+		}
+	}
+	for k := range t.st.logins {
+		if len(t.st.logins) < most {
+			break
+		}
+		delete(t.st.logins, k)
+	}
+	t.st.logins[tx.state] = tx
+}

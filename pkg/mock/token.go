@@ -1,0 +1,254 @@
+package mock
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// tokenRequest is a parsed POST /oauth/token: its parameters and how the
+// client presented itself.
+type tokenRequest struct {
+	parameters
+	basicID     string
+	basicSecret string
+	basic       bool
+}
+
+// grantHandler carries out one grant_type for an authenticated client. It is
+// called with t.mu held and returns what writes the answer without it.
+type grantHandler func(c *call, client *Client, r tokenRequest) (func(), *oauthError)
+
+func (t *Tenant) grantHandlers() map[string]grantHandler {
+	return map[string]grantHandler{
+		grantCode:              t.exchangeCode,
+		grantRefresh:           t.exchangeRefresh,
+		grantClientCredentials: t.clientCredentials,
+		grantPassword:          t.password,
+		grantPasswordRealm:     t.password,
+		grantDevice:            t.pollDevice,
+		grantExchange:          t.tokenExchange,
+	}
+}
+
+// token is POST /oauth/token. The client is authenticated before anything is
+// consumed, so that a client which tries another method first loses no code.
+func (t *Tenant) token(c *call) {
+	r, bad := c.tokenRequest()
+	if bad != nil {
+		t.refuseToken(c, bad)
+		return
+	}
+	c.entry.Grant = r.Get("grant_type")
+	t.mu.Lock()
+	next, bad := t.dispatch(c, r)
+	t.mu.Unlock()
+	if bad != nil {
+		t.refuseToken(c, bad)
+		return
+	}
+	next()
+}
+
+func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
+	client, bad := t.authenticateClient(c, r)
+	if bad != nil {
+		return nil, bad
+	}
+	grantType := r.Get("grant_type")
+	if grantType == "" {
+		return nil, missing("grant_type")
+	}
+	handle := t.grantHandlers()[grantType]
+	if handle == nil {
+		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
+	}
+	if !client.allowsGrant(grantType) {
+		return nil, notAllowed(grantType)
+	}
+	return handle(c, client, r)
+}
+
+// allowsGrant: token exchange has a setting of its own beside grant_types.
+func (c *Client) allowsGrant(grantType string) bool {
+	if grantType == grantExchange && c.TokenExchange != nil {
+		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")
+	}
+	return slices.Contains(c.GrantTypes, grantType)
+}
+
+// refuseToken writes a refusal, in the strict profile with RFC 6749's statuses.
+func (t *Tenant) refuseToken(c *call, e *oauthError) {
+	reason := e.Reason
+	if reason == "" {
+		reason = e.Description
+	}
+	c.because(e.Code + ": " + reason)
+	if t.cfg.Profile == ProfileStrictOIDC {
+		e = strict(e)
+	}
+	writeTokenError(c.w, e)
+}
+
+// strict gives a refusal the status and code of RFC 6749 section 5.2.
+func strict(e *oauthError) *oauthError {
+	s := *e
+	switch {
+	case e.Status == http.StatusUnauthorized:
+		s.Code = "invalid_client"
+	case e.Status == http.StatusForbidden || e.Status == http.StatusNotImplemented:
+		s.Status = http.StatusBadRequest
+	}
+	return &s
+}
+
+// tokenRequest reads a form or JSON body and the Authorization header. A body
+// of another type is as good as none.
+func (c *call) tokenRequest() (tokenRequest, *oauthError) {
+	r := tokenRequest{parameters: parameters{url.Values{}}}
+	var bad *oauthError
+	switch c.mediaType() {
+	case "application/x-www-form-urlencoded":
+		r.Values, bad = c.form()
+	case "application/json":
+		r.Values, bad = c.jsonForm()
+	default:
+		_, bad = c.body()
+	}
+	if bad != nil {
+		return r, bad
+	}
+	for k, vals := range r.Values {
+		if len(vals) > 1 {
+			return r, refuse("invalid_request", "Parameter "+clip(k)+" was sent more than once")
+		}
+	}
+	r.basicID, r.basicSecret, r.basic = c.r.BasicAuth()
+	if r.basic { // RFC 6749 section 2.3.1: form-encoded before base64
+		r.basicID, r.basicSecret = formDecoded(r.basicID), formDecoded(r.basicSecret)
+	}
+	return r, nil
+}
+
+func formDecoded(s string) string {
+	if d, err := url.QueryUnescape(s); err == nil {
+		return d
+	}
+	return s
+}
+
+// jsonForm reads a flat JSON object as parameters; numbers and booleans as
+// their text, as Node would use them.
+func (c *call) jsonForm() (url.Values, *oauthError) {
+	body, bad := c.body()
+	if bad != nil {
+		return nil, bad
+	}
+	var o map[string]any
+	if err := json.Unmarshal(body, &o); err != nil {
+		return nil, refuse("invalid_request", "The body is not a JSON object").because("malformed JSON body")
+	}
+	v := url.Values{}
+	for k, val := range o {
+		switch val := val.(type) {
+		case string:
+			v.Set(k, val)
+		case float64, bool:
+			v.Set(k, fmt.Sprint(val))
+		case nil:
+		default:
+			return nil, refuse("invalid_request", "Parameter "+clip(k)+" must be a string")
+		}
+	}
+	return v, nil
+}
+
+// authenticateClient finds the client and checks what it presents against its
+// registered method. post and basic are one method to Auth0: the secret.
+func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*Client, *oauthError) {
+	id := r.Get("client_id")
+	if r.basic {
+		if id != "" && id != r.basicID {
+			return nil, unauthorized("client_id differs between header and body")
+		}
+		id = r.basicID
+	}
+	assertion := r.Get("client_assertion")
+	if id == "" && assertion != "" {
+		id = assertionSubject(assertion)
+	}
+	c.entry.ClientID = clip(id)
+	client := t.st.clients[id]
+	if client == nil {
+		c.entry.ClientID = ""
+		return nil, unauthorized("unknown client")
+	}
+	presented := r.Get("client_secret")
+	if r.basic {
+		if presented != "" && presented != r.basicSecret {
+			return nil, unauthorized("two different secrets")
+		}
+		presented = r.basicSecret
+	}
+	return client, t.checkCredentials(c, client, presented, r)
+}
+
+func (t *Tenant) checkCredentials(c *call, client *Client, secret string, r tokenRequest) *oauthError {
+	assertion := r.Get("client_assertion")
+	switch client.TokenEndpointAuthMethod {
+	case "none":
+		if secret != "" || assertion != "" {
+			return unauthorized("a public client sent a credential")
+		}
+	case "private_key_jwt":
+		if secret != "" || assertion == "" {
+			return unauthorized("the client must send a client_assertion")
+		}
+		return t.checkAssertion(c, client, r.Get("client_assertion_type"), assertion)
+	default:
+		if assertion != "" {
+			return unauthorized("the client must send its secret, not an assertion")
+		}
+		if secret == "" {
+			return unauthorized("no client_secret")
+		}
+		if client.ClientSecret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(client.ClientSecret)) != 1 {
+			return unauthorized("wrong client_secret")
+		}
+	}
+	return nil
+}
+
+// respond mints the tokens of an order and writes the answer.
+func (t *Tenant) respond(c *call, o order, body func(access, id string) object) {
+	access, err := t.accessToken(o)
+	id := ""
+	if err == nil && o.user != nil && o.g.has("openid") {
+		id, err = t.idToken(o, "", "")
+	}
+	if err != nil {
+		t.refuseToken(c, refuse("server_error", "the token could not be signed").because(err.Error()))
+		return
+	}
+	answer := body(access, id)
+	if t.cfg.TokenBody == TokenBodyDocumented {
+		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })
+	}
+	writeToken(c.w, answer)
+}
+
+// tokenBody is the body of a successful answer in the recorded order:
+// access_token, refresh_token, id_token, scope, expires_in, token_type.
+func (o order) tokenBody(access, refresh, id string, withScope bool) object {
+	b := object{{"access_token", access}}
+	b.add("refresh_token", refresh)
+	b.add("id_token", id)
+	if withScope {
+		b.add("scope", strings.Join(o.g.scopes, " "))
+	}
+	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", "Bearer"})
+}

@@ -1,0 +1,130 @@
+package mock
+
+import (
+	"crypto/sha1" //nolint:gosec // an entity tag, as Express makes it
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// badSignature is the recorded text of /userinfo for a token that it cannot verify.
+const badSignature = "The access token signature could not be validated. A common cause of this is requesting multiple " +
+	"audiences for an access token signed with HS256, as that signature scheme requires only a single recipient for " +
+	"its security. Please change your API to employ RS256 if you wish to have multiple audiences for your access tokens"
+
+// userinfo is GET and POST /userinfo; its refusals are passport-http-bearer's:
+// plain text, the reason in WWW-Authenticate.
+func (t *Tenant) userinfo(c *call) {
+	token, status := c.bearer()
+	switch {
+	case status == http.StatusBadRequest:
+		c.because("malformed credentials, or a token by two ways")
+		write(c.w, status, "", []byte("Bad Request"))
+		return
+	case token == "":
+		c.because("no token")
+		t.challenge(c, "")
+		return
+	}
+	claims, ok := t.openJWT(token)
+	if !ok {
+		claims, ok = t.openOpaque(token)
+	}
+	if !ok {
+		t.challenge(c, badSignature)
+		return
+	}
+	u, scopes, problem := t.userOf(c, token, claims)
+	if problem != "" {
+		t.challenge(c, problem)
+		return
+	}
+	c.entry.ClientID, _ = claims["azp"].(string)
+	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).bytes()
+	setLimit(c.w.Header(), 10, c.now)
+	sum := sha1.Sum(body) //nolint:gosec // see the import
+	tag := fmt.Sprintf(`W/"%x-%s"`, len(body), encode(sum[:])[:27])
+	c.w.Header().Set("ETag", tag)
+	write(c.w, http.StatusOK, jsonTypeUTF8, body)
+}
+
+// bearer returns the request's token from the header, the form body or the
+// query: one way only (RFC 6750 section 2). The status is 400 when it cannot be told.
+func (c *call) bearer() (string, int) {
+	token, ways := "", 0
+	if h := c.r.Header.Get("Authorization"); h != "" {
+		parts := strings.Fields(h)
+		if len(parts) != 2 {
+			return "", http.StatusBadRequest
+		}
+		if strings.EqualFold(parts[0], "Bearer") {
+			token, ways = parts[1], 1
+		}
+	}
+	if q := c.r.URL.Query().Get("access_token"); q != "" {
+		token, ways = q, ways+1
+	}
+	if c.mediaType() == "application/x-www-form-urlencoded" {
+		v, bad := c.form()
+		if bad != nil {
+			return "", http.StatusBadRequest
+		}
+		if b := v.Get("access_token"); b != "" {
+			token, ways = b, ways+1
+		}
+	}
+	if ways > 1 {
+		return "", http.StatusBadRequest
+	}
+	return token, http.StatusOK
+}
+
+func (t *Tenant) challenge(c *call, description string) {
+	value := `Bearer realm="Users"`
+	if description != "" {
+		c.because(description)
+		value += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, description)
+	}
+	c.w.Header().Set("WWW-Authenticate", value)
+	write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
+}
+
+// userOf returns a copy of the user whose profile a verified token opens, or
+// why it does not.
+func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []string, string) {
+	scope, _ := claims["scope"].(string)
+	scopes := strings.Fields(scope)
+	exp, _ := claims["exp"].(float64)
+	if !time.Unix(int64(exp), 0).After(c.now) {
+		return nil, nil, "The access token expired"
+	}
+	opens := false
+	for _, s := range scopes {
+		opens = opens || s == "openid"
+	}
+	if aud, isJWT := claims["aud"]; isJWT {
+		list, _ := aud.([]any)
+		named := false
+		for _, a := range list {
+			s, _ := a.(string)
+			named = named || strings.HasSuffix(s, "/userinfo")
+		}
+		opens = opens && named
+	}
+	if !opens {
+		return nil, nil, "The access token is not meant for /userinfo: openid was not granted"
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sub, _ := claims["sub"].(string)
+	u := t.st.users[sub]
+	switch {
+	case t.st.revoked[hash(token)]:
+		return nil, nil, "The access token was revoked"
+	case u == nil:
+		return nil, nil, "The user does not exist"
+	}
+	cp := *u
+	return &cp, scopes, ""
+}
