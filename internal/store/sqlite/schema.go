@@ -156,7 +156,7 @@ func (s *Store) check(ctx context.Context) error {
 			"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
 	}
 	var verdict string
-	if err := s.db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+	if err := s.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
 		return wrap("open", err)
 	}
 	if verdict != "ok" {
@@ -211,7 +211,7 @@ func wrap(op string, err error) error {
 	}
 	if se := (*sqlite.Error)(nil); errors.As(err, &se) {
 		switch se.Code() & 0xff {
-		case 11, 26: // SQLITE_CORRUPT, SQLITE_NOTADB
+		case 1, 11, 26: // SQLITE_ERROR (the schema is not what our statements need), _CORRUPT, _NOTADB
 			return damaged(err.Error())
 		}
 	}

@@ -98,8 +98,22 @@ func testSaveOfDeleted(t *testing.T, o Opened) {
 		t.Fatal(err)
 	}
 	unchanged(t, o.Store, l, old) // a refresh in flight does not undo a logout
+	save(t, o.Store, l, Grant())  // a login does
+}
 
-	save(t, o.Store, l, Grant()) // logged in again
+// testRevisionsDoNotReturn has what was made from a deleted grant meet the one
+// of a later login.
+func testRevisionsDoNotReturn(t *testing.T, o Opened) {
+	if o.Volatile {
+		t.Skip("volatile")
+	}
+	l := lock(t, o.Store, "a")
+	old := Grant()
+	save(t, o.Store, l, old)
+	if err := o.Store.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	save(t, o.Store, l, Grant())
 	unchanged(t, o.Store, l, old)
 }
 

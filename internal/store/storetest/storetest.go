@@ -17,6 +17,10 @@ type Opened struct {
 	Store   flow.Store
 	Other   flow.Store            // a second handle on the same content; Store itself where there is none
 	Advance func(d time.Duration) // moves the store's clock, back when d is negative
+
+	// Volatile is a store that its own process alone uses, and only while it
+	// lives: its clock cannot be set back, and a revision may come back after Delete.
+	Volatile bool
 }
 
 // ttl of the leases: far beyond what a test takes.
@@ -35,6 +39,7 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 		{"SaveSetsRevision", testSaveSetsRevision},
 		{"SaveOfOldRevision", testSaveOfOldRevision},
 		{"SaveOfDeleted", testSaveOfDeleted},
+		{"RevisionsDoNotReturn", testRevisionsDoNotReturn},
 		{"Delete", testDelete},
 		{"LockExcludes", testLockExcludes},
 		{"ReleasedLease", testReleasedLease},
@@ -49,26 +54,37 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 	}
 }
 
-// Grant returns a grant whose every field is set; its secrets all hold the
-// word "canary".
+// full is the stored form of a grant with every field set. Every secret holds
+// the word "canary".
+const full = `{
+	"issuer": "https://tenant.example.com/", "client_id": "client", "sub": "auth0|1",
+	"generation": 7, "state": "uncertain",
+	"refresh_token": "canary-refresh <&>\u2028é\"", "id_token": "canary-id-token",
+	"scopes": ["openid", "offline_access"], "rotation": "on", "seed": "c2VlZA",
+	"logged_in": "2026-03-01T12:00:00.987654321Z", "exchanged": "2026-03-01T12:01:00Z", "auth_time": "2026-03-01T11:59:00Z",
+	"intent": {"time": "2026-03-01T12:02:00Z", "generation": 7, "hash": "aGFzaA", "replays": 1},
+	"failure": {"time": "2026-03-01T12:03:00Z", "class": "idp_timeout", "code": "code", "description": "why"},
+	"tokens": [{
+		"access_token": "canary-access-1", "token_type": "Bearer", "scope": "openid read:calls",
+		"audience": "https://api.example.com/", "id_token": "canary-id-1",
+		"obtained": "2026-03-01T12:00:00Z", "expiry": "2026-03-01T13:00:00Z", "generation": 7,
+		"requested": ["openid"], "unverified": true
+	}, {
+		"access_token": "canary-access-2", "token_type": "Bearer", "scope": "openid",
+		"audience": "other", "id_token": "canary-id-2",
+		"obtained": "2026-03-01T12:00:00Z", "expiry": "2026-03-01T13:00:00Z", "generation": 6,
+		"requested": ["openid", "profile"], "unverified": true
+	}]
+}`
+
+// Grant returns a grant that is not stored yet, with every other field set; its
+// secrets all hold the word "canary".
 func Grant() *flow.Grant {
-	at := time.Date(2026, 3, 1, 12, 0, 0, 987654321, time.UTC)
-	token := func(audience string) *flow.Token {
-		return &flow.Token{
-			AccessToken: flow.Secret("canary-access-" + audience), TokenType: "Bearer", Scope: "openid read:calls",
-			Audience: audience, IDToken: "canary-id", Obtained: at, Expiry: at.Add(time.Hour), Generation: 7,
-		}
+	g := &flow.Grant{}
+	if err := g.UnmarshalJSON([]byte(full)); err != nil {
+		panic("storetest: " + err.Error()) // a constant: cannot happen once it was seen to work
 	}
-	return &flow.Grant{
-		Issuer: "https://tenant.example.com/", ClientID: "client", Subject: "auth0|1",
-		Generation: 7, State: flow.GrantUncertain,
-		RefreshToken: "canary-refresh <&>\u2028é", IDToken: "canary-id-token",
-		Scopes: []string{"openid", "offline_access"}, Rotation: flow.RotationOn,
-		LoggedIn: at, Exchanged: at.Add(time.Minute), AuthTime: at.Add(-time.Minute),
-		Intent:  &flow.Intent{Time: at, Generation: 7, Hash: "aGFzaA", Replays: 1},
-		Tokens:  []*flow.Token{token("https://api.example.com/"), token("other")},
-		Failure: &flow.Failure{Time: at, Class: flow.ClassTimeout, Code: "code", Description: "why"},
-	}
+	return g
 }
 
 // zeroFields names the fields of v, and of what it points to, that are zero.
