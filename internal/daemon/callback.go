@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"example.com/tokend/pkg/flow"
+	"github.com/gin-gonic/gin"
+)
+
+//go:embed pages/callback.html
+var callbackHTML string
+
+//go:embed pages/style.css
+var styleCSS string
+
+// page is what a browser sees after the tenant sent it back: no script, nothing
+// loaded, and no way to be framed.
+type page struct {
+	html   *template.Template
+	policy string
+}
+
+// pageText is what the page says.
+type pageText struct {
+	Style             template.CSS
+	OK                bool
+	Title, Text, Hint string
+}
+
+func newPage() (page, error) {
+	t, err := template.New("callback").Parse(callbackHTML)
+	hash := sha256.Sum256([]byte(styleCSS))
+	return page{html: t, policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, err
+}
+
+// callback is where the tenant sends the browser after a login.
+func (d *Daemon) callback(c *gin.Context) {
+	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err == nil {
+		err = d.finish(c.Request.Context(), query, "")
+	} else {
+		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is not well formed", Hint: "start a new login"}
+	}
+	if err == nil {
+		d.showPage(c, http.StatusOK, pageText{OK: true, Title: "Signed in", Text: "tokend has what it needs. You can close this page."})
+		return
+	}
+	p := problemOf(err)
+	text, hint, _ := strings.Cut(p.Description, "hint: ")
+	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not signed in",
+		Text: strings.TrimRight(text, "; "), Hint: hint})
+}
+
+// pageStatus is the status of a failed callback: what the browser brought was
+// refused, whatever a later API call is told.
+func pageStatus(status int) int {
+	if status == http.StatusConflict {
+		return http.StatusBadRequest
+	}
+	return status
+}
+
+func (d *Daemon) showPage(c *gin.Context, status int, text pageText) {
+	text.Style = template.CSS(styleCSS) //nolint:gosec // embedded, not input
+	var b bytes.Buffer
+	if err := d.page.html.Execute(&b, text); err != nil {
+		panic(err) // the embedded page is wrong
+	}
+	h := c.Writer.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", d.page.policy)
+	h.Set("Referrer-Policy", "no-referrer") // the address holds the code
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(b.Bytes()) // the browser is gone: nobody to tell
+}

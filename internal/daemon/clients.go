@@ -1,0 +1,98 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+	"github.com/gin-gonic/gin"
+)
+
+// clientView is a client's state as the API shows it.
+type clientView struct {
+	flow.Status
+	Login        string        `json:"login,omitempty"`         // how it is configured to sign in
+	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can, when one must
+	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
+}
+
+func sortedNames(m map[string]*client) []string { return slices.Sorted(maps.Keys(m)) }
+
+// known returns the client in the path, or answers 404 and returns nil.
+func (d *Daemon) known(c *gin.Context) *client {
+	name := c.Param("client")
+	cl := d.clients[name]
+	if cl == nil {
+		d.fail(c, &problem{Status: http.StatusNotFound, Code: "unknown_client",
+			Description: "there is no client of that name; hint: tokend status lists them", Client: name})
+	}
+	return cl
+}
+
+func (d *Daemon) view(ctx context.Context, cl *client) clientView {
+	v := clientView{Status: cl.Status(), Login: cl.Login, LoginFailure: d.logins.failure(cl.Name())}
+	if v.State == flow.StateLoginRequired {
+		v.AuthorizeURL = d.offer(ctx, cl)
+	}
+	return v
+}
+
+func (d *Daemon) listClients(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), offerPatience)
+	defer cancel()
+	views := []clientView{}
+	for _, name := range d.names {
+		if d.opened(c.Request, name) {
+			views = append(views, d.view(ctx, d.clients[name]))
+		}
+	}
+	writeJSON(c, http.StatusOK, struct {
+		Clients []clientView `json:"clients"`
+	}{views})
+}
+
+func (d *Daemon) getClient(c *gin.Context) {
+	if cl := d.known(c); cl != nil {
+		writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+	}
+}
+
+// refresh forces a new access token, as after a downstream 401. The token
+// itself is asked for separately.
+func (d *Daemon) refresh(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	defer cancel()
+	if _, err := cl.Refresh(ctx); err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+}
+
+func (d *Daemon) forget(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	ctx, cancel := detached(c.Request.Context())
+	defer cancel()
+	d.logins.drop(cl.Name())
+	if err := cl.Forget(ctx); err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+}
+
+// detached is for work that must not stop half way because the caller left: a
+// code that was sent is spent.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), patience+5*time.Second)
+}

@@ -1,0 +1,92 @@
+// Package daemon is tokend's HTTP face: it hands the tokens of kept grants to
+// whatever runs on this machine, and to nobody else.
+//
+// [New] makes it of flow clients and caller keys; [Daemon.Run] serves it.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// Config is what a daemon serves. Clients and Keys may be empty; the zero value
+// of everything else is safe.
+type Config struct {
+	Clients []Client
+	Keys    []Key                           // callers over TCP; without one only the unix socket answers
+	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
+	Now     func() time.Time                // nil: time.Now
+	Log     *slog.Logger                    // nil: silent
+}
+
+// Client is one kept grant and what the daemon says about it.
+type Client struct {
+	*flow.Client
+	Audience string // of its tokens when a request names none; as in flow.Config
+	Login    string // how it signs in: "headless", "browser", "paste"; "" when that needs nobody
+}
+
+// interactive says whether a person can log the client in through /authorize.
+func (c Client) interactive() bool { return c.Login != "" }
+
+// Key is a caller's key and what it opens.
+type Key struct {
+	Name    string // for logs
+	Secret  flow.Secret
+	Clients []string // names; nil: all clients
+}
+
+// Daemon is tokend's HTTP API over a set of clients; see docs/architecture.md.
+type Daemon struct {
+	clients map[string]*client
+	names   []string // of clients, sorted
+	keys    keyring
+	logins  *logins
+	ready   func(ctx context.Context) error
+	now     func() time.Time
+	log     *slog.Logger
+	page    page
+	buffers buffers
+	handler http.Handler
+}
+
+// New checks c and returns its daemon. It does no I/O.
+func New(c Config) (*Daemon, error) {
+	d := &Daemon{clients: map[string]*client{}, ready: c.Ready, now: c.Now, log: c.Log}
+	if d.ready == nil {
+		d.ready = func(context.Context) error { return nil }
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	var faults []error
+	for _, cl := range c.Clients {
+		if _, twice := d.clients[cl.Name()]; twice {
+			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
+		}
+		d.clients[cl.Name()] = &client{Client: cl}
+	}
+	var err error
+	if d.keys, err = newKeyring(c.Keys); err != nil {
+		faults = append(faults, err)
+	}
+	if d.page, err = newPage(); err != nil {
+		faults = append(faults, err)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	d.names = sortedNames(d.clients)
+	d.logins = newLogins(d.now)
+	d.handler = d.routes()
+	return d, nil
+}

@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+	"github.com/gin-gonic/gin"
+)
+
+// problem is the body of every answer that is not a success.
+type problem struct {
+	Code         string `json:"error"`
+	Description  string `json:"error_description"`
+	Client       string `json:"client,omitempty"`
+	AuthorizeURL string `json:"authorize_url,omitempty"`
+	RetryAfter   int    `json:"retry_after,omitempty"` // seconds
+
+	Status    int    `json:"-"`
+	challenge string // of a 401
+}
+
+// fail answers with p.
+func (d *Daemon) fail(c *gin.Context, p *problem) {
+	if p.challenge != "" {
+		c.Header("WWW-Authenticate", p.challenge)
+	}
+	if p.RetryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	writeJSON(c, p.Status, p)
+}
+
+// failWith answers with what err means; it is the one way of a flow error out.
+func (d *Daemon) failWith(c *gin.Context, cl *client, err error) {
+	p := problemOf(err)
+	p.Client = cl.Name()
+	if p.Code == string(flow.ClassLoginRequired) {
+		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
+	}
+	d.fail(c, p)
+}
+
+// statuses has the answer to each class of failure. 4xx: a person or the
+// configuration must act. 503: trying again helps. Never 429, whose body
+// Terraform's http data source hides.
+func statusOf(class flow.Class) int {
+	switch class {
+	case flow.ClassRequest:
+		return http.StatusBadRequest
+	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassConfig:
+		return http.StatusConflict
+	case flow.ClassBadResponse, flow.ClassRedirect:
+		return http.StatusBadGateway
+	case flow.ClassUnreachable, flow.ClassTimeout, flow.ClassRateLimited, flow.ClassLeaseBusy:
+		return http.StatusServiceUnavailable
+	default: // store_unavailable, store_corrupt
+		return http.StatusInternalServerError
+	}
+}
+
+// problemOf turns an error of a flow client into an answer. What is no
+// flow.Error says nothing of itself: it may hold anything.
+func problemOf(err error) *problem {
+	var e *flow.Error
+	p := &problem{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected failure; the log says more"}
+	switch {
+	case errors.Is(err, flow.ErrState):
+		return &problem{Status: http.StatusBadRequest, Code: "invalid_state",
+			Description: "the state is unknown, used or expired; hint: start a new login"}
+	case errors.As(err, &e):
+		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e)}
+		if p.Status == http.StatusServiceUnavailable {
+			p.RetryAfter = seconds(e.RetryAfter)
+		}
+	case errors.Is(err, flow.ErrLogin), errors.Is(err, flow.ErrNotFound):
+		p = &problem{Status: http.StatusConflict, Code: string(flow.ClassLoginRequired), Description: "there is no grant yet"}
+	case errors.Is(err, flow.ErrLocked), errors.Is(err, flow.ErrConflict):
+		p = &problem{Status: http.StatusServiceUnavailable, Code: string(flow.ClassLeaseBusy), RetryAfter: 1,
+			Description: "another process is changing the grant"}
+	case errors.Is(err, flow.ErrCorrupt):
+		p = &problem{Status: http.StatusInternalServerError, Code: string(flow.ClassStoreCorrupt), Description: "the stored grant cannot be read"}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p = &problem{Status: http.StatusServiceUnavailable, Code: string(flow.ClassTimeout), RetryAfter: 1,
+			Description: "no token in time; the refresh goes on"}
+	}
+	return p
+}
+
+// describe says what is wrong in one line, with the hint when there is one.
+func describe(e *flow.Error) string {
+	s := e.Description
+	if s == "" {
+		s = e.Op + " failed"
+	}
+	if e.Code != "" && e.Code != string(e.Class) {
+		s = e.Code + ": " + s
+	}
+	if e.Hint != "" {
+		s += "; hint: " + e.Hint
+	}
+	return s
+}
+
+// seconds rounds up, to at least one: "now" would make callers spin.
+func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
+
+// writeJSON answers with v, unescaped: URLs stay readable and copyable.
+func writeJSON(c *gin.Context, status int, v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err) // a type of ours that has no JSON
+	}
+	h := c.Writer.Header()
+	h["Content-Type"] = jsonType
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // the caller is gone: nobody to tell
+}

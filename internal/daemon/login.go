@@ -1,0 +1,206 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+	"github.com/gin-gonic/gin"
+)
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 64 << 10
+
+// offerPatience is how long an answer waits for discovery to name a login URL.
+const offerPatience = 3 * time.Second
+
+// loginAnswer is a login that was begun.
+type loginAnswer struct {
+	Client       string    `json:"client"`
+	AuthorizeURL string    `json:"authorize_url"`
+	State        string    `json:"state"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	ExpiresIn    int64     `json:"expires_in"` // seconds
+}
+
+// startLogin begins a login for a person, or with {"headless":true} does the
+// whole of it without one and answers with the client's state.
+func (d *Daemon) startLogin(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	var in struct {
+		Headless bool `json:"headless"`
+	}
+	if p := readJSON(c, &in); p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	if in.Headless {
+		d.signIn(c, cl)
+		return
+	}
+	if !cl.interactive() {
+		d.failFor(c, cl, badRequest(`this client's grant needs no person; hint: send {"headless":true}`))
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	defer cancel()
+	l, err := d.begin(ctx, cl)
+	if err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	now := d.now()
+	writeJSON(c, http.StatusOK, loginAnswer{Client: cl.Name(), AuthorizeURL: l.URL, State: l.State,
+		ExpiresAt: l.Expires.UTC().Truncate(time.Second), ExpiresIn: int64(l.Expires.Sub(now) / time.Second)})
+}
+
+func (d *Daemon) signIn(c *gin.Context, cl *client) {
+	ctx, cancel := detached(c.Request.Context())
+	defer cancel()
+	_, err := cl.SignIn(ctx)
+	if p := d.ended(ctx, cl, err); p != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+}
+
+// begin begins a login and keeps it for the callback.
+func (d *Daemon) begin(ctx context.Context, cl *client) (flow.Login, error) {
+	l, err := cl.Client.Client.Login(ctx)
+	if err == nil {
+		d.logins.put(l)
+	}
+	return l, err
+}
+
+// offer returns a URL where a person can log a client in, "" when there is none.
+func (d *Daemon) offer(ctx context.Context, cl *client) string {
+	if !cl.interactive() {
+		return ""
+	}
+	if l, ok := d.logins.offered(cl.Name()); ok {
+		return l.URL
+	}
+	ctx, cancel := context.WithTimeout(ctx, offerPatience)
+	defer cancel()
+	l, err := d.begin(ctx, cl)
+	if err != nil {
+		d.log.DebugContext(ctx, "no login URL to offer", "client", cl.Name(), "error", err)
+		return ""
+	}
+	return l.URL
+}
+
+// finishLogin ends a login with what the person's browser was sent back with.
+func (d *Daemon) finishLogin(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	query, p := readCallback(c)
+	if p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	if err := d.finish(c.Request.Context(), query, cl.Name()); err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+}
+
+// finish takes the login that a callback belongs to, of any client when the
+// name is "", and ends it.
+func (d *Daemon) finish(ctx context.Context, query url.Values, client string) error {
+	states := query["state"]
+	if len(states) != 1 || states[0] == "" {
+		return flow.ErrState
+	}
+	l, ok := d.logins.take(states[0], client)
+	if !ok {
+		return flow.ErrState
+	}
+	cl := d.clients[l.Client]
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	_, err := cl.Finish(ctx, l, query)
+	d.ended(ctx, cl, err)
+	return err
+}
+
+// ended logs and remembers how a login went.
+func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
+	if err == nil {
+		d.log.InfoContext(ctx, "logged in", "client", cl.Name())
+		d.logins.ended(cl.Name(), nil)
+		return nil
+	}
+	p := problemOf(err)
+	d.log.WarnContext(ctx, "login failed", "client", cl.Name(), "error", p.Code, "reason", p.Description)
+	d.logins.ended(cl.Name(), p)
+	return p
+}
+
+// readCallback reads {"code","state"} or {"callback_url"} as the callback's query.
+func readCallback(c *gin.Context) (url.Values, *problem) {
+	var in struct {
+		Code        string `json:"code"`
+		State       string `json:"state"`
+		CallbackURL string `json:"callback_url"`
+	}
+	if p := readJSON(c, &in); p != nil {
+		return nil, p
+	}
+	switch {
+	case in.CallbackURL != "" && (in.Code != "" || in.State != ""):
+		return nil, badRequest("both callback_url and code or state; hint: send one or the other")
+	case in.CallbackURL != "":
+		u, err := url.Parse(in.CallbackURL)
+		if err != nil {
+			return nil, badRequest("callback_url is no URL")
+		}
+		query, err := url.ParseQuery(u.RawQuery)
+		if err != nil {
+			return nil, badRequest("the query of callback_url is not well formed")
+		}
+		return query, nil
+	case in.Code == "" || in.State == "":
+		return nil, badRequest(`hint: send {"code":"…","state":"…"} or {"callback_url":"…"}`)
+	}
+	return url.Values{"code": {in.Code}, "state": {in.State}}, nil
+}
+
+// readJSON reads a body of one JSON object with no unknown members; no body is {}.
+func readJSON(c *gin.Context, v any) *problem {
+	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil {
+		_, err = dec.Token() // io.EOF unless something follows
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+	}
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return &problem{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "the body is larger than 64 KiB"}
+	}
+	return badRequest("the body is not the JSON object that this path takes") // the parser's words may quote a code
+}
+
+// failFor answers with p about a client.
+func (d *Daemon) failFor(c *gin.Context, cl *client, p *problem) {
+	p.Client = cl.Name()
+	d.fail(c, p)
+}

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"sync"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// maxLogins bounds the pending logins of one client: whoever begins more makes
+// the oldest of that client void, and of no other.
+const maxLogins = 16
+
+// logins keeps the logins that were begun, in memory: a restart voids them.
+type logins struct {
+	now func() time.Time
+
+	mu       sync.Mutex
+	pending  map[string][]pendingLogin // by client, oldest first
+	failures map[string]*flow.Failure  // by client, of the last login
+}
+
+type pendingLogin struct {
+	flow.Login
+	begun time.Time
+}
+
+func newLogins(now func() time.Time) *logins {
+	return &logins{now: now, pending: map[string][]pendingLogin{}, failures: map[string]*flow.Failure{}}
+}
+
+// put keeps a login until it is taken, runs out or is crowded out.
+func (s *logins) put(l flow.Login) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := append(s.alive(l.Client), pendingLogin{Login: l, begun: s.now()})
+	s.pending[l.Client] = list[max(0, len(list)-maxLogins):]
+}
+
+// take returns the login of a state and forgets it: a state works once. With a
+// client name it finds that client's only, and leaves others alone.
+func (s *logins) take(state, client string) (flow.Login, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.pending {
+		if client != "" && name != client {
+			continue
+		}
+		list := s.alive(name)
+		for i, l := range list {
+			if l.State == state {
+				s.pending[name] = append(list[:i:i], list[i+1:]...)
+				return l.Login, true
+			}
+		}
+	}
+	return flow.Login{}, false
+}
+
+// offered returns the newest pending login of a client that has at least half
+// its time left, so that asking for a URL again and again begins one login.
+func (s *logins) offered(client string) (flow.Login, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.alive(client)
+	if len(list) == 0 {
+		return flow.Login{}, false
+	}
+	l := list[len(list)-1]
+	now := s.now()
+	return l.Login, l.Expires.Sub(now) >= now.Sub(l.begun)
+}
+
+// drop forgets the pending logins of a client.
+func (s *logins) drop(client string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, client)
+}
+
+// ended records how a client's login went.
+func (s *logins) ended(client string, p *problem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.failures, client)
+	if p != nil {
+		s.failures[client] = &flow.Failure{Time: s.now(), Class: flow.Class(p.Code), Description: p.Description}
+	}
+}
+
+func (s *logins) failure(client string) *flow.Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures[client]
+}
+
+// alive returns a client's logins that have not run out. Call it with mu held.
+func (s *logins) alive(client string) []pendingLogin {
+	var list []pendingLogin
+	for _, l := range s.pending[client] {
+		if s.now().Before(l.Expires) {
+			list = append(list, l)
+		}
+	}
+	return list
+}

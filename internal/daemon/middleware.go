@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// accessLog is for debugging only: the fast path must not log each read. It
+// names the route, never the query, which may hold a code.
+func (d *Daemon) accessLog(c *gin.Context) {
+	ctx := c.Request.Context()
+	if !d.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	began := time.Now()
+	c.Next()
+	d.log.DebugContext(ctx, "request", "method", c.Request.Method, "route", c.FullPath(),
+		"client", c.Param("client"), "status", c.Writer.Status(), "took", time.Since(began))
+}
+
+// recovery answers 500 for a handler that panics. What it panicked with may
+// hold headers or tokens, so the log has its type and the stack, whose
+// arguments are addresses.
+func (d *Daemon) recovery(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		what := fmt.Sprintf("%T", v)
+		if e, ok := v.(runtime.Error); ok {
+			what = e.Error() // an index, a nil: no data of ours
+		}
+		d.log.ErrorContext(c.Request.Context(), "handler panicked", "panic", what, "route", c.FullPath(), "stack", string(debug.Stack()))
+		if !c.Writer.Written() {
+			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected failure; the log says more"})
+		}
+		c.Abort()
+	}()
+	c.Next()
+}

@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// drain is how long requests in flight have when the daemon is told to end.
+const drain = 10 * time.Second
+
+// Run keeps the clients' grants and serves the API on the listeners, which it
+// closes, until ctx ends or a listener fails. TCP callers need a key; a unix
+// socket's callers must run as this process's user. It returns when every
+// request is answered (or 10 s later) and every refresh in flight is stored.
+func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
+	// The clients outlive ctx: a request that is drained may begin a refresh,
+	// and their Run waits for it.
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var clients sync.WaitGroup
+	for _, name := range d.names {
+		clients.Go(func() {
+			if err := d.clients[name].Run(keeping); err != nil {
+				d.log.ErrorContext(keeping, "client ended", "client", name, "error", err)
+			}
+		})
+	}
+	err := d.serve(ctx, listeners)
+	stop()
+	clients.Wait()
+	return err
+}
+
+func (d *Daemon) serve(ctx context.Context, listeners []net.Listener) error {
+	server := d.server()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		if u, ok := l.(*net.UnixListener); ok {
+			l = d.ownPeers(u)
+		}
+		group.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if err := server.Shutdown(last); err != nil {
+			d.log.WarnContext(ctx, "requests were cut off", "after", drain)
+			return server.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// server has the limits: slow headers and bodies cost their sender the
+// connection, an answer may take a caller's patience and no more.
+func (d *Daemon) server() *http.Server {
+	return &http.Server{
+		Handler:           d.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      patience + 20*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+}

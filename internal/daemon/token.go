@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+	"github.com/gin-gonic/gin"
+)
+
+// patience is how long a caller waits for a refresh. The refresh itself has its
+// own deadline and goes on without the caller.
+const patience = 25 * time.Second
+
+// Header values that are the same in every answer; read only.
+var (
+	jsonType = []string{"application/json"}
+	textType = []string{"text/plain; charset=utf-8"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+)
+
+// client is a Client and the last token answer that was made for it.
+type client struct {
+	Client
+	rendered atomic.Pointer[rendered]
+}
+
+// rendered is the JSON of one token, all but the two values that move.
+type rendered struct {
+	token      *flow.Token
+	head, tail []byte // before the seconds; between them and the verdict on min_validity
+}
+
+// buffers spares the fast path an allocation per answer.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	return new([]byte)
+}
+
+// getToken serves from memory, without store or log, whenever memory has a
+// token that is good enough.
+func (d *Daemon) getToken(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	q, p := parseTokenQuery(c.Request.URL.RawQuery)
+	if p != nil {
+		p.Client = cl.Name()
+		d.fail(c, p)
+		return
+	}
+	t := cl.Cached(q.Request)
+	if t == nil {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+		defer cancel()
+		var err error
+		if t, err = cl.Get(ctx, q.Request); err != nil {
+			d.failWith(c, cl, err)
+			return
+		}
+	}
+	d.writeToken(c.Writer, cl, t, q)
+}
+
+// writeToken answers with t in the form that q asks for. Neither text nor
+// header ends in a newline: they are used as they are.
+func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery) {
+	buf := d.buffers.get()
+	defer d.buffers.pool.Put(buf)
+	body := (*buf)[:0]
+	contentType := textType
+	switch q.format {
+	case "text":
+		body = append(body, t.AccessToken.Reveal()...)
+	case "header":
+		body = append(append(body, "Authorization: Bearer "...), t.AccessToken.Reveal()...)
+	default:
+		contentType = jsonType
+		body = cl.appendJSON(body, t, q, d.now())
+	}
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	_, _ = w.Write(body) // the caller is gone: nobody to tell
+	*buf = body
+}
+
+// appendJSON appends the token answer.
+func (cl *client) appendJSON(b []byte, t *flow.Token, q tokenQuery, now time.Time) []byte {
+	r := cl.rendered.Load()
+	if r == nil || r.token != t {
+		r = cl.render(t)
+		cl.rendered.Store(r)
+	}
+	left := t.Remaining(now)
+	b = append(b, r.head...)
+	b = strconv.AppendInt(b, int64(max(left, 0)/time.Second), 10)
+	b = append(b, r.tail...)
+	b = strconv.AppendBool(b, left >= q.MinValidity)
+	if q.idToken && t.IDToken != "" {
+		b = append(append(b, `,"id_token":`...), quoted(t.IDToken.Reveal())...)
+	}
+	return append(b, '}')
+}
+
+func (cl *client) render(t *flow.Token) *rendered {
+	audience := t.Audience
+	if audience == "" {
+		audience = cl.Audience
+	}
+	head := `{"access_token":` + quoted(t.AccessToken.Reveal()) + `,"token_type":` + quoted(t.TokenType) + `,"expires_in":`
+	tail := `,"expires_at":` + quoted(t.Expiry.UTC().Format(time.RFC3339)) + `,"scope":` + quoted(t.Scope) +
+		`,"audience":` + quoted(audience) + `,"client":` + quoted(cl.Name()) + `,"min_validity_satisfied":`
+	return &rendered{token: t, head: []byte(head), tail: []byte(tail)}
+}
+
+// quoted is s as a JSON string.
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string always has a JSON form
+	}
+	return string(b)
+}
+
+// tokenQuery is a token request as it was asked.
+type tokenQuery struct {
+	flow.Request
+	format  string // "json", "text", "header"
+	idToken bool
+}
+
+// parseTokenQuery is strict: a misspelt min_validity that is passed over would
+// be found out in the middle of a long run.
+func parseTokenQuery(raw string) (tokenQuery, *problem) {
+	q := tokenQuery{format: "json"}
+	if raw == "" {
+		return q, nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, badRequest("the query string is not well formed")
+	}
+	for name, v := range values {
+		if len(v) != 1 {
+			return q, badRequest("parameter " + strconv.Quote(name) + " is there more than once")
+		}
+		if p := q.set(name, v[0]); p != nil {
+			return q, p
+		}
+	}
+	return q, nil
+}
+
+func (q *tokenQuery) set(name, value string) *problem {
+	var ok bool
+	switch name {
+	case "min_validity":
+		if q.MinValidity, ok = parseValidity(value); !ok {
+			return badRequest("min_validity " + strconv.Quote(value) + ` is not a duration such as "10m" or seconds such as "600"`)
+		}
+	case "audience":
+		q.Audience = value
+	case "scope":
+		q.Scopes = strings.Fields(value)
+	case "format":
+		if value != "json" && value != "text" && value != "header" {
+			return badRequest("format " + strconv.Quote(value) + " is not one of json, text, header")
+		}
+		q.format = value
+	case "id_token":
+		if value != "true" && value != "false" {
+			return badRequest("id_token " + strconv.Quote(value) + " is not true or false")
+		}
+		q.idToken = value == "true"
+	default:
+		return badRequest("there is no parameter " + strconv.Quote(name) + "; hint: min_validity, audience, scope, format, id_token")
+	}
+	return nil
+}
+
+// parseValidity reads a Go duration or whole seconds.
+func parseValidity(s string) (time.Duration, bool) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		if d, err = time.ParseDuration(s + "s"); err != nil || strings.ContainsAny(s, ".e") {
+			return 0, false
+		}
+	}
+	return d, d >= 0
+}
+
+func badRequest(text string) *problem {
+	return &problem{Status: http.StatusBadRequest, Code: string(flow.ClassRequest), Description: text}
+}
