@@ -77,7 +77,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 			s = t.newBrowser(c)
 		}
 		person := t.person(req)
-		if t.cfg.Login == LoginForm || person == nil {
+		if t.st.login == LoginForm || person == nil {
 			return t.page(c, tx, s, "/u/login")
 		}
 		t.signIn(c, s, person)
@@ -88,13 +88,16 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, bad)
 	}
+	if bad := t.demanded(req.client.ClientID); bad != nil && req.asks("none") {
+		return t.refusal(c, req, bad)
+	}
 	switch missing := t.needsConsent(tx, u); {
 	case tx.declined:
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, refuse("access_denied", "User did not authorize the request"))
 	case missing && req.asks("none"):
 		return t.refusal(c, req, refuse("consent_required", "Consent required"))
-	case missing && t.cfg.Login == LoginForm:
+	case missing && t.st.login == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
 	t.st.consents[t.consentKey(req, u)] = true
@@ -133,6 +136,9 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
 	if u.Blocked {
 		return refuse("unauthorized", "user is blocked")
+	}
+	if bad := t.denied(triggerLogin, req.client.ClientID); bad != nil {
+		return bad
 	}
 	if req.organization == "" {
 		return nil

@@ -36,6 +36,11 @@ func (t *Tenant) control(w http.ResponseWriter, r *http.Request, issuer string) 
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	handle, known := t.controlTable()[r.Method+" "+r.URL.Path]
 	if !known {
+		if handle, known = t.plantTable()[r.Method+" "+r.URL.Path]; !known && t.one(w, r) {
+			return
+		}
+	}
+	if !known {
 		controlFault(w, http.StatusNotFound, "no "+r.Method+" "+clip(r.URL.Path)+" under "+controlPrefix)
 		return
 	}

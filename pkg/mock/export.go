@@ -11,6 +11,7 @@ type Export struct {
 	Organizations   []Organization   `json:"organizations"`
 	Databases       []Database       `json:"databases"`
 	Users           []User           `json:"users"`
+	Actions         []Action         `json:"x-actions"`
 }
 
 // Settings are the tenant's own settings.

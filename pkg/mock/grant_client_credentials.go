@@ -32,6 +32,9 @@ func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (fun
 		}
 		scopes = asked
 	}
+	if bad := t.denied(triggerCredentials, client.ClientID); bad != nil {
+		return nil, bad
+	}
 	o := t.prepare(c, grant{
 		client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: r.Get("organization"),
 	})

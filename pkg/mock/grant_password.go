@@ -35,6 +35,12 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 	if u.Blocked {
 		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
 	}
+	if bad := t.denied(triggerLogin, client.ClientID); bad != nil {
+		return nil, bad
+	}
+	if bad := t.mfaRequired(client.ClientID); bad != nil {
+		return nil, bad
+	}
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}

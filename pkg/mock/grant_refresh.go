@@ -104,6 +104,12 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 		}
 	}
 	g, bad := t.narrow(client, f.grant, r)
+	if bad == nil {
+		bad = t.denied(triggerLogin, client.ClientID)
+	}
+	if bad == nil {
+		bad = t.mfaRequired(client.ClientID)
+	}
 	if bad != nil {
 		return nil, bad
 	}

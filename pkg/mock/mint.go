@@ -36,6 +36,8 @@ type order struct {
 	user   *User // a copy; nil for client_credentials
 	api    *ResourceServer
 	perms  []string
+	access object // claims that actions set
+	id     object
 	issuer string
 	now    time.Time
 }
@@ -50,6 +52,7 @@ func (t *Tenant) prepare(c *call, g grant) order {
 			o.perms = t.st.permissions(u, o.api.Identifier)
 		}
 	}
+	o.access, o.id = t.customClaims(g, o.user)
 	return o
 }
 
@@ -116,7 +119,7 @@ func (t *Tenant) accessClaims(o order) object {
 		c = append(c, member{"permissions", append([]string{}, o.permissions()...)})
 	}
 	c.add("org_id", o.g.organization)
-	return c
+	return append(c, o.access...)
 }
 
 func (o order) permissions() []string {
@@ -173,6 +176,7 @@ func (t *Tenant) idToken(o order, accessToken, code string) (string, error) {
 	c.add("sid", o.g.sid)
 	c.add("nonce", o.g.nonce)
 	c.add("org_id", o.g.organization)
+	c = append(c, o.id...)
 	return t.keys.current().sign(alg, "JWT", c, []byte(o.client.ClientSecret))
 }
 

@@ -74,8 +74,9 @@ type Tenant struct {
 	routes  map[string]route
 	random  *lockedReader
 
-	mu sync.Mutex // guards st
-	st *state
+	mu     sync.Mutex // guards what follows
+	st     *state
+	faults []*Armed
 }
 
 // New makes a tenant that does not listen; mount it or use [Start].
@@ -91,7 +92,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{cfg: c, issuer: c.Issuer, clock: newClock(c.Now), keys: keys, random: &lockedReader{r: c.Rand}}
 	t.journal = newJournal()
-	if t.st, err = newState(c.Tenant, t.random); err != nil {
+	if t.st, err = newState(c.Tenant, c.Login); err != nil {
 		return nil, err
 	}
 	t.routes = t.table()
@@ -180,12 +181,12 @@ func (t *Tenant) Journal() *Journal { return t.journal }
 // Reset puts the tenant back to its start: description, clock and an empty
 // journal. Keys stay, as clients cache them.
 func (t *Tenant) Reset() {
-	st, err := newState(t.cfg.Tenant, t.random)
+	st, err := newState(t.cfg.Tenant, t.cfg.Login)
 	if err != nil { // the same description was accepted by New
 		panic("mock: " + err.Error())
 	}
 	t.mu.Lock()
-	t.st = st
+	t.st, t.faults = st, nil
 	t.mu.Unlock()
 	t.clock.Reset()
 	t.journal.Reset()

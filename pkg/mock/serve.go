@@ -85,7 +85,11 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	t.commonHeaders(c, rt.limit)
 	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 	if known {
-		rt.handle(c)
+		if f := t.faultFor(c); f != nil {
+			t.inject(c, f, rt.handle)
+		} else {
+			rt.handle(c)
+		}
 	} else {
 		c.because("no such endpoint or method")
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +41,8 @@ const (
 // state is everything that a tenant knows, guarded by Tenant.mu.
 type state struct {
 	settings    Settings
+	login       LoginMode
+	actions     []Action
 	clients     map[string]*Client // by client_id
 	clientOrder []string
 	apis        map[string]*ResourceServer // by identifier
@@ -67,9 +68,9 @@ type state struct {
 	jtis     map[string]time.Time // client assertions that were used, until they expire
 }
 
-func newState(e *Export, random io.Reader) (*state, error) {
+func newState(e *Export, login LoginMode) (*state, error) {
 	st := &state{
-		settings: e.Tenant, roles: map[string]Role{}, databases: slices.Clone(e.Databases),
+		settings: e.Tenant, login: login, actions: e.Actions, roles: map[string]Role{}, databases: slices.Clone(e.Databases),
 		clients: map[string]*Client{}, apis: map[string]*ResourceServer{}, grants: map[string]ClientGrant{},
 		orgs: map[string]*Organization{}, users: map[string]*User{},
 		sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]bool{},
@@ -98,6 +99,9 @@ func newState(e *Export, random io.Reader) (*state, error) {
 	}
 	for i, o := range e.Organizations {
 		faults.add(st.addOrganization(o), "organizations[%d]", i)
+	}
+	for i, a := range e.Actions {
+		faults.add(a.check(), "x-actions[%d]", i)
 	}
 	if len(e.Clients) == 0 {
 		faults.add(faultf("clients", "a tenant needs at least one"), "tenant")

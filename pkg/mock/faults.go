@@ -1,0 +1,331 @@
+package mock
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// FaultKind is what goes wrong.
+type FaultKind string
+
+// The kinds of faults.
+const (
+	FaultStatus   FaultKind = "status"   // answers Status; without Body as the tenant itself words that status
+	FaultBody     FaultKind = "body"     // answers Body, with 200 unless Status is set
+	FaultRedirect FaultKind = "redirect" // answers 307 (or Status) to Headers' Location
+	FaultDelay    FaultKind = "delay"    // waits Delay, then answers as usual
+	FaultHang     FaultKind = "hang"     // never answers
+	FaultReset    FaultKind = "reset"    // resets the connection
+	FaultTruncate FaultKind = "truncate" // ends the connection after Bytes of the body (0: half)
+	FaultDrip     FaultKind = "drip"     // sends one byte of the body each Delay (0: a second)
+)
+
+// Fault is one thing that goes wrong at one endpoint. Faults are off until one is armed.
+type Fault struct {
+	Endpoint    string            `json:"endpoint"`            // authorize, token, userinfo, jwks, discovery, revoke, device, par
+	Grant       string            `json:"grant,omitempty"`     // of /oauth/token; "": any
+	ClientID    string            `json:"client_id,omitempty"` // "": any
+	Times       int               `json:"times,omitempty"`     // how often; 0: until disarmed
+	Kind        FaultKind         `json:"kind"`
+	Status      int               `json:"status,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Body        string            `json:"body,omitempty"`
+	Policy      string            `json:"policy,omitempty"`       // "client": a 429 words itself as a per-client rate limit
+	Delay       string            `json:"delay,omitempty"`        // a Go duration
+	Bytes       int               `json:"bytes,omitempty"`        // of truncate
+	AfterCommit bool              `json:"after_commit,omitempty"` // the tenant carries the request out, only the answer fails
+	Rate        float64           `json:"rate,omitempty"`         // 0 < rate < 1: this share of the calls, by Seed
+	Seed        uint64            `json:"seed,omitempty"`
+}
+
+var faultEndpoints = []string{"authorize", "token", "userinfo", "jwks", "discovery", "revoke", "device", "par"}
+
+// Armed is a fault that is armed.
+type Armed struct {
+	mu    sync.Mutex
+	fault Fault
+	delay time.Duration
+	rng   *rand.Rand
+	count int
+	off   bool
+}
+
+// Count returns how many calls the fault has hit.
+func (a *Armed) Count() int { a.mu.Lock(); defer a.mu.Unlock(); return a.count }
+
+// Disarm ends the fault.
+func (a *Armed) Disarm() { a.mu.Lock(); defer a.mu.Unlock(); a.off = true }
+
+// Fail arms a fault. It returns an error that names the field which is wrong.
+func (t *Tenant) Fail(f Fault) (*Armed, error) {
+	a := &Armed{fault: f}
+	var err error
+	switch {
+	case !slices.Contains(faultEndpoints, f.Endpoint):
+		return nil, faultf("endpoint", "%q is none of %v", f.Endpoint, faultEndpoints)
+	case f.Times < 0 || f.Bytes < 0:
+		return nil, faultf("times, bytes", "negative")
+	case f.Rate < 0 || f.Rate >= 1:
+		return nil, faultf("rate", "%v is not between 0 and 1", f.Rate)
+	case f.Kind == FaultStatus && (f.Status < 200 || f.Status > 599):
+		return nil, faultf("status", "%d is not an HTTP status", f.Status)
+	case f.Kind == FaultRedirect && f.Headers["Location"] == "":
+		return nil, faultf("headers", "a redirect needs a Location")
+	case f.Delay != "":
+		if a.delay, err = time.ParseDuration(f.Delay); err != nil {
+			return nil, faultf("delay", "%v", err)
+		}
+	}
+	switch f.Kind {
+	case FaultStatus, FaultBody, FaultRedirect, FaultHang, FaultReset, FaultTruncate:
+	case FaultDelay:
+		if a.delay <= 0 {
+			return nil, faultf("delay", "a delay needs one")
+		}
+	case FaultDrip:
+		if a.delay == 0 {
+			a.delay = time.Second
+		}
+	default:
+		return nil, faultf("kind", "%q is unknown", f.Kind)
+	}
+	if f.Rate > 0 {
+		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable on purpose
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.faults = append(t.faults, a)
+	return a, nil
+}
+
+// Disarm ends all faults.
+func (t *Tenant) Disarm() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.faults = nil
+}
+
+// faultFor returns the first armed fault that hits a call, and counts it.
+func (t *Tenant) faultFor(c *call) *Armed {
+	t.mu.Lock()
+	armed := slices.Clone(t.faults)
+	t.mu.Unlock()
+	if len(armed) == 0 {
+		return nil
+	}
+	grantType, client := c.peek()
+	for _, a := range armed {
+		if a.hits(c.entry.Endpoint, grantType, client) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (a *Armed) hits(endpoint, grantType, client string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.fault
+	if a.off || f.Endpoint != endpoint || (f.Grant != "" && f.Grant != grantType) || (f.ClientID != "" && f.ClientID != client) {
+		return false
+	}
+	if a.rng != nil && a.rng.Float64() >= f.Rate {
+		return false
+	}
+	a.count++
+	a.off = f.Times > 0 && a.count >= f.Times
+	return true
+}
+
+// peek reads grant_type and client_id of a call and leaves its body unread.
+func (c *call) peek() (grantType, client string) {
+	body, bad := c.body()
+	if bad != nil {
+		return "", ""
+	}
+	c.r.Body = io.NopCloser(bytes.NewReader(body))
+	r, bad := c.tokenRequest()
+	c.r.Body = io.NopCloser(bytes.NewReader(body))
+	if bad != nil {
+		return "", ""
+	}
+	client = r.Get("client_id")
+	if r.basic {
+		client = r.basicID
+	}
+	if client == "" {
+		client = c.r.URL.Query().Get("client_id")
+	}
+	return r.Get("grant_type"), client
+}
+
+// inject carries a fault out in place of, or after, the endpoint.
+func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
+	f := a.fault
+	out := c.w
+	buffer := &bufferWriter{header: out.Header().Clone()}
+	if f.AfterCommit || f.Kind == FaultTruncate || f.Kind == FaultDrip {
+		c.w = buffer
+		handle(c)
+		c.w = out
+	}
+	c.entry.Reason = fmt.Sprintf("fault: %s", f.Kind)
+	switch f.Kind {
+	case FaultDelay:
+		if !wait(c, a.delay) {
+			return
+		}
+		if f.AfterCommit {
+			buffer.copyTo(out)
+			return
+		}
+		handle(c)
+	case FaultHang:
+		<-c.r.Context().Done()
+	case FaultReset:
+		cut(out)
+	case FaultTruncate:
+		n := f.Bytes
+		if n == 0 || n > buffer.body.Len() {
+			n = buffer.body.Len() / 2
+		}
+		buffer.send(out, n, 0, c)
+		cut(out)
+	case FaultDrip:
+		buffer.send(out, buffer.body.Len(), a.delay, c)
+	default:
+		t.answerFault(c, f)
+	}
+}
+
+// answerFault writes the answer of a fault that has one.
+func (t *Tenant) answerFault(c *call, f Fault) {
+	status := f.Status
+	if status == 0 {
+		status = http.StatusOK
+		if f.Kind == FaultRedirect {
+			status = http.StatusTemporaryRedirect
+		}
+	}
+	h := c.w.Header()
+	h.Set("Content-Type", jsonType)
+	for k, v := range f.Headers {
+		h.Set(k, v)
+	}
+	e := statusError(status)
+	if status == http.StatusTooManyRequests {
+		h.Set("X-RateLimit-Remaining", "0")
+		if f.Policy == "client" {
+			e.Description = "Rate limit exceeded."
+			setDefault(h, "Retry-After", "1")
+			setDefault(h, "Auth0-RateLimit", "client;q=10;t=1;r=0")
+		}
+	}
+	switch {
+	case f.Body != "" || f.Kind != FaultStatus:
+		write(c.w, status, h.Get("Content-Type"), []byte(f.Body))
+	case c.entry.Endpoint == "authorize": // a page, never JSON
+		t.errorPage(c, c.r.URL.Query(), e)
+		c.because("fault: status")
+	default:
+		writeTokenError(c.w, e)
+	}
+}
+
+func setDefault(h http.Header, key, value string) {
+	if h.Get(key) == "" {
+		h.Set(key, value)
+	}
+}
+
+// statusError is how the tenant words a status.
+func statusError(status int) *oauthError {
+	code, text := "server_error", "An unexpected error occurred"
+	switch status {
+	case http.StatusTooManyRequests:
+		code, text = "too_many_requests", "Global limit has been reached"
+	case http.StatusServiceUnavailable:
+		code, text = "temporarily_unavailable", "The service is temporarily unavailable"
+	case http.StatusForbidden:
+		code, text = "access_denied", "Forbidden"
+	case http.StatusUnauthorized:
+		code, text = "access_denied", "Unauthorized"
+	case http.StatusBadRequest:
+		code, text = "invalid_request", "Bad Request"
+	}
+	return refuse(code, text).withStatus(status)
+}
+
+// wait sleeps in out time, as a network does; false when the caller left.
+func wait(c *call, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.r.Context().Done():
+		return false
+	}
+}
+
+// cut ends a connection without the rest of the answer, by a reset where TCP allows it.
+func cut(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil { // HTTP/2
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// bufferWriter holds an answer back.
+type bufferWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (b *bufferWriter) Header() http.Header { return b.header }
+
+func (b *bufferWriter) WriteHeader(status int) { b.status = status }
+
+func (b *bufferWriter) Write(p []byte) (int, error) { return b.body.Write(p) }
+
+func (b *bufferWriter) copyTo(w http.ResponseWriter) {
+	for k := range w.Header() {
+		w.Header().Del(k)
+	}
+	for k, v := range b.header {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
+	w.WriteHeader(b.status)
+}
+
+// send writes n bytes of the held answer under its full Content-Length, one by
+// one when there is a pause.
+func (b *bufferWriter) send(w http.ResponseWriter, n int, pause time.Duration, c *call) {
+	b.copyTo(w)
+	body := b.body.Bytes()[:n]
+	flush := http.NewResponseController(w)
+	if pause == 0 {
+		_, _ = w.Write(body)
+		_ = flush.Flush()
+		return
+	}
+	for i := range body {
+		if _, err := w.Write(body[i : i+1]); err != nil || flush.Flush() != nil || !wait(c, pause) {
+			return
+		}
+	}
+}
