@@ -225,7 +225,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer schema", "PRAGMA user_version = 99", "schema version 99"},
 		{"another program's", "PRAGMA application_id = 1", "another program"},
 		{"no schema", "PRAGMA user_version = 0", "another program"},
-		{"no canary", "DELETE FROM meta WHERE name = 'canary'", "canary is missing"},
+		{"no key check", "DELETE FROM meta WHERE name = 'keycheck'", "key check is missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t)}
@@ -280,7 +280,7 @@ func TestRowsStayInPlace(t *testing.T) {
 		{"another revision", "UPDATE grants SET revision = revision + 1 WHERE key = 'a'"},
 		{"cut", "UPDATE grants SET sealed = substr(sealed, 1, length(sealed) - 1) WHERE key = 'a'"},
 		{"emptied", "UPDATE grants SET sealed = x'' WHERE key = 'a'"},
-		{"the canary", "UPDATE grants SET sealed = (SELECT value FROM meta WHERE name = 'canary') WHERE key = 'a'"},
+		{"the key check", "UPDATE grants SET sealed = (SELECT value FROM meta WHERE name = 'keycheck') WHERE key = 'a'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t)}

@@ -17,7 +17,7 @@ import (
 const (
 	application = 0x746f6b64 // "tokd", SQLite's application_id
 	pageSize    = 4096
-	canaryText  = "tokend store"
+	keyCheck    = "tokend store" // sealed in meta when the database is made
 )
 
 // migrations lead from one user_version to the next; the first makes the
@@ -108,11 +108,11 @@ func (s *Store) create(ctx context.Context) error {
 	if err := s.migrate(ctx, 0); err != nil {
 		return err
 	}
-	sealed, err := s.seal.Seal([]byte(canaryText), "meta", "canary")
+	sealed, err := s.seal.Seal([]byte(keyCheck), "meta", "keycheck")
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	_, err = s.db.ExecContext(ctx, `INSERT INTO meta VALUES ('canary', ?)`, sealed)
+	_, err = s.db.ExecContext(ctx, `INSERT INTO meta VALUES ('keycheck', ?)`, sealed)
 	return wrap("create", err)
 }
 
@@ -171,27 +171,31 @@ func (s *Store) check(ctx context.Context) error {
 	return s.migrate(ctx, version)
 }
 
-// checkWritable begins a write and takes it back: SQLite opens a file that it
-// may only read without a word.
+// checkWritable writes and takes it back: SQLite opens a file that it may only
+// read without a word, and begins transactions on it.
 func (s *Store) checkWritable(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return wrap("open for writing", err)
 	}
-	return wrap("open for writing", tx.Rollback())
+	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value WHERE name = 'revision'`)
+	if err = errors.Join(err, tx.Rollback()); err != nil {
+		return fmt.Errorf("%w\nhint: the file, its -wal and its -shm must be writable for the user that runs this", wrap("open for writing", err))
+	}
+	return nil
 }
 
-// checkKey opens the canary that was sealed when the database was made.
+// checkKey opens the value that was sealed when the database was made.
 func (s *Store) checkKey(ctx context.Context) error {
 	var sealed []byte
-	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'canary'`).Scan(&sealed)
+	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'keycheck'`).Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
-		return damaged("its canary is missing")
+		return damaged("its key check is missing")
 	}
 	if err != nil {
 		return wrap("open", err)
 	}
-	if plain, err := s.seal.Open(sealed, "meta", "canary"); err != nil || string(plain) != canaryText {
+	if plain, err := s.seal.Open(sealed, "meta", "keycheck"); err != nil || string(plain) != keyCheck {
 		return errors.New("sqlite: the database was sealed with another keyset\n" +
 			"hint: give the keyset that it was made with; nothing was changed")
 	}

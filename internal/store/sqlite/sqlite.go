@@ -96,7 +96,7 @@ func connect(path string) (*sql.DB, error) {
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
-	return wrap("ping", s.db.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'canary'`).Scan(&n))
+	return wrap("ping", s.db.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'keycheck'`).Scan(&n))
 }
 
 // Close ends the use of the database. Leases that are held run out.

@@ -1,0 +1,166 @@
+package store_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/storetest"
+)
+
+func TestKeysetIsMadeOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	path, url := filepath.Join(dir, "keys", "tokend.keyset"), "sqlite:"+dir+"/tokend.db"
+	first, err := store.LoadOrCreateKeyset(path, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode(t, path, 0o600)
+	mode(t, filepath.Dir(path), 0o700)
+	before := contents(t, dir)
+	if len(before) != 1 {
+		t.Errorf("files %v, want the keyset alone", before)
+	}
+	s := open(t, url, first)
+	if err := s.Save(t.Context(), lock(t, s, "a"), storetest.Grant()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := store.LoadOrCreateKeyset(path, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(contents(t, dir)[path]) != string(before[path]) {
+		t.Error("the keyset was changed")
+	}
+	if _, err := open(t, url, again).Load(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestKeysetIsNotMadeForAStoreThatExists: a new key could read none of it.
+func TestKeysetIsNotMadeForAStoreThatExists(t *testing.T) {
+	for _, name := range []string{"tokend.db", "tokend.db-wal", "tokend.db.spill"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty one was somebody's
+			t.Fatal(err)
+		}
+		_, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite:"+dir+"/tokend.db")
+		if err == nil || !strings.Contains(err.Error(), name+" exists and is sealed") || !strings.Contains(err.Error(), "\nhint: ") {
+			t.Errorf("%s is there: %v", name, err)
+		}
+		if files := contents(t, dir); len(files) != 1 {
+			t.Errorf("%s is there: files afterwards %v", name, files)
+		}
+	}
+	dir := t.TempDir()
+	if _, err := store.LoadOrCreateKeyset(dir+"/keys", "postgres://host/db"); err == nil || !strings.Contains(err.Error(), "not supported") {
+		t.Errorf("for a store of an unknown scheme: %v", err)
+	}
+	if _, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite::memory:"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeysetRefused(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "keys")
+	if _, err := store.LoadOrCreateKeyset(good, "sqlite::memory:"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		make       func(path string) error
+	}{
+		{"symlink", "not a regular file", func(p string) error { return os.Symlink(good, p) }},
+		{"dangling symlink", "not a regular file", func(p string) error { return os.Symlink(good+"none", p) }},
+		{"directory", "not a regular file", func(p string) error { return os.Mkdir(p, 0o700) }},
+		{"group may read", "can be read by others", func(p string) error { return writeMode(p, text, 0o640) }},
+		{"all may read", "can be read by others", func(p string) error { return writeMode(p, text, 0o604) }},
+		{"group may write", "can be read by others", func(p string) error { return writeMode(p, text, 0o620) }},
+		{"empty", "keyset is empty", func(p string) error { return writeMode(p, nil, 0o600) }},
+		{"garbage", "neither Tink JSON nor base64", func(p string) error { return writeMode(p, []byte("\x00garbage"), 0o600) }},
+		{"cut", "not a cleartext Tink keyset", func(p string) error { return writeMode(p, text[:len(text)/2], 0o600) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "keys")
+			if err := c.make(path); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.ReadFile(path) // a directory has no content
+			_, err := store.LoadOrCreateKeyset(path, "sqlite::memory:")
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "\nhint: ") {
+				t.Errorf("error %v; want %q and a hint", err, c.want)
+			}
+			if after, _ := os.ReadFile(path); string(before) != string(after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+	t.Run("directory writable by others", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o770); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite::memory:"); err == nil || !strings.Contains(err.Error(), "can be written by others") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func writeMode(path string, b []byte, mode fs.FileMode) error {
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode) // whatever the umask says
+}
+
+// TestFirstStartOfMany: they agree on one keyset and one database.
+func TestFirstStartOfMany(t *testing.T) {
+	dir := t.TempDir()
+	url := "sqlite:" + dir + "/tokend.db"
+	const starters = 8
+	var wg sync.WaitGroup
+	for range starters {
+		wg.Go(func() {
+			k, err := store.LoadOrCreateKeyset(dir+"/keys", url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s, err := store.Open(t.Context(), url, k)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			storetest.Increment(t, s, "a")
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	k, err := store.LoadOrCreateKeyset(dir+"/keys", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, url, k)
+	if g, err := s.Load(t.Context(), "a"); err != nil || g.Generation != starters {
+		t.Errorf("Load = %v, %v; want generation %d", g, err, starters)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files := contents(t, dir); len(files) != 2 {
+		t.Errorf("%d files, want keyset and database and nothing that was left over", len(files))
+	}
+}
