@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 4 << 20
+
+// service is the running tokend as the other commands reach it.
+type service struct {
+	base string // URL without a path
+	key  flow.Secret
+	http *http.Client
+}
+
+// answer is the body of an answer that is no success.
+type answer struct {
+	Code         string `json:"error"`
+	Description  string `json:"error_description"`
+	AuthorizeURL string `json:"authorize_url"`
+}
+
+// findService reads how the service is reached. It does not connect.
+func findService() (*service, error) {
+	places := defaultPaths()
+	socket := or(os.Getenv("TOKEND_SOCKET"), places.socket)
+	listen := or(os.Getenv("TOKEND_LISTEN"), "127.0.0.1:8484")
+	addr := os.Getenv("TOKEND_ADDR")
+	s := &service{base: "http://" + listen}
+	var keyFile string
+	switch path, isSocket := strings.CutPrefix(addr, "unix:"); {
+	case isSocket:
+		s.base = "http://localhost" // the socket does not look at it
+		s.http = newHTTP(dialSocket(strings.TrimPrefix(path, "//")))
+		return s, nil
+	case addr != "":
+		var err error
+		if s.base, err = checkAddr(addr); err != nil {
+			return nil, err
+		}
+		s.http = newHTTP(nil)
+	default:
+		s.http = newHTTP(dialEither(socket, listen))
+	}
+	keyFile = places.apiKey
+	err := s.readKey(keyFile)
+	return s, err
+}
+
+// checkAddr wants a loopback URL: the key goes there in the clear.
+func checkAddr(addr string) (string, error) {
+	u, err := url.Parse(addr)
+	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return "", exitf(exitConfig, "TOKEND_ADDR is not http://HOST:PORT or unix:/path\nhint: such as http://127.0.0.1:8484")
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "80")
+	}
+	if _, _, err := loopback(host); err != nil {
+		return "", exitf(exitConfig, "TOKEND_ADDR: %w\nhint: such as http://127.0.0.1:8484", err)
+	}
+	return "http://" + u.Host, nil
+}
+
+// readKey has the caller key. The default file may be absent: the socket needs none.
+func (s *service) readKey(fallback string) error {
+	var f faults
+	s.key = secretOf("TOKEND_API_KEY", os.Getenv("TOKEND_API_KEY"), os.Getenv("TOKEND_API_KEY_FILE"), &f)
+	if s.key != "" || f != nil || fallback == "" {
+		return f.err()
+	}
+	if _, err := os.Lstat(fallback); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	key, err := readSecret(fallback)
+	s.key = key
+	return exitWith(exitConfig, err)
+}
+
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newHTTP never asks a proxy, whatever http_proxy says, and follows no redirect:
+// the key is for this machine.
+func newHTTP(dial dialer) *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: dial, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       50 * time.Second, // longer than the service lets a caller wait
+	}
+}
+
+func dialSocket(path string) dialer {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+}
+
+// dialEither tries the socket and, where nobody answers there, the listener.
+func dialEither(socket, listen string) dialer {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", socket)
+		if err == nil {
+			return c, nil
+		}
+		return d.DialContext(ctx, "tcp", listen)
+	}
+}
+
+// call sends a request and returns the body of a success. in is sent as JSON
+// unless it is nil.
+func (s *service) call(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
+	target := s.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, exitf(exitUsage, "%s is no path of the service", path)
+	}
+	if s.key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.key.Reveal())
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, exitf(exitUnavailable, "tokend does not answer: %w\nhint: start it with tokend serve, or set TOKEND_ADDR", cause(err))
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, exitf(exitUnavailable, "tokend's answer broke off: %w\nhint: try again", cause(err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp.StatusCode, b)
+	}
+	return b, nil
+}
+
+// cause takes the URL off a transport error.
+func cause(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// refusal is an answer that is no success, with its hint on a line of its own.
+func refusal(status int, body []byte) error {
+	var a answer
+	if json.Unmarshal(body, &a) != nil || a.Code == "" {
+		return exitf(exitProtocol, "what answers is not tokend: status %d without its error body\nhint: look at TOKEND_ADDR and TOKEND_LISTEN", status)
+	}
+	text, hint, _ := strings.Cut(a.Description, "hint: ")
+	text = a.Code + ": " + strings.TrimRight(text, "; \n")
+	switch {
+	case hint != "":
+	case a.AuthorizeURL != "":
+		hint = "log in with tokend login NAME --browser or --paste, or open " + a.AuthorizeURL
+	case a.Code == "login_required":
+		hint = "log in with tokend login NAME"
+	case a.Code == "unauthorized":
+		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
+	case status == http.StatusServiceUnavailable:
+		hint = "try again; tokend status says more"
+	}
+	if hint != "" {
+		text += "\nhint: " + hint
+	}
+	return exitf(codeOf(status, a.Code), "%s", text)
+}
+
+// clientPath is a path of one client.
+func clientPath(name, rest string) string { return "/v1/clients/" + url.PathEscape(name) + rest }

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// clientConfig is a client as file and environment write it: TOKEND_CLIENT_NAME_
+// and the field's name in capitals. Durations are strings such as "30s".
+type clientConfig struct {
+	Issuer           string            `yaml:"issuer" split_words:"true"`
+	ClientID         string            `yaml:"client_id" split_words:"true"`
+	ClientSecret     string            `yaml:"client_secret" split_words:"true"`
+	ClientSecretFile string            `yaml:"client_secret_file" split_words:"true"`
+	Grant            string            `yaml:"grant" split_words:"true"`
+	RefreshToken     string            `yaml:"refresh_token" split_words:"true"`
+	RefreshTokenFile string            `yaml:"refresh_token_file" split_words:"true"`
+	RedirectURI      string            `yaml:"redirect_uri" split_words:"true"`
+	Scopes           []string          `yaml:"scopes" split_words:"true"`
+	Audience         string            `yaml:"audience" split_words:"true"`
+	Login            string            `yaml:"login" split_words:"true"`
+	TokenAuth        string            `yaml:"token_auth" split_words:"true"`
+	AuthorizeParams  map[string]string `yaml:"authorize_params" split_words:"true"`
+	Leeway           string            `yaml:"leeway" split_words:"true"`
+	Rotation         string            `yaml:"rotation" split_words:"true"`
+	Refresh          refreshConfig     `yaml:"refresh" split_words:"true"`
+
+	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true"`
+}
+
+// refreshConfig is when a token is refreshed.
+type refreshConfig struct {
+	Advisory  string `yaml:"advisory" split_words:"true"`
+	Mandatory string `yaml:"mandatory" split_words:"true"`
+}
+
+// clientSettings is a client, checked.
+type clientSettings struct {
+	flow.Config
+	login       string // "headless", "browser", "paste"; "" when no login is needed
+	ownRedirect bool   // the redirect URI is the default one, of the listener
+}
+
+// readClient checks a client of the file, overridden by its variables.
+func readClient(name string, c clientConfig, redirect string, f *faults) clientSettings {
+	prefix := "TOKEND_CLIENT_" + variableOf(name)
+	override(prefix, &c, f)
+	r := clientReader{name: name, prefix: prefix, c: c, faults: f}
+	before := len(*f)
+	s := clientSettings{ownRedirect: c.RedirectURI == ""}
+	s.Config = flow.Config{
+		Name: name, Issuer: r.required("issuer", c.Issuer), ClientID: r.required("client_id", c.ClientID),
+		ClientSecret: r.secret("client_secret", c.ClientSecret, c.ClientSecretFile),
+		RedirectURL:  or(c.RedirectURI, redirect), Audience: c.Audience, Scopes: scopes(c.Scopes),
+		Auth:     flow.AuthMethod(r.oneOf("token_auth", c.TokenAuth, "", "post", "basic", "none")),
+		Rotation: flow.Rotation(r.oneOf("rotation", c.Rotation, "", "on", "off")),
+		Leeway:   r.duration("leeway", c.Leeway),
+		Advisory: r.duration("refresh.advisory", c.Refresh.Advisory), Mandatory: r.duration("refresh.mandatory", c.Refresh.Mandatory),
+		InsecureAllowHTTP: c.InsecureAllowHTTP,
+	}
+	s.Source, s.login = r.source()
+	if len(*f) == before {
+		_, err := flow.New(s.Config)
+		r.refused(err)
+	}
+	return s
+}
+
+// override reads a client's variables over what the file says. A secret in a
+// variable puts both forms of the file's aside.
+func override(prefix string, c *clientConfig, f *faults) {
+	given := func(name string) bool { _, ok := os.LookupEnv(prefix + name); return ok }
+	if given("_CLIENT_SECRET") || given("_CLIENT_SECRET_FILE") {
+		c.ClientSecret, c.ClientSecretFile = "", ""
+	}
+	if given("_REFRESH_TOKEN") || given("_REFRESH_TOKEN_FILE") {
+		c.RefreshToken, c.RefreshTokenFile = "", ""
+	}
+	var parse *envconfig.ParseError
+	if err := envconfig.Process(prefix, c); errors.As(err, &parse) {
+		hint := "true or false"
+		if strings.HasSuffix(parse.KeyName, "_AUTHORIZE_PARAMS") {
+			hint = "name:value,name:value"
+		}
+		f.add(hint, "%s is %q", parse.KeyName, parse.Value)
+	}
+}
+
+// scopes takes them separated by spaces too, as OAuth writes them.
+func scopes(list []string) []string {
+	if list == nil {
+		return nil
+	}
+	return strings.Fields(strings.Join(list, " "))
+}
+
+// clientReader reports what is wrong with one client.
+type clientReader struct {
+	name, prefix string
+	c            clientConfig
+	faults       *faults
+}
+
+func (r clientReader) fault(hint, format string, args ...any) {
+	r.faults.add(hint, "client "+r.name+": "+format, args...)
+}
+
+// variable is the name of a field in the environment.
+func (r clientReader) variable(field string) string {
+	return r.prefix + "_" + strings.ToUpper(strings.ReplaceAll(field, ".", "_"))
+}
+
+func (r clientReader) required(field, value string) string {
+	if value == "" {
+		r.fault("set clients."+r.name+"."+field+" or "+r.variable(field), "%s is missing", field)
+	}
+	return value
+}
+
+// secret reads a secret from the file or the variables; a credential has the
+// variable's name.
+func (r clientReader) secret(field, value, file string) flow.Secret {
+	name := field
+	if file == "" && value == "" && credential(r.variable(field)) != "" {
+		name = r.variable(field)
+	}
+	var f faults
+	s := secretOf(name, value, file, &f)
+	for _, line := range f {
+		r.fault("", "%s", line)
+	}
+	return s
+}
+
+func (r clientReader) oneOf(field, value string, allowed ...string) string {
+	for _, a := range allowed {
+		if value == a {
+			return value
+		}
+	}
+	r.fault("one of "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "), "%s %q is not supported", field, value)
+	return ""
+}
+
+func (r clientReader) duration(field, value string) time.Duration {
+	if value == "" || value == "0" {
+		return 0
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 {
+		r.fault(`such as "30s" or "15m"`, "%s %q is not a duration", field, value)
+	}
+	return d
+}
+
+// source is how the client's grant is had, and how it signs in.
+func (r clientReader) source() (flow.Source, string) {
+	grant := r.oneOf("grant", r.c.Grant, "", "authorization_code", "refresh_token", "client_credentials")
+	login := r.oneOf("login", r.c.Login, "", "headless", "browser", "paste")
+	seed := r.secret("refresh_token", r.c.RefreshToken, r.c.RefreshTokenFile)
+	if grant != "refresh_token" && seed != "" {
+		r.fault("set grant: refresh_token, or take it out", "refresh_token is of no use with grant %s", or(grant, "authorization_code"))
+	}
+	switch grant {
+	case "refresh_token":
+		if seed == "" && r.c.RefreshToken == "" && r.c.RefreshTokenFile == "" {
+			r.fault("set refresh_token_file or "+r.variable("refresh_token"), "refresh_token is missing")
+		}
+		return flow.Seed{RefreshToken: seed}, ""
+	case "client_credentials":
+		return flow.ClientCredentials{}, ""
+	}
+	params := url.Values{}
+	for k, v := range r.c.AuthorizeParams {
+		params.Set(k, v)
+	}
+	return flow.AuthorizationCode{Headless: login == "headless", Params: params}, or(login, "browser")
+}
+
+// refused reports what flow refuses of a client.
+func (r clientReader) refused(err error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if ok {
+		for _, e := range joined.Unwrap() {
+			r.refused(e)
+		}
+		return
+	}
+	var e *flow.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &e):
+		r.fault(e.Hint, "%s", or(e.Description, string(e.Class)))
+	default:
+		r.fault("", "%v", err)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The exit codes, of sysexits.h.
+const (
+	exitUsage       = 64 // the command line is wrong
+	exitNoClient    = 66 // no client of that name
+	exitUnavailable = 69 // the service, or what it needs of the machine, is not there
+	exitTryAgain    = 75 // provider down, rate limited, lease busy
+	exitProtocol    = 76 // the provider answered nonsense
+	exitNoPerm      = 77 // login required, or refused
+	exitConfig      = 78 // the configuration is wrong
+)
+
+// exitError is an error that knows its exit code. Its text may end in a line
+// "hint: …".
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitf returns an error that ends the process with code.
+func exitf(code int, format string, args ...any) error {
+	return &exitError{code: code, err: fmt.Errorf(format, args...)}
+}
+
+// exitWith gives err an exit code unless it has one.
+func exitWith(code int, err error) error {
+	if e := (*exitError)(nil); err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &exitError{code: code, err: err}
+}
+
+// exitCode is the one place that turns an error into an exit code. What has
+// none comes from the parser of the command line.
+func exitCode(err error) int {
+	var e *exitError
+	var f faults
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &f):
+		return exitConfig
+	case errors.As(err, &e):
+		return e.code
+	default:
+		return exitUsage
+	}
+}
+
+// codeOf is the exit code for an answer of the service that is no success.
+func codeOf(status int, code string) int {
+	switch code {
+	case "unknown_client":
+		return exitNoClient
+	case "login_required", "client_rejected", "invalid_state":
+		return exitNoPerm
+	case "invalid_configuration", "store_corrupt":
+		return exitConfig
+	case "store_unavailable":
+		return exitTryAgain
+	}
+	switch {
+	case status == 401 || status == 403:
+		return exitNoPerm
+	case status == 503:
+		return exitTryAgain
+	case status >= 400 && status < 500:
+		return exitUsage
+	default:
+		return exitProtocol
+	}
+}
+
+// faults are all that is wrong with a configuration, one line each.
+type faults []string
+
+func (f faults) Error() string { return strings.Join(f, "\n") }
+
+// add records a fault and what to do about it.
+func (f *faults) add(hint, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if hint != "" {
+		line += "; hint: " + hint
+	}
+	*f = append(*f, line)
+}
+
+// err is nil when there is no fault.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+// report is what a person reads of err: one line, and one with a hint; of a
+// configuration, one line for each fault.
+func report(err error) string {
+	var f faults
+	if errors.As(err, &f) {
+		var b strings.Builder
+		for _, line := range f {
+			b.WriteString("error: " + line + "\n")
+		}
+		return b.String()
+	}
+	text := err.Error()
+	if exitCode(err) == exitUsage && !strings.Contains(text, "\nhint: ") {
+		text += "\nhint: tokend --help"
+	}
+	return "error: " + text + "\n"
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) healthcheck() *cobra.Command {
+	return &cobra.Command{
+		Use: "healthcheck", Short: "Exit 0 when the service answers, else 69", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := findService()
+			if err != nil {
+				return err
+			}
+			s.key = "" // health needs none
+			if _, err := s.call(cmd.Context(), "GET", "/healthz", nil, nil); err != nil {
+				return &exitError{code: exitUnavailable, err: err}
+			}
+			fmt.Fprintln(p.stdout, "ok")
+			return nil
+		},
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// off is what a listener is set to that is not wanted.
+const off = "off"
+
+// loopback splits a TCP address and says whether it is of this machine alone:
+// a literal loopback address, or localhost, which means 127.0.0.1 and ::1.
+func loopback(addr string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("address %q is not host:port", addr)
+	}
+	port, err = strconv.Atoi(service)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("address %q has no port from 0 to 65535", addr)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", 0, fmt.Errorf("address %q can be reached from other machines, and there is no TLS", addr)
+	}
+	if host != "127.0.0.1" && host != "::1" {
+		return "", 0, fmt.Errorf("address %q is not 127.0.0.1, [::1] or localhost", addr)
+	}
+	return host, port, nil
+}
+
+// listenTCP listens on a loopback address. With 127.0.0.1 comes the same port
+// of ::1 where there is one: "localhost" may be either.
+func listenTCP(ctx context.Context, addr string) ([]net.Listener, error) {
+	host, port, err := loopback(addr)
+	if err != nil {
+		return nil, exitWith(exitConfig, err)
+	}
+	for attempt := 0; ; attempt++ {
+		ls, err := listenBoth(ctx, host, port)
+		// A free port of 127.0.0.1 that the system chose may be taken on ::1.
+		if errors.Is(err, syscall.EADDRINUSE) && port == 0 && attempt < 8 {
+			continue
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, exitf(exitUnavailable, "port %d is in use on this machine (TOKEND_LISTEN=%s)\n"+
+				"hint: stop what uses it (is tokend running already?) or set TOKEND_LISTEN=%s", port, addr, net.JoinHostPort(host, strconv.Itoa(port%65535+1)))
+		}
+		return ls, exitWith(exitUnavailable, err)
+	}
+}
+
+func listenBoth(ctx context.Context, host string, port int) ([]net.Listener, error) {
+	var lc net.ListenConfig
+	first, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	if host != "127.0.0.1" {
+		return []net.Listener{first}, nil
+	}
+	second, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(tcpPort(first))))
+	switch {
+	case err == nil:
+		return []net.Listener{first, second}, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, errors.Join(err, first.Close())
+	default: // no IPv6 here
+		return []net.Listener{first}, nil
+	}
+}
+
+func tcpPort(l net.Listener) int {
+	a, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0
+	}
+	return a.Port
+}
+
+// listenSocket listens on a unix socket of mode 0600 in a directory that is
+// this user's alone. A socket that nobody answers on is replaced.
+func listenSocket(ctx context.Context, path string) (net.Listener, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, exitf(exitUnavailable, "directory of the socket: %w\nhint: set TOKEND_SOCKET to another path, or to off", err)
+	}
+	fi, err := os.Stat(dir)
+	if err != nil {
+		return nil, exitWith(exitUnavailable, err)
+	}
+	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
+		return nil, exitf(exitConfig, "directory %s of the socket is open to others (mode %#o)\n"+
+			"hint: chmod 700 %s, or set TOKEND_SOCKET to a path in a directory of its own", dir, perm, dir)
+	}
+	if err := clearSocket(ctx, path); err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, exitf(exitUnavailable, "socket: %w\nhint: set TOKEND_SOCKET to another path (at most 100 characters), or to off", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, exitWith(exitUnavailable, errors.Join(err, l.Close()))
+	}
+	return l, nil
+}
+
+// clearSocket removes what a tokend that was killed has left.
+func clearSocket(ctx context.Context, path string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return exitWith(exitUnavailable, err)
+	}
+	if fi.Mode().Type() != fs.ModeSocket {
+		return exitf(exitConfig, "%s is there and is not a socket\nhint: set TOKEND_SOCKET to another path", path)
+	}
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "unix", path)
+	if err == nil {
+		_ = c.Close() // it was only to see that somebody is there
+		return exitf(exitUnavailable, "another process answers on %s\nhint: stop it (is tokend running already?) or set TOKEND_SOCKET to another path", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return exitf(exitUnavailable, "socket: %w\nhint: remove %s when nothing uses it", err, path)
+	}
+	return exitWith(exitUnavailable, os.Remove(path))
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const loginHelp = `Logs a client in. Without a flag the service does it by itself, which works where
+the provider asks nobody: login: headless, a seed, or client credentials.
+
+--browser opens the login page and waits until the browser comes back to the
+service. --paste prints the page's address for a browser anywhere, and reads the
+address that it ends on (or the code alone) from standard input.`
+
+// loginPoll is how often a login in the browser is looked at.
+const loginPoll = 250 * time.Millisecond
+
+// loginAnswer is a login that the service began.
+type loginAnswer struct {
+	AuthorizeURL string    `json:"authorize_url"`
+	State        string    `json:"state"`
+	ExpiresAt    time.Time `json:"expires_at"`
+	ExpiresIn    int64     `json:"expires_in"` // seconds
+}
+
+func (p *program) login() *cobra.Command {
+	var browser, paste bool
+	cmd := &cobra.Command{
+		Use: "login NAME", Short: "Log a client in", Long: loginHelp, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := findService()
+			if err != nil {
+				return err
+			}
+			var c clientStatus
+			switch {
+			case browser:
+				c, err = p.loginBrowser(cmd.Context(), s, args[0])
+			case paste:
+				c, err = p.loginPaste(cmd.Context(), s, args[0])
+			default:
+				c, err = s.client(cmd.Context(), "POST", clientPath(args[0], "/login"), map[string]bool{"headless": true})
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "%s: logged in%s, token until %s\n", c.Client, as(c.Subject), when(c.Expiry))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&browser, "browser", false, "open the login page and wait")
+	cmd.Flags().BoolVar(&paste, "paste", false, "print the login page's address, read where it ends")
+	cmd.MarkFlagsMutuallyExclusive("browser", "paste")
+	return cmd
+}
+
+func as(subject string) string {
+	if subject == "" {
+		return ""
+	}
+	return " as " + subject
+}
+
+// client sends a request whose answer is a client's state.
+func (s *service) client(ctx context.Context, method, path string, in any) (clientStatus, error) {
+	var c clientStatus
+	body, err := s.call(ctx, method, path, nil, in)
+	if err == nil && json.Unmarshal(body, &c) != nil {
+		err = exitf(exitProtocol, "tokend's answer is no client's state")
+	}
+	return c, err
+}
+
+// begin begins a login for a person.
+func (s *service) begin(ctx context.Context, name string) (loginAnswer, error) {
+	var l loginAnswer
+	body, err := s.call(ctx, "POST", clientPath(name, "/login"), nil, struct{}{})
+	if err == nil && (json.Unmarshal(body, &l) != nil || l.AuthorizeURL == "") {
+		err = exitf(exitProtocol, "tokend's answer is no login")
+	}
+	return l, err
+}
+
+// loginBrowser waits for the callback by watching the client's state.
+func (p *program) loginBrowser(ctx context.Context, s *service, name string) (clientStatus, error) {
+	before, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+	if err != nil {
+		return before, err
+	}
+	l, err := s.begin(ctx, name)
+	if err != nil {
+		return before, err
+	}
+	fmt.Fprintf(p.stderr, "log in at %s\n", l.AuthorizeURL)
+	open := p.openURL
+	if open == nil {
+		open = openBrowser
+	}
+	if err := open(ctx, l.AuthorizeURL); err != nil {
+		fmt.Fprintf(p.stderr, "no browser could be opened (%v): open the address yourself\n", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.ExpiresIn)*time.Second)
+	defer cancel()
+	tick := time.NewTicker(loginPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return before, exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s --browser again", name)
+		case <-tick.C:
+		}
+		c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return c, err
+		case err != nil:
+		case c.LoggedIn.After(before.LoggedIn):
+			return c, nil
+		case c.LoginFailure != nil && (before.LoginFailure == nil || c.LoginFailure.Time.After(before.LoginFailure.Time)):
+			return c, exitf(exitNoPerm, "%s: %s", c.LoginFailure.Class, strings.Replace(c.LoginFailure.Description, "; hint: ", "\nhint: ", 1))
+		}
+	}
+}
+
+// openBrowser runs what $BROWSER names, or the system's opener.
+func openBrowser(ctx context.Context, page string) error {
+	opener := os.Getenv("BROWSER")
+	if opener == "" {
+		opener = "xdg-open"
+		if runtime.GOOS == "darwin" {
+			opener = "open"
+		}
+	}
+	return exec.CommandContext(ctx, opener, page).Run() //nolint:gosec // the person's own browser
+}
+
+func (p *program) loginPaste(ctx context.Context, s *service, name string) (clientStatus, error) {
+	l, err := s.begin(ctx, name)
+	if err != nil {
+		return clientStatus{}, err
+	}
+	fmt.Fprintf(p.stderr, "log in at\n  %s\nthen paste the address that the browser ends on, or the code:\n", l.AuthorizeURL)
+	line, err := bufio.NewReader(io.LimitReader(p.stdin, 64<<10)).ReadString('\n')
+	line = strings.TrimSpace(line)
+	if line == "" {
+		if err != nil && !errors.Is(err, io.EOF) {
+			return clientStatus{}, exitWith(exitUsage, err)
+		}
+		return clientStatus{}, exitf(exitUsage, "nothing was pasted\nhint: the address begins with the redirect URI and holds code= and state=")
+	}
+	in := map[string]string{"code": line, "state": l.State}
+	if u, err := url.Parse(line); err == nil && u.IsAbs() {
+		in = map[string]string{"callback_url": line}
+	}
+	return s.client(ctx, "POST", clientPath(name, "/code"), in)
+}

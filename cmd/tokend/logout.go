@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) logout() *cobra.Command {
+	return &cobra.Command{
+		Use: "logout NAME", Short: "Revoke a client's grant and forget it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := findService()
+			if err != nil {
+				return err
+			}
+			c, err := s.client(cmd.Context(), "DELETE", clientPath(args[0], "/grant"), nil)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "%s: logged out\n", c.Client)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/spf13/cobra"
+)
+
+// program is the whole command line as a value; only its environment variables
+// are the process's.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
+	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
+}
+
+// run executes one command and returns the process's exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.command()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprint(p.stderr, report(err))
+	}
+	return exitCode(err)
+}
+
+// command is the tree of subcommands.
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "tokend",
+		Short:             "Keeps OAuth grants alive and hands out fresh access tokens",
+		Long:              rootHelp,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.AddCommand(p.serve(), p.login(), p.token(), p.status(), p.refresh(), p.logout(),
+		p.healthcheck(), p.config(), p.version())
+	return root
+}
+
+const rootHelp = `tokend keeps OAuth grants alive and hands out fresh access tokens.
+
+"tokend serve" runs the service; the other commands talk to it. They find it by
+TOKEND_ADDR (http://127.0.0.1:8484 or unix:/path) with TOKEND_API_KEY or
+TOKEND_API_KEY_FILE; without these by the default socket, then by the default
+listener with the key file that the service made.
+
+Exit codes: 0 done, 64 usage, 66 unknown client, 69 service not reachable,
+75 try again, 76 the provider answered nonsense, 77 login required or refused,
+78 configuration.`

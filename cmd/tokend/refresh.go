@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) refresh() *cobra.Command {
+	return &cobra.Command{
+		Use: "refresh NAME", Short: "Get a new access token now, as after a 401", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := findService()
+			if err != nil {
+				return err
+			}
+			c, err := s.client(cmd.Context(), "POST", clientPath(args[0], "/refresh"), nil)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stdout, "%s: refreshed, token until %s\n", c.Client, when(c.Expiry))
+			return nil
+		},
+	}
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/pkg/flow"
+)
+
+const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
+
+Configuration comes from variables and a YAML file; variables win.
+  TOKEND_CONFIG           the file; $XDG_CONFIG_HOME/tokend/tokend.yaml
+  TOKEND_LISTEN           127.0.0.1:8484 (with the same port of [::1]); "off": none
+  TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
+  TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
+  TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; made when absent
+  TOKEND_API_KEY[_FILE]   callers' key; made when absent
+  TOKEND_LOG_LEVEL        debug, info, warn, error
+  TOKEND_LOG_FORMAT       text, json
+  TOKEND_CLIENTS          names of clients, comma-separated
+  TOKEND_CLIENT_<NAME>_<FIELD>, with <NAME> in capitals and _ for -, and <FIELD>
+    ISSUER, CLIENT_ID, CLIENT_SECRET[_FILE], TOKEN_AUTH (post, basic, none),
+    GRANT (authorization_code, refresh_token, client_credentials),
+    REFRESH_TOKEN[_FILE], REDIRECT_URI, SCOPES, AUDIENCE,
+    LOGIN (headless, browser, paste), AUTHORIZE_PARAMS (name:value,…),
+    ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
+    INSECURE_ALLOW_HTTP
+Each secret may also be a systemd credential of the variable's name. In the file
+the fields are in small letters under clients.<name>; keys.<name> with key_file
+and clients is a caller key that opens these clients only.`
+
+func (p *program) serve() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Run the service", Long: serveHelp, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings()
+			if err != nil {
+				return err
+			}
+			return exitWith(exitUnavailable, p.runService(cmd.Context(), s))
+		},
+	}
+}
+
+// runService listens first: a taken port is an error before anything is made.
+func (p *program) runService(ctx context.Context, s settings) (err error) {
+	log := s.logger(p.stderr)
+	listeners, err := s.open(ctx)
+	defer func() {
+		for _, l := range listeners {
+			_ = l.Close() // closed already after a whole run
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	grants, err := s.openStore(ctx)
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	defer func() {
+		if cerr := grants.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	d, err := s.daemon(listeners, grants, log)
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	var addrs []net.Addr
+	for _, l := range listeners {
+		addrs = append(addrs, l.Addr())
+		log.InfoContext(ctx, "listening", "network", l.Addr().Network(), "addr", l.Addr().String())
+	}
+	if p.listening != nil {
+		p.listening(addrs)
+	}
+	err = d.Run(ctx, listeners...)
+	log.InfoContext(context.WithoutCancel(ctx), "ended", "error", err)
+	return err
+}
+
+func (s settings) logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: s.level}
+	if s.json {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// open has the listeners, TCP first. Those it has opened it returns with an error too.
+func (s settings) open(ctx context.Context) ([]net.Listener, error) {
+	var ls []net.Listener
+	if s.listen != off {
+		tcp, err := listenTCP(ctx, s.listen)
+		if err != nil {
+			return nil, err
+		}
+		ls = tcp
+	}
+	if s.socket != off {
+		l, err := listenSocket(ctx, s.socket)
+		if err != nil {
+			return ls, err
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+func (s settings) openStore(ctx context.Context) (*store.Store, error) {
+	var keys *seal.Keyset
+	var err error
+	if s.keyset != "" {
+		keys, err = seal.Parse(s.keyset.Reveal())
+	} else {
+		keys, err = store.LoadOrCreateKeyset(s.keysetFile, s.store)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, s.store, keys)
+}
+
+// daemon makes the clients and the service over them.
+func (s settings) daemon(listeners []net.Listener, grants *store.Store, log *slog.Logger) (*daemon.Daemon, error) {
+	key := s.apiKey
+	if key == "" && s.listen != off {
+		made := false
+		var err error
+		if key, made, err = readOrCreateKey(s.apiKeyFile); err != nil {
+			return nil, err
+		}
+		if made {
+			log.Info("made an API key", "file", s.apiKeyFile)
+		}
+	}
+	c := daemon.Config{Keys: s.keys, Ready: grants.Ping, Log: log}
+	if key != "" {
+		c.Keys = append([]daemon.Key{{Name: "main", Secret: key}}, s.keys...)
+	}
+	for _, cl := range s.clients {
+		fc := cl.Config
+		fc.Store, fc.Log = grants, log.With("client", fc.Name)
+		if port := tcpPort(listeners[0]); cl.ownRedirect && port != 0 {
+			fc.RedirectURL = redirectTo(port)
+		}
+		kept, err := flow.New(fc)
+		if err != nil {
+			return nil, err
+		}
+		c.Clients = append(c.Clients, daemon.Client{Client: kept, Audience: fc.Audience, Login: cl.login})
+	}
+	return daemon.New(c)
+}

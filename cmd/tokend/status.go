@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// clientStatus is what the commands read of a client's state.
+type clientStatus struct {
+	Client       string    `json:"client"`
+	State        string    `json:"state"`
+	Subject      string    `json:"subject"`
+	Expiry       time.Time `json:"expiry"`
+	LoggedIn     time.Time `json:"logged_in"`
+	NextRefresh  time.Time `json:"next_refresh"`
+	GrantEnds    time.Time `json:"grant_ends"`
+	Generation   int64     `json:"generation"`
+	AuthorizeURL string    `json:"authorize_url"`
+	Failure      *failure  `json:"failure"`
+	LoginFailure *failure  `json:"login_failure"`
+}
+
+type failure struct {
+	Time        time.Time `json:"time"`
+	Class       string    `json:"class"`
+	Description string    `json:"description"`
+}
+
+func (p *program) status() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the state of every client", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.printStatus(cmd.Context(), format) },
+	}
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+func (p *program) printStatus(ctx context.Context, format string) error {
+	if format != "table" && format != "json" {
+		return exitf(exitUsage, "format %q is not one of table, json", format)
+	}
+	s, err := findService()
+	if err != nil {
+		return err
+	}
+	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		_, err := fmt.Fprintf(p.stdout, "%s\n", body)
+		return exitWith(exitUnavailable, err)
+	}
+	var all struct {
+		Clients []clientStatus `json:"clients"`
+	}
+	if err := json.Unmarshal(body, &all); err != nil {
+		return exitf(exitProtocol, "tokend's answer is no list of clients")
+	}
+	return exitWith(exitUnavailable, writeTable(p.stdout, all.Clients))
+}
+
+func writeTable(w io.Writer, clients []clientStatus) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CLIENT\tSTATE\tTOKEN UNTIL\tNEXT REFRESH\tLOGIN UNTIL\tGENERATION")
+	for _, c := range clients {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", c.Client, c.State, when(c.Expiry), when(c.NextRefresh), when(c.GrantEnds), c.Generation)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		if c.Failure != nil {
+			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
+		}
+		if c.AuthorizeURL != "" {
+			fmt.Fprintf(w, "%s: log in with tokend login %s --browser, or open %s\n", c.Client, c.Client, c.AuthorizeURL)
+		}
+	}
+	return nil
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
