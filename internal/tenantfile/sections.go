@@ -1,0 +1,278 @@
+package tenantfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+const maxFile = 256 << 20
+
+// file reads one file: a whole export, or one object of a section.
+func (l *loader) file(path, section string) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxFile {
+		l.fault(path, 0, "larger than %d MiB", maxFile>>20)
+		return
+	}
+	b, err := os.ReadFile(path) //nolint:gosec // the file that the user named
+	if err != nil {
+		l.fault(path, 0, "%v", reason(err))
+		return
+	}
+	f, err := parser.ParseBytes(l.replaceKeywords(path, b), 0)
+	if err != nil {
+		l.syntax(path, err)
+		return
+	}
+	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
+		l.fault(path, 0, "is empty")
+		return
+	}
+	if len(f.Docs) > 1 {
+		l.fault(path, line(f.Docs[1].Body), "has a second document; one file is one tenant or one object")
+		return
+	}
+	body := f.Docs[0].Body
+	if section != "" {
+		l.section(path, section, body, true)
+		return
+	}
+	for _, kv := range entries(body) {
+		l.section(path, kv.Key.String(), kv.Value, false)
+	}
+	if _, isMap := body.(ast.MapNode); !isMap {
+		l.fault(path, line(body), "is not a mapping of sections (clients, resourceServers, …)")
+	}
+}
+
+func (l *loader) syntax(path string, err error) {
+	var y yaml.Error
+	if errors.As(err, &y) {
+		l.fault(path, y.GetToken().Position.Line, "%s", y.GetMessage())
+		return
+	}
+	l.fault(path, 0, "%v", err)
+}
+
+// entries returns the members of a mapping.
+func entries(n ast.Node) []*ast.MappingValueNode {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}
+	}
+	return nil
+}
+
+func line(n ast.Node) int {
+	if n == nil || n.GetToken() == nil {
+		return 0
+	}
+	return n.GetToken().Position.Line
+}
+
+// section adds one section; single says that the node is one object of it.
+func (l *loader) section(path, name string, n ast.Node, single bool) {
+	name = strings.Trim(name, `"'`)
+	e := l.result.Export
+	switch name {
+	case "tenant":
+		l.decode(path, name, n, &e.Tenant)
+	case "clients":
+		list(l, path, name, n, single, &e.Clients)
+	case "resourceServers":
+		list(l, path, name, n, single, &e.ResourceServers)
+	case "clientGrants":
+		list(l, path, name, n, single, &e.ClientGrants)
+	case "roles":
+		list(l, path, name, n, single, &e.Roles)
+	case "organizations":
+		list(l, path, name, n, single, &e.Organizations)
+	case "databases":
+		list(l, path, name, n, single, &e.Databases)
+	case "users":
+		list(l, path, name, n, single, &e.Users)
+	case "x-actions":
+		list(l, path, name, n, single, &e.Actions)
+	default:
+		if _, empty := n.(*ast.NullNode); !empty && n.String() != "[]" && n.String() != "{}" {
+			l.ignore(name, fmt.Sprintf("%s:%d", path, line(n)))
+		}
+	}
+}
+
+// list appends the objects of a section.
+func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]T) {
+	nodes := []ast.Node{n}
+	if !single {
+		switch seq := n.(type) {
+		case *ast.SequenceNode:
+			nodes = seq.Values
+		case *ast.NullNode:
+			return
+		default:
+			l.fault(path, line(n), "%s must be a list", name)
+			return
+		}
+	}
+	for _, n := range nodes {
+		var v T
+		l.result.lines[fmt.Sprintf("%s[%d]", name, len(*into))] = fmt.Sprintf("%s:%d", path, line(n))
+		if l.decode(path, name, n, &v) {
+			*into = append(*into, v)
+		}
+	}
+}
+
+// decode reads an object through JSON, whose names the types have; members
+// that the type does not have are noted, wrong types are faults with their line.
+func (l *loader) decode(path, section string, n ast.Node, into any) bool {
+	if _, isMap := n.(ast.MapNode); !isMap {
+		l.fault(path, line(n), "%s: an object is expected, not %q", section, clip(n.String()))
+		return false
+	}
+	var v any
+	if err := yaml.NodeToValue(n, &v); err != nil {
+		l.syntax(path, err)
+		return false
+	}
+	l.unknown(path, section, n, reflect.TypeOf(into).Elem())
+	b, err := json.Marshal(jsonable(v))
+	if err == nil {
+		err = json.NewDecoder(bytes.NewReader(b)).Decode(into)
+	}
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		at := find(n, strings.Split(wrong.Field, "."))
+		l.fault(path, line(at), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
+	case err != nil:
+		l.fault(path, line(n), "%s: %v", section, err)
+	}
+	return err == nil
+}
+
+// jsonable turns YAML's maps with any keys into JSON's.
+func jsonable(v any) any {
+	switch v := v.(type) {
+	case map[any]any:
+		out := map[string]any{}
+		for k, e := range v {
+			out[fmt.Sprint(k)] = jsonable(e)
+		}
+		return out
+	case map[string]any:
+		for k, e := range v {
+			v[k] = jsonable(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = jsonable(e)
+		}
+	}
+	return v
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Slice:
+		return "list"
+	case reflect.Struct, reflect.Map:
+		return "mapping"
+	case reflect.String:
+		return "string"
+	}
+	return "number"
+}
+
+// find follows member names as far as they lead.
+func find(n ast.Node, names []string) ast.Node {
+	for _, name := range names {
+		for _, kv := range entries(n) {
+			if strings.Trim(kv.Key.String(), `"'`) == name {
+				n = kv.Value
+				break
+			}
+		}
+	}
+	return n
+}
+
+// unknown notes the members that a type does not have, nested ones included.
+func (l *loader) unknown(path, prefix string, n ast.Node, t reflect.Type) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch seq, isList := n.(*ast.SequenceNode); {
+	case isList && t.Kind() == reflect.Slice:
+		for _, e := range seq.Values {
+			l.unknown(path, prefix, e, t.Elem())
+		}
+		return
+	case t.Kind() != reflect.Struct:
+		return
+	}
+	fields := map[string]reflect.Type{}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		fields[name] = f.Type
+	}
+	for _, kv := range entries(n) {
+		name := strings.Trim(kv.Key.String(), `"'`)
+		if name == "<<" { // a YAML merge key
+			continue
+		}
+		if ft, known := fields[name]; known {
+			l.unknown(path, prefix+"."+name, kv.Value, ft)
+		} else {
+			l.ignore(prefix+"."+name, fmt.Sprintf("%s:%d", path, line(kv.Key)))
+		}
+	}
+}
+
+var keyword = regexp.MustCompile(`##([A-Za-z0-9_]+)##|"?@@([A-Za-z0-9_]+)@@"?`)
+
+// replaceKeywords does what auth0-deploy-cli does before it parses:
+// ##KEY## becomes the value's text, @@KEY@@ its JSON. Markers without a
+// mapping stay, and are noted.
+func (l *loader) replaceKeywords(path string, b []byte) []byte {
+	return keyword.ReplaceAllFunc(b, func(m []byte) []byte {
+		parts := keyword.FindSubmatch(m)
+		key := string(slices.Concat(parts[1], parts[2]))
+		v, known := l.mappings[key]
+		if !known {
+			l.ignore("##"+key+"##", path)
+			return m
+		}
+		if s, isString := v.(string); isString && len(parts[1]) > 0 {
+			return []byte(s)
+		}
+		j, err := json.Marshal(v)
+		if err != nil {
+			l.fault(path, 0, "keyword %s: %v", key, err)
+			return m
+		}
+		return j
+	})
+}
+
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}

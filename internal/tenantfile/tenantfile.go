@@ -1,0 +1,153 @@
+// Package tenantfile reads the description of a mock tenant from files in the
+// forms that auth0-deploy-cli exports: tenant.yaml, or a directory of JSON
+// files. Start with [Load].
+package tenantfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// Result is a tenant that was read.
+type Result struct {
+	Export  *mock.Export
+	Ignored []string // one line each: what is not emulated, and what that means
+
+	lines map[string]string // "clients[3]" → "tenant.yaml:120"
+}
+
+// Load reads one tenant from files and directories, whose lists are joined.
+// mappings are auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS).
+// Every fault of every file is in the error, each with file and line.
+func Load(paths []string, mappings map[string]any) (*Result, error) {
+	l := &loader{
+		result:   &Result{Export: &mock.Export{}, lines: map[string]string{}},
+		mappings: mappings, ignored: map[string][]string{},
+	}
+	for _, p := range paths {
+		l.path(p)
+	}
+	if len(l.faults) > 0 {
+		return nil, errors.Join(l.faults...)
+	}
+	l.result.Ignored = l.describeIgnored()
+	return l.result, nil
+}
+
+// Explain puts the file and line before every fault that [mock.New] found in the export.
+func (r *Result) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	var out []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		place, rest, found := strings.Cut(line, ": ")
+		if at := r.lines[place]; found && at != "" {
+			line = at + ": " + place + ": " + strings.TrimPrefix(rest, "mock: ")
+		}
+		out = append(out, errors.New(line))
+	}
+	return errors.Join(out...)
+}
+
+// loader collects the parts of a tenant, its faults and what it ignored.
+type loader struct {
+	result   *Result
+	mappings map[string]any
+	faults   []error
+	ignored  map[string][]string // what → where, in order of appearance
+}
+
+func (l *loader) fault(file string, line int, format string, args ...any) {
+	at := file
+	if line > 0 {
+		at = fmt.Sprintf("%s:%d", file, line)
+	}
+	l.faults = append(l.faults, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
+}
+
+// path reads a file, or a directory in the export's layout.
+func (l *loader) path(path string) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		l.fault(path, 0, "%v", reason(err))
+	case !info.IsDir():
+		l.file(path, "")
+	default:
+		l.directory(path)
+	}
+}
+
+// layout is auth0-deploy-cli's directory layout: folder → section.
+var layout = []struct{ folder, section string }{
+	{"clients", "clients"}, {"resource-servers", "resourceServers"}, {"grants", "clientGrants"}, {"roles", "roles"},
+	{"organizations", "organizations"}, {"database-connections/*", "databases"}, {"users", "users"}, {"x-actions", "x-actions"},
+}
+
+func (l *loader) directory(dir string) {
+	found := false
+	for _, name := range []string{"tenant.yaml", "tenant.yml", "tenant.json"} {
+		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err == nil {
+			found = true
+			section := ""
+			if name == "tenant.json" {
+				section = "tenant"
+			}
+			l.file(file, section)
+		}
+	}
+	known := []string{}
+	for _, part := range layout {
+		known = append(known, strings.TrimSuffix(part.folder, "/*"))
+		files, err := filepath.Glob(filepath.Join(dir, part.folder, "*.json"))
+		if err != nil {
+			l.fault(dir, 0, "%v", err)
+		}
+		if part.section == "databases" {
+			files = slices.DeleteFunc(files, func(f string) bool { return filepath.Base(f) != "database.json" })
+		}
+		for _, f := range files {
+			found = true
+			l.file(f, part.section)
+		}
+	}
+	if !found {
+		l.fault(dir, 0, "the directory has neither tenant.yaml nor the folders of an auth0-deploy-cli export")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		l.fault(dir, 0, "%v", reason(err))
+	}
+	for _, e := range entries {
+		if e.IsDir() && !slices.Contains(known, e.Name()) {
+			l.ignore(camel(e.Name()), filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// camel turns a folder's name into its section's: email-templates → emailTemplates.
+func camel(folder string) string {
+	parts := strings.Split(folder, "-")
+	for i, p := range parts[1:] {
+		if p != "" {
+			parts[i+1] = strings.ToUpper(p[:1]) + p[1:]
+		}
+	}
+	return strings.Join(parts, "")
+}
+
+func reason(err error) error {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+package tenantfile
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/tokend/pkg/mock"
+)
+
+func TestExampleExport(t *testing.T) {
+	r, err := Load([]string{"../../examples/tenant/tenant.yaml"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := r.Export
+	for _, c := range []struct {
+		what      string
+		got, want int
+	}{
+		{"clients", len(e.Clients), 20}, {"APIs", len(e.ResourceServers), 5}, {"organizations", len(e.Organizations), 3},
+		{"grants", len(e.ClientGrants), 6}, {"roles", len(e.Roles), 3}, {"users", len(e.Users), 5}, {"actions", len(e.Actions), 1},
+		{"databases", len(e.Databases), 1},
+	} {
+		if c.got != c.want {
+			t.Errorf("%d %s, want %d", c.got, c.what, c.want)
+		}
+	}
+	if got := e.Clients[0].RefreshToken.Leeway; got != 30 {
+		t.Errorf("leeway of the first client is %d, want 30", got)
+	}
+	if _, err := mock.New(mock.Config{Tenant: e, Issuer: "http://localhost:8400/"}); err != nil {
+		t.Error(r.Explain(err))
+	}
+	ignored := strings.Join(r.Ignored, "\n")
+	for _, want := range []string{
+		"branding (../../examples/tenant/tenant.yaml:", "guardianFactors", "no second factor",
+		"clients: not emulated, nothing depends on them here: cross_origin_authentication, jwt_configuration.secret_encoded, sso_disabled",
+	} {
+		if !strings.Contains(ignored, want) {
+			t.Errorf("the ignored lack %q:\n%s", want, ignored)
+		}
+	}
+	if strings.Contains(ignored, "actions (") {
+		t.Errorf("an empty section was mentioned:\n%s", ignored)
+	}
+}
+
+// TestFaults: every fault is named, with its file and line, all together.
+func TestFaults(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"wrong types": {
+			"clients:\n  - name: A\n    callbacks: http://localhost/\n  - name: B\n    refresh_token:\n      leeway: soon\nusers: 7\n",
+			"f.yaml:3: clients: callbacks must be a list, not a string\n" +
+				"f.yaml:6: clients: refresh_token.leeway must be a number, not a string\n" +
+				"f.yaml:7: users must be a list",
+		},
+		"syntax":          {"clients:\n  - name: [\n", "f.yaml:2: "},
+		"empty":           {"", "f.yaml: is empty"},
+		"not a mapping":   {"- a\n- b\n", "f.yaml:1: is not a mapping of sections (clients, resourceServers, …)"},
+		"not an object":   {"clients:\n  - A\n", `f.yaml:2: clients: an object is expected, not "A"`},
+		"second document": {"clients: []\n---\nclients: []\n", "f.yaml:3: has a second document"},
+		"sections swapped": {
+			"tenant: []\n", `f.yaml:1: tenant: an object is expected, not "[]"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("f.yaml", []byte(c.in), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load([]string{"f.yaml"}, nil)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestExplain: what the tenant refuses gets the line of the object.
+func TestExplain(t *testing.T) {
+	t.Chdir(t.TempDir())
+	in := "clients:\n  - client_id: a\n  - client_id: b\n    token_endpoint_auth_method: magic\n  - client_id: a\nusers:\n  - email: x@example.com\n    roles: [king]\n"
+	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load([]string{"f.yaml"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = mock.New(mock.Config{Tenant: r.Export})
+	got := r.Explain(err).Error()
+	for _, want := range []string{"f.yaml:3: clients[1]: token_endpoint_auth_method: \"magic\"", "f.yaml:5: clients[2]: client_id: \"a\" is used twice", "f.yaml:7: users[0]: roles: "} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// TestDirectory: auth0-deploy-cli's directory layout, joined with a file of users.
+func TestDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"export/tenant.json":                           `{"friendly_name":"Dir"}`,
+		"export/clients/One.json":                      `{"name":"One","client_id":"one","logo_uri":"https://example.com/l.png"}`,
+		"export/clients/Two.json":                      `{"name":"Two"}`,
+		"export/resource-servers/API.json":             `{"name":"API","identifier":"https://api.example.com/"}`,
+		"export/grants/Two.json":                       `{"client_id":"Two","audience":"https://api.example.com/","scope":[]}`,
+		"export/database-connections/DB/database.json": `{"name":"DB","strategy":"auth0"}`,
+		"export/database-connections/DB/login.js":      `function login() {}`,
+		"export/email-templates/welcome.json":          `{}`,
+		"users.yaml":                                   "users:\n  - email: a@example.com\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Load([]string{filepath.Join(dir, "export"), filepath.Join(dir, "users.yaml")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := r.Export
+	if len(e.Clients) != 2 || len(e.ResourceServers) != 1 || len(e.ClientGrants) != 1 || len(e.Databases) != 1 || len(e.Users) != 1 ||
+		e.Tenant.FriendlyName != "Dir" {
+		t.Errorf("got %+v", e)
+	}
+	if _, err := mock.New(mock.Config{Tenant: e}); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(r.Ignored, "\n"); !strings.Contains(got, "emailTemplates") || !strings.Contains(got, "logo_uri") {
+		t.Errorf("ignored: %s", got)
+	}
+	if _, err := Load([]string{t.TempDir()}, nil); err == nil {
+		t.Error("an empty directory was accepted")
+	}
+	if _, err := Load([]string{filepath.Join(dir, "absent")}, nil); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("absent: %v", err)
+	}
+}
+
+// TestKeywords: auth0-deploy-cli's replacement markers.
+func TestKeywords(t *testing.T) {
+	t.Chdir(t.TempDir())
+	in := "clients:\n  - client_id: 'c-##ENV##'\n    callbacks: @@CALLBACKS@@\n    name: 'x ##UNSET##'\n"
+	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load([]string{"f.yaml"}, map[string]any{"ENV": "dev", "CALLBACKS": []any{"http://localhost:3000/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.Export.Clients[0]
+	if c.ClientID != "c-dev" || len(c.Callbacks) != 1 || c.Name != "x ##UNSET##" || !strings.Contains(strings.Join(r.Ignored, ""), "##UNSET##") {
+		t.Errorf("got %+v, ignored %q", c, r.Ignored)
+	}
+}
+
+// FuzzLoad: no bytes make the loader panic, and a fault always has text.
+func FuzzLoad(f *testing.F) {
+	for _, s := range []string{"clients:\n  - name: A\n", "a: &a [*a]\n", "{\"clients\":[{\"name\":\"x\"}]}", "users:\n  - <<: *x\n", "? [a]\n: b\n"} {
+		f.Add([]byte(s))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(dir, "f.yaml")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Load([]string{path}, nil)
+		if err != nil {
+			if strings.TrimSpace(err.Error()) == "" {
+				t.Error("a fault without a text")
+			}
+			return
+		}
+		_, err = mock.New(mock.Config{Tenant: r.Export})
+		_ = r.Explain(err)
+	})
+}
