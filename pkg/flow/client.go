@@ -2,17 +2,43 @@ package flow
 
 import (
 	"context"
-	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
 )
 
-var errNotYet = errors.New("flow: not there yet")
-
 // Client is one OAuth client at one tenant and the grant that it keeps. It is
 // safe for concurrent use; [New] makes it.
-type Client struct{ cfg Config }
+type Client struct {
+	cfg     Config
+	http    *http.Client
+	idp     *provider
+	tasks   tasks
+	mem     atomic.Pointer[snapshot]
+	turn    chan struct{} // one at a time uses the grant
+	changed chan struct{} // wakes Run
+
+	mu           sync.Mutex // guards what follows
+	flights      map[string]*flight
+	gates        map[string]*gate // by request; "" holds all back
+	failure      *Failure         // the last one of the client's own token
+	rejected     *Error           // the tenant refuses the client
+	forgotten    bool             // Forget was called: do not sign in unasked
+	unsaved      *Grant           // handed out by the tenant, not in the store yet
+	ownTransport bool
+	spread       float64   // of the advisory window, ±10 %
+	relogin      time.Time // before this, a dead grant is not replaced unasked
+	next         time.Time // when Run refreshes
+	guessed      bool      // a lifetime was guessed, and that was logged
+
+	notify   sync.Mutex // one OnChange at a time, in order
+	notified Status
+}
 
 // Request is which access token is wanted.
 type Request struct {
@@ -25,31 +51,129 @@ type Request struct {
 // Name returns the client's name, which is its grant's key in the store.
 func (c *Client) Name() string { return c.cfg.Name }
 
-// Get returns a token that satisfies r: from memory, or refreshed once for all
-// that wait. When the tenant's tokens live shorter than r.MinValidity the
-// result is a fresh one all the same; see [Token.Remaining].
-func (c *Client) Get(ctx context.Context, r Request) (*Token, error) { return nil, errNotYet }
-
 // Cached returns the token in memory that satisfies r, or nil. It takes no
 // lock and allocates nothing. [Client.Get] uses it first.
-func (c *Client) Cached(r Request) *Token { return nil }
+func (c *Client) Cached(r Request) *Token {
+	if r.Force {
+		return nil
+	}
+	if r.Audience == "" {
+		r.Audience = c.cfg.Audience
+	}
+	if r.Scopes == nil {
+		r.Scopes = c.cfg.Scopes
+	}
+	if e := c.mem.Load().find(c.own(r)); e != nil && c.suits(e, r.MinValidity) {
+		return e.token
+	}
+	return nil
+}
+
+// Get returns a token that satisfies r: from memory, or refreshed once for all
+// that wait. A token that is valid is served even when a refresh fails, unless
+// r.Force is set; when it lives shorter than r.MinValidity, [Token.Remaining]
+// shows it. When ctx ends, only this caller stops waiting.
+func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
+	if t := c.Cached(r); t != nil {
+		return t, nil
+	}
+	w := c.want(r)
+	var f *flight
+	for range 3 { // a flight that was joined may have wanted less
+		f = c.join(w)
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return c.instead(w, f.gaveUp(ctx))
+		}
+		if f.err != nil {
+			return c.instead(w, f.err)
+		}
+		if f.fresh || c.found(w) != nil {
+			return f.token, nil
+		}
+	}
+	return f.token, nil
+}
+
+// instead returns the token that is still valid, if there is one, in place of err.
+func (c *Client) instead(w want, err *Error) (*Token, error) {
+	if e := c.mem.Load().find(w.audience, w.scopes); !w.force && e != nil && e.remaining(c.cfg.Now()) > 0 {
+		return e.token, nil
+	}
+	return nil, err
+}
+
+// want is a request in the form of the slow path.
+type want struct {
+	key      string
+	min      time.Duration
+	audience string   // "": the client's own
+	scopes   []string // sorted; nil: the client's own
+	force    bool
+	seen     Secret // the access token that force wants another than
+	signIn   bool   // a new grant, whatever there is
+	settle   bool   // first of all save what could not be saved
+}
+
+func (c *Client) want(r Request) want {
+	w := want{min: r.MinValidity, force: r.Force}
+	if r.Audience == "" {
+		r.Audience = c.cfg.Audience
+	}
+	if r.Scopes == nil {
+		r.Scopes = c.cfg.Scopes
+	}
+	w.audience, w.scopes = c.own(r)
+	w.scopes = slices.Clone(w.scopes)
+	slices.Sort(w.scopes)
+	w.scopes = slices.Compact(w.scopes)
+	w.key = "token " + w.audience + " " + strings.Join(w.scopes, " ")
+	if e := c.mem.Load().find(w.audience, w.scopes); e != nil {
+		w.seen = e.token.AccessToken
+	}
+	return w
+}
+
+// isOwn reports whether w is for the client's own token.
+func (w *want) isOwn() bool { return w.audience == "" && len(w.scopes) == 0 }
+
+// found returns the token in memory that satisfies w, or nil.
+func (c *Client) found(w want) *Token {
+	e := c.mem.Load().find(w.audience, w.scopes)
+	if e == nil || !c.suits(e, w.min) || w.force && e.token.AccessToken == w.seen {
+		return nil
+	}
+	return e.token
+}
 
 // Refresh refreshes now, once for all that ask at the same time, and returns
 // the grant as it is afterwards.
-func (c *Client) Refresh(ctx context.Context) (*Grant, error) { return nil, errNotYet }
+func (c *Client) Refresh(ctx context.Context) (*Grant, error) {
+	if _, err := c.Get(ctx, Request{Force: true}); err != nil {
+		return nil, err
+	}
+	return c.grant(), nil
+}
 
-// Status returns what is known, from memory.
-func (c *Client) Status() Status { return Status{} }
+// grant returns a copy of the grant in memory, nil when there is none.
+func (c *Client) grant() *Grant {
+	if s := c.mem.Load(); s != nil && s.grant != nil {
+		return s.grant.clone()
+	}
+	return nil
+}
 
-// Forget revokes the refresh token at the tenant (RFC 7009) and deletes the
-// grant. The grant is deleted even when the tenant does not answer; that error
-// is returned then.
-func (c *Client) Forget(ctx context.Context) error { return errNotYet }
-
-// Run keeps the grant: it loads it, signs in where that needs no person,
-// refreshes before expiry and keeps an idle grant alive, until ctx ends. It
-// waits for a refresh in flight and then returns nil.
-func (c *Client) Run(ctx context.Context) error { return errNotYet }
-
-// Token implements [oauth2.TokenSource].
-func (c *Client) Token() (*oauth2.Token, error) { return nil, errNotYet }
+// Token implements [oauth2.TokenSource]. The result has no refresh token, which
+// stays here; its Extra("id_token") and Extra("scope") are set. It waits for at
+// most a minute.
+func (c *Client) Token() (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	t, err := c.Get(ctx, Request{})
+	if err != nil {
+		return nil, err
+	}
+	o := &oauth2.Token{AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, Expiry: t.Expiry}
+	return o.WithExtra(map[string]any{"id_token": t.IDToken.Reveal(), "scope": t.Scope}), nil
+}

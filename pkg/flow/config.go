@@ -1,9 +1,18 @@
 package flow
 
 import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -53,9 +62,221 @@ type Config struct {
 	OnChange func(Status)     // after every change of state, from the client's goroutines; must not block
 }
 
+// The limits of what is read and waited for.
+const (
+	maxBody       = 256 << 10
+	postTimeout   = 15 * time.Second
+	fetchTimeout  = 10 * time.Second
+	dialTimeout   = 4 * time.Second
+	loginLifetime = 10 * time.Minute
+	auth0Idle     = 30 * 24 * time.Hour // Auth0's default idle lifetime of a refresh token
+)
+
 // New returns the client of c. It does no I/O: a tenant that is down is
 // recovered from by itself. All faults of c are reported together, joined, each
 // an [*Error] of [ClassConfig].
 func New(c Config) (*Client, error) {
-	return &Client{cfg: c}, nil
+	ownTransport := c.HTTPClient == nil
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	h := &http.Client{
+		Transport:     c.HTTPClient.Transport,
+		Timeout:       c.HTTPClient.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	cl := &Client{
+		cfg:     c,
+		http:    h,
+		turn:    make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
+		flights: map[string]*flight{},
+		gates:   map[string]*gate{},
+
+		ownTransport: ownTransport,
+		spread:       (fraction(c.Rand) - 0.5) / 5,
+	}
+	cl.idp = &provider{cfg: &cl.cfg, http: h, tasks: &cl.tasks}
+	cl.idp.jwks.fetch.transient = true
+	return cl, nil
+}
+
+// defaults fills what was left out.
+func (c *Config) defaults() {
+	c.Name = cmp.Or(c.Name, c.ClientID+" at "+c.Issuer)
+	if c.Source == nil {
+		c.Source = AuthorizationCode{}
+	}
+	if c.Auth == "" {
+		c.Auth = AuthPost
+		if c.ClientSecret == "" {
+			c.Auth = AuthNone
+		}
+	}
+	if _, ok := c.Source.(AuthorizationCode); ok && c.Scopes == nil {
+		c.Scopes = []string{"openid", "profile", "offline_access"}
+	}
+	c.Advisory = cmp.Or(c.Advisory, 15*time.Minute)
+	c.Mandatory = cmp.Or(c.Mandatory, time.Minute)
+	c.Lifetime = cmp.Or(c.Lifetime, 5*time.Minute)
+	c.Idle = cmp.Or(c.Idle, auth0Idle)
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{Transport: newTransport()}
+	}
+	if c.Store == nil {
+		c.Store = NewMemoryStore()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	c.Rand = &lockedReader{r: c.Rand}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Log = c.Log.With("client", c.Name)
+}
+
+// newTransport returns a transport whose steps are bounded one by one; the
+// whole request is bounded by its context.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout: dialTimeout,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 2,
+		IdleConnTimeout:     30 * time.Second,
+	}
+}
+
+// check returns every fault of c, joined.
+func (c *Config) check() error {
+	var faults []error
+	fault := func(hint, format string, a ...any) {
+		faults = append(faults, &Error{Op: "config", Class: ClassConfig, Description: fmt.Sprintf(format, a...), Hint: hint})
+	}
+	if c.Issuer == "" {
+		fault("set issuer to the tenant's issuer, such as https://acme.eu.auth0.com/", "the issuer is missing")
+	} else if why := c.plain(c.Issuer); why != "" {
+		fault("use https://, or set InsecureAllowHTTP for a tenant of your own", "issuer %q %s", c.Issuer, why)
+	}
+	if c.ClientID == "" {
+		fault("set it to the application's Client ID", "the client id is missing")
+	}
+	c.checkAuth(fault)
+	c.checkSource(fault)
+	for _, e := range []struct{ key, url string }{{"authorization endpoint", c.Endpoint.AuthURL}, {"token endpoint", c.Endpoint.TokenURL}} {
+		if e.url == "" {
+			continue
+		}
+		if why := c.plain(e.url); why != "" {
+			fault("leave it out to have it discovered", "%s %q %s", e.key, e.url, why)
+		}
+	}
+	for _, d := range []struct {
+		key string
+		d   time.Duration
+	}{{"leeway", c.Leeway}, {"advisory", c.Advisory}, {"mandatory", c.Mandatory}, {"lifetime", c.Lifetime}, {"idle", c.Idle}, {"absolute", c.Absolute}} {
+		if d.d < 0 {
+			fault("leave it out for the default", "%s %v is negative", d.key, d.d)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (c *Config) checkAuth(fault func(hint, format string, a ...any)) {
+	switch c.Auth {
+	case AuthPost, AuthBasic:
+		if c.ClientSecret == "" {
+			fault("set the client secret, or use none for a public client", "client authentication %q needs a client secret", c.Auth)
+		}
+	case AuthNone:
+		if c.ClientSecret != "" {
+			fault("use post or basic, or leave the secret out", "a client secret is set, yet client authentication is %q", c.Auth)
+		}
+	default:
+		fault("use post, basic or none", "client authentication %q is unknown", c.Auth)
+	}
+	switch c.Rotation {
+	case RotationUnknown, RotationOn, RotationOff:
+	default:
+		fault("use on or off, or leave it out", "rotation %q is unknown", c.Rotation)
+	}
+}
+
+func (c *Config) checkSource(fault func(hint, format string, a ...any)) {
+	if c.RedirectURL != "" {
+		if u, err := url.Parse(c.RedirectURL); err != nil || u.Scheme == "" || u.Fragment != "" || u.User != nil {
+			fault("set it to a callback URL of the application, without a fragment", "redirect_uri %q is not an absolute URL", c.RedirectURL)
+		}
+	}
+	switch s := c.Source.(type) {
+	case AuthorizationCode:
+		if s.Headless && c.RedirectURL == "" {
+			fault("set it to one of the application's allowed callback URLs", "a headless login needs a redirect_uri")
+		}
+		for k := range s.Params {
+			if slices.Contains(ownParams, k) {
+				fault("leave it out", "authorization parameter %q is set by the client itself", k)
+			}
+		}
+	case Seed:
+		if s.RefreshToken == "" {
+			fault("give the refresh token to start from", "the seed has no refresh token")
+		}
+	case ClientCredentials:
+		if c.Auth == AuthNone {
+			fault("set the client secret", "client credentials need client authentication")
+		}
+	}
+}
+
+// plain says why a URL of the tenant cannot be used, or "". Plain HTTP is for
+// loopback, where nobody listens in.
+func (c *Config) plain(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return "is not an absolute URL"
+	case u.RawQuery != "" && raw == c.Issuer || u.Fragment != "":
+		return "has a query or a fragment"
+	case u.Scheme == "https":
+		return ""
+	case u.Scheme != "http":
+		return "is not an https URL"
+	case c.InsecureAllowHTTP || loopback(u.Hostname()):
+		return ""
+	}
+	return "is plain HTTP to another machine"
+}
+
+// loopback reports whether host is this machine: localhost, 127.0.0.0/8 or ::1.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() && !ip.Is4In6()
+}
+
+// unattended reports whether a grant can be had without a person.
+func (c *Config) unattended() bool {
+	s, code := c.Source.(AuthorizationCode)
+	return !code || s.Headless
+}
+
+// lockedReader lets many goroutines share one source of randomness.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(b)
 }

@@ -2,14 +2,22 @@ package flow
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Login is a login that was begun: what its callback must be checked against.
 // The [Client] keeps nothing of it; the caller keeps it, once, until
 // [Client.Finish] or Expires. Its JSON holds the secrets that a Login is made
-// of; printing it masks them.
+// of; printing it masks the verifier.
 type Login struct {
 	Client      string    `json:"client"` // its Config.Name
 	URL         string    `json:"url"`    // where the person's browser goes
@@ -22,18 +30,234 @@ type Login struct {
 	Expires     time.Time `json:"expires"` // 10 minutes after it was begun
 }
 
+type loginFile struct {
+	*loginAlias
+	Verifier string `json:"verifier"`
+}
+
+type loginAlias Login
+
+// MarshalJSON writes the verifier in the clear.
+func (l Login) MarshalJSON() ([]byte, error) {
+	return json.Marshal(loginFile{loginAlias: (*loginAlias)(&l), Verifier: l.Verifier.Reveal()})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (l *Login) UnmarshalJSON(b []byte) error {
+	f := loginFile{loginAlias: (*loginAlias)(l)}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	l.Verifier = Secret(f.Verifier)
+	return nil
+}
+
+// LogValue implements [slog.LogValuer]: whose login, and until when.
+func (l Login) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("client", l.Client), slog.Time("expires", l.Expires))
+}
+
+// ownParams are the parameters of the authorization request that the client sets.
+var ownParams = []string{
+	"response_type", "response_mode", "client_id", "redirect_uri", "state", "nonce", "code_challenge",
+	"code_challenge_method", "scope", "audience", "request", "request_uri",
+}
+
 // Login begins a login: discovery, fresh state, PKCE verifier and nonce.
-func (c *Client) Login(ctx context.Context) (Login, error) { return Login{}, errNotYet }
+func (c *Client) Login(ctx context.Context) (Login, error) {
+	if _, ok := c.cfg.Source.(AuthorizationCode); !ok {
+		return Login{}, &Error{
+			Op: "login", Class: ClassRequest, Description: "this client's grant is not had by a login but by " + c.cfg.Source.source(),
+			Hint: "nothing is to be done here",
+		}
+	}
+	m, err := c.idp.endpoints(ctx)
+	if err != nil {
+		return Login{}, err
+	}
+	return c.login(m)
+}
+
+func (c *Client) login(m *metadata) (Login, error) {
+	if c.cfg.RedirectURL == "" {
+		return Login{}, &Error{
+			Op: "login", Class: ClassConfig, Description: "the client has no redirect_uri",
+			Hint: "set it to one of the application's allowed callback URLs",
+		}
+	}
+	u, err := url.Parse(m.Authorization)
+	if err != nil {
+		return Login{}, &Error{Op: "login", Class: ClassBadResponse, Description: "the authorization endpoint is no URL", Err: err}
+	}
+	var random [3]string // 256 bits each
+	for i := range random {
+		b := make([]byte, 32)
+		if _, err := io.ReadFull(c.cfg.Rand, b); err != nil {
+			return Login{}, &Error{Op: "login", Class: ClassConfig, Description: "no randomness", Err: err}
+		}
+		random[i] = base64.RawURLEncoding.EncodeToString(b)
+	}
+	l := Login{
+		Client: c.cfg.Name, State: random[0], Verifier: Secret(random[1]), Nonce: random[2],
+		RedirectURL: c.cfg.RedirectURL, Audience: c.cfg.Audience, Scopes: slices.Clone(c.cfg.Scopes),
+		Expires: c.cfg.Now().Round(0).Add(loginLifetime),
+	}
+	q := u.Query()
+	s, _ := c.cfg.Source.(AuthorizationCode)
+	for k, v := range s.Params {
+		q[k] = v
+	}
+	challenge := sha256.Sum256([]byte(random[1]))
+	for k, v := range map[string]string{
+		"response_type": "code", "client_id": c.cfg.ClientID, "redirect_uri": l.RedirectURL, "state": l.State, "nonce": l.Nonce,
+		"code_challenge": base64.RawURLEncoding.EncodeToString(challenge[:]), "code_challenge_method": "S256",
+		"scope": strings.Join(l.Scopes, " "), "audience": l.Audience,
+	} {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	u.RawQuery = q.Encode()
+	l.URL = u.String()
+	return l, nil
+}
 
 // Finish ends a login with the query of its callback: it checks state, expiry
 // and issuer, exchanges the code, verifies the ID token and stores the grant
 // durably. A state that does not fit is [ErrState]; a refusal by the tenant is
 // an [*Error] with the tenant's code.
 func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Grant, error) {
-	return nil, errNotYet
+	if e := c.checkState(l, callback); e != nil {
+		return nil, e
+	}
+	m, err := c.idp.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	code, e := c.checkCallback(l, callback, m)
+	if e != nil {
+		return nil, e
+	}
+	f := c.launch("finish "+l.State, func(ctx context.Context, f *flight) { f.err = c.finish(ctx, f, m, l, code) })
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, f.gaveUp(ctx)
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return c.grant(), nil
 }
 
-// SignIn has a grant without a person: headless, by the seed, or by client
-// credentials. Where a page wants a person it is an [*Error] of
-// [ClassLoginRequired] that names the page.
-func (c *Client) SignIn(ctx context.Context) (*Grant, error) { return nil, errNotYet }
+// finish exchanges the code under the lease, in a context of its own: a person
+// who closes the browser does not lose the grant.
+func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, code Secret) *Error {
+	h, e := c.lock(ctx, f)
+	if e != nil {
+		return e
+	}
+	defer h.release()
+	_, revision, e := c.read(ctx)
+	if e != nil {
+		return e
+	}
+	if _, e = c.redeem(ctx, h, m, l, code, revision); e != nil {
+		if e.Class == ClassClientRejected {
+			return c.failed(c.want(Request{}), e)
+		}
+		return e
+	}
+	c.mu.Lock()
+	clear(c.gates)
+	c.forgotten = false
+	c.mu.Unlock()
+	c.succeeded()
+	return nil
+}
+
+// checkState holds a callback against the login that it claims to end.
+func (c *Client) checkState(l Login, callback url.Values) *Error {
+	e := &Error{Op: "finish", Class: ClassRequest, Err: ErrState, Hint: "begin a new login"}
+	state := callback["state"]
+	switch {
+	case l.State == "" || l.Client != c.cfg.Name || len(state) != 1,
+		subtle.ConstantTimeCompare([]byte(state[0]), []byte(l.State)) != 1:
+		e.Description = "the callback belongs to no login that was begun here"
+	case !c.cfg.Now().Before(l.Expires):
+		e.Description = "the login has expired"
+	default:
+		return nil
+	}
+	return e
+}
+
+// checkCallback returns the code of a callback (RFC 6749 section 4.1.2, RFC 9207).
+func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secret, *Error) {
+	if e := c.checkState(l, callback); e != nil {
+		return "", e
+	}
+	refuse := func(class Class, what string) (Secret, *Error) {
+		return "", &Error{Op: "finish", Class: class, Description: what, Hint: "begin a new login"}
+	}
+	iss, code, code2 := callback["iss"], callback["code"], callback["error"]
+	switch {
+	case len(iss) > 1 || len(iss) == 1 && iss[0] != c.cfg.Issuer:
+		return refuse(ClassRequest, "the callback is of another issuer")
+	case len(iss) == 0 && m.IssParameter:
+		return refuse(ClassRequest, "the callback names no issuer, although the tenant announces that it does")
+	case len(code) > 0 && len(code2) > 0:
+		return refuse(ClassRequest, "the callback has both a code and an error")
+	case len(code2) > 0:
+		e := &Error{
+			Op: "login", Code: clean(code2[0], 64),
+			Description: clean(redact(callback.Get("error_description"), []string{l.State, l.Verifier.Reveal(), l.Nonce}), 256),
+		}
+		sortCode(e)
+		if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
+			e.Class = ClassUnreachable
+		}
+		return "", e
+	case len(code) != 1 || code[0] == "" || !vschar(code[0]):
+		return refuse(ClassRequest, "the callback has no code")
+	}
+	return Secret(code[0]), nil
+}
+
+// redeem exchanges a code and stores the grant that it yields. Nothing is
+// stored of an answer that does not verify.
+func (c *Client) redeem(ctx context.Context, h *held, m *metadata, l Login, code Secret, revision int64) (*Grant, *Error) {
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {l.RedirectURL},
+		"code_verifier": {l.Verifier.Reveal()},
+	}
+	sent := c.cfg.Now().Round(0)
+	a, o, e := c.post(ctx, "exchange", m.Token, form)
+	if o != succeeded {
+		return nil, e
+	}
+	c.skew(a.date, sent)
+	g := c.blank(revision)
+	g.Generation, g.LoggedIn, g.Exchanged, g.Scopes = 1, sent, sent, l.Scopes
+	g.RefreshToken, g.IDToken = Secret(a.refresh), Secret(a.id)
+	t, why := c.token(a, sent, g.Generation, want{})
+	switch {
+	case t == nil:
+		return nil, &Error{Op: "exchange", Class: ClassBadResponse, Status: 200, Description: why}
+	case a.id == "" && slices.Contains(l.Scopes, "openid"):
+		return nil, &Error{Op: "exchange", Class: ClassBadResponse, Status: 200, Description: "the answer has no id_token although openid was asked for"}
+	case a.id != "":
+		id, err := c.idp.verify(ctx, "exchange", a.id, expected{nonce: l.Nonce, accessToken: a.access})
+		if err != nil {
+			return nil, asError("exchange", err)
+		}
+		g.Subject, g.AuthTime = id.subject, id.authTime
+	}
+	t.unverified = false
+	g.Tokens = []*Token{t}
+	if e := c.persist(ctx, h, g); e != nil {
+		return nil, e
+	}
+	c.cfg.Log.Info("logged in", "scope", t.Scope, "expiry", t.Expiry, "refreshable", g.RefreshToken != "")
+	return g, nil
+}

@@ -33,3 +33,91 @@ type Status struct {
 	Failure      *Failure    `json:"failure,omitempty"`   // the last one; nil after a success
 	GrantEnds    time.Time   `json:"grant_ends,omitzero"` // forecast of when a login is needed again
 }
+
+// Status returns what is known, from memory.
+func (c *Client) Status() Status {
+	s, now := c.mem.Load(), c.cfg.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := Status{Client: c.cfg.Name, Issuer: c.cfg.Issuer, Failure: c.failure, NextRefresh: c.next}
+	if c.rejected != nil {
+		st.NextRefresh = time.Time{}
+	}
+	e := s.find("", nil)
+	if e != nil {
+		st.Scope, st.Expiry, st.Obtained = e.token.Scope, e.token.Expiry, e.token.Obtained
+	}
+	if s != nil && s.grant != nil {
+		g := s.grant
+		st.Subject, st.LastExchange, st.LoggedIn = g.Subject, g.Exchanged, g.LoggedIn
+		st.Generation, st.Rotation = g.Generation, g.Rotation
+		st.GrantEnds = c.grantEnds(g)
+		if st.Failure == nil {
+			st.Failure = g.Failure
+		}
+	}
+	st.State = c.state(s, e != nil && e.remaining(now) > 0, st.Failure)
+	return st
+}
+
+// state sums up; c.mu is held.
+func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
+	_, own := c.cfg.Source.(ClientCredentials)
+	switch {
+	case c.rejected != nil:
+		return StateClientRejected
+	case s != nil && s.grant != nil && s.grant.State == GrantDead:
+		return StateLoginRequired
+	case valid && last == nil:
+		return StateReady
+	case valid:
+		return StateDegraded
+	case last != nil && last.Class == ClassLoginRequired, s != nil && !own && c.needsLogin(s.grant):
+		return StateLoginRequired
+	case last != nil:
+		return StateUnavailable
+	}
+	return StateStarting
+}
+
+// needsLogin reports whether only a person helps; c.mu is held.
+func (c *Client) needsLogin(g *Grant) bool {
+	return (g == nil || g.RefreshToken == "") && (c.forgotten || !c.cfg.unattended())
+}
+
+// grantEnds forecasts when the refresh token ends: the absolute lifetime counts
+// from the login and no refresh prolongs it; the idle one from the last exchange.
+func (c *Client) grantEnds(g *Grant) time.Time {
+	if g.RefreshToken == "" || g.Exchanged.IsZero() {
+		return time.Time{}
+	}
+	ends := g.Exchanged.Add(c.cfg.Idle)
+	if abs := g.LoggedIn.Add(c.cfg.Absolute); c.cfg.Absolute > 0 && abs.Before(ends) {
+		ends = abs
+	}
+	return ends
+}
+
+// announce calls OnChange when something that a reader would notice has changed.
+func (c *Client) announce() {
+	if c.cfg.OnChange == nil {
+		return
+	}
+	c.notify.Lock()
+	defer c.notify.Unlock()
+	s := c.Status()
+	was := c.notified
+	if s.State == was.State && s.Generation == was.Generation && s.Expiry.Equal(was.Expiry) && s.LoggedIn.Equal(was.LoggedIn) &&
+		sameFailure(s.Failure, was.Failure) {
+		return
+	}
+	c.notified = s
+	c.cfg.OnChange(s)
+}
+
+func sameFailure(a, b *Failure) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Class == b.Class && a.Code == b.Code && a.Description == b.Description
+}

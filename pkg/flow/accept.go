@@ -1,0 +1,209 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+)
+
+// accept takes a good answer: first it is made durable, then verified, then served.
+func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Time) (*Token, *Error) {
+	c := x.c
+	n := g.clone()
+	n.Generation++
+	n.Exchanged, n.State, n.Intent, n.Failure = sent, GrantActive, nil, nil
+	switch {
+	case g.RefreshToken == "":
+	case a.refresh == "" || a.refresh == g.RefreshToken.Reveal():
+		n.Rotation = RotationOff
+	default:
+		n.RefreshToken, n.Rotation = Secret(a.refresh), RotationOn
+	}
+	t, why := c.token(a, sent, n.Generation, x.w)
+	if t == nil {
+		e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Description: why}
+		n.Failure = c.failureOf(e)
+		_ = c.persist(ctx, x.l, n) // kept, where it can be; the answer fails either way
+		return nil, c.failed(x.w, e)
+	}
+	n.Tokens = replace(n.Tokens, t, sent)
+	if e := c.persist(ctx, x.l, n); e != nil {
+		return nil, c.failed(x.w, e)
+	}
+	c.cfg.Log.Info("refreshed", "generation", n.Generation, "audience", t.Audience, "scope", t.Scope,
+		"expiry", t.Expiry, "rotation", n.Rotation)
+	if t.unverified {
+		return x.confirm(ctx, n, t)
+	}
+	return c.serve(x.w, t), nil
+}
+
+// serve notes the success of w and returns its token.
+func (c *Client) serve(w want, t *Token) *Token {
+	c.mu.Lock()
+	delete(c.gates, w.key)
+	c.mu.Unlock()
+	c.succeeded()
+	return t
+}
+
+// token makes the access token of an answer, or says why there is none to serve.
+func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Token, string) {
+	if a.fault != "" {
+		return nil, a.fault
+	}
+	t := &Token{
+		AccessToken: Secret(a.access), TokenType: "Bearer", Scope: a.scope, Audience: w.audience, IDToken: Secret(a.id),
+		Obtained: sent, Generation: generation, requested: w.scopes, unverified: a.id != "",
+	}
+	if t.Scope == "" { // RFC 6749 section 5.1: absent when it is the one asked for
+		t.Scope = strings.Join(w.scopes, " ")
+		if w.isOwn() {
+			t.Scope = strings.Join(c.cfg.Scopes, " ")
+		}
+	}
+	switch exp, ok := peekExpiry(a.access); {
+	case a.lifetime > 0:
+		t.Expiry = sent.Add(a.lifetime)
+	case ok && exp.After(sent) && exp.Before(sent.Add(maxLifetime)):
+		t.Expiry = exp
+	case ok && !exp.After(sent):
+		return nil, "the access token has expired on arrival"
+	default:
+		t.Expiry = sent.Add(c.cfg.Lifetime)
+		c.guess()
+	}
+	return t, ""
+}
+
+// guess logs, once, that the tenant does not say how long its tokens live.
+func (c *Client) guess() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.guessed {
+		c.cfg.Log.Warn("the tenant sends no expires_in: a default lifetime is used", "lifetime", c.cfg.Lifetime)
+	}
+	c.guessed = true
+}
+
+// verifyStored verifies a token that was stored and not verified: the keys
+// could not be had, or a crash came between. Without one it returns nil, nil.
+func (x *exchange) verifyStored(ctx context.Context, g *Grant) (*Token, *Error) {
+	for _, t := range g.Tokens {
+		if !t.unverified || t.Audience != x.w.audience || !sameSet(t.requested, x.w.scopes) || t.AccessToken == x.w.seen {
+			continue
+		}
+		if _, mandatory := x.c.windows(t.Expiry.Sub(t.Obtained)); t.Remaining(x.c.cfg.Now()) > mandatory {
+			return x.confirm(ctx, g, t)
+		}
+	}
+	return nil, nil
+}
+
+// confirm verifies the ID token of a stored answer, and serves the answer. An
+// ID token that is refused takes its access token with it; the refresh token
+// stays, as the tenant has rotated it, and the token before is still served.
+func (x *exchange) confirm(ctx context.Context, g *Grant, t *Token) (*Token, *Error) {
+	c, n := x.c, g.clone()
+	id, err := c.idp.verify(ctx, "refresh", t.IDToken.Reveal(), expected{subject: g.Subject, accessToken: t.AccessToken.Reveal()})
+	if err != nil {
+		e := asError("refresh", err)
+		if e.Op != "refresh" {
+			return nil, c.failed(x.w, e) // the keys could not be had: verified at the next attempt
+		}
+		n.Tokens = without(n.Tokens, t)
+		n.Failure = c.failureOf(e)
+		c.note(ctx, x.l, n)
+		return nil, c.failed(x.w, e)
+	}
+	good := *t
+	good.unverified = false
+	n.Tokens = replace(n.Tokens, &good, c.cfg.Now())
+	n.Subject = cmp.Or(n.Subject, id.subject)
+	if x.w.isOwn() {
+		n.IDToken = t.IDToken
+	}
+	if !id.authTime.IsZero() {
+		n.AuthTime = id.authTime
+	}
+	c.note(ctx, x.l, n)
+	return c.serve(x.w, &good), nil
+}
+
+func without(tokens []*Token, t *Token) []*Token {
+	var kept []*Token
+	for _, o := range tokens {
+		if o != t {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// failureOf is the memory of e.
+func (c *Client) failureOf(e *Error) *Failure {
+	f := &Failure{Time: c.cfg.Now().Round(0), Class: e.Class, Code: e.Code, Description: e.Description}
+	if f.Description == "" && e.Err != nil {
+		f.Description = e.Err.Error()
+	}
+	return f
+}
+
+// failed notes the failure of w and returns it: it holds further attempts back.
+func (c *Client) failed(w want, e *Error) *Error {
+	if e.Class == ClassRequest && !w.isOwn() {
+		c.shut(w.key, e)
+		return e
+	}
+	switch e.Class {
+	case ClassRequest:
+		c.shut(w.key, e)
+	case ClassClientRejected:
+		c.mu.Lock()
+		c.rejected = e
+		c.mu.Unlock()
+		c.cfg.Log.Error("the tenant refuses the client", "code", e.Code, "status", e.Status)
+	case ClassLoginRequired, ClassLeaseBusy:
+	default:
+		c.shut("", e)
+	}
+	c.fail(e)
+	return e
+}
+
+func (c *Client) shut(key string, e *Error) {
+	now, jitter := c.cfg.Now(), fraction(c.cfg.Rand)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.gates[key]
+	if g == nil {
+		if len(c.gates) > 1000 { // callers choose the keys
+			clear(c.gates)
+		}
+		g = &gate{}
+		c.gates[key] = g
+	}
+	g.close(now, e, jitter)
+	e.RetryAfter = g.until.Sub(now)
+}
+
+// fail makes e what Status shows.
+func (c *Client) fail(e *Error) {
+	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter)
+	f := c.failureOf(e)
+	c.mu.Lock()
+	c.failure = f
+	c.mu.Unlock()
+}
+
+// succeeded forgets earlier failures, but for a store that still lacks the grant.
+func (c *Client) succeeded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unsaved != nil {
+		return
+	}
+	c.failure, c.rejected = nil, nil
+	delete(c.gates, "")
+}

@@ -1,0 +1,193 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// flightTime bounds a flight: waiting for another process's lease, a token
+// request, its write and its verification.
+const flightTime = 90 * time.Second
+
+// flight is one piece of work on the grant that many callers wait for. It runs
+// in a context of its own: a caller that leaves changes nothing.
+type flight struct {
+	done    chan struct{}
+	hurry   chan struct{} // closed by Run's end: wait for nothing that can be left
+	once    sync.Once
+	leasing atomic.Bool // waits for another process
+
+	token *Token // set before done is closed
+	fresh bool   // of a request that was made now
+	err   *Error
+}
+
+func (f *flight) hasten() { f.once.Do(func() { close(f.hurry) }) }
+
+// gaveUp is the failure of a caller that left.
+func (f *flight) gaveUp(ctx context.Context) *Error {
+	e := &Error{Op: "token", Class: ClassTimeout, Description: "the caller's time ended before the tenant answered", Err: ctx.Err()}
+	if f.leasing.Load() {
+		e.Class, e.Description = ClassLeaseBusy, "another process is refreshing this grant"
+	}
+	return e
+}
+
+// join returns the flight for w, beginning one when there is none.
+func (c *Client) join(w want) *flight {
+	return c.launch(w.key, func(ctx context.Context, f *flight) {
+		f.token, f.fresh, f.err = c.fly(ctx, f, w)
+	})
+}
+
+// launch runs work in a flight, unless one of that key is under way. Only one
+// flight at a time has the turn to use the grant.
+func (c *Client) launch(key string, work func(context.Context, *flight)) *flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[key]; f != nil {
+		return f
+	}
+	f := &flight{done: make(chan struct{}), hurry: make(chan struct{})}
+	c.flights[key] = f
+	c.tasks.start(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), flightTime)
+		defer cancel()
+		f.err = &Error{Op: "token", Class: ClassTimeout, Description: "an earlier request of this client takes too long"}
+		select {
+		case c.turn <- struct{}{}:
+			f.err = nil
+			work(ctx, f)
+			<-c.turn
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+		delete(c.flights, key)
+		c.mu.Unlock()
+		close(f.done)
+		c.announce()
+		c.wake()
+	})
+	return f
+}
+
+// hasten makes the flights under way wait for nothing that can be left.
+func (c *Client) hasten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.flights {
+		f.hasten()
+	}
+}
+
+// pause waits, unless the flight is hastened or its time ends.
+func (f *flight) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-f.hurry:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// fly has a token for w: what another process has stored meanwhile, or the
+// answer of one token request. fresh says which.
+func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bool, e *Error) {
+	if t := c.found(w); t != nil && !w.settle && !w.signIn { // by the flight before
+		return t, false, nil
+	}
+	g, _, e := c.load(ctx)
+	if e != nil {
+		return nil, false, c.failed(w, e)
+	}
+	if t := c.found(w); t != nil && !w.settle && !w.signIn {
+		return t, false, nil
+	}
+	if e := c.hindrance(g, w); e != nil {
+		return nil, false, e
+	}
+	meta, err := c.idp.endpoints(ctx)
+	if err != nil {
+		return nil, false, c.failed(w, asError("discovery", err))
+	}
+	l, e := c.lock(ctx, f)
+	if e != nil {
+		return nil, false, e
+	}
+	defer l.release()
+	if e := c.settle(ctx, l); e != nil {
+		return nil, false, c.failed(w, e)
+	}
+	g, revision, e := c.load(ctx) // another process may have done it before us
+	if e != nil {
+		return nil, false, c.failed(w, e)
+	}
+	if t := c.found(w); t != nil && !w.signIn {
+		return t, false, nil
+	}
+	if e := c.hindrance(g, w); e != nil {
+		return nil, false, e
+	}
+	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
+	t, e = x.run(ctx, g, revision)
+	return t, e == nil, e
+}
+
+// hindrance is why no request may be made for w now, or nil.
+func (c *Client) hindrance(g *Grant, w want) *Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.cfg.Now()
+	if c.rejected != nil {
+		return c.rejected
+	}
+	for _, key := range []string{"", w.key} {
+		if e := c.gates[key].shut(now); e != nil {
+			return e
+		}
+	}
+	if w.signIn || c.unsaved != nil {
+		return nil
+	}
+	login := &Error{Op: "token", Class: ClassLoginRequired, Description: "there is no grant", Hint: "log in"}
+	_, own := c.cfg.Source.(ClientCredentials)
+	switch {
+	case own:
+		return nil
+	case g == nil || g.RefreshToken == "" && g.State != GrantDead:
+		if c.cfg.unattended() && !c.forgotten {
+			return c.gates[loginGate].shut(now)
+		}
+		if g != nil {
+			login.Description = "the grant has no refresh token"
+			login.Hint = "log in again, with the scope offline_access for a grant that lasts"
+		}
+		return login
+	case g.State == GrantDead:
+		if c.newSeed(g) {
+			return nil
+		}
+		login.Description = "the tenant has refused the refresh token"
+		if g.Failure != nil {
+			login.Code, login.Err = g.Failure.Code, errors.New(g.Failure.Description)
+		}
+		login.Hint = "log in again"
+		return login
+	}
+	return c.deferred(g, now)
+}
+
+// asError returns err as what it is made of, or as a bad response.
+func asError(op string, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Op: op, Class: ClassBadResponse, Err: err}
+}

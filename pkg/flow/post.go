@@ -1,0 +1,212 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// outcome is what a token request did to the refresh token it carried.
+type outcome int
+
+const (
+	succeeded outcome = iota // the tenant answered with tokens
+	notSent                  // no byte of the request left: unspent
+	refused                  // a definite no: unspent
+	unknown                  // sent, and no word of what became of it
+)
+
+// post sends one token request: exactly one POST, to where the endpoint is and
+// nowhere else, with the pinned client authentication and one deadline for all
+// of it.
+func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values) (answer, outcome, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	var traced, wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { traced.Store(true) },
+		WroteHeaders: func() { wrote.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { wrote.Store(true) },
+	})
+	req, err := c.tokenRequest(ctx, endpoint, form)
+	if err != nil {
+		return answer{}, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
+	}
+	r, err := c.http.Do(req)
+	if err != nil {
+		if traced.Load() && !wrote.Load() || dialFailed(err) {
+			return answer{}, notSent, networkError(op, err)
+		}
+		return answer{}, unknown, networkError(op, err)
+	}
+	body, err := readBody(r.Body)
+	return c.judge(op, r, body, err, secretsOf(form, c.cfg.ClientSecret))
+}
+
+// tokenRequest builds the request. Its body cannot be rewound, so that the
+// transport cannot send it a second time.
+func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
+	switch c.cfg.Auth {
+	case AuthPost:
+		form.Set("client_id", c.cfg.ClientID)
+		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+	case AuthNone:
+		form.Set("client_id", c.cfg.ClientID)
+	}
+	body := form.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.GetBody = nil
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if c.cfg.Auth == AuthBasic { // form-encoded first: RFC 6749 section 2.3.1
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
+	}
+	return req, nil
+}
+
+// dialFailed reports whether err is of a connection that was never made, for
+// transports that cannot be traced.
+func dialFailed(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+}
+
+// judge sorts an answer of the token endpoint.
+func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, secrets []string) (answer, outcome, *Error) {
+	bad := func(o outcome, what string) (answer, outcome, *Error) {
+		return answer{}, o, &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: what}
+	}
+	date, _ := http.ParseTime(r.Header.Get("Date"))
+	a, err := parseAnswer(r.Header.Get("Content-Type"), body)
+	a.date = date
+	a.code, a.description = clean(redact(a.code, secrets), 64), clean(redact(a.description, secrets), 256)
+	e := &Error{Op: op, Code: a.code, Description: a.description, Status: r.StatusCode}
+	e.RetryAfter = retryAfter(r.Header, c.cfg.Now())
+	switch {
+	case r.StatusCode >= 300 && r.StatusCode < 400:
+		e.Class, e.Description = ClassRedirect, "the token endpoint redirects, which is not followed"
+		e.Hint = "configure the issuer under which the tenant really answers"
+		return a, refused, e
+	case limited(r, a.code):
+		e.Class = ClassRateLimited
+		return a, refused, e
+	case r.StatusCode >= 500 && a.code != "unsupported_grant_type" || r.StatusCode == http.StatusRequestTimeout:
+		e.Class = ClassUnreachable
+		if e.Description == "" {
+			e.Description = "the tenant answers " + r.Status
+		}
+		return a, unknown, e
+	case isTimeout(readErr):
+		return a, unknown, networkError(op, readErr)
+	case readErr != nil:
+		return bad(unknown, "the answer breaks off: "+readErr.Error())
+	case a.code == "server_error" || a.code == "temporarily_unavailable":
+		e.Class = ClassUnreachable
+		return a, unknown, e
+	case a.code != "":
+		sortCode(e)
+		return a, refused, e
+	case r.StatusCode >= 400:
+		return bad(refused, "the tenant answers "+r.Status+" without an error code")
+	case err != nil:
+		return bad(unknown, err.Error())
+	case r.StatusCode != http.StatusOK:
+		return bad(unknown, "the tenant answers "+r.Status+" to a token request")
+	case a.fault != "" && a.refresh == "":
+		return bad(unknown, a.fault)
+	}
+	return a, succeeded, nil
+}
+
+// sortCode gives an error code of RFC 6749 section 5.2, OpenID Connect or Auth0
+// its class. The status decides only where one code has two meanings.
+func sortCode(e *Error) {
+	switch e.Code {
+	case "invalid_grant", "login_required", "consent_required", "interaction_required", "account_selection_required":
+		e.Class, e.Hint = ClassLoginRequired, "log in again"
+	case "invalid_client", "unauthorized_client", "unsupported_grant_type":
+		e.Class, e.Hint = ClassClientRejected, "check client id, client secret, client authentication and the grants that the application may use"
+	case "access_denied": // Auth0 says 401 access_denied to a wrong client secret
+		e.Class = ClassRequest
+		if e.Status == http.StatusUnauthorized {
+			e.Class, e.Hint = ClassClientRejected, "check client id, client secret and client authentication"
+		}
+	default: // invalid_scope, invalid_target, mfa_required, invalid_request and what else there may be
+		e.Class = ClassRequest
+	}
+}
+
+// limited reports whether an answer is a rate limit. Auth0 sends its
+// tenant-wide one as 500 access_denied with X-RateLimit headers.
+func limited(r *http.Response, code string) bool {
+	switch {
+	case r.StatusCode == http.StatusTooManyRequests || code == "too_many_requests":
+		return true
+	case r.StatusCode < 500 || code != "access_denied":
+		return false
+	}
+	return r.Header.Get("X-RateLimit-Limit") != "" || r.Header.Get("X-RateLimit-Reset") != "" || r.Header.Get("Retry-After") != ""
+}
+
+// secretsOf returns the values of a request that an answer must not bring into a log.
+func secretsOf(form url.Values, secret Secret) []string {
+	s := []string{secret.Reveal()}
+	for _, k := range []string{"refresh_token", "code", "code_verifier", "token"} {
+		s = append(s, form.Get(k))
+	}
+	return s
+}
+
+func redact(text string, secrets []string) string {
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, masked)
+		}
+	}
+	return text
+}
+
+// statusError is the failure of an answer other than 200 outside the token endpoint.
+func statusError(op string, r *http.Response, now time.Time) *Error {
+	e := &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: "the tenant answers " + r.Status}
+	if r.Request != nil {
+		e.Description += " at " + r.Request.URL.Host + r.Request.URL.Path
+	}
+	e.RetryAfter = retryAfter(r.Header, now)
+	switch {
+	case r.StatusCode == http.StatusTooManyRequests:
+		e.Class = ClassRateLimited
+	case r.StatusCode >= 500:
+		e.Class = ClassUnreachable
+	}
+	return e
+}
+
+// networkError is the failure of a request that had no answer. The URL of the
+// request, whose query may hold a code, is left out.
+func networkError(op string, err error) *Error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	e := &Error{Op: op, Class: ClassUnreachable, Err: err}
+	if isTimeout(err) {
+		e.Class, e.Description = ClassTimeout, "no answer in time"
+	}
+	return e
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}

@@ -1,0 +1,145 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+const (
+	maxHops   = 10
+	loginGate = "login" // holds back logins without a person after one that failed
+)
+
+// SignIn has a grant without a person: headless, by the seed, or by client
+// credentials. Where a page wants a person it is an [*Error] of
+// [ClassLoginRequired] that names the page.
+func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
+	if !c.cfg.unattended() {
+		return nil, &Error{
+			Op: "login", Class: ClassLoginRequired, Description: "this client's login needs a person",
+			Hint: "log in with a browser",
+		}
+	}
+	c.mu.Lock()
+	c.forgotten, c.rejected = false, nil
+	delete(c.gates, loginGate)
+	if g := c.gates[""]; g != nil && g.err.Class != ClassRateLimited {
+		delete(c.gates, "")
+	}
+	c.mu.Unlock()
+	w := c.want(Request{Force: true})
+	w.key, w.signIn = "sign in", true
+	f := c.join(w)
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, f.gaveUp(ctx)
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return c.grant(), nil
+}
+
+// signIn logs in headless, under the lease: no two processes do it at once.
+func (x *exchange) signIn(ctx context.Context, revision int64) (*Token, *Error) {
+	c := x.c
+	l, err := c.login(x.meta)
+	if err != nil {
+		return nil, c.failed(x.w, asError("login", err))
+	}
+	hctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	callback, e := c.walk(hctx, l)
+	var code Secret
+	var g *Grant
+	if e == nil {
+		code, e = c.checkCallback(l, callback, x.meta)
+	}
+	if e == nil {
+		g, e = c.redeem(ctx, x.l, x.meta, l, code, revision)
+	}
+	if e != nil {
+		c.shut(loginGate, e)
+		return nil, c.failed(x.w, e)
+	}
+	c.mu.Lock()
+	delete(c.gates, loginGate)
+	c.mu.Unlock()
+	return c.serve(x.w, g.Tokens[0]), nil
+}
+
+// walk follows the redirects of /authorize within the tenant's origin, with
+// cookies, up to the one that leads to the redirect URI. That one is read, not
+// requested.
+func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
+	jar, _ := cookiejar.New(nil) // never fails
+	h := &http.Client{Transport: c.http.Transport, Jar: jar, CheckRedirect: c.http.CheckRedirect}
+	at := l.URL
+	for range maxHops {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+		if err != nil {
+			return nil, &Error{Op: "login", Class: ClassBadResponse, Description: "the tenant redirects to no usable URL"}
+		}
+		req.Header.Set("Accept", "text/html")
+		r, err := h.Do(req)
+		if err != nil {
+			return nil, networkError("login", err)
+		}
+		body, _ := readBody(r.Body) // a page is only looked at for its title
+		if r.StatusCode < 300 || r.StatusCode >= 400 {
+			return nil, c.metPage(r, body)
+		}
+		to, err := req.URL.Parse(r.Header.Get("Location"))
+		if err != nil {
+			return nil, &Error{Op: "login", Class: ClassBadResponse, Status: r.StatusCode, Description: "a redirect without a usable Location"}
+		}
+		if isCallback(to, l.RedirectURL) {
+			return to.Query(), nil
+		}
+		if at, err = sameOrigin(at, to.String()); err != nil {
+			return nil, &Error{
+				Op: "login", Class: ClassLoginRequired, Description: "the login leads elsewhere: " + err.Error(),
+				Hint: "log in with a browser", Err: err,
+			}
+		}
+	}
+	return nil, &Error{Op: "login", Class: ClassRedirect, Description: fmt.Sprintf("the login redirects more than %d times", maxHops)}
+}
+
+// isCallback reports whether u is the redirect URI with parameters added to its query.
+func isCallback(u *url.URL, redirect string) bool {
+	r, err := url.Parse(redirect)
+	return err == nil && u.Scheme == r.Scheme && strings.EqualFold(u.Host, r.Host) && u.EscapedPath() == r.EscapedPath()
+}
+
+var titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// metPage is the failure of a headless login at a page.
+func (c *Client) metPage(r *http.Response, body []byte) *Error {
+	if r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented {
+		return statusError("login", r, c.cfg.Now())
+	}
+	title := "untitled"
+	if m := titleTag.FindSubmatch(body); m != nil {
+		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
+	}
+	page := fmt.Sprintf("the page %q at %s", title, r.Request.URL.Path)
+	if r.StatusCode >= 400 {
+		return &Error{
+			Op: "login", Class: ClassClientRejected, Status: r.StatusCode, Description: "the tenant shows " + page,
+			Hint: "check client id and redirect_uri against the application's settings at the tenant",
+		}
+	}
+	return &Error{
+		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "the tenant wants a person at " + page,
+		Hint: "log in with a browser, or let the tenant answer without a page", Err: errors.New("headless login met a page"),
+	}
+}

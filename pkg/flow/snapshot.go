@@ -1,0 +1,130 @@
+package flow
+
+import (
+	"slices"
+	"time"
+)
+
+// snapshot is the grant as this process knows it. It is immutable, so that a
+// reader needs one atomic load and no lock.
+type snapshot struct {
+	grant   *Grant // nil: none is stored
+	entries []entry
+}
+
+// entry is a token with what is needed to notice a clock that was set back: it
+// had left at the instant at, whose monotonic reading is kept.
+type entry struct {
+	token *Token
+	life  time.Duration
+	left  time.Duration
+	at    time.Time
+}
+
+// remaining is how long the token is valid by the wall clock, and no longer
+// than the monotonic clock allows. A token that the wall clock gives more than
+// its whole lifetime is none: the clock was set back since.
+func (e *entry) remaining(now time.Time) time.Duration {
+	wall := e.token.Expiry.Sub(now)
+	if wall > e.life+time.Minute {
+		return 0
+	}
+	return min(wall, e.left-now.Sub(e.at))
+}
+
+// windows returns when before expiry a refresh is tried and when it is waited
+// for: the configured ones, scaled down for short-lived tokens.
+func (c *Client) windows(life time.Duration) (advisory, mandatory time.Duration) {
+	return min(c.cfg.Advisory, life/3), min(c.cfg.Mandatory, life/10)
+}
+
+// suits reports whether the token is valid for at least want. A want that the
+// tenant cannot fulfil is met by a token in the first tenth of its life, so
+// that asking for too much does not refresh at every call.
+func (c *Client) suits(e *entry, want time.Duration) bool {
+	_, mandatory := c.windows(e.life)
+	left := e.remaining(c.cfg.Now())
+	return left > 0 && left >= max(min(want, e.life-e.life/10), mandatory)
+}
+
+// own returns audience and scopes of a request, empty where they are the client's own.
+func (c *Client) own(r Request) (audience string, scopes []string) {
+	if r.Audience != c.cfg.Audience {
+		audience = r.Audience
+	}
+	if !sameSet(r.Scopes, c.cfg.Scopes) {
+		scopes = r.Scopes
+	}
+	return audience, scopes
+}
+
+// find returns the entry of an audience and scopes, as [Client.own] gives them.
+func (s *snapshot) find(audience string, scopes []string) *entry {
+	if s == nil {
+		return nil
+	}
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.token.Audience == audience && sameSet(e.token.requested, scopes) {
+			return e
+		}
+	}
+	return nil
+}
+
+// sameSet compares without order and without allocating; scopes are few.
+func sameSet(a, b []string) bool {
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			return false
+		}
+	}
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt makes g what this process knows. Tokens it knew keep the clock reading
+// of when they came.
+func (c *Client) adopt(g *Grant) {
+	old, now := c.mem.Load(), c.cfg.Now()
+	s := &snapshot{}
+	if g != nil {
+		s.grant = g.clone()
+		for _, t := range g.Tokens {
+			if t.unverified {
+				continue
+			}
+			e := entry{token: t, life: t.Expiry.Sub(t.Obtained), left: t.Expiry.Sub(now), at: now}
+			if was := old.find(t.Audience, t.requested); was != nil && was.token.AccessToken == t.AccessToken {
+				e = *was
+			}
+			s.entries = append(s.entries, e)
+		}
+	}
+	c.mem.Store(s)
+}
+
+const maxTokens = 32 // per grant; the ones that end first are dropped
+
+// replace returns tokens with t in the place of the one for the same audience
+// and scopes, without those that have ended.
+func replace(tokens []*Token, t *Token, now time.Time) []*Token {
+	var kept []*Token
+	for _, o := range tokens {
+		same := o.Audience == t.Audience && sameSet(o.requested, t.requested)
+		if same && (o.unverified || !t.unverified) || now.After(o.Expiry) {
+			continue
+		}
+		kept = append(kept, o)
+	}
+	kept = append(kept, t)
+	if len(kept) > maxTokens {
+		slices.SortStableFunc(kept, func(a, b *Token) int { return b.Expiry.Compare(a.Expiry) })
+		kept = kept[:maxTokens]
+	}
+	return kept
+}

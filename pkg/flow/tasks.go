@@ -1,0 +1,90 @@
+package flow
+
+import (
+	"context"
+	"sync"
+)
+
+// tasks owns the goroutines of a client. They outlive the caller that began
+// them, are bounded in time, and are waited for by Run.
+type tasks struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n reaches 0; nil while n is 0
+}
+
+func (t *tasks) start(f func()) {
+	t.mu.Lock()
+	if t.n++; t.n == 1 {
+		t.idle = make(chan struct{})
+	}
+	t.mu.Unlock()
+	go func() {
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.n--; t.n == 0 {
+				close(t.idle)
+				t.idle = nil
+			}
+		}()
+		f()
+	}()
+}
+
+// wait returns when no task is left.
+func (t *tasks) wait() {
+	t.mu.Lock()
+	idle := t.idle
+	t.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+}
+
+// shared is a value that is fetched at first use: one fetch in a context of its
+// own, many waiters, each with theirs. A failure is not kept.
+type shared[T any] struct {
+	mu    sync.Mutex
+	value T
+	ok    bool
+	call  *call[T]
+
+	transient bool // a success is not kept either
+}
+
+type call[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+}
+
+func (s *shared[T]) get(ctx context.Context, ts *tasks, fetch func(context.Context) (T, error)) (T, error) {
+	s.mu.Lock()
+	if s.ok {
+		defer s.mu.Unlock()
+		return s.value, nil
+	}
+	c := s.call
+	if c == nil {
+		c = &call[T]{done: make(chan struct{})}
+		s.call = c
+		ts.start(func() {
+			c.value, c.err = fetch(context.Background())
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.call = nil; c.err == nil && !s.transient {
+				s.value, s.ok = c.value, true
+			}
+			close(c.done)
+		})
+	}
+	s.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.value, c.err
+	case <-ctx.Done():
+		var zero T
+		return zero, networkError("discovery", ctx.Err())
+	}
+}
