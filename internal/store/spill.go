@@ -82,7 +82,8 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 	return aside, nil
 }
 
-// Save implements [flow.Store]. A spilled grant goes once it is superseded.
+// Save implements [flow.Store]. A spilled grant goes once it is saved; one that
+// another has superseded is kept under a name that ends in ".lost".
 func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	if err := s.medium.Save(ctx, l, g); err != nil {
 		return err
@@ -178,27 +179,39 @@ func (s spill) parse(key string, b []byte) (*flow.Grant, error) {
 	return g, nil
 }
 
-// settle clears what is aside after g was saved. One that cannot be read is
-// put away under another name, for a person to look at.
+// What is aside and was neither saved nor can be: for a person to look at, until
+// the grant is deleted.
+const (
+	damaged = ".damaged" // cannot be read
+	lost    = ".lost"    // another grant was saved in its stead
+)
+
+// settle clears what is aside after g was saved.
 func (s spill) settle(key string, g *flow.Grant) {
 	aside, err := s.load(key)
 	switch {
 	case errors.Is(err, flow.ErrCorrupt):
-		_ = os.Rename(s.file(key), s.file(key)+".damaged") // it counts for nothing either way
-	case err == nil && !newer(aside, g):
-		_ = s.remove(key) // one that stays is older than what is saved, and ignored
+		_ = os.Rename(s.file(key), s.file(key)+damaged) // where it is, it is ignored as well
+	case err != nil || newer(aside, g):
+	case aside.RefreshToken == g.RefreshToken:
+		_ = os.Remove(s.file(key)) // likewise
+	default:
+		_ = os.Rename(s.file(key), s.file(key)+lost) // likewise
 	}
 }
 
+// remove forgets what is aside for key, in whatever state.
 func (s spill) remove(key string) error {
 	if s.dir == "" {
 		return nil
 	}
-	err := os.Remove(s.file(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	var err error
+	for _, suffix := range []string{"", damaged, lost} {
+		if e := os.Remove(s.file(key) + suffix); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e, syncDir(s.dir))
+		}
 	}
-	if err = errors.Join(err, syncDir(s.dir)); err != nil {
+	if err != nil {
 		return fmt.Errorf("store: forget the spill: %w", err)
 	}
 	return nil

@@ -165,8 +165,18 @@ func TestSpillAgainstRow(t *testing.T) {
 				t.Errorf("Load has the %s one, want the %s", got.RefreshToken.Reveal(), c.want)
 			}
 			p.put(t, got) // it can be saved, whichever it was
-			if names := p.files(t); len(names) != 0 {
+			names := p.files(t)
+			switch {
+			case c.want == "spilled" && len(names) != 0:
 				t.Errorf("files %v after the save, want none", names)
+			case c.want != "spilled" && (len(names) != 1 || !strings.HasSuffix(names[0], ".lost")):
+				t.Errorf("files %v after the save, want the spilled one under another name", names)
+			}
+			if err := p.Delete(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			if names := p.files(t); len(names) != 0 {
+				t.Errorf("files %v after Delete, want none", names)
 			}
 		})
 	}

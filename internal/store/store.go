@@ -29,7 +29,10 @@ type Store struct {
 	spill spill
 }
 
-var _ flow.Store = (*Store)(nil)
+var (
+	_ flow.Store   = (*Store)(nil)
+	_ flow.Spiller = (*Store)(nil)
+)
 
 // memory is the sqlite location that lives and dies with the process.
 const memory = ":memory:"
