@@ -49,6 +49,7 @@ func (t *Tenant) control(w http.ResponseWriter, r *http.Request, issuer string) 
 
 func (t *Tenant) controlTable() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
+		"GET /_mock/ca.pem":   t.showCA,
 		"GET /_mock/health":   t.health,
 		"GET /_mock/clock":    t.showClock,
 		"POST /_mock/clock":   t.changeClock,

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -51,6 +52,7 @@ type Config struct {
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
 	DeviceInterval time.Duration    // device flow polling interval, a second or more; 0 is 5 s
 	Keys           []Key            // signing keys, the first one signs; nil: the embedded test key
+	CA             *CA              // of TLS listeners; nil: the tenant has none, and Start listens without TLS
 	Now            func() time.Time // nil: time.Now; the virtual clock runs on top of it
 	Rand           io.Reader        // of codes and tokens; nil: crypto/rand
 	Log            *slog.Logger     // nil: discards
@@ -106,8 +108,17 @@ func Start(tb TB, c Config) *Tenant {
 	if err != nil {
 		tb.Fatalf("mock: %v", err)
 	}
+	scheme := "http://"
+	if c.CA != nil {
+		scheme = "https://"
+		pair, err := c.CA.Certificate("127.0.0.1", "localhost")
+		if err != nil {
+			tb.Fatalf("mock: %v", err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	}
 	if c.Issuer == "" {
-		c.Issuer = "http://" + l.Addr().String() + "/"
+		c.Issuer = scheme + l.Addr().String() + "/"
 	}
 	t, err := New(c)
 	if err != nil {
