@@ -22,6 +22,7 @@ type program struct {
 	args           []string
 	stdout, stderr io.Writer
 	public         bool
+	tenant         []string
 }
 
 // exitError carries an exit code.
@@ -82,9 +83,10 @@ func (p *program) command() *cobra.Command {
 		},
 	}
 	for _, c := range []*cobra.Command{root, serve} {
+		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (MOCKAUTH0_TENANT)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow a listener beyond loopback, where anybody can use it")
 	}
-	root.AddCommand(serve, health, version)
+	root.AddCommand(serve, p.caCommand(), health, version)
 	return root
 }
 

@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -30,39 +32,82 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, addr := range []string{s.Listen, s.ControlListen} {
+	if len(p.tenant) > 0 {
+		s.Tenant = p.tenant
+	}
+	for _, addr := range []string{s.Listen, s.TLSListen, s.ControlListen} {
 		if addr != "" && !p.public && !isLoopback(addr) {
 			return configError("%s is not a loopback address, and a mock tenant gives tokens to anybody\n"+
 				"hint: listen on 127.0.0.1, or say --public when that is what you want", addr)
 		}
 	}
-	main, err := listen(ctx, s.Listen, "MOCKAUTH0_LISTEN")
+	var open opened
+	defer open.close()
+	plain, err := open.listen(ctx, s.Listen, "MOCKAUTH0_LISTEN")
 	if err != nil {
 		return err
 	}
-	defer closeAll(main)
 	if s.Issuer == "" {
-		s.Issuer = issuerOf(s.Listen, main[0].Addr())
+		s.Issuer = issuerOf("http", s.Listen, plain[0].Addr())
 	}
 	log := s.logger(p.stderr)
-	tenant, err := mock.New(mock.Config{
-		Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval, Log: log,
-	})
+	tenant, err := p.newTenant(s, log)
 	if err != nil {
-		return configError("%v", err)
-	}
-	doors := []door{{handler: tenant, listeners: main}}
-	if s.ControlListen != "" {
-		control, err := listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN")
-		if err != nil {
-			return err
-		}
-		defer closeAll(control)
-		doors = []door{{handler: withoutControl(tenant), listeners: main}, {handler: tenant, listeners: control}}
+		return err
 	}
 	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant for tests, forgets everything at exit\n"+
 		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
-	return serveDoors(ctx, log, doors)
+	doors, err := p.doors(ctx, &open, s, tenant, plain)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveDoors(ctx, log, doors) })
+	group.Go(func() error { return p.reloadOnHangup(ctx, s, tenant) })
+	return group.Wait()
+}
+
+// doors opens the listeners beside the plain one: TLS, which is an issuer of
+// its own on the same state, and a separate control surface.
+func (p *program) doors(ctx context.Context, open *opened, s settings, tenant *mock.Tenant, plain []net.Listener) ([]door, error) {
+	doors := []door{{handler: tenant, listeners: plain}}
+	if s.TLSListen != "" {
+		raw, err := open.listen(ctx, s.TLSListen, "MOCKAUTH0_TLS_LISTEN")
+		if err != nil {
+			return nil, err
+		}
+		issuer := issuerOf("https", s.TLSListen, raw[0].Addr())
+		pair, err := tenant.CA().Certificate(certificateHosts(s)...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range raw {
+			raw[i] = tls.NewListener(raw[i], &tls.Config{
+				Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			})
+		}
+		doors = append(doors, door{handler: tenant.At(issuer), listeners: raw})
+		fmt.Fprintf(p.stderr, "mockauth0: issuer %s, its CA by mockauth0 ca\n", issuer)
+	}
+	if s.ControlListen == "" {
+		return doors, nil
+	}
+	for i := range doors {
+		doors[i].handler = withoutControl(doors[i].handler)
+	}
+	control, err := open.listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN")
+	return append(doors, door{handler: tenant, listeners: control}), err
+}
+
+// certificateHosts are the names under which the TLS listener is reached.
+func certificateHosts(s settings) []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	for _, raw := range []string{s.Issuer, "https://" + s.TLSListen} {
+		if u, err := url.Parse(raw); err == nil && u.Hostname() != "" && !slices.Contains(hosts, u.Hostname()) {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
 }
 
 // withoutControl hides /_mock/ where it has a listener of its own. The health
@@ -130,75 +175,4 @@ func engine(h http.Handler, log *slog.Logger) http.Handler {
 		h.ServeHTTP(c.Writer, c.Request)
 	})
 	return e
-}
-
-// listen opens an address; for 127.0.0.1 also the same port of ::1 where there
-// is one, as "localhost" means both.
-func listen(ctx context.Context, addr, setting string) ([]net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &exitError{exitUnavailable, fmt.Errorf("%s is in use by another process\nhint: end it, or set %s to another address", addr, setting)}
-	case err != nil:
-		return nil, configError("cannot listen on %s: %v\nhint: set %s to another address", addr, err, setting)
-	}
-	out := []net.Listener{l}
-	host, _, _ := net.SplitHostPort(addr)
-	if host == "127.0.0.1" || host == "localhost" {
-		port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-		if l6, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", port)); err == nil {
-			out = append(out, l6)
-		}
-	}
-	return out, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		_ = l.Close()
-	}
-}
-
-// issuerOf is how clients on this machine reach the listener.
-func issuerOf(configured string, addr net.Addr) string {
-	host, _, _ := net.SplitHostPort(configured)
-	if host == "" || host == "127.0.0.1" || host == "0.0.0.0" || host == "::1" || host == "::" {
-		host = "localhost"
-	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(addr.(*net.TCPAddr).Port)) + "/"
-}
-
-// healthcheck asks a running tenant, for images that have no curl.
-func (p *program) healthcheck(ctx context.Context) error {
-	s, err := readSettings()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	target := issuerOf(s.Listen, mustAddr(s.Listen)) + "_mock/health"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return configError("%v", err)
-	}
-	client := &http.Client{Transport: &http.Transport{}} // no proxy: the tenant is on this machine
-	res, err := client.Do(req)
-	if err == nil {
-		defer func() { _ = res.Body.Close() }()
-		if res.StatusCode == http.StatusOK {
-			_, err = fmt.Fprintln(p.stdout, "ok")
-			return err
-		}
-		err = fmt.Errorf("it answered %s", res.Status)
-	}
-	return &exitError{exitUnavailable, fmt.Errorf("no tenant at %s: %w\nhint: start it with mockauth0 serve", s.Listen, err)}
-}
-
-func mustAddr(hostport string) net.Addr {
-	addr, err := net.ResolveTCPAddr("tcp", hostport)
-	if err != nil {
-		return &net.TCPAddr{}
-	}
-	return addr
 }

@@ -22,6 +22,10 @@ type settings struct {
 	Login          mock.LoginMode `default:"auto"`
 	Profile        mock.Profile   `default:"auth0"`
 	TokenBody      mock.TokenBody `default:"recorded" split_words:"true"`
+	TLSListen      string         `default:"" envconfig:"TLS_LISTEN"`
+	Tenant         []string       `default:""`
+	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
+	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
 	DeviceInterval time.Duration  `default:"5s" split_words:"true"`
 	LogLevel       slog.Level     `default:"info" split_words:"true"`
@@ -32,6 +36,10 @@ const settingsHelp = `Listen until interrupted. Settings come from the environme
 
   MOCKAUTH0_LISTEN           address (127.0.0.1:8400; the same port on [::1], too)
   MOCKAUTH0_ISSUER           issuer, slash at the end (http://localhost:PORT/)
+  MOCKAUTH0_TENANT           files or directories of an auth0-deploy-cli export, by commas (the built-in tenant)
+  MOCKAUTH0_TLS_LISTEN       address of a TLS listener, an issuer of its own (none)
+  MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA of TLS (a fresh one at each start)
+  MOCKAUTH0_CA_KEY_FILE
   MOCKAUTH0_LOGIN            auto: signs in and consents by itself; form: shows the pages (auto)
   MOCKAUTH0_PROFILE          auth0: as a real tenant; strict-oidc: as certification demands (auth0)
   MOCKAUTH0_TOKEN_BODY       recorded, or documented: only the four members of the documents (recorded)
@@ -55,7 +63,10 @@ func readSettings() (settings, error) {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		faults = append(faults, fmt.Sprintf("MOCKAUTH0_LOG_FORMAT: %q is neither text nor json", s.LogFormat))
 	}
-	for name, addr := range map[string]string{"MOCKAUTH0_LISTEN": s.Listen, "MOCKAUTH0_CONTROL_LISTEN": s.ControlListen} {
+	if (s.CACertFile == "") != (s.CAKeyFile == "") {
+		faults = append(faults, "MOCKAUTH0_CA_CERT_FILE and MOCKAUTH0_CA_KEY_FILE go together")
+	}
+	for name, addr := range map[string]string{"MOCKAUTH0_LISTEN": s.Listen, "MOCKAUTH0_TLS_LISTEN": s.TLSListen, "MOCKAUTH0_CONTROL_LISTEN": s.ControlListen} {
 		if _, _, err := net.SplitHostPort(addr); err != nil && addr != "" {
 			faults = append(faults, fmt.Sprintf("%s: %q is not host:port", name, addr))
 		}

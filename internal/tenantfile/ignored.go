@@ -49,7 +49,7 @@ func (l *loader) describeIgnored() []string {
 		}
 	}
 	for _, section := range slices.Sorted(maps.Keys(fields)) {
-		out = append(out, fmt.Sprintf("%s: not emulated, nothing depends on them here: %s", section, strings.Join(fields[section], ", ")))
+		out = append(out, fmt.Sprintf("%s: %s: nothing here depends on them", section, strings.Join(fields[section], ", ")))
 	}
 	return out
 }
@@ -61,5 +61,5 @@ func meaningOf(section string) string {
 	if m := meaning[section]; m != "" {
 		return m
 	}
-	return "not emulated, nothing depends on it here"
+	return "nothing here depends on it"
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+)
+
+// opened are the listeners to close at the end, whatever the end is.
+type opened []net.Listener
+
+func (o *opened) close() {
+	for _, l := range *o {
+		_ = l.Close()
+	}
+}
+
+// listen opens an address; for 127.0.0.1 also the same port of ::1 where there
+// is one, as "localhost" means both.
+func (o *opened) listen(ctx context.Context, addr, setting string) ([]net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &exitError{exitUnavailable, fmt.Errorf("%s is in use by another process\nhint: end it, or set %s to another address", addr, setting)}
+	case err != nil:
+		return nil, configError("cannot listen on %s: %v\nhint: set %s to another address", addr, err, setting)
+	}
+	out := []net.Listener{l}
+	host, _, _ := net.SplitHostPort(addr)
+	if host == "127.0.0.1" || host == "localhost" {
+		port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+		if l6, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", port)); err == nil {
+			out = append(out, l6)
+		}
+	}
+	*o = append(*o, out...)
+	return slices.Clone(out), nil
+}
+
+// issuerOf is how clients on this machine reach the listener.
+func issuerOf(scheme, configured string, addr net.Addr) string {
+	host, _, _ := net.SplitHostPort(configured)
+	if host == "" || host == "127.0.0.1" || host == "0.0.0.0" || host == "::1" || host == "::" {
+		host = "localhost"
+	}
+	return scheme + "://" + net.JoinHostPort(host, fmt.Sprint(addr.(*net.TCPAddr).Port)) + "/"
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"example.com/tokend/internal/tenantfile"
+	"example.com/tokend/pkg/mock"
+)
+
+// newTenant makes the tenant of the settings.
+func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) {
+	c := mock.Config{
+		Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval, Log: log,
+	}
+	file, err := p.loadTenant(s)
+	if err != nil {
+		return nil, err
+	}
+	if file != nil {
+		c.Tenant = file.Export
+	}
+	if s.TLSListen != "" {
+		if c.CA, err = s.authority(); err != nil {
+			return nil, err
+		}
+	}
+	t, err := mock.New(c)
+	switch {
+	case err != nil && file != nil:
+		return nil, configError("the tenant has faults:\n%w", file.Explain(err))
+	case err != nil:
+		return nil, configError("%w", err)
+	}
+	return t, nil
+}
+
+// loadTenant reads the tenant files and lists what they hold that is not
+// emulated; nil for the built-in tenant.
+func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
+	if len(s.Tenant) == 0 {
+		return nil, nil //nolint:nilnil // the built-in tenant
+	}
+	mappings := map[string]any{}
+	if raw := os.Getenv("AUTH0_KEYWORD_REPLACE_MAPPINGS"); raw != "" {
+		if err := json.Unmarshal([]byte(raw), &mappings); err != nil {
+			return nil, configError("AUTH0_KEYWORD_REPLACE_MAPPINGS is not a JSON object: %w", err)
+		}
+	}
+	file, err := tenantfile.Load(s.Tenant, mappings)
+	if err != nil {
+		return nil, configError("the tenant has faults:\n%w", err)
+	}
+	for _, line := range file.Ignored {
+		fmt.Fprintf(p.stderr, "mockauth0: ignored: %s\n", line)
+	}
+	return file, nil
+}
+
+// reloadOnHangup reads the tenant files again at each SIGHUP. A description
+// with faults changes nothing.
+func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+		}
+		file, err := p.loadTenant(s)
+		switch {
+		case err == nil && file == nil:
+			err = errors.New("there is no tenant file to read again")
+		case err == nil:
+			err = file.Explain(t.Reload(file.Export))
+		}
+		if err != nil {
+			fmt.Fprintf(p.stderr, "mockauth0: not reloaded, the former tenant stays: %v\n", err)
+			continue
+		}
+		fmt.Fprintf(p.stderr, "mockauth0: reloaded %s\n", strings.Join(s.Tenant, ", "))
+	}
+}
+
+// authority is the CA of the files, or a fresh one.
+func (s settings) authority() (*mock.CA, error) {
+	if s.CACertFile == "" {
+		return mock.NewCA()
+	}
+	cert, err := os.ReadFile(s.CACertFile)
+	if err != nil {
+		return nil, configError("MOCKAUTH0_CA_CERT_FILE: %w", err)
+	}
+	key, err := os.ReadFile(s.CAKeyFile)
+	if err != nil {
+		return nil, configError("MOCKAUTH0_CA_KEY_FILE: %w", err)
+	}
+	ca, err := mock.LoadCA(cert, key)
+	if err != nil {
+		return nil, configError("MOCKAUTH0_CA_CERT_FILE, MOCKAUTH0_CA_KEY_FILE: %w", err)
+	}
+	return ca, nil
+}
