@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"modernc.org/sqlite"
 
@@ -160,7 +161,7 @@ func (s *Store) check(ctx context.Context) error {
 		return wrap("open", err)
 	}
 	if verdict != "ok" {
-		return damaged(verdict)
+		return damaged(strconv.Quote(verdict)) // may quote the file's bytes
 	}
 	if err := s.checkKey(ctx); err != nil {
 		return err
@@ -216,7 +217,7 @@ func wrap(op string, err error) error {
 	if se := (*sqlite.Error)(nil); errors.As(err, &se) {
 		switch se.Code() & 0xff {
 		case 1, 11, 26: // SQLITE_ERROR (the schema is not what our statements need), _CORRUPT, _NOTADB
-			return damaged(err.Error())
+			return damaged(strconv.Quote(err.Error())) // may quote the file's bytes
 		}
 	}
 	return fmt.Errorf("sqlite: %s: %w", op, err)
