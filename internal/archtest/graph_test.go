@@ -1,0 +1,136 @@
+// Package archtest checks how the packages of this module may depend on one
+// another. docs/architecture.md says why.
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "example.com/tokend/"
+
+// pkg is what "go list" says of a package, as far as the rules look.
+type pkg struct {
+	ImportPath   string
+	Dir          string
+	Standard     bool
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	GoFiles      []string
+
+	files []*ast.File // the sources of our own packages, without tests
+}
+
+// graph are all packages that this module builds with, by import path.
+type graph map[string]*pkg
+
+// ours are the packages of this module, keyed by their path inside it.
+func (g graph) ours() map[string]*pkg {
+	own := map[string]*pkg{}
+	for path, p := range g {
+		if rel, ok := strings.CutPrefix(path, module); ok {
+			own[rel] = p
+		}
+	}
+	return own
+}
+
+// load asks the go command for the graph of the module that holds this test.
+func load(t *testing.T) graph {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	g := graph{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := &pkg{}
+		if err := dec.Decode(p); errors.Is(err, io.EOF) {
+			return g
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		g[p.ImportPath] = p
+		if strings.HasPrefix(p.ImportPath, module) {
+			for _, name := range p.GoFiles {
+				p.files = append(p.files, parse(t, filepath.Join(p.Dir, name), nil))
+			}
+		}
+	}
+}
+
+func parse(t *testing.T, name string, src any) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// localName is what a file calls an imported package, "" when it does not import it.
+func localName(f *ast.File, imported string) string {
+	for _, spec := range f.Imports {
+		if strings.Trim(spec.Path.Value, `"`) != imported {
+			continue
+		}
+		if spec.Name != nil {
+			return spec.Name.Name
+		}
+		base := path.Base(imported)
+		if strings.Trim(base, "v0123456789") == "" { // a major version is no name
+			base = path.Base(path.Dir(imported))
+		}
+		return base
+	}
+	return ""
+}
+
+// mentions reports whether a piece of source names something of a package:
+// any exported name, or one of those given.
+func mentions(n ast.Node, local string, names ...string) bool {
+	found := false
+	if n == nil || local == "" {
+		return false
+	}
+	ast.Inspect(n, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := sel.X.(*ast.Ident); ok && x.Name == local {
+			found = found || len(names) == 0
+			for _, name := range names {
+				found = found || sel.Sel.Name == name
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// within reports whether a path is a folder or lies beneath it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// violation words one breach of a rule.
+func violation(p, format string, args ...any) string {
+	return p + ": " + fmt.Sprintf(format, args...)
+}

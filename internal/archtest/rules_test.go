@@ -1,0 +1,159 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// made makes a graph of our packages from "path" → imports, as the rules see them.
+func made(imports map[string][]string) graph {
+	g := graph{}
+	for path, list := range imports {
+		p := &pkg{ImportPath: path, Imports: list}
+		if rel, ok := strings.CutPrefix(path, "our:"); ok {
+			p.ImportPath = module + rel
+		}
+		p.Imports = nil
+		for _, imp := range list {
+			if rel, ok := strings.CutPrefix(imp, "our:"); ok {
+				imp = module + rel
+			}
+			p.Imports = append(p.Imports, imp)
+		}
+		p.Standard = !strings.Contains(strings.SplitN(p.ImportPath, "/", 2)[0], ".")
+		g[p.ImportPath] = p
+	}
+	return g
+}
+
+// sound is a graph that keeps every rule.
+func sound() map[string][]string {
+	return map[string][]string{
+		"our:pkg/flow":                  {"github.com/go-jose/go-jose/v4", "time"},
+		"our:pkg/mock":                  {"github.com/go-jose/go-jose/v4", "golang.org/x/oauth2"},
+		"our:internal/daemon":           {"our:pkg/flow", gin},
+		"our:internal/store":            {"our:internal/store/sqlite", "our:internal/store/seal", "our:pkg/flow"},
+		"our:internal/store/seal":       {"github.com/tink-crypto/tink-go/v2/aead"},
+		"our:internal/store/sqlite":     {"our:pkg/flow", "modernc.org/sqlite"},
+		"our:cmd/tokend":                {"our:internal/daemon", "our:internal/store", "our:pkg/flow", envconfig},
+		"our:cmd/mockauth0":             {"our:pkg/mock", gin, envconfig},
+		"github.com/go-jose/go-jose/v4": {"encoding/json"}, "golang.org/x/oauth2": {"net/http"},
+		"encoding/json": {}, "net/http": {}, "time": {},
+	}
+}
+
+func TestRulesSeeImports(t *testing.T) {
+	tests := []struct {
+		rule, from, imports, want string
+	}{
+		{"pkg_stands_alone", "our:pkg/flow", "our:pkg/mock", "pkg/flow: imports " + module + "pkg/mock"},
+		{"pkg_stands_alone", "our:pkg/mock", "our:pkg/flow", "pkg/mock: imports " + module + "pkg/flow"},
+		{"pkg_stands_alone", "our:pkg/contract", "our:internal/store", "pkg/contract: imports"},
+		{"daemon_knows_flow_only", "our:internal/daemon", "our:internal/store", "internal/daemon: imports"},
+		{"daemon_knows_flow_only", "our:internal/daemon/pages", "our:pkg/mock", "internal/daemon/pages: imports"},
+		{"stores_know_flow_and_their_driver", "our:internal/store/postgres", "our:internal/store/sqlite", "internal/store/postgres: imports"},
+		{"stores_know_flow_and_their_driver", "our:internal/store/seal", "our:internal/daemon", "internal/store/seal: imports"},
+		{"stores_know_flow_and_their_driver", "our:internal/store/postgres", "modernc.org/sqlite/lib", "that is for internal/store/sqlite"},
+		{"stores_know_flow_and_their_driver", "our:cmd/tokend", pgx + "/v5", "that is for internal/store/postgres"},
+		{"frameworks_stay_where_they_are_used", "our:pkg/mock", gin, "pkg/mock: imports " + gin},
+		{"frameworks_stay_where_they_are_used", "our:cmd/tokend", gin, "cmd/tokend: imports " + gin},
+		{"frameworks_stay_where_they_are_used", "our:internal/store", envconfig, "that is for cmd"},
+		{"frameworks_stay_where_they_are_used", "golang.org/x/oauth2", "cloud.google.com/go/metadata", "pkg/mock: needs cloud.google.com/go/metadata"},
+		{"depth", "our:pkg/flow", "our:pkg/deeper", "import chain of 4: cmd/tokend → "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.rule+"/"+strings.TrimPrefix(tt.from, "our:"), func(t *testing.T) {
+			imports := sound()
+			if bad := broken(tt.rule, made(imports)); len(bad) != 0 {
+				t.Fatalf("the sound graph breaks the rule: %q", bad)
+			}
+			imports[tt.from] = append(slices.Clone(imports[tt.from]), tt.imports)
+			if _, known := imports[tt.imports]; !known {
+				imports[tt.imports] = nil
+			}
+			bad := broken(tt.rule, made(imports))
+			if !slices.ContainsFunc(bad, func(v string) bool { return strings.Contains(v, tt.want) }) {
+				t.Errorf("%s importing %s: got %q, want one with %q", tt.from, tt.imports, bad, tt.want)
+			}
+		})
+	}
+}
+
+// TestRulesSeeTests: a public package's tests stand alone, too.
+func TestRulesSeeTests(t *testing.T) {
+	for _, field := range []string{"TestImports", "XTestImports"} {
+		g := made(sound())
+		p := g[module+"pkg/flow"]
+		p.XTestImports = []string{p.ImportPath} // package flow_test imports flow
+		if bad := broken("pkg_stands_alone", g); len(bad) != 0 {
+			t.Fatalf("an external test of its own breaks the rule: %q", bad)
+		}
+		if field == "TestImports" {
+			p.TestImports = []string{module + "pkg/mock"}
+		} else {
+			p.XTestImports = append(p.XTestImports, module+"pkg/mock")
+		}
+		if bad := broken("pkg_stands_alone", g); len(bad) != 1 {
+			t.Errorf("%s: got %q, want one violation", field, bad)
+		}
+	}
+}
+
+func TestRulesSeeSource(t *testing.T) {
+	const signatures, fields = "frameworks_stay_where_they_are_used", "time_and_randomness_are_fields"
+	tests := []struct {
+		name, rule, source, want string
+	}{
+		{"method with gin", signatures, `import "github.com/gin-gonic/gin"; func (d *Daemon) Routes(e *gin.Engine) {}`, "Routes shows gin"},
+		{"result with gin renamed", signatures, `import g "github.com/gin-gonic/gin"; func New() (http.Handler, *g.Engine)`, "New shows gin"},
+		{"field with gin", signatures, `import "github.com/gin-gonic/gin"; type Config struct { Engine *gin.Engine }`, "Config shows gin"},
+		{"embedded gin", signatures, `import "github.com/gin-gonic/gin"; type Daemon struct { *gin.Engine }`, "Daemon shows gin"},
+		{"alias of gin", signatures, `import "github.com/gin-gonic/gin"; type Handler = gin.HandlerFunc`, "Handler shows gin"},
+		{"variable of gin", signatures, `import "github.com/gin-gonic/gin"; var Engine = gin.New()`, "Engine shows gin"},
+		{"gin inside", signatures, `import "github.com/gin-gonic/gin"
+			func (d *Daemon) routes(c *gin.Context) {}
+			type Daemon struct { engine *gin.Engine }
+			type hidden struct { Engine *gin.Engine }
+			func New() http.Handler { return gin.New() }`, ""},
+
+		{"clock", fields, `import "time"; var now = time.Now`, "now holds a clock"},
+		{"clock type", fields, `import "time"; var now func() time.Time`, "now holds a clock"},
+		{"clock renamed in a group", fields, `import clock "time"; var ( a = 1; now = clock.Now )`, "now holds a clock"},
+		{"start", fields, `import "time"; var started = time.Now()`, "started holds a clock"},
+		{"source", fields, `import "crypto/rand"; var random = rand.Reader`, "random holds a source of randomness"},
+		{"generator", fields, `import "math/rand/v2"; var rng = rand.New(rand.NewPCG(1, 2))`, "rng holds a source of randomness"},
+		{"global generator", fields, `import "math/rand/v2"; func jitter() float64 { return rand.Float64() }`, "draws from the global source"},
+		{"old global generator", fields, `import "math/rand"; func jitter() int { return rand.Intn(3) }`, "draws from the global source"},
+		{"fields and durations", fields, `import ("crypto/rand"; "time"); import mrand "math/rand/v2"
+			type Config struct { Now func() time.Time; Rand io.Reader }
+			const window = time.Minute
+			var backoff = []time.Duration{time.Second}
+			func (c Config) fill() Config { c.Now, c.Rand = time.Now, rand.Reader; return c }
+			func seeded(s uint64) *mrand.Rand { return mrand.New(mrand.NewPCG(s, 0)) }`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := made(sound())
+			p := g[module+"internal/daemon"]
+			p.files = append(p.files, parse(t, "made.go", "package daemon\n"+tt.source))
+			bad := broken(tt.rule, g)
+			if tt.want == "" && len(bad) != 0 {
+				t.Errorf("got %q, want none", bad)
+			}
+			if tt.want != "" && (len(bad) != 1 || !strings.Contains(bad[0], tt.want)) {
+				t.Errorf("got %q, want one with %q", bad, tt.want)
+			}
+		})
+	}
+}
+
+// broken is what a rule, by its name, has against a graph.
+func broken(name string, g graph) []string {
+	for _, r := range rules {
+		if r.name == name {
+			return r.check(g)
+		}
+	}
+	return []string{"there is no rule " + name}
+}
