@@ -1,0 +1,193 @@
+package flow
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestB01_B08_Answers(t *testing.T) {
+	const rest = `"access_token":"at","token_type":"bearer","refresh_token":"rt"`
+	for name, tc := range map[string]struct {
+		body     string
+		lifetime time.Duration
+		fault    string
+		refresh  string // "rt" when empty, "-" for none
+	}{
+		"plain":                  {body: `{` + rest + `,"expires_in":3600}`, lifetime: time.Hour},
+		"B01 fraction":           {body: `{` + rest + `,"expires_in":3600.0}`, lifetime: time.Hour},
+		"exponent":               {body: `{` + rest + `,"expires_in":3.6e3}`, lifetime: time.Hour},
+		"B02 text":               {body: `{` + rest + `,"expires_in":"3600"}`, lifetime: time.Hour},
+		"B03 absent":             {body: `{` + rest + `}`},
+		"null":                   {body: `{` + rest + `,"expires_in":null}`},
+		"no number":              {body: `{` + rest + `,"expires_in":"soon"}`},
+		"for ever":               {body: `{` + rest + `,"expires_in":1e300}`, lifetime: maxLifetime},
+		"beyond floats":          {body: `{` + rest + `,"expires_in":1e999}`, lifetime: maxLifetime},
+		"order, unknown members": {body: `{"x":{"y":[1]},"expires_in":60,` + rest + `,"scope":null}`, lifetime: time.Minute},
+		"scope as a list":        {body: `{` + rest + `,"scope":["a"],"expires_in":60}`, lifetime: time.Minute},
+		"B04 zero":               {body: `{` + rest + `,"expires_in":0}`, fault: "expires_in is 0"},
+		"B04 negative":           {body: `{` + rest + `,"expires_in":-5}`, fault: "expires_in is -5"},
+		"B05 no access token":    {body: `{"token_type":"Bearer","refresh_token":"rt"}`, fault: "no access_token"},
+		"access token a number":  {body: `{"access_token":1,"token_type":"Bearer","refresh_token":"rt"}`, fault: "not a token"},
+		"B06 mac":                {body: `{"access_token":"at","token_type":"mac","refresh_token":"rt"}`, fault: `unsupported token_type "mac"`},
+		"B06 no type":            {body: `{"access_token":"at","refresh_token":"rt"}`, fault: `unsupported token_type ""`},
+		"B07 line break":         {body: `{"access_token":"a\r\nX: y","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
+		"B07 NUL":                {body: `{"access_token":"a\u0000","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
+		"B07 space":              {body: `{"access_token":"a b","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
+		"B07 refresh token":      {body: `{"access_token":"a","token_type":"Bearer","refresh_token":"r\n"}`, fault: "refresh_token is not a token", refresh: "-"},
+		"B08 twice":              {body: `{"refresh_token":"rt","access_token":"a","access_token":"b","token_type":"Bearer"}`, fault: `"access_token" twice`},
+		"B08 other case":         {body: `{"refresh_token":"rt","access_token":"a","ACCESS_TOKEN":"b","token_type":"Bearer"}`, fault: `"access_token" twice`},
+		"B08 only other case":    {body: `{"refresh_token":"rt","Access_Token":"b","token_type":"Bearer"}`, fault: `"access_token" twice`},
+		"B08 refresh twice":      {body: `{"refresh_token":"rt","access_token":"a","refresh_token":"r2","token_type":"Bearer"}`, fault: `"refresh_token" twice`, refresh: "-"},
+		"B08 both twice":         {body: `{"refresh_token":"rt","access_token":"a","access_token":"b","Refresh_Token":"r2"}`, fault: `"access_token" twice`, refresh: "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, err := parseAnswer("application/json; charset=utf-8", []byte(tc.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.refresh == "" {
+				tc.refresh = "rt"
+			}
+			if a.lifetime != tc.lifetime || strings.TrimPrefix(tc.refresh, "-") != a.refresh {
+				t.Errorf("lifetime %v, refresh token %q", a.lifetime, a.refresh)
+			}
+			if tc.fault == "" && (a.fault != "" || a.access != "at") || !strings.Contains(a.fault, tc.fault) {
+				t.Errorf("fault %q, want %q; access token %q", a.fault, tc.fault, a.access)
+			}
+		})
+	}
+}
+
+// Each fault of the access token leaves the successor saved and the access token unserved.
+func TestB04_B08_RefreshTokenIsSavedFirst(t *testing.T) {
+	for name, change := range map[string]func(map[string]any){
+		"B04": func(b map[string]any) { b["expires_in"] = 0 },
+		"B05": func(b map[string]any) { delete(b, "access_token") },
+		"B06": func(b map[string]any) { b["token_type"] = "mac" },
+		"B07": func(b map[string]any) { b["access_token"] = "a b" },
+		"B08": func(b map[string]any) { b["Access_Token"] = "x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, nil)
+				s.answer = change
+				_, err := c.Refresh(t.Context())
+				wantError(t, err, ClassBadResponse, "")
+				g, err := c.cfg.Store.Load(t.Context(), "demo")
+				if err != nil || g.RefreshToken != "rt-3" || g.State != GrantActive || g.Intent != nil || g.Generation != 2 {
+					t.Fatalf("stored %+v, %v", g, err)
+				}
+				if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
+					t.Errorf("served %v, %v", tok, err)
+				}
+				s.answer = nil
+				time.Sleep(time.Minute)
+				if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 3 || s.revoked != 0 {
+					t.Errorf("then %v, %v; %d revoked", g, err, s.revoked)
+				}
+			})
+		})
+	}
+}
+
+func TestB03_LifetimeNotSaid(t *testing.T) {
+	exp := time.Date(2000, 1, 1, 0, 20, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		access string
+		want   time.Duration
+		logged int
+	}{
+		"opaque": {"opaque", 5 * time.Minute, 1},
+		"JWT":    {signed(testKey(), "k", map[string]any{"exp": exp.Unix()}), 20 * time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				s.answer = func(b map[string]any) { delete(b, "expires_in"); b["access_token"] = tc.access; delete(b, "id_token") }
+				var log strings.Builder
+				c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"}; c.Log = logTo(&log) })
+				tok, err := c.Get(t.Context(), Request{})
+				if err != nil || tok.Remaining(time.Now()) != tc.want {
+					t.Fatalf("%v, %v", tok, err)
+				}
+				_, _ = c.Refresh(t.Context())
+				if n := strings.Count(log.String(), "no expires_in"); n != tc.logged {
+					t.Errorf("logged %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestB09_ErrorUnder200(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		s.script(raw(200, "application/json", `{"error":"invalid_scope","access_token":"at","token_type":"Bearer"}`))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassRequest, "invalid_scope")
+		if g := c.grant(); g.State != GrantActive || g.Intent != nil || g.Generation != 1 {
+			t.Errorf("grant %+v", g)
+		}
+	})
+}
+
+// A tenant that repeats what it was sent does not bring it into an error or a log.
+func TestEchoedSecretsAreMasked(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		var log strings.Builder
+		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&log) })
+		s.script(raw(400, "application/json", `{"error":"CANARY-secret","error_description":"bad rt-2 and `+strings.Repeat("x", 240)+`CANARY-secret\r\nInjected: 1"}`))
+		_, err := c.Refresh(t.Context())
+		text := err.Error() + log.String()
+		for _, secret := range []string{"CANARY", "rt-2", "\r"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%q is in %s", secret, text)
+			}
+		}
+		if !strings.Contains(text, masked) {
+			t.Errorf("nothing masked in %s", text)
+		}
+	})
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	f.Add([]byte(`{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"rt"}`))
+	f.Add([]byte(`{"access_token":"a","access_token":"b"}`))
+	f.Add([]byte(`{"expires_in":"0x1p-2","refresh_token":1}`))
+	f.Add([]byte(`{"error":"x"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a, err := parseAnswer("application/json", body)
+		if err != nil {
+			return
+		}
+		if !json.Valid(body) && a.fault == "" {
+			t.Errorf("invalid JSON accepted: %q", body)
+		}
+		for _, s := range []string{a.access, a.refresh, a.id} {
+			if !vschar(s) {
+				t.Errorf("a token with %q", s)
+			}
+		}
+		if a.fault == "" && a.access == "" && a.code == "" || a.lifetime < 0 || a.lifetime > maxLifetime {
+			t.Errorf("%+v of %q", a, body)
+		}
+		var lax struct {
+			AccessToken string `json:"access_token"`
+		}
+		if a.fault == "" && json.Unmarshal(body, &lax) == nil && lax.AccessToken != a.access {
+			t.Errorf("another reader sees %q, not %q", lax.AccessToken, a.access)
+		}
+	})
+}
+
+func FuzzMembers(f *testing.F) {
+	f.Add([]byte(`{"a":1,"A":2}`))
+	f.Add([]byte(`{"iss":null}{}`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		m, err := members(doc, "iss", "sub")
+		if err == nil && !json.Valid(doc) {
+			t.Errorf("accepted %q as %v", doc, m)
+		}
+	})
+}

@@ -1,0 +1,461 @@
+package flow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func pkce(challenge, verifier string) bool {
+	h := sha256.Sum256([]byte(verifier))
+	return challenge == base64.RawURLEncoding.EncodeToString(h[:])
+}
+
+func bubble(t *testing.T, f func(t *testing.T, s *tenant)) {
+	t.Helper()
+	testKey()
+	synctest.Test(t, func(t *testing.T) { f(t, newTenant()) })
+}
+
+func TestSignInThenServedFromMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		for range 3 {
+			tok, err := c.Get(t.Context(), Request{})
+			if err != nil || tok.AccessToken != "at-2" || tok.Remaining(time.Now()) != time.Hour {
+				t.Fatalf("got %v, %v", tok, err)
+			}
+		}
+		if n := s.count(""); n != 1 {
+			t.Errorf("%d token requests, want 1", n)
+		}
+		if g := c.grant(); g.Subject != "user|1" || g.Generation != 1 || g.RefreshToken != "rt-2" {
+			t.Errorf("grant %+v", g)
+		}
+	})
+}
+
+func TestRefreshRotates(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		for i := range 5 {
+			time.Sleep(59*time.Minute + time.Second)
+			if _, err := c.Get(t.Context(), Request{}); err != nil {
+				t.Fatal(err)
+			}
+			if g := c.grant(); g.Generation != int64(2+i) || g.Rotation != RotationOn || g.Intent != nil {
+				t.Fatalf("grant after refresh %d: %+v", i, g)
+			}
+		}
+		if s.count("refresh_token") != 5 || s.revoked != 0 {
+			t.Errorf("%d refreshes, %d families revoked", s.count("refresh_token"), s.revoked)
+		}
+	})
+}
+
+func TestF01_RefusedConnectionsServeTheCachedToken(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		down := false
+		var attempts []time.Time
+		c := s.signedIn(t, func(cfg *Config) {
+			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if down {
+					attempts = append(attempts, time.Now())
+					return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+				}
+				return s.RoundTrip(r)
+			})}
+		})
+		down = true
+		time.Sleep(59*time.Minute + time.Second) // in the mandatory window
+		for range 600 {
+			time.Sleep(98 * time.Millisecond)
+			if _, err := c.Get(t.Context(), Request{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(attempts) > 15 || len(attempts) < 3 {
+			t.Errorf("%d attempts in a minute", len(attempts))
+		}
+		for i, a := range attempts[1:] {
+			if a.Sub(attempts[i]) < 500*time.Millisecond {
+				t.Errorf("attempt %d came after %v", i, a.Sub(attempts[i]))
+			}
+		}
+		if g := c.grant(); g.State != GrantActive || g.Intent != nil {
+			t.Errorf("the token was not sent, yet the grant is %s with intent %v", g.State, g.Intent)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestF02_RefusedAndExpired(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		down := false
+		c := s.signedIn(t, func(cfg *Config) {
+			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if down {
+					return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+				}
+				return s.RoundTrip(r)
+			})}
+		})
+		down = true
+		time.Sleep(2 * time.Hour)
+		_, err := c.Get(t.Context(), Request{})
+		e := wantError(t, err, ClassUnreachable, "connection refused")
+		if e.RetryAfter < backoffMin {
+			t.Errorf("RetryAfter %v", e.RetryAfter)
+		}
+		down = false
+		time.Sleep(e.RetryAfter)
+		if _, err := c.Get(t.Context(), Request{}); err != nil {
+			t.Errorf("after the slot: %v", err)
+		}
+	})
+}
+
+func TestF03_NoAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		s.keep(hang)
+		time.Sleep(2 * time.Hour)
+		start := time.Now()
+		_, err := c.Get(t.Context(), Request{})
+		wantError(t, err, ClassTimeout, "no answer in time")
+		if d := time.Since(start); d > 15*time.Second {
+			t.Errorf("took %v", d)
+		}
+		if s.count("refresh_token") != 1 {
+			t.Errorf("%d requests", s.count("refresh_token"))
+		}
+	})
+}
+
+// overWire serves s over a real connection.
+func (s *tenant) overWire(t testing.TB) {
+	t.Helper()
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	s.issuer = srv.URL + "/"
+}
+
+func TestF04_Truncated(t *testing.T) {
+	s := newTenant()
+	s.overWire(t)
+	tr := &http.Transport{}
+	defer tr.CloseIdleConnections()
+	c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+	s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		rec := httptest.NewRecorder()
+		next(rec, r)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "4000")
+		_, _ = w.Write(rec.Body.Bytes()[:100])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	_, err := c.Refresh(t.Context())
+	wantError(t, err, ClassBadResponse, "breaks off")
+	if n := s.count("refresh_token"); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	if g := c.grant(); g.State != GrantUncertain {
+		t.Errorf("state %s", g.State)
+	}
+}
+
+func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
+	for name, tc := range map[string]struct {
+		h    handler
+		part string
+	}{
+		"F05 maintenance page":  {raw(200, "text/html; charset=utf-8", "<h1>CANARY-body</h1>"), `content-type is "text/html; charset=utf-8"`},
+		"F06 garbage":           {raw(200, "application/json", "{"), "JSON"},
+		"no content type":       {raw(200, "", `{"access_token":"a","token_type":"Bearer"}`), "content-type"},
+		"F13 64 MiB":            {raw(200, "application/json", strings.Repeat(" ", 64<<20)), "larger than 256 KiB"},
+		"created, not ok":       {raw(201, "application/json", `{"access_token":"a","token_type":"Bearer"}`), "201"},
+		"B05 no access token":   {raw(200, "application/json", `{"token_type":"Bearer"}`), "no access_token"},
+		"a list":                {raw(200, "application/json", `[]`), "not a JSON object"},
+		"two documents":         {raw(200, "application/json", `{"access_token":"a","token_type":"Bearer"}{}`), "after its JSON"},
+		"not found without why": {raw(404, "text/plain", "nope"), "404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, nil)
+				s.script(tc.h)
+				_, err := c.Refresh(t.Context())
+				e := wantError(t, err, ClassBadResponse, tc.part)
+				if strings.Contains(e.Error(), "CANARY") {
+					t.Errorf("the body is in the error: %v", e)
+				}
+				if n := s.count("refresh_token"); n != 1 {
+					t.Errorf("%d requests, want 1", n)
+				}
+				if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
+					t.Errorf("the old token is valid, yet got %v, %v", tok, err)
+				}
+				if st := c.Status(); st.State != StateDegraded || st.Failure.Class != ClassBadResponse {
+					t.Errorf("status %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestF07_RateLimits(t *testing.T) {
+	withHeader := func(status int, code string, h ...string) handler {
+		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			for i := 0; i < len(h); i += 2 {
+				w.Header().Set(h[i], h[i+1])
+			}
+			refuse(status, code)(w, r, next)
+		}
+	}
+	reset := "946684807" // virtual time starts at 2000-01-01
+	for name, tc := range map[string]struct {
+		h    handler
+		wait time.Duration
+	}{
+		"retry-after seconds": {withHeader(429, "too_many_requests", "Retry-After", "7"), 7 * time.Second},
+		"retry-after date":    {withHeader(429, "too_many_requests", "Retry-After", "Sat, 01 Jan 2000 00:00:07 GMT"), 7 * time.Second},
+		"reset":               {withHeader(429, "too_many_requests", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset), 7 * time.Second},
+		"auth0's 500":         {withHeader(500, "access_denied", "X-RateLimit-Limit", "10", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset), 7 * time.Second},
+		"a day, capped":       {withHeader(429, "too_many_requests", "Retry-After", "86400"), 15 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, nil)
+				s.script(tc.h)
+				_, err := c.Refresh(t.Context())
+				if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter != tc.wait {
+					t.Errorf("RetryAfter %v, want %v", e.RetryAfter, tc.wait)
+				}
+				time.Sleep(tc.wait - time.Second)
+				_, err = c.Refresh(t.Context())
+				if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter != time.Second {
+					t.Errorf("RetryAfter %v a second before", e.RetryAfter)
+				}
+				if n := s.count("refresh_token"); n != 1 {
+					t.Errorf("%d requests before the time", n)
+				}
+				time.Sleep(time.Second)
+				if _, err := c.Refresh(t.Context()); err != nil || c.grant().State != GrantActive {
+					t.Errorf("after it: %v, %v", err, c.grant())
+				}
+			})
+		})
+	}
+}
+
+func TestF08_ServerErrorsWithoutRotation(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.rotating = false
+		c := s.signedIn(t, func(c *Config) { c.Rotation = RotationOff })
+		s.script(refuse(500, "server_error"), raw(502, "text/html", "bad gateway"))
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.count("refresh_token"); n != 3 {
+			t.Errorf("%d requests", n)
+		}
+		s.keep(refuse(500, "server_error"))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassUnreachable, "")
+		if n := s.count("refresh_token"); n != 6 || c.grant().State != GrantActive || c.grant().Intent != nil {
+			t.Errorf("%d requests; %+v", n, c.grant())
+		}
+	})
+}
+
+func TestF09_InvalidGrantIsTheEnd(t *testing.T) {
+	for _, status := range []int{400, 401, 403} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			c := s.signedIn(t, nil)
+			s.script(refuse(status, "invalid_grant"))
+			_, err := c.Refresh(t.Context())
+			wantError(t, err, ClassLoginRequired, "invalid_grant")
+			if !errors.Is(err, ErrLogin) {
+				t.Error("not ErrLogin")
+			}
+			if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
+				t.Errorf("a valid token is still served: got %v, %v", tok, err)
+			}
+			if g := c.grant(); g.State != GrantDead || g.RefreshToken != "rt-2" {
+				t.Errorf("the token is kept: %v", g)
+			}
+			time.Sleep(2 * time.Hour)
+			for range 5 {
+				_, err = c.Get(t.Context(), Request{})
+				wantError(t, err, ClassLoginRequired, "")
+			}
+			if n := s.count("refresh_token"); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+			if _, err := c.SignIn(t.Context()); err != nil || c.Status().State != StateReady {
+				t.Errorf("after a new login: %v, %s", err, c.Status().State)
+			}
+		})
+	}
+}
+
+func TestF10_ClientRejected(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		code   string
+	}{{401, "invalid_client"}, {403, "unauthorized_client"}, {401, "access_denied"}} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			c := s.signedIn(t, nil)
+			s.keep(refuse(tc.status, tc.code))
+			for range 5 {
+				_, err := c.Refresh(t.Context())
+				wantError(t, err, ClassClientRejected, tc.code)
+				time.Sleep(10 * time.Minute)
+			}
+			if n := s.count("refresh_token"); n != 1 {
+				t.Errorf("%s: %d requests", tc.code, n)
+			}
+			if g := c.grant(); g.State != GrantActive || g.RefreshToken != "rt-2" || c.Status().State != StateClientRejected {
+				t.Errorf("%v, %s", g, c.Status().State)
+			}
+		})
+	}
+}
+
+func TestF11_TokenEndpointRedirects(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other origin was asked") }))
+	defer other.Close()
+	for _, status := range []int{302, 307, 308} {
+		s := newTenant()
+		s.overWire(t)
+		tr := &http.Transport{}
+		c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+		s.keep(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+			http.Redirect(w, r, other.URL, status)
+		})
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassRedirect, "redirects")
+		if n := s.count("refresh_token"); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+		tr.CloseIdleConnections()
+	}
+}
+
+func TestF14_Drip(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, func(cfg *Config) {
+			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.Method != http.MethodPost || s.count("") == 0 {
+					return s.RoundTrip(r)
+				}
+				return &http.Response{
+					StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: &dripping{ctx: r.Context()}, Request: r,
+				}, nil
+			})}
+		})
+		start := time.Now()
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassTimeout, "")
+		if d := time.Since(start); d > 16*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+// dripping is a body of a byte a second, cut by the context as a connection is.
+type dripping struct{ ctx context.Context }
+
+func (d *dripping) Read(b []byte) (int, error) {
+	select {
+	case <-time.After(time.Second):
+		b[0] = ' '
+		return 1, nil
+	case <-d.ctx.Done():
+		return 0, d.ctx.Err()
+	}
+}
+func (d *dripping) Close() error { return nil }
+
+func TestF15_ClockSteps(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		var step time.Duration
+		clock := func() time.Time { return time.Now().Round(0).Add(step) } // wall only
+		s.now = clock
+		c := s.signedIn(t, nil)
+		step = time.Hour
+		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 1 {
+			t.Fatalf("an hour later: %v, %d refreshes", err, s.count("refresh_token"))
+		}
+		step = 0 // an hour back: by the wall clock the token has two hours
+		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 2 {
+			t.Fatalf("set back: %v, %d refreshes", err, s.count("refresh_token"))
+		}
+	})
+	now := time.Now() // with a monotonic reading, a small step back is noticed too
+	e := entry{token: &Token{Expiry: now.Round(0).Add(40 * time.Minute)}, life: time.Hour, left: 10 * time.Minute, at: now}
+	if left := e.remaining(now.Add(4 * time.Minute)); left != 6*time.Minute {
+		t.Errorf("remaining %v", left)
+	}
+}
+
+func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		time.Sleep(2 * time.Hour)
+		s.serving = make(chan struct{})
+		leaving, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		served, left := 0, 0
+		for i := range 10_000 {
+			ctx := leaving
+			if i%2 == 0 {
+				ctx = t.Context()
+			}
+			wg.Go(func() {
+				tok, err := c.Get(ctx, Request{})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil && tok.AccessToken == "at-3" {
+					served++
+				} else if errors.Is(err, context.Canceled) {
+					left++
+				}
+			})
+		}
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(s.serving)
+		wg.Wait()
+		if served != 5000 || left != 5000 || s.count("refresh_token") != 1 {
+			t.Errorf("%d served, %d left, %d requests", served, left, s.count("refresh_token"))
+		}
+		// All leave: the refresh is completed and stored all the same.
+		time.Sleep(2 * time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		s.serving = make(chan struct{})
+		if _, err := c.Get(ctx, Request{}); err == nil {
+			t.Error("served before the answer")
+		}
+		close(s.serving)
+		c.tasks.wait()
+		if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.Generation != 3 {
+			t.Errorf("stored %v, %v", g, err)
+		}
+	})
+}
