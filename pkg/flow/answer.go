@@ -2,8 +2,10 @@ package flow
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,11 +37,12 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		return answer{}, fmt.Errorf("the answer %w", err)
 	}
 	var a answer
-	if err != nil { // some member twice: which refresh token is meant is known only if it is not that one
-		a.fault = "the answer " + err.Error()
-		if !strings.Contains(a.fault, `"refresh_token"`) && onlyOnce(body, "refresh_token") {
+	var doubled doubledError
+	if errors.As(err, &doubled) {
+		if !slices.Contains(doubled, "refresh_token") {
 			a.refresh = a.token(m, "refresh_token")
 		}
+		a.fault = "the answer " + doubled.Error()
 		return a, nil
 	}
 	a.code, _ = text(m, "error")
@@ -62,13 +65,6 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		a.fault = fmt.Sprintf("expires_in is %s: the token has no lifetime", clean(string(m["expires_in"]), 32))
 	}
 	return a, nil
-}
-
-// onlyOnce reports whether name occurs at most once in doc, in any spelling.
-// The reader of members stops at the first doubled member, so that later ones
-// have not been seen.
-func onlyOnce(doc []byte, name string) bool {
-	return strings.Count(strings.ToLower(string(doc)), name) <= 1
 }
 
 // token returns a member that is a token; a malformed one is a fault and not returned.

@@ -106,6 +106,9 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	if e != nil {
 		return nil, false, c.failed(w, e)
 	}
+	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.seen == "" {
+		w.seen = was.token.AccessToken // force wants another than what is stored, too
+	}
 	if t := c.found(w); t != nil && !w.settle && !w.signIn {
 		return t, false, nil
 	}

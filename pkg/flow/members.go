@@ -9,16 +9,26 @@ import (
 	"strings"
 )
 
+// doubledError names the members that a document has twice or in another
+// spelling.
+type doubledError []string
+
+func (d doubledError) Error() string {
+	return fmt.Sprintf("has the member %q twice or in another spelling", d[0])
+}
+
 // members returns the members of a JSON object, names exact. encoding/json
 // matches names in any case and lets the last duplicate win, which lets two
 // readers of one document see two different tokens; here each of the names in
-// known may occur once, in its own spelling only.
+// known may occur once, in its own spelling only. Otherwise the error is a
+// [doubledError], beside the other members.
 func members(doc []byte, known ...string) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, errors.New("is not a JSON object")
 	}
 	m := map[string]json.RawMessage{}
+	var doubled doubledError
 	for d.More() {
 		t, err := d.Token()
 		if err != nil {
@@ -29,21 +39,24 @@ func members(doc []byte, known ...string) (map[string]json.RawMessage, error) {
 		if err := d.Decode(&v); err != nil {
 			return nil, errors.New("is not valid JSON")
 		}
+		_, twice := m[name]
 		for _, k := range known {
-			if !strings.EqualFold(name, k) {
-				continue
-			}
-			if _, twice := m[k]; twice || name != k {
-				return m, fmt.Errorf("has the member %q twice or in another spelling", k)
+			if strings.EqualFold(name, k) && (twice || name != k) {
+				doubled = append(doubled, k)
 			}
 		}
-		m[name] = v
+		if !twice {
+			m[name] = v
+		}
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, errors.New("is not valid JSON")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("has text after its JSON")
+	}
+	if doubled != nil {
+		return m, doubled
 	}
 	return m, nil
 }
