@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/tokend/pkg/flow"
@@ -25,6 +26,9 @@ type problem struct {
 	challenge string // of a 401
 }
 
+// codeInternal is a failure that nobody foresaw.
+const codeInternal = "internal"
+
 // fail answers with p.
 func (d *Daemon) fail(c *gin.Context, p *problem) {
 	if p.challenge != "" {
@@ -40,13 +44,16 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 func (d *Daemon) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
 	p.Client = cl.Name()
+	if p.Code == codeInternal {
+		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "error", err)
+	}
 	if p.Code == string(flow.ClassLoginRequired) {
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
 	}
 	d.fail(c, p)
 }
 
-// statuses has the answer to each class of failure. 4xx: a person or the
+// statusOf has the answer to each class of failure. 4xx: a person or the
 // configuration must act. 503: trying again helps. Never 429, whose body
 // Terraform's http data source hides.
 func statusOf(class flow.Class) int {
@@ -68,7 +75,7 @@ func statusOf(class flow.Class) int {
 // flow.Error says nothing of itself: it may hold anything.
 func problemOf(err error) *problem {
 	var e *flow.Error
-	p := &problem{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected failure; the log says more"}
+	p := &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"}
 	switch {
 	case errors.Is(err, flow.ErrState):
 		return &problem{Status: http.StatusBadRequest, Code: "invalid_state",
@@ -95,7 +102,11 @@ func problemOf(err error) *problem {
 // describe says what is wrong in one line, with the hint when there is one.
 func describe(e *flow.Error) string {
 	s := e.Description
-	if s == "" {
+	switch {
+	case s != "":
+	case e.Err != nil:
+		s = e.Op + ": " + strings.ReplaceAll(e.Err.Error(), "\n", " ")
+	default:
 		s = e.Op + " failed"
 	}
 	if e.Code != "" && e.Code != string(e.Class) {

@@ -42,7 +42,7 @@ func (d *Daemon) recovery(c *gin.Context) {
 		}
 		d.log.ErrorContext(c.Request.Context(), "handler panicked", "panic", what, "route", c.FullPath(), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
-			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected failure; the log says more"})
+			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"})
 		}
 		c.Abort()
 	}()

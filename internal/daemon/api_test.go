@@ -1,0 +1,352 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
+)
+
+var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func fixedToken() *flow.Token {
+	return &flow.Token{AccessToken: "access<&>token", TokenType: "Bearer", Scope: "read:calls offline_access", IDToken: "id-token",
+		Obtained: noon, Expiry: noon.Add(time.Hour), Generation: 3}
+}
+
+// dump is an answer as its golden file shows it.
+func dump(r *http.Response, body string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d\n", r.StatusCode)
+	for _, h := range []string{"Allow", "Cache-Control", "Content-Security-Policy", "Content-Type", "Referrer-Policy", "Retry-After", "Www-Authenticate", "X-Content-Type-Options"} {
+		for _, v := range r.Header[h] {
+			fmt.Fprintf(&b, "%s: %s\n", h, v)
+		}
+	}
+	return b.String() + "\n" + body
+}
+
+func TestTokenAnswer(t *testing.T) {
+	d, err := New(Config{Now: func() time.Time { return noon.Add(90*time.Second + 400*time.Millisecond) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := &client{Client: kept(t, newTenant(t), "demo")}
+	for name, query := range map[string]string{
+		"token_json":          "",
+		"token_text":          "format=text",
+		"token_header":        "format=header",
+		"token_id_token":      "id_token=true",
+		"token_not_satisfied": "min_validity=2h",
+	} {
+		q, p := parseTokenQuery(query)
+		if p != nil {
+			t.Fatal(p)
+		}
+		for range 2 { // rendered, and from what was rendered
+			w := httptest.NewRecorder()
+			d.writeToken(w, cl, fixedToken(), q)
+			golden(t, name, dump(w.Result(), w.Body.String()))
+			if q.format == "json" && !json.Valid(w.Body.Bytes()) {
+				t.Errorf("%s: no JSON", name)
+			}
+		}
+	}
+	other := fixedToken()
+	other.Audience, other.AccessToken = "https://other.example.com/", "another"
+	w := httptest.NewRecorder()
+	d.writeToken(w, cl, other, tokenQuery{})
+	if !strings.Contains(w.Body.String(), `"access_token":"another"`) || !strings.Contains(w.Body.String(), `"audience":"https://other.example.com/"`) {
+		t.Errorf("another token: %s", w.Body)
+	}
+}
+
+func TestErrorAnswers(t *testing.T) {
+	secret := errors.New("dial with " + canarySecret)
+	cases := []struct {
+		name string
+		err  error
+	}{
+		{"request", &flow.Error{Op: "get", Class: flow.ClassRequest, Code: "invalid_scope", Description: "no such scope"}},
+		{"config", &flow.Error{Op: "discovery", Class: flow.ClassConfig, Description: "issuer differs", Hint: "set issuer"}},
+		{"login_required", &flow.Error{Op: "refresh", Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "Unknown or invalid refresh token."}},
+		{"client_rejected", &flow.Error{Op: "refresh", Class: flow.ClassClientRejected, Code: "invalid_client", Description: "Unauthorized"}},
+		{"bad_response", &flow.Error{Op: "refresh", Class: flow.ClassBadResponse, Description: "the answer is text/html"}},
+		{"redirect", &flow.Error{Op: "refresh", Class: flow.ClassRedirect, Status: 307}},
+		{"unreachable", &flow.Error{Op: "refresh", Class: flow.ClassUnreachable, Err: errors.New("dial tcp 127.0.0.1:8400: connection refused")}},
+		{"timeout", &flow.Error{Op: "refresh", Class: flow.ClassTimeout, RetryAfter: 1500 * time.Millisecond}},
+		{"rate_limited", &flow.Error{Op: "refresh", Class: flow.ClassRateLimited, Status: 429, RetryAfter: 7 * time.Second}},
+		{"lease_busy", &flow.Error{Op: "refresh", Class: flow.ClassLeaseBusy}},
+		{"store_unavailable", &flow.Error{Op: "load", Class: flow.ClassStoreUnavailable}},
+		{"store_corrupt", &flow.Error{Op: "load", Class: flow.ClassStoreCorrupt}},
+		{"state", flow.ErrState},
+		{"no_grant", fmt.Errorf("load: %w", flow.ErrNotFound)},
+		{"locked", flow.ErrLocked},
+		{"conflict", flow.ErrConflict},
+		{"corrupt", flow.ErrCorrupt},
+		{"deadline", context.DeadlineExceeded},
+		{"unexpected", secret},
+	}
+	d, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := &client{Client: kept(t, newTenant(t), "demo")}
+	var all strings.Builder
+	for _, c := range cases {
+		w := httptest.NewRecorder()
+		ctx, _ := gin.CreateTestContext(w)
+		ctx.Request = httptest.NewRequest("GET", tokenPath, nil)
+		d.failWith(ctx, cl, c.err)
+		fmt.Fprintf(&all, "== %s\n%s\n", c.name, dump(w.Result(), w.Body.String()))
+		if w.Code == http.StatusTooManyRequests {
+			t.Errorf("%s: 429", c.name)
+		}
+		if (w.Code == 503) != (w.Header().Get("Retry-After") != "") {
+			t.Errorf("%s: status %d, Retry-After %q", c.name, w.Code, w.Header().Get("Retry-After"))
+		}
+	}
+	noCanary(t, "error bodies", all.String())
+	golden(t, "errors", all.String())
+}
+
+func TestClientView(t *testing.T) {
+	v := clientView{
+		Status: flow.Status{Client: "demo", Issuer: "https://acme.eu.auth0.com/", State: flow.StateLoginRequired, Subject: "auth0|1",
+			Scope: "offline_access", Expiry: noon, Obtained: noon, LastExchange: noon, LoggedIn: noon, NextRefresh: noon, Generation: 2,
+			Rotation: flow.RotationOn, GrantEnds: noon, Failure: &flow.Failure{Time: noon, Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "no"}},
+		Login: "paste", AuthorizeURL: "https://acme.eu.auth0.com/authorize?a=b&c=d",
+		LoginFailure: &flow.Failure{Time: noon, Class: flow.ClassRequest, Description: "no"},
+	}
+	w := httptest.NewRecorder()
+	ctx, _ := gin.CreateTestContext(w)
+	writeJSON(ctx, 200, v)
+	golden(t, "client", dump(w.Result(), w.Body.String()))
+}
+
+func TestRoutes(t *testing.T) {
+	f := newTenant(t)
+	down := errors.New("disk " + canarySecret)
+	var ready error
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}, Ready: func(context.Context) error { return ready }})
+	var all strings.Builder
+	ask := func(method, path string) {
+		a := d.call(t, method, path, "")
+		fmt.Fprintf(&all, "== %s %s\n%s\n", method, path, dump(a.Response, a.body))
+	}
+	ask("GET", "/healthz")
+	ask("GET", "/readyz")
+	ready = down
+	ask("GET", "/readyz")
+	ask("GET", "/nothing")
+	ask("GET", "/v1/clients/")
+	ask("DELETE", "/v1/clients/demo/token")
+	ask("GET", "/v1/clients/demo/login")
+	ask("GET", "/v1/clients/nobody")
+	ask("POST", "/v1/clients/demo/login")
+	golden(t, "routes", all.String())
+}
+
+func TestB17_UnknownClient(t *testing.T) {
+	d := start(t, Config{})
+	for _, r := range []string{"GET ", "GET /token", "POST /login", "POST /code", "POST /refresh", "DELETE /grant"} {
+		method, rest, _ := strings.Cut(r, " ")
+		a := d.call(t, method, "/v1/clients/nobody"+rest, "")
+		if a.StatusCode != 404 || a.error(t) != "unknown_client" || a.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s", r, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestTokenQuery(t *testing.T) {
+	for query, want := range map[string]time.Duration{
+		"min_validity=10m": 10 * time.Minute, "min_validity=600": 10 * time.Minute, "min_validity=0": 0, "min_validity=1h30m": 90 * time.Minute,
+	} {
+		if q, p := parseTokenQuery(query); p != nil || q.MinValidity != want {
+			t.Errorf("%s: %v %v", query, q.MinValidity, p)
+		}
+	}
+	for _, query := range []string{
+		"min_validity=", "min_validity=-1s", "min_validity=-1", "min_validity=soon", "min_validity=1e3", "min_validity=99999999999h",
+		"min_validty=10m", "format=xml", "format=", "id_token=1", "audience=a&audience=b", "a=%zz", "scope=a;b",
+	} {
+		_, p := parseTokenQuery(query)
+		if p == nil || p.Status != 400 {
+			t.Errorf("%s: %+v", query, p)
+		}
+	}
+	q, p := parseTokenQuery("scope=a++b&audience=x&id_token=true&format=text")
+	if p != nil || len(q.Scopes) != 2 || q.Audience != "x" || !q.idToken || q.format != "text" {
+		t.Errorf("%+v %v", q, p)
+	}
+}
+
+func FuzzTokenQuery(f *testing.F) {
+	f.Add("min_validity=10m&audience=a&scope=b+c&format=json&id_token=true")
+	f.Fuzz(func(t *testing.T, raw string) {
+		q, p := parseTokenQuery(raw)
+		if p == nil && (q.MinValidity < 0 || q.format != "json" && q.format != "text" && q.format != "header") {
+			t.Errorf("%q: %+v", raw, q)
+		}
+	})
+}
+
+func TestTokenIsReadOnce(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
+	for range 20 {
+		if a := d.call(t, "GET", tokenPath, ""); a.StatusCode != 200 {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	if n := f.posts.Load(); n != 1 {
+		t.Errorf("%d token requests", n)
+	}
+	a := d.call(t, "POST", "/v1/clients/demo/refresh", "")
+	if a.StatusCode != 200 || f.posts.Load() != 2 {
+		t.Errorf("refresh: %d %s, %d token requests", a.StatusCode, a.body, f.posts.Load())
+	}
+	noCanary(t, "refresh's answer", a.body)
+	noCanary(t, "log", d.log.String())
+}
+
+func TestMinValidityBeyondTheTenants(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
+	a := d.call(t, "GET", tokenPath+"?min_validity=48h", "")
+	if a.StatusCode != 200 || !strings.Contains(a.body, `"min_validity_satisfied":false`) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestLoginAndCallback(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
+	a := d.call(t, "GET", tokenPath, "")
+	if a.StatusCode != 409 || a.error(t) != "login_required" || !strings.Contains(a.body, `"authorize_url":"`+f.URL+`/authorize?`) {
+		t.Fatalf("before: %d %s", a.StatusCode, a.body)
+	}
+	if b := d.call(t, "GET", tokenPath, ""); b.body != a.body {
+		t.Errorf("asking again began another login:\n%s\n%s", a.body, b.body)
+	}
+	state := d.begun(t, "demo")
+	cb := d.raw(t, "GET /callback?code="+canaryCode+"&state="+url.QueryEscape(state)+" HTTP/1.1\nHost: HOST\nReferer: https://tenant.example/\nSec-Fetch-Site: cross-site\n\n")
+	golden(t, "callback_good", dump(cb.Response, cb.body))
+	if a := d.call(t, "GET", tokenPath+"?format=text", ""); a.body != canaryToken {
+		t.Errorf("after: %d %s", a.StatusCode, a.body)
+	}
+	a = d.call(t, "DELETE", "/v1/clients/demo/grant", "")
+	if a.StatusCode != 200 || !strings.Contains(a.body, `"state":"login_required"`) {
+		t.Errorf("logout: %d %s", a.StatusCode, a.body)
+	}
+	noCanary(t, "log", d.log.String())
+}
+
+func TestB15_Callback(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
+	used := d.begun(t, "demo")
+	if a := d.raw(t, "GET /callback?code="+canaryCode+"&state="+used+" HTTP/1.1\nHost: HOST\n\n"); a.StatusCode != 200 {
+		t.Fatalf("first use: %d %s", a.StatusCode, a.body)
+	}
+	posts := f.posts.Load()
+	for name, query := range map[string]string{
+		"no state":    "code=" + canaryCode,
+		"empty state": "state=&code=" + canaryCode,
+		"unknown":     "state=unknown&code=" + canaryCode,
+		"used":        "state=" + used + "&code=" + canaryCode,
+		"two states":  "state=" + d.begun(t, "demo") + "&state=x&code=" + canaryCode,
+		"no code":     "state=" + d.begun(t, "demo"),
+		"TestB16":     "state=" + d.begun(t, "demo") + "&code=" + canaryCode + "&error=access_denied",
+		"malformed":   "state=%zz",
+		"denied":      "state=" + d.begun(t, "demo") + "&error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E",
+	} {
+		a := d.raw(t, "GET /callback?"+query+" HTTP/1.1\nHost: HOST\n\n")
+		if a.StatusCode != 400 {
+			t.Errorf("%s: status %d\n%s", name, a.StatusCode, a.body)
+		}
+		if strings.Contains(a.body, "<script") {
+			t.Errorf("%s: unescaped: %s", name, a.body)
+		}
+		noCanary(t, name, a.body)
+		if name == "used" {
+			golden(t, "callback_used", dump(a.Response, a.body))
+		}
+	}
+	if n := f.posts.Load(); n != posts {
+		t.Errorf("%d exchanges after refused callbacks", n-posts)
+	}
+	noCanary(t, "log", d.log.String())
+}
+
+func TestFinishByAPI(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
+	code := "/v1/clients/demo/code"
+	ofOther := d.begun(t, "ci")
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"empty":        {"", 400},
+		"not JSON":     {"{", 400},
+		"twice":        {"{}{}", 400},
+		"unknown":      {`{"kode":"x"}`, 400},
+		"both":         {`{"code":"x","state":"y","callback_url":"http://localhost/"}`, 400},
+		"no state":     {`{"code":"x"}`, 400},
+		"other client": {`{"code":"x","state":"` + ofOther + `"}`, 400},
+		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400},
+		"large":        {`{"code":"` + strings.Repeat("x", maxBody) + `"}`, 413},
+	} {
+		if a := d.call(t, "POST", code, c.body); a.StatusCode != c.status {
+			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
+		}
+	}
+	if n := f.posts.Load(); n != 0 {
+		t.Errorf("%d exchanges", n)
+	}
+	if a := d.call(t, "POST", "/v1/clients/ci/code", `{"code":"x","state":"`+ofOther+`"}`); a.StatusCode != 200 {
+		t.Errorf("the other client's own: %d %s", a.StatusCode, a.body)
+	}
+	u := "http://localhost:8484/callback?code=" + canaryCode + "&state=" + d.begun(t, "demo")
+	if a := d.call(t, "POST", code, `{"callback_url":"`+u+`"}`); a.StatusCode != 200 || !strings.Contains(a.body, `"state":"ready"`) {
+		t.Errorf("callback_url: %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestHeadlessLogin(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), person(t, f, "ci")}})
+	if a := d.call(t, "POST", "/v1/clients/demo/login", `{"headless":true}`); a.StatusCode != 200 || !strings.Contains(a.body, `"state":"ready"`) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	a := d.call(t, "POST", "/v1/clients/ci/login", `{"headless":true}`)
+	if a.StatusCode != 409 || a.error(t) != "login_required" || !strings.Contains(a.body, `"authorize_url"`) {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if v := d.call(t, "GET", "/v1/clients/ci", ""); !strings.Contains(v.body, `"login_failure"`) {
+		t.Errorf("%s", v.body)
+	}
+}
+
+func TestTenantRefuses(t *testing.T) {
+	f := newTenant(t)
+	f.answer(refuseWith(401, "invalid_client"))
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
+	a := d.call(t, "GET", tokenPath, "")
+	if a.StatusCode != 409 || a.error(t) != "client_rejected" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	noCanary(t, "body", a.body)
+	noCanary(t, "log", d.log.String())
+}

@@ -1,0 +1,244 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// The page's own style must pass the page's own policy, and nothing else.
+func TestCallbackPolicyFitsStyle(t *testing.T) {
+	d, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	ctx, _ := gin.CreateTestContext(w)
+	d.showPage(ctx, 200, pageText{OK: true, Title: "<b>"})
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(w.Body.String())
+	if style == nil || strings.Contains(w.Body.String(), "<b>") {
+		t.Fatalf("page: %s", w.Body)
+	}
+	sum := sha256.Sum256([]byte(style[1]))
+	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(w.Header().Get("Content-Security-Policy"), want) {
+		t.Errorf("policy %q lacks %s", w.Header().Get("Content-Security-Policy"), want)
+	}
+	if strings.Contains(w.Body.String(), "<script") {
+		t.Error("the page has a script")
+	}
+}
+
+func TestX28_PanicTellsNothing(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}, Ready: func(ctx context.Context) error {
+		panic(fmt.Sprintf("secret %s %s", canarySecret, mainKey))
+	}})
+	a := d.raw(t, "GET /readyz HTTP/1.1\nHost: HOST\nAuthorization: Bearer "+mainKey+"\nX-Secret: "+canarySecret+"\n\n")
+	if a.StatusCode != 500 || a.error(t) != "internal" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	noCanary(t, "body", a.body)
+	noCanary(t, "log", d.log.String())
+	if !strings.Contains(d.log.String(), "handler panicked") || !strings.Contains(d.log.String(), "panic=string") {
+		t.Errorf("the log does not tell of it:\n%s", d.log)
+	}
+	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 {
+		t.Errorf("afterwards: %d", a.StatusCode)
+	}
+}
+
+func TestX27_AccessLogHasNoQuery(t *testing.T) {
+	d := start(t, Config{})
+	d.raw(t, "GET /callback?code="+canaryCode+"&state=x HTTP/1.1\nHost: HOST\n\n")
+	if log := d.log.String(); !strings.Contains(log, "route=/callback") {
+		t.Errorf("no access log at debug level:\n%s", log)
+	}
+	noCanary(t, "log", d.log.String())
+}
+
+// A refresh that is in flight when the daemon is told to end is waited for, and
+// so is its caller.
+func TestF26_DrainWaitsForRefresh(t *testing.T) {
+	f := newTenant(t)
+	begun, finish := make(chan struct{}), make(chan struct{})
+	f.answer(func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-finish
+		goodToken(w, r)
+	})
+	d, err := New(Config{Clients: []Client{kept(t, f, "demo")}, Keys: []Key{{Name: "main", Secret: mainKey}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx, l) }()
+	read := make(chan answered, 1)
+	go func() {
+		r := &running{Daemon: d, addr: l.Addr().String()}
+		read <- r.call(t, "GET", tokenPath+"?format=text", "")
+	}()
+	<-begun
+	cancel()
+	select {
+	case err := <-ended:
+		t.Fatalf("ended before the refresh: %v", err)
+	case <-time.After(50 * time.Millisecond): // long enough to have ended, were nothing waited for
+	}
+	close(finish)
+	if a := <-read; a.StatusCode != 200 && a.StatusCode != 503 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if cl := d.clients["demo"]; cl.Cached(flow.Request{}) == nil {
+		t.Error("the token of the refresh is lost")
+	}
+}
+
+func TestF24_SlowHeadersAreCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes five seconds")
+	}
+	d := start(t, Config{})
+	var slow []net.Conn
+	for range 100 {
+		c, err := net.Dial("tcp", d.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: "); err != nil {
+			t.Fatal(err)
+		}
+		slow = append(slow, c)
+	}
+	began := time.Now()
+	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 || time.Since(began) > 100*time.Millisecond {
+		t.Errorf("a read beside them: %d after %v", a.StatusCode, time.Since(began))
+	}
+	for _, c := range slow {
+		_ = c.SetReadDeadline(began.Add(6 * time.Second))
+		if _, err := io.Copy(io.Discard, c); os.IsTimeout(err) {
+			t.Fatal("a slow connection is open after 6 s")
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	d := start(t, Config{})
+	a := d.raw(t, "GET /healthz HTTP/1.1\nHost: HOST\nX-Filler: "+strings.Repeat("x", 32<<10)+"\n\n")
+	if a.StatusCode != 431 {
+		t.Errorf("32 KiB of headers: %d", a.StatusCode)
+	}
+}
+
+func TestRunFailsWithItsListener(t *testing.T) {
+	d, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	if err := d.Run(t.Context(), l); err == nil {
+		t.Error("no error from a closed listener")
+	}
+}
+
+func TestDuplicateClient(t *testing.T) {
+	f := newTenant(t)
+	if _, err := New(Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "demo")}}); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func TestTenantDownAtStart(t *testing.T) {
+	f := newTenant(t)
+	c := person(t, f, "demo")
+	f.Close()
+	d := start(t, Config{Clients: []Client{c}})
+	a := d.call(t, "GET", "/v1/clients", "")
+	if a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	a = d.call(t, "POST", "/v1/clients/demo/login", "")
+	if a.StatusCode != 503 || a.error(t) != "idp_unreachable" || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func login(client, state string, now time.Time) flow.Login {
+	return flow.Login{Client: client, State: state, URL: "https://t/authorize?" + url.Values{"state": {state}}.Encode(), Expires: now.Add(10 * time.Minute)}
+}
+
+func TestB15_Logins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newLogins(time.Now)
+		s.put(login("a", "1", time.Now()))
+		if _, ok := s.take("1", "b"); ok {
+			t.Error("taken for another client")
+		}
+		if _, ok := s.take("1", "a"); !ok {
+			t.Error("not there")
+		}
+		if _, ok := s.take("1", ""); ok {
+			t.Error("taken twice")
+		}
+		s.put(login("a", "2", time.Now()))
+		if l, ok := s.offered("a"); !ok || l.State != "2" {
+			t.Error("not offered")
+		}
+		time.Sleep(6 * time.Minute) // synctest's clock
+		if _, ok := s.offered("a"); ok {
+			t.Error("offered with less than half its time left")
+		}
+		time.Sleep(5 * time.Minute)
+		if _, ok := s.take("2", ""); ok {
+			t.Error("taken after its time")
+		}
+		s.put(login("b", "b", time.Now()))
+		for i := range maxLogins + 5 {
+			s.put(login("a", fmt.Sprint("a", i), time.Now()))
+		}
+		if len(s.pending["a"]) != maxLogins {
+			t.Errorf("%d pending", len(s.pending["a"]))
+		}
+		if _, ok := s.take("a4", ""); ok {
+			t.Error("an old one was kept beyond the cap")
+		}
+		if _, ok := s.take("a5", ""); !ok {
+			t.Error("a newer one was dropped")
+		}
+		if _, ok := s.take("b", ""); !ok {
+			t.Error("another client's was dropped")
+		}
+		s.drop("a")
+		if _, ok := s.take("a6", ""); ok {
+			t.Error("there after drop")
+		}
+	})
+}
