@@ -87,6 +87,7 @@ func (c *Client) end() {
 // plan is what Run does next, and when; zero when nothing helps but a person.
 func (c *Client) plan() (w want, at time.Time) {
 	w = c.want(Request{Force: true})
+	first := c.want(Request{}) // what is stored may be good still
 	s, now := c.mem.Load(), c.cfg.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +102,7 @@ func (c *Client) plan() (w want, at time.Time) {
 		w.settle = true
 		return w, hold
 	case s == nil: // not loaded yet
-		return w, hold
+		return first, hold
 	case own:
 	case s.grant == nil || s.grant.State != GrantDead && s.grant.RefreshToken == "":
 		if e := s.find("", nil); s.grant != nil && e != nil {
