@@ -1,0 +1,42 @@
+# The whole of it: make run, make test. "make help" lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint fuzz build deps clean
+
+FUZZTIME ?= 10s
+TOOL := go tool -modfile=tools/go.mod
+
+# A checkout that belongs to somebody else has no version that git would tell.
+BUILD := go build $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\): .*## /\1	/p' Makefile | expand -t 8
+
+run: build ## both programs, signed in, with the lines to copy; ONCE=1 ends by itself
+	@exec scripts/run.sh
+
+test: ## every test, with what they need installed first
+	@scripts/deps.sh
+	@go test $$(scripts/deps.sh --race) ./...
+
+bench: ## every benchmark
+	@go test -run '^$$' -bench . -benchmem ./...
+
+lint: ## vet, golangci-lint, gofumpt, actionlint, and govulncheck where its database is in reach
+	@scripts/lint.sh
+
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@grep -rho --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . >/dev/null || { echo 'no fuzz targets'; exit 0; }; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
+			echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+build: ## both programs, into bin/
+	@$(BUILD) -o bin/ ./cmd/...
+
+deps: ## the Debian packages that the tests need
+	@scripts/deps.sh --install
+
+clean: ## remove what was built and what runs have left
+	@rm -rf bin .run coverage.out

@@ -1,0 +1,135 @@
+#!/bin/sh
+# Starts mockauth0 and tokend as real processes, waits until client "demo" has
+# signed in, and shows what its access token claims. Ctrl-C ends both; with
+# ONCE=1 it ends by itself. State lives in a fresh directory under .run, so
+# nothing of the user's own tokend is read or written.
+#
+# The listeners (MOCKAUTH0_*, TOKEND_LISTEN) and the client's settings
+# (TOKEND_CLIENT_DEMO_*) may be set from outside.
+set -eu
+cd "$(dirname "$0")/.."
+
+mkdir -p .run
+dir=$(mktemp -d .run/demo.XXXXXX)
+mock='' tokend=''
+
+finish() {
+    for pid in $tokend $mock; do kill "$pid" 2>/dev/null || :; done
+    wait
+    rm -rf "$dir"
+    rmdir .run 2>/dev/null || : # another run may be using it
+}
+trap finish EXIT
+trap 'exit 0' INT TERM HUP
+
+# report prints what a program said on its way out, each error on one line.
+report() {
+    grep -v -e '^time=' -e '^mockauth0: issuer ' -e '^mockauth0: a mock ' "$1" |
+        sed -n -e 'H;${x;s/^\n//;s/\nhint: /; hint: /g;s/:\n  /: /g;s/\n  /; /g;p;}' >&2
+}
+
+# await NAME PID LOG TEST...: waits until TEST holds, ends when the process does.
+await() {
+    name=$1 pid=$2 log=$3 tries=0
+    shift 3
+    until "$@" >/dev/null 2>&1; do
+        if ! kill -0 "$pid" 2>/dev/null; then
+            code=0
+            wait "$pid" || code=$?
+            report "$log"
+            exit "$code"
+        fi
+        tries=$((tries + 1))
+        if [ "$tries" -gt 150 ]; then
+            echo "error: $name took longer than 15 s; hint: see what follows" >&2
+            report "$log"
+            exit 69
+        fi
+        sleep 0.1
+    done
+}
+
+# claims prints the payload of a JWT, one claim a line.
+claims() {
+    payload=$(printf %s "$1" | cut -d. -f2 | tr '_-' '/+')
+    if [ -z "$payload" ]; then # the second part of an encrypted token is empty
+        echo "(it is opaque: without the audience of an API a tenant gives nothing to read)"
+        return
+    fi
+    case $((${#payload} % 4)) in
+    2) payload="$payload==" ;;
+    3) payload="$payload=" ;;
+    esac
+    printf %s "$payload" | base64 --decode | sed -e 's/^{/{\
+  /' -e 's/,\("[a-z_]*":\)/,\
+  \1/g' -e 's/}$/\
+}/'
+    echo
+}
+
+# A tenant.
+MOCKAUTH0_LOG_LEVEL=debug MOCKAUTH0_LOG_FORMAT=text bin/mockauth0 serve 2>"$dir/mockauth0.log" &
+mock=$!
+await mockauth0 "$mock" "$dir/mockauth0.log" grep -q '^mockauth0: issuer ' "$dir/mockauth0.log"
+issuer=$(sed -n 's/^mockauth0: issuer \(.*\), login .*/\1/p' "$dir/mockauth0.log")
+
+# A service with one client of that tenant. An empty variable stays empty: what
+# is missing then is for tokend to say.
+unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY_FILE CREDENTIALS_DIRECTORY
+export XDG_CONFIG_HOME="$PWD/$dir"
+export TOKEND_SOCKET=off TOKEND_STORE="sqlite:$dir/tokend.db" TOKEND_API_KEY_FILE="$dir/api.key"
+export TOKEND_LOG_LEVEL=info TOKEND_LOG_FORMAT=text TOKEND_CLIENTS=demo
+export TOKEND_CLIENT_DEMO_ISSUER="${TOKEND_CLIENT_DEMO_ISSUER-$issuer}"
+export TOKEND_CLIENT_DEMO_CLIENT_ID="${TOKEND_CLIENT_DEMO_CLIENT_ID-demo}"
+if [ -z "${TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE-}" ]; then
+    export TOKEND_CLIENT_DEMO_CLIENT_SECRET="${TOKEND_CLIENT_DEMO_CLIENT_SECRET-demo-secret}"
+fi
+export TOKEND_CLIENT_DEMO_REDIRECT_URI="${TOKEND_CLIENT_DEMO_REDIRECT_URI-http://localhost:8484/callback}"
+export TOKEND_CLIENT_DEMO_SCOPES="${TOKEND_CLIENT_DEMO_SCOPES-openid,profile,offline_access,read:calls}"
+export TOKEND_CLIENT_DEMO_AUDIENCE="${TOKEND_CLIENT_DEMO_AUDIENCE-https://api.example.com/}"
+export TOKEND_CLIENT_DEMO_LOGIN="${TOKEND_CLIENT_DEMO_LOGIN-headless}"
+bin/tokend serve 2>"$dir/tokend.log" &
+tokend=$!
+await tokend "$tokend" "$dir/tokend.log" grep -q 'msg=listening network=tcp' "$dir/tokend.log"
+address=$(sed -n 's/.*msg=listening network=tcp addr=\([^ ]*\).*/\1/p' "$dir/tokend.log" | head -n 1)
+service="http://localhost:${address##*:}"
+
+# The sign-in is over when the service has a token, or says why it has none.
+settled() {
+    code=0
+    TOKEND_ADDR="http://$address" bin/tokend token demo >"$dir/token" 2>"$dir/refusal" || code=$?
+    [ "$code" -ne 75 ] && ! grep -q starting "$dir/refusal"
+}
+await 'the sign-in' "$tokend" "$dir/refusal" settled
+if [ "$code" -ne 0 ]; then
+    report "$dir/refusal"
+    exit "$code"
+fi
+
+echo "mockauth0, a mock tenant:  $issuer"
+echo "tokend, keeping its token: $service"
+echo
+echo "How client demo signed in:"
+sed -n 's/.*msg=request method=\([A-Z]*\) path=\([^ ]*\) status=\([0-9]*\).*/  \1 \2 → \3/p' "$dir/mockauth0.log"
+echo
+echo "What its access token claims:"
+claims "$(cat "$dir/token")"
+cat <<LINES
+
+A fresh token for another terminal:
+  TOKEN=\$(curl -sS --noproxy '*' -H "Authorization: Bearer \$(cat $dir/api.key)" '$service/v1/clients/demo/token?format=text')
+and a protected API to use it on:
+  curl -sS --noproxy '*' -H "Authorization: Bearer \$TOKEN" ${issuer}_mock/resource/calls
+LINES
+
+if [ -n "${ONCE-}" ]; then
+    exit 0
+fi
+echo
+echo "Ctrl-C ends both."
+while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null; do
+    sleep 1
+done
+echo "error: one of the two has ended; hint: the last words were:" >&2
+tail -n 1 "$dir/mockauth0.log" "$dir/tokend.log" >&2
+exit 69
