@@ -45,12 +45,16 @@ type Grant struct {
 }
 
 // String masks: it names the grant without its secrets.
-func (g *Grant) String() string {
+func (g Grant) String() string {
 	return fmt.Sprintf("grant of %s at %s, generation %d, %s", g.ClientID, g.Issuer, g.Generation, g.State)
 }
 
+// Format implements [fmt.Formatter]. Without it a verb that does not fit a
+// nested pointer, as %s of a *Token in a struct, prints the raw fields.
+func (g Grant) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(g.String())) }
+
 // LogValue implements [slog.LogValuer] and masks.
-func (g *Grant) LogValue() slog.Value {
+func (g Grant) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("issuer", g.Issuer), slog.String("client_id", g.ClientID),
 		slog.Int64("generation", g.Generation), slog.String("state", string(g.State)))
 }
@@ -100,6 +104,17 @@ type Token struct {
 
 // Remaining returns how long the token is still valid, negative when it is not.
 func (t *Token) Remaining(now time.Time) time.Duration { return t.Expiry.Sub(now) }
+
+// String masks: it describes the token without its secrets.
+func (t Token) String() string {
+	return fmt.Sprintf("access token for %q, scope %q, until %s", t.Audience, t.Scope, t.Expiry.Format(time.RFC3339))
+}
+
+// Format implements [fmt.Formatter] and masks.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
+
+// LogValue implements [slog.LogValuer] and masks.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // The stored forms: secrets in the clear, for the sealed store.
 type grantFile struct {

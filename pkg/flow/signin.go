@@ -98,7 +98,7 @@ func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
 			return nil, c.metPage(r, body)
 		}
 		to, err := req.URL.Parse(r.Header.Get("Location"))
-		if err != nil {
+		if err != nil || r.Header.Get("Location") == "" {
 			return nil, &Error{Op: "login", Class: ClassBadResponse, Status: r.StatusCode, Description: "a redirect without a usable Location"}
 		}
 		if isCallback(to, l.RedirectURL) {

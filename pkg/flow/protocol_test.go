@@ -1,0 +1,594 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// brokenStore fails on demand: a full disk, a dead process.
+type brokenStore struct {
+	Store
+	mu   sync.Mutex
+	fail func(op string, g *Grant) error // before the operation
+	lose func(op string, g *Grant) error // after it
+}
+
+func (b *brokenStore) do(op string, g *Grant, f func() error) error {
+	b.mu.Lock()
+	fail, lose := b.fail, b.lose
+	b.mu.Unlock()
+	if fail != nil {
+		if err := fail(op, g); err != nil {
+			return err
+		}
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	if lose != nil {
+		return lose(op, g)
+	}
+	return nil
+}
+
+func (b *brokenStore) Load(ctx context.Context, key string) (g *Grant, err error) {
+	err = b.do("load", nil, func() error { g, err = b.Store.Load(ctx, key); return err })
+	return g, err
+}
+
+func (b *brokenStore) Save(ctx context.Context, l Lease, g *Grant) error {
+	n := g.clone()
+	err := b.do("save", g, func() error { return b.Store.Save(ctx, l, n) })
+	if err == nil {
+		g.Revision = n.Revision
+	}
+	return err
+}
+
+func (b *brokenStore) Lock(ctx context.Context, key string, ttl time.Duration) (l Lease, err error) {
+	err = b.do("lock", nil, func() error { l, err = b.Store.Lock(ctx, key, ttl); return err })
+	return l, err
+}
+
+func (b *brokenStore) set(fail func(op string, g *Grant) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = fail
+}
+
+var errDisk = errors.New("no space left on device")
+
+func onSave(op string, _ *Grant) error {
+	if op == "save" {
+		return errDisk
+	}
+	return nil
+}
+
+// The row of the outcome table "unknown", with the provider's overlap and
+// without, the answer lost before and after the tenant has rotated.
+func TestUncertainRecovery(t *testing.T) {
+	for name, tc := range map[string]struct {
+		overlap time.Duration
+		lost    handler
+		posts   int  // until there is a token again
+		wait    bool // until the access token is nearly gone
+		dead    bool
+	}{
+		"overlap, lost after":     {30 * time.Second, dropAfter, 2, false, false},
+		"overlap, lost before":    {30 * time.Second, drop, 2, false, false},
+		"overlap, server error":   {30 * time.Second, refuse(502, ""), 2, false, false},
+		"no overlap, lost before": {0, drop, 2, true, false},
+		"no overlap, lost after":  {0, dropAfter, 2, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				s.overlap = tc.overlap
+				c := s.signedIn(t, func(c *Config) { c.Leeway = tc.overlap })
+				time.Sleep(time.Minute)
+				s.script(tc.lost)
+				_, err := c.Refresh(t.Context())
+				if tc.wait {
+					wantError(t, err, ClassUnreachable, "")
+					if g := c.grant(); g.State != GrantUncertain || g.Intent.Replays != 0 || g.Generation != 1 {
+						t.Fatalf("grant %+v", g)
+					}
+					for range 50 { // nothing is sent while there is something to lose
+						time.Sleep(time.Minute)
+						if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
+							t.Fatalf("%v, %v", tok, err)
+						}
+						if _, err := c.Refresh(t.Context()); err == nil {
+							t.Fatal("refreshed")
+						}
+					}
+					if n := s.count("refresh_token"); n != 1 {
+						t.Fatalf("%d requests", n)
+					}
+					time.Sleep(20 * time.Minute)
+					_, err = c.Get(t.Context(), Request{})
+				}
+				if n := s.count("refresh_token"); n != tc.posts {
+					t.Errorf("%d requests, want %d", n, tc.posts)
+				}
+				if tc.dead {
+					wantError(t, err, ClassLoginRequired, "invalid_grant")
+					return
+				}
+				if err != nil || c.grant().State != GrantActive || c.grant().Intent != nil || s.revoked != 0 {
+					t.Errorf("%v, %+v, %d revoked", err, c.grant(), s.revoked)
+				}
+			})
+		})
+	}
+}
+
+func TestUncertainAtMostTwoReplaysInTheOverlap(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.overlap = 30 * time.Second
+		c := s.signedIn(t, func(c *Config) { c.Leeway = 30 * time.Second })
+		s.keep(dropAfter)
+		for range 100 {
+			_, _ = c.Refresh(t.Context())
+			time.Sleep(time.Second)
+		}
+		if n := s.count("refresh_token"); n != 3 {
+			t.Errorf("%d requests, want the first and two replays", n)
+		}
+		for _, p := range s.posts[1:] {
+			if p.Get("refresh_token") != "rt-2" {
+				t.Errorf("another token was sent: %v", p)
+			}
+		}
+	})
+}
+
+// After a crash, the trace in the store is enough: the intent is found at start.
+func TestIntentFoundAtStart(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.overlap = 30 * time.Second
+		inner := NewMemoryStore()
+		store := &brokenStore{Store: inner}
+		c := s.signedIn(t, func(c *Config) { c.Store, c.Leeway = store, s.overlap })
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			store.set(func(string, *Grant) error { return errDisk }) // the process dies here
+			next(w, r)
+		})
+		if _, err := c.Refresh(t.Context()); err == nil {
+			t.Fatal("nothing that is not durable is served")
+		}
+		g, _ := inner.Load(t.Context(), "demo")
+		if g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") || g.Generation != 1 {
+			t.Fatalf("stored %+v", g)
+		}
+		cfg := s.config()
+		cfg.Store, cfg.Leeway = inner, s.overlap
+		if g, err := mustNew(t, cfg).Refresh(t.Context()); err != nil || g.Generation != 2 || s.revoked != 0 {
+			t.Errorf("%v, %v, %d revoked", g, err, s.revoked)
+		}
+	})
+}
+
+// F17: the answer is there and the store is not. Nothing of it is served before
+// it is durable, no second request is made, and the write is made up for.
+func TestF17_StoreDownAfterTheAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) { store.set(onSave); next(w, r) })
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassStoreUnavailable, "no space left")
+		if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
+			t.Errorf("%v, %v", tok, err)
+		}
+		for range 20 {
+			time.Sleep(time.Minute)
+			_, err = c.Refresh(t.Context())
+			wantError(t, err, ClassStoreUnavailable, "")
+		}
+		store.set(nil)
+		time.Sleep(time.Minute)
+		tok, err := c.Get(t.Context(), Request{MinValidity: 50 * time.Minute})
+		if err != nil || tok.AccessToken != "at-3" && s.count("refresh_token") != 2 {
+			t.Errorf("%v, %v", tok, err)
+		}
+		if s.revoked != 0 {
+			t.Error("the spent token was sent")
+		}
+	})
+}
+
+type spillStore struct {
+	*brokenStore
+	spilled *Grant
+}
+
+func (s *spillStore) Spill(_ context.Context, _ string, g *Grant) error {
+	s.spilled = g.clone()
+	return nil
+}
+
+func TestF17_Spilled(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) { store.set(onSave); next(w, r) })
+		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 {
+			t.Fatalf("spilled is durable: %v, %v", g, err)
+		}
+		if st := c.Status(); st.State != StateDegraded || st.Failure.Class != ClassStoreUnavailable || store.spilled.RefreshToken != "rt-3" {
+			t.Errorf("%+v, %v", st, store.spilled)
+		}
+		time.Sleep(5 * time.Minute)
+		store.set(nil)
+		time.Sleep(2 * time.Minute)
+		g, err := store.Load(t.Context(), "demo")
+		if err != nil || g.RefreshToken != "rt-3" || s.count("refresh_token") != 1 || c.Status().State != StateReady {
+			t.Errorf("made up for: %v, %v, %d requests, %+v", g, err, s.count("refresh_token"), c.Status())
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			if g, err := store.Store.Load(r.Context(), "demo"); err != nil || g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") {
+				t.Errorf("at the request the store has %+v, %v", g, err)
+			}
+			next(w, r)
+		})
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		store.set(onSave)
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassStoreUnavailable, "")
+		if n := s.count("refresh_token"); n != 1 {
+			t.Errorf("%d requests although the intent was not stored", n)
+		}
+	})
+}
+
+// A write that succeeded and said otherwise is no conflict with another process.
+func TestSaveThatLiesIsNoConflict(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		lied := false
+		store.lose = func(op string, g *Grant) error {
+			if op == "save" && g.Generation == 2 && !lied {
+				lied = true
+				return errors.New("timeout")
+			}
+			return nil
+		}
+		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || !lied {
+			t.Errorf("%v, %v", g, err)
+		}
+		if _, err := c.Refresh(t.Context()); err != nil || s.revoked != 0 {
+			t.Errorf("then: %v", err)
+		}
+	})
+}
+
+// F20: many processes on one store; one request per expiry.
+func TestF20_ManyProcessesOneRequestPerExpiry(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		s.signedIn(t, func(c *Config) { c.Store = store })
+		var clients []*Client
+		for range 5 {
+			cfg := s.config()
+			cfg.Store = store
+			clients = append(clients, mustNew(t, cfg))
+		}
+		const expiries = 200
+		for range expiries {
+			time.Sleep(59*time.Minute + time.Second)
+			var wg sync.WaitGroup
+			for _, c := range clients {
+				for range 4 {
+					wg.Go(func() {
+						if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.Remaining(time.Now()) < 59*time.Minute {
+							t.Errorf("%v, %v", tok, err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+		}
+		if n := s.count("refresh_token"); n != expiries || s.revoked != 0 {
+			t.Errorf("%d requests in %d expiries, %d families revoked", n, expiries, s.revoked)
+		}
+	})
+}
+
+func TestLeaseBusyAndOutlived(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		if _, err := store.Lock(t.Context(), "demo", 30*time.Second); err != nil { // of a process that crashed
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := c.Get(ctx, Request{Force: true})
+		wantError(t, err, ClassLeaseBusy, "another process")
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("waited %v", d)
+		}
+		if _, err := c.Refresh(t.Context()); err != nil || time.Since(start) > 31*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// A lease is renewed while the work takes longer than it lasts, and released after.
+func TestLeaseIsRenewedAndReleased(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
+		l, err := store.Lock(t.Context(), "demo", leaseTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := c.hold(l)
+		time.Sleep(5 * leaseTime)
+		if _, err := store.Lock(t.Context(), "demo", leaseTime); !errors.Is(err, ErrLocked) {
+			t.Errorf("taken by another: %v", err)
+		}
+		h.release()
+		if _, err := store.Lock(t.Context(), "demo", leaseTime); err != nil {
+			t.Errorf("not released: %v", err)
+		}
+	})
+}
+
+// Another process has refreshed although we had the lease: its grant is used, not declared dead.
+func TestInvalidGrantLoadsAgainFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.script(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+			g, _ := store.Load(r.Context(), "demo")
+			g.RefreshToken, g.Intent, g.Generation = "rt-other", nil, 2
+			tok := *g.Tokens[0]
+			tok.AccessToken, tok.Generation = "at-other", 2
+			g.Tokens = []*Token{&tok}
+			store.mu.Lock()
+			g.Revision++
+			store.grants["demo"] = g
+			store.mu.Unlock()
+			refuse(403, "invalid_grant")(w, r, nil)
+		})
+		g, err := c.Refresh(t.Context())
+		if err != nil || g.State != GrantActive || g.RefreshToken != "rt-other" || c.Cached(Request{}).AccessToken != "at-other" {
+			t.Errorf("%v, %v", g, err)
+		}
+	})
+}
+
+func TestChildTokensLeaveTheDefaultAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		r := Request{Audience: "https://other.test/", Scopes: []string{"write", "read", "read"}}
+		child, err := c.Get(t.Context(), r)
+		if err != nil || child.AccessToken != "at-3" {
+			t.Fatalf("%v, %v", child, err)
+		}
+		if p := s.posts[1]; p.Get("audience") != r.Audience || p.Get("scope") != "read write" {
+			t.Errorf("sent %v", p)
+		}
+		r.Scopes = []string{"read", "write"}
+		if again, _ := c.Get(t.Context(), r); again != child {
+			t.Errorf("another token for the same scopes: %v", again)
+		}
+		if own, _ := c.Get(t.Context(), Request{Scopes: []string{"offline_access", "openid", "profile"}}); own.AccessToken != "at-2" {
+			t.Errorf("the default token is now %v", own.AccessToken.Reveal())
+		}
+		s.keep(refuse(403, "access_denied"))
+		bad := Request{Audience: "https://bad.test/"}
+		for range 5 {
+			_, err = c.Get(t.Context(), bad)
+			wantError(t, err, ClassRequest, "access_denied")
+		}
+		if n := s.count("refresh_token"); n != 2 {
+			t.Errorf("%d requests: a refusal is not repeated at once", n)
+		}
+		if st := c.Status(); st.State != StateReady {
+			t.Errorf("the client is %s for one audience", st.State)
+		}
+		s.keep(nil)
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Errorf("others are not held back: %v", err)
+		}
+		if g := c.grant(); len(g.Tokens) != 2 || g.Generation != 3 {
+			t.Errorf("grant %+v", g)
+		}
+	})
+}
+
+func TestMinValidity(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		time.Sleep(20 * time.Minute)
+		if tok, _ := c.Get(t.Context(), Request{MinValidity: 40 * time.Minute}); tok.AccessToken != "at-2" {
+			t.Error("refreshed although it fits")
+		}
+		if tok, _ := c.Get(t.Context(), Request{MinValidity: 41 * time.Minute}); tok.AccessToken != "at-3" {
+			t.Error("not refreshed")
+		}
+		for range 1000 { // more than the tenant ever gives
+			if tok, err := c.Get(t.Context(), Request{MinValidity: 24 * time.Hour}); err != nil || tok.AccessToken != "at-3" {
+				t.Fatalf("%v, %v", tok, err)
+			}
+		}
+		time.Sleep(7 * time.Minute)
+		if tok, _ := c.Get(t.Context(), Request{MinValidity: 24 * time.Hour}); tok.AccessToken != "at-4" {
+			t.Error("not as fresh as can be")
+		}
+	})
+}
+
+func TestSeed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		s.refresh["seed-1"] = &family{current: "seed-1"}
+		seeded := func(rt Secret) *Client {
+			cfg := s.config()
+			cfg.Source, cfg.Store = Seed{RefreshToken: rt}, store
+			return mustNew(t, cfg)
+		}
+		c := seeded("seed-1")
+		if _, err := c.Get(t.Context(), Request{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seeded("seed-1").SignIn(t.Context()); err != nil || s.revoked != 0 {
+			t.Errorf("after a restart the spent seed was sent: %v", err)
+		}
+		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || s.count("") != 2 {
+			t.Errorf("the other process has refreshed: %v, %v", g, err)
+		}
+		s.script(refuse(403, "invalid_grant"))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassLoginRequired, "")
+		_, err = seeded("seed-1").SignIn(t.Context())
+		wantError(t, err, ClassLoginRequired, "refused this seed")
+		s.refresh["seed-2"] = &family{current: "seed-2"}
+		if _, err := seeded("seed-2").Refresh(t.Context()); err != nil {
+			t.Errorf("a new seed: %v", err)
+		}
+	})
+}
+
+func TestClientCredentials(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := mustNew(t, func() Config {
+			c := s.config()
+			c.Source, c.Audience = ClientCredentials{}, "https://api.test/"
+			return c
+		}())
+		for i := range 3 {
+			if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("client_credentials") != i+1 {
+				t.Fatalf("%v, %d requests", err, s.count(""))
+			}
+			time.Sleep(time.Hour)
+		}
+		if p := s.posts[0]; p.Get("audience") != "https://api.test/" || p.Get("client_secret") != "CANARY-secret" {
+			t.Errorf("sent %v", p)
+		}
+		s.script(drop, refuse(503, ""))
+		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("") != 6 {
+			t.Errorf("nothing is spent, so it is repeated: %v, %d", err, s.count(""))
+		}
+	})
+}
+
+func TestForget(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		if err := c.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !s.refresh["rt-2"].dead || c.Status().State != StateLoginRequired {
+			t.Errorf("not revoked, or %s", c.Status().State)
+		}
+		_, err := c.Get(t.Context(), Request{})
+		wantError(t, err, ClassLoginRequired, "")
+		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("still stored: %v", err)
+		}
+		if _, err := c.SignIn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
+		wantError(t, c.Forget(t.Context()), ClassUnreachable, "503")
+		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("kept although the tenant is down: %v", err)
+		}
+	})
+}
+
+func TestForeignGrantIsNotUsed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		s.signedIn(t, func(c *Config) { c.Store = store })
+		cfg := s.config()
+		cfg.Store, cfg.ClientID, cfg.Source = store, "another", nil
+		c := mustNew(t, cfg)
+		_, err := c.Get(t.Context(), Request{})
+		wantError(t, err, ClassLoginRequired, "no grant")
+		if s.count("refresh_token") != 0 {
+			t.Error("the other client's token was sent")
+		}
+	})
+}
+
+func TestCorruptStore(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
+		store.set(func(op string, _ *Grant) error {
+			if op == "load" {
+				return ErrCorrupt
+			}
+			return nil
+		})
+		_, err := c.Get(t.Context(), Request{})
+		wantError(t, err, ClassStoreCorrupt, "cannot be read")
+		if s.count("") != 0 {
+			t.Error("a login over a grant that cannot be read")
+		}
+	})
+}
+
+// X27 for this package: none of the secrets is in a log, an error or a printed value.
+func TestX27_NoSecretIsPrinted(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.answer = func(b map[string]any) { b["access_token"] = "CANARY-access" }
+		var out strings.Builder
+		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&out) })
+		print := func(v any) {
+			logTo(&out).Info("x", "v", v)
+			_, _ = out.WriteString(sprint(v))
+		}
+		for _, h := range []handler{nil, dropAfter, refuse(500, "x"), refuse(403, "invalid_grant"), hang, raw(200, "application/json", `{"refresh_token":"CANARY-rt"}`)} {
+			s.script(h)
+			g, err := c.Refresh(t.Context())
+			print(g)
+			print(err)
+			print(c.Status())
+			tok, _ := c.Get(t.Context(), Request{})
+			print(tok)
+			time.Sleep(time.Hour)
+			_, err = c.SignIn(t.Context())
+			print(err)
+		}
+		print(*c.grant())
+		print(c.cfg.ClientSecret)
+		for _, secret := range []string{"CANARY", `"rt-`, " rt-", "code-", string(c.grant().IDToken)} {
+			if strings.Contains(out.String(), secret) {
+				at := strings.Index(out.String(), secret)
+				t.Errorf("%q is in the output: …%s", secret, out.String()[max(0, at-300):at])
+			}
+		}
+		if !strings.Contains(out.String(), "refreshed") {
+			t.Error("nothing was logged")
+		}
+	})
+}

@@ -1,0 +1,225 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+func TestConfigFaultsAllAtOnce(t *testing.T) {
+	_, err := New(Config{Auth: "guess", Source: AuthorizationCode{Headless: true, Params: url.Values{"state": {"x"}}}, Leeway: -1, Rotation: "maybe"})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, part := range []string{"issuer is missing", "client id is missing", `"guess"`, "needs a redirect_uri", `"state"`, "leeway", `"maybe"`} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in %v", part, err)
+		}
+	}
+	wantError(t, err, ClassConfig, "hint:")
+}
+
+func TestB12_PlainHTTPIssuers(t *testing.T) {
+	for issuer, ok := range map[string]bool{
+		"https://a.test/": true, "https://a.test": true, "http://localhost:8400/": true, "http://127.0.0.1/": true, "http://127.9.9.9:1/": true,
+		"http://[::1]:8400/": true, "http://a.test/": false, "http://localhost.a.test/": false, "http://10.0.0.1/": false,
+		"http://[::ffff:127.0.0.1]/": false, "http://0.0.0.0/": false, "ftp://a.test/": false, "a.test": false, "https://u:p@a.test/": false,
+		"https://a.test/?x": false, "https://a.test/#x": false, "://": false,
+	} {
+		if _, err := New(Config{Issuer: issuer, ClientID: "c"}); (err == nil) != ok {
+			t.Errorf("%s: %v", issuer, err)
+		}
+	}
+	if _, err := New(Config{Issuer: "http://a.test/", ClientID: "c", InsecureAllowHTTP: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConfigCombinations(t *testing.T) {
+	base := Config{Issuer: testIssuer, ClientID: "c"}
+	for name, tc := range map[string]struct {
+		change func(*Config)
+		part   string
+	}{
+		"least":                   {func(*Config) {}, ""},
+		"basic without a secret":  {func(c *Config) { c.Auth = AuthBasic }, "needs a client secret"},
+		"none with a secret":      {func(c *Config) { c.Auth, c.ClientSecret = AuthNone, "CANARY" }, "a client secret is set"},
+		"seed without a token":    {func(c *Config) { c.Source = Seed{} }, "no refresh token"},
+		"credentials without any": {func(c *Config) { c.Source = ClientCredentials{} }, "need client authentication"},
+		"redirect with fragment":  {func(c *Config) { c.RedirectURL = "http://localhost/#x" }, "redirect_uri"},
+		"redirect relative":       {func(c *Config) { c.RedirectURL = "/callback" }, "redirect_uri"},
+		"token endpoint plain":    {func(c *Config) { c.Endpoint = oauth2.Endpoint{TokenURL: "http://a.test/t"} }, "token endpoint"},
+	} {
+		c := base
+		tc.change(&c)
+		_, err := New(c)
+		if tc.part == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if e := wantError(t, err, ClassConfig, tc.part); strings.Contains(e.Error(), "CANARY") {
+			t.Errorf("%s: the secret is in %v", name, e)
+		}
+	}
+}
+
+func TestB10_B11_F12_Discovery(t *testing.T) {
+	drop := func(k string) func(map[string]any) { return func(m map[string]any) { delete(m, k) } }
+	set := func(k, v string) func(map[string]any) { return func(m map[string]any) { m[k] = v } }
+	const path = "/.well-known/openid-configuration"
+	redirect := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, 302) }
+	}
+	for name, tc := range map[string]struct {
+		doc   func(map[string]any)
+		path  http.HandlerFunc
+		class Class
+		parts []string
+		calls int
+	}{
+		"B10 slash":                 {doc: set("issuer", "https://tenant.test"), class: ClassBadResponse, parts: []string{`"https://tenant.test"`, `"https://tenant.test/"`}},
+		"discovery-issuer-mismatch": {doc: set("issuer", "https://evil.test/"), class: ClassBadResponse, parts: []string{`"https://evil.test/"`, `"https://tenant.test/"`}},
+		"B11 token_endpoint":        {doc: drop("token_endpoint"), class: ClassBadResponse, parts: []string{`"token_endpoint"`}},
+		"B11 jwks_uri":              {doc: drop("jwks_uri"), class: ClassBadResponse, parts: []string{`"jwks_uri"`}},
+		"B11 authorization":         {doc: drop("authorization_endpoint"), class: ClassBadResponse, parts: []string{`"authorization_endpoint"`}},
+		"plain token endpoint":      {doc: set("token_endpoint", "http://tenant.test/t"), class: ClassBadResponse, parts: []string{"token_endpoint", "plain HTTP"}},
+		"F12 loop":                  {path: redirect(path), class: ClassRedirect, parts: []string{"more than three times"}, calls: 4},
+		"F12 other origin":          {path: redirect("https://evil.test/"), class: ClassRedirect, parts: []string{"another origin"}},
+		"no JSON":                   {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, class: ClassBadResponse, parts: []string{"not JSON"}},
+		"too large":                 {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, class: ClassBadResponse, parts: []string{"256 KiB"}},
+		"not there":                 {path: http.NotFound, class: ClassBadResponse, parts: []string{"404", path}},
+		"down":                      {path: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, class: ClassUnreachable, parts: []string{"503"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTenant()
+			s.discovery = tc.doc
+			if tc.path != nil {
+				s.paths[path] = tc.path
+			}
+			c := mustNew(t, s.config())
+			_, err := c.Login(t.Context())
+			for _, part := range tc.parts {
+				wantError(t, err, tc.class, part)
+			}
+			if n := s.called(path); n != max(1, tc.calls) {
+				t.Errorf("%d requests", n)
+			}
+			s.discovery = nil // recovered from by itself
+			delete(s.paths, path)
+			if _, err := c.Login(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestDiscoveryRedirectWithinTheOrigin(t *testing.T) {
+	s := newTenant()
+	hops := 0
+	const path = "/.well-known/openid-configuration"
+	s.paths[path] = func(w http.ResponseWriter, r *http.Request) {
+		if hops++; hops == 3 {
+			s.mu.Lock()
+			delete(s.paths, path)
+			s.mu.Unlock()
+		}
+		http.Redirect(w, r, path, http.StatusFound)
+	}
+	if _, err := mustNew(t, s.config()).Login(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneDiscoveryForManyWaiters(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		const path = "/.well-known/openid-configuration"
+		open := make(chan struct{})
+		first := true
+		s.paths[path] = func(w http.ResponseWriter, r *http.Request) {
+			if first {
+				first = false
+				<-open
+				s.mu.Lock()
+				delete(s.paths, path)
+				s.mu.Unlock()
+				http.Redirect(w, r, path, http.StatusFound)
+			}
+		}
+		c := mustNew(t, s.config())
+		leaving, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { // the one that begins it leaves
+			if _, err := c.Login(leaving); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for range 50 {
+			wg.Go(func() {
+				if _, err := c.Login(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		leave()
+		synctest.Wait()
+		close(open)
+		wg.Wait()
+		if n := s.called(path); n != 2 { // with its redirect
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestConfiguredEndpointsNeedNoDiscovery(t *testing.T) {
+	s := newTenant()
+	cfg := s.config()
+	cfg.Source, cfg.Scopes = ClientCredentials{}, []string{"read"}
+	cfg.Endpoint = oauth2.Endpoint{AuthURL: testIssuer + "authorize", TokenURL: testIssuer + "oauth/token"}
+	c := mustNew(t, cfg)
+	if _, err := c.Get(t.Context(), Request{}); err != nil || s.called("/.well-known/openid-configuration") != 0 {
+		t.Errorf("%v, %v", err, s.calls)
+	}
+	if p := s.posts[0]; p.Get("grant_type") != "client_credentials" || p.Get("scope") != "read" {
+		t.Errorf("sent %v", p)
+	}
+}
+
+func TestTenantDownAtStart(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		const path = "/.well-known/openid-configuration"
+		s.paths[path] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
+		c := mustNew(t, s.config())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(10 * time.Minute)
+		if st := c.Status(); st.State != StateUnavailable || st.Failure.Class != ClassUnreachable {
+			t.Errorf("status %+v", st)
+		}
+		if n := s.called(path); n < 10 || n > 40 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		s.mu.Lock()
+		delete(s.paths, path)
+		s.mu.Unlock()
+		time.Sleep(time.Minute)
+		if st := c.Status(); st.State != StateReady || st.Failure != nil {
+			t.Errorf("status %+v", st)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
