@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/mock"
+)
+
+// Example_flow: a program keeps a grant at a tenant and calls an API with it.
+func Example_flow() {
+	tenant, stop := startTenant()
+	defer stop()
+
+	client, err := flow.New(flow.Config{
+		Issuer: tenant.Issuer(), ClientID: "demo", ClientSecret: "demo-secret",
+		Source:      flow.AuthorizationCode{Headless: true},
+		RedirectURL: "http://localhost:8484/callback",
+		Audience:    "https://api.example.com/",
+		Scopes:      []string{"openid", "offline_access"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	if _, err := client.SignIn(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, err := oauth2.NewClient(ctx, client).Get(tenant.Issuer() + "_mock/resource/calls")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = res.Body.Close() }()
+	fmt.Println(res.StatusCode)
+	// Output: 200
+}
+
+// startTenant is mock.Start outside of a test.
+func startTenant() (*mock.Tenant, func()) {
+	tb := &exampleTB{}
+	return mock.Start(tb, mock.Config{}), tb.end
+}
+
+type exampleTB struct{ cleanup []func() }
+
+func (*exampleTB) Helper() {}
+
+func (tb *exampleTB) Cleanup(f func()) { tb.cleanup = append(tb.cleanup, f) }
+
+func (*exampleTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (tb *exampleTB) end() {
+	for _, f := range tb.cleanup {
+		f()
+	}
+}
+
+// newFlow is a signed-in client of the tenant's first application.
+func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow.Client {
+	t.Helper()
+	c := flow.Config{
+		Issuer: tenant.Issuer(), ClientID: "demo", ClientSecret: "demo-secret",
+		Source: flow.AuthorizationCode{Headless: true}, RedirectURL: "http://localhost:8484/callback",
+		Audience: "https://api.example.com/", Scopes: []string{"openid", "profile", "offline_access"},
+		Now: tenant.Now,
+	}
+	if change != nil {
+		change(&c)
+	}
+	client, err := flow.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.SignIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
+// overlap, one request each, and the family lives.
+func TestFlowKeepsARotatingGrant(t *testing.T) {
+	export := mock.DefaultTenant()
+	export.Clients[0].RefreshToken = &mock.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
+	tenant := mock.Start(t, mock.Config{Tenant: export})
+	client := newFlow(t, tenant, nil)
+	const expiries = 200
+	last := ""
+	for range expiries {
+		tenant.Advance(25 * time.Hour)
+		token, err := client.Get(t.Context(), flow.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token.AccessToken.Reveal() == last {
+			t.Fatal("an expired token was served again")
+		}
+		last = token.AccessToken.Reveal()
+	}
+	if n := tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token"}); n != expiries {
+		t.Errorf("%d refreshes for %d expiries", n, expiries)
+	}
+	families := tenant.Families()
+	if len(families) != 1 || families[0].Revoked != "" || families[0].Generation != expiries+1 {
+		t.Errorf("families: %+v", families)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tenant.Issuer()+"_mock/resource/calls", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+last)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
+		t.Errorf("the protected API answers %s %s", res.Status, b)
+	}
+}
+
+// TestFlowByAPerson: Login and Finish around a browser, here the tenant's
+// pretend one, in the mode that shows pages.
+func TestFlowByAPerson(t *testing.T) {
+	for _, mode := range []mock.LoginMode{mock.LoginAuto, mock.LoginForm} {
+		t.Run(string(mode), func(t *testing.T) {
+			tenant := mock.Start(t, mock.Config{Login: mode})
+			client, err := flow.New(flow.Config{
+				Issuer: tenant.Issuer(), ClientID: "demo", ClientSecret: "demo-secret", RedirectURL: "http://localhost:8484/callback",
+				Audience: "https://api.example.com/", Scopes: []string{"openid", "offline_access"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			login, err := client.Login(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := tenant.Approve(t.Context(), login.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			grant, err := client.Finish(t.Context(), login, back)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if grant.RefreshToken == "" || grant.Subject == "" {
+				t.Errorf("an incomplete grant: %v", grant)
+			}
+			if _, err := client.Finish(t.Context(), login, back); err == nil {
+				t.Error("the same code was exchanged twice")
+			}
+			if _, err := client.Get(t.Context(), flow.Request{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
