@@ -31,6 +31,7 @@ type service struct {
 type answer struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
+	Client       string `json:"client"`
 	AuthorizeURL string `json:"authorize_url"`
 }
 
@@ -180,11 +181,11 @@ func refusal(status int, body []byte) error {
 	text, hint, _ := strings.Cut(a.Description, "hint: ")
 	text = a.Code + ": " + strings.TrimRight(text, "; \n")
 	switch {
-	case hint != "":
 	case a.AuthorizeURL != "":
-		hint = "log in with tokend login NAME --browser or --paste, or open " + a.AuthorizeURL
+		hint = "tokend login " + a.Client + " --browser or --paste, or open " + a.AuthorizeURL
 	case a.Code == "login_required":
-		hint = "log in with tokend login NAME"
+		hint = "tokend login " + a.Client
+	case hint != "":
 	case a.Code == "unauthorized":
 		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
 	case status == http.StatusServiceUnavailable:

@@ -81,7 +81,7 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
 		}
 		if c.AuthorizeURL != "" {
-			fmt.Fprintf(w, "%s: log in with tokend login %s --browser, or open %s\n", c.Client, c.Client, c.AuthorizeURL)
+			fmt.Fprintf(w, "%s: tokend login %s --browser or --paste, or open %s\n", c.Client, c.Client, c.AuthorizeURL)
 		}
 	}
 	return nil

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+var goodClient = []string{"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/",
+	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}
+
+func TestB18_Faults(t *testing.T) {
+	good := "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
+	for name, c := range map[string]struct {
+		env  []string // beside goodClient, unless there is a file
+		file string
+		want []string // in stderr
+	}{
+		"nothing":                {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
+		"unknown variable":       {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
+		"unknown client field":   {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
+		"variable of no client":  {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
+		"client twice":           {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
+		"same variables":         {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
+		"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b"`}},
+		"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
+		"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http"}},
+		"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=password"}, want: []string{`grant "password" is not supported`}},
+		"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=device"}, want: []string{`login "device" is not supported`}},
+		"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=private_key_jwt"}, want: []string{`token_auth "private_key_jwt" is not supported`}},
+		"rotation":               {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
+		"duration":               {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
+		"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
+		"bool":                   {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
+		"params":                 {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
+		"seed missing":           {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
+		"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
+		"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
+		"both API keys":          {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
+		"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
+		"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
+		"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
+		"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
+		"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
+		"TestX12 other loopback": {env: []string{"TOKEND_LISTEN=127.0.0.2:8484"}, want: []string{"TOKEND_LISTEN"}},
+		"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{"TOKEND_LISTEN"}},
+		"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
+		"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
+		"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
+
+		"file: duplicate client": {file: good + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
+		"file: unknown keys": {file: "client: {}\n" + good + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
+			want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"}},
+		"file: wrong type":     {file: "clients: []\n", want: []string{"tokend.yaml: line 1"}},
+		"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
+		"file: two documents":  {file: good + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
+		"file: key":            {file: good + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
+		"file: key of nothing": {file: good + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := clean(t)
+			if c.file != "" {
+				write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), c.file, 0o600)
+			} else {
+				setenv(t, goodClient...)
+			}
+			setenv(t, c.env...)
+			for _, args := range [][]string{{"config", "check"}, {"serve"}} {
+				o := tokend(t, args...)
+				if o.code != 78 || o.stdout != "" {
+					t.Errorf("%v: exit %d, stdout %q", args, o.code, o.stdout)
+				}
+				for _, want := range c.want {
+					if !strings.Contains(o.stderr, want) {
+						t.Errorf("%v: stderr lacks %q:\n%s", args, want, o.stderr)
+					}
+				}
+				noCanary(t, "stderr", o.stderr)
+			}
+			if _, err := os.Stat(filepath.Join(home, ".local")); err == nil {
+				t.Error("something was made although the configuration is wrong")
+			}
+		})
+	}
+}
+
+func TestB18_SecretFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ path, want string }{
+		"empty":      {write(t, filepath.Join(dir, "empty"), "\n", 0o600), "is empty"},
+		"mode 0644":  {write(t, filepath.Join(dir, "open"), canarySecret, 0o644), "is open to everybody (mode 0644); hint: chmod 600"},
+		"unreadable": {filepath.Join(dir, "absent"), "cannot be read: no such file"},
+		"directory":  {dir, "is not a regular file"},
+		"huge":       {write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecret+1), 0o600), "is larger than 64 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			setenv(t, goodClient[:3]...)
+			setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE="+c.path)
+			o := tokend(t, "config", "check")
+			if o.code != 78 || !strings.Contains(o.stderr, c.path+" "+c.want) || !strings.Contains(o.stderr, "client demo: client_secret") {
+				t.Errorf("exit %d: %s", o.code, o.stderr)
+			}
+			noCanary(t, "stderr", o.stderr)
+		})
+	}
+}
+
+func TestB18_AllFaultsTogether(t *testing.T) {
+	clean(t)
+	setenv(t, "TOKEND_CLIENTS=demo,ci", "TOKEND_TYPO=1", "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent", "TOKEND_LOG_LEVEL=x")
+	o := tokend(t, "config", "check")
+	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")
+	if o.code != 78 || len(lines) != 7 {
+		t.Errorf("exit %d, %d lines:\n%s", o.code, len(lines), o.stderr)
+	}
+	for _, line := range lines {
+		if !strings.HasPrefix(line, "error: ") {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+func TestOpenConfigFileWithSecret(t *testing.T) {
+	home := clean(t)
+	path := filepath.Join(home, ".config/tokend/tokend.yaml")
+	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, client_secret: " + canarySecret + "}}\n"
+	write(t, path, file, 0o644)
+	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everybody") {
+		t.Errorf("exit %d: %s", o.code, o.stderr)
+	}
+	write(t, path, file, 0o600)
+	if o := tokend(t, "config", "check"); o.code != 0 {
+		t.Errorf("exit %d: %s", o.code, o.stderr)
+	}
+}
+
+func TestVariablesOverrideFile(t *testing.T) {
+	home := clean(t)
+	secret := write(t, filepath.Join(home, "secret"), canarySecret+"\n", 0o600)
+	key := write(t, filepath.Join(home, "key"), canaryKey+"\n", 0o600)
+	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), `
+clients:
+  from-file:
+    issuer: https://acme.eu.auth0.com/
+    client_id: file
+    client_secret: replaced
+    scopes: [openid, offline_access]
+    audience: https://api.example.com/
+    login: headless
+    token_auth: basic
+    authorize_params: {connection: staff}
+    leeway: 30s
+    rotation: on
+    refresh: {advisory: 10m, mandatory: 2m}
+keys:
+  ci: {key_file: `+key+`, clients: [env]}
+`, 0o600)
+	setenv(t, "TOKEND_CLIENTS=env", "TOKEND_CLIENT_ENV_ISSUER=https://other.eu.auth0.com/", "TOKEND_CLIENT_ENV_CLIENT_ID=env",
+		"TOKEND_CLIENT_ENV_GRANT=client_credentials", "TOKEND_CLIENT_ENV_CLIENT_SECRET="+canarySecret,
+		"TOKEND_CLIENT_FROM_FILE_CLIENT_ID=overridden", "TOKEND_CLIENT_FROM_FILE_CLIENT_SECRET_FILE="+secret,
+		"TOKEND_CLIENT_FROM_FILE_SCOPES=openid profile,offline_access", "TOKEND_CLIENT_FROM_FILE_REFRESH_MANDATORY=3m",
+		"ISSUER=https://not-ours.example/", "LISTEN=0.0.0.0:1", "AUDIENCE=not-ours")
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.clients) != 2 || s.clients[0].Name != "env" || s.listen != "127.0.0.1:8484" {
+		t.Fatalf("%d clients, listen %s", len(s.clients), s.listen)
+	}
+	if _, ok := s.clients[0].Source.(flow.ClientCredentials); !ok || s.clients[0].login != "" || s.clients[0].Audience != "" {
+		t.Errorf("env: %+v", s.clients[0])
+	}
+	c := s.clients[1]
+	source, _ := c.Source.(flow.AuthorizationCode)
+	if c.ClientID != "overridden" || c.ClientSecret != canarySecret || len(c.Scopes) != 3 || c.Audience != "https://api.example.com/" ||
+		c.login != "headless" || !source.Headless || source.Params.Get("connection") != "staff" || c.Auth != flow.AuthBasic ||
+		c.Leeway != 30*time.Second || c.Rotation != flow.RotationOn || c.Advisory != 10*time.Minute || c.Mandatory != 3*time.Minute ||
+		c.RedirectURL != "http://localhost:8484/callback" || !c.ownRedirect {
+		t.Errorf("from-file: %+v", c)
+	}
+	if len(s.keys) != 1 || s.keys[0].Secret != canaryKey || s.keys[0].Clients[0] != "env" {
+		t.Errorf("keys: %+v", s.keys)
+	}
+}
+
+func TestCredentialsDirectory(t *testing.T) {
+	home := clean(t)
+	setenv(t, goodClient[:3]...)
+	write(t, filepath.Join(home, "creds/TOKEND_CLIENT_DEMO_CLIENT_SECRET"), canarySecret, 0o400)
+	write(t, filepath.Join(home, "creds/TOKEND_API_KEY"), canaryKey, 0o400)
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(home, "creds"))
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.clients[0].ClientSecret != canarySecret || s.apiKey != canaryKey {
+		t.Error("the credentials were not read")
+	}
+}
+
+func FuzzConfigFile(f *testing.F) {
+	f.Add([]byte("clients:\n  demo:\n    issuer: x\n    refresh: {advisory: 1m}\nkeys: {ci: {clients: [demo]}}\n"))
+	f.Add([]byte("clients: &a {<<: *a}\n"))
+	f.Add([]byte("? [a]\n: b\n"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		var faults faults
+		parseFile("tokend.yaml", b, &faults)
+	})
+}
