@@ -146,7 +146,7 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")
 			w.WriteHeader(c.status)
-			_ = json.NewEncoder(w).Encode(map[string]string{"error": c.code, "error_description": "text; hint: do"})
+			_ = json.NewEncoder(w).Encode(map[string]string{"error": c.code, "error_description": "text; hint: do", "client": "demo"})
 		}))
 		t.Setenv("TOKEND_ADDR", s.URL)
 		o := tokend(t, "token", "demo")
@@ -154,7 +154,11 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		if o.code != c.want || o.stdout != "" {
 			t.Errorf("%d %s: exit %d, want %d: %q %q", c.status, c.code, o.code, c.want, o.stdout, o.stderr)
 		}
-		if c.code != "" && o.stderr != "error: "+c.code+": text\nhint: do\n" {
+		hint := "do"
+		if c.code == "login_required" {
+			hint = "tokend login demo"
+		}
+		if c.code != "" && o.stderr != "error: "+c.code+": text\nhint: "+hint+"\n" {
 			t.Errorf("%d %s: %q", c.status, c.code, o.stderr)
 		}
 	}
