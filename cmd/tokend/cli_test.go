@@ -1,22 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"example.com/tokend/internal/store"
 )
 
 func TestTokenFormats(t *testing.T) {
@@ -53,19 +44,6 @@ func TestTokenFormats(t *testing.T) {
 	noCanary(t, "log", s.log.String())
 	if strings.Contains(s.log.String(), strings.TrimSpace(string(key))) {
 		t.Error("the API key is in the log")
-	}
-}
-
-func TestStartMakesFilesForItsUserAlone(t *testing.T) {
-	home := clean(t)
-	newTenant(t).configure(t)
-	serve(t)
-	state := filepath.Join(home, ".local/state/tokend")
-	for name, want := range map[string]os.FileMode{"": 0o700, "api.key": 0o600, "keyset.json": 0o600, "tokend.db": 0o600, "tokend.sock": 0o600} {
-		fi, err := os.Stat(filepath.Join(state, name))
-		if err != nil || fi.Mode().Perm() != want {
-			t.Errorf("%q: %v %v", name, fi, err)
-		}
 	}
 }
 
@@ -187,125 +165,6 @@ func TestX29_NoProxyForLoopback(t *testing.T) {
 	}
 }
 
-func TestLoginHeadlessAtStart(t *testing.T) {
-	clean(t)
-	f := newTenant(t)
-	f.configure(t, "TOKEND_CLIENT_DEMO_LOGIN=headless")
-	s := serve(t)
-	deadline := time.Now().Add(10 * time.Second)
-	for f.exchanged() == 0 && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond) // it happens in another goroutine and asks nobody
-	}
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
-		t.Fatalf("%+v\n%s", o, s.log)
-	}
-	// After a restart the grant is there: no login.
-	if code := s.stop(); code != 0 {
-		t.Fatalf("serve ended with %d:\n%s", code, s.log)
-	}
-	again := serve(t)
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
-		t.Errorf("after a restart: %+v\n%s", o, again.log)
-	}
-	if n := f.exchanged(); n != 1 {
-		t.Errorf("%d codes exchanged", n)
-	}
-	if o := tokend(t, "refresh", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: refreshed, token until ") {
-		t.Errorf("refresh: %+v", o)
-	}
-	if o := tokend(t, "logout", "demo"); o.code != 0 || o.stdout != "demo: logged out\n" {
-		t.Errorf("logout: %+v", o)
-	}
-	if o := tokend(t, "login", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: logged in") {
-		t.Errorf("login: %+v", o)
-	}
-	noCanary(t, "log", s.log.String()+again.log.String())
-}
-
-func TestLoginByPaste(t *testing.T) {
-	clean(t)
-	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_LOGIN=paste")
-	s := serve(t)
-	p := &person{}
-	var stdout bytes.Buffer
-	code := (&program{stdin: p, stdout: &stdout, stderr: p}).run(t.Context(), []string{"login", "demo", "--paste"})
-	if code != 0 || !strings.HasPrefix(stdout.String(), "demo: logged in") {
-		t.Errorf("address: exit %d, %q, %q", code, stdout.String(), p.seen.String())
-	}
-	p = &person{code: true}
-	if code := (&program{stdin: p, stdout: &stdout, stderr: p}).run(t.Context(), []string{"login", "demo", "--paste"}); code != 0 {
-		t.Errorf("code: exit %d, %q", code, p.seen.String())
-	}
-	if o := tokend(t, "login", "demo", "--paste"); o.code != 64 || o.stdout != "" {
-		t.Errorf("nothing pasted: %+v", o)
-	}
-	o := tokendWith(t, program{stdin: strings.NewReader("http://localhost/callback?code=x&state=unknown\n")}, "login", "demo", "--paste")
-	if o.code != 77 || !strings.Contains(o.stderr, "invalid_state") {
-		t.Errorf("unknown state: %+v", o)
-	}
-	noCanary(t, "log", s.log.String())
-}
-
-// person reads the address on stderr and pastes what a browser would end on.
-type person struct {
-	seen   bytes.Buffer
-	code   bool // paste the code alone
-	answer *strings.Reader
-}
-
-func (p *person) Write(b []byte) (int, error) { return p.seen.Write(b) }
-
-func (p *person) Read(b []byte) (int, error) {
-	if p.answer == nil {
-		_, rest, _ := strings.Cut(p.seen.String(), "http")
-		line, _, _ := strings.Cut("http"+rest, "\n")
-		u, err := url.Parse(line)
-		if err != nil {
-			return 0, err
-		}
-		text := u.Query().Get("redirect_uri") + "?code=c&state=" + u.Query().Get("state")
-		if p.code {
-			text = "c"
-		}
-		p.answer = strings.NewReader(text + "\n")
-	}
-	return p.answer.Read(b)
-}
-
-func TestLoginByBrowser(t *testing.T) {
-	clean(t)
-	newTenant(t).configure(t)
-	s := serve(t)
-	browse := func(ctx context.Context, page string) error {
-		req, err := http.NewRequestWithContext(ctx, "GET", page, nil)
-		if err != nil {
-			return err
-		}
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	}
-	o := tokendWith(t, program{openURL: browse}, "login", "demo", "--browser")
-	if o.code != 0 || !strings.HasPrefix(o.stdout, "demo: logged in") {
-		t.Errorf("%+v\n%s", o, s.log)
-	}
-	refused := func(_ context.Context, page string) error {
-		u, err := url.Parse(page)
-		if err != nil {
-			return err
-		}
-		q := url.Values{"state": {u.Query().Get("state")}, "error": {"access_denied"}, "error_description": {"the person said no"}}
-		return browse(context.Background(), u.Query().Get("redirect_uri")+"?"+q.Encode())
-	}
-	o = tokendWith(t, program{openURL: refused}, "login", "demo", "--browser")
-	if o.code != 77 || !strings.Contains(o.stderr, "access_denied") {
-		t.Errorf("refused: %+v", o)
-	}
-	noCanary(t, "log", s.log.String())
-}
-
 func TestStatus(t *testing.T) {
 	clean(t)
 	f := newTenant(t)
@@ -327,160 +186,6 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	noCanary(t, "status", o.stdout)
-}
-
-func TestBusyPort(t *testing.T) {
-	clean(t)
-	newTenant(t).configure(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	port := strconv.Itoa(tcpPort(l))
-	setenv(t, "TOKEND_LISTEN=127.0.0.1:"+port)
-	o := tokend(t, "serve")
-	if o.code != 69 || !strings.Contains(o.stderr, "port "+port+" is in use") || !strings.Contains(o.stderr, "hint: ") || strings.Count(o.stderr, "\n") != 2 {
-		t.Errorf("%+v", o)
-	}
-}
-
-func TestBothLoopbacks(t *testing.T) {
-	clean(t)
-	newTenant(t).configure(t)
-	s := serve(t)
-	_, port, _ := net.SplitHostPort(s.tcp)
-	c, err := net.Dial("tcp", "[::1]:"+port)
-	if err != nil {
-		if _, nerr := net.Listen("tcp", "[::1]:0"); nerr != nil {
-			t.Skip("no IPv6 here")
-		}
-		t.Fatal(err)
-	}
-	_ = c.Close()
-}
-
-func TestSocket(t *testing.T) {
-	home := clean(t)
-	f := newTenant(t)
-	f.configure(t)
-	dir := filepath.Join(home, "run")
-	path := filepath.Join(dir, "s")
-	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET="+path)
-
-	write(t, path, "a file", 0o600)
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "is not a socket") {
-		t.Errorf("a file: %+v", o)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "hint: chmod 700") {
-		t.Errorf("an open directory: %+v", o)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o := tokend(t, "serve"); o.code != 69 || !strings.Contains(o.stderr, "another process answers") {
-		t.Errorf("a live socket: %+v", o)
-	}
-	l.SetUnlinkOnClose(false) // as after kill -9
-	_ = l.Close()
-	serve(t)
-	if o := tokend(t, "healthcheck"); o.code != 0 {
-		t.Errorf("a stale socket was not replaced: %+v", o)
-	}
-}
-
-func TestStoreOfOtherKeyIsLeftAlone(t *testing.T) {
-	home := clean(t)
-	f := newTenant(t)
-	f.configure(t, "TOKEND_LISTEN=127.0.0.1:0")
-	state := filepath.Join(home, ".local/state/tokend")
-	keys, err := store.LoadOrCreateKeyset(filepath.Join(home, "other.json"), "sqlite:"+filepath.Join(state, "tokend.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(state, "tokend.db"), keys)
-	if err = errors.Join(err, s.Close()); err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.ReadFile(filepath.Join(state, "tokend.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "keyset") {
-		t.Errorf("no keyset: %+v", o)
-	}
-	setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(home, "third.json"))
-	if _, err := store.LoadOrCreateKeyset(filepath.Join(home, "third.json"), "sqlite::memory:"); err != nil {
-		t.Fatal(err)
-	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.HasPrefix(o.stderr, "error: ") {
-		t.Errorf("another keyset: %+v", o)
-	}
-	after, err := os.ReadFile(filepath.Join(state, "tokend.db"))
-	if err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the store was changed (%v)", err)
-	}
-}
-
-func TestTenantDownAtStart(t *testing.T) {
-	clean(t)
-	f := newTenant(t)
-	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
-	f.Close()
-	serve(t)
-	if o := tokend(t, "token", "demo"); o.code != 75 || !strings.Contains(o.stderr, "idp_unreachable") {
-		t.Errorf("token: %+v", o)
-	}
-	if o := tokend(t, "status"); o.code != 0 || !strings.Contains(o.stdout, "unavailable") {
-		t.Errorf("status: %+v", o)
-	}
-}
-
-func TestWrongSecret(t *testing.T) {
-	clean(t)
-	f := newTenant(t)
-	f.refuse(401, "invalid_client")
-	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
-	s := serve(t)
-	o := tokend(t, "token", "demo")
-	if o.code != 77 || !strings.Contains(o.stderr, "client_rejected") || !strings.Contains(o.stderr, "hint: ") {
-		t.Errorf("%+v", o)
-	}
-	noCanary(t, "log", s.log.String())
-}
-
-func TestOneKeyForConcurrentStarts(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sub", "api.key")
-	keys := make(chan string, 8)
-	for range cap(keys) {
-		go func() {
-			k, _, err := readOrCreateKey(path)
-			if err != nil {
-				t.Error(err)
-			}
-			keys <- k.Reveal()
-		}()
-	}
-	first := <-keys
-	for range cap(keys) - 1 {
-		if k := <-keys; k != first || len(k) != 43 {
-			t.Errorf("two keys, or one of %d characters", len(k))
-		}
-	}
-	left, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(left) != 1 {
-		t.Errorf("left over: %v %v", left, err)
-	}
 }
 
 func TestShellQuoted(t *testing.T) {

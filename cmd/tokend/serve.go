@@ -83,8 +83,9 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if p.listening != nil {
 		p.listening(addrs)
 	}
-	err = d.Run(ctx, listeners...)
-	log.InfoContext(context.WithoutCancel(ctx), "ended", "error", err)
+	if err = d.Run(ctx, listeners...); err == nil {
+		log.InfoContext(context.WithoutCancel(ctx), "ended")
+	}
 	return err
 }
 
@@ -149,7 +150,7 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, log *slo
 	}
 	for _, cl := range s.clients {
 		fc := cl.Config
-		fc.Store, fc.Log = grants, log.With("client", fc.Name)
+		fc.Store, fc.Log = grants, log
 		if port := tcpPort(listeners[0]); cl.ownRedirect && port != 0 {
 			fc.RedirectURL = redirectTo(port)
 		}

@@ -62,7 +62,7 @@ func TestGuards(t *testing.T) {
 		{"TestX06_huge_key", get(tokenPath, "HOST", "\nAuthorization: Bearer "+strings.Repeat("x", 600)), 401, "unauthorized"},
 		{"TestX06_empty_bearer", get(tokenPath, "HOST", "\nAuthorization: Bearer "), 401, "unauthorized"},
 		{"TestX06_basic", get(tokenPath, "HOST", "\nAuthorization: Basic "+mainKey), 401, "unauthorized"},
-		{"TestX06_two_keys", get(tokenPath, "HOST", "\nAuthorization: Bearer wrong"+auth), 401, "unauthorized"},
+		{"TestX06_two_keys", get(tokenPath, "HOST", auth+"\nAuthorization: Bearer other"), 401, "unauthorized"},
 		{"TestX06_unknown_path", get("/nothing", "HOST", ""), 401, "unauthorized"},
 		{"TestX06_wrong_method", "PUT " + tokenPath + " HTTP/1.1\nHost: HOST\n\n", 401, "unauthorized"},
 		{"TestX07_other_client", get(tokenPath, "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
