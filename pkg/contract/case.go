@@ -1,0 +1,274 @@
+package contract
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Confidence is how well an answer is known.
+type Confidence string
+
+// The confidences, best first.
+const (
+	Recorded   Confidence = "recorded"   // an exchange with a live tenant, kept in a public place
+	Documented Confidence = "documented" // Auth0's own text
+	Reported   Confidence = "reported"   // quoted by users, or a constant or fixture of an SDK
+	Derived    Confidence = "derived"    // not seen; follows from another case or from the dialect
+	Believed   Confidence = "believed"   // an assumption; see Case.Assert
+)
+
+// Case is one documented exchange. Strings hold {{variables}} and, where an
+// answer is described, <patterns>; see the package's README for both.
+type Case struct {
+	ID           string             `json:"id"`
+	Grant        string             `json:"grant,omitempty"` // of /oauth/token; "*": any
+	Request      Request            `json:"request"`
+	Precondition string             `json:"precondition,omitempty"` // in words
+	Setup        []string           `json:"setup,omitempty"`        // the same as steps, in their order
+	Authorize    map[string]*string `json:"authorize,omitempty"`    // changes the authorization request that Setup sends; null leaves out
+	Person       string             `json:"person,omitempty"`       // "declines": the answer is the one after the person declined
+	Portable     bool               `json:"portable"`               // runs against a real tenant
+	WhyNot       string             `json:"why_not,omitempty"`      // when it is not portable
+	Unmet        []string           `json:"unmet,omitempty"`        // error codes or statuses by which a real tenant says that the precondition is not met
+
+	Status           int                `json:"status"`
+	Common           []string           `json:"common,omitempty"` // groups of headers that many answers share
+	Headers          map[string]*string `json:"headers,omitempty"`
+	Location         *Location          `json:"location,omitempty"`
+	Body             *Body              `json:"body,omitempty"`
+	JWT              map[string]string  `json:"jwt,omitempty"`    // member of the body → profile of its claims
+	After            []string           `json:"after,omitempty"`  // what must hold when the answer was given
+	Assert           string             `json:"assert,omitempty"` // "": all of the above; 4xx, 4xx_json, narrowed_or_4xx: that alone
+	Sources          []string           `json:"sources"`
+	Confidence       Confidence         `json:"confidence"`
+	StatusConfidence Confidence         `json:"status_confidence,omitempty"` // of the status, where it differs
+	Note             string             `json:"note,omitempty"`
+}
+
+// Request is what the client sends: a form, a JSON object or a raw body.
+type Request struct {
+	Method  string            `json:"method"`
+	Path    string            `json:"path"` // below the issuer, or a {{variable}} that holds a URL
+	Query   map[string]string `json:"query,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Form    map[string]string `json:"form,omitempty"`
+	JSON    map[string]string `json:"json,omitempty"`
+	Raw     string            `json:"raw,omitempty"`
+}
+
+// Location is a redirect: where to, and the parameters in their order.
+type Location struct {
+	To       string      `json:"to"`           // absolute, or relative to the issuer
+	In       string      `json:"in,omitempty"` // "" is query; fragment
+	Params   [][2]string `json:"params,omitempty"`
+	AnyOrder bool        `json:"any_order,omitempty"`
+}
+
+// Body describes an answer's body; its JSON values are matched as the
+// package's README says.
+type Body struct {
+	Exact        json.RawMessage `json:"exact,omitempty"`               // these members in this order and no others
+	Open         bool            `json:"open,omitempty"`                // with Exact: in any order, others are drift
+	Keys         []string        `json:"exact_keys_in_order,omitempty"` // but for Optional
+	Shape        json.RawMessage `json:"shape,omitempty"`               // these members; others are drift unless Keys is set
+	Optional     json.RawMessage `json:"optional,omitempty"`            // may be absent
+	HTMLContains []string        `json:"html_contains,omitempty"`
+	TextContains []string        `json:"text_contains,omitempty"` // of the page without its tags
+	Text         *string         `json:"text,omitempty"`          // the whole body
+	SameAs       string          `json:"same_as,omitempty"`       // the body of another case, now
+}
+
+// profile describes a JWT.
+type profile struct {
+	Header   json.RawMessage `json:"header"` // these members in this order
+	Claims   json.RawMessage `json:"claims"` // these in this order, others may stand between
+	Also     json.RawMessage `json:"also"`   // these anywhere
+	Optional []string        `json:"optional"`
+	Absent   []string        `json:"absent"`
+	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds
+}
+
+// plant is one call to the control surface.
+type plant struct {
+	Call string          `json:"call"` // method and path below the control base
+	Body json.RawMessage `json:"body"`
+}
+
+// data is everything that is embedded.
+type data struct {
+	cases  []Case
+	common struct {
+		Headers       map[string]map[string]*string `json:"headers"`
+		DeviceCookies map[string][]string           `json:"device_cookies"`
+		Unremarkable  []string                      `json:"unremarkable_headers"`
+		JWT           map[string]profile            `json:"jwt"`
+	}
+	plants struct {
+		Baseline []plant            `json:"baseline"`
+		Steps    map[string][]plant `json:"steps"`
+	}
+	knownHeaders map[string]bool            // in lower case; others are drift
+	knownMembers map[string]map[string]bool // by path
+}
+
+//go:embed cases/*.json common.json plants.json
+var files embed.FS
+
+// load reads the embedded data once; a fault in it is a fault of the build,
+// found by the package's tests.
+var load = sync.OnceValue(func() *data {
+	d, err := read(files)
+	if err != nil {
+		panic("contract: " + err.Error())
+	}
+	return d
+})
+
+// Cases returns the documented answers, in the order of the data files. The
+// caller may change what it gets.
+func Cases() []Case {
+	d, err := read(files)
+	if err != nil {
+		panic("contract: " + err.Error())
+	}
+	return d.cases
+}
+
+// read reads and checks a set of data files.
+func read(fsys fs.FS) (*data, error) {
+	d := &data{}
+	names, err := fs.Glob(fsys, "cases/*.json")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		var list []Case
+		if err := decodeFile(fsys, name, &list); err != nil {
+			return nil, err
+		}
+		d.cases = append(d.cases, list...)
+	}
+	if err := decodeFile(fsys, "common.json", &d.common); err != nil {
+		return nil, err
+	}
+	if err := decodeFile(fsys, "plants.json", &d.plants); err != nil {
+		return nil, err
+	}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return d, d.index()
+}
+
+// index collects what the data knows, to tell what it does not.
+func (d *data) index() error {
+	d.knownHeaders, d.knownMembers = map[string]bool{"set-cookie": true}, map[string]map[string]bool{}
+	headers := func(m map[string]*string) {
+		for name := range m {
+			d.knownHeaders[strings.ToLower(name)] = true
+		}
+	}
+	for _, name := range d.common.Unremarkable {
+		d.knownHeaders[strings.ToLower(name)] = true
+	}
+	for _, group := range d.common.Headers {
+		headers(group)
+	}
+	for _, c := range d.cases {
+		headers(c.Headers)
+		if c.Body == nil {
+			continue
+		}
+		members := d.knownMembers[c.Request.Path]
+		if members == nil {
+			members = map[string]bool{}
+			d.knownMembers[c.Request.Path] = members
+		}
+		for _, k := range c.Body.Keys {
+			members[k] = true
+		}
+		for _, raw := range []json.RawMessage{c.Body.Exact, c.Body.Shape, c.Body.Optional} {
+			o, err := parseObject(raw)
+			if err != nil {
+				return fmt.Errorf("case %q: body: %w", c.ID, err)
+			}
+			for _, k := range o.keys {
+				members[k] = true
+			}
+		}
+	}
+	return nil
+}
+
+func decodeFile(fsys fs.FS, name string, into any) error {
+	b, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// check refuses references to what does not exist.
+func (d *data) check() error {
+	seen := map[string]bool{}
+	for _, c := range d.cases {
+		if seen[c.ID] {
+			return fmt.Errorf("case %q is there twice", c.ID)
+		}
+		seen[c.ID] = true
+		if err := d.checkCase(c); err != nil {
+			return fmt.Errorf("case %q: %w", c.ID, err)
+		}
+	}
+	for _, c := range d.cases {
+		if c.Body != nil && c.Body.SameAs != "" && !seen[c.Body.SameAs] {
+			return fmt.Errorf("case %q: same_as: no case %q", c.ID, c.Body.SameAs)
+		}
+	}
+	return nil
+}
+
+func (d *data) checkCase(c Case) error {
+	for _, s := range c.Setup {
+		name, _ := splitStep(s)
+		if _, planted := d.plants.Steps[s]; !planted && steps()[name] == nil {
+			return fmt.Errorf("setup: no step %q", s)
+		}
+	}
+	for _, s := range c.After {
+		if name, _ := splitStep(s); followUps()[name] == nil {
+			return fmt.Errorf("after: no check %q", s)
+		}
+	}
+	for _, g := range c.Common {
+		if d.common.Headers[g] == nil {
+			return fmt.Errorf("common: no group of headers %q", g)
+		}
+	}
+	for member, p := range c.JWT {
+		if _, known := d.common.JWT[p]; !known {
+			return fmt.Errorf("jwt: %s: no profile %q", member, p)
+		}
+	}
+	switch {
+	case !slices.Contains([]string{"", "4xx", "4xx_json", "narrowed_or_4xx"}, c.Assert):
+		return fmt.Errorf("assert: %q is unknown", c.Assert)
+	case c.Confidence == Believed && c.Assert == "":
+		return fmt.Errorf("assert: a believed case must say what it asserts")
+	case c.Portable == (c.WhyNot != ""):
+		return fmt.Errorf("why_not: needed when, and only when, the case is not portable")
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"html"
+	"slices"
+	"strings"
+)
+
+// body compares the body in every way that the case describes.
+func (m *match) body(ctx context.Context, want *Body) {
+	page := string(m.got.body)
+	for _, part := range want.HTMLContains {
+		escaped := m.scene.vars.escaped()
+		if expected, err := escaped.fill(part); err != nil || !strings.Contains(page, expected) {
+			m.fault("page: expected to contain %q", part)
+		}
+	}
+	for _, part := range want.TextContains {
+		if expected, ok := m.fill("page", part); ok && !strings.Contains(textOf(page), expected) {
+			m.fault("page: expected the words %q", expected)
+		}
+	}
+	if want.Text != nil && page != *want.Text {
+		m.fault("body: expected %q, got %q", *want.Text, clip(page))
+	}
+	if want.SameAs != "" {
+		m.sameAs(ctx, want.SameAs)
+	}
+	if len(want.Exact) == 0 && len(want.Shape) == 0 && want.Keys == nil {
+		return
+	}
+	got, err := parseObject(m.got.body)
+	if err != nil || len(m.got.body) == 0 {
+		m.fault("body: expected a JSON object, got %q", clip(page))
+		return
+	}
+	m.object(want, got)
+	m.tokens(ctx, got)
+}
+
+// escaped are the variables as they stand in HTML.
+func (v variables) escaped() variables {
+	out := make(variables, len(v))
+	for k, s := range v {
+		out[k] = html.EscapeString(s)
+	}
+	return out
+}
+
+func (m *match) object(want *Body, got *object) {
+	optional := m.expected(want.Optional)
+	for _, k := range optional.keys {
+		if v, there := got.get(k); there {
+			m.value("body."+k, optional.values[k], v)
+		}
+	}
+	exact, shape := m.expected(want.Exact), m.expected(want.Shape)
+	m.members("body", exact, got)
+	m.members("body", shape, got)
+	known := slices.Concat(exact.keys, want.Keys)
+	if !want.Open {
+		m.order("body", exact.keys, got.only(exact.keys))
+	}
+	for _, k := range want.Keys {
+		_, there := got.get(k)
+		if _, compared := shape.get(k); !there && !compared { // members said so of the others
+			m.fault("body.%s: expected, got none", k)
+		}
+	}
+	m.order("body", want.Keys, got.only(want.Keys))
+	closed := want.Keys != nil || (len(exact.keys) > 0 && !want.Open)
+	for _, k := range got.keys {
+		switch {
+		case slices.Contains(known, k), slices.Contains(shape.keys, k), slices.Contains(optional.keys, k):
+		case closed:
+			m.fault("body.%s: expected none, got one", clip(k))
+		case !m.scene.data.knownMembers[m.scene.c.Request.Path][k]:
+			m.drift("%s: member %s", m.scene.c.Request.Path, clip(k))
+		}
+	}
+}
+
+// members compares the members of an expected object; others are not looked at.
+func (m *match) members(at string, want, got *object) {
+	for _, k := range want.keys {
+		v, there := got.get(k)
+		if !there {
+			m.fault("%s.%s: expected %s, got none", at, k, show(want.values[k]))
+			continue
+		}
+		m.value(at+"."+k, want.values[k], v)
+	}
+}
+
+// order compares the order of the keys that both have.
+func (m *match) order(at string, want, got []string) {
+	both := slices.DeleteFunc(slices.Clone(want), func(k string) bool { return !slices.Contains(got, k) })
+	if !slices.Equal(both, got) {
+		m.fault("%s: expected the order %v, got %v", at, both, got)
+	}
+}
+
+// value compares any JSON value with an expected one; strings may be kinds and
+// hold wildcards.
+func (m *match) value(at string, want, got any) {
+	switch want := want.(type) {
+	case string:
+		m.text(at, want, got)
+		return
+	case *object:
+		if o, ok := got.(*object); ok {
+			m.members(at, want, o)
+			return
+		}
+	case []any:
+		if list, ok := got.([]any); ok {
+			m.list(at, want, list)
+			return
+		}
+	case json.Number:
+		if n, ok := got.(json.Number); ok && n.String() == want.String() {
+			return
+		}
+	default:
+		if want == got {
+			return
+		}
+	}
+	m.fault("%s: expected %s, got %s", at, show(want), show(got))
+}
+
+// list compares item by item. A list of one described object or kind stands
+// for one or more of it.
+func (m *match) list(at string, want, got []any) {
+	kind := false
+	if len(want) == 1 {
+		s, isText := want[0].(string)
+		_, isObject := want[0].(*object)
+		kind = isObject || (isText && strings.HasPrefix(s, "$"))
+	}
+	switch {
+	case kind && len(got) > 0:
+		for _, item := range got {
+			m.value(at+"[]", want[0], item)
+		}
+		return
+	case len(want) != len(got):
+		m.fault("%s: expected %s, got %s", at, show(want), show(got))
+		return
+	}
+	for i := range want {
+		before := len(m.diff)
+		if m.value(at, want[i], got[i]); len(m.diff) > before { // once for the whole list
+			m.diff = m.diff[:before]
+			m.fault("%s: expected %s, got %s", at, show(want), show(got))
+			return
+		}
+	}
+}
+
+func (m *match) text(at, want string, got any) {
+	if want == "$scope" { // that of the answer
+		o, err := parseObject(m.got.body)
+		if err != nil {
+			return
+		}
+		if s, granted := o.get("scope"); !granted || s != got {
+			m.fault("%s: expected the scope of the answer, %s, got %s", at, show(s), show(got))
+		}
+		return
+	}
+	ok, known := matchesKind(want, got, m.scene.target.Issuer)
+	if !known {
+		s, isText := got.(string)
+		ok = isText && matches(want, s, m.scene.planted())
+	}
+	if s, isText := got.(string); ok && want == "$opaque_new" && isText && slices.Contains(m.scene.issued, s) {
+		m.fault("%s: expected a new one, got one that was issued before", at)
+	}
+	if !ok {
+		m.fault("%s: expected %s, got %s", at, show(want), show(got))
+	}
+}
+
+// tokens compares the JWTs of a body.
+func (m *match) tokens(ctx context.Context, got *object) {
+	members := make([]string, 0, len(m.scene.c.JWT))
+	for member := range m.scene.c.JWT {
+		members = append(members, member)
+	}
+	slices.Sort(members)
+	expiresIn, _ := got.get("expires_in")
+	for _, member := range members {
+		if token := got.text(member); token != "" {
+			m.matchJWT(ctx, member, token, m.scene.data.common.JWT[m.scene.c.JWT[member]], expiresIn)
+		}
+	}
+}
+
+// sameAs compares the body with that of another case, asked for now.
+func (m *match) sameAs(ctx context.Context, id string) {
+	at := slices.IndexFunc(m.scene.data.cases, func(c Case) bool { return c.ID == id })
+	other, err := m.scene.request(ctx, m.scene.data.cases[at].Request)
+	if err != nil {
+		m.fault("body: %v", err)
+		return
+	}
+	if !bytes.Equal(m.got.body, other.body) {
+		m.fault("body: expected that of %s %s, got another", other.method, other.path)
+	}
+}

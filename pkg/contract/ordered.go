@@ -1,0 +1,151 @@
+package contract
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// object is a JSON object that keeps the order of its members.
+type object struct {
+	keys   []string
+	values map[string]any // object, []any, string, json.Number, bool or nil
+}
+
+func (o *object) get(key string) (any, bool) {
+	if o == nil {
+		return nil, false
+	}
+	v, ok := o.values[key]
+	return v, ok
+}
+
+// text returns a member that is a string, else "".
+func (o *object) text(key string) string {
+	v, _ := o.get(key)
+	s, _ := v.(string)
+	return s
+}
+
+// only returns the keys that are in list, in the object's order.
+func (o *object) only(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(o.keys), func(k string) bool { return !slices.Contains(list, k) })
+}
+
+const maxDepth = 64 // of nested JSON; no answer comes near it
+
+// parseJSON reads one JSON value, its objects as *object. A member that comes
+// twice is refused: parsers disagree about which one counts.
+func parseJSON(b []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	v, err := parseValue(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more than one JSON value")
+	}
+	return v, nil
+}
+
+func parseValue(d *json.Decoder, depth int) (any, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	delim, nested := t.(json.Delim)
+	switch {
+	case !nested:
+		return t, nil
+	case depth == maxDepth:
+		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
+	case delim == '[':
+		list := []any{}
+		for d.More() {
+			v, err := parseValue(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		_, err = d.Token()
+		return list, err
+	}
+	o := &object{values: map[string]any{}}
+	for d.More() {
+		k, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		key := k.(string) //nolint:forcetypeassert // the decoder checked it
+		if _, twice := o.values[key]; twice {
+			return nil, fmt.Errorf("the member %q is there twice", key)
+		}
+		if o.values[key], err = parseValue(d, depth+1); err != nil {
+			return nil, err
+		}
+		o.keys = append(o.keys, key)
+	}
+	_, err = d.Token()
+	return o, err
+}
+
+// parseObject reads one JSON object; nothing is the empty one.
+func parseObject(b []byte) (*object, error) {
+	if len(b) == 0 {
+		return &object{}, nil
+	}
+	v, err := parseJSON(b)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := v.(*object)
+	if !ok {
+		return nil, errors.New("it is no JSON object")
+	}
+	return o, nil
+}
+
+// show renders a value for a difference.
+func show(v any) string {
+	b := appendJSON(nil, v)
+	if len(b) > 300 {
+		return string(bytes.ToValidUTF8(b[:300], nil)) + "…"
+	}
+	return string(b)
+}
+
+func appendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case *object:
+		b = append(b, '{')
+		for i, k := range v.keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendJSON(b, k), ':')
+			b = appendJSON(b, v.values[k])
+		}
+		return append(b, '}')
+	case []any:
+		b = append(b, '[')
+		for i, item := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(b, item)
+		}
+		return append(b, ']')
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Appendf(b, "%q", fmt.Sprint(v))
+	}
+	return append(b, bytes.TrimRight(buf.Bytes(), "\n")...)
+}

@@ -1,0 +1,263 @@
+package contract
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const standardScope = "openid profile email offline_access"
+
+// runner plays cases against one target.
+type runner struct {
+	target Target
+	data   *data
+	wire   *wire
+	red    *redactor
+	seen   *driftList
+	keys   keySet
+	key    func() (*rsa.PrivateKey, error) // of private_key_jwt, made when first needed
+}
+
+func newRunner(t Target) (r *runner, done func()) {
+	red := &redactor{}
+	red.hide("client_secret", t.ClientSecret)
+	red.hide("password", t.Password)
+	w, done := newWire(t, red)
+	return &runner{
+		target: t, data: load(), wire: w, red: red, seen: &driftList{},
+		key: sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
+	}, done
+}
+
+// planted reports whether the target has a control surface.
+func (r *runner) planted() bool { return r.target.Control != "" }
+
+// scene is one case on its way: what was set up, and what it brought.
+type scene struct {
+	*runner
+	c       Case
+	vars    variables
+	browser *browser
+	actor   string // "" or "other_": whose client the steps use
+	public  bool   // the client has no secret
+	issued  []string
+}
+
+func (r *runner) newScene(c Case) (*scene, error) {
+	s := &scene{runner: r, c: c, vars: r.target.variables()}
+	s.browser = newBrowser(r.wire, r.target.Username, r.target.Password)
+	verifier, nonce := randomText(), randomText()
+	sum := sha256.Sum256([]byte(verifier))
+	s.vars["verifier"], s.vars["challenge"] = verifier, base64.RawURLEncoding.EncodeToString(sum[:])
+	s.vars["nonce"] = nonce
+	for _, name := range []string{"verifier", "nonce", "other_client_secret", "basic"} {
+		s.red.hide(name, s.vars[name])
+	}
+	if !slices.Contains(c.Setup, "client:private_key_jwt") {
+		return s, nil
+	}
+	key, err := r.key()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	s.vars["client_key"] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	s.vars["assertion"], err = assertion(key, s.vars["client_id"], s.target.Issuer, s.target.Now())
+	s.red.hide("assertion", s.vars["assertion"])
+	return s, err
+}
+
+func randomText() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// keep remembers a secret of the scene by a name.
+func (s *scene) keep(name, value string) {
+	if value == "" {
+		delete(s.vars, name)
+		return
+	}
+	s.vars[name] = value
+	s.red.hide(name, value)
+}
+
+// prepare plants the baseline and takes the case's steps.
+func (s *scene) prepare(ctx context.Context) error {
+	if s.planted() {
+		if err := s.plant(ctx, s.data.plants.Baseline); err != nil {
+			return err
+		}
+	}
+	for _, step := range s.c.Setup {
+		if err := s.step(ctx, step); err != nil {
+			return fmt.Errorf("setup %q: %w", step, err)
+		}
+	}
+	return nil
+}
+
+func splitStep(step string) (name, arg string) {
+	name, arg, _ = strings.Cut(step, ":")
+	return name, arg
+}
+
+func (s *scene) step(ctx context.Context, step string) error {
+	if calls, planted := s.data.plants.Steps[step]; planted {
+		s.public = s.public || step == "client:public" || step == "client:native"
+		return s.plant(ctx, calls)
+	}
+	name, arg := splitStep(step)
+	return steps()[name](ctx, s, arg)
+}
+
+// plant makes calls to the control surface.
+func (s *scene) plant(ctx context.Context, calls []plant) error {
+	for _, p := range calls {
+		escaped := variables{}
+		for k, v := range s.vars {
+			escaped[k] = url.PathEscape(v)
+			if strings.Contains(p.Call, "?") {
+				escaped[k] = url.QueryEscape(v)
+			}
+		}
+		call, err := escaped.fill(p.Call)
+		if err != nil {
+			return err
+		}
+		var body any
+		if len(p.Body) > 0 {
+			raw, err := parseJSON(p.Body)
+			if err != nil {
+				return err
+			}
+			if body, err = s.vars.fillValue(raw); err != nil {
+				return err
+			}
+		}
+		if err := s.wire.control(ctx, call, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// authorizeURL is the authorization request of the steps, as the case changes it.
+func (s *scene) authorizeURL() (string, error) {
+	q := map[string]string{
+		"response_type": "code", "client_id": "{{" + s.actor + "client_id}}", "redirect_uri": "{{redirect_uri}}",
+		"scope": standardScope, "audience": "{{audience}}", "state": randomText(),
+	}
+	if s.vars["audience"] == "" {
+		delete(q, "audience")
+	}
+	for k, v := range s.c.Authorize {
+		if v == nil {
+			delete(q, k)
+			continue
+		}
+		q[k] = *v
+	}
+	filled, err := s.vars.fillMap(q)
+	if err != nil {
+		return "", err
+	}
+	return s.target.Issuer + "authorize?" + values(filled).Encode(), nil
+}
+
+// signIn opens the authorization request and goes through the pages.
+func (s *scene) signIn(ctx context.Context, do consent) (*answer, error) {
+	u, err := s.authorizeURL()
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.browser.get(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return s.browser.walk(ctx, a, do)
+}
+
+// obtainCode is a whole authorization; the code becomes {{code}}.
+func (s *scene) obtainCode(ctx context.Context) error {
+	a, err := s.signIn(ctx, accept)
+	if err != nil {
+		return err
+	}
+	to := a.location()
+	if to == nil || to.Query().Get("code") == "" {
+		return errors.New("no code came: " + a.summary())
+	}
+	s.keep("code", to.Query().Get("code"))
+	return nil
+}
+
+// post sends a form to a path below the issuer.
+func (s *scene) post(ctx context.Context, path string, form map[string]string) (*answer, error) {
+	filled, err := s.vars.fillMap(form)
+	if err != nil {
+		return nil, err
+	}
+	return s.wire.send(ctx, nil, http.MethodPost, s.target.Issuer+path, http.Header{"Content-Type": {formType}}, values(filled).Encode())
+}
+
+// grant sends a token request with the credentials of the steps' client.
+func (s *scene) grant(ctx context.Context, grantType string, form map[string]string) (*answer, error) {
+	form["grant_type"], form["client_id"] = grantType, "{{"+s.actor+"client_id}}"
+	if !s.public {
+		form["client_secret"] = "{{" + s.actor + "client_secret}}"
+	}
+	return s.post(ctx, "oauth/token", form)
+}
+
+// exchange exchanges {{code}}; the tokens become {{at}}, {{rt}} and {{id_token}}.
+func (s *scene) exchange(ctx context.Context) error {
+	form := map[string]string{"code": "{{code}}", "redirect_uri": "{{redirect_uri}}"}
+	if s.c.Authorize["redirect_uri"] != nil {
+		form["redirect_uri"] = *s.c.Authorize["redirect_uri"]
+	}
+	if s.c.Authorize["code_challenge"] != nil {
+		form["code_verifier"] = "{{verifier}}"
+	}
+	a, err := s.grant(ctx, "authorization_code", form)
+	if err != nil {
+		return err
+	}
+	return s.takeTokens(a)
+}
+
+func (s *scene) takeTokens(a *answer) error {
+	o, err := parseObject(a.body)
+	if a.status != http.StatusOK || err != nil || o.text("access_token") == "" {
+		return errors.New("no tokens came: " + a.summary())
+	}
+	s.keep("at", o.text("access_token"))
+	if t := o.text("id_token"); t != "" {
+		s.keep("id_token", t)
+	}
+	if t := o.text("refresh_token"); t != "" {
+		s.keep("rt", t)
+		s.issued = append(s.issued, t)
+	}
+	return nil
+}
+
+func (s *scene) refresh(ctx context.Context, variable string) (*answer, error) {
+	return s.grant(ctx, "refresh_token", map[string]string{"refresh_token": "{{" + variable + "}}"})
+}
