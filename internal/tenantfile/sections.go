@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"example.com/tokend/pkg/mock"
 )
 
 const maxFile = 256 << 20
@@ -30,7 +32,11 @@ func (l *loader) file(path, section string) {
 		l.fault(path, 0, "%v", reason(err))
 		return
 	}
-	f, err := parser.ParseBytes(l.replaceKeywords(path, b), 0)
+	b = l.replaceKeywords(path, b)
+	if section == "" && !l.slow && l.json(b) {
+		return
+	}
+	f, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		l.syntax(path, err)
 		return
@@ -54,6 +60,37 @@ func (l *loader) file(path, section string) {
 	if _, isMap := body.(ast.MapNode); !isMap {
 		l.fault(path, line(body), "is not a mapping of sections (clients, resourceServers, …)")
 	}
+}
+
+// json reads a faultless JSON export, in a tenth of the time: lists of users
+// are long. It reports false, with nothing done, for anything else.
+func (l *loader) json(b []byte) bool {
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
+		return false
+	}
+	var e mock.Export
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 {
+		return false
+	}
+	if !reflect.ValueOf(e.Tenant).IsZero() {
+		if !reflect.ValueOf(l.export.Tenant).IsZero() { // merged member by member
+			return false
+		}
+		l.export.Tenant = e.Tenant
+	}
+	into := l.export
+	into.Clients = append(into.Clients, e.Clients...)
+	into.ResourceServers = append(into.ResourceServers, e.ResourceServers...)
+	into.ClientGrants = append(into.ClientGrants, e.ClientGrants...)
+	into.Roles = append(into.Roles, e.Roles...)
+	into.Organizations = append(into.Organizations, e.Organizations...)
+	into.Databases = append(into.Databases, e.Databases...)
+	into.Users = append(into.Users, e.Users...)
+	into.Actions = append(into.Actions, e.Actions...)
+	l.fast = true
+	return true
 }
 
 func (l *loader) syntax(path string, err error) {
@@ -86,7 +123,7 @@ func line(n ast.Node) int {
 // section adds one section; single says that the node is one object of it.
 func (l *loader) section(path, name string, n ast.Node, single bool) {
 	name = strings.Trim(name, `"'`)
-	e := l.result.Export
+	e := l.export
 	switch name {
 	case "tenant":
 		l.decode(path, name, n, &e.Tenant)
@@ -129,7 +166,7 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 	}
 	for _, n := range nodes {
 		var v T
-		l.result.lines[fmt.Sprintf("%s[%d]", name, len(*into))] = fmt.Sprintf("%s:%d", path, line(n))
+		l.lines[fmt.Sprintf("%s[%d]", name, len(*into))] = fmt.Sprintf("%s:%d", path, line(n))
 		if l.decode(path, name, n, &v) {
 			*into = append(*into, v)
 		}
@@ -250,6 +287,9 @@ var keyword = regexp.MustCompile(`##([A-Za-z0-9_]+)##|"?@@([A-Za-z0-9_]+)@@"?`)
 // ##KEY## becomes the value's text, @@KEY@@ its JSON. Markers without a
 // mapping stay, and are noted.
 func (l *loader) replaceKeywords(path string, b []byte) []byte {
+	if !bytes.Contains(b, []byte("##")) && !bytes.Contains(b, []byte("@@")) {
+		return b
+	}
 	return keyword.ReplaceAllFunc(b, func(m []byte) []byte {
 		parts := keyword.FindSubmatch(m)
 		key := string(slices.Concat(parts[1], parts[2]))

@@ -19,25 +19,33 @@ type Result struct {
 	Export  *mock.Export
 	Ignored []string // one line each: what is not emulated, and what that means
 
-	lines map[string]string // "clients[3]" → "tenant.yaml:120"
+	lines func() map[string]string // "clients[3]" → "tenant.yaml:120"
 }
 
 // Load reads one tenant from files and directories, whose lists are joined.
 // mappings are auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS).
 // Every fault of every file is in the error, each with file and line.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
+	l := read(paths, mappings, false)
+	if len(l.faults) > 0 {
+		return nil, errors.Join(l.faults...)
+	}
+	return &Result{Export: l.export, Ignored: l.describeIgnored(), lines: func() map[string]string {
+		if l.fast { // did not look at lines; only a fault needs them
+			return read(paths, mappings, true).lines
+		}
+		return l.lines
+	}}, nil
+}
+
+func read(paths []string, mappings map[string]any, slow bool) *loader {
 	l := &loader{
-		result:   &Result{Export: &mock.Export{}, lines: map[string]string{}},
-		mappings: mappings, ignored: map[string][]string{},
+		export: &mock.Export{}, lines: map[string]string{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
 	}
 	for _, p := range paths {
 		l.path(p)
 	}
-	if len(l.faults) > 0 {
-		return nil, errors.Join(l.faults...)
-	}
-	l.result.Ignored = l.describeIgnored()
-	return l.result, nil
+	return l
 }
 
 // Explain puts the file and line before every fault that [mock.New] found in the export.
@@ -45,10 +53,11 @@ func (r *Result) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	lines := r.lines()
 	var out []error
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		place, rest, found := strings.Cut(line, ": ")
-		if at := r.lines[place]; found && at != "" {
+		if at := lines[place]; found && at != "" {
 			line = at + ": " + place + ": " + strings.TrimPrefix(rest, "mock: ")
 		}
 		out = append(out, errors.New(line))
@@ -58,7 +67,10 @@ func (r *Result) Explain(err error) error {
 
 // loader collects the parts of a tenant, its faults and what it ignored.
 type loader struct {
-	result   *Result
+	export   *mock.Export
+	lines    map[string]string
+	slow     bool // look at lines even where JSON could be read without
+	fast     bool // some file was read without
 	mappings map[string]any
 	faults   []error
 	ignored  map[string][]string // what → where, in order of appearance

@@ -182,3 +182,28 @@ func FuzzLoad(f *testing.F) {
 		_ = r.Explain(err)
 	})
 }
+
+// TestJSON: a faultless JSON export is read without looking at lines, and
+// faults have their lines all the same.
+func TestJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, in := range map[string]string{
+		"good.json": "{\"clients\":[\n{\"client_id\":\"a\"},\n{\"client_id\":\"a\"}]}",
+		"bad.json":  "{\"clients\":[\n{\"client_id\":\"a\"},\n{\"client_id\":7}]}",
+	} {
+		if err := os.WriteFile(name, []byte(in), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Load([]string{"good.json"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = mock.New(mock.Config{Tenant: r.Export})
+	if got := r.Explain(err).Error(); !strings.HasPrefix(got, "good.json:3: clients[1]: client_id: ") {
+		t.Errorf("got %s", got)
+	}
+	if _, err := Load([]string{"bad.json"}, nil); err == nil || !strings.HasPrefix(err.Error(), "bad.json:3: clients: client_id must be a string") {
+		t.Errorf("got %v", err)
+	}
+}
