@@ -18,8 +18,9 @@ test: ## every test, with what they need installed first
 	@scripts/deps.sh
 	@go test $$(scripts/deps.sh --race) ./...
 
-bench: ## every benchmark
+bench: ## every benchmark, those beside peers too
 	@go test -run '^$$' -bench . -benchmem ./...
+	@cd bench && go test -run '^$$' -bench . -benchmem ./...
 
 lint: ## vet, golangci-lint, gofumpt, actionlint, and govulncheck where its database is in reach
 	@scripts/lint.sh
