@@ -12,6 +12,7 @@ import (
 
 // Exit codes, as sysexits.h names them.
 const (
+	exitFailure     = 1
 	exitUsage       = 64
 	exitUnavailable = 69
 	exitConfig      = 78
@@ -86,7 +87,7 @@ func (p *program) command() *cobra.Command {
 		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (MOCKAUTH0_TENANT)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow a listener beyond loopback, where anybody can use it")
 	}
-	root.AddCommand(serve, p.caCommand(), health, version)
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, version)
 	return root
 }
 
