@@ -115,11 +115,26 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		code   string
 		want   int
 	}{
-		{400, "invalid_request", 64}, {401, "unauthorized", 77}, {403, "client_forbidden", 77}, {404, "unknown_client", 66},
-		{404, "not_found", 64}, {409, "login_required", 77}, {409, "client_rejected", 77}, {409, "invalid_configuration", 78},
-		{400, "invalid_state", 77}, {502, "idp_bad_response", 76}, {502, "idp_redirect", 76}, {503, "idp_unreachable", 75},
-		{503, "idp_timeout", 75}, {503, "idp_rate_limited", 75}, {503, "lease_busy", 75}, {500, "store_unavailable", 75},
-		{500, "store_corrupt", 78}, {500, "internal", 76}, {302, "", 76}, {200, "", 76},
+		{400, "invalid_request", 64},
+		{401, "unauthorized", 77},
+		{403, "client_forbidden", 77},
+		{404, "unknown_client", 66},
+		{404, "not_found", 64},
+		{409, "login_required", 77},
+		{409, "client_rejected", 77},
+		{409, "invalid_configuration", 78},
+		{400, "invalid_state", 77},
+		{502, "idp_bad_response", 76},
+		{502, "idp_redirect", 76},
+		{503, "idp_unreachable", 75},
+		{503, "idp_timeout", 75},
+		{503, "idp_rate_limited", 75},
+		{503, "lease_busy", 75},
+		{500, "store_unavailable", 75},
+		{500, "store_corrupt", 78},
+		{500, "internal", 76},
+		{302, "", 76},
+		{200, "", 76},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")

@@ -8,8 +8,10 @@ import (
 )
 
 func (p *program) config() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Look at the configuration", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "check", Short: "Check the service's configuration, all of it, and change nothing", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -10,8 +10,10 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-var goodClient = []string{"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/",
-	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}
+var goodClient = []string{
+	"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/",
+	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret,
+}
 
 func TestB18_Faults(t *testing.T) {
 	good := "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
@@ -53,8 +55,10 @@ func TestB18_Faults(t *testing.T) {
 		"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
 
 		"file: duplicate client": {file: good + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
-		"file: unknown keys": {file: "client: {}\n" + good + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
-			want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"}},
+		"file: unknown keys": {
+			file: "client: {}\n" + good + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
+			want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
+		},
 		"file: wrong type":     {file: "clients: []\n", want: []string{"tokend.yaml: line 1"}},
 		"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
 		"file: two documents":  {file: good + "---\nclients: {}\n", want: []string{"2 YAML documents"}},

@@ -20,8 +20,10 @@ import (
 var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func fixedToken() *flow.Token {
-	return &flow.Token{AccessToken: "access<&>token", TokenType: "Bearer", Scope: "read:calls offline_access", IDToken: "id-token",
-		Obtained: noon, Expiry: noon.Add(time.Hour), Generation: 3}
+	return &flow.Token{
+		AccessToken: "access<&>token", TokenType: "Bearer", Scope: "read:calls offline_access", IDToken: "id-token",
+		Obtained: noon, Expiry: noon.Add(time.Hour), Generation: 3,
+	}
 }
 
 // dump is an answer as its golden file shows it.
@@ -122,9 +124,11 @@ func TestErrorAnswers(t *testing.T) {
 
 func TestClientView(t *testing.T) {
 	v := clientView{
-		Status: flow.Status{Client: "demo", Issuer: "https://acme.eu.auth0.com/", State: flow.StateLoginRequired, Subject: "auth0|1",
+		Status: flow.Status{
+			Client: "demo", Issuer: "https://acme.eu.auth0.com/", State: flow.StateLoginRequired, Subject: "auth0|1",
 			Scope: "offline_access", Expiry: noon, Obtained: noon, LastExchange: noon, LoggedIn: noon, NextRefresh: noon, Generation: 2,
-			Rotation: flow.RotationOn, GrantEnds: noon, Failure: &flow.Failure{Time: noon, Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "no"}},
+			Rotation: flow.RotationOn, GrantEnds: noon, Failure: &flow.Failure{Time: noon, Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "no"},
+		},
 		Login: "paste", AuthorizeURL: "https://acme.eu.auth0.com/authorize?a=b&c=d",
 		LoginFailure: &flow.Failure{Time: noon, Class: flow.ClassRequest, Description: "no"},
 	}
@@ -329,6 +333,9 @@ func TestHeadlessLogin(t *testing.T) {
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), person(t, f, "ci")}})
 	if a := d.call(t, "POST", "/v1/clients/demo/login", `{"headless":true}`); a.StatusCode != 200 || !strings.Contains(a.body, `"state":"ready"`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if a := d.call(t, "POST", "/v1/clients/ci/login", `{"headles":true}`); a.StatusCode != 400 {
+		t.Errorf("a misspelt member: %d %s", a.StatusCode, a.body)
 	}
 	a := d.call(t, "POST", "/v1/clients/ci/login", `{"headless":true}`)
 	if a.StatusCode != 409 || a.error(t) != "login_required" || !strings.Contains(a.body, `"authorize_url"`) {

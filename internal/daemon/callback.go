@@ -55,8 +55,10 @@ func (d *Daemon) callback(c *gin.Context) {
 	}
 	p := problemOf(err)
 	text, hint, _ := strings.Cut(p.Description, "hint: ")
-	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not signed in",
-		Text: strings.TrimRight(text, "; "), Hint: hint})
+	d.showPage(c, pageStatus(p.Status), pageText{
+		Title: "Not signed in",
+		Text:  strings.TrimRight(text, "; "), Hint: hint,
+	})
 }
 
 // pageStatus is the status of a failed callback: what the browser brought was

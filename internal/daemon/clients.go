@@ -26,8 +26,10 @@ func (d *Daemon) known(c *gin.Context) *client {
 	name := c.Param("client")
 	cl := d.clients[name]
 	if cl == nil {
-		d.fail(c, &problem{Status: http.StatusNotFound, Code: "unknown_client",
-			Description: "there is no client of that name; hint: tokend status lists them", Client: name})
+		d.fail(c, &problem{
+			Status: http.StatusNotFound, Code: "unknown_client",
+			Description: "there is no client of that name; hint: tokend status lists them", Client: name,
+		})
 	}
 	return cl
 }

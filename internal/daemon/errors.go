@@ -78,8 +78,10 @@ func problemOf(err error) *problem {
 	p := &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"}
 	switch {
 	case errors.Is(err, flow.ErrState):
-		return &problem{Status: http.StatusBadRequest, Code: "invalid_state",
-			Description: "the state is unknown, used or expired; hint: start a new login"}
+		return &problem{
+			Status: http.StatusBadRequest, Code: "invalid_state",
+			Description: "the state is unknown, used or expired; hint: start a new login",
+		}
 	case errors.As(err, &e):
 		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e)}
 		if p.Status == http.StatusServiceUnavailable {
@@ -88,13 +90,17 @@ func problemOf(err error) *problem {
 	case errors.Is(err, flow.ErrLogin), errors.Is(err, flow.ErrNotFound):
 		p = &problem{Status: http.StatusConflict, Code: string(flow.ClassLoginRequired), Description: "there is no grant yet"}
 	case errors.Is(err, flow.ErrLocked), errors.Is(err, flow.ErrConflict):
-		p = &problem{Status: http.StatusServiceUnavailable, Code: string(flow.ClassLeaseBusy), RetryAfter: 1,
-			Description: "another process is changing the grant"}
+		p = &problem{
+			Status: http.StatusServiceUnavailable, Code: string(flow.ClassLeaseBusy), RetryAfter: 1,
+			Description: "another process is changing the grant",
+		}
 	case errors.Is(err, flow.ErrCorrupt):
 		p = &problem{Status: http.StatusInternalServerError, Code: string(flow.ClassStoreCorrupt), Description: "the stored grant cannot be read"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p = &problem{Status: http.StatusServiceUnavailable, Code: string(flow.ClassTimeout), RetryAfter: 1,
-			Description: "no token in time; the refresh goes on"}
+		p = &problem{
+			Status: http.StatusServiceUnavailable, Code: string(flow.ClassTimeout), RetryAfter: 1,
+			Description: "no token in time; the refresh goes on",
+		}
 	}
 	return p
 }

@@ -115,8 +115,10 @@ func (d *Daemon) checkCaller(r *http.Request, local net.Addr, client string) *pr
 		return p
 	}
 	if client != "" && !k.opens(client) {
-		return &problem{Status: http.StatusForbidden, Code: "client_forbidden",
-			Description: "this key does not open that client", Client: client}
+		return &problem{
+			Status: http.StatusForbidden, Code: "client_forbidden",
+			Description: "this key does not open that client", Client: client,
+		}
 	}
 	return nil
 }

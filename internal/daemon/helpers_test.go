@@ -101,13 +101,17 @@ func refuseWith(status int, code string) http.HandlerFunc {
 
 // kept is a client that needs nobody; person is one that a person logs in.
 func kept(t testing.TB, f *fakeTenant, name string) Client {
-	return makeClient(t, flow.Config{Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
-		Source: flow.ClientCredentials{}, Audience: "https://api.example.com/"}, "")
+	return makeClient(t, flow.Config{
+		Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
+		Source: flow.ClientCredentials{}, Audience: "https://api.example.com/",
+	}, "")
 }
 
 func person(t testing.TB, f *fakeTenant, name string) Client {
-	return makeClient(t, flow.Config{Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
-		Source: flow.AuthorizationCode{}, RedirectURL: "http://localhost:8484/callback", Scopes: []string{"offline_access"}}, "browser")
+	return makeClient(t, flow.Config{
+		Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
+		Source: flow.AuthorizationCode{}, RedirectURL: "http://localhost:8484/callback", Scopes: []string{"offline_access"},
+	}, "browser")
 }
 
 func makeClient(t testing.TB, c flow.Config, login string) Client {

@@ -58,8 +58,10 @@ func (d *Daemon) startLogin(c *gin.Context) {
 		return
 	}
 	now := d.now()
-	writeJSON(c, http.StatusOK, loginAnswer{Client: cl.Name(), AuthorizeURL: l.URL, State: l.State,
-		ExpiresAt: l.Expires.UTC().Truncate(time.Second), ExpiresIn: int64(l.Expires.Sub(now) / time.Second)})
+	writeJSON(c, http.StatusOK, loginAnswer{
+		Client: cl.Name(), AuthorizeURL: l.URL, State: l.State,
+		ExpiresAt: l.Expires.UTC().Truncate(time.Second), ExpiresIn: int64(l.Expires.Sub(now) / time.Second),
+	})
 }
 
 func (d *Daemon) signIn(c *gin.Context, cl *client) {

@@ -44,8 +44,10 @@ func (d *Daemon) routes() http.Handler {
 		d.fail(c, &problem{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such path"})
 	})
 	e.NoMethod(d.guard(keyed), func(c *gin.Context) {
-		d.fail(c, &problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-			Description: "this path answers " + c.Writer.Header().Get("Allow") + " only"})
+		d.fail(c, &problem{
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+			Description: "this path answers " + c.Writer.Header().Get("Allow") + " only",
+		})
 	})
 	return e
 }
@@ -59,8 +61,10 @@ func (d *Daemon) healthz(c *gin.Context) {
 func (d *Daemon) readyz(c *gin.Context) {
 	if err := d.ready(c.Request.Context()); err != nil {
 		d.log.WarnContext(c.Request.Context(), "not ready", "error", err)
-		d.fail(c, &problem{Status: http.StatusServiceUnavailable, Code: "store_unavailable",
-			Description: "the store does not answer", RetryAfter: 1})
+		d.fail(c, &problem{
+			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
+			Description: "the store does not answer", RetryAfter: 1,
+		})
 		return
 	}
 	writeJSON(c, http.StatusOK, struct {

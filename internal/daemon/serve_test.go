@@ -72,9 +72,15 @@ func TestX27_AccessLogHasNoQuery(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// A refresh that is in flight when the daemon is told to end is waited for, and
-// so is its caller.
+// A refresh that is in flight when the daemon is told to end is waited for, with
+// its caller or without.
 func TestF26_DrainWaitsForRefresh(t *testing.T) {
+	for name, leaves := range map[string]bool{"caller stays": false, "caller leaves": true} {
+		t.Run(name, func(t *testing.T) { drainDuringRefresh(t, leaves) })
+	}
+}
+
+func drainDuringRefresh(t *testing.T, leaves bool) {
 	f := newTenant(t)
 	begun, finish := make(chan struct{}), make(chan struct{})
 	f.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -93,26 +99,38 @@ func TestF26_DrainWaitsForRefresh(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx, l) }()
+	caller, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	read := make(chan answered, 1)
-	go func() {
-		r := &running{Daemon: d, addr: l.Addr().String()}
-		read <- r.call(t, "GET", tokenPath+"?format=text", "")
-	}()
-	<-begun
+	request := "GET " + tokenPath + "?format=text HTTP/1.1\nHost: " + l.Addr().String() + "\nAuthorization: Bearer " + mainKey + "\n\n"
+	if leaves {
+		if _, err := io.WriteString(caller, strings.ReplaceAll(request, "\n", "\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		_ = caller.Close()
+	} else {
+		go func() { read <- exchange(t, caller, request) }()
+		<-begun
+	}
 	cancel()
 	select {
 	case err := <-ended:
-		t.Fatalf("ended before the refresh: %v", err)
-	case <-time.After(50 * time.Millisecond): // long enough to have ended, were nothing waited for
+		t.Errorf("ended before the refresh: %v", err)
+	case <-time.After(200 * time.Millisecond): // long enough to have ended, were nothing waited for
 	}
 	close(finish)
-	if a := <-read; a.StatusCode != 200 && a.StatusCode != 503 {
-		t.Errorf("%d %s", a.StatusCode, a.body)
+	if !leaves {
+		if a := <-read; a.StatusCode != 200 || a.body != canaryToken {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if cl := d.clients["demo"]; cl.Cached(flow.Request{}) == nil {
+	if d.clients["demo"].Cached(flow.Request{}) == nil {
 		t.Error("the token of the refresh is lost")
 	}
 }
