@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,6 +43,9 @@ func (a Action) check() error {
 		for name, value := range claims {
 			if slices.Contains(reservedClaims, name) {
 				return faultf("set claim", "%q is reserved", name)
+			}
+			if _, err := json.Marshal(value); err != nil {
+				return faultf("set claim", "%q: %v", name, err)
 			}
 			if s, ok := value.(string); ok {
 				if _, err := template.New("claim").Parse(s); err != nil {

@@ -23,7 +23,7 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		return
 	}
 	if req.client.thirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
-		t.errorPage(c, c.r.URL.Query(), e)
+		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}
 	c.because(e.Error())
@@ -50,6 +50,10 @@ func (t *Tenant) answer(c *call, req *authRequest, params []member) {
 
 // mergeQuery adds to the query that a redirect_uri may have (RFC 6749 section 3.1.2).
 func mergeQuery(uri, q string) string {
+	uri, fragment, hasFragment := strings.Cut(uri, "#")
+	if hasFragment { // only a logout URL may have one
+		q += "#" + fragment
+	}
 	switch {
 	case !strings.Contains(uri, "?"):
 		return uri + "?" + q
@@ -122,6 +126,6 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 // lostPage is the recorded answer to a page without its transaction: no
 // cookie, the back button, a transaction that ran out.
 func (t *Tenant) lostPage(c *call) {
-	t.errorPage(c, c.r.URL.Query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
+	t.errorPage(c, c.query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
 		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session."))
 }

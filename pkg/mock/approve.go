@@ -12,6 +12,9 @@ import (
 // ApproveOption changes what the person does in [Tenant.Approve].
 type ApproveOption func(*person)
 
+// personKey is where a request of the pretend browser has its person.
+type personKey struct{}
+
 // person is the pretend person in front of the pretend browser.
 type person struct {
 	login   string
@@ -38,19 +41,22 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 	if err != nil {
 		return nil, fmt.Errorf("mock: approve: %w", err)
 	}
-	if p.login != "" { // in LoginAuto the hint is the way to choose
-		q := u.Query()
-		q.Set("login_hint", p.login)
-		u.RawQuery = q.Encode()
+	if err := t.knowsPerson(p); err != nil {
+		return nil, err
 	}
+	ctx = context.WithValue(ctx, personKey{}, p)
 	b := &pretendBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
 	method, form := http.MethodGet, url.Values(nil)
 	for range 10 {
-		res := b.do(ctx, method, u, form)
-		method, form = http.MethodGet, nil
+		res, err := b.do(ctx, method, u, form)
+		if err != nil {
+			return nil, err
+		}
 		location := res.Header.Get("Location")
+		filled := method == http.MethodPost
+		method, form = http.MethodGet, nil
 		switch {
-		case location == "" && strings.HasPrefix(u.Path, "/u/"):
+		case location == "" && strings.HasPrefix(u.Path, "/u/") && !filled:
 			method, form = http.MethodPost, t.fill(p, u)
 		case location == "":
 			return nil, fmt.Errorf("mock: approve: %s answered %d without sending the browser back", u.Path, res.StatusCode)
@@ -80,12 +86,25 @@ func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	u := t.person(&authRequest{loginHint: p.login})
+	u := t.st.userByLogin(p.login)
+	for i := 0; p.login == "" && u == nil && i < len(t.st.userOrder); i++ {
+		u = t.st.users[t.st.userOrder[i]]
+	}
 	if u != nil {
-		form.Set("username", u.Email)
+		form.Set("username", u.UserID)
 		form.Set("password", u.Password)
 	}
 	return form
+}
+
+// knowsPerson refuses a login that no user has, which is a typing error in a test.
+func (t *Tenant) knowsPerson(p *person) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.login != "" && t.st.userByLogin(p.login) == nil {
+		return faultf("approve", "the tenant has no user %q", p.login)
+	}
+	return nil
 }
 
 func callbackOf(u *url.URL) (url.Values, error) {
@@ -102,7 +121,7 @@ type pretendBrowser struct {
 	cookies map[string]*http.Cookie
 }
 
-func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) *http.Response {
+func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) (res *http.Response, err error) {
 	body := strings.NewReader(form.Encode())
 	r := (&http.Request{
 		Method: method, URL: u, Host: b.base.Host, RequestURI: u.RequestURI(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -115,12 +134,22 @@ func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form
 		r.AddCookie(c)
 	}
 	w := &discardWriter{header: http.Header{}}
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares with
+			err = faultf("approve", "%s: a fault broke the connection", u.Path)
+		} else if v != nil {
+			panic(v)
+		}
+	}()
 	b.tenant.ServeHTTP(w, r)
-	res := &http.Response{StatusCode: w.status, Header: w.header}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("mock: approve: %w", err)
+	}
+	res = &http.Response{StatusCode: w.status, Header: w.header}
 	for _, c := range res.Cookies() {
 		b.cookies[c.Name] = c
 	}
-	return res
+	return res, nil
 }
 
 // discardWriter keeps an answer's status and headers: Approve reads no bodies.

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -80,10 +81,8 @@ func (t *Tenant) checkAssertion(c *call, client *Client, kind, raw string) *oaut
 
 // useOnce refuses a jti that was seen while its assertion is alive.
 func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
-	for k, end := range t.st.jtis {
-		if end.Before(now) {
-			delete(t.st.jtis, k)
-		}
+	if len(t.st.jtis)%64 == 0 {
+		maps.DeleteFunc(t.st.jtis, func(_ string, end time.Time) bool { return end.Before(now) })
 	}
 	if _, seen := t.st.jtis[key]; seen {
 		return unauthorized("the assertion's jti was used before")
@@ -97,7 +96,8 @@ func verifiedBy(jws *jose.JSONWebSignature, client *Client, claims *assertionCla
 		return false
 	}
 	for _, cred := range client.Authentication.PrivateKeyJWT.Credentials {
-		if cred.KID != "" && jws.Signatures[0].Protected.KeyID != "" && cred.KID != jws.Signatures[0].Protected.KeyID {
+		header := jws.Signatures[0].Protected
+		if cred.KID != "" && header.KeyID != "" && cred.KID != header.KeyID || cred.Alg != "" && cred.Alg != header.Algorithm {
 			continue
 		}
 		block, _ := pem.Decode([]byte(cred.PEM))

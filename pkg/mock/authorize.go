@@ -16,7 +16,8 @@ type code struct {
 	method       string
 	expires      time.Time
 	used         bool
-	accessToken  string // hash of the access token that it was exchanged for
+	reused       bool
+	accessToken  string // hash of the access token that it was exchanged for, once that is signed
 	family       string // id of the refresh-token family that it was exchanged for
 	entry        string // journal id of the /authorize call
 }
@@ -33,7 +34,7 @@ func (t *Tenant) authorize(c *call) {
 	p, wasPushed, bad := t.unpush(p, c.now)
 	var req *authRequest
 	if bad == nil {
-		req, bad = t.parseAuthorize(p, wasPushed)
+		req, bad = t.parseAuthorize(c, p, wasPushed)
 	}
 	var next func()
 	switch {
@@ -46,14 +47,14 @@ func (t *Tenant) authorize(c *call) {
 		next = t.advance(c, tx, t.browser(c))
 	}
 	t.mu.Unlock()
-	c.entry.ClientID = p.Get("client_id")
+	c.entry.ClientID = clip(p.Get("client_id"))
 	next()
 }
 
 // resume is /authorize/resume, where the pages lead back to.
 func (t *Tenant) resume(c *call) {
 	t.mu.Lock()
-	tx, s := t.transactionOf(c, c.r.URL.Query().Get("state"))
+	tx, s := t.transactionOf(c, c.query().Get("state"))
 	if tx == nil || tx.logout {
 		t.mu.Unlock()
 		t.lostPage(c)
@@ -76,7 +77,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		if s == nil {
 			s = t.newBrowser(c)
 		}
-		person := t.person(req)
+		person := t.person(c, req, s)
 		if t.st.login == LoginForm || person == nil {
 			return t.page(c, tx, s, "/u/login")
 		}
@@ -105,12 +106,17 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	return t.grantAuthorization(c, tx, s, u)
 }
 
-// person is who signs in by himself in [LoginAuto]: the login_hint's user or the first.
-func (t *Tenant) person(req *authRequest) *User {
-	if req.loginHint != "" {
-		if u := t.st.userByLogin(req.loginHint); u != nil {
-			return u
-		}
+// person is who signs in by himself in [LoginAuto]: whom [Tenant.Approve] plays,
+// the login_hint's user, who is signed in already, or the first.
+func (t *Tenant) person(c *call, req *authRequest, s *session) *User {
+	if p, played := c.r.Context().Value(personKey{}).(*person); played && p.login != "" {
+		return t.st.userByLogin(p.login)
+	}
+	if u := t.st.userByLogin(req.loginHint); u != nil {
+		return u
+	}
+	if u := t.st.users[s.user]; u != nil && !req.asks("select_account") {
+		return u
 	}
 	for _, id := range t.st.userOrder {
 		if u := t.st.users[id]; u != nil {
@@ -187,7 +193,7 @@ func isLoopbackURL(raw string) bool {
 
 // page sends the browser to one of the tenant's pages.
 func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() {
-	tx.session = s.id
+	tx.session = s
 	if tx.state == "" {
 		tx.state = t.universalState(tx.req.client.ClientID)
 	}
@@ -217,27 +223,15 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *Use
 	var params []member
 	if req.wants("code") {
 		value := t.randomString(45)
+		makeRoom(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
 			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,
 		}
-		t.forgetCodes(c.now)
 		params = append(params, member{"code", value})
 	}
 	if len(params) != len(req.responseType) {
 		return t.frontChannel(c, req, g, params)
 	}
 	return func() { t.answer(c, req, params) }
-}
-
-// forgetCodes drops expired codes when there are many.
-func (t *Tenant) forgetCodes(now time.Time) {
-	if len(t.st.codes)%1024 != 0 {
-		return
-	}
-	for k, cd := range t.st.codes {
-		if now.Sub(cd.expires) > codeLifetime {
-			delete(t.st.codes, k)
-		}
-	}
 }

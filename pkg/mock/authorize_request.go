@@ -29,6 +29,7 @@ type authRequest struct {
 	screenHint   string
 	organization string  // id
 	device       *device // nil, or the device that waits for the answer
+	issuer       string
 }
 
 // parameters are the parameters of an authorization request; one that comes
@@ -36,7 +37,7 @@ type authRequest struct {
 type parameters struct{ url.Values }
 
 func (c *call) authorizeParameters() (parameters, *oauthError) {
-	v, err := url.ParseQuery(c.r.URL.RawQuery)
+	v, err := parseForm(c.r.URL.RawQuery)
 	if err != nil {
 		return parameters{}, refuse("invalid_request", "The query is not form-urlencoded")
 	}
@@ -71,17 +72,21 @@ var responseTypes = []string{
 
 // parseAuthorize checks a request. With a nil request the error is for the
 // error page; with one it goes to the redirect_uri, which was found good.
-func (t *Tenant) parseAuthorize(p parameters, wasPushed bool) (*authRequest, *oauthError) {
-	types, bad := parseResponseType(p)
-	if bad != nil {
-		return nil, bad
+func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authRequest, *oauthError) {
+	types, noType := parseResponseType(p)
+	if noType != nil && t.cfg.Profile == ProfileAuth0 {
+		return nil, noType // before the client is loaded, hence on the error page
 	}
 	req, bad := t.requestClient(p)
 	if bad != nil {
 		return nil, bad
 	}
-	req.responseType = types
+	req.issuer = c.issuer
 	req.state, req.hasState = p.Get("state"), p.Has("state")
+	if noType != nil {
+		return req, noType
+	}
+	req.responseType = types
 	if req.mode, bad = responseMode(p.Get("response_mode"), types); bad != nil {
 		return req, bad
 	}
@@ -148,7 +153,7 @@ func (c *Client) allowsCallback(uri string) bool {
 		return false
 	}
 	return slices.ContainsFunc(c.Callbacks, func(allowed string) bool {
-		return allowed == uri || matchesSubdomain(allowed, uri)
+		return allowed == uri && !strings.Contains(allowed, "://*.") || matchesSubdomain(allowed, uri)
 	})
 }
 
@@ -202,7 +207,14 @@ func notAllowed(grant string) *oauthError {
 }
 
 // checkUnsupported refuses what discovery says is not supported, rather than ignore it.
-func (t *Tenant) checkUnsupported(_ *authRequest, p parameters) *oauthError {
+func (t *Tenant) checkUnsupported(req *authRequest, p parameters) *oauthError {
+	if req.client.thirdParty() {
+		for _, name := range notForThirdParties {
+			if p.Has(name) {
+				return refuse("invalid_request", "The parameter "+name+" is not allowed for third-party clients")
+			}
+		}
+	}
 	switch {
 	case p.Has("request"):
 		return refuse("request_not_supported", "The request parameter is not supported")
@@ -211,6 +223,10 @@ func (t *Tenant) checkUnsupported(_ *authRequest, p parameters) *oauthError {
 	}
 	return nil
 }
+
+// notForThirdParties are the parameters that Auth0 refuses from third-party clients
+// (https://auth0.com/docs/get-started/applications/third-party-applications/security-controls).
+var notForThirdParties = []string{"screen_hint", "invitation", "request", "request_uri", "claims", "id_token_hint", "login_ticket"}
 
 func (t *Tenant) checkPKCE(req *authRequest, p parameters) *oauthError {
 	req.challenge, req.method, req.nonce = p.Get("code_challenge"), p.Get("code_challenge_method"), p.Get("nonce")
@@ -244,20 +260,18 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
-	if aud == "" || strings.HasSuffix(aud, "/userinfo") && t.st.apis[aud] == nil {
-		return nil
-	}
 	api := t.st.apis[aud]
-	if api == nil {
+	switch {
+	case aud == "" || api == nil && aud == req.issuer+"userinfo":
+		return nil
+	case api == nil:
 		return refuse("access_denied", "Service not found: "+clip(aud))
 	}
 	req.audience = aud
-	if api.userPolicy() != "require_client_grant" {
-		return nil
-	}
-	if _, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]; !granted {
+	_, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]
+	if policy := api.userPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
 		return refuse("invalid_request", fmt.Sprintf(
-			"Client %q is not authorized to access resource server %q.", req.client.ClientID, aud))
+			`Client "%s" is not authorized to access resource server "%s".`, req.client.ClientID, aud))
 	}
 	return nil
 }
@@ -269,6 +283,13 @@ func (api *ResourceServer) userPolicy() string {
 	return api.Authorization.User.Policy
 }
 
+func (api *ResourceServer) clientPolicy() string {
+	if api.Authorization == nil {
+		return "require_client_grant"
+	}
+	return api.Authorization.Client.Policy
+}
+
 func (t *Tenant) checkOrganization(req *authRequest, p parameters) *oauthError {
 	name := p.Get("organization")
 	if name == "" {
@@ -277,12 +298,7 @@ func (t *Tenant) checkOrganization(req *authRequest, p parameters) *oauthError {
 		}
 		return nil
 	}
-	org := t.st.orgs[name]
-	for _, o := range t.st.orgs {
-		if o.Name == name {
-			org = o
-		}
-	}
+	org := t.st.organization(name)
 	if org == nil {
 		return refuse("invalid_request", "parameter organization is invalid: "+clip(name))
 	}

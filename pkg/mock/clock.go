@@ -15,6 +15,13 @@ type clock struct {
 	frozen time.Time // zero: running
 }
 
+// The years in which every time here can be written and no difference of two
+// times overflows.
+var (
+	earliest = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
 func newClock(base func() time.Time) *clock { return &clock{base: base} }
 
 // Now returns the virtual time, without a monotonic part.
@@ -35,18 +42,24 @@ func (c *clock) now() time.Time {
 func (c *clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offset += d
-	if !c.frozen.IsZero() {
-		c.frozen = c.frozen.Add(d)
-	}
+	c.set(c.now().Add(d))
 }
 
 // Set makes at the present instant; time runs on from there unless it is frozen.
 func (c *clock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := at.Sub(c.now())
-	c.offset += d
+	c.set(at)
+}
+
+func (c *clock) set(at time.Time) {
+	switch {
+	case at.Before(earliest):
+		at = earliest
+	case at.After(latest):
+		at = latest
+	}
+	c.offset += at.Sub(c.now())
 	if !c.frozen.IsZero() {
 		c.frozen = at.UTC()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,18 +15,17 @@ import (
 
 const controlPrefix = "/_mock/"
 
-// control is the surface under /_mock/: what a test does to the tenant that no
+// controls is the surface under /_mock/: what a test does to the tenant that no
 // client could. The same things are methods of [Tenant].
-func (t *Tenant) control(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
 		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
-		c.entry = &Entry{ID: c.id, Time: c.now, Method: r.Method, Path: r.URL.Path, Endpoint: "resource"}
+		c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: "resource"}
 		rec := &recorder{ResponseWriter: w}
 		c.w = rec
+		defer t.record(c, rec)
 		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 		t.resource(c)
-		c.entry.Status = rec.status
-		t.journal.add(c.entry)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -34,21 +34,15 @@ func (t *Tenant) control(w http.ResponseWriter, r *http.Request, issuer string) 
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	handle, known := t.controlTable()[r.Method+" "+r.URL.Path]
-	if !known {
-		if handle, known = t.plantTable()[r.Method+" "+r.URL.Path]; !known && t.one(w, r) {
-			return
-		}
+	if handle, known := t.control[r.Method+" "+r.URL.Path]; known {
+		handle(w, r)
+	} else if !t.one(w, r) {
+		controlFault(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+" under "+controlPrefix)
 	}
-	if !known {
-		controlFault(w, http.StatusNotFound, "no "+r.Method+" "+clip(r.URL.Path)+" under "+controlPrefix)
-		return
-	}
-	handle(w, r)
 }
 
 func (t *Tenant) controlTable() map[string]http.HandlerFunc {
-	return map[string]http.HandlerFunc{
+	m := map[string]http.HandlerFunc{
 		"GET /_mock/ca.pem":   t.showCA,
 		"GET /_mock/health":   t.health,
 		"GET /_mock/clock":    t.showClock,
@@ -57,6 +51,8 @@ func (t *Tenant) controlTable() map[string]http.HandlerFunc {
 		"GET /_mock/families": t.showFamilies,
 		"POST /_mock/reset":   t.reset,
 	}
+	maps.Copy(m, t.plantTable())
+	return m
 }
 
 // foreign reports a browser's request that another site's page caused.
@@ -82,12 +78,25 @@ func respondJSON(w http.ResponseWriter, v any) {
 	write(w, http.StatusOK, jsonType, b)
 }
 
-// decode reads one JSON object strictly: an unknown member is a typing error.
+// badInput answers a control call that cannot be carried out.
+func badInput(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	controlFault(w, status, strings.ReplaceAll(err.Error(), "mock: ", ""))
+}
+
+// decode reads one JSON value strictly: an unknown member is a typing error.
 func decode(r *http.Request, into any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
 	}
+	return decodeBytes(b, into)
+}
+
+func decodeBytes(b []byte, into any) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
@@ -123,21 +132,22 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 		Set     *time.Time `json:"set"`
 		Freeze  *bool      `json:"freeze"`
 	}
-	if err := decode(r, &in); err != nil {
-		controlFault(w, http.StatusBadRequest, "clock: "+err.Error())
-		return
-	}
-	if in.Advance == "" && in.Set == nil && in.Freeze == nil {
-		controlFault(w, http.StatusBadRequest, `clock: none of "advance", "set" and "freeze" was given`)
-		return
-	}
+	err := decode(r, &in)
 	var d time.Duration
-	if in.Advance != "" {
-		var err error
+	switch {
+	case err != nil:
+	case in.Advance == "" && in.Set == nil && in.Freeze == nil:
+		err = faultf("clock", `none of "advance", "set" and "freeze" was given`)
+	case in.Set != nil && (in.Set.Before(earliest) || in.Set.After(latest)):
+		err = faultf("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
+	case in.Advance != "":
 		if d, err = time.ParseDuration(in.Advance); err != nil {
-			controlFault(w, http.StatusBadRequest, "clock: advance: "+err.Error())
-			return
+			err = faultf("advance", "%v", err)
 		}
+	}
+	if err != nil {
+		badInput(w, err)
+		return
 	}
 	if in.Set != nil {
 		t.clock.Set(*in.Set)

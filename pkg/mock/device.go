@@ -16,7 +16,7 @@ const (
 // device is one device authorization (RFC 8628).
 type device struct {
 	userCode string
-	client   *Client
+	client   string // client_id
 	scopes   []string
 	audience string
 	expires  time.Time
@@ -52,11 +52,11 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	if !slices.Contains(client.GrantTypes, grantDevice) {
 		return nil, notAllowed(grantDevice)
 	}
-	req := &authRequest{client: client}
+	req := &authRequest{client: client, issuer: c.issuer}
 	if bad := t.checkAudience(req, r.parameters); bad != nil {
 		return nil, bad
 	}
-	d := &device{client: client, scopes: req.scopes, audience: req.audience, expires: c.now.Add(deviceLifetime)}
+	d := &device{client: client.ClientID, scopes: req.scopes, audience: req.audience, expires: c.now.Add(deviceLifetime)}
 	b := make([]byte, 8)
 	if _, err := t.random.Read(b); err != nil {
 		return nil, refuse("server_error", "no randomness")
@@ -66,6 +66,7 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	}
 	d.userCode = string(b[:4]) + "-" + string(b[4:])
 	value := t.randomString(32)
+	makeRoom(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
 	t.st.devices[hash(value)] = d
 	return object{
 		{"device_code", value}, {"user_code", d.userCode},
@@ -82,7 +83,7 @@ func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *o
 		return nil, missing("device_code")
 	}
 	d := t.st.devices[hash(value)]
-	if d == nil || d.client.ClientID != client.ClientID || d.state == "expired" {
+	if d == nil || d.client != client.ClientID || d.state == "expired" {
 		return nil, refuse("invalid_grant", "Invalid or expired device code.")
 	}
 	if !c.now.Before(d.expires) {
@@ -132,9 +133,11 @@ func (t *Tenant) activate(c *call) {
 	userCode := normalUserCode(form.Get("user_code"))
 	d := t.deviceByUserCode(userCode, c.now)
 	view := map[string]any{"Code": userCode, "Confirm": d != nil, "Error": "", "Client": ""}
+	var client *Client
 	if d != nil {
-		view["Client"] = d.client.Name
-		c.entry.ClientID = d.client.ClientID
+		client = t.st.clients[d.client]
+		view["Client"] = client.Name
+		c.entry.ClientID = client.ClientID
 	}
 	next := func() { render(c, http.StatusOK, "device.html", view) }
 	switch {
@@ -146,7 +149,7 @@ func (t *Tenant) activate(c *call) {
 		next = func() { done(c, "Device not connected", "You cancelled the request. You can close this page.") }
 	case d != nil && c.r.Method == http.MethodPost:
 		tx := &transaction{req: &authRequest{
-			client: d.client, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
+			client: client, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
 		}, created: c.now, entry: c.id}
 		next = t.advance(c, tx, t.browser(c))
 	}
@@ -166,7 +169,7 @@ func done(c *call, title, text string) {
 
 func (t *Tenant) deviceByUserCode(userCode string, now time.Time) *device {
 	for _, d := range t.st.devices {
-		if d.userCode == userCode && d.state == "" && now.Before(d.expires) {
+		if d.userCode == userCode && d.state == "" && now.Before(d.expires) && t.st.clients[d.client] != nil {
 			return d
 		}
 	}

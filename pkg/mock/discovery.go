@@ -41,6 +41,11 @@ func (t *Tenant) discovery(c *call) {
 	)
 	endpoint("end_session_endpoint", "/oidc/logout")
 	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	if t.cfg.Profile == ProfileStrictOIDC { // without it OpenID Connect Discovery takes authorization_code and implicit for all
+		o = append(o, member{"grant_types_supported", []string{
+			grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantPassword, grantDevice, grantExchange,
+		}})
+	}
 	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
 	write(c.w, http.StatusOK, jsonTypeUTF8, o.bytes())
 }

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -75,13 +76,13 @@ func (t *Tenant) Fail(f Fault) (*Armed, error) {
 		return nil, faultf("times, bytes", "negative")
 	case f.Rate < 0 || f.Rate >= 1:
 		return nil, faultf("rate", "%v is not between 0 and 1", f.Rate)
-	case f.Kind == FaultStatus && (f.Status < 200 || f.Status > 599):
-		return nil, faultf("status", "%d is not an HTTP status", f.Status)
-	case f.Kind == FaultRedirect && f.Headers["Location"] == "":
+	case (f.Status != 0 || f.Kind == FaultStatus) && (f.Status < 200 || f.Status > 599):
+		return nil, faultf("status", "%d is not the status of an answer", f.Status)
+	case f.Kind == FaultRedirect && f.location() == "":
 		return nil, faultf("headers", "a redirect needs a Location")
 	case f.Delay != "":
-		if a.delay, err = time.ParseDuration(f.Delay); err != nil {
-			return nil, faultf("delay", "%v", err)
+		if a.delay, err = time.ParseDuration(f.Delay); err != nil || a.delay < 0 {
+			return nil, faultf("delay", "%q is not a duration of zero or more", f.Delay)
 		}
 	}
 	switch f.Kind {
@@ -104,6 +105,16 @@ func (t *Tenant) Fail(f Fault) (*Armed, error) {
 	defer t.mu.Unlock()
 	t.faults = append(t.faults, a)
 	return a, nil
+}
+
+// location is where a redirect leads, however the header is spelled.
+func (f Fault) location() string {
+	for k, v := range f.Headers {
+		if http.CanonicalHeaderKey(k) == "Location" {
+			return v
+		}
+	}
+	return ""
 }
 
 // Disarm ends all faults.
@@ -162,7 +173,7 @@ func (c *call) peek() (grantType, client string) {
 		client = r.basicID
 	}
 	if client == "" {
-		client = c.r.URL.Query().Get("client_id")
+		client = c.query().Get("client_id")
 	}
 	return r.Get("grant_type"), client
 }
@@ -184,21 +195,21 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 			return
 		}
 		if f.AfterCommit {
-			buffer.copyTo(out)
+			buffer.send(out, buffer.body.Len(), 0, c)
 			return
 		}
 		handle(c)
 	case FaultHang:
 		<-c.r.Context().Done()
 	case FaultReset:
-		cut(out)
+		cut(out, true)
 	case FaultTruncate:
 		n := f.Bytes
 		if n == 0 || n > buffer.body.Len() {
 			n = buffer.body.Len() / 2
 		}
 		buffer.send(out, n, 0, c)
-		cut(out)
+		cut(out, false)
 	case FaultDrip:
 		buffer.send(out, buffer.body.Len(), a.delay, c)
 	default:
@@ -233,7 +244,7 @@ func (t *Tenant) answerFault(c *call, f Fault) {
 	case f.Body != "" || f.Kind != FaultStatus:
 		write(c.w, status, h.Get("Content-Type"), []byte(f.Body))
 	case c.entry.Endpoint == "authorize": // a page, never JSON
-		t.errorPage(c, c.r.URL.Query(), e)
+		t.errorPage(c, c.query(), e)
 		c.because("fault: status")
 	default:
 		writeTokenError(c.w, e)
@@ -276,13 +287,17 @@ func wait(c *call, d time.Duration) bool {
 	}
 }
 
-// cut ends a connection without the rest of the answer, by a reset where TCP allows it.
-func cut(w http.ResponseWriter) {
+// cut ends a connection without the rest of the answer: by a reset where TCP
+// allows it, or in order, so that what was sent arrives.
+func cut(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil { // HTTP/2
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()

@@ -16,11 +16,12 @@ func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (fun
 	if aud == "" {
 		return nil, refuse("access_denied", "Non-global clients are not allowed access to APIv1")
 	}
-	if t.st.apis[aud] == nil {
+	api := t.st.apis[aud]
+	if api == nil {
 		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud))
 	}
 	cg, granted := t.st.grants[grantKey(client.ClientID, aud, "client")]
-	if !granted {
+	if !granted || api.clientPolicy() == "deny_all" {
 		return nil, refuse("access_denied", fmt.Sprintf("Client is not authorized to access %q. You need to create a "+
 			"\"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", aud))
 	}
@@ -32,11 +33,19 @@ func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (fun
 		}
 		scopes = asked
 	}
+	organization := ""
+	if name := r.Get("organization"); name != "" {
+		org := t.st.organization(name)
+		if org == nil {
+			return nil, refuse("invalid_request", "parameter organization is invalid: "+clip(name))
+		}
+		organization = org.ID
+	}
 	if bad := t.denied(triggerCredentials, client.ClientID); bad != nil {
 		return nil, bad
 	}
 	o := t.prepare(c, grant{
-		client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: r.Get("organization"),
+		client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization,
 	})
 	return func() {
 		t.respond(c, o, func(access, id string) object {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"slices"
+	"time"
 )
 
 func badCode(reason string) *oauthError {
@@ -26,7 +27,7 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 	}
 	c.entry.Parent = cd.entry
 	if cd.used {
-		t.punishReuse(cd)
+		t.punishReuse(cd, c.now)
 		return nil, badCode("the code was used before")
 	}
 	if !c.now.Before(cd.expires) {
@@ -53,6 +54,9 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 		t.respond(c, o, func(access, id string) object {
 			t.mu.Lock()
 			cd.accessToken = hash(access)
+			if cd.reused { // while this token was being signed
+				t.revokeAccess(cd.accessToken, c.now)
+			}
 			t.mu.Unlock()
 			return o.tokenBody(access, refresh, id, id != "")
 		})
@@ -61,14 +65,24 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 
 // punishReuse revokes what a reused code was exchanged for, which RFC 6749
 // section 4.1.2 asks for and Auth0 does not document.
-func (t *Tenant) punishReuse(cd *code) {
+func (t *Tenant) punishReuse(cd *code, now time.Time) {
 	if t.cfg.Profile != ProfileStrictOIDC {
 		return
 	}
-	t.st.revoked[cd.accessToken] = true
+	cd.reused = true
+	if cd.accessToken != "" {
+		t.revokeAccess(cd.accessToken, now)
+	}
 	if f := t.st.families[cd.family]; f != nil {
 		t.revokeFamily(f, "its authorization code was used twice")
 	}
+}
+
+// revokeAccess closes /userinfo to an access token.
+func (t *Tenant) revokeAccess(hash string, now time.Time) {
+	const longest = 30 * 24 * time.Hour // of an access token's life at Auth0
+	makeRoom(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
+	t.st.revoked[hash] = now
 }
 
 func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {

@@ -17,14 +17,14 @@ func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(),
 	case kind == "":
 		return nil, missing("subject_token_type")
 	}
-	key := "exchange\x00" + client.ClientID
+	key := attemptKey("exchange", client.ClientID)
 	if t.st.attempts[key] >= maxAttempts {
 		return nil, refuse("too_many_attempts", "We have detected suspicious login behavior and further attempts will be "+
 			"blocked. Please contact the administrator.")
 	}
 	u := t.st.userByLogin(subject)
 	if u == nil {
-		t.st.attempts[key]++
+		t.failed(key)
 		return nil, refuse("invalid_grant", "The subject token is invalid").because("it names no user")
 	}
 	delete(t.st.attempts, key)

@@ -1,7 +1,5 @@
 package mock
 
-import "strings"
-
 const maxAttempts = 10 // of wrong passwords in a row before the account is blocked
 
 // password is grant_type=password and password-realm
@@ -16,19 +14,22 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 		return nil, missing("password")
 	case r.Get("grant_type") == grantPasswordRealm && r.Get("realm") == "":
 		return nil, missing("realm")
-	case aud != "" && t.st.apis[aud] == nil && !strings.HasSuffix(aud, "/userinfo"):
+	case aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo":
 		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange")
 	}
 	if bad := t.checkRealm(r.Get("realm")); bad != nil {
 		return nil, bad
 	}
-	key := "password\x00" + login
+	if named := t.st.userByLogin(login); named != nil {
+		login = named.UserID // however he is called
+	}
+	key := attemptKey("password", login)
 	if t.st.attempts[key] >= maxAttempts {
 		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
 	}
 	u := t.authenticate(login, secret)
 	if u == nil || (r.Get("realm") != "" && u.Connection != r.Get("realm")) {
-		t.st.attempts[key]++
+		t.failed(key)
 		return nil, refuse("invalid_grant", "Wrong email or password.")
 	}
 	delete(t.st.attempts, key)
@@ -54,6 +55,14 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	return t.tokensFor(c, client, g), nil
+}
+
+// attemptKey is where the failed attempts of a kind on a subject are counted.
+func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
+
+func (t *Tenant) failed(key string) {
+	makeRoom(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
+	t.st.attempts[key]++
 }
 
 // checkRealm refuses a connection that the tenant does not have.

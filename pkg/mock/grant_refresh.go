@@ -188,7 +188,7 @@ func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthE
 		}
 		allowed := client.refreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })
-		g.scopes = append(g.scopes, allowed...)
+		g.scopes = uniqueFields(strings.Join(append(g.scopes, allowed...), " "))
 		g.audience = aud
 	}
 	if asked := uniqueFields(r.Get("scope")); len(asked) > 0 {

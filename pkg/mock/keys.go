@@ -66,7 +66,7 @@ func newKeyring(keys []Key) (*keyring, error) {
 	}
 	ring := &keyring{content: make([]byte, 32)}
 	for _, k := range keys {
-		if k.Private == nil || k.Private.N.BitLen() < 2048 {
+		if k.Private == nil || k.Private.N == nil || k.Private.N.BitLen() < 2048 {
 			return nil, faultf("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
 		}
 		if k.ID == "" {

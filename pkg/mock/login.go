@@ -39,7 +39,7 @@ func (t *Tenant) loginPage(c *call) {
 		return
 	}
 	t.signIn(c, s, u)
-	tx.loggedIn, tx.session = true, s.id
+	tx.loggedIn = true
 	t.mu.Unlock()
 	redirect(c, "/authorize/resume?state="+tx.state)
 }
@@ -62,7 +62,7 @@ func (t *Tenant) consentPage(c *call) {
 	}
 	t.mu.Lock()
 	tx, s := t.transactionOf(c, form.Get("state"))
-	if tx == nil || tx.logout || s.user == "" {
+	if tx == nil || tx.logout || t.st.users[s.user] == nil {
 		t.mu.Unlock()
 		t.lostPage(c)
 		return
@@ -109,11 +109,11 @@ func (t *Tenant) describeScopes(req *authRequest) []string {
 // with the query's state.
 func (c *call) pageForm() (parameters, *oauthError) {
 	if c.r.Method != http.MethodPost {
-		return parameters{c.r.URL.Query()}, nil
+		return parameters{c.query()}, nil
 	}
 	v, bad := c.form()
 	if bad == nil && v.Get("state") == "" {
-		v.Set("state", c.r.URL.Query().Get("state"))
+		v.Set("state", c.query().Get("state"))
 	}
 	return parameters{v}, bad
 }

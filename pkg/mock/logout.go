@@ -10,7 +10,8 @@ import (
 // logoutV2 is GET /v2/logout
 // (https://auth0.com/docs/api/authentication/logout/auth-0-logout).
 func (t *Tenant) logoutV2(c *call) {
-	q := c.r.URL.Query()
+	q := c.query()
+	c.entry.ClientID = clip(q.Get("client_id"))
 	t.mu.Lock()
 	target, bad := t.logoutTarget(q.Get("client_id"), q.Get("returnTo"), true)
 	if bad == nil {
@@ -23,7 +24,7 @@ func (t *Tenant) logoutV2(c *call) {
 func (t *Tenant) loggedOut(c *call, target string, bad *oauthError) {
 	switch {
 	case bad != nil:
-		t.errorPage(c, c.r.URL.Query(), bad)
+		t.errorPage(c, c.query(), bad)
 	case target != "":
 		redirect(c, target)
 	default:
@@ -52,7 +53,9 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 		return allowed[0], nil
 	case target == "":
 		return "", nil
-	case !slices.ContainsFunc(allowed, func(a string) bool { return sameLogoutURL(a, target) }):
+	case !slices.ContainsFunc(allowed, func(a string) bool {
+		return a == target || t.cfg.Profile == ProfileAuth0 && sameLogoutURL(a, target)
+	}):
 		return "", refuse("invalid_request", "The logout URL "+clip(target)+" is not in the list of allowed logout URLs")
 	}
 	return target, nil
@@ -61,9 +64,12 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 func sameLogoutURL(a, b string) bool {
 	ua, errA := url.Parse(a)
 	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ub.User == nil && !strings.ContainsAny(b, "\\\r\n\t ") &&
+	return errA == nil && errB == nil && ub.User == nil && !strings.ContainsFunc(b, notInURL) &&
 		strings.EqualFold(ua.Scheme, ub.Scheme) && strings.EqualFold(ua.Host, ub.Host) && ua.EscapedPath() == ub.EscapedPath()
 }
+
+// notInURL reports what browsers mend or fold in a URL, which could make it another.
+func notInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
 
 func (t *Tenant) endSession(c *call) {
 	if s := t.browser(c); s != nil {
@@ -75,7 +81,7 @@ func (t *Tenant) endSession(c *call) {
 // logoutOIDC is GET and POST /oidc/logout, OpenID Connect RP-Initiated Logout
 // (https://auth0.com/docs/authenticate/login/logout/log-users-out-of-auth0).
 func (t *Tenant) logoutOIDC(c *call) {
-	p := parameters{c.r.URL.Query()}
+	p := parameters{c.query()}
 	if c.r.Method == http.MethodPost {
 		form, bad := c.form()
 		if bad != nil {
@@ -84,14 +90,16 @@ func (t *Tenant) logoutOIDC(c *call) {
 		}
 		p = parameters{form}
 	}
-	clientID, hinted, bad := t.logoutClient(p)
-	if bad != nil {
-		t.errorPage(c, p.Values, bad)
-		return
-	}
-	c.entry.ClientID = clientID
 	t.mu.Lock()
-	target, bad := t.logoutTarget(clientID, p.Get("post_logout_redirect_uri"), false)
+	clientID, hinted, bad := t.logoutClient(c, p)
+	c.entry.ClientID = clip(clientID)
+	target := ""
+	if bad == nil {
+		target, bad = t.logoutTarget(clientID, p.Get("post_logout_redirect_uri"), false)
+	}
+	if t.cfg.Profile == ProfileStrictOIDC && p.Get("id_token_hint") == "" {
+		target = "" // nobody vouches for it (OpenID Connect RP-Initiated Logout, section 3)
+	}
 	if bad == nil && target != "" && p.Has("state") {
 		target = mergeQuery(target, query([]member{{"state", p.Get("state")}}))
 	}
@@ -107,20 +115,23 @@ func (t *Tenant) logoutOIDC(c *call) {
 }
 
 // logoutClient names the client of a logout: by the ID token (which may have
-// expired), else by client_id. A hint makes asking the person needless.
-func (t *Tenant) logoutClient(p parameters) (id string, hinted bool, bad *oauthError) {
+// expired), else by client_id. A good hint makes asking the person needless:
+// the ID token, or the sid of the browser's session as logout_hint.
+func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, bad *oauthError) {
 	id = p.Get("client_id")
 	hint := p.Get("id_token_hint")
 	if hint == "" {
-		return id, p.Get("logout_hint") != "", nil
+		s := t.browser(c)
+		return id, s != nil && s.user != "" && s.sid == p.Get("logout_hint"), nil
 	}
 	claims, ok := t.openJWT(hint)
 	aud, isString := claims["aud"].(string)
+	iss, _ := claims["iss"].(string)
 	switch {
-	case !ok || !isString:
-		return "", false, refuse("invalid_request", "The id_token_hint is invalid")
+	case !ok || !isString || !t.ours(c, iss):
+		return id, false, refuse("invalid_request", "The id_token_hint is invalid")
 	case id != "" && id != aud:
-		return "", false, refuse("invalid_request", "client_id and id_token_hint name different clients")
+		return id, false, refuse("invalid_request", "client_id and id_token_hint name different clients")
 	}
 	return aud, true, nil
 }
@@ -132,7 +143,7 @@ func (t *Tenant) askLogout(c *call, clientID, target string) string {
 		s = t.newBrowser(c)
 	}
 	tx := &transaction{
-		state: t.universalState(clientID), session: s.id, created: c.now, entry: c.id, logout: true, target: target,
+		state: t.universalState(clientID), session: s, created: c.now, entry: c.id, logout: true, target: target,
 	}
 	t.keep(tx)
 	return "/u/logout-consent?state=" + tx.state

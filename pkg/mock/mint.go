@@ -42,8 +42,11 @@ type order struct {
 	now    time.Time
 }
 
-// prepare resolves a grant. The caller holds t.mu.
+// prepare resolves a grant of a client that exists. The caller holds t.mu.
 func (t *Tenant) prepare(c *call, g grant) order {
+	if len(t.st.issuers) < 64 { // issuers taken from Host headers must not pile up
+		t.st.issuers[c.issuer] = true
+	}
 	o := order{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
 	if u := t.st.users[g.user]; u != nil {
 		cp := *u

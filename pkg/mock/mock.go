@@ -46,7 +46,7 @@ const (
 // tenant of docs/mock.md at the address where it is reached.
 type Config struct {
 	Issuer         string           // "https://acme.eu.auth0.com/", slash at the end; "": where it is reached
-	Tenant         *Export          // clients, APIs, users…; nil: [DefaultTenant]
+	Tenant         *Export          // clients, APIs, users…; nil: [DefaultTenant]. The tenant only reads it: leave it as it is, too
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
@@ -74,9 +74,11 @@ type Tenant struct {
 	journal *Journal
 	keys    *keyring
 	routes  map[string]route
+	control map[string]http.HandlerFunc // by method and path, see controls
 	random  *lockedReader
 
 	mu     sync.Mutex // guards what follows
+	export *Export    // what Reset returns to
 	st     *state
 	faults []*Armed
 }
@@ -93,11 +95,11 @@ func New(c Config) (*Tenant, error) {
 		return nil, err
 	}
 	t := &Tenant{cfg: c, issuer: c.Issuer, clock: newClock(c.Now), keys: keys, random: &lockedReader{r: c.Rand}}
-	t.journal = newJournal()
+	t.journal, t.export = newJournal(), c.Tenant
 	if t.st, err = newState(c.Tenant, c.Login); err != nil {
 		return nil, err
 	}
-	t.routes = t.table()
+	t.routes, t.control = t.table(), t.controlTable()
 	return t, nil
 }
 
@@ -125,7 +127,7 @@ func Start(tb TB, c Config) *Tenant {
 		_ = l.Close()
 		tb.Fatalf("mock: %v", err)
 	}
-	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
 	tb.Cleanup(func() { _ = srv.Close(); <-done })
@@ -156,11 +158,15 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // OAuth2 returns the default client's configuration for golang.org/x/oauth2,
 // with the scopes openid, profile, email and offline_access. The API's audience
-// goes to AuthCodeURL as oauth2.SetAuthURLParam("audience", …).
+// goes to AuthCodeURL as oauth2.SetAuthURLParam("audience", …). The tenant needs
+// an issuer: one by [Start] has it, for [New] it is in the Config.
 func (t *Tenant) OAuth2() *oauth2.Config {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.st.clients[t.st.clientOrder[0]]
+	c := &Client{}
+	if len(t.st.clientOrder) > 0 {
+		c = t.st.clients[t.st.clientOrder[0]]
+	}
 	cfg := &oauth2.Config{
 		ClientID: c.ClientID, ClientSecret: c.ClientSecret,
 		Endpoint: oauth2.Endpoint{
@@ -176,7 +182,7 @@ func (t *Tenant) OAuth2() *oauth2.Config {
 }
 
 // Advance moves the tenant's clock forward: codes, tokens, sessions and
-// everything else that has a time age by d.
+// everything else that has a time age by d. It stops at the year 2200.
 func (t *Tenant) Advance(d time.Duration) { t.clock.Advance(d) }
 
 // Now returns the tenant's time.
@@ -192,13 +198,15 @@ func (t *Tenant) Journal() *Journal { return t.journal }
 // Reset puts the tenant back to its start: description, clock and an empty
 // journal. Keys stay, as clients cache them.
 func (t *Tenant) Reset() {
-	st, err := newState(t.cfg.Tenant, t.cfg.Login)
-	if err != nil { // the same description was accepted by New
-		panic("mock: " + err.Error())
-	}
 	t.mu.Lock()
-	t.st, t.faults = st, nil
+	st, err := newState(t.export, t.cfg.Login)
+	if err == nil { // the description was accepted before
+		t.st, t.faults = st, nil
+	}
 	t.mu.Unlock()
+	if err != nil {
+		panic("mock: the description was changed while the tenant used it: " + err.Error())
+	}
 	t.clock.Reset()
 	t.journal.Reset()
 }

@@ -58,14 +58,10 @@ func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
 		}
 	}
 	p.Set("client_id", client.ClientID)
-	if _, bad := t.parseAuthorize(p, true); bad != nil {
+	if _, bad := t.parseAuthorize(c, p, true); bad != nil {
 		return "", bad
 	}
-	for k, old := range t.st.pushed {
-		if old.expires.Before(c.now) {
-			delete(t.st.pushed, k)
-		}
-	}
+	makeRoom(t.st.pushed, maxKept, func(old *pushed) bool { return old.expires.Before(c.now) })
 	uri := requestURIPrefix + t.randomString(64)
 	t.st.pushed[uri] = &pushed{client: client.ClientID, params: p, expires: c.now.Add(parLifetime)}
 	return uri, nil
@@ -78,9 +74,9 @@ func (t *Tenant) unpush(p parameters, now time.Time) (parameters, bool, *oauthEr
 		return p, false, nil
 	}
 	req := t.st.pushed[uri]
-	delete(t.st.pushed, uri)
 	if req == nil || req.client != p.Get("client_id") || !now.Before(req.expires) {
-		return p, false, refuse("invalid_request", "The request_uri is invalid, used or expired").withStatus(http.StatusBadRequest)
+		return p, false, refuse("invalid_request", "The request_uri is invalid, used or expired")
 	}
+	delete(t.st.pushed, uri)
 	return req.params, true, nil
 }

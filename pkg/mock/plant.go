@@ -1,6 +1,8 @@
 package mock
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,7 +15,7 @@ import (
 // planted answers a planting call: the stored object, or the fault.
 func planted(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		controlFault(w, http.StatusBadRequest, strings.TrimPrefix(err.Error(), "mock: "))
+		badInput(w, err)
 		return
 	}
 	respondJSON(w, v)
@@ -23,34 +25,39 @@ func planted(w http.ResponseWriter, v any, err error) {
 func plant[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in T
-		if err := decode(r, &in); err != nil {
-			controlFault(w, http.StatusBadRequest, err.Error())
-			return
+		v, err := any(nil), decode(r, &in)
+		if err == nil {
+			t.mu.Lock()
+			v, err = store(in)
+			t.mu.Unlock()
 		}
-		t.mu.Lock()
-		v, err := store(in)
-		t.mu.Unlock()
 		planted(w, v, err)
 	}
 }
 
-func (t *Tenant) putClient(c Client) (any, error) {
-	if c.ClientID == "" && c.Name != "" {
-		c.ClientID = derivedID(c.Name, 32)
+// merge returns a copy of an object with the members of a body in place of its
+// own. Nothing is shared with the original, which others may be reading.
+func merge[T any](old T, body []byte) (T, error) {
+	var merged T
+	b, err := json.Marshal(old)
+	if err == nil {
+		err = json.Unmarshal(b, &merged)
 	}
-	old := t.st.clients[c.ClientID]
-	at := slices.Index(t.st.clientOrder, c.ClientID)
-	delete(t.st.clients, c.ClientID)
-	if err := t.st.addClient(c); err != nil {
-		if old != nil {
-			t.st.clients[c.ClientID] = old
-		}
+	if err == nil {
+		err = decodeBytes(body, &merged)
+	}
+	return merged, err
+}
+
+func (t *Tenant) putClient(c Client) (any, error) {
+	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	if at >= 0 { // keeps its place: the first client is the default
-		t.st.clientOrder = t.st.clientOrder[:len(t.st.clientOrder)-1]
+	if _, known := t.st.clients[c.ClientID]; !known { // else it keeps its place: the first client is the default
+		t.st.clientOrder = append(t.st.clientOrder, c.ClientID)
 	}
-	return shownClient(t.st.clients[c.ClientID]), nil
+	t.st.clients[c.ClientID] = &c
+	return shownClient(&c), nil
 }
 
 func shownClient(c *Client) Client {
@@ -66,47 +73,39 @@ func shownUser(u *User) User {
 }
 
 func (t *Tenant) putAPI(api ResourceServer) (any, error) {
-	old := t.st.apis[api.Identifier]
-	first := t.st.firstAPI
-	delete(t.st.apis, api.Identifier)
-	err := t.st.addAPI(api)
-	if first != "" {
-		t.st.firstAPI = first
-	}
-	if err != nil {
-		if old != nil {
-			t.st.apis[api.Identifier] = old
-		}
+	if err := api.complete(); err != nil {
 		return nil, err
 	}
-	return t.st.apis[api.Identifier], nil
+	if t.st.firstAPI == "" {
+		t.st.firstAPI = api.Identifier
+	}
+	t.st.apis[api.Identifier] = &api
+	shown := api
+	shown.SigningSecret = ""
+	return shown, nil
 }
 
 func (t *Tenant) putUser(u User) (any, error) {
-	if old := t.st.userByLogin(u.login()); old != nil {
-		if u.UserID == "" {
-			u.UserID = old.UserID
-		}
-		t.dropUser(old)
-	}
-	if err := t.st.addUser(u); err != nil {
+	old := t.st.userByLogin(u.login())
+	if err := t.st.replaceUser(old, &u); err != nil {
 		return nil, err
 	}
-	return shownUser(t.st.users[t.st.userOrder[len(t.st.userOrder)-1]]), nil
+	delete(t.st.attempts, attemptKey("password", u.UserID)) // as a change of password unblocks at Auth0
+	return shownUser(&u), nil
 }
 
-func (u User) login() string {
-	for _, s := range []string{u.UserID, u.Email, u.Username} {
-		if s != "" {
-			return s
-		}
+func (t *Tenant) putGrant(g ClientGrant) (any, error) {
+	if err := t.st.addGrant(g); err != nil {
+		return nil, err
 	}
-	return ""
+	return t.st.grants[grantKey(t.st.client(g.ClientID).ClientID, g.Audience, g.SubjectType)], nil
 }
 
-func (t *Tenant) dropUser(u *User) {
-	delete(t.st.users, u.UserID)
-	t.st.userOrder = slices.DeleteFunc(t.st.userOrder, func(id string) bool { return id == u.UserID })
+func (t *Tenant) putOrganization(o Organization) (any, error) {
+	if err := t.st.addOrganization(o); err != nil {
+		return nil, err
+	}
+	return t.st.organization(o.Name), nil
 }
 
 // consentInput is the form of POST /_mock/consents.
@@ -163,9 +162,9 @@ func (t *Tenant) plantTable() map[string]http.HandlerFunc {
 		"POST /_mock/consents":         plant(t, t.putConsent),
 		"POST /_mock/settings":         plant(t, t.putSettings),
 		"PUT /_mock/actions":           plant(t, t.putActions),
-		"POST /_mock/client-grants":    plant(t, func(g ClientGrant) (any, error) { return g, t.st.addGrant(g) }),
-		"POST /_mock/roles":            plant(t, func(r Role) (any, error) { t.st.roles[r.Name] = r; return r, nil }),
-		"POST /_mock/organizations":    plant(t, func(o Organization) (any, error) { return o, t.st.addOrganization(o) }),
+		"POST /_mock/client-grants":    plant(t, t.putGrant),
+		"POST /_mock/roles":            plant(t, func(r Role) (any, error) { return r, t.st.addRole(r) }),
+		"POST /_mock/organizations":    plant(t, t.putOrganization),
 		"PATCH /_mock/tenant":          t.patchTenant,
 		"POST /_mock/faults":           t.armFault,
 		"DELETE /_mock/faults":         func(w http.ResponseWriter, _ *http.Request) { t.Disarm(); respondJSON(w, struct{}{}) },
@@ -187,9 +186,15 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 }
 
 func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
 	t.mu.Lock()
 	s := t.st.settings
-	err := decode(r, &s)
+	if err == nil {
+		s, err = merge(s, body)
+	}
+	if err == nil {
+		err = s.check()
+	}
 	if err == nil {
 		t.st.settings = s
 	}
@@ -215,6 +220,11 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	if !found || err != nil || (kind != "clients" && kind != "users") || (r.Method != http.MethodPatch && r.Method != http.MethodDelete) {
 		return false
 	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		badInput(w, err)
+		return true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, u := t.st.clients[id], t.st.userByLogin(id)
@@ -226,23 +236,36 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 		t.st.clientOrder = slices.DeleteFunc(t.st.clientOrder, func(s string) bool { return s == id })
 		respondJSON(w, struct{}{})
 	case r.Method == http.MethodDelete:
-		t.dropUser(u)
+		t.st.dropUser(u)
 		respondJSON(w, struct{}{})
 	case kind == "clients":
-		merged := *c
-		v, err := any(nil), decode(r, &merged)
-		if err == nil {
-			v, err = t.putClient(merged)
-		}
+		v, err := t.patchClient(c, body)
 		planted(w, v, err)
 	default:
-		merged := *u
-		if err := decode(r, &merged); err != nil {
-			planted(w, nil, err)
-			return true
-		}
-		*u = merged
-		planted(w, shownUser(u), nil)
+		v, err := t.patchUser(u, body)
+		planted(w, v, err)
 	}
 	return true
+}
+
+func (t *Tenant) patchClient(c *Client, body []byte) (any, error) {
+	merged, err := merge(*c, body)
+	if err == nil && merged.ClientID != c.ClientID {
+		err = faultf("client_id", "%q cannot be changed", c.ClientID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.putClient(merged)
+}
+
+func (t *Tenant) patchUser(u *User, body []byte) (any, error) {
+	merged, err := merge(*u, body)
+	if err == nil {
+		err = t.st.replaceUser(u, &merged)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return shownUser(&merged), nil
 }

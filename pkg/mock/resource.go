@@ -52,7 +52,7 @@ func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) 
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
 		return "invalid_token", "The access token expired"
-	case iss != c.issuer:
+	case !t.ours(c, iss):
 		return "invalid_token", "The access token was issued by another issuer"
 	case !t.namesAPI(claims["aud"]):
 		return "invalid_token", "The access token is for another audience"

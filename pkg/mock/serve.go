@@ -65,7 +65,7 @@ func (c *call) because(reason string) { c.entry.Reason = reason }
 // endpoint and journal.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
-		t.control(w, r, issuer)
+		t.controls(w, r, issuer)
 		return
 	}
 	rt, known := t.routes[r.URL.Path]
@@ -79,9 +79,10 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	}
 	known = known && containsWord(rt.methods, method)
 	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
-	c.entry = &Entry{ID: c.id, Time: c.now, Method: r.Method, Path: r.URL.Path, Endpoint: rt.endpoint}
+	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
 	rec := &recorder{ResponseWriter: w}
 	c.w = rec
+	defer t.record(c, rec) // also when a fault aborts the handler
 	t.commonHeaders(c, rt.limit)
 	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 	if known {
@@ -94,6 +95,10 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		c.because("no such endpoint or method")
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
+}
+
+// record puts a finished call into the journal.
+func (t *Tenant) record(c *call, rec *recorder) {
 	c.entry.Status = rec.status
 	t.journal.add(c.entry)
 }
@@ -158,11 +163,23 @@ func (c *call) form() (url.Values, *oauthError) {
 	if bad != nil {
 		return nil, bad
 	}
-	v, err := url.ParseQuery(string(body))
+	v, err := parseForm(string(body))
 	if err != nil {
 		return nil, refuse("invalid_request", "The body is not form-urlencoded")
 	}
 	return v, nil
+}
+
+// parseForm is url.ParseQuery with a raw semicolon as data, as browsers send
+// and Node reads it.
+func parseForm(raw string) (url.Values, error) {
+	return url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
+}
+
+// query returns the parameters of the URL that can be read.
+func (c *call) query() url.Values {
+	v, _ := parseForm(c.r.URL.RawQuery)
+	return v
 }
 
 func (c *call) body() ([]byte, *oauthError) {

@@ -28,14 +28,7 @@ func (t *Tenant) browser(c *call) *session {
 	if s == nil {
 		return nil
 	}
-	absolute, idle := sessionLifetime, sessionIdle
-	if h := t.st.settings.SessionLifetime; h > 0 {
-		absolute = time.Duration(h * float64(time.Hour))
-	}
-	if h := t.st.settings.IdleSession; h > 0 {
-		idle = time.Duration(h * float64(time.Hour))
-	}
-	if c.now.Sub(s.created) > absolute || c.now.Sub(s.seen) > idle {
+	if t.over(s, c.now) {
 		delete(t.st.sessions, s.id)
 		return nil
 	}
@@ -43,8 +36,21 @@ func (t *Tenant) browser(c *call) *session {
 	return s
 }
 
+// over reports whether a session has ended by itself.
+func (t *Tenant) over(s *session, now time.Time) bool {
+	absolute, idle := sessionLifetime, sessionIdle
+	if h := t.st.settings.SessionLifetime; h > 0 {
+		absolute = time.Duration(h * float64(time.Hour))
+	}
+	if h := t.st.settings.IdleSession; h > 0 {
+		idle = time.Duration(h * float64(time.Hour))
+	}
+	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
+}
+
 // newBrowser starts an anonymous session and sets its cookie.
 func (t *Tenant) newBrowser(c *call) *session {
+	makeRoom(t.st.sessions, maxKept, func(s *session) bool { return t.over(s, c.now) })
 	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
 	t.st.sessions[s.id] = s
 	t.setSessionCookie(c, s.id, sessionLifetime)
@@ -85,8 +91,8 @@ func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 type transaction struct {
 	state     string // the pages' own, not the client's
 	req       *authRequest
-	session   string // id of the browser it belongs to
-	loggedIn  bool   // this transaction's demand for a login is met
+	session   *session // the browser it belongs to, whose id changes at the login
+	loggedIn  bool     // this transaction's demand for a login is met
 	consented bool
 	declined  bool
 	created   time.Time
@@ -112,32 +118,26 @@ func (t *Tenant) universalState(client string) string {
 }
 
 // transactionOf returns the live transaction of a page's request when it came
-// from the same browser, else nil.
+// from the same browser and its client still exists, else nil.
 func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	s := t.browser(c)
 	tx := t.st.logins[state]
-	if tx == nil || s == nil || tx.session != s.id || c.now.Sub(tx.created) > loginLifetime {
+	if tx == nil || s == nil || tx.session != s || c.now.Sub(tx.created) > loginLifetime {
+		return nil, nil
+	}
+	if tx.logout {
+		return tx, s
+	}
+	tx.req.client = t.st.clients[tx.req.client.ClientID]
+	if tx.req.client == nil {
+		delete(t.st.logins, state)
 		return nil, nil
 	}
 	return tx, s
 }
 
-// keep stores a transaction for its pages. Their number is bounded: those that
-// ran out go first, then any.
+// keep stores a transaction for its pages.
 func (t *Tenant) keep(tx *transaction) {
-	const most = 10000
-	if len(t.st.logins) >= most {
-		for k, old := range t.st.logins {
-			if tx.created.Sub(old.created) > loginLifetime {
-				delete(t.st.logins, k)
-			}
-		}
-	}
-	for k := range t.st.logins {
-		if len(t.st.logins) < most {
-			break
-		}
-		delete(t.st.logins, k)
-	}
+	makeRoom(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
 	t.st.logins[tx.state] = tx
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -32,28 +30,24 @@ const (
 	defaultConnection      = "Username-Password-Authentication"
 	eligibleRole           = "agent" // of the protected API under /_mock/resource/
 
+	maxKept = 100000 // entries of a kind; the oldest kinds of state give way
+
 	codeLifetime    = 10 * time.Minute // undocumented at Auth0; RFC 6749 section 4.1.2 recommends at most ten minutes
 	loginLifetime   = time.Hour
 	sessionLifetime = 168 * time.Hour
 	sessionIdle     = 72 * time.Hour
 )
 
-// state is everything that a tenant knows, guarded by Tenant.mu.
+// state is everything that a tenant knows, guarded by Tenant.mu: what an
+// administrator described and what came to be since.
 type state struct {
-	settings    Settings
-	login       LoginMode
-	actions     []Action
-	clients     map[string]*Client // by client_id
-	clientOrder []string
-	apis        map[string]*ResourceServer // by identifier
-	firstAPI    string                     // the one that /_mock/resource/ protects
-	grants      map[string]ClientGrant     // by grantKey
-	roles       map[string]Role
-	orgs        map[string]*Organization // by id
-	databases   []Database
-	users       map[string]*User // by user_id
-	userOrder   []string
+	description
+	runtime
+}
 
+// runtime is what sign-ins and token requests leave behind.
+type runtime struct {
+	login    LoginMode
 	sessions map[string]*session     // by cookie
 	logins   map[string]*transaction // by the state of /u/login
 	consents map[string]bool         // by consentKey
@@ -62,233 +56,46 @@ type state struct {
 	refresh  map[string]*refreshToken
 	owned    map[string][]*family // by ownerKey, oldest first
 	devices  map[string]*device   // by hash of the device_code
-	attempts map[string]int       // failed ones, by kind and subject
+	attempts map[string]int       // failed ones, by hash of kind and subject
 	pushed   map[string]*pushed   // by request_uri
-	revoked  map[string]bool      // hashes of access tokens that no longer open /userinfo
+	revoked  map[string]time.Time // when access tokens, by hash, ceased to open /userinfo
 	jtis     map[string]time.Time // client assertions that were used, until they expire
+	issuers  map[string]bool      // under which tokens were minted; see Tenant.At
 }
 
 func newState(e *Export, login LoginMode) (*state, error) {
-	st := &state{
-		settings: e.Tenant, login: login, actions: e.Actions, roles: map[string]Role{}, databases: slices.Clone(e.Databases),
-		clients: map[string]*Client{}, apis: map[string]*ResourceServer{}, grants: map[string]ClientGrant{},
-		orgs: map[string]*Organization{}, users: map[string]*User{},
-		sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]bool{},
+	d, err := newDescription(e)
+	if err != nil {
+		return nil, err
+	}
+	return &state{description: *d, runtime: runtime{
+		login: login, sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]bool{},
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
-		revoked: map[string]bool{}, jtis: map[string]time.Time{}, attempts: map[string]int{},
-	}
-	if st.settings.DefaultDirectory == "" {
-		st.settings.DefaultDirectory = defaultConnection
-	}
-	var faults faultList
-	for i, c := range e.Clients {
-		faults.add(st.addClient(c), "clients[%d]", i)
-	}
-	for i, api := range e.ResourceServers {
-		faults.add(st.addAPI(api), "resourceServers[%d]", i)
-	}
-	for i, g := range e.ClientGrants {
-		faults.add(st.addGrant(g), "clientGrants[%d]", i)
-	}
-	for _, r := range e.Roles {
-		st.roles[r.Name] = r
-	}
-	for i, u := range e.Users {
-		faults.add(st.addUser(u), "users[%d]", i)
-	}
-	for i, o := range e.Organizations {
-		faults.add(st.addOrganization(o), "organizations[%d]", i)
-	}
-	for i, a := range e.Actions {
-		faults.add(a.check(), "x-actions[%d]", i)
-	}
-	if len(e.Clients) == 0 {
-		faults.add(faultf("clients", "a tenant needs at least one"), "tenant")
-	}
-	return st, faults.err()
+		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
+	}}, nil
 }
 
-func (st *state) addClient(c Client) error {
-	if c.ClientID == "" {
-		if c.Name == "" {
-			return faultf("client_id", "a client needs a client_id or a name")
-		}
-		c.ClientID = derivedID(c.Name, 32)
+// makeRoom keeps a map below a number of entries: those that are over go
+// first, then any, an eighth at once so that it is done rarely.
+func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
+	if len(m) < most {
+		return
 	}
-	if _, dup := st.clients[c.ClientID]; dup {
-		return faultf("client_id", "%q is used twice", c.ClientID)
-	}
-	if c.TokenEndpointAuthMethod == "" {
-		c.TokenEndpointAuthMethod = defaultAuthMethod(c)
-	}
-	if !slices.Contains(authMethods, c.TokenEndpointAuthMethod) {
-		return faultf("token_endpoint_auth_method", "%q of client %q is none of %s",
-			c.TokenEndpointAuthMethod, c.ClientID, strings.Join(authMethods, ", "))
-	}
-	if c.GrantTypes == nil {
-		c.GrantTypes = defaultGrantTypes(c)
-	}
-	st.clients[c.ClientID] = &c
-	st.clientOrder = append(st.clientOrder, c.ClientID)
-	return nil
-}
-
-var authMethods = []string{"none", "client_secret_post", "client_secret_basic", "private_key_jwt"}
-
-func defaultAuthMethod(c Client) string {
-	switch {
-	case c.Authentication != nil:
-		return "private_key_jwt"
-	case c.AppType == "spa" || c.AppType == "native":
-		return "none"
-	}
-	return "client_secret_post"
-}
-
-// defaultGrantTypes are those that the Management API sets for a new client of the type.
-func defaultGrantTypes(c Client) []string {
-	switch c.AppType {
-	case "non_interactive":
-		return []string{grantClientCredentials}
-	case "native":
-		return []string{grantCode, grantImplicit, grantRefresh, grantDevice}
-	}
-	return []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
-}
-
-func (st *state) addAPI(api ResourceServer) error {
-	if api.Identifier == "" {
-		return faultf("identifier", "API %q has none", api.Name)
-	}
-	if _, dup := st.apis[api.Identifier]; dup {
-		return faultf("identifier", "%q is used twice", api.Identifier)
-	}
-	if api.SigningAlg == "" {
-		api.SigningAlg = "RS256"
-	}
-	if api.TokenLifetime == 0 {
-		api.TokenLifetime = defaultAPILifetime
-	}
-	if api.TokenLifetimeForWeb == 0 {
-		api.TokenLifetimeForWeb = min(defaultWebLifetime, api.TokenLifetime)
-	}
-	if api.TokenDialect == "" {
-		api.TokenDialect = "access_token"
-	}
-	if len(st.apis) == 0 {
-		st.firstAPI = api.Identifier
-	}
-	st.apis[api.Identifier] = &api
-	return nil
-}
-
-func (st *state) addGrant(g ClientGrant) error {
-	c := st.client(g.ClientID)
-	if c == nil {
-		return faultf("client_id", "%q is neither a client's id nor its name", g.ClientID)
-	}
-	g.ClientID = c.ClientID
-	st.grants[grantKey(g.ClientID, g.Audience, g.SubjectType)] = g
-	return nil
-}
-
-func grantKey(client, audience, subject string) string {
-	if subject == "" {
-		subject = "client"
-	}
-	return client + "\x00" + audience + "\x00" + subject
-}
-
-// client finds a client by id, else by name, as exports refer to it.
-func (st *state) client(ref string) *Client {
-	if c := st.clients[ref]; c != nil {
-		return c
-	}
-	for _, id := range st.clientOrder {
-		if st.clients[id].Name == ref {
-			return st.clients[id]
+	for k, v := range m {
+		if over(v) {
+			delete(m, k)
 		}
 	}
-	return nil
-}
-
-func (st *state) addUser(u User) error {
-	if u.Email == "" && u.Username == "" && u.UserID == "" {
-		return faultf("email", "a user needs an email, a username or a user_id")
+	if len(m) < most {
+		return
 	}
-	if u.UserID == "" {
-		u.UserID = "auth0|" + derivedID(u.Email+u.Username, 24)
-	}
-	if !strings.Contains(u.UserID, "|") {
-		u.UserID = "auth0|" + u.UserID // as the Management API does
-	}
-	if u.Connection == "" {
-		u.Connection = st.settings.DefaultDirectory
-	}
-	if u.UpdatedAt == "" {
-		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
-	}
-	for _, r := range u.Roles {
-		if _, known := st.roles[r]; !known {
-			return faultf("roles", "user %q has the role %q, which is not among roles", u.Email, r)
+	for k := range m {
+		if len(m) <= most-most/8 {
+			return
 		}
+		delete(m, k)
 	}
-	if _, dup := st.users[u.UserID]; dup {
-		return faultf("user_id", "%q is used twice", u.UserID)
-	}
-	st.users[u.UserID] = &u
-	st.userOrder = append(st.userOrder, u.UserID)
-	return nil
-}
-
-func (st *state) addOrganization(o Organization) error {
-	if o.Name == "" {
-		return faultf("name", "an organization has none")
-	}
-	if o.ID == "" {
-		o.ID = "org_" + derivedID(o.Name, 16)
-	}
-	for i, m := range o.Members {
-		u := st.userByLogin(m)
-		if u == nil {
-			return faultf("members", "organization %q has the member %q, who is not among users", o.Name, m)
-		}
-		o.Members[i] = u.UserID
-	}
-	st.orgs[o.ID] = &o
-	return nil
-}
-
-// userByLogin finds a user by e-mail address, username or id.
-func (st *state) userByLogin(login string) *User {
-	if u := st.users[login]; u != nil {
-		return u
-	}
-	for _, id := range st.userOrder {
-		u := st.users[id]
-		if u == nil {
-			continue
-		}
-		if strings.EqualFold(u.Email, login) || (u.Username != "" && strings.EqualFold(u.Username, login)) {
-			return u
-		}
-	}
-	return nil
-}
-
-// permissions returns the user's permissions at an API, through roles.
-func (st *state) permissions(u *User, audience string) []string {
-	var out []string
-	for _, r := range u.Roles {
-		for _, p := range st.roles[r].Permissions {
-			if p.Resource == audience && !slices.Contains(out, p.Name) {
-				out = append(out, p.Name)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // derivedID makes a stable id of n hex or more characters for a thing that has only a name.

@@ -23,16 +23,23 @@ type tokenRequest struct {
 // called with t.mu held and returns what writes the answer without it.
 type grantHandler func(c *call, client *Client, r tokenRequest) (func(), *oauthError)
 
-func (t *Tenant) grantHandlers() map[string]grantHandler {
-	return map[string]grantHandler{
-		grantCode:              t.exchangeCode,
-		grantRefresh:           t.exchangeRefresh,
-		grantClientCredentials: t.clientCredentials,
-		grantPassword:          t.password,
-		grantPasswordRealm:     t.password,
-		grantDevice:            t.pollDevice,
-		grantExchange:          t.tokenExchange,
+// grantHandler returns the handler of a grant_type, nil when there is none.
+func (t *Tenant) grantHandler(grantType string) grantHandler {
+	switch grantType {
+	case grantCode:
+		return t.exchangeCode
+	case grantRefresh:
+		return t.exchangeRefresh
+	case grantClientCredentials:
+		return t.clientCredentials
+	case grantPassword, grantPasswordRealm:
+		return t.password
+	case grantDevice:
+		return t.pollDevice
+	case grantExchange:
+		return t.tokenExchange
 	}
+	return nil
 }
 
 // token is POST /oauth/token. The client is authenticated before anything is
@@ -43,7 +50,7 @@ func (t *Tenant) token(c *call) {
 		t.refuseToken(c, bad)
 		return
 	}
-	c.entry.Grant = r.Get("grant_type")
+	c.entry.Grant = clip(r.Get("grant_type"))
 	t.mu.Lock()
 	next, bad := t.dispatch(c, r)
 	t.mu.Unlock()
@@ -63,7 +70,7 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 	if grantType == "" {
 		return nil, missing("grant_type")
 	}
-	handle := t.grantHandlers()[grantType]
+	handle := t.grantHandler(grantType)
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
@@ -90,6 +97,9 @@ func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	c.because(e.Code + ": " + reason)
 	if t.cfg.Profile == ProfileStrictOIDC {
 		e = strict(e)
+		if e.Status == http.StatusUnauthorized && c.r.Header.Get("Authorization") != "" { // RFC 6749 section 5.2
+			c.w.Header().Set("WWW-Authenticate", `Basic realm="oauth"`)
+		}
 	}
 	writeTokenError(c.w, e)
 }
@@ -100,7 +110,7 @@ func strict(e *oauthError) *oauthError {
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		s.Code = "invalid_client"
-	case e.Status == http.StatusForbidden || e.Status == http.StatusNotImplemented:
+	case e.Status == http.StatusForbidden || e.Status == http.StatusNotImplemented || e.Code == "slow_down":
 		s.Status = http.StatusBadRequest
 	}
 	return &s

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // an entity tag, as Express makes it
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,9 +19,9 @@ const badSignature = "The access token signature could not be validated. A commo
 func (t *Tenant) userinfo(c *call) {
 	token, status := c.bearer()
 	switch {
-	case status == http.StatusBadRequest:
-		c.because("malformed credentials, or a token by two ways")
-		write(c.w, status, "", []byte("Bad Request"))
+	case status != http.StatusOK:
+		c.because("malformed credentials, a token by two ways, or a body too large")
+		write(c.w, status, "", []byte(http.StatusText(status)))
 		return
 	case token == "":
 		c.because("no token")
@@ -40,7 +41,9 @@ func (t *Tenant) userinfo(c *call) {
 		t.challenge(c, problem)
 		return
 	}
-	c.entry.ClientID, _ = claims["azp"].(string)
+	if c.entry.ClientID, _ = claims["azp"].(string); c.entry.ClientID == "" {
+		c.entry.ClientID, _ = claims["client_id"].(string) // RFC 9068
+	}
 	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).bytes()
 	setLimit(c.w.Header(), 10, c.now)
 	sum := sha1.Sum(body) //nolint:gosec // see the import
@@ -62,13 +65,13 @@ func (c *call) bearer() (string, int) {
 			token, ways = parts[1], 1
 		}
 	}
-	if q := c.r.URL.Query().Get("access_token"); q != "" {
+	if q := c.query().Get("access_token"); q != "" {
 		token, ways = q, ways+1
 	}
 	if c.mediaType() == "application/x-www-form-urlencoded" {
 		v, bad := c.form()
 		if bad != nil {
-			return "", http.StatusBadRequest
+			return "", bad.Status
 		}
 		if b := v.Get("access_token"); b != "" {
 			token, ways = b, ways+1
@@ -96,31 +99,17 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []
 	scope, _ := claims["scope"].(string)
 	scopes := strings.Fields(scope)
 	exp, _ := claims["exp"].(float64)
-	if !time.Unix(int64(exp), 0).After(c.now) {
-		return nil, nil, "The access token expired"
-	}
-	opens := false
-	for _, s := range scopes {
-		opens = opens || s == "openid"
-	}
-	if aud, isJWT := claims["aud"]; isJWT {
-		list, _ := aud.([]any)
-		named := false
-		for _, a := range list {
-			s, _ := a.(string)
-			named = named || strings.HasSuffix(s, "/userinfo")
-		}
-		opens = opens && named
-	}
-	if !opens {
-		return nil, nil, "The access token is not meant for /userinfo: openid was not granted"
-	}
+	sub, _ := claims["sub"].(string)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sub, _ := claims["sub"].(string)
 	u := t.st.users[sub]
+	_, revoked := t.st.revoked[hash(token)]
 	switch {
-	case t.st.revoked[hash(token)]:
+	case !time.Unix(int64(exp), 0).After(c.now):
+		return nil, nil, "The access token expired"
+	case !slices.Contains(scopes, "openid") || !t.namesUserinfo(c, claims):
+		return nil, nil, "The access token is not meant for /userinfo: openid was not granted"
+	case revoked:
 		return nil, nil, "The access token was revoked"
 	case u == nil:
 		return nil, nil, "The user does not exist"
@@ -128,3 +117,20 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []
 	cp := *u
 	return &cp, scopes, ""
 }
+
+// namesUserinfo reports whether a token is for this tenant's /userinfo: every
+// opaque one is, as only this tenant can open it; a JWT names it beside the API.
+func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
+	aud, isJWT := claims["aud"]
+	if !isJWT {
+		return true
+	}
+	iss, _ := claims["iss"].(string)
+	list, _ := aud.([]any)
+	return t.ours(c, iss) && slices.Contains(list, any(iss+"userinfo"))
+}
+
+// ours reports whether an issuer is this tenant's: the one that it is reached
+// under, or another under which it minted ([Tenant.At]). The embedded key
+// signs for every tenant, so the signature does not tell.
+func (t *Tenant) ours(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }
