@@ -15,56 +15,59 @@ var goodClient = []string{
 	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret,
 }
 
-func TestB18_Faults(t *testing.T) {
-	good := "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
-	for name, c := range map[string]struct {
-		env  []string // beside goodClient, unless there is a file
-		file string
-		want []string // in stderr
-	}{
-		"nothing":                {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
-		"unknown variable":       {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
-		"unknown client field":   {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
-		"variable of no client":  {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
-		"client twice":           {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
-		"same variables":         {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
-		"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b"`}},
-		"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
-		"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http"}},
-		"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=password"}, want: []string{`grant "password" is not supported`}},
-		"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=device"}, want: []string{`login "device" is not supported`}},
-		"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=private_key_jwt"}, want: []string{`token_auth "private_key_jwt" is not supported`}},
-		"rotation":               {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
-		"duration":               {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
-		"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
-		"bool":                   {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
-		"params":                 {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
-		"seed missing":           {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
-		"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
-		"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
-		"both API keys":          {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
-		"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
-		"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
-		"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
-		"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
-		"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
-		"TestX12 other loopback": {env: []string{"TOKEND_LISTEN=127.0.0.2:8484"}, want: []string{"TOKEND_LISTEN"}},
-		"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{"TOKEND_LISTEN"}},
-		"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
-		"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
-		"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
+const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
-		"file: duplicate client": {file: good + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
-		"file: unknown keys": {
-			file: "client: {}\n" + good + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
-			want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
-		},
-		"file: wrong type":     {file: "clients: []\n", want: []string{"tokend.yaml: line 1"}},
-		"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
-		"file: two documents":  {file: good + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
-		"file: key":            {file: good + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
-		"file: key of nothing": {file: good + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
-	} {
+var faultCases = map[string]struct {
+	env  []string // beside goodClient, unless there is a file
+	file string
+	want []string // in stderr
+}{
+	"nothing":                {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
+	"unknown variable":       {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
+	"unknown client field":   {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
+	"variable of no client":  {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
+	"client twice":           {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
+	"same variables":         {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
+	"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b"`}},
+	"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
+	"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http"}},
+	"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=password"}, want: []string{`grant "password" is not supported`}},
+	"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=device"}, want: []string{`login "device" is not supported`}},
+	"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=private_key_jwt"}, want: []string{`token_auth "private_key_jwt" is not supported`}},
+	"rotation":               {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
+	"duration":               {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
+	"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
+	"bool":                   {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
+	"params":                 {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
+	"seed missing":           {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
+	"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
+	"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
+	"both API keys":          {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
+	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
+	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
+	"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
+	"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
+	"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
+	"TestX12 other loopback": {env: []string{"TOKEND_LISTEN=127.0.0.2:8484"}, want: []string{"TOKEND_LISTEN"}},
+	"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{"TOKEND_LISTEN"}},
+	"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
+	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
+	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
+
+	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
+	"file: unknown keys": {
+		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
+		want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
+	},
+	"file: wrong type":     {file: "clients: []\n", want: []string{"tokend.yaml: line 1"}},
+	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
+	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
+	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
+	"file: key of nothing": {file: goodFile + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
+}
+
+func TestB18_Faults(t *testing.T) {
+	for name, c := range faultCases {
 		t.Run(name, func(t *testing.T) {
 			home := clean(t)
 			if c.file != "" {

@@ -14,70 +14,76 @@ import (
 
 const tokenPath = "/v1/clients/demo/token"
 
+// guardCases are requests, where HOST and PORT stand for the listener's; without
+// an error code the answer is a token.
+var guardCases = []struct {
+	name, request string
+	status        int
+	code          string
+}{
+	{"good", get(tokenPath, "HOST", auth), 200, ""},
+	{"good_localhost", get(tokenPath, "localhost:PORT", auth), 200, ""},
+	{"good_v6", get(tokenPath, "[::1]:PORT", auth), 200, ""},
+	{"good_typed", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none"), 200, ""},
+	{"TestX01_evil_host", get(tokenPath, "evil.example", auth), 403, "forbidden_host"},
+	{"TestX01_evil_host_with_port", get(tokenPath, "evil.example:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_suffix", get(tokenPath, "127.0.0.1.evil.example:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_dot", get(tokenPath, "localhost.:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_short", get(tokenPath, "127.1:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_mapped", get(tokenPath, "[::ffff:127.0.0.1]:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_any", get(tokenPath, "0.0.0.0:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_no_port", get(tokenPath, "localhost", auth), 403, "forbidden_host"},
+	{"TestX02_other_port", get(tokenPath, "localhost:1", auth), 403, "forbidden_host"},
+	{"TestX02_port_prefix", get(tokenPath, "localhost:PORT0", auth), 403, "forbidden_host"},
+	{"TestX02_upper", get(tokenPath, "LOCALHOST:PORT", auth), 403, "forbidden_host"},
+	{"TestX02_empty", get(tokenPath, "", auth), 403, "forbidden_host"},
+	{"TestX02_health", get("/healthz", "evil.example", ""), 403, "forbidden_host"},
+	{"TestX02_callback", get("/callback?state=x&code=y", "evil.example", ""), 403, "forbidden_host"},
+	{"TestX03_origin", get(tokenPath, "HOST", auth+"\nOrigin: https://evil.example"), 403, "forbidden_origin"},
+	{"TestX03_origin_null", get(tokenPath, "HOST", auth+"\nOrigin: null"), 403, "forbidden_origin"},
+	{"TestX03_origin_own", get(tokenPath, "HOST", auth+"\nOrigin: http://HOST"), 403, "forbidden_origin"},
+	{"TestX03_origin_empty", get(tokenPath, "HOST", auth+"\nOrigin:"), 403, "forbidden_origin"},
+	{"TestX03_referer", get(tokenPath, "HOST", auth+"\nReferer: http://HOST/"), 403, "forbidden_referer"},
+	{"TestX03_ready", get("/readyz", "HOST", "\nOrigin: null"), 403, "forbidden_origin"},
+	{"TestX04_cross_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
+	{"TestX04_same_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: same-site"), 403, "forbidden_sec_fetch_site"},
+	{"TestX04_second", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
+	{"TestX05_preflight", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST\nOrigin: https://evil.example\nAccess-Control-Request-Method: GET\n\n", 403, "forbidden_preflight"},
+	{"TestX05_options", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_preflight"},
+	{"TestX06_no_key", get(tokenPath, "HOST", ""), 401, "unauthorized"},
+	{"TestX06_wrong_key", get(tokenPath, "HOST", "\nAuthorization: Bearer wrong"), 401, "unauthorized"},
+	{"TestX06_longer_key", get(tokenPath, "HOST", auth+"x"), 401, "unauthorized"},
+	{"TestX06_huge_key", get(tokenPath, "HOST", "\nAuthorization: Bearer "+strings.Repeat("x", 600)), 401, "unauthorized"},
+	{"TestX06_empty_bearer", get(tokenPath, "HOST", "\nAuthorization: Bearer "), 401, "unauthorized"},
+	{"TestX06_basic", get(tokenPath, "HOST", "\nAuthorization: Basic "+mainKey), 401, "unauthorized"},
+	{"TestX06_two_keys", get(tokenPath, "HOST", auth+"\nAuthorization: Bearer other"), 401, "unauthorized"},
+	{"TestX06_unknown_path", get("/nothing", "HOST", ""), 401, "unauthorized"},
+	{"TestX06_wrong_method", "PUT " + tokenPath + " HTTP/1.1\nHost: HOST\n\n", 401, "unauthorized"},
+	{"TestX07_other_client", get(tokenPath, "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
+	{"TestX07_no_such_client", get("/v1/clients/nobody/token", "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
+	{"TestX07_own_client", get("/v1/clients/ci/token", "HOST", "\nAuthorization: Bearer "+ciKey), 200, ""},
+	{"TestX08_for", get(tokenPath, "HOST", auth+"\nX-Forwarded-For: 127.0.0.1"), 403, "forbidden_forwarded"},
+	{"TestX08_host", get(tokenPath, "HOST", auth+"\nx-forwarded-host: localhost"), 403, "forbidden_forwarded"},
+	{"TestX08_via", get(tokenPath, "HOST", auth+"\nVia: 1.1 proxy"), 403, "forbidden_forwarded"},
+	{"TestX08_forwarded", get(tokenPath, "HOST", auth+"\nForwarded: for=127.0.0.1"), 403, "forbidden_forwarded"},
+	{"TestX08_absolute", "GET http://HOST" + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
+	{"TestX08_absolute_other", "GET http://evil.example/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
+	{"TestX08_connect", "CONNECT evil.example:443 HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
+}
+
+const auth = "\nAuthorization: Bearer " + mainKey
+
+func get(path, host, headers string) string {
+	return "GET " + path + " HTTP/1.1\nHost: " + host + headers + "\n\n"
+}
+
 func TestGuards(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
-	auth := "\nAuthorization: Bearer " + mainKey
-	get := func(path, host, headers string) string {
-		return "GET " + path + " HTTP/1.1\nHost: " + host + headers + "\n\n"
-	}
 	_, port, _ := net.SplitHostPort(d.addr)
-	for _, c := range []struct {
-		name, request string
-		status        int
-		code          string // "": a token
-	}{
-		{"good", get(tokenPath, "HOST", auth), 200, ""},
-		{"good_localhost", get(tokenPath, "localhost:"+port, auth), 200, ""},
-		{"good_v6", get(tokenPath, "[::1]:"+port, auth), 200, ""},
-		{"good_typed", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none"), 200, ""},
-		{"TestX01_evil_host", get(tokenPath, "evil.example", auth), 403, "forbidden_host"},
-		{"TestX01_evil_host_with_port", get(tokenPath, "evil.example:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_suffix", get(tokenPath, "127.0.0.1.evil.example:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_dot", get(tokenPath, "localhost.:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_short", get(tokenPath, "127.1:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_mapped", get(tokenPath, "[::ffff:127.0.0.1]:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_any", get(tokenPath, "0.0.0.0:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_no_port", get(tokenPath, "localhost", auth), 403, "forbidden_host"},
-		{"TestX02_other_port", get(tokenPath, "localhost:1", auth), 403, "forbidden_host"},
-		{"TestX02_port_prefix", get(tokenPath, "localhost:"+port+"0", auth), 403, "forbidden_host"},
-		{"TestX02_upper", get(tokenPath, "LOCALHOST:"+port, auth), 403, "forbidden_host"},
-		{"TestX02_empty", get(tokenPath, "", auth), 403, "forbidden_host"},
-		{"TestX02_health", get("/healthz", "evil.example", ""), 403, "forbidden_host"},
-		{"TestX02_callback", get("/callback?state=x&code=y", "evil.example", ""), 403, "forbidden_host"},
-		{"TestX03_origin", get(tokenPath, "HOST", auth+"\nOrigin: https://evil.example"), 403, "forbidden_origin"},
-		{"TestX03_origin_null", get(tokenPath, "HOST", auth+"\nOrigin: null"), 403, "forbidden_origin"},
-		{"TestX03_origin_own", get(tokenPath, "HOST", auth+"\nOrigin: http://HOST"), 403, "forbidden_origin"},
-		{"TestX03_origin_empty", get(tokenPath, "HOST", auth+"\nOrigin:"), 403, "forbidden_origin"},
-		{"TestX03_referer", get(tokenPath, "HOST", auth+"\nReferer: http://HOST/"), 403, "forbidden_referer"},
-		{"TestX03_ready", get("/readyz", "HOST", "\nOrigin: null"), 403, "forbidden_origin"},
-		{"TestX04_cross_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
-		{"TestX04_same_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: same-site"), 403, "forbidden_sec_fetch_site"},
-		{"TestX04_second", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
-		{"TestX05_preflight", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST\nOrigin: https://evil.example\nAccess-Control-Request-Method: GET\n\n", 403, "forbidden_preflight"},
-		{"TestX05_options", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_preflight"},
-		{"TestX06_no_key", get(tokenPath, "HOST", ""), 401, "unauthorized"},
-		{"TestX06_wrong_key", get(tokenPath, "HOST", "\nAuthorization: Bearer wrong"), 401, "unauthorized"},
-		{"TestX06_longer_key", get(tokenPath, "HOST", auth+"x"), 401, "unauthorized"},
-		{"TestX06_huge_key", get(tokenPath, "HOST", "\nAuthorization: Bearer "+strings.Repeat("x", 600)), 401, "unauthorized"},
-		{"TestX06_empty_bearer", get(tokenPath, "HOST", "\nAuthorization: Bearer "), 401, "unauthorized"},
-		{"TestX06_basic", get(tokenPath, "HOST", "\nAuthorization: Basic "+mainKey), 401, "unauthorized"},
-		{"TestX06_two_keys", get(tokenPath, "HOST", auth+"\nAuthorization: Bearer other"), 401, "unauthorized"},
-		{"TestX06_unknown_path", get("/nothing", "HOST", ""), 401, "unauthorized"},
-		{"TestX06_wrong_method", "PUT " + tokenPath + " HTTP/1.1\nHost: HOST\n\n", 401, "unauthorized"},
-		{"TestX07_other_client", get(tokenPath, "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
-		{"TestX07_no_such_client", get("/v1/clients/nobody/token", "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
-		{"TestX07_own_client", get("/v1/clients/ci/token", "HOST", "\nAuthorization: Bearer "+ciKey), 200, ""},
-		{"TestX08_for", get(tokenPath, "HOST", auth+"\nX-Forwarded-For: 127.0.0.1"), 403, "forbidden_forwarded"},
-		{"TestX08_host", get(tokenPath, "HOST", auth+"\nx-forwarded-host: localhost"), 403, "forbidden_forwarded"},
-		{"TestX08_via", get(tokenPath, "HOST", auth+"\nVia: 1.1 proxy"), 403, "forbidden_forwarded"},
-		{"TestX08_forwarded", get(tokenPath, "HOST", auth+"\nForwarded: for=127.0.0.1"), 403, "forbidden_forwarded"},
-		{"TestX08_absolute", "GET http://HOST" + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-		{"TestX08_absolute_other", "GET http://evil.example/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-		{"TestX08_connect", "CONNECT evil.example:443 HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-	} {
+	for _, c := range guardCases {
 		t.Run(c.name, func(t *testing.T) {
-			a := d.raw(t, c.request)
+			a := d.raw(t, strings.ReplaceAll(c.request, "PORT", port))
 			if a.StatusCode != c.status {
 				t.Fatalf("status %d, want %d: %s", a.StatusCode, c.status, a.body)
 			}
