@@ -35,31 +35,41 @@ type answer struct {
 	AuthorizeURL string `json:"authorize_url"`
 }
 
-// findService reads how the service is reached. It does not connect.
+// findService reads how the service is reached, and the caller key. It does not
+// connect.
 func findService() (*service, error) {
-	places := defaultPaths()
-	socket := or(os.Getenv("TOKEND_SOCKET"), places.socket)
-	listen := or(os.Getenv("TOKEND_LISTEN"), "127.0.0.1:8484")
-	addr := os.Getenv("TOKEND_ADDR")
-	s := &service{base: "http://" + listen}
-	var keyFile string
-	switch path, isSocket := strings.CutPrefix(addr, "unix:"); {
-	case isSocket:
-		s.base = "http://localhost" // the socket does not look at it
-		s.http = newHTTP(dialSocket(strings.TrimPrefix(path, "//")))
-		return s, nil
-	case addr != "":
-		var err error
-		if s.base, err = checkAddr(addr); err != nil {
-			return nil, err
-		}
-		s.http = newHTTP(nil)
-	default:
-		s.http = newHTTP(dialEither(socket, listen))
+	s, err := locateService()
+	if err != nil || strings.HasPrefix(os.Getenv("TOKEND_ADDR"), "unix:") {
+		return s, err // the socket knows its callers
 	}
-	keyFile = places.apiKey
-	err := s.readKey(keyFile)
-	return s, err
+	return s, s.readKey(defaultPaths().apiKey)
+}
+
+// locateService is findService without the key.
+func locateService() (*service, error) {
+	addr := os.Getenv("TOKEND_ADDR")
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return overSocket(strings.TrimPrefix(path, "//")), nil
+	}
+	if addr != "" {
+		base, err := checkAddr(addr)
+		return &service{base: base, http: newHTTP(nil)}, err
+	}
+	socket := or(os.Getenv("TOKEND_SOCKET"), defaultPaths().socket)
+	listen := or(os.Getenv("TOKEND_LISTEN"), "127.0.0.1:8484")
+	switch {
+	case listen == off:
+		return overSocket(socket), nil
+	case socket == off:
+		return &service{base: "http://" + listen, http: newHTTP(nil)}, nil
+	}
+	return &service{base: "http://" + listen, http: newHTTP(dialEither(socket, listen))}, nil
+}
+
+// overSocket reaches the service by its unix socket, which does not look at the
+// Host.
+func overSocket(path string) *service {
+	return &service{base: "http://localhost", http: newHTTP(dialSocket(path))}
 }
 
 // checkAddr wants a loopback URL: the key goes there in the clear.

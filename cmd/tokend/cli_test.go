@@ -20,6 +20,8 @@ func TestTokenFormats(t *testing.T) {
 		{"TOKEND_ADDR=http://" + s.tcp},
 		{"TOKEND_ADDR=http://" + s.tcp + "/", "TOKEND_API_KEY_FILE=" + filepath.Join(home, ".local/state/tokend/api.key")},
 		{"TOKEND_ADDR=", "TOKEND_SOCKET=/nonexistent", "TOKEND_LISTEN=" + s.tcp}, // the default listener
+		{"TOKEND_ADDR=", "TOKEND_SOCKET=off", "TOKEND_LISTEN=" + s.tcp},
+		{"TOKEND_ADDR=", "TOKEND_SOCKET=", "TOKEND_LISTEN=off"},
 	} {
 		setenv(t, door...)
 		for format, want := range map[string]string{
@@ -82,6 +84,7 @@ func TestExitCodes(t *testing.T) {
 		{"token demo", "TOKEND_API_KEY_FILE=/nonexistent", 78, "/nonexistent cannot be read"},
 		{"config check", "TOKEND_CLIENT_DEMO_ISSUER=", 78, "issuer is missing"},
 		{"healthcheck", "", 0, ""},
+		{"healthcheck", "TOKEND_API_KEY_FILE=/nonexistent", 0, ""},
 		{"status", "", 0, ""},
 		{"version", "", 0, ""},
 		{"config check", "", 0, ""},

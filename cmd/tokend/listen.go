@@ -93,7 +93,7 @@ func tcpPort(l net.Listener) int {
 func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, exitf(exitUnavailable, "directory of the socket: %w\nhint: set TOKEND_SOCKET to another path, or to off", err)
+		return nil, exitf(exitConfig, "directory of the socket: %w\nhint: set TOKEND_SOCKET to another path, or to off", err)
 	}
 	fi, err := os.Stat(dir)
 	if err != nil {
@@ -109,7 +109,7 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, exitf(exitUnavailable, "socket: %w\nhint: set TOKEND_SOCKET to another path (at most 100 characters), or to off", err)
+		return nil, exitf(exitConfig, "socket: %w\nhint: set TOKEND_SOCKET to another path (at most 100 characters), or to off", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, exitWith(exitUnavailable, errors.Join(err, l.Close()))

@@ -50,6 +50,7 @@ var guardCases = []struct {
 	{"TestX04_second", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
 	{"TestX05_preflight", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST\nOrigin: https://evil.example\nAccess-Control-Request-Method: GET\n\n", 403, "forbidden_preflight"},
 	{"TestX05_options", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_preflight"},
+	{"TestX05_options_all", "OPTIONS * HTTP/1.1\nHost: HOST\n\n", 403, "forbidden_absolute_target"},
 	{"TestX06_no_key", get(tokenPath, "HOST", ""), 401, "unauthorized"},
 	{"TestX06_wrong_key", get(tokenPath, "HOST", "\nAuthorization: Bearer wrong"), 401, "unauthorized"},
 	{"TestX06_longer_key", get(tokenPath, "HOST", auth+"x"), 401, "unauthorized"},
