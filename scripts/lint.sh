@@ -26,6 +26,7 @@ vulnerabilities() {
 }
 
 check go vet ./...
+check go -C bench vet ./...
 check tool golangci-lint run
 check formatted
 check tool actionlint
