@@ -43,6 +43,9 @@ const (
 	leave           // close the page
 )
 
+// errRefused says that the tenant refused the user's sign-in.
+var errRefused = errors.New("the sign-in was refused")
+
 // errLeft says that the person left at the consent page.
 var errLeft = errors.New("left at the consent page")
 
@@ -71,7 +74,7 @@ func (b *browser) walk(ctx context.Context, a *answer, do consent) (*answer, err
 		}
 		switch {
 		case f.asksForUser() && signedIn && f.password != "":
-			return nil, fmt.Errorf("%s: the sign-in was refused", a.path)
+			return nil, fmt.Errorf("%s: %w", a.path, errRefused)
 		case f.asksForUser():
 			signedIn = f.password != ""
 			f.signIn(b.username, b.password)

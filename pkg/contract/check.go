@@ -146,6 +146,7 @@ func (r *runner) play(ctx context.Context, c Case) Result {
 	case errors.As(err, &unmet):
 		res.Status, res.Reason = Skip, string(unmet)
 	case err != nil && !r.planted() && ctx.Err() == nil:
+		r.locked = r.locked || errors.Is(err, errRefused)
 		res.Status, res.Reason = Skip, err.Error()
 	case err != nil:
 		res.Status, res.Diff = Fail, err.Error()
@@ -182,6 +183,9 @@ func (r *runner) compare(ctx context.Context, c Case) (diff, drifted []string, e
 		if a, err = s.browser.walk(ctx, a, decline); err != nil {
 			return nil, nil, err
 		}
+	}
+	if !s.planted() && c.Request.JSON["password"]+c.Request.Form["password"] != "" && a.code() == "invalid_grant" {
+		return nil, nil, fmt.Errorf("%s: %w", a.path, errRefused)
 	}
 	if reason := s.unmet(a); reason != "" {
 		return nil, nil, unmetError(reason)
@@ -260,8 +264,12 @@ func (r *runner) skip(c Case) string {
 	if !c.Portable {
 		return c.WhyNot
 	}
-	if r.target.Username == "" && slices.ContainsFunc(c.Setup, func(s string) bool { return slices.Contains(usesUser, s) }) {
+	needsUser := slices.ContainsFunc(c.Setup, func(s string) bool { return slices.Contains(usesUser, s) })
+	switch {
+	case needsUser && r.target.Username == "":
 		return "it needs a user who signs in, and no credentials were given"
+	case needsUser && r.locked:
+		return "the tenant refused the user's password, and it is not tried again"
 	}
 	vars := r.target.variables()
 	for _, name := range []string{"client_secret", "redirect_uri", "audience"} {

@@ -28,6 +28,7 @@ type runner struct {
 	seen   *driftList
 	keys   keySet
 	key    func() (*rsa.PrivateKey, error) // of private_key_jwt, made when first needed
+	locked bool                            // a real tenant refused the user's password: it is not tried again
 }
 
 func newRunner(t Target) (r *runner, done func()) {

@@ -193,15 +193,17 @@ func (w *wire) pause(ctx context.Context, path string) error {
 	if !limited {
 		return ctx.Err()
 	}
-	delete(w.resets, path)
 	d := until.Sub(w.target.Now())
-	switch {
-	case d <= 0:
-		return ctx.Err()
-	case d > longestWait:
+	if d > longestWait {
 		return fmt.Errorf("%s: the tenant's limit is used up for %s; hint: run the suite again later", path, d.Round(time.Second))
 	}
-	return w.target.Sleep(ctx, d)
+	if d > 0 {
+		if err := w.target.Sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+	delete(w.resets, path)
+	return ctx.Err()
 }
 
 // control makes one call to the control surface.

@@ -1,0 +1,476 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// canned is a stand-in for a real tenant: fixed answers, and a record of what came.
+type canned struct {
+	*httptest.Server
+	calls  []string
+	answer func(w http.ResponseWriter, r *http.Request) bool // false: the usual answer
+}
+
+func newCanned(t *testing.T) *canned {
+	t.Helper()
+	c := &canned{answer: func(http.ResponseWriter, *http.Request) bool { return false }}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.calls = append(c.calls, r.Method+" "+r.URL.Path)
+		h := w.Header()
+		for k, v := range refusal().header {
+			h[k] = v
+		}
+		if !c.answer(w, r) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write(refusal().body)
+		}
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *canned) target() Target {
+	return Target{
+		Issuer: c.URL + "/", HTTPClient: c.Client(), ClientID: "demo", ClientSecret: "canary-secret",
+		RedirectURI: "https://app.example/cb", Audience: "https://api.example/",
+	}
+}
+
+func result(t *testing.T, r *Report, id string) Result {
+	t.Helper()
+	at := slices.IndexFunc(r.Cases, func(c Result) bool { return c.ID == id })
+	if at < 0 {
+		t.Fatalf("no result of %q", id)
+	}
+	return r.Cases[at]
+}
+
+func discoveryOnly(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Path != "/.well-known/openid-configuration" {
+		return false
+	}
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write([]byte("{}"))
+	return true
+}
+
+func TestCheckARealTenant(t *testing.T) {
+	c := newCanned(t)
+	c.answer = discoveryOnly
+	report, err := Check(t.Context(), c.target())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Cases) != 131 {
+		t.Errorf("%d cases, want 131", len(report.Cases))
+	}
+	for id, want := range map[string]Result{
+		"token.code.invalid":          {Status: Pass},
+		"token.code.expired":          {Status: Skip, Reason: "a real tenant's clock cannot be moved"},
+		"token.code.success.full":     {Status: Skip, Reason: "it needs a user who signs in, and no credentials were given"},
+		"token.password.too_many":     {Status: Skip, Reason: "it would block the user"},
+		"token.code.missing":          {Status: Fail, Diff: "status: expected 400, got 403\nbody.error: expected \"invalid_request\", got \"invalid_grant\"\nbody.error_description: expected \"Missing required parameter: code\", got \"Invalid authorization code\""},
+		"device.code.success":         {Status: Fail},
+		"token.grant.missing":         {Status: Pass}, // believed: any refusal in JSON
+		"token.rate_limited.client":   {Status: Skip, Reason: "it would have to exceed the tenant's rate limit"},
+		"resource.missing_token":      {Status: Skip, Reason: "the protected API is not part of the tenant"},
+		"authorize.callback.mismatch": {Status: Fail},
+	} {
+		got := result(t, report, id)
+		if got.Status != want.Status || got.Reason != want.Reason || (want.Diff != "" && got.Diff != want.Diff) {
+			t.Errorf("%s: %+v, want %+v", id, got, want)
+		}
+	}
+	for _, call := range c.calls {
+		if strings.Contains(call, "_mock") {
+			t.Errorf("a real tenant got %s", call)
+		}
+	}
+}
+
+// TestCheckUnmet: a real tenant that is not set up for a case has not failed it.
+func TestCheckUnmet(t *testing.T) {
+	c := newCanned(t)
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if discoveryOnly(w, r) {
+			return true
+		}
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"error":"unauthorized_client","error_description":"Grant type 'client_credentials' not allowed for the client."}`))
+		return true
+	}
+	report, err := Check(t.Context(), c.target())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := result(t, report, "token.cc.success.form")
+	want := "the tenant is not set up for it (client grant exists): POST /oauth/token answered 403 unauthorized_client: Grant type 'client_credentials' not allowed for the client."
+	if got.Status != Skip || got.Reason != want {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCheckSkipsWhatTheTargetLacks(t *testing.T) {
+	c := newCanned(t)
+	c.answer = discoveryOnly
+	target := c.target()
+	target.ClientSecret, target.Audience, target.RedirectURI = "", "", ""
+	report, err := Check(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{
+		"token.code.missing":       "it needs the client secret, and none was given",
+		"device.code.success":      "it needs the audience, and none was given",
+		"authorize.client.unknown": "it needs the redirect uri, and none was given",
+	} {
+		if got := result(t, report, id); got.Status != Skip || got.Reason != want {
+			t.Errorf("%s: %+v, want %q", id, got, want)
+		}
+	}
+}
+
+// TestReportsHoldNoSecrets: whatever a tenant says, what was given in confidence
+// or issued is masked.
+func TestReportsHoldNoSecrets(t *testing.T) {
+	issued := []string{"canary-access", "canary-refresh", "canary-code-0123456789", "canary-cookie", "eyJhbGciOiJSUzI1NiJ9.eyJjYW5hcnkiOjF9.c2ln"}
+	c := newCanned(t)
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if discoveryOnly(w, r) {
+			return true
+		}
+		_ = r.ParseForm()
+		w.Header().Set("Location", "https://app.example/cb?code="+issued[2]+"&state=wrong")
+		w.Header().Add("Set-Cookie", "auth0="+issued[3])
+		w.Header().Set("Content-Type", "got "+issued[3]+" "+issued[4]+" "+url.QueryEscape(r.Form.Get("client_secret")))
+		w.WriteHeader(http.StatusFound)
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"refresh_token":%q,"error":%q,"error_description":"you sent %s and %s"}`,
+			issued[0], issued[1], issued[0]+" "+issued[4], r.Form.Get("client_secret"), issued[1])
+		return true
+	}
+	target := c.target()
+	target.Username, target.Password = "agent@example.com", "canary-password"
+	report, err := Check(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := errors.Join(json.NewEncoder(&b).Encode(report), report.WriteText(&b), report.WriteJUnit(&b)); err != nil {
+		t.Fatal(err)
+	}
+	if report.Failed() == 0 {
+		t.Error("nothing failed, so nothing was said")
+	}
+	for _, secret := range append(issued, "canary-secret", "canary-password", "canary") {
+		if at := strings.Index(b.String(), secret); at >= 0 {
+			t.Errorf("%q is in the report: …%s", secret, clip(b.String()[max(0, at-80):]))
+		}
+	}
+}
+
+// TestCheckKeepsToTheLimit: when the tenant says that nothing is left, the suite
+// waits until the reset, and tries again what was refused for it.
+func TestCheckKeepsToTheLimit(t *testing.T) {
+	now := time.Unix(1790000000, 0)
+	var slept []time.Duration
+	c := newCanned(t)
+	tokenCalls := 0
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/oauth/token" {
+			return discoveryOnly(w, r)
+		}
+		tokenCalls++
+		switch tokenCalls {
+		case 1: // used up with an answer
+			w.Header().Set("X-RateLimit-Remaining", "0")
+			w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(7*time.Second).Unix(), 10))
+			return false
+		case 2: // and refused
+			w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(3*time.Second).Unix(), 10))
+			w.Header().Set("Retry-After", "11")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		}
+		return false
+	}
+	target := c.target()
+	target.Now = func() time.Time { return now }
+	target.Sleep = func(_ context.Context, d time.Duration) error {
+		slept = append(slept, d)
+		now = now.Add(d)
+		return nil
+	}
+	report, err := Check(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []time.Duration{7 * time.Second, 11 * time.Second}; !slices.Equal(slept, want) {
+		t.Errorf("slept %v, want %v", slept, want)
+	}
+	if got := result(t, report, "token.code.invalid"); got.Status != Pass {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCheckDoesNotWaitForEver(t *testing.T) {
+	c := newCanned(t)
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("X-RateLimit-Remaining", "0")
+		w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10))
+		return discoveryOnly(w, r)
+	}
+	target := c.target()
+	target.Sleep = func(context.Context, time.Duration) error { t.Error("it slept"); return nil }
+	report, err := Check(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result(t, report, "token.code.missing"); got.Status != Skip || !strings.Contains(got.Reason, "limit is used up") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestCheckIsHarmless: no wrong password, no revocation of what it did not make.
+func TestCheckIsHarmless(t *testing.T) {
+	c := newCanned(t)
+	var bad []string
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if discoveryOnly(w, r) {
+			return true
+		}
+		_ = r.ParseForm()
+		if p := r.PostForm.Get("password"); p != "" && p != "canary-password" {
+			bad = append(bad, "a wrong password")
+		}
+		if r.URL.Path == "/u/login" && r.Method == http.MethodPost {
+			c.calls = append(c.calls, "signs in")
+		}
+		if r.URL.Path == "/authorize" || r.URL.Path == "/u/login" { // the password is never good
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte(`<form method="POST" action="/u/login"><input name="username"><input type="password" name="password"><button name="action" value="default"></form>`))
+			return true
+		}
+		return false
+	}
+	target := c.target()
+	target.Username, target.Password = "agent@example.com", "canary-password"
+	report, err := Check(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(bad) > 0 {
+		t.Errorf("the tenant got %q", bad)
+	}
+	got := result(t, report, "authorize.success.session")
+	if got.Status != Skip || !strings.Contains(got.Reason, "the sign-in was refused") {
+		t.Errorf("%+v", got)
+	}
+	needing := 0
+	for _, k := range Cases() {
+		if k.Portable && slices.ContainsFunc(k.Setup, func(s string) bool { return slices.Contains(usesUser, s) }) {
+			needing++
+		}
+	}
+	tries := 0
+	for _, call := range c.calls {
+		if call == "signs in" {
+			tries++
+		}
+	}
+	if tries > 1 {
+		t.Errorf("%d sign-ins with a password that was refused; one is enough to know (%d cases need one)", tries, needing)
+	}
+}
+
+func TestCheckRefusesFaultyTargets(t *testing.T) {
+	good := Target{Issuer: "https://acme.example/", ClientID: "demo"}
+	for name, tc := range map[string]struct {
+		change func(*Target)
+		want   string
+	}{
+		"no issuer": {func(t *Target) { t.Issuer = "" }, `issuer "" is no http(s) URL; hint: `},
+		"no slash":  {func(t *Target) { t.Issuer = "https://acme.example" }, "has no slash at the end"},
+		"http":      {func(t *Target) { t.Issuer = "http://acme.example/" }, "in clear text"},
+		"user info": {func(t *Target) { t.Issuer = "https://u:p@acme.example/" }, "is no http(s) URL"},
+		"no client": {func(t *Target) { t.ClientID = "" }, "client id is empty"},
+		"user only": {func(t *Target) { t.Username = "u" }, "come together"},
+		"control":   {func(t *Target) { t.Control = "localhost" }, "control \"localhost\""},
+	} {
+		target := good
+		tc.change(&target)
+		if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "hint: ") {
+			t.Errorf("%s: %v, want %q and a hint", name, err, tc.want)
+		}
+	}
+	both := Target{Username: "u"}
+	if _, err := Check(t.Context(), both); err == nil || strings.Count(err.Error(), "contract: ") != 3 {
+		t.Errorf("not all faults at once: %v", err)
+	}
+}
+
+func TestCheckSaysWhatCannotBeReached(t *testing.T) {
+	c := newCanned(t)
+	if _, err := Check(t.Context(), c.target()); err == nil || !strings.Contains(err.Error(), "no discovery document: 403") {
+		t.Errorf("no discovery: %v", err)
+	}
+	c.answer = discoveryOnly
+	target := c.target()
+	target.Control = c.URL + "/_mock/"
+	if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), "control: GET health answered 403") {
+		t.Errorf("no control surface: %v", err)
+	}
+	c.Close()
+	if _, err := Check(t.Context(), c.target()); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("no issuer: %v", err)
+	}
+}
+
+func TestCheckEndsWithItsContext(t *testing.T) {
+	c := newCanned(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if len(c.calls) > 5 {
+			cancel()
+		}
+		return discoveryOnly(w, r)
+	}
+	if _, err := Check(ctx, c.target()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if len(c.calls) > 7 {
+		t.Errorf("%d calls after the end", len(c.calls)-6)
+	}
+}
+
+// plainTB is a test that has no subtests.
+type plainTB struct {
+	ctx          context.Context
+	failed, logs []string
+}
+
+func (p *plainTB) Context() context.Context { return p.ctx }
+func (p *plainTB) Errorf(format string, args ...any) {
+	p.failed = append(p.failed, fmt.Sprintf(format, args...))
+}
+func (p *plainTB) Logf(format string, args ...any) {
+	p.logs = append(p.logs, fmt.Sprintf(format, args...))
+}
+func (p *plainTB) Skipf(format string, args ...any) {
+	p.failed = append(p.failed, "the whole test was skipped")
+}
+
+// subTB has subtests.
+type subTB struct {
+	plainTB
+	skipped string
+	subs    map[string]*subTB
+}
+
+func (s *subTB) Skipf(format string, args ...any) { s.skipped = fmt.Sprintf(format, args...) }
+
+func (s *subTB) Run(name string, f func(*subTB)) bool {
+	sub := &subTB{plainTB: plainTB{ctx: s.ctx}}
+	s.subs[name] = sub
+	f(sub)
+	return len(sub.failed) == 0
+}
+
+func TestRun(t *testing.T) {
+	c := newCanned(t)
+	c.answer = discoveryOnly
+	plain := &plainTB{ctx: t.Context()}
+	Run(plain, c.target())
+	if !slices.ContainsFunc(plain.failed, func(s string) bool {
+		return strings.HasPrefix(s, "token.code.missing (reported)\nstatus: expected 400, got 403")
+	}) {
+		t.Errorf("failures: %.300q", plain.failed)
+	}
+	if !slices.Contains(plain.logs, "token.code.expired skipped: a real tenant's clock cannot be moved") {
+		t.Errorf("logs: %.300q", plain.logs)
+	}
+	sub := &subTB{plainTB: plainTB{ctx: t.Context()}, subs: map[string]*subTB{}}
+	Run(sub, c.target())
+	if len(sub.subs) != 131 || len(sub.failed) > 0 {
+		t.Errorf("%d subtests, failures of the test itself: %q", len(sub.subs), sub.failed)
+	}
+	if s := sub.subs["token.code.expired"]; s == nil || s.skipped == "" || len(s.failed) > 0 {
+		t.Errorf("token.code.expired: %+v", s)
+	}
+	if s := sub.subs["token.code.missing"]; s == nil || len(s.failed) != 1 {
+		t.Errorf("token.code.missing: %+v", s)
+	}
+	if s := sub.subs["token.code.invalid"]; s == nil || len(s.failed) > 0 || s.skipped != "" {
+		t.Errorf("token.code.invalid: %+v", s)
+	}
+	broken := &plainTB{ctx: t.Context()}
+	Run(broken, Target{})
+	if len(broken.failed) != 1 {
+		t.Errorf("a faulty target: %q", broken.failed)
+	}
+}
+
+// TestSubtestOfTesting: *testing.T itself has subtests.
+func TestSubtestOfTesting(t *testing.T) {
+	ran := ""
+	if !subtest(t, "name", func(sub TB) { ran = sub.(*testing.T).Name() }) || ran != "TestSubtestOfTesting/name" {
+		t.Errorf("ran %q", ran)
+	}
+}
+
+func TestReportForms(t *testing.T) {
+	r := &Report{
+		Issuer: "https://acme.example/",
+		Cases: []Result{
+			{ID: "a.good", Status: Pass},
+			{ID: "a.bad", Status: Fail, Diff: "status: expected 403, got 400\nbody.error: expected \"invalid_grant\", got \"<b>&\""},
+			{ID: "a.left_out", Status: Skip, Reason: "a real tenant's clock cannot be moved"},
+		},
+		Drift: []Drift{{Case: "a.good", What: "header X-New"}},
+	}
+	golden := func(name string, b []byte) {
+		t.Helper()
+		path := "testdata/" + name
+		if *update {
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b, want) {
+			t.Errorf("%s:\n%s\nwant\n%s", name, b, want)
+		}
+	}
+	var text, junit bytes.Buffer
+	if err := errors.Join(r.WriteText(&text), r.WriteJUnit(&junit)); err != nil {
+		t.Fatal(err)
+	}
+	j, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden("report.text.golden", text.Bytes())
+	golden("report.junit.golden", junit.Bytes())
+	golden("report.json.golden", append(j, '\n'))
+	if r.Failed() != 1 {
+		t.Errorf("%d failed, want 1", r.Failed())
+	}
+}
