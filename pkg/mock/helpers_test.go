@@ -62,7 +62,9 @@ func newWorld(tb testing.TB, c mock.Config) *world {
 }
 
 // otherBrowser is the same tenant seen by another browser.
-func (w *world) otherBrowser() *world { return &world{TB: w.TB, Tenant: w.Tenant, jar: map[string]string{}} }
+func (w *world) otherBrowser() *world {
+	return &world{TB: w.TB, Tenant: w.Tenant, jar: map[string]string{}}
+}
 
 // richTenant has a client for every rule.
 func richTenant() *mock.Export {
@@ -93,7 +95,9 @@ func richTenant() *mock.Export {
 	})
 	web("pushing", func(c *mock.Client) { c.RequirePAR = true })
 	web("b2b", func(c *mock.Client) { c.OrganizationUsage = "require" })
-	web("exchanger", func(c *mock.Client) { c.GrantTypes = append(c.GrantTypes, "urn:ietf:params:oauth:grant-type:token-exchange") })
+	web("exchanger", func(c *mock.Client) {
+		c.GrantTypes = append(c.GrantTypes, "urn:ietf:params:oauth:grant-type:token-exchange")
+	})
 	web("plus+ %&", func(c *mock.Client) { c.ClientSecret = "a+b c%20d:e" })
 	web("machine", func(c *mock.Client) { c.GrantTypes, c.Callbacks = []string{"client_credentials"}, nil })
 	e.ResourceServers = append(e.ResourceServers,
