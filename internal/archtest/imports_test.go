@@ -34,7 +34,7 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "internal/daemon", "internal/store", "internal/store/sqlite",
+		"pkg/flow", "pkg/mock", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
 		"cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
