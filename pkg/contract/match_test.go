@@ -17,8 +17,6 @@ import (
 
 const testIssuer = "https://acme.example/"
 
-func ptr(s string) *string { return &s }
-
 // judged plays one canned answer against one case, without a network.
 func judged(t *testing.T, c Case, a *answer, planted bool) *match {
 	t.Helper()

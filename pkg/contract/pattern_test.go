@@ -98,18 +98,37 @@ func TestMatchesKind(t *testing.T) {
 		got  any
 		ok   bool
 	}{
-		{"$any", nil, true}, {"$any", &object{}, true},
-		{"$bool", true, true}, {"$bool", "true", false},
-		{"$int", json.Number("7"), true}, {"$int", json.Number("7.5"), false}, {"$int", "7", false},
-		{"$string", "x", true}, {"$string", "", false}, {"$string", json.Number("1"), false},
-		{"$sub", "auth0|6132828a407ec6006935a858", true}, {"$sub", "6132828a", false},
-		{"$iso_ms", "2021-09-03T20:16:12.029Z", true}, {"$iso_ms", "2021-09-03T20:16:12Z", false}, {"$iso_ms", json.Number("1630700172"), false},
-		{"$b64url", "AQAB", true}, {"$b64url", "AQ+B", false},
-		{"$b64_der", base64.StdEncoding.EncodeToString([]byte{0x30, 1, 0}), true}, {"$b64_der", "AQAB", false},
-		{"$jwt", jwt, true}, {"$jwt", good, false}, {"$jwt", "a.b.c", false}, {"$jwt", strings.Repeat("a", 32), false},
-		{"$opaque", strings.Repeat("a", 32), true}, {"$opaque", "v1." + strings.Repeat("a", 30), true}, {"$opaque", good, true},
-		{"$opaque", jwt, false}, {"$opaque", "short", false}, {"$opaque", jwe("dir", "a2V5", issuer), false},
-		{"$opaque", jwe("RSA-OAEP", "", issuer), false}, {"$opaque", jwe("dir", "", "https://other.example/"), false},
+		{"$any", nil, true},
+		{"$any", &object{}, true},
+		{"$bool", true, true},
+		{"$bool", "true", false},
+		{"$int", json.Number("7"), true},
+		{"$int", json.Number("7.5"), false},
+		{"$int", "7", false},
+		{"$string", "x", true},
+		{"$string", "", false},
+		{"$string", json.Number("1"), false},
+		{"$sub", "auth0|6132828a407ec6006935a858", true},
+		{"$sub", "6132828a", false},
+		{"$iso_ms", "2021-09-03T20:16:12.029Z", true},
+		{"$iso_ms", "2021-09-03T20:16:12Z", false},
+		{"$iso_ms", json.Number("1630700172"), false},
+		{"$b64url", "AQAB", true},
+		{"$b64url", "AQ+B", false},
+		{"$b64_der", base64.StdEncoding.EncodeToString([]byte{0x30, 1, 0}), true},
+		{"$b64_der", "AQAB", false},
+		{"$jwt", jwt, true},
+		{"$jwt", good, false},
+		{"$jwt", "a.b.c", false},
+		{"$jwt", strings.Repeat("a", 32), false},
+		{"$opaque", strings.Repeat("a", 32), true},
+		{"$opaque", "v1." + strings.Repeat("a", 30), true},
+		{"$opaque", good, true},
+		{"$opaque", jwt, false},
+		{"$opaque", "short", false},
+		{"$opaque", jwe("dir", "a2V5", issuer), false},
+		{"$opaque", jwe("RSA-OAEP", "", issuer), false},
+		{"$opaque", jwe("dir", "", "https://other.example/"), false},
 	} {
 		ok, known := matchesKind(tc.kind, tc.got, issuer)
 		if !known || ok != tc.ok {
@@ -140,12 +159,9 @@ func TestFill(t *testing.T) {
 }
 
 func TestParseJSON(t *testing.T) {
-	for in, want := range map[string]string{
-		`{"b":1,"a":[{"d":null,"c":1e3}]}`: `{"b":1,"a":[{"d":null,"c":1e3}]}`,
-		` "x" `:                            `"x"`,
-	} {
-		v, err := parseJSON([]byte(in))
-		if err != nil || show(v) != want {
+	for _, in := range []string{`{"b":1,"a":[{"d":null,"c":1e3}]}`, `"x"`, `null`} {
+		v, err := parseJSON([]byte(" " + in + "\n"))
+		if err != nil || show(v) != in {
 			t.Errorf("%s: %s, %v", in, show(v), err)
 		}
 	}

@@ -21,12 +21,6 @@ var confidential = []string{
 	"client_secret", "client_assertion", "code_verifier", "password",
 }
 
-// public are the variables that may be shown.
-var public = []string{
-	"issuer", "client_id", "redirect_uri", "redirect_origin", "audience", "username", "resource", "logout_url", "tenant_logout_url",
-	"error_page_url", "other_client_id", "organization", "ext", "challenge", "request_id", "client_key", "granted_scope",
-}
-
 const shortestSecret = 5 // anything shorter would be masked in the middle of words
 
 func (r *redactor) hide(name, value string) {

@@ -61,9 +61,12 @@ func (t Target) withDefaults() Target {
 		field *string
 		value string
 	}{
-		{&t.ClientID, "contract-client"}, {&t.ClientSecret, "contract-client-secret"},
-		{&t.RedirectURI, defaultRedirectURI}, {&t.Audience, defaultAudience},
-		{&t.Username, "contract@example.com"}, {&t.Password, "contract-password"},
+		{&t.ClientID, "contract-client"},
+		{&t.ClientSecret, "contract-client-secret"},
+		{&t.RedirectURI, defaultRedirectURI},
+		{&t.Audience, defaultAudience},
+		{&t.Username, "contract@example.com"},
+		{&t.Password, "contract-password"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value
