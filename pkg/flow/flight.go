@@ -67,9 +67,9 @@ func (c *Client) launch(key string, work func(context.Context, *flight)) *flight
 		c.mu.Lock()
 		delete(c.flights, key)
 		c.mu.Unlock()
+		c.wake()
 		close(f.done)
 		c.announce()
-		c.wake()
 	})
 	return f
 }

@@ -35,6 +35,9 @@ func (c *Client) Run(ctx context.Context) error {
 			wait = breath
 		}
 		c.announce()
+		if at.IsZero() || !at.After(now) { // its own flight's end is no news
+			c.settleDown()
+		}
 		c.sleep(ctx, wait)
 	}
 	return nil
@@ -71,6 +74,14 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 func (c *Client) wake() {
 	select {
 	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// settleDown forgets that something woke Run.
+func (c *Client) settleDown() {
+	select {
+	case <-c.changed:
 	default:
 	}
 }

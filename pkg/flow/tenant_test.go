@@ -56,6 +56,8 @@ type tenant struct {
 	refresh map[string]*family // by refresh token
 	revoked int                // families ended for reuse
 
+	onReuse func(rt string, since time.Duration) // a family was ended for reuse
+
 	calls  map[string]int // requests by path
 	posts  []url.Values   // token requests, in order
 	sentAt []time.Time
@@ -297,6 +299,9 @@ func (s *tenant) rotate(rt string, body map[string]any) bool {
 	default:
 		f.dead = true
 		s.revoked++
+		if s.onReuse != nil {
+			s.onReuse(rt, s.now().Sub(f.rotated))
+		}
 		return false
 	}
 	f.current = fmt.Sprintf("rt-%d", s.n)
@@ -337,6 +342,12 @@ func (s *tenant) count(grant string) int {
 		}
 	}
 	return n
+}
+
+func (s *tenant) post(i int) url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.posts[i]
 }
 
 func (s *tenant) called(path string) int {
