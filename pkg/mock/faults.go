@@ -135,6 +135,7 @@ func (t *Tenant) faultFor(c *call) *Armed {
 	grantType, client := c.peek()
 	for _, a := range armed {
 		if a.hits(c.entry.Endpoint, grantType, client) {
+			c.entry.Grant, c.entry.ClientID = clip(grantType), clip(client) // the endpoint may never see the call
 			return a
 		}
 	}

@@ -1,0 +1,296 @@
+package mock_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/mock"
+)
+
+func TestClockMovesEverything(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	w.plant("POST", "/_mock/clock", `{"advance":"25h"}`)
+	if got := w.Now(); !got.Equal(start.Add(25 * time.Hour)) {
+		t.Errorf("now %s", got)
+	}
+	w.plant("POST", "/_mock/clock", `{"set":"2030-01-02T03:04:05Z","freeze":true}`)
+	want := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	r := w.authorize()
+	if got := r.header.Get("X-RateLimit-Reset"); got != fmt.Sprint(want.Unix()+1) {
+		t.Errorf("X-RateLimit-Reset %s", got)
+	}
+	tk := w.exchange(r.param("code")).tokens()
+	if cl := claims(t, tk.Access); cl["iat"] != float64(want.Unix()) {
+		t.Errorf("iat %v", cl["iat"])
+	}
+	if f := w.Families()[0]; !f.Created.Equal(want) {
+		t.Errorf("family of %s", f.Created)
+	}
+	if e := w.Journal().Find(mock.Query{Endpoint: "token"})[0]; !e.Time.Equal(want) {
+		t.Errorf("journal says %s", e.Time)
+	}
+	if got := w.plant("GET", "/_mock/clock", "").body; got != `{"now":"2030-01-02T03:04:05Z","frozen":true}` {
+		t.Errorf("%s", got)
+	}
+	w.plant("POST", "/_mock/clock", `{"advance":"24h"}`) // moves a frozen time, too
+	if got := w.userinfo(tk.Access).status; got != 401 {
+		t.Errorf("an expired token: %d", got)
+	}
+	w.Reset()
+	if !w.Now().Equal(start) {
+		t.Errorf("after Reset %s", w.Now())
+	}
+}
+
+func TestFrozenTimeStandsStill(t *testing.T) {
+	now := start
+	w := newWorld(t, mock.Config{Now: func() time.Time { return now }})
+	w.plant("POST", "/_mock/clock", `{"freeze":true}`)
+	now = now.Add(time.Hour)
+	if !w.Now().Equal(start) {
+		t.Errorf("frozen, yet %s", w.Now())
+	}
+	w.plant("POST", "/_mock/clock", `{"freeze":false}`)
+	now = now.Add(time.Minute)
+	if got := w.Now().Sub(start); got != time.Minute {
+		t.Errorf("runs on at +%s", got)
+	}
+}
+
+func TestClockInputs(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	for _, bad := range []string{
+		``, `{}`, `{"advance":"soon"}`, `{"set":"tomorrow"}`, `{"set":"9999-12-31T23:59:59Z"}`, `{"set":"1969-12-31T23:59:59Z"}`, `{"freeze":1}`,
+		`{"advance":"1h"}{}`, `{"advance":"1h","x":1}`, `[]`,
+	} {
+		if r := w.control("POST", "/_mock/clock", bad); r.status != 400 || !strings.HasPrefix(r.body, `{"error":"`) {
+			t.Errorf("%s: %d %s", bad, r.status, r.body)
+		}
+	}
+	for range 5 { // 1,460 years
+		w.Advance(292 * 365 * 24 * time.Hour)
+	}
+	if got := w.plant("GET", "/_mock/clock", "").body; !strings.Contains(got, "2200-01-01") {
+		t.Errorf("%s", got)
+	}
+	w.plant("POST", "/_mock/clock", `{"set":"2026-03-01T12:00:00Z"}`)
+	if !w.Now().Equal(start) {
+		t.Errorf("%s", w.Now())
+	}
+}
+
+func TestJournalLineage(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	tk := w.tokens("rotating")
+	next := w.refresh("rotating", tk.Refresh).tokens()
+	w.refresh("rotating", next.Refresh)
+	w.exchange("garbage")
+	list := w.Journal().Find(mock.Query{})
+	if len(list) != 5 {
+		t.Fatalf("%d entries", len(list))
+	}
+	for i := 1; i < 4; i++ {
+		if list[i].Parent != list[i-1].ID {
+			t.Errorf("entry %d has the parent %q, want %q", i, list[i].Parent, list[i-1].ID)
+		}
+	}
+	if e := list[4]; e.Status != 403 || e.Reason != "invalid_grant: the code was never issued" || e.ClientID != "demo" || e.Grant != "authorization_code" {
+		t.Errorf("%+v", e)
+	}
+	if f := w.Families()[0]; f.Generation != 3 || f.LastCall != list[3].ID || f.ClientID != "rotating" {
+		t.Errorf("%+v", f)
+	}
+	if n := w.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token", ClientID: "rotating", Status: 200}); n != 2 {
+		t.Errorf("counted %d", n)
+	}
+	got := w.plant("GET", "/_mock/requests?endpoint=token&grant=refresh_token&client_id=rotating&status=200", "")
+	if !strings.HasPrefix(got.body, `{"count":2,"requests":[{"id":"`+list[2].ID+`","time":"2026-03-01T12:00:00Z","method":"POST","path":"/oauth/token",`) {
+		t.Errorf("%s", got.body)
+	}
+	for _, bad := range []string{"status=x", "colour=red"} {
+		if r := w.control("GET", "/_mock/requests?"+bad, ""); r.status != 400 {
+			t.Errorf("%s: %d", bad, r.status)
+		}
+	}
+}
+
+func TestJournalAndControlHoldNoSecret(t *testing.T) {
+	w := newWorld(t, mock.Config{Login: mock.LoginForm})
+	secrets := []string{"demo-secret", "rotating-secret", verifier, "a secret of the API"}
+	r := w.consent(w.signIn(w.authorize("code_challenge", challenge(), "code_challenge_method", "S256"), agent), "accept")
+	code := r.param("code")
+	tk := w.exchange(code, "code_verifier", verifier).tokens()
+	w.exchange(code, "code_verifier", verifier) // reused
+	again := w.refresh("demo", tk.Refresh).tokens()
+	w.refresh("demo", tk.Refresh+"x")
+	w.userinfo(tk.Access)
+	w.userinfo(tk.Access + "x")
+	w.get("/userinfo?access_token=" + tk.Access)
+	w.get("/oidc/logout?id_token_hint=" + tk.ID)
+	w.post("/oauth/revoke", "client_id", "demo", "client_secret", "demo-secret", "token", tk.Refresh)
+	w.post("/oauth/token", "grant_type", "password", "client_id", "demo", "client_secret", "demo-secret", "username", agent, "password", "hunter2")
+	secrets = append(secrets, code, tk.Access, tk.Refresh, tk.ID, again.Access, again.ID, "hunter2", w.jar["did"])
+	var seen strings.Builder
+	for _, path := range []string{"/_mock/requests", "/_mock/families", "/_mock/health", "/_mock/clock"} {
+		seen.WriteString(w.plant("GET", path, "").body)
+	}
+	seen.WriteString(w.plant("PATCH", "/_mock/clients/demo", `{}`).body)
+	seen.WriteString(w.plant("PATCH", "/_mock/users/"+agent, `{}`).body)
+	seen.WriteString(w.plant("POST", "/_mock/resource-servers", `{"identifier":"https://hs.example/","signing_alg":"HS256","signing_secret":"a secret of the API"}`).body)
+	for _, s := range secrets {
+		if s != "" && strings.Contains(seen.String(), s) {
+			t.Errorf("shows the secret %q", s)
+		}
+	}
+	if strings.Contains(seen.String(), `"password":`) || strings.Contains(seen.String(), `"client_secret":`) {
+		t.Error("names a password or secret")
+	}
+}
+
+func TestJournalIsBounded(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	long := strings.Repeat("x", 100000)
+	w.post("/oauth/token", "client_id", "demo", "client_secret", "demo-secret", "grant_type", long)
+	w.get("/authorize?response_type=code&client_id=" + long)
+	w.get("/" + long)
+	w.get("/v2/logout?client_id=" + long)
+	w.get("/oidc/logout?client_id=" + long)
+	if n := len(w.plant("GET", "/_mock/requests", "").body); n > 10000 {
+		t.Errorf("five calls make %d bytes of journal", n)
+	}
+	for range 10100 {
+		w.get("/x")
+	}
+	if n := w.Journal().Count(mock.Query{}); n > 10000 || n < 9000 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+func TestControlRefusesForeignPages(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	for name, header := range map[string][2]string{
+		"cross-site": {"Sec-Fetch-Site", "cross-site"}, "same-site": {"Sec-Fetch-Site", "same-site"},
+		"origin": {"Origin", "https://evil.example"}, "null": {"Origin", "null"}, "another port": {"Origin", "http://localhost:1"},
+	} {
+		r := httptest.NewRequest("POST", issuer+"_mock/reset", strings.NewReader("{}"))
+		r.Header.Set(header[0], header[1])
+		if got := w.do(r); got.status != 403 || got.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+	r := httptest.NewRequest("POST", issuer+"_mock/reset", strings.NewReader("{}"))
+	r.Header.Set("Origin", "http://localhost:8400")
+	if got := w.do(r); got.status != 200 {
+		t.Errorf("its own page: %d", got.status)
+	}
+	if got := w.control("GET", "/_mock/nowhere", ""); got.status != 404 {
+		t.Errorf("%d", got.status)
+	}
+	if got := w.control("POST", "/_mock/users", `{"email":"`+strings.Repeat("x", 1<<20)+`"}`); got.status != 413 {
+		t.Errorf("a large body: %d", got.status)
+	}
+	if got := w.control("PATCH", "/_mock/users/"+agent, `{"email":"`+strings.Repeat("x", 1<<20)+`"}`); got.status != 413 {
+		t.Errorf("a large body: %d", got.status)
+	}
+}
+
+func TestPlanting(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	w.plant("POST", "/_mock/clients", `{"name":"New","client_id":"new","client_secret":"new-secret","callbacks":["`+callback+`"],"grant_types":["authorization_code"]}`)
+	w.tokens("new", "scope", "openid")
+	w.plant("PATCH", "/_mock/clients/new", `{"callbacks":["http://localhost:1/cb"]}`)
+	w.authorize("client_id", "new").page(403, "unauthorized_client", "Callback URL mismatch.")
+	w.plant("DELETE", "/_mock/clients/new", ``)
+	w.authorize("client_id", "new").page(400, "invalid_request", "Unknown client: new")
+
+	w.plant("POST", "/_mock/roles", `{"name":"agent2"}`)
+	u := decodeJSON[map[string]any](t, w.plant("POST", "/_mock/users", `{"email":"new@example.com","password":"pw","roles":["agent2"]}`).body)
+	if id := u["user_id"].(string); !strings.HasPrefix(id, "auth0|") || u["password"] != nil {
+		t.Errorf("%v", u)
+	}
+	w.plant("PATCH", "/_mock/users/NEW@example.com", `{"email":"renamed@example.com"}`)
+	if r := w.control("PATCH", "/_mock/users/new@example.com", `{}`); r.status != 404 {
+		t.Errorf("the former address still finds him: %d", r.status)
+	}
+	w.plant("DELETE", "/_mock/users/renamed@example.com", ``)
+
+	w.plant("POST", "/_mock/client-grants", `{"client_id":"demo","audience":"https://guarded.example/","scope":[],"subject_type":"user"}`)
+	w.code("audience", "https://guarded.example/")
+	w.plant("DELETE", "/_mock/client-grants?client_id=demo&audience=https://guarded.example/", ``)
+	w.authorize("audience", "https://guarded.example/").redirectsError("invalid_request", `Client "demo" is not authorized to access resource server "https://guarded.example/".`)
+
+	w.plant("POST", "/_mock/organizations", `{"name":"acme","members":["`+guest+`"]}`) // replaces org_acme
+	w.authorize("client_id", "b2b", "organization", "org_acme").location()
+	w.plant("POST", "/_mock/settings", `{"login":"form"}`)
+	if r := w.otherBrowser().authorize(); r.location().Path != "/u/login" {
+		t.Errorf("%s", r.header.Get("Location"))
+	}
+}
+
+func TestPlantingFaults(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	before := w.plant("PATCH", "/_mock/users/"+agent, `{}`).body
+	for _, c := range []struct{ method, path, body, names string }{
+		{"POST", "clients", `{}`, "client_id"}, {"POST", "clients", `{"client_id":"demo","token_endpoint_auth_method":"magic"}`, "token_endpoint_auth_method"},
+		{"POST", "clients", `{"client_id":"x","jwt_configuration":{"alg":"none"}}`, "alg"}, {"POST", "clients", `{"clientid":"x"}`, "clientid"},
+		{"POST", "clients", `{"client_id":"x","refresh_token":{"leeway":-1}}`, "refresh_token"}, {"PATCH", "clients/demo", `{"client_id":"x"}`, "client_id"},
+		{"PATCH", "clients/nope", `{}`, "nope"}, {"DELETE", "clients/nope", ``, "nope"}, {"PATCH", "clients/demo", `{`, ""},
+		{"POST", "users", `{}`, "email"}, {"POST", "users", `{"email":"` + agent + `","roles":["nope"]}`, "nope"},
+		{"PATCH", "users/" + agent, `{"roles":["nope"]}`, "nope"}, {"PATCH", "users/" + agent, `{"user_id":"auth0|x"}`, "user_id"},
+		{"POST", "users", `{"email":"x","updated_at":"yesterday"}`, "updated_at"}, {"PATCH", "users/nope", `{}`, "nope"},
+		{"POST", "resource-servers", `{}`, "identifier"}, {"POST", "resource-servers", `{"identifier":"x","signing_alg":"none"}`, "signing_alg"},
+		{"POST", "resource-servers", `{"identifier":"x","token_lifetime":-1}`, "token_lifetime"},
+		{"POST", "resource-servers", `{"identifier":"x","token_dialect":"klingon"}`, "token_dialect"},
+		{"POST", "client-grants", `{"client_id":"nope"}`, "nope"}, {"POST", "roles", `{}`, "name"}, {"POST", "organizations", `{}`, "name"},
+		{"POST", "organizations", `{"name":"x","members":["nope"]}`, "nope"}, {"POST", "consents", `{"user":"nope"}`, "nope"},
+		{"POST", "consents", `{"user":"` + agent + `","client_id":"nope"}`, "nope"}, {"POST", "settings", `{"login":"x"}`, "login"},
+		{"PATCH", "tenant", `{"session_lifetime":-1}`, "session_lifetime"}, {"PATCH", "tenant", `{"flags":{"x":1}}`, "x"},
+	} {
+		r := w.control(c.method, "/_mock/"+c.path, c.body)
+		if (r.status != 400 && r.status != 404) || !strings.HasPrefix(r.body, `{"error":"`) || !strings.Contains(r.body, c.names) {
+			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, r.status, r.body)
+		}
+	}
+	if after := w.plant("PATCH", "/_mock/users/"+agent, `{}`).body; after != before {
+		t.Errorf("a refused change changed something:\n%s\n%s", before, after)
+	}
+	w.tokens("demo")
+}
+
+// TestResetUndoesEverything: what was planted must not write through to the description.
+func TestResetUndoesEverything(t *testing.T) {
+	w := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
+	fingerprint := func() string {
+		var b strings.Builder
+		for _, path := range []string{"clients/demo", "clients/rotating", "clients/wild", "users/" + agent} {
+			b.WriteString(w.plant("PATCH", "/_mock/"+path, `{}`).body + "\n")
+		}
+		b.WriteString(w.plant("PATCH", "/_mock/tenant", `{}`).body)
+		return b.String()
+	}
+	before := fingerprint()
+	tk := w.tokens("demo")
+	for path, body := range map[string]string{
+		"clients/rotating": `{"refresh_token":{"leeway":5,"policies":[{"audience":"x","scope":["y"]}]}}`,
+		"clients/wild":     `{"callbacks":["http://a","http://b","http://c"]}`,
+		"clients/demo":     `{"grant_types":["x"]}`,
+		"users/" + agent:   `{"roles":["reader"],"app_metadata":{"a":1},"blocked":true}`,
+		"tenant":           `{"allowed_logout_urls":["http://x","http://y"],"flags":{"revoke_refresh_token_grant":true}}`,
+	} {
+		w.plant("PATCH", "/_mock/"+path, body)
+	}
+	fail(t, w.Tenant, mock.Fault{Endpoint: "token", Kind: mock.FaultStatus, Status: 503})
+	w.plant("POST", "/_mock/reset", `{}`)
+	if after := fingerprint(); after != before {
+		t.Errorf("got  %s\nwant %s", after, before)
+	}
+	if n := w.Journal().Count(mock.Query{}); n != 0 {
+		t.Errorf("%d entries in the journal", n)
+	}
+	w.refresh("demo", tk.Refresh).refused(400, "invalid_grant", badRefresh)
+	w.authorize("prompt", "none").redirectsError("login_required", "Login required")
+	w.tokens("demo")
+}
