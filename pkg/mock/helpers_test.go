@@ -66,6 +66,9 @@ func (w *world) otherBrowser() *world {
 	return &world{TB: w.TB, Tenant: w.Tenant, jar: map[string]string{}}
 }
 
+// seenBy is another browser whose failures are tb's.
+func (w *world) seenBy(tb testing.TB) *world { return &world{TB: tb, Tenant: w.Tenant, jar: map[string]string{}} }
+
 // richTenant has a client for every rule.
 func richTenant() *mock.Export {
 	no := false
