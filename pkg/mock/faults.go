@@ -229,6 +229,10 @@ func (t *Tenant) answerFault(c *call, f Fault) {
 	}
 	h := c.w.Header()
 	h.Set("Content-Type", jsonType)
+	if c.entry.Endpoint == "token" {
+		grantType, _ := c.peek()
+		setLimit(h, tokenLimit(grantType), c.now)
+	}
 	for k, v := range f.Headers {
 		h.Set(k, v)
 	}

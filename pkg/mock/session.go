@@ -105,7 +105,11 @@ type transaction struct {
 func (t *Tenant) universalState(client string) string {
 	b := []byte{0x84} // a map of four
 	str := func(s string) {
-		b = append(b, 0xd9, byte(len(s)))
+		if len(s) < 32 { // the shortest form that fits, as every encoder writes it
+			b = append(b, 0xa0|byte(len(s)))
+		} else {
+			b = append(b, 0xd9, byte(len(s)))
+		}
 		b = append(b, s...)
 	}
 	for _, kv := range [][2]string{

@@ -51,6 +51,7 @@ func (t *Tenant) token(c *call) {
 		return
 	}
 	c.entry.Grant = clip(r.Get("grant_type"))
+	setLimit(c.w.Header(), tokenLimit(c.entry.Grant), c.now)
 	t.mu.Lock()
 	next, bad := t.dispatch(c, r)
 	t.mu.Unlock()
@@ -59,6 +60,14 @@ func (t *Tenant) token(c *call) {
 		return
 	}
 	next()
+}
+
+// tokenLimit is the recorded limit of a grant_type's bucket.
+func tokenLimit(grantType string) int {
+	if grantType == grantClientCredentials {
+		return 30
+	}
+	return 100
 }
 
 func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {

@@ -1,0 +1,113 @@
+package mock_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// In a test, t is the *testing.T.
+func ExampleStart() {
+	test := func(t *testing.T) {
+		tenant := mock.Start(t, mock.Config{})
+		config := tenant.OAuth2()
+		callback, err := tenant.Approve(t.Context(), config.AuthCodeURL("state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := config.Exchange(t.Context(), callback.Get("code"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(token.Type(), token.RefreshToken != "", callback.Get("state"))
+	}
+	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "ExampleStart", F: test}}) //nolint:staticcheck // an example has no *testing.T of its own
+	fmt.Println(ok)
+	// Output:
+	// Bearer true state
+	// true
+}
+
+// A tenant is an http.Handler: mount it where the code under test expects it.
+func ExampleNew() {
+	tenant, err := mock.New(mock.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(tenant)
+	defer server.Close()
+	res, err := http.Get(server.URL + "/.well-known/openid-configuration")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer res.Body.Close() //nolint:errcheck // not read
+	fmt.Println(res.Status, res.Header.Get("Content-Type"))
+	// Output: 200 OK application/json; charset=utf-8
+}
+
+// The tenant's clock makes a day pass; the refresh token outlives it.
+func ExampleTenant_Advance() {
+	tenant, client := exampleTenant()
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
+	config := tenant.OAuth2()
+	callback, err := tenant.Approve(ctx, config.AuthCodeURL("s"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := config.Exchange(ctx, callback.Get("code"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tenant.Advance(25 * time.Hour)
+	again, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
+	fmt.Println(err, again.AccessToken != token.AccessToken)
+	fmt.Println(tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token"}))
+	// Output:
+	// <nil> true
+	// 1
+}
+
+// A fault is off until it is armed, and hits what it names.
+func ExampleTenant_Fail() {
+	tenant, client := exampleTenant()
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
+	fault, err := tenant.Fail(mock.Fault{Endpoint: "token", Times: 1, Kind: mock.FaultStatus, Status: http.StatusTooManyRequests})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = tenant.OAuth2().Exchange(ctx, "code")
+	fmt.Println(err)
+	fmt.Println(fault.Count())
+	// Output:
+	// oauth2: "too_many_requests" "Global limit has been reached"
+	// 1
+}
+
+// exampleTenant is a tenant and a client that reaches it without a network.
+func exampleTenant() (*mock.Tenant, *http.Client) {
+	tenant, err := mock.New(mock.Config{Issuer: "http://tenant.test/"})
+	if err != nil {
+		panic(err)
+	}
+	return tenant, &http.Client{Transport: handlerTransport{tenant}}
+}
+
+type handlerTransport struct{ http.Handler }
+
+func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec.Result(), nil
+}

@@ -1,0 +1,467 @@
+package mock_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// The modules of the OpenID Foundation's conformance suite for providers, each
+// under its name (https://gitlab.com/openid/conformance-suite), against the
+// profile that is made to pass them.
+
+const op = "https://op.example/"
+
+// conformance is a provider in the strict profile, reached by https.
+type conformance struct {
+	*world
+}
+
+func newConformance(t *testing.T) conformance {
+	e := richTenant()
+	e.Users[0].GivenName, e.Users[0].FamilyName, e.Users[0].PhoneNumber, e.Users[0].PhoneVerified = "Example", "Agent", "+15550100", true
+	return conformance{newWorld(t, mock.Config{Issuer: op, Login: mock.LoginForm, Profile: mock.ProfileStrictOIDC, Tenant: e})}
+}
+
+// login runs an authorization with the pages and returns the callback.
+func (c conformance) login(params ...string) reply {
+	c.Helper()
+	r := c.authorize(append([]string{"audience", "-", "scope", "openid", "nonce", "n-1"}, params...)...)
+	for range 4 {
+		switch u := r.location(); u.Path {
+		case "/u/login":
+			r = c.signIn(r, agent)
+		case "/u/consent":
+			r = c.consent(r, "accept")
+		default:
+			return r
+		}
+	}
+	return r
+}
+
+// basicExchange is the token request by client_secret_basic, its answer checked.
+func (c conformance) basicExchange(callbackReply reply, params ...string) tokens {
+	c.Helper()
+	if callbackReply.param("state") != "xyzABC123" {
+		c.Errorf("state %q", callbackReply.param("state"))
+	}
+	r := formRequest("/oauth/token", pairs(append([]string{
+		"grant_type", "authorization_code", "code", callbackReply.param("code"), "redirect_uri", callback,
+	}, params...)...))
+	r.SetBasicAuth("demo", "demo-secret")
+	tk := c.do(r).tokens()
+	c.checkIDToken(tk.ID)
+	if tk.Access == "" || tk.Expires <= 0 || tk.Type != "Bearer" {
+		c.Errorf("%+v", tk)
+	}
+	return tk
+}
+
+// checkIDToken is what every module asks of an ID token.
+func (c conformance) checkIDToken(raw string) map[string]any {
+	c.Helper()
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(c.get("/.well-known/jwks.json").body), &set); err != nil {
+		c.Fatal(err)
+	}
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		c.Fatal(err)
+	}
+	keys := set.Key(jws.Signatures[0].Protected.KeyID)
+	if len(keys) != 1 {
+		c.Fatalf("%d keys of the kid %q", len(keys), jws.Signatures[0].Protected.KeyID)
+	}
+	if _, err := jws.Verify(keys[0]); err != nil {
+		c.Error(err)
+	}
+	cl := claims(c.TB, raw)
+	now := float64(c.Now().Unix())
+	if cl["iss"] != op || cl["aud"] != "demo" || cl["sub"] == "" || cl["sub"] == nil || cl["exp"].(float64) <= now || cl["iat"] != now {
+		c.Errorf("ID token %v", cl)
+	}
+	if n, there := cl["nonce"]; there && n != "n-1" {
+		c.Errorf("nonce %v", n)
+	}
+	c.checkTypes(cl)
+	return cl
+}
+
+// checkTypes is the typing of the standard claims (OpenID Connect Core, section 5.1).
+func (c conformance) checkTypes(cl map[string]any) {
+	c.Helper()
+	for name, v := range cl {
+		switch name {
+		case "updated_at":
+			if at, ok := v.(float64); !ok || at < 631152000 || at > float64(c.Now().Unix()) {
+				c.Errorf("updated_at %v", v)
+			}
+		case "email_verified", "phone_number_verified":
+			if _, ok := v.(bool); !ok {
+				c.Errorf("%s %v", name, v)
+			}
+		case "exp", "iat", "auth_time":
+			if _, ok := v.(float64); !ok {
+				c.Errorf("%s %v", name, v)
+			}
+		default:
+			if s, ok := v.(string); !ok || s == "" {
+				c.Errorf("%s %v", name, v)
+			}
+		}
+	}
+}
+
+func (c conformance) info(tk tokens) map[string]any {
+	c.Helper()
+	r := c.userinfo(tk.Access)
+	if r.status != 200 || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
+		c.Fatalf("%d %s", r.status, r.body)
+	}
+	cl := decodeJSON[map[string]any](c.TB, r.body)
+	if cl["sub"] != claims(c.TB, tk.ID)["sub"] {
+		c.Errorf("sub %v", cl["sub"])
+	}
+	c.checkTypes(cl)
+	return cl
+}
+
+type module struct {
+	name string
+	run  func(c conformance)
+}
+
+func runModules(t *testing.T, modules []module) {
+	for _, m := range modules {
+		t.Run(m.name, func(t *testing.T) { m.run(newConformance(t)) })
+	}
+}
+
+// succeeds is a module that wants the extra parameters to do no harm.
+func succeeds(params ...string) func(conformance) {
+	return func(c conformance) { c.info(c.basicExchange(c.login(params...))) }
+}
+
+// scopeModule wants the claims of a scope at /userinfo.
+func scopeModule(scope string, want ...string) func(conformance) {
+	return func(c conformance) {
+		cl := c.info(c.basicExchange(c.login("scope", "openid "+scope)))
+		for _, name := range want {
+			if cl[name] == nil {
+				c.Errorf("%s is missing in %v", name, cl)
+			}
+		}
+	}
+}
+
+func TestStrictConfigPlan(t *testing.T) {
+	runModules(t, []module{{"oidcc-discovery-endpoint-verification", func(c conformance) {
+		r := c.get("/.well-known/openid-configuration")
+		if r.status != 200 || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
+			c.Fatalf("%d %s", r.status, r.header.Get("Content-Type"))
+		}
+		d := decodeJSON[map[string]any](c.TB, r.body)
+		list := func(name string) []any { l, _ := d[name].([]any); return l }
+		for name, want := range map[string]any{
+			"response_types_supported": "code", "subject_types_supported": "public", "id_token_signing_alg_values_supported": "RS256",
+			"scopes_supported": "openid", "code_challenge_methods_supported": "S256", "token_endpoint_auth_methods_supported": "client_secret_basic",
+			"grant_types_supported": "refresh_token",
+		} {
+			if !slices.Contains(list(name), want) {
+				c.Errorf("%s: %v lacks %v", name, d[name], want)
+			}
+		}
+		if d["issuer"] != op || slices.Contains(list("id_token_signing_alg_values_supported"), any("none")) {
+			c.Errorf("%v", d)
+		}
+		for name, v := range d {
+			if s, _ := v.(string); (strings.HasSuffix(name, "_endpoint") || name == "jwks_uri") && !strings.HasPrefix(s, op) {
+				c.Errorf("%s %q is not https at the issuer", name, s)
+			}
+		}
+		for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"} {
+			if d[name] == nil {
+				c.Errorf("%s is missing", name)
+			}
+		}
+		var set jose.JSONWebKeySet
+		if err := json.Unmarshal([]byte(c.get("/.well-known/jwks.json").body), &set); err != nil || len(set.Keys) == 0 {
+			c.Fatal(err)
+		}
+		for _, k := range set.Keys {
+			if !k.Valid() || !k.IsPublic() || k.KeyID == "" {
+				c.Errorf("key %q", k.KeyID)
+			}
+		}
+	}}})
+}
+
+func TestStrictBasicPlan(t *testing.T) {
+	runModules(t, []module{
+		{"oidcc-server", succeeds()},
+		{"oidcc-response-type-missing", func(c conformance) {
+			c.authorize("response_type", "-").redirectsError("invalid_request", "Missing required parameter: response_type")
+		}},
+		{"oidcc-idtoken-signature", func(c conformance) {
+			h := decodeJSON[map[string]any](c.TB, part(c.TB, c.basicExchange(c.login()).ID, 0))
+			if h["alg"] != "RS256" || h["kid"] == "" {
+				c.Errorf("%v", h)
+			}
+		}},
+		{"oidcc-idtoken-unsigned", func(c conformance) {
+			if strings.Contains(c.get("/.well-known/openid-configuration").body, `"none"`) {
+				c.Error("none is offered")
+			}
+		}},
+		{"oidcc-userinfo-get", succeeds()},
+		{"oidcc-userinfo-post-header", func(c conformance) {
+			r := httptest.NewRequest(http.MethodPost, op+"userinfo", nil)
+			r.Header.Set("Authorization", "Bearer "+c.basicExchange(c.login()).Access)
+			if got := c.do(r); got.status != 200 {
+				c.Errorf("%d", got.status)
+			}
+		}},
+		{"oidcc-userinfo-post-body", func(c conformance) {
+			if got := c.post("/userinfo", "access_token", c.basicExchange(c.login()).Access); got.status != 200 {
+				c.Errorf("%d", got.status)
+			}
+		}},
+		{"oidcc-ensure-request-without-nonce-succeeds-for-code-flow", func(c conformance) {
+			if n := claims(c.TB, c.basicExchange(c.login("nonce", "")).ID)["nonce"]; n != nil {
+				c.Errorf("nonce %v", n)
+			}
+		}},
+		{"oidcc-scope-profile", scopeModule("profile", "name", "given_name", "family_name", "nickname", "picture", "updated_at")},
+		{"oidcc-scope-email", scopeModule("email", "email", "email_verified")},
+		{"oidcc-scope-address", scopeModule("address")},
+		{"oidcc-scope-phone", scopeModule("phone", "phone_number", "phone_number_verified")},
+		{"oidcc-scope-all", scopeModule("profile email address phone", "name", "email", "phone_number")},
+		{"oidcc-alternate-happy-flow", scopeModule("phone address email profile", "name", "email")},
+		{"oidcc-display-page", succeeds("display", "page")},
+		{"oidcc-display-popup", succeeds("display", "popup")},
+		{"oidcc-prompt-login", func(c conformance) {
+			first := c.basicExchange(c.login("max_age", "15000"))
+			c.Advance(time.Second)
+			r := c.authorize("audience", "-", "scope", "openid", "nonce", "n-1", "prompt", "login")
+			second := c.basicExchange(c.signIn(r, agent)) // fails when no page is shown
+			was, is := claims(c.TB, first.ID), claims(c.TB, second.ID)
+			if is["auth_time"].(float64) <= was["auth_time"].(float64) || is["sub"] != was["sub"] {
+				c.Errorf("%v, before %v", is, was)
+			}
+		}},
+		{"oidcc-prompt-none-not-logged-in", func(c conformance) {
+			c.authorize("prompt", "none").redirectsError("login_required", "Login required")
+		}},
+		{"oidcc-prompt-none-logged-in", func(c conformance) {
+			was := claims(c.TB, c.basicExchange(c.login("max_age", "15000")).ID)
+			c.Advance(time.Second)
+			is := claims(c.TB, c.basicExchange(c.authorize("audience", "-", "scope", "openid", "nonce", "n-1", "prompt", "none", "max_age", "15000")).ID)
+			if is["sub"] != was["sub"] || is["auth_time"] != was["auth_time"] {
+				c.Errorf("%v, before %v", is, was)
+			}
+		}},
+		{"oidcc-max-age-1", func(c conformance) {
+			was := claims(c.TB, c.basicExchange(c.login("max_age", "1")).ID)
+			c.Advance(2 * time.Second)
+			r := c.authorize("audience", "-", "scope", "openid", "nonce", "n-1", "max_age", "1")
+			is := claims(c.TB, c.basicExchange(c.signIn(r, agent)).ID)
+			if is["auth_time"].(float64) <= was["auth_time"].(float64) {
+				c.Errorf("%v, before %v", is["auth_time"], was["auth_time"])
+			}
+		}},
+		{"oidcc-max-age-10000", func(c conformance) {
+			was := claims(c.TB, c.basicExchange(c.login("max_age", "10000")).ID)
+			c.Advance(2 * time.Second)
+			is := claims(c.TB, c.basicExchange(c.authorize("audience", "-", "scope", "openid", "nonce", "n-1", "max_age", "10000")).ID)
+			if is["auth_time"] != was["auth_time"] || is["auth_time"] == nil {
+				c.Errorf("%v, before %v", is["auth_time"], was["auth_time"])
+			}
+		}},
+		{"oidcc-ensure-request-with-unknown-parameter-succeeds", succeeds("extra", "foobar")},
+		{"oidcc-id-token-hint", func(c conformance) {
+			was := c.basicExchange(c.login("max_age", "15000"))
+			r := c.authorize("audience", "-", "scope", "openid", "nonce", "n-1", "prompt", "none", "id_token_hint", was.ID)
+			if is := claims(c.TB, c.basicExchange(r).ID); is["sub"] != claims(c.TB, was.ID)["sub"] {
+				c.Errorf("%v", is)
+			}
+		}},
+		{"oidcc-login-hint", succeeds("login_hint", agent)},
+		{"oidcc-ui-locales", succeeds("ui_locales", "se")},
+		{"oidcc-claims-locales", succeeds("claims_locales", "se")},
+		{"oidcc-ensure-request-with-acr-values-succeeds", succeeds("acr_values", "1 2")},
+		{"oidcc-codereuse", func(c conformance) { c.reuse(0) }},
+		{"oidcc-codereuse-30seconds", func(c conformance) { c.reuse(30 * time.Second) }},
+		{"oidcc-ensure-registered-redirect-uri", func(c conformance) {
+			c.authorize("redirect_uri", callback+"/x7f3").page(403, "unauthorized_client", "Callback URL mismatch.")
+		}},
+		{"oidcc-ensure-post-request-succeeds", func(c conformance) {
+			u, err := url.Parse(authorizeURL("audience", "-", "scope", "openid"))
+			if err != nil {
+				c.Fatal(err)
+			}
+			r := c.signIn(c.do(formRequest("/authorize", u.Query())), agent)
+			c.basicExchange(c.consent(r, "accept"))
+		}},
+		{"oidcc-server-client-secret-post", func(c conformance) { c.checkIDToken(c.exchange(c.login().param("code")).tokens().ID) }},
+		{"oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported", func(c conformance) {
+			c.authorize("request_uri", "https://rp.example/r").redirectsError("request_uri_not_supported", "The request_uri parameter is not supported")
+		}},
+		{"oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", func(c conformance) {
+			c.authorize("request", "eyJhbGciOiJub25lIn0.e30.").redirectsError("request_not_supported", "The request parameter is not supported")
+		}},
+		{"oidcc-claims-essential", succeeds("claims", `{"userinfo":{"name":{"essential":true}}}`)},
+		{"oidcc-ensure-request-object-with-redirect-uri", func(c conformance) {
+			object := "eyJhbGciOiJub25lIn0." + base64.RawURLEncoding.EncodeToString([]byte(`{"redirect_uri":"https://evil.example/"}`)) + "."
+			c.authorize("request", object).redirectsError("request_not_supported", "The request parameter is not supported")
+		}},
+		{"oidcc-refresh-token", conformance.refreshModule},
+		{"oidcc-ensure-request-with-valid-pkce-succeeds", func(c conformance) {
+			c.basicExchange(c.login("code_challenge", challenge(), "code_challenge_method", "S256"), "code_verifier", verifier)
+		}},
+	})
+}
+
+// TestX24_CodeReuse is the reuse outside of the suite's modules: tokens of the first exchange die.
+func TestX24_CodeReuse(t *testing.T) { newConformance(t).reuse(time.Second) }
+
+func (c conformance) reuse(after time.Duration) {
+	c.Helper()
+	code := c.login("scope", "openid offline_access").param("code")
+	tk := c.exchange(code).tokens()
+	c.Advance(after)
+	c.exchange(code).refused(http.StatusBadRequest, "invalid_grant", badCode)
+	if got := c.userinfo(tk.Access).status; got != http.StatusUnauthorized {
+		c.Errorf("the access token still opens /userinfo: %d", got)
+	}
+	c.refresh("demo", tk.Refresh).refused(http.StatusBadRequest, "invalid_grant", badRefresh)
+}
+
+func (c conformance) refreshModule() {
+	was := c.basicExchange(c.login("scope", "openid offline_access", "prompt", "consent", "max_age", "15000"))
+	c.Advance(time.Second)
+	r := c.refresh("demo", was.Refresh, "scope", "openid offline_access")
+	is := r.tokens()
+	if r.header.Get("Cache-Control") != "no-store" || is.Type != "Bearer" || len(is.Access) < 16 || is.Access == was.Access {
+		c.Errorf("%v %+v", r.header, is)
+	}
+	now, before := claims(c.TB, is.ID), claims(c.TB, was.ID)
+	for _, name := range []string{"iss", "sub", "aud", "auth_time"} {
+		if now[name] != before[name] {
+			c.Errorf("%s %v, before %v", name, now[name], before[name])
+		}
+	}
+	second := c.tokensOfClient2()
+	c.refresh("demo", second.Refresh).refused(http.StatusBadRequest, "invalid_grant", badRefresh)
+}
+
+func (c conformance) tokensOfClient2() tokens {
+	r := c.login("client_id", "abrupt", "scope", "openid offline_access")
+	return c.exchange(r.param("code"), "client_id", "abrupt", "client_secret", "abrupt-secret").tokens()
+}
+
+func TestStrictStatusesOfOAuth(t *testing.T) {
+	c := newConformance(t)
+	r := formRequest("/oauth/token", pairs("grant_type", "client_credentials"))
+	r.SetBasicAuth("demo", "wrong")
+	got := c.do(r)
+	got.refused(401, "invalid_client", "Unauthorized")
+	if h := got.header.Get("WWW-Authenticate"); !strings.HasPrefix(h, "Basic ") {
+		t.Errorf("WWW-Authenticate %q", h)
+	}
+	c.post("/oauth/token", "grant_type", "foo", "client_id", "demo", "client_secret", "demo-secret").
+		refused(400, "unsupported_grant_type", "Unsupported grant type: foo")
+	d := decodeJSON[map[string]any](t, c.post("/oauth/device/code", "client_id", "demo", "scope", "openid").body)["device_code"].(string)
+	poll := func() reply {
+		return c.post("/oauth/token", "grant_type", deviceGrant, "client_id", "demo", "client_secret", "demo-secret", "device_code", d)
+	}
+	poll().refused(400, "authorization_pending", "User has yet to authorize device code.")
+	poll().refused(400, "slow_down", "You are polling faster than the specified interval of 5 seconds.")
+}
+
+func TestStrictRPInitiatedLogoutPlan(t *testing.T) {
+	const target = "http://localhost:3000/"
+	out := func(c conformance, params ...string) reply { return c.get("/oidc/logout?" + pairs(params...).Encode()) }
+	signedOut := func(c conformance) {
+		c.Helper()
+		c.authorize("prompt", "none").redirectsError("login_required", "Login required")
+	}
+	stays := func(c conformance, r reply) { // an error page, no redirect to the client
+		c.Helper()
+		if r.status != 400 || r.header.Get("Location") != "" {
+			c.Errorf("%d %s", r.status, r.header.Get("Location"))
+		}
+	}
+	asks := func(c conformance, r reply) { // the page that asks, and no redirect after it
+		c.Helper()
+		r = c.post("/u/logout-consent?state="+r.state("/u/logout-consent"), "action", "accept")
+		if r.status != 200 || r.header.Get("Location") != "" || !strings.Contains(r.body, "You are logged out.") {
+			c.Errorf("%d %s", r.status, r.header.Get("Location"))
+		}
+		signedOut(c)
+	}
+	hint := func(c conformance) string { return c.basicExchange(c.login()).ID }
+	runModules(t, []module{
+		{"oidcc-rp-initiated-logout-discovery-endpoint-verification", func(c conformance) {
+			d := decodeJSON[map[string]any](c.TB, c.get("/.well-known/openid-configuration").body)
+			if d["end_session_endpoint"] != op+"oidc/logout" {
+				c.Errorf("%v", d["end_session_endpoint"])
+			}
+		}},
+		{"oidcc-rp-initiated-logout", func(c conformance) {
+			if got := out(c, "id_token_hint", hint(c), "post_logout_redirect_uri", target, "state", "s 1").header.Get("Location"); got != target+"?state=s%201" {
+				c.Errorf("%s", got)
+			}
+			signedOut(c)
+		}},
+		{"oidcc-rp-initiated-logout-no-state", func(c conformance) {
+			if got := out(c, "id_token_hint", hint(c), "post_logout_redirect_uri", target).header.Get("Location"); got != target {
+				c.Errorf("%s", got)
+			}
+			signedOut(c)
+		}},
+		{"oidcc-rp-initiated-logout-bad-post-logout-redirect-uri", func(c conformance) {
+			stays(c, out(c, "id_token_hint", hint(c), "post_logout_redirect_uri", target+"x", "state", "s"))
+		}},
+		{"oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri", func(c conformance) {
+			stays(c, out(c, "id_token_hint", hint(c), "post_logout_redirect_uri", target+"?foo=bar", "state", "s"))
+		}},
+		{"oidcc-rp-initiated-logout-bad-id-token-hint", func(c conformance) {
+			none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(hint(c), ".")[1] + "."
+			stays(c, out(c, "id_token_hint", none, "post_logout_redirect_uri", target, "state", "s"))
+		}},
+		{"oidcc-rp-initiated-logout-modified-id-token-hint", func(c conformance) {
+			parts := strings.Split(hint(c), ".")
+			key, err := mock.GenerateKey()
+			if err != nil {
+				c.Fatal(err)
+			}
+			foreign := newWorld(c.TB, mock.Config{Issuer: op, Keys: []mock.Key{key}}).tokens("demo").ID
+			for _, h := range []string{parts[0] + "." + parts[1] + "." + strings.Split(foreign, ".")[2], foreign} {
+				stays(c, out(c, "id_token_hint", h, "post_logout_redirect_uri", target, "state", "s"))
+			}
+		}},
+		{"oidcc-rp-initiated-logout-no-id-token-hint", func(c conformance) {
+			hint(c)
+			asks(c, out(c, "post_logout_redirect_uri", target, "state", "s"))
+		}},
+		{"oidcc-rp-initiated-logout-no-params", func(c conformance) { hint(c); asks(c, out(c)) }},
+		{"oidcc-rp-initiated-logout-only-state", func(c conformance) { hint(c); asks(c, out(c, "state", "s")) }},
+		{"oidcc-rp-initiated-logout-no-post-logout-redirect-uri", func(c conformance) {
+			if r := out(c, "id_token_hint", hint(c), "state", "s"); r.status != 200 || !strings.Contains(r.body, "You are logged out.") {
+				c.Errorf("%d %s", r.status, r.header.Get("Location"))
+			}
+			signedOut(c)
+		}},
+	})
+}
