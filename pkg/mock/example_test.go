@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"testing"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -15,24 +14,34 @@ import (
 
 // In a test, t is the *testing.T.
 func ExampleStart() {
-	test := func(t *testing.T) {
-		tenant := mock.Start(t, mock.Config{})
-		config := tenant.OAuth2()
-		callback, err := tenant.Approve(t.Context(), config.AuthCodeURL("state"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := config.Exchange(t.Context(), callback.Get("code"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Println(token.Type(), token.RefreshToken != "", callback.Get("state"))
+	t := &exampleT{}
+	defer t.end()
+
+	tenant := mock.Start(t, mock.Config{})
+	config := tenant.OAuth2()
+	callback, err := tenant.Approve(context.Background(), config.AuthCodeURL("state"))
+	if err != nil {
+		t.Fatalf("%v", err)
 	}
-	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "ExampleStart", F: test}}) //nolint:staticcheck // an example has no *testing.T of its own
-	fmt.Println(ok)
-	// Output:
-	// Bearer true state
-	// true
+	token, err := config.Exchange(context.Background(), callback.Get("code"))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	fmt.Println(token.Type(), token.RefreshToken != "", callback.Get("state"))
+	// Output: Bearer true state
+}
+
+// exampleT stands for a *testing.T, which an example does not have.
+type exampleT struct{ cleanups []func() }
+
+func (*exampleT) Helper()                           {}
+func (t *exampleT) Cleanup(f func())                { t.cleanups = append(t.cleanups, f) }
+func (*exampleT) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (t *exampleT) end() {
+	for _, f := range t.cleanups {
+		f()
+	}
 }
 
 // A tenant is an http.Handler: mount it where the code under test expects it.
