@@ -67,7 +67,9 @@ func (w *world) otherBrowser() *world {
 }
 
 // seenBy is another browser whose failures are tb's.
-func (w *world) seenBy(tb testing.TB) *world { return &world{TB: tb, Tenant: w.Tenant, jar: map[string]string{}} }
+func (w *world) seenBy(tb testing.TB) *world {
+	return &world{TB: tb, Tenant: w.Tenant, jar: map[string]string{}}
+}
 
 // richTenant has a client for every rule.
 func richTenant() *mock.Export {

@@ -116,7 +116,9 @@ func TestProtectedResource(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, header)
 		}
 	}
-	invalid := func(d string) string { return `Bearer realm="api", error="invalid_token", error_description="` + d + `"` }
+	invalid := func(d string) string {
+		return `Bearer realm="api", error="invalid_token", error_description="` + d + `"`
+	}
 	refused("none", call(""), `Bearer realm="api"`, "invalid_token", "No access token was sent")
 	for name, token := range map[string]string{"not a JWT": "not-a-jwt", "opaque": w.tokens("demo", "audience", "-").Access} {
 		refused(name, call(token), invalid("The access token is malformed"), "invalid_token", "The access token is malformed")

@@ -185,7 +185,7 @@ func TestDiscoveryNamesWhatIsServed(t *testing.T) {
 			if !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {
 				continue
 			}
-			get, post := w.get(v.(string)).status, w.post("/" + strings.TrimPrefix(v.(string), issuer)).status
+			get, post := w.get(v.(string)).status, w.post("/"+strings.TrimPrefix(v.(string), issuer)).status
 			if get == http.StatusNotFound && post == http.StatusNotFound {
 				t.Errorf("%s: %v is not served", name, v)
 			}
