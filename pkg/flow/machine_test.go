@@ -186,6 +186,12 @@ func runMachine(t *rapid.T, overlap time.Duration) {
 		"seconds": func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 40).Draw(t, "s")) * time.Second) },
 		"minutes": func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 70).Draw(t, "min")) * time.Minute) },
 		"fault":   func(t *rapid.T) { s.script(faults[rapid.IntRange(0, len(faults)-1).Draw(t, "fault")]) },
+		"id token": func(t *rapid.T) {
+			s.answer = nil
+			if rapid.Bool().Draw(t, "without") {
+				s.answer = func(b map[string]any) { delete(b, "id_token") }
+			}
+		},
 		"crash": func(t *rapid.T) {
 			p := pick(t)
 			p.left, p.after = rapid.IntRange(0, 9).Draw(t, "operations"), rapid.Bool().Draw(t, "after")
@@ -198,6 +204,7 @@ func runMachine(t *rapid.T, overlap time.Duration) {
 // end lets all faults stop: the grant is well, or it died of an answer that was lost.
 func (m *machine) end() {
 	m.s.script()
+	m.s.answer = nil
 	for _, p := range m.procs {
 		p.left = -1
 	}

@@ -180,6 +180,7 @@ func TestF17_StoreDownAfterTheAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.answer = func(b map[string]any) { delete(b, "id_token") } // nothing but the store holds it back
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) { store.set(onSave); next(w, r) })
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassStoreUnavailable, "no space left")

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -352,110 +350,4 @@ func TestF11_TokenEndpointRedirects(t *testing.T) {
 		}
 		tr.CloseIdleConnections()
 	}
-}
-
-func TestF14_Drip(t *testing.T) {
-	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, func(cfg *Config) {
-			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				if r.Method != http.MethodPost || s.count("") == 0 {
-					return s.RoundTrip(r)
-				}
-				return &http.Response{
-					StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: &dripping{ctx: r.Context()}, Request: r,
-				}, nil
-			})}
-		})
-		start := time.Now()
-		_, err := c.Refresh(t.Context())
-		wantError(t, err, ClassTimeout, "")
-		if d := time.Since(start); d > 16*time.Second {
-			t.Errorf("took %v", d)
-		}
-	})
-}
-
-// dripping is a body of a byte a second, cut by the context as a connection is.
-type dripping struct{ ctx context.Context }
-
-func (d *dripping) Read(b []byte) (int, error) {
-	select {
-	case <-time.After(time.Second):
-		b[0] = ' '
-		return 1, nil
-	case <-d.ctx.Done():
-		return 0, d.ctx.Err()
-	}
-}
-func (d *dripping) Close() error { return nil }
-
-func TestF15_ClockSteps(t *testing.T) {
-	bubble(t, func(t *testing.T, s *tenant) {
-		var step time.Duration
-		clock := func() time.Time { return time.Now().Round(0).Add(step) } // wall only
-		s.now = clock
-		c := s.signedIn(t, nil)
-		step = time.Hour
-		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 1 {
-			t.Fatalf("an hour later: %v, %d refreshes", err, s.count("refresh_token"))
-		}
-		step = 0 // an hour back: by the wall clock the token has two hours
-		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 2 {
-			t.Fatalf("set back: %v, %d refreshes", err, s.count("refresh_token"))
-		}
-	})
-	now := time.Now() // with a monotonic reading, a small step back is noticed too
-	e := entry{token: &Token{Expiry: now.Round(0).Add(40 * time.Minute)}, life: time.Hour, left: 10 * time.Minute, at: now}
-	if left := e.remaining(now.Add(4 * time.Minute)); left != 6*time.Minute {
-		t.Errorf("remaining %v", left)
-	}
-}
-
-func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
-	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
-		time.Sleep(2 * time.Hour)
-		s.serving = make(chan struct{})
-		leaving, leave := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		served, left := 0, 0
-		for i := range 10_000 {
-			ctx := leaving
-			if i%2 == 0 {
-				ctx = t.Context()
-			}
-			wg.Go(func() {
-				tok, err := c.Get(ctx, Request{})
-				mu.Lock()
-				defer mu.Unlock()
-				if err == nil && tok.AccessToken == "at-3" {
-					served++
-				} else if errors.Is(err, context.Canceled) {
-					left++
-				}
-			})
-		}
-		synctest.Wait()
-		leave()
-		synctest.Wait()
-		close(s.serving)
-		wg.Wait()
-		if served != 5000 || left != 5000 || s.count("refresh_token") != 1 {
-			t.Errorf("%d served, %d left, %d requests", served, left, s.count("refresh_token"))
-		}
-		// All leave: the refresh is completed and stored all the same.
-		time.Sleep(2 * time.Hour)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		s.serving = make(chan struct{})
-		if _, err := c.Get(ctx, Request{}); err == nil {
-			t.Error("served before the answer")
-		}
-		close(s.serving)
-		c.tasks.wait()
-		if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.Generation != 3 {
-			t.Errorf("stored %v, %v", g, err)
-		}
-	})
 }

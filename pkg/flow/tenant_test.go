@@ -2,14 +2,11 @@ package flow
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -367,50 +364,4 @@ func (s *tenant) keep(h handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always = h
-}
-
-// config is a client of s, in memory.
-func (s *tenant) config() Config {
-	return Config{
-		Name: "demo", Issuer: s.issuer, ClientID: "client", ClientSecret: "CANARY-secret", RedirectURL: "http://localhost/callback",
-		Source: AuthorizationCode{Headless: true}, HTTPClient: &http.Client{Transport: s}, Now: s.now,
-	}
-}
-
-func mustNew(t testing.TB, c Config) *Client {
-	t.Helper()
-	cl, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.tasks.wait)
-	return cl
-}
-
-// signedIn is a client with a fresh grant; c changes its configuration.
-func (s *tenant) signedIn(t testing.TB, change func(*Config)) *Client {
-	t.Helper()
-	cfg := s.config()
-	if change != nil {
-		change(&cfg)
-	}
-	c := mustNew(t, cfg)
-	if _, err := c.SignIn(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// wantError checks class and, when given, a part of the text of a failure.
-func wantError(t testing.TB, err error, class Class, part string) *Error {
-	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) || e.Class != class || !strings.Contains(e.Error(), part) {
-		t.Fatalf("got error %v, want class %s with %q", err, class, part)
-	}
-	return e
-}
-
-func logTo(b io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
