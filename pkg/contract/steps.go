@@ -27,7 +27,7 @@ func steps() map[string]stepFunc {
 		"revoke":           stepRevoke,
 		"as":               stepAs,
 		"as_previous":      stepPrevious,
-		"as_sibling":       func(_ context.Context, s *scene, _ string) error { s.keep("rt_sibling", s.vars["rt"]); return nil },
+		"as_sibling":       stepSibling,
 		"ulp_state":        stepLoginState,
 		"advance":          stepAdvance,
 		"device":           stepDevice,
@@ -82,6 +82,14 @@ func stepReplay(ctx context.Context, s *scene, _ string) error {
 func stepPrevious(_ context.Context, s *scene, _ string) error {
 	s.keep("rt_newest", s.vars["rt"])
 	s.keep("rt", s.vars["rt_previous"])
+	return nil
+}
+
+// as_sibling: {{rt}} and {{rt_sibling}} change places; either may be missing yet.
+func stepSibling(_ context.Context, s *scene, _ string) error {
+	rt, sibling := s.vars["rt"], s.vars["rt_sibling"]
+	s.keep("rt", sibling)
+	s.keep("rt_sibling", rt)
 	return nil
 }
 
