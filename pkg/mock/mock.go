@@ -3,6 +3,7 @@ package mock
 import (
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -84,20 +85,17 @@ type Tenant struct {
 }
 
 // New makes a tenant that does not listen; mount it or use [Start].
-// It returns an error when the tenant's description contradicts itself.
+// The error names every fault of the Config and of the tenant's description.
 func New(c Config) (*Tenant, error) {
 	c = c.withDefaults()
-	if err := c.check(); err != nil {
+	keys, keysErr := newKeyring(c.Keys)
+	st, stateErr := newState(c.Tenant, c.Login)
+	if err := errors.Join(c.check(), keysErr, stateErr); err != nil {
 		return nil, err
 	}
-	keys, err := newKeyring(c.Keys)
-	if err != nil {
-		return nil, err
-	}
-	t := &Tenant{cfg: c, issuer: c.Issuer, clock: newClock(c.Now), keys: keys, random: &lockedReader{r: c.Rand}}
-	t.journal, t.export = newJournal(), c.Tenant
-	if t.st, err = newState(c.Tenant, c.Login); err != nil {
-		return nil, err
+	t := &Tenant{
+		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
+		export: c.Tenant, st: st,
 	}
 	t.routes, t.control = t.table(), t.controlTable()
 	return t, nil
@@ -240,19 +238,19 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	switch {
-	case c.Issuer != "" && !validIssuer(c.Issuer):
-		return faultf("issuer", "%q is not an http(s) URL with a host and a slash at the end", c.Issuer)
-	case c.Login != LoginAuto && c.Login != LoginForm:
-		return faultf("login", "%q is neither auto nor form", c.Login)
-	case c.Profile != ProfileAuth0 && c.Profile != ProfileStrictOIDC:
-		return faultf("profile", "%q is neither auth0 nor strict-oidc", c.Profile)
-	case c.DeviceInterval < time.Second:
-		return faultf("device interval", "%s is shorter than a second", c.DeviceInterval)
-	case c.TokenBody != TokenBodyRecorded && c.TokenBody != TokenBodyDocumented:
-		return faultf("token body", "%q is neither recorded nor documented", c.TokenBody)
+	var faults faultList
+	demand := func(good bool, field, format string, args ...any) {
+		if !good {
+			faults = append(faults, faultf(field, format, args...))
+		}
 	}
-	return nil
+	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http(s) URL with a host and a slash at the end", c.Issuer)
+	demand(c.Login == LoginAuto || c.Login == LoginForm, "login", "%q is neither auto nor form", c.Login)
+	demand(c.Profile == ProfileAuth0 || c.Profile == ProfileStrictOIDC, "profile", "%q is neither auth0 nor strict-oidc", c.Profile)
+	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)
+	demand(c.TokenBody == TokenBodyRecorded || c.TokenBody == TokenBodyDocumented,
+		"token body", "%q is neither recorded nor documented", c.TokenBody)
+	return faults.err()
 }
 
 func validIssuer(s string) bool {

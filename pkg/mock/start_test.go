@@ -278,6 +278,9 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 	if err == nil {
 		t.Fatal("no fault found")
 	}
+	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &mock.Export{}}); strings.Count(fmt.Sprint(all), "mock: ") != 4 {
+		t.Errorf("not every fault is named: %v", all)
+	}
 	n, m, u := len(e.Clients), len(e.ResourceServers), len(e.Users)
 	for _, want := range []string{
 		fmt.Sprintf("clients[%d]", n-4), fmt.Sprintf("clients[%d]", n-3), fmt.Sprintf("clients[%d]", n-2), fmt.Sprintf("clients[%d]", n-1),
