@@ -101,7 +101,9 @@ func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
 // derivedID makes a stable id of n hex or more characters for a thing that has only a name.
 func derivedID(name string, n int) string {
 	h := sha256.Sum256([]byte(name))
-	return hex.EncodeToString(h[:])[:n]
+	var b [2 * sha256.Size]byte
+	hex.Encode(b[:], h[:])
+	return string(b[:n])
 }
 
 // randomString returns n characters of base64url.

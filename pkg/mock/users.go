@@ -57,20 +57,14 @@ func (u *User) login() string {
 	return ""
 }
 
-// logins are the names under which byLogin has a user.
-func (u *User) logins() []string {
-	var out []string
-	for _, s := range []string{u.Email, u.Username} {
-		if s != "" {
-			out = append(out, strings.ToLower(s))
-		}
-	}
-	return out
+// logins are the names under which byLogin has a user; "" is none.
+func (u *User) logins() [2]string {
+	return [2]string{strings.ToLower(u.Email), strings.ToLower(u.Username)}
 }
 
 func (st *description) indexUser(u *User) {
 	for _, l := range u.logins() {
-		if st.byLogin[l] == nil {
+		if l != "" && st.byLogin[l] == nil {
 			st.byLogin[l] = u
 		}
 	}
@@ -114,12 +108,12 @@ func (st *description) dropUser(u *User) {
 // unindexUser takes a user out of the index; another of the same name takes the place.
 func (st *description) unindexUser(u *User) {
 	for _, l := range u.logins() {
-		if st.byLogin[l] != u {
+		if l == "" || st.byLogin[l] != u {
 			continue
 		}
 		delete(st.byLogin, l)
 		for _, id := range st.userOrder {
-			if other := st.users[id]; other != nil && other != u && slices.Contains(other.logins(), l) {
+			if other := st.users[id]; other != nil && other != u && (other.logins()[0] == l || other.logins()[1] == l) {
 				st.byLogin[l] = other
 				break
 			}

@@ -1,0 +1,73 @@
+package mock_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tokend/pkg/mock"
+)
+
+func TestUsersAreFoundByEveryName(t *testing.T) {
+	e := mock.DefaultTenant()
+	e.Users = append(e.Users,
+		mock.User{UserID: "auth0|one", Email: "Twin@example.com", Password: "one"},
+		mock.User{UserID: "auth0|two", Email: "twin@EXAMPLE.com", Password: "two", Connection: "other"},
+		mock.User{Username: "Nick", Password: "three"},
+	)
+	w := newWorld(t, mock.Config{Tenant: e})
+	in := func(login, password string) string {
+		t.Helper()
+		r := w.post("/oauth/token", "grant_type", "password", "client_id", "demo", "client_secret", "demo-secret", "scope", "openid",
+			"username", login, "password", password)
+		if r.status != http.StatusOK {
+			return r.body
+		}
+		return claims(t, r.tokens().ID)["sub"].(string)
+	}
+	if got := in("TWIN@example.com", "one"); got != "auth0|one" {
+		t.Errorf("the first of two namesakes: %s", got)
+	}
+	if got := in("auth0|two", "two"); got != "auth0|two" {
+		t.Errorf("by user_id: %s", got)
+	}
+	if got := in("nick", "three"); !strings.HasPrefix(got, "auth0|") {
+		t.Errorf("by username: %s", got)
+	}
+	w.plant("DELETE", "/_mock/users/auth0%7Cone", "")
+	if got := in("twin@example.com", "two"); got != "auth0|two" {
+		t.Errorf("after the first one left: %s", got)
+	}
+	w.plant("PATCH", "/_mock/users/nick", `{"username":"nock"}`)
+	if got := in("nock", "three"); !strings.HasPrefix(got, "auth0|") {
+		t.Errorf("renamed: %s", got)
+	}
+	if got := in("nick", "three"); !strings.Contains(got, "Wrong email or password.") {
+		t.Errorf("the former name: %s", got)
+	}
+}
+
+// TestX24_ReuseWhileTheFirstAnswerIsSigned: a reuse must also kill the token
+// that was not there yet when it came.
+func TestX24_ReuseWhileTheFirstAnswerIsSigned(t *testing.T) {
+	w := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
+	for range 30 {
+		form := pairs("grant_type", "authorization_code", "client_id", "demo", "client_secret", "demo-secret", "code", w.code(), "redirect_uri", callback)
+		var winner atomic.Value
+		race(8, func() int {
+			rec := httptest.NewRecorder()
+			w.Tenant.ServeHTTP(rec, formRequest("/oauth/token", form))
+			if rec.Code == http.StatusOK {
+				winner.Store(rec.Body.String())
+			}
+			return rec.Code
+		})
+		tk := decodeJSON[tokens](t, winner.Load().(string))
+		if got := w.userinfo(tk.Access).status; got != http.StatusUnauthorized {
+			t.Fatalf("the access token of a code that was used twice opens /userinfo: %d", got)
+		}
+		w.refresh("demo", tk.Refresh).refused(http.StatusBadRequest, "invalid_grant", badRefresh)
+	}
+}
