@@ -31,7 +31,7 @@ func (g *gate) close(now time.Time, err *Error, jitter float64) {
 	wait := backoffMin + time.Duration(jitter*float64(top-backoffMin))
 	g.failures++
 	if err.RetryAfter > 0 {
-		wait = min(err.RetryAfter, retryAfterMax)
+		wait = err.RetryAfter // bounded where it was read
 	}
 	g.until, g.err = now.Add(wait), err
 }

@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func sprint(v any) string { return fmt.Sprintf("%v %+v %#v %s %q", v, v, v, v, v) }
+func sprint(v any) string { return fmt.Sprintf("%v %+v %#v %s %q %t", v, v, v, v, v, v) }
 
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()

@@ -196,20 +196,22 @@ func TestF26_RunEndsAfterTheRefreshInFlight(t *testing.T) {
 		store := NewMemoryStore()
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
 		stop := running(t, c)
-		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		s.keep(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			time.Sleep(5 * time.Second)
 			next(w, r)
 		})
-		time.Sleep(47 * time.Minute) // the background refresh is under way or was
 		go func() { _, _ = c.Refresh(context.Background()) }()
 		synctest.Wait()
+		if g, err := store.Load(t.Context(), "demo"); err != nil || g.Intent == nil {
+			t.Fatalf("no refresh is in flight: %v, %v", g, err)
+		}
 		begun := time.Now()
 		stop()
 		if d := time.Since(begun); d > 15*time.Second {
 			t.Errorf("the end took %v", d)
 		}
 		g, err := store.Load(t.Context(), "demo")
-		if err != nil || g.Intent != nil || g.State != GrantActive || int(g.Generation) != 1+s.count("refresh_token") {
+		if err != nil || g.Intent != nil || g.State != GrantActive || g.Generation != 2 {
 			t.Errorf("stored %+v, %v after %d refreshes", g, err, s.count("refresh_token"))
 		}
 	})
