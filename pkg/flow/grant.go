@@ -49,10 +49,6 @@ func (g Grant) String() string {
 	return fmt.Sprintf("grant of %s at %s, generation %d, %s", g.ClientID, g.Issuer, g.Generation, g.State)
 }
 
-// Format implements [fmt.Formatter]. Without it a verb that does not fit a
-// nested pointer, as %s of a *Token in a struct, prints the raw fields.
-func (g Grant) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(g.String())) }
-
 // LogValue implements [slog.LogValuer] and masks.
 func (g Grant) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("issuer", g.Issuer), slog.String("client_id", g.ClientID),
@@ -110,7 +106,8 @@ func (t Token) String() string {
 	return fmt.Sprintf("access token for %q, scope %q, until %s", t.Audience, t.Scope, t.Expiry.Format(time.RFC3339))
 }
 
-// Format implements [fmt.Formatter] and masks.
+// Format implements [fmt.Formatter] and masks. Without it a verb that does not
+// fit, as %s of a struct with a *Token in it, prints the raw fields.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
 
 // LogValue implements [slog.LogValuer] and masks.
