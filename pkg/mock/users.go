@@ -24,10 +24,10 @@ func (st *description) completeUser(u *User) error {
 	if u.Email == "" && u.Username == "" && u.UserID == "" {
 		return faultf("email", "a user needs an email, a username or a user_id")
 	}
-	if u.UserID == "" {
+	switch {
+	case u.UserID == "":
 		u.UserID = "auth0|" + derivedID(u.Email+u.Username, 24)
-	}
-	if !strings.Contains(u.UserID, "|") {
+	case !strings.Contains(u.UserID, "|"):
 		u.UserID = "auth0|" + u.UserID // as the Management API does
 	}
 	if u.Connection == "" {
@@ -35,8 +35,7 @@ func (st *description) completeUser(u *User) error {
 	}
 	if u.UpdatedAt == "" {
 		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
-	}
-	if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
+	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
 		return faultf("updated_at", "%q of user %q is not in RFC 3339's form", clip(u.UpdatedAt), u.login())
 	}
 	for _, r := range u.Roles {
