@@ -1,4 +1,6 @@
-package e2e_test
+// Package contract_test plays the documented answers of Auth0 against the mock,
+// and shows that every refusal of the mock is held by one of them.
+package contract_test
 
 import (
 	"bytes"
