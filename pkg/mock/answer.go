@@ -104,8 +104,12 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 	if custom != "" {
 		var known []member
 		for _, p := range []member{
-			{"client_id", params.Get("client_id")}, {"connection", params.Get("connection")},
-			{"lang", params.Get("ui_locales")}, {"error", e.Code}, {"error_description", e.Description}, {"tracking", c.id},
+			{"client_id", params.Get("client_id")},
+			{"connection", params.Get("connection")},
+			{"lang", params.Get("ui_locales")},
+			{"error", e.Code},
+			{"error_description", e.Description},
+			{"tracking", c.id},
 		} {
 			if p.value != "" {
 				known = append(known, p)

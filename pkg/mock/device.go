@@ -69,10 +69,12 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	makeRoom(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
 	t.st.devices[hash(value)] = d
 	return object{
-		{"device_code", value}, {"user_code", d.userCode},
+		{"device_code", value},
+		{"user_code", d.userCode},
 		{"verification_uri", c.url("/activate")},
 		{"verification_uri_complete", c.url("/activate?user_code=" + d.userCode)},
-		{"expires_in", int(deviceLifetime.Seconds())}, {"interval", int(t.cfg.DeviceInterval.Seconds())},
+		{"expires_in", int(deviceLifetime.Seconds())},
+		{"interval", int(t.cfg.DeviceInterval.Seconds())},
 	}, nil
 }
 

@@ -56,10 +56,16 @@ func TestFaultStatusWordsItselfAsTheTenant(t *testing.T) {
 		body  string
 		head  map[string]string
 	}{
-		{mock.Fault{Status: 429}, `{"error":"too_many_requests","error_description":"Global limit has been reached"}`,
-			map[string]string{"X-RateLimit-Remaining": "0", "Retry-After": ""}},
-		{mock.Fault{Status: 429, Policy: "client"}, `{"error":"too_many_requests","error_description":"Rate limit exceeded."}`,
-			map[string]string{"Retry-After": "1", "Auth0-RateLimit": "client;q=10;t=1;r=0"}},
+		{
+			mock.Fault{Status: 429},
+			`{"error":"too_many_requests","error_description":"Global limit has been reached"}`,
+			map[string]string{"X-RateLimit-Remaining": "0", "Retry-After": ""},
+		},
+		{
+			mock.Fault{Status: 429, Policy: "client"},
+			`{"error":"too_many_requests","error_description":"Rate limit exceeded."}`,
+			map[string]string{"Retry-After": "1", "Auth0-RateLimit": "client;q=10;t=1;r=0"},
+		},
 		{mock.Fault{Status: 429, Policy: "client", Headers: map[string]string{"Retry-After": "7"}}, "", map[string]string{"Retry-After": "7"}},
 		{mock.Fault{Status: 503}, `{"error":"temporarily_unavailable","error_description":"The service is temporarily unavailable"}`, nil},
 		{mock.Fault{Status: 500, Body: "<html>", Headers: map[string]string{"Content-Type": "text/html"}}, "<html>", map[string]string{"Content-Type": "text/html"}},

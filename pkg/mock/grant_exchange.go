@@ -43,8 +43,10 @@ func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(),
 	return func() {
 		t.respond(c, o, func(access, _ string) object {
 			return object{
-				{"access_token", access}, {"expires_in", int(o.lifetime().Seconds())},
-				{"scope", strings.Join(g.scopes, " ")}, {"token_type", "Bearer"},
+				{"access_token", access},
+				{"expires_in", int(o.lifetime().Seconds())},
+				{"scope", strings.Join(g.scopes, " ")},
+				{"token_type", "Bearer"},
 			}
 		})
 	}, nil

@@ -179,7 +179,9 @@ func (k Key) jwk(issuer string) (object, error) {
 	sum := sha1.Sum(der) //nolint:gosec // see the import
 	e := big.NewInt(int64(k.Private.E)).Bytes()
 	return object{
-		{"alg", "RS256"}, {"kty", "RSA"}, {"use", "sig"},
+		{"alg", "RS256"},
+		{"kty", "RSA"},
+		{"use", "sig"},
 		{"n", base64.RawURLEncoding.EncodeToString(k.Private.N.Bytes())},
 		{"e", base64.RawURLEncoding.EncodeToString(e)},
 		{"kid", k.ID},

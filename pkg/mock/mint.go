@@ -141,8 +141,12 @@ func (t *Tenant) opaqueToken(o order) (string, error) {
 		return "", err
 	}
 	jwe, err := enc.Encrypt(object{
-		{"sub", o.subject()}, {"azp", o.client.ClientID}, {"scope", strings.Join(o.g.scopes, " ")},
-		{"iat", o.now.Unix()}, {"exp", o.now.Add(o.lifetime()).Unix()}, {"jti", t.randomString(22)},
+		{"sub", o.subject()},
+		{"azp", o.client.ClientID},
+		{"scope", strings.Join(o.g.scopes, " ")},
+		{"iat", o.now.Unix()},
+		{"exp", o.now.Add(o.lifetime()).Unix()},
+		{"jti", t.randomString(22)},
 	}.bytes())
 	if err != nil {
 		return "", err

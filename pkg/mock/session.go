@@ -106,9 +106,9 @@ func (t *Tenant) universalState(client string) string {
 	b := []byte{0x84} // a map of four
 	str := func(s string) {
 		if len(s) < 32 { // the shortest form that fits, as every encoder writes it
-			b = append(b, 0xa0|byte(len(s)))
+			b = append(b, 0xa0|byte(len(s))) //nolint:gosec // below 32
 		} else {
-			b = append(b, 0xd9, byte(len(s)))
+			b = append(b, 0xd9, byte(len(s))) //nolint:gosec // at most 255, see below
 		}
 		b = append(b, s...)
 	}

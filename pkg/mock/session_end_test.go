@@ -204,7 +204,7 @@ func TestLogoutOIDC(t *testing.T) {
 
 func TestLogoutAsksWithoutAHint(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	sid := claims(t, w.tokens("demo").ID)["sid"].(string)
+	w.authorize()
 	const target = "http://localhost:3000/"
 	ask := func(params ...string) reply {
 		return w.get("/oidc/logout?" + pairs(append([]string{"client_id", "demo", "post_logout_redirect_uri", target, "state", "s"}, params...)...).Encode())
@@ -227,7 +227,7 @@ func TestLogoutAsksWithoutAHint(t *testing.T) {
 	if got := w.post("/u/logout-consent?state="+r.state("/u/logout-consent"), "action", "accept").header.Get("Location"); got != target+"?state=s" || signedIn() {
 		t.Errorf("%q", got)
 	}
-	sid = claims(t, w.tokens("demo").ID)["sid"].(string)
+	sid := claims(t, w.tokens("demo").ID)["sid"].(string)
 	if got := ask("logout_hint", sid).header.Get("Location"); got != target+"?state=s" || signedIn() {
 		t.Errorf("with the sid as hint: %q", got)
 	}

@@ -15,7 +15,7 @@ const (
 	grantRefresh           = "refresh_token"
 	grantClientCredentials = "client_credentials"
 	grantPassword          = "password"
-	grantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm"
+	grantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm" //nolint:gosec // a name
 	grantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
 	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
