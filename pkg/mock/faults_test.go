@@ -107,7 +107,8 @@ func TestFaultsAreScopedCountedAndSeeded(t *testing.T) {
 	cc := func() int { return w.do(formRequest("/oauth/token", ccForm())).status }
 	tk := w.tokens("demo")
 	a := fail(t, w.Tenant, mock.Fault{Endpoint: "token", Grant: "refresh_token", ClientID: "demo", Kind: mock.FaultStatus, Status: 503})
-	if cc() != 200 || w.get("/.well-known/jwks.json").status != 200 || w.userinfo(tk.Access).status != 200 {
+	other := fail(t, w.Tenant, mock.Fault{Endpoint: "token", ClientID: "machine", Kind: mock.FaultStatus, Status: 503})
+	if cc() != 200 || other.Count() != 0 || w.get("/.well-known/jwks.json").status != 200 || w.userinfo(tk.Access).status != 200 {
 		t.Error("a fault of another endpoint or grant hits")
 	}
 	r := formRequest("/oauth/token", pairs("grant_type", "refresh_token", "refresh_token", tk.Refresh))

@@ -154,6 +154,9 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 		{"no API, localhost", false, []string{"audience", "-"}},
 		{"prompt=consent", true, []string{"prompt", "consent"}},
 		{"third party without API", true, []string{"client_id", "third", "audience", "-"}},
+		{"third party, an API that spares first parties", true, []string{
+			"client_id", "third", "redirect_uri", "https://third.example.com/cb", "audience", "https://second.example/",
+		}},
 		{"an API that spares first parties, but on localhost", true, []string{"audience", "https://second.example/"}},
 		{"an API that spares first parties", false, []string{"client_id", "wild", "redirect_uri", "com.example.app://cb", "audience", "https://second.example/"}},
 	} {

@@ -23,7 +23,7 @@ func richTenant() *mock.Export {
 	web("abrupt", func(c *mock.Client) {
 		c.RefreshToken = &mock.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
 	})
-	web("third", func(c *mock.Client) { c.IsFirstParty = &no })
+	web("third", func(c *mock.Client) { c.IsFirstParty, c.Callbacks = &no, []string{callback, "https://third.example.com/cb"} })
 	web("lenient-third", func(c *mock.Client) { c.IsFirstParty, c.RedirectionPolicy = &no, "allow_always" })
 	web("hybrid", func(c *mock.Client) { c.GrantTypes = append(c.GrantTypes, "implicit") })
 	web("wild", func(c *mock.Client) {
