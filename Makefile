@@ -1,6 +1,6 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fuzz build deps clean
+.PHONY: help run test bench lint fuzz mutants build deps clean
 
 FUZZTIME ?= 10s
 TOOL := go tool -modfile=tools/go.mod
@@ -32,6 +32,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 			echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
 		done; \
 	done
+
+mutants: ## every refusal and documented line taken out, one at a time: a test must fail
+	@MUTANTS=all go test -timeout 60m -v -run 'EveryRefusal|DocumentedLines' ./e2e/... | grep -E '^( *--- |ok|FAIL|PASS| *[a-z_]+_test.go)'
 
 build: ## both programs, into bin/
 	@$(BUILD) -o bin/ ./cmd/...

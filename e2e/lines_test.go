@@ -1,0 +1,75 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// removals take a documented behaviour out of the code; the script of its line
+// must fail then.
+var removals = []struct {
+	line, file, old, new, script string
+}{
+	{"1 state comes back", "pkg/mock/answer.go", "if req.hasState {", "if false {", "01_authorize"},
+	{"1 redirect_uri is registered", "pkg/mock/authorize_request.go", "case !client.allowsCallback(req.redirectURI):", "case false:", "01_authorize"},
+	{"1 response_type is known", "pkg/mock/authorize_request.go", "if slices.Equal(words, types) {", "if true {", "01_authorize"},
+	{"1 consent is asked", "pkg/mock/authorize.go", "case missing && t.st.login == LoginForm:", "case false:", "01_consent"},
+	{"1 consent is remembered", "pkg/mock/authorize.go", "t.st.consents[t.consentKey(req, u)] = true", "", "01_consent"},
+	{"2 order of the members", "pkg/mock/token.go", `b.add("refresh_token", refresh)
+	b.add("id_token", id)`, `b.add("id_token", id)
+	b.add("refresh_token", refresh)`, "02_token"},
+	{"2 the documented body", "pkg/mock/token.go", "if t.cfg.TokenBody == TokenBodyDocumented {", "if false {", "02_token"},
+	{"3 refresh_token for offline_access only", "pkg/mock/grant_code.go", `if cd.grant.has("offline_access") && `, "if ", "03_code"},
+	{"3 redirect_uri as before", "pkg/mock/grant_code.go", `case sent != "" && sent != cd.redirectURI:`, "case false:", "03_code"},
+	{"3 a code works once", "pkg/mock/grant_code.go", "cd.used = true", "", "03_code"},
+	{"4 the token opens userinfo", "pkg/mock/mint.go", `[]string{o.api.Identifier, o.issuer + "userinfo"}`, "[]string{o.api.Identifier}", "04_id_token"},
+	{"5 tokens expire by the clock", "pkg/mock/resource.go", `case !time.Unix(int64(exp), 0).After(c.now):`, "case time.Unix(int64(exp), 0).IsZero():", "05_refresh"},
+	{"6 not a JWT", "pkg/mock/resource.go", `case strings.Count(token, ".") != 2:`, "case false:", "06_unauthorized"},
+	{"6 role", "pkg/mock/resource.go", "case u == nil || !slices.Contains(u.Roles, eligibleRole):", "case u == nil:", "06_unauthorized"},
+	{"a restart keeps the grant", "pkg/flow/run.go", "return first, hold", "_ = first\n\t\treturn w, hold", "restart"},
+}
+
+// TestDocumentedLinesAreHeld builds the programs with each behaviour taken out
+// and expects its script to fail. MUTANTS=all tries all; otherwise one does.
+func TestDocumentedLinesAreHeld(t *testing.T) {
+	for i, r := range removals {
+		if i > 0 && os.Getenv("MUTANTS") != "all" {
+			continue
+		}
+		t.Run(r.line, func(t *testing.T) {
+			file, err := filepath.Abs(filepath.Join("..", filepath.FromSlash(r.file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(string(src), r.old) != 1 {
+				t.Fatalf("%s holds %q %d times, not once", r.file, r.old, strings.Count(string(src), r.old))
+			}
+			dir := t.TempDir()
+			mutated, overlay := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json")
+			if err := os.WriteFile(mutated, []byte(strings.Replace(string(src), r.old, r.new, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b, err := json.Marshal(map[string]any{"Replace": map[string]string{file: mutated}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(overlay, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("go", "test", "-vet=off", "-run", "^TestScripts$/^"+r.script+"$", ".")
+			cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestScripts/"+r.script) {
+				t.Errorf("%s does not fail: %v\n%s", r.script, err, out)
+			}
+		})
+	}
+}
