@@ -187,7 +187,9 @@ func TestLogoutOIDC(t *testing.T) {
 	if r := w.post("/oidc/logout", "id_token_hint", id); r.status != 200 || !strings.Contains(r.body, "You are logged out.") {
 		t.Errorf("%d %s", r.status, r.body)
 	}
+	stranger := &world{TB: t, Tenant: newWorld(t, mock.Config{Issuer: "http://localhost:9999/"}).Tenant, jar: map[string]string{}}
 	for name, r := range map[string]reply{
+		"another tenant": out("id_token_hint", stranger.tokens("demo").ID),
 		"garbage":        out("id_token_hint", "x"),
 		"forged":         out("id_token_hint", id[:len(id)-3]+"abc"),
 		"access token":   out("id_token_hint", w.tokens("demo").Access),

@@ -23,11 +23,13 @@ func richTenant() *mock.Export {
 	web("abrupt", func(c *mock.Client) {
 		c.RefreshToken = &mock.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
 	})
-	web("third", func(c *mock.Client) { c.IsFirstParty, c.Callbacks = &no, []string{callback, "https://third.example.com/cb"} })
+	web("third", func(c *mock.Client) {
+		c.IsFirstParty, c.Callbacks = &no, []string{callback, "https://third.example.com/cb"}
+	})
 	web("lenient-third", func(c *mock.Client) { c.IsFirstParty, c.RedirectionPolicy = &no, "allow_always" })
 	web("hybrid", func(c *mock.Client) { c.GrantTypes = append(c.GrantTypes, "implicit") })
 	web("wild", func(c *mock.Client) {
-		c.Callbacks = []string{"https://*.example.com/cb", "https://app.example.org/cb?tenant=1", "com.example.app://cb"}
+		c.Callbacks = []string{"https://*.example.com/cb", "https://app.example.org/cb?tenant=1", "com.example.app://cb", "https://app.example.org/#cb", "/relative"}
 	})
 	web("pushing", func(c *mock.Client) { c.RequirePAR = true })
 	web("b2b", func(c *mock.Client) { c.OrganizationUsage = "require" })
