@@ -121,7 +121,8 @@ func TestRedirectURIIsExact(t *testing.T) {
 		{"wild", "https://app.example.org/cb"},
 		{"wild", "https://app.example.org/cb?tenant=2"},
 		{"wild", "https://a%2f.example.com/cb"},
-		{"wild", "https://app.example.org/#cb"}, {"wild", "/relative"}, // registered, but no redirect_uri may be so
+		{"wild", "https://app.example.org/#cb"},
+		{"wild", "/relative"}, // registered, but no redirect_uri may be so
 	}
 	for _, b := range bad {
 		r := w.authorize("client_id", b.client, "redirect_uri", b.uri)
