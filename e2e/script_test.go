@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "down": down, "curl": curl, "field": fieldCmd, "jwt": jwtCmd, "location": locationCmd, "until": until, "listen-again": listenAgain,
+			"up": up, "down": down, "curl": curl, "field": fieldCmd, "jwt": jwtCmd, "location": locationCmd, "until": until, "listen-again": listenAgain, "hup": hup,
 		},
 	})
 }
@@ -303,4 +303,14 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 // listen-again lets the next mockauth0 listen where the present one does.
 func listenAgain(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("MOCKAUTH0_LISTEN", "127.0.0.1:"+strings.TrimSuffix(ts.Getenv("ISSUER")[strings.LastIndex(ts.Getenv("ISSUER"), ":")+1:], "/"))
+}
+
+// hup NAME PATTERN sends SIGHUP and waits for a new line of the log.
+func hup(ts *testscript.TestScript, _ bool, args []string) {
+	p := ts.Value(procsKey{}).(map[string]*process)[args[0]]
+	if p == nil {
+		ts.Fatalf("%s is not up", args[0])
+	}
+	ts.Check(p.cmd.Process.Signal(syscall.SIGHUP))
+	waitLog(ts, p, regexp.MustCompile("("+args[1]+")"))
 }
