@@ -79,7 +79,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		}
 		person := t.person(c, req, s)
 		if t.st.login == LoginForm || person == nil {
-			return t.page(c, tx, s, "/u/login")
+			return t.page(c, tx, s, t.firstPage(req))
 		}
 		t.signIn(c, s, person)
 		tx.loggedIn = true
@@ -104,6 +104,14 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	t.st.consents[t.consentKey(req, u)] = true
 	delete(t.st.logins, tx.state)
 	return t.grantAuthorization(c, tx, s, u)
+}
+
+// firstPage is where a browser without a session goes.
+func (t *Tenant) firstPage(req *authRequest) string {
+	if req.screenHint == "signup" && t.signupAllowed() {
+		return "/u/signup"
+	}
+	return "/u/login"
 }
 
 // person is who signs in by himself in [LoginAuto]: whom [Tenant.Approve] plays,

@@ -23,7 +23,7 @@ func (t *Tenant) loginPage(c *call) {
 	c.entry.ClientID = tx.req.client.ClientID
 	view := map[string]any{
 		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
-		"Username": tx.req.loginHint, "Error": "",
+		"Username": tx.req.loginHint, "Error": "", "Signup": t.signupAllowed(),
 	}
 	if c.r.Method != http.MethodPost {
 		t.mu.Unlock()

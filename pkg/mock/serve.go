@@ -26,6 +26,7 @@ func (t *Tenant) table() map[string]route {
 	return map[string]route{
 		"/authorize":                        {"authorize", "GET POST", 300, t.authorize},
 		"/u/login":                          {"login", "GET POST", 20, t.loginPage},
+		"/u/signup":                         {"login", "GET POST", 20, t.signupPage},
 		"/u/consent":                        {"consent", "GET POST", 20, t.consentPage},
 		"/authorize/resume":                 {"authorize", "GET", 300, t.resume},
 		"/u/logout-consent":                 {"logout", "GET POST", 20, t.logoutConsentPage},

@@ -1,0 +1,75 @@
+package mock
+
+import (
+	"net/http"
+	"strings"
+)
+
+const minPassword = 8 // of the default directory's password policy
+
+// signupPage is /u/signup: a new user of the default directory, who is signed
+// in at once. screen_hint=signup leads here.
+func (t *Tenant) signupPage(c *call) {
+	form, bad := c.pageForm()
+	if bad != nil {
+		t.errorPage(c, nil, bad)
+		return
+	}
+	t.mu.Lock()
+	tx, s := t.transactionOf(c, form.Get("state"))
+	if tx == nil || tx.logout || !t.signupAllowed() {
+		t.mu.Unlock()
+		t.lostPage(c)
+		return
+	}
+	c.entry.ClientID = tx.req.client.ClientID
+	view := map[string]any{
+		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
+		"Email": tx.req.loginHint, "Error": "",
+	}
+	if c.r.Method != http.MethodPost {
+		t.mu.Unlock()
+		render(c, http.StatusOK, "signup.html", view)
+		return
+	}
+	u, problem := t.signUp(form.Get("email"), form.Get("password"), c.now.UTC().Format("2006-01-02T15:04:05.000Z"))
+	if problem != "" {
+		t.mu.Unlock()
+		c.because(problem)
+		view["Email"], view["Error"] = form.Get("email"), problem
+		render(c, http.StatusBadRequest, "signup.html", view)
+		return
+	}
+	t.signIn(c, s, u)
+	tx.loggedIn = true
+	t.mu.Unlock()
+	redirect(c, "/authorize/resume?state="+tx.state)
+}
+
+// signupAllowed reports whether the default directory takes new users.
+func (t *Tenant) signupAllowed() bool {
+	for _, db := range t.st.databases {
+		if db.Name == t.st.settings.DefaultDirectory {
+			return !db.DisableSignup
+		}
+	}
+	return true
+}
+
+// signUp makes a user, or says why not. Who exists already is not said apart.
+func (t *Tenant) signUp(email, password, now string) (*User, string) {
+	local, domain, found := strings.Cut(email, "@")
+	switch {
+	case !found || local == "" || domain == "" || strings.ContainsAny(email, " \r\n\t") || len(email) > 254:
+		return nil, "Email is not valid."
+	case len(password) < minPassword:
+		return nil, "Your password must contain at least 8 characters."
+	case t.st.userByLogin(email) != nil:
+		return nil, "Something went wrong, please try again later."
+	}
+	u := &User{Email: email, Password: password, CreatedAt: now, UpdatedAt: now}
+	if err := t.st.addUser(u); err != nil {
+		return nil, "Something went wrong, please try again later."
+	}
+	return u, ""
+}
