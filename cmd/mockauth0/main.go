@@ -8,8 +8,10 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit((&program{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}).main(ctx))
+	return (&program{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}).main(ctx)
 }

@@ -58,8 +58,10 @@ func TestFormatV1(t *testing.T) {
 
 // oldFields leaves of a grant what the first format had, whatever was added.
 func oldFields(g *flow.Grant) []any {
-	fields := []any{g.Issuer, g.ClientID, g.Subject, g.Generation, g.State, g.RefreshToken.Reveal(), g.IDToken.Reveal(),
-		g.Scopes, g.Rotation, g.LoggedIn, g.Exchanged, g.AuthTime, g.Intent, g.Failure}
+	fields := []any{
+		g.Issuer, g.ClientID, g.Subject, g.Generation, g.State, g.RefreshToken.Reveal(), g.IDToken.Reveal(),
+		g.Scopes, g.Rotation, g.LoggedIn, g.Exchanged, g.AuthTime, g.Intent, g.Failure,
+	}
 	for _, t := range g.Tokens {
 		fields = append(fields, t.AccessToken.Reveal(), t.TokenType, t.Scope, t.Audience, t.IDToken.Reveal(), t.Obtained, t.Expiry, t.Generation)
 	}

@@ -134,16 +134,26 @@ func TestSpillAgainstRow(t *testing.T) {
 		{"nothing since", func(g *flow.Grant) { g.Generation++ }, nil, "spilled"},
 		{"same generation, changed state", func(*flow.Grant) {}, nil, "spilled"},
 		{"same generation saved since", func(*flow.Grant) {}, savedSince(func(*flow.Grant) {}), "saved"},
-		{"the spilled generation saved since", func(g *flow.Grant) { g.Generation++ },
-			savedSince(func(g *flow.Grant) { g.Generation++ }), "saved"},
-		{"later generation saved since", func(g *flow.Grant) { g.Generation++ },
-			savedSince(func(g *flow.Grant) { g.Generation += 2 }), "saved"},
-		{"only a state saved since", func(g *flow.Grant) { g.Generation += 2 },
-			savedSince(func(g *flow.Grant) { g.Generation++ }), "spilled"},
-		{"later login saved since", func(g *flow.Grant) { g.Generation += 9 },
-			savedSince(func(g *flow.Grant) { g.Generation, g.LoggedIn = 1, g.LoggedIn.Add(time.Hour) }), "saved"},
-		{"a later login that was spilled", func(g *flow.Grant) { g.Generation, g.LoggedIn = 1, g.LoggedIn.Add(time.Hour) },
-			nil, "spilled"},
+		{
+			"the spilled generation saved since", func(g *flow.Grant) { g.Generation++ },
+			savedSince(func(g *flow.Grant) { g.Generation++ }), "saved",
+		},
+		{
+			"later generation saved since", func(g *flow.Grant) { g.Generation++ },
+			savedSince(func(g *flow.Grant) { g.Generation += 2 }), "saved",
+		},
+		{
+			"only a state saved since", func(g *flow.Grant) { g.Generation += 2 },
+			savedSince(func(g *flow.Grant) { g.Generation++ }), "spilled",
+		},
+		{
+			"later login saved since", func(g *flow.Grant) { g.Generation += 9 },
+			savedSince(func(g *flow.Grant) { g.Generation, g.LoggedIn = 1, g.LoggedIn.Add(time.Hour) }), "saved",
+		},
+		{
+			"a later login that was spilled", func(g *flow.Grant) { g.Generation, g.LoggedIn = 1, g.LoggedIn.Add(time.Hour) },
+			nil, "spilled",
+		},
 		{"an older generation", func(g *flow.Grant) { g.Generation-- }, nil, "first"},
 		{"an earlier login", func(g *flow.Grant) { g.Generation++; g.LoggedIn = g.LoggedIn.Add(-time.Hour) }, nil, "first"},
 	} {

@@ -99,8 +99,14 @@ func (l *loader) path(path string) {
 
 // layout is auth0-deploy-cli's directory layout: folder → section.
 var layout = []struct{ folder, section string }{
-	{"clients", "clients"}, {"resource-servers", "resourceServers"}, {"grants", "clientGrants"}, {"roles", "roles"},
-	{"organizations", "organizations"}, {"database-connections/*", "databases"}, {"users", "users"}, {"x-actions", "x-actions"},
+	{"clients", "clients"},
+	{"resource-servers", "resourceServers"},
+	{"grants", "clientGrants"},
+	{"roles", "roles"},
+	{"organizations", "organizations"},
+	{"database-connections/*", "databases"},
+	{"users", "users"},
+	{"x-actions", "x-actions"},
 }
 
 func (l *loader) directory(dir string) {

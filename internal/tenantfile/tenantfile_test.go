@@ -19,8 +19,13 @@ func TestExampleExport(t *testing.T) {
 		what      string
 		got, want int
 	}{
-		{"clients", len(e.Clients), 20}, {"APIs", len(e.ResourceServers), 5}, {"organizations", len(e.Organizations), 3},
-		{"grants", len(e.ClientGrants), 6}, {"roles", len(e.Roles), 3}, {"users", len(e.Users), 5}, {"actions", len(e.Actions), 1},
+		{"clients", len(e.Clients), 20},
+		{"APIs", len(e.ResourceServers), 5},
+		{"organizations", len(e.Organizations), 3},
+		{"grants", len(e.ClientGrants), 6},
+		{"roles", len(e.Roles), 3},
+		{"users", len(e.Users), 5},
+		{"actions", len(e.Actions), 1},
 		{"databases", len(e.Databases), 1},
 	} {
 		if c.got != c.want {

@@ -197,17 +197,17 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 	if e := c.checkState(l, callback); e != nil {
 		return "", e
 	}
-	refuse := func(class Class, what string) (Secret, *Error) {
-		return "", &Error{Op: "finish", Class: class, Description: what, Hint: "begin a new login"}
+	refuse := func(what string) (Secret, *Error) {
+		return "", &Error{Op: "finish", Class: ClassRequest, Description: what, Hint: "begin a new login"}
 	}
 	iss, code, code2 := callback["iss"], callback["code"], callback["error"]
 	switch {
 	case len(iss) > 1 || len(iss) == 1 && iss[0] != c.cfg.Issuer:
-		return refuse(ClassRequest, "the callback is of another issuer")
+		return refuse("the callback is of another issuer")
 	case len(iss) == 0 && m.IssParameter:
-		return refuse(ClassRequest, "the callback names no issuer, although the tenant announces that it does")
+		return refuse("the callback names no issuer, although the tenant announces that it does")
 	case len(code) > 0 && len(code2) > 0:
-		return refuse(ClassRequest, "the callback has both a code and an error")
+		return refuse("the callback has both a code and an error")
 	case len(code2) > 0:
 		e := &Error{
 			Op: "login", Code: clean(code2[0], 64),
@@ -219,7 +219,7 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 		}
 		return "", e
 	case len(code) != 1 || code[0] == "" || !vschar(code[0]):
-		return refuse(ClassRequest, "the callback has no code")
+		return refuse("the callback has no code")
 	}
 	return Secret(code[0]), nil
 }

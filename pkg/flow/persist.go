@@ -67,7 +67,10 @@ func (c *Client) persist(ctx context.Context, l *held, g *Grant) *Error {
 	var err error
 	for i, wait := 0, 50*time.Millisecond; i < writes; i, wait = i+1, 2*wait {
 		if i > 0 {
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
 		}
 		if err = c.save(ctx, l, g); err == nil {
 			c.setUnsaved(nil)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testIssuer = "https://tenant.test/"
 
-var testKey = sync.OnceValue(func() *rsa.PrivateKey { return newKey() })
+var testKey = sync.OnceValue(newKey)
 
 func newKey() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -111,8 +111,16 @@ func TestOpenOnlyInPlace(t *testing.T) {
 		t.Fatalf("Open = %q, %v", plain, err)
 	}
 	for _, other := range [][]string{
-		nil, {"grants"}, {"grants", "a"}, {"grants", "a", "2"}, {"grants", "a", "1", ""}, {"grants", "", "a1"},
-		{"grantsa1"}, {"grants", "a1"}, {"grantsa", "", "1"}, {"grants", "1", "a"},
+		nil,
+		{"grants"},
+		{"grants", "a"},
+		{"grants", "a", "2"},
+		{"grants", "a", "1", ""},
+		{"grants", "", "a1"},
+		{"grantsa1"},
+		{"grants", "a1"},
+		{"grantsa", "", "1"},
+		{"grants", "1", "a"},
 	} {
 		if _, err := k.Open(sealed, other...); !errors.Is(err, seal.ErrOpen) {
 			t.Errorf("Open in %q = %v, want ErrOpen", other, err)

@@ -7,9 +7,10 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-func locked(t *testing.T, s flow.Store, key string) {
+// locked: somebody else holds the lease of "a".
+func locked(t *testing.T, s flow.Store) {
 	t.Helper()
-	_, err := s.Lock(t.Context(), key, ttl)
+	_, err := s.Lock(t.Context(), "a", ttl)
 	want(t, "Lock of what is locked", err, flow.ErrLocked)
 }
 
@@ -23,8 +24,8 @@ func release(t *testing.T, l flow.Lease) {
 func testLockExcludes(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	start := time.Now()
-	locked(t, o.Store, "a")
-	locked(t, o.Other, "a")
+	locked(t, o.Store)
+	locked(t, o.Other)
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("ErrLocked took %v, want it at once", d)
 	}
@@ -41,13 +42,13 @@ func testReleasedLease(t *testing.T, o Opened) {
 	release(t, l) // again: no error, no effect
 	lock(t, o.Other, "a")
 	release(t, l)
-	locked(t, o.Store, "a")
+	locked(t, o.Store)
 }
 
 func testLeaseRunsOut(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	o.Advance(ttl - time.Minute)
-	locked(t, o.Other, "a")
+	locked(t, o.Other)
 	g := Grant()
 	save(t, o.Store, l, g)
 	o.Advance(time.Minute + time.Second)
@@ -66,7 +67,7 @@ func testLostLease(t *testing.T, o Opened) {
 	unchanged(t, o.Store, l, g)
 	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
 	release(t, l)
-	locked(t, o.Store, "a") // the heir's was left alone
+	locked(t, o.Store) // the heir's was left alone
 	save(t, o.Other, heir, g)
 }
 
@@ -78,7 +79,7 @@ func testRenew(t *testing.T, o Opened) {
 			t.Fatalf("Renew = %v", err)
 		}
 	}
-	locked(t, o.Other, "a")
+	locked(t, o.Other)
 	save(t, o.Store, l, Grant())
 	o.Advance(ttl + time.Second) // by its ttl, not by the sum
 	lock(t, o.Other, "a")
@@ -94,5 +95,5 @@ func testClockSetBack(t *testing.T, o Opened) {
 	g := Grant()
 	unchanged(t, o.Store, l, g)
 	save(t, o.Other, heir, g)
-	locked(t, o.Store, "a")
+	locked(t, o.Store)
 }
