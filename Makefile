@@ -17,6 +17,7 @@ run: build ## both programs, signed in, with the lines to copy; ONCE=1 ends by i
 test: ## every test, with what they need installed first
 	@scripts/deps.sh
 	@go test $$(scripts/deps.sh --race) ./...
+	@go -C e2e/referees test ./...
 
 bench: ## every benchmark, those beside peers too
 	@go test -run '^$$' -bench . -benchmem ./...
@@ -39,7 +40,7 @@ mutants: ## every refusal and documented line taken out, one at a time: a test m
 build: ## both programs, into bin/
 	@$(BUILD) -o bin/ ./cmd/...
 
-deps: ## the Debian packages that the tests need
+deps: ## the Debian and npm packages that the tests need
 	@scripts/deps.sh --install
 
 clean: ## remove what was built and what runs have left

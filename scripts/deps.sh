@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the tests need beside Go, and the Debian packages that have it.
+# What the tests need beside Go: Debian packages, and the npm packages that
+# e2e/referees/npm/package-lock.json pins.
 #
 #   deps.sh            installs what is missing where apt-get and root or sudo
 #                      are there; with CI=true whatever is missing then is a
@@ -17,25 +18,38 @@ has() {
             printf '#include <stdlib.h>\nint main(void) { return 0; }\n' |
             $(go env CC) -x c -o /dev/null - 2>/dev/null
         ;;
-    *) command -v "$1" >/dev/null ;;
-    esac
+    node) # what the npm packages ask for
+        command -v node >/dev/null &&
+            node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+        ;;
+    chromium) # or what other systems call it
+        command -v chromium || command -v chromium-browser || command -v google-chrome ||
+            [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
+        ;;
+    oidc-agent) # packaged for Linux
+        [ "$(uname -s)" != Linux ] || command -v oidc-agent
+        ;;
+    *) command -v "$1" ;;
+    esac >/dev/null
 }
 
 # packages TOOL: the Debian packages that have it.
 packages() {
     case $1 in
     cc) echo gcc libc6-dev ;;
+    node) echo nodejs ;;
+    oidc-agent) echo oidc-agent-cli ;;
     *) echo "$1" ;;
     esac
 }
 
 missing() {
-    for tool in cc curl git; do
+    for tool in cc chromium curl git node npm oidc-agent; do
         has "$tool" || echo "$tool"
     done
 }
 
-# install PACKAGE...: by apt-get, as root. A password is asked for on a terminal only.
+# install TOOL...: by apt-get, as root. A password is asked for on a terminal only.
 install() {
     command -v apt-get >/dev/null || return 1
     if [ "$(id -u)" -eq 0 ]; then
@@ -47,9 +61,21 @@ install() {
     else
         root='sudo -n env'
     fi
-    echo "installing $*" >&2
-    $root DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 &&
-        $root DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y "$@" >&2
+    $root DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 || return 1
+    for tool in "$@"; do # one by one: what there is not must not stop the others
+        has "$tool" && continue # it came with another
+        echo "installing $(packages "$tool")" >&2
+        # shellcheck disable=SC2046 # words, not one word
+        $root DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(packages "$tool") >&2 || :
+    done
+}
+
+# npm_packages installs what the lock file pins, unless that is there already.
+npm_packages() {
+    dir=e2e/referees/npm
+    [ -z "$(find "$dir/node_modules/.package-lock.json" -newer "$dir/package-lock.json" 2>/dev/null)" ] || return 0
+    echo "installing the npm packages of $dir" >&2
+    (cd "$dir" && npm ci --ignore-scripts >&2)
 }
 
 if ! command -v go >/dev/null; then
@@ -63,13 +89,21 @@ fi
 
 lacking=$(missing)
 if [ -n "$lacking" ]; then
-    # shellcheck disable=SC2046 # words, not one word
-    install $(for tool in $lacking; do packages "$tool"; done) || :
+    # shellcheck disable=SC2086 # words, not one word
+    install $lacking || :
     lacking=$(missing)
+fi
+if has node && has npm && ! npm_packages; then
+    lacking="$lacking node_modules"
 fi
 if [ -n "$lacking" ]; then
     for tool in $lacking; do
-        echo "missing: $tool; hint: install $(packages "$tool")" >&2
+        case $tool in
+        node) hint='install nodejs, 20.19 or later' ;;
+        node_modules) hint='see what npm ci says in e2e/referees/npm' ;;
+        *) hint="install $(packages "$tool")" ;;
+        esac
+        echo "missing: $tool; hint: $hint" >&2
     done
     if [ "${CI-}" = true ] || [ "${1-}" = --install ]; then
         exit 69

@@ -1,0 +1,88 @@
+package referees_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestRefereeExpressOpenIDConnect: a person signs in to an Express
+// application, which refreshes, and logs out of it and of the tenant.
+func TestRefereeExpressOpenIDConnect(t *testing.T) {
+	t.Parallel()
+	const id = "express"
+	start := func(t *testing.T, scheme string, more object) (*tenant, app) {
+		ten := startTenant(t)
+		settings := object{"issuer": ten.at(scheme), "clientId": id, "clientSecret": id + "-secret", "audience": audience}
+		for k, v := range more {
+			settings[k] = v
+		}
+		return ten, startApp(t, ten, "express-openid-connect", id, settings)
+	}
+	signedIn := func(t *testing.T, a app, person *browser) {
+		t.Helper()
+		var profile struct{ Email, Sub string }
+		person.open(a.url+"/profile").read(t, http.StatusOK, &profile)
+		if profile.Email != "agent@example.com" || !strings.HasPrefix(profile.Sub, "auth0|") {
+			t.Errorf("signed in as %+v", profile)
+		}
+	}
+	// loggedOut: back at the application, and the tenant asks for a login again.
+	loggedOut := func(t *testing.T, ten *tenant, a app, person *browser) {
+		t.Helper()
+		var home struct{ SignedIn bool }
+		person.open(a.url+"/logout").read(t, http.StatusOK, &home)
+		if home.SignedIn {
+			t.Error("still signed in at the application")
+		}
+		logins := len(ten.journal("login", id))
+		signedIn(t, a, person)
+		if len(ten.journal("login", id)) == logins {
+			t.Error("the tenant signed in by itself after a logout")
+		}
+	}
+	t.Run("code_http", func(t *testing.T) {
+		t.Parallel()
+		ten, a := start(t, "http", object{"responseType": "code", "responseMode": "query"})
+		person := newBrowser(t, ten)
+		signedIn(t, a, person)
+		var user struct {
+			Email string
+			Ok    bool `json:"email_verified"`
+		}
+		person.open(a.url+"/userinfo").read(t, http.StatusOK, &user)
+		if user.Email != "agent@example.com" || !user.Ok {
+			t.Errorf("/userinfo says %+v", user)
+		}
+		var refreshed struct{ Rotated bool }
+		person.open(a.url+"/refresh").read(t, http.StatusOK, &refreshed)
+		if !refreshed.Rotated {
+			t.Error("the refresh token was not rotated")
+		}
+		loggedOut(t, ten, a, person)
+
+		ten.control(http.MethodPatch, "users/agent@example.com", object{"blocked": true}, nil)
+		var fault struct{ Error, Description string }
+		person.open(a.url+"/refresh").read(t, http.StatusForbidden, &fault)
+		if fault.Error != "invalid_grant" || fault.Description != "user is blocked" {
+			t.Errorf("a refresh of a blocked user: %+v", fault)
+		}
+		ten.wantCalls(id, "authorization_code 200", "refresh_token 200", "authorization_code 200",
+			"refresh_token 403 invalid_grant: user is blocked")
+	})
+	t.Run("id_token_form_post_https", func(t *testing.T) {
+		t.Parallel()
+		ten, a := start(t, "https", object{"responseType": "id_token", "responseMode": "form_post", "auth0Logout": true})
+		ten.control(http.MethodPatch, "clients/"+id, object{"grant_types": []string{"implicit"}}, nil)
+		person := newBrowser(t, ten)
+		signedIn(t, a, person)
+		loggedOut(t, ten, a, person)
+		ten.wantCalls(id)
+
+		ten.control(http.MethodPatch, "clients/"+id, object{"callbacks": []string{"https://elsewhere.example.com/"}}, nil)
+		p := newBrowser(t, ten).open(a.url + "/profile")
+		if p.status != http.StatusForbidden || !strings.Contains(p.body, "not in the list of allowed callback URLs") {
+			t.Errorf("a callback that is not listed ends at %s with %d", p.url.Host, p.status)
+		}
+	})
+}
