@@ -114,6 +114,20 @@ func (b *browser) do(method string, u *url.URL, fields url.Values) (page, string
 	return page{url: u, status: res.StatusCode, body: string(body)}, res.Header.Get("Location")
 }
 
+// bearer calls an address with a token, as an application does.
+func (b *browser) bearer(address, token string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := b.http.Do(req)
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	return res, err
+}
+
 var (
 	formTag  = regexp.MustCompile(`(?s)<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
 	inputTag = regexp.MustCompile(`<(?:input|button)[^>]*>`)

@@ -1,7 +1,6 @@
 package referees_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -69,9 +68,13 @@ func TestRefereeExpressOAuth2JWTBearer(t *testing.T) {
 				{"expired", expired, 401, `'exp' claim timestamp check failed`},
 				{"of the other issuer", foreign, 401, `Unexpected 'iss' value`},
 			} {
-				status, challenge := callAPI(t, api.url+"/calls", c.token)
-				if status != c.status || !strings.Contains(challenge, c.challenge) {
-					t.Errorf("%s: %d %s", c.name, status, challenge)
+				res, err := newBrowser(t, ten).bearer(api.url+"/calls", c.token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				challenge := res.Header.Get("WWW-Authenticate")
+				if res.StatusCode != c.status || !strings.Contains(challenge, c.challenge) {
+					t.Errorf("%s: %d %s", c.name, res.StatusCode, challenge)
 				}
 			}
 		})
@@ -84,21 +87,4 @@ func (ten *tenant) other(issuer string) string {
 		return ten.issuer
 	}
 	return ten.https
-}
-
-func callAPI(t *testing.T, address, token string) (int, string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	return res.StatusCode, res.Header.Get("WWW-Authenticate")
 }

@@ -176,11 +176,15 @@ func (ten *tenant) journal(endpoint, client string) []entry {
 }
 
 // wantCalls compares a client's calls of the token endpoint: the grant, the
-// status and, of a refusal, its reason.
+// status and, of a refusal, its reason. A device that asks while the person is
+// on the way does not count.
 func (ten *tenant) wantCalls(client string, want ...string) {
 	ten.t.Helper()
 	got := []string{}
 	for _, e := range ten.journal("token", client) {
+		if strings.HasPrefix(e.Reason, "authorization_pending") || strings.HasPrefix(e.Reason, "slow_down") {
+			continue
+		}
 		line := strings.TrimPrefix(e.Grant, "urn:ietf:params:oauth:grant-type:") + " " + strconv.Itoa(e.Status)
 		if e.Reason != "" {
 			line += " " + e.Reason
