@@ -1,0 +1,172 @@
+package referees_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// chromium is a headless Chromium with a profile of its own, at the address of
+// a single-page application.
+type chromium struct {
+	t   *testing.T
+	ctx context.Context // how chromedp names a tab
+}
+
+// newChromium opens a browser that trusts the certificates of both.
+func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
+	t.Helper()
+	var path string
+	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
+		path = mac
+	} else {
+		path = tool(t, "chromium", "chromium-browser", "google-chrome")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, closeTab := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it complains of what is newer than itself
+	t.Cleanup(closeTab)
+	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as the context of its first call
+		t.Fatal(err)
+	}
+	c := &chromium{t: t, ctx: ctx}
+	c.do(chromedp.Navigate(app.URL))
+	return c
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+// pins are the hashes of the keys of the tenant's certificate, which is
+// verified by its CA, and of the application's.
+func pins(t *testing.T, ten *tenant, app *httptest.Server) string {
+	t.Helper()
+	transport := newBrowser(t, ten).http.Transport.(*http.Transport)
+	conn, err := tls.Dial("tcp", ten.domain(), transport.TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	certs := []*x509.Certificate{conn.ConnectionState().PeerCertificates[0]}
+	if app.TLS != nil {
+		certs = append(certs, app.Certificate())
+	}
+	var out []string
+	for _, cert := range certs {
+		sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+		out = append(out, base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	return strings.Join(out, ",")
+}
+
+// step is one thing that a person or the application does.
+type step = chromedp.Action[chromedp.Void]
+
+func (c *chromium) do(steps ...step) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *chromium) fail(err error) {
+	c.t.Helper()
+	at, _ := chromedp.Run(c.ctx, chromedp.Location())
+	text, _ := chromedp.Run(c.ctx, chromedp.Evaluate[string]("document.documentElement.innerText"))
+	c.t.Fatalf("%v at %s:\n%s", err, at, text)
+}
+
+// call runs a function of the application and reads what it resolves to.
+func (c *chromium) call(js string, into any) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
+	defer cancel()
+	b, err := chromedp.Run(ctx, chromedp.Evaluate[[]byte](js, chromedp.EvalAsValue, chromedp.EvalAwaitPromise))
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// leave runs a function of the application that leads away from it.
+func (c *chromium) leave(js string) {
+	c.t.Helper()
+	c.do(chromedp.Evaluate[chromedp.Void]("void " + js))
+}
+
+// signIn fills in the tenant's login page.
+func (c *chromium) signIn() {
+	c.t.Helper()
+	c.do(visible("#login-form"), chromedp.SendKeys(chromedp.CSS("#username"), "agent@example.com"),
+		chromedp.SendKeys(chromedp.CSS("#password"), "password"), click("#continue"))
+}
+
+func visible(css string) step { return chromedp.WaitVisible(chromedp.CSS(css)) }
+
+func click(css string) step { return chromedp.Click(chromedp.CSS(css)) }
+
+// consent accepts what the tenant's consent page asks, and waits for the
+// application.
+func (c *chromium) consent() {
+	c.t.Helper()
+	c.do(visible("#consent-form"), click("#accept"))
+	c.arrive()
+}
+
+func (c *chromium) arrive() {
+	c.t.Helper()
+	c.do(visible("#application"))
+}
+
+// serveApp serves a page of testdata and one file of an npm package on an
+// address of its own, by the tenant's scheme: a browser keeps the tenant's
+// cookie from the frames of another site. It returns the server and what sets
+// the page's settings.
+func serveApp(t *testing.T, scheme, name, sdk string) (*httptest.Server, func(object)) {
+	t.Helper()
+	sdk = filepath.Join(packages(t), filepath.FromSlash(sdk))
+	page := filepath.Join("testdata", name+".html")
+	var settings []byte
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, page) })
+	mux.HandleFunc("GET /sdk.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, sdk) })
+	mux.HandleFunc("GET /settings.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = w.Write(append([]byte("const settings = "), settings...))
+	})
+	server := httptest.NewUnstartedServer(mux)
+	if scheme == "https" {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	server.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // the tenant's site
+	return server, func(s object) {
+		var err error
+		if settings, err = json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
