@@ -1,0 +1,267 @@
+// Package service finds the tokend that runs on this machine and asks it.
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	maxAnswer = 4 << 20          // bytes that are read of an answer
+	timeout   = 50 * time.Second // longer than tokend lets a caller wait
+	patience  = time.Minute      // for which a 503 is asked again
+)
+
+// Secret is a string that no format verb prints.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Format implements [fmt.Formatter] and masks, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") } // a String method leaves %x
+
+// Service is a tokend as it is reached. It keeps no connection open.
+type Service struct {
+	Where     string // for a person: where it is expected
+	KeySource string // for a person: where the key comes from; "" without one
+
+	base string
+	key  Secret
+	http *http.Client
+	wait func(context.Context, time.Duration) error
+}
+
+// Format implements [fmt.Formatter] and masks: the key is an unexported field,
+// whose own Format is not asked.
+func (s Service) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "tokend at "+s.Where) }
+
+// Request is which token is wanted. What is zero is the client's own.
+type Request struct {
+	Client      string
+	MinValidity time.Duration
+	Audience    string
+	Scopes      []string
+}
+
+// Token is a token answer of tokend.
+type Token struct {
+	AccessToken Secret    `json:"access_token"`
+	TokenType   string    `json:"token_type"`
+	ExpiresIn   int64     `json:"expires_in"` // seconds
+	ExpiresAt   time.Time `json:"expires_at"`
+	Satisfied   bool      `json:"min_validity_satisfied"`
+}
+
+// Client is what tokend tells of a client, without secrets and without its
+// login URL, whose state is for one person. Times are zero when unknown.
+type Client struct {
+	Client       string    `json:"client"`
+	Issuer       string    `json:"issuer"`
+	State        string    `json:"state"`
+	Subject      string    `json:"subject"`
+	Scope        string    `json:"scope"`
+	Expiry       time.Time `json:"expiry"`   // of the client's own access token
+	Obtained     time.Time `json:"obtained"` // the same token
+	LoggedIn     time.Time `json:"logged_in"`
+	LastExchange time.Time `json:"last_exchange"`
+	NextRefresh  time.Time `json:"next_refresh"`
+	GrantEnds    time.Time `json:"grant_ends"`
+	Generation   int64     `json:"generation"`
+	Rotation     string    `json:"rotation"`
+	Login        string    `json:"login"`
+	Failure      *Failure  `json:"failure"`
+}
+
+// Failure is the last failed refresh of a client.
+type Failure struct {
+	Time        time.Time `json:"time"`
+	Class       string    `json:"class"`
+	Code        string    `json:"code"`
+	Description string    `json:"description"`
+}
+
+// Refusal is an answer of tokend that is no success.
+type Refusal struct {
+	Status       int    `json:"-"`
+	Code         string `json:"error"`
+	Description  string `json:"error_description"`
+	Client       string `json:"client"`
+	AuthorizeURL string `json:"authorize_url"`
+	RetryAfter   int    `json:"retry_after"` // seconds
+}
+
+func (r *Refusal) Error() string { return r.Code + ": " + r.Description }
+
+// ErrUnreachable is for a tokend that does not answer.
+var ErrUnreachable = errors.New("tokend does not answer")
+
+// ErrForeign is for an answer that is none of tokend's.
+var ErrForeign = errors.New("what answers is not tokend")
+
+// Token asks for a token.
+func (s *Service) Token(ctx context.Context, r Request) (*Token, error) {
+	query := url.Values{}
+	if r.MinValidity > 0 {
+		query.Set("min_validity", r.MinValidity.String())
+	}
+	if r.Audience != "" {
+		query.Set("audience", r.Audience)
+	}
+	if len(r.Scopes) > 0 {
+		query.Set("scope", strings.Join(r.Scopes, " "))
+	}
+	var t Token
+	if err := s.get(ctx, path(r.Client)+"/token", query, &t); err != nil {
+		return nil, err
+	}
+	if !headerSafe(t.AccessToken.Reveal()) || !headerSafe(t.TokenType) || t.ExpiresAt.IsZero() {
+		return nil, fmt.Errorf("%w: its answer holds no usable token", ErrForeign)
+	}
+	return &t, nil
+}
+
+// Client asks for the state of a client.
+func (s *Service) Client(ctx context.Context, name string) (*Client, error) {
+	var c Client
+	if err := s.get(ctx, path(name), nil, &c); err != nil {
+		return nil, err
+	}
+	if c.Client != name || c.State == "" {
+		return nil, fmt.Errorf("%w: its answer holds no state of client %q", ErrForeign, name)
+	}
+	return &c, nil
+}
+
+// Names asks for the names of the clients that the key opens.
+func (s *Service) Names(ctx context.Context) ([]string, error) {
+	var list struct {
+		Clients []Client `json:"clients"`
+	}
+	if err := s.get(ctx, "/v1/clients", nil, &list); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(list.Clients))
+	for i, c := range list.Clients {
+		names[i] = c.Client
+	}
+	return names, nil
+}
+
+func path(client string) string { return "/v1/clients/" + url.PathEscape(client) }
+
+// headerSafe says whether s can stand in a header (RFC 6750 section 2.1): a
+// newline would begin another one.
+func headerSafe(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// get asks, and asks again for as long as tokend says that this helps.
+func (s *Service) get(ctx context.Context, path string, query url.Values, into any) error {
+	for left := patience; ; {
+		err := s.once(ctx, path, query, into)
+		r := (*Refusal)(nil)
+		if !errors.As(err, &r) || r.Status != http.StatusServiceUnavailable || r.RetryAfter <= 0 {
+			return err
+		}
+		pause := time.Duration(r.RetryAfter) * time.Second
+		if left -= pause; left < 0 || s.wait(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+func (s *Service) once(ctx context.Context, path string, query url.Values, into any) error {
+	target := s.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %s is no path", ErrForeign, path)
+	}
+	req.Header.Set("User-Agent", "terraform-provider-tokend")
+	if s.key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.key.Reveal())
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, cause(err))
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%w: its answer broke off: %w", ErrUnreachable, cause(err))
+	}
+	if resp.StatusCode == http.StatusOK && json.Unmarshal(body, into) == nil {
+		return nil
+	}
+	r := Refusal{Status: resp.StatusCode}
+	if resp.StatusCode < 400 || json.Unmarshal(body, &r) != nil || r.Code == "" {
+		return fmt.Errorf("%w: status %d without its body", ErrForeign, resp.StatusCode)
+	}
+	return &r
+}
+
+// cause takes the URL off a transport error.
+func cause(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newHTTP asks no proxy, whatever http_proxy says, and follows no redirect: the
+// key is for this machine.
+func newHTTP(dial dialer) *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       timeout,
+	}
+}
+
+func dialSocket(path string) dialer {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+}
+
+// dialEither tries the socket and, where nobody answers there, the listener.
+func dialEither(socket, listen string) dialer {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", socket)
+		if err == nil {
+			return c, nil
+		}
+		c, second := d.DialContext(ctx, "tcp", listen)
+		if second != nil {
+			return nil, errors.Join(err, second)
+		}
+		return c, nil
+	}
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
