@@ -14,6 +14,8 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 	n.Generation++
 	n.Exchanged, n.State, n.Intent, n.Failure = sent, GrantActive, nil, nil
 	switch {
+	case x.asked(g):
+		n.LoggedIn, n.RefreshToken = sent, Secret(a.refresh)
 	case g.RefreshToken == "":
 	case a.refresh == "" || a.refresh == g.RefreshToken.Reveal():
 		n.Rotation = RotationOff
@@ -43,6 +45,9 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 func (c *Client) serve(w want, t *Token) *Token {
 	c.mu.Lock()
 	delete(c.gates, w.key)
+	if w.signIn {
+		delete(c.gates, c.ownKey())
+	}
 	c.mu.Unlock()
 	c.succeeded()
 	return t

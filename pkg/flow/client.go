@@ -36,6 +36,9 @@ type Client struct {
 	next         time.Time // when Run refreshes
 	guessed      bool      // a lifetime was guessed, and that was logged
 
+	proveOnce sync.Once
+	proved    string // of a password: see proof
+
 	notify   sync.Mutex // one OnChange at a time, in order
 	notified Status
 }
@@ -134,6 +137,9 @@ func (c *Client) want(r Request) want {
 	}
 	return w
 }
+
+// ownKey is the key of a request for the client's own token.
+func (c *Client) ownKey() string { return c.want(Request{}).key }
 
 // isOwn reports whether w is for the client's own token.
 func (w *want) isOwn() bool { return w.audience == "" && len(w.scopes) == 0 }

@@ -84,7 +84,7 @@ func New(c Config) (*Client, error) {
 	h := &http.Client{
 		Transport:     c.HTTPClient.Transport,
 		Timeout:       c.HTTPClient.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: noRedirect,
 	}
 	cl := &Client{
 		cfg:     c,
@@ -232,6 +232,29 @@ func (c *Config) checkSource(fault func(hint, format string, a ...any)) {
 		if c.Auth == AuthNone {
 			fault("set the client secret", "client credentials need client authentication")
 		}
+	case Exchange:
+		s.check(fault)
+	case Password:
+		if s.Username == "" {
+			fault("set the user's name or e-mail address", "the username is missing")
+		}
+		if s.Password == "" {
+			fault("set the user's password", "the password is missing")
+		}
+	}
+}
+
+// check refuses an exchange that no tenant could answer.
+func (s Exchange) check(fault func(hint, format string, a ...any)) {
+	u, err := url.Parse(s.SubjectTokenType)
+	switch {
+	case s.SubjectTokenType == "":
+		fault("set it to that of the tenant's Custom Token Exchange Profile", "the subject token type is missing")
+	case err != nil || u.Scheme == "":
+		fault("set it to that of the tenant's Custom Token Exchange Profile", "the subject token type %q is not a URI", s.SubjectTokenType)
+	}
+	if (s.SubjectTokenFile == "") == (s.SubjectToken == nil) {
+		fault("set one: a file that holds the token, or a function", "an exchange needs one source of subject tokens")
 	}
 }
 

@@ -15,6 +15,8 @@ type exchange struct {
 	meta  *metadata
 	w     want
 	began time.Time
+	prior *Grant // what a new grant is asked for in the place of
+	proof string // of what is asked with
 }
 
 // run has a token by whatever way the source and the grant leave.
@@ -39,11 +41,19 @@ func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *
 				Hint: "give a new refresh token",
 			}
 		}
+	case asker:
+		if g == nil || x.w.signIn || g.State == GrantDead {
+			g = x.anew(g, revision)
+		}
 	}
 	if t, e := x.verifyStored(ctx, g); t != nil || e != nil {
 		return t, e
 	}
-	return x.refresh(ctx, g)
+	t, e := x.refresh(ctx, g)
+	if e != nil && g.State == GrantDead && x.mayAsk(g) {
+		return x.refresh(ctx, x.anew(g, g.Revision))
+	}
+	return t, e
 }
 
 // blank is a grant before its first exchange.
@@ -60,40 +70,57 @@ func (c *Client) newSeed(g *Grant) bool {
 	return ok && fingerprint(s.RefreshToken) != g.Seed
 }
 
-func (x *exchange) form(g *Grant) url.Values {
-	v := url.Values{}
-	audience, scopes := x.w.audience, x.w.scopes
-	if _, ok := x.c.cfg.Source.(ClientCredentials); ok {
-		v.Set("grant_type", "client_credentials")
-		if audience == "" {
-			audience = x.c.cfg.Audience
+// form is the token request: with the refresh token, or with what the source
+// asks with where there is none.
+func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) {
+	c, audience, scopes := x.c, x.w.audience, x.w.scopes
+	s, asks := c.asker()
+	_, own := c.cfg.Source.(ClientCredentials)
+	switch {
+	case own:
+		v = url.Values{"grant_type": {"client_credentials"}}
+	case asks && g.RefreshToken == "":
+		if v, x.proof, e = c.askForm(ctx, s); e != nil {
+			return nil, e
 		}
-		if len(scopes) == 0 {
-			scopes = x.c.cfg.Scopes
-		}
-	} else {
-		v.Set("grant_type", "refresh_token")
-		v.Set("refresh_token", g.RefreshToken.Reveal())
+	default:
+		v = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {g.RefreshToken.Reveal()}}
+		setParams(v, audience, scopes)
+		return v, nil
 	}
+	if audience == "" {
+		audience = c.cfg.Audience
+	}
+	if len(scopes) == 0 {
+		scopes = c.cfg.Scopes
+	}
+	setParams(v, audience, scopes)
+	return v, nil
+}
+
+func setParams(v url.Values, audience string, scopes []string) {
 	if audience != "" {
 		v.Set("audience", audience)
 	}
 	if len(scopes) > 0 {
 		v.Set("scope", strings.Join(scopes, " "))
 	}
-	return v
 }
 
-// refresh spends the refresh token: intent, one POST, durable save. Only what
-// cannot hurt is sent again.
+// refresh spends the refresh token, or asks: intent, one POST, durable save.
+// Only what cannot hurt is sent again.
 func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
+	form, e := x.form(ctx, g)
+	if e != nil {
+		return nil, x.c.failed(x.w, e)
+	}
 	for attempt := 1; ; attempt++ {
 		prior := g.clone()
 		if e := x.intend(ctx, g); e != nil {
 			return nil, x.c.failed(x.w, e)
 		}
 		sent := x.c.cfg.Now().Round(0)
-		a, o, e := x.c.post(ctx, "refresh", x.meta.Token, x.form(g))
+		a, o, e := x.c.post(ctx, "refresh", x.meta.Token, form)
 		x.c.skew(a.date, sent)
 		switch o {
 		case succeeded:
@@ -209,6 +236,9 @@ func (x *exchange) refuse(ctx context.Context, g, prior *Grant, e *Error) (*Toke
 	if e.Code == "invalid_grant" && g.RefreshToken != "" {
 		return x.die(ctx, g, e)
 	}
+	if x.asked(g) {
+		return x.turnDown(ctx, g, e)
+	}
 	g.State, g.Intent = prior.State, prior.Intent
 	if x.w.isOwn() {
 		g.Failure = c.failureOf(e)
@@ -234,9 +264,11 @@ func (x *exchange) die(ctx context.Context, g *Grant, e *Error) (*Token, *Error)
 	e.Class = ClassLoginRequired
 	g.State, g.Intent, g.Failure = GrantDead, nil, c.failureOf(e)
 	c.note(ctx, x.l, g)
-	c.mu.Lock()
-	c.relogin = c.cfg.Now().Add(reloginAfter)
-	c.mu.Unlock()
+	if _, asks := c.asker(); !asks {
+		c.mu.Lock()
+		c.relogin = c.cfg.Now().Add(reloginAfter)
+		c.mu.Unlock()
+	}
 	c.cfg.Log.Error("the tenant has refused the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
 	return nil, c.failed(x.w, e)
 }

@@ -112,7 +112,7 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	if t := c.found(w); t != nil && !w.settle && !w.signIn {
 		return t, false, nil
 	}
-	if e := c.hindrance(g, w); e != nil {
+	if e := c.hindrance(g, w, c.present(ctx, g)); e != nil {
 		return nil, false, e
 	}
 	meta, err := c.idp.endpoints(ctx)
@@ -134,7 +134,7 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	if t := c.found(w); t != nil && !w.signIn {
 		return t, false, nil
 	}
-	if e := c.hindrance(g, w); e != nil {
+	if e := c.hindrance(g, w, c.present(ctx, g)); e != nil {
 		return nil, false, e
 	}
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
@@ -142,8 +142,8 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	return t, e == nil, e
 }
 
-// hindrance is why no request may be made for w now, or nil.
-func (c *Client) hindrance(g *Grant, w want) *Error {
+// hindrance is why no request may be made for w now, or nil. present is of g.
+func (c *Client) hindrance(g *Grant, w want, present string) *Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.cfg.Now()
@@ -173,15 +173,10 @@ func (c *Client) hindrance(g *Grant, w want) *Error {
 		}
 		return login
 	case g.State == GrantDead:
-		if c.newSeed(g) {
+		if at, ok := c.asksAgain(g, present); c.newSeed(g) || ok && !now.Before(at) {
 			return nil
 		}
-		login.Description = "the tenant has refused the refresh token"
-		if g.Failure != nil {
-			login.Code, login.Err = g.Failure.Code, errors.New(g.Failure.Description)
-		}
-		login.Hint = "log in again"
-		return login
+		return c.refusal(g)
 	}
 	return c.deferred(g, now)
 }

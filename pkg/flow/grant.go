@@ -42,6 +42,7 @@ type Grant struct {
 	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
 	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it came of, if it did
+	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of what the tenant refused to give a new one for
 }
 
 // String masks: it names the grant without its secrets.

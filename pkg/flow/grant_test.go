@@ -37,7 +37,7 @@ func TestStoredForms(t *testing.T) {
 	g := &Grant{
 		Issuer: testIssuer, ClientID: "client", Subject: "user|1", Revision: 9, Generation: 7, State: GrantUncertain,
 		RefreshToken: "rt", IDToken: "id", Scopes: []string{"openid"}, Rotation: RotationOn, LoggedIn: at, Exchanged: at, AuthTime: at,
-		Intent: &Intent{Time: at, Generation: 7, Hash: "h", Replays: 1}, Seed: "s",
+		Intent: &Intent{Time: at, Generation: 7, Hash: "h", Replays: 1}, Seed: "s", Refused: "r",
 		Failure: &Failure{Time: at, Class: ClassTimeout, Code: "c", Description: "d"},
 		Tokens: []*Token{{
 			AccessToken: "at", TokenType: "Bearer", Scope: "openid", Audience: "a", IDToken: "id", Obtained: at, Expiry: at.Add(time.Hour),

@@ -161,7 +161,7 @@ func limited(r *http.Response, code string) bool {
 // secretsOf returns the values of a request that an answer must not bring into a log.
 func secretsOf(form url.Values, secret Secret) []string {
 	s := []string{secret.Reveal()}
-	for _, k := range []string{"refresh_token", "code", "code_verifier", "token"} {
+	for _, k := range []string{"refresh_token", "code", "code_verifier", "token", "password", "subject_token"} {
 		s = append(s, form.Get(k))
 	}
 	return s

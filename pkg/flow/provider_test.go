@@ -56,6 +56,14 @@ func TestConfigCombinations(t *testing.T) {
 		"credentials without any": {func(c *Config) { c.Source = ClientCredentials{} }, "need client authentication"},
 		"redirect with fragment":  {func(c *Config) { c.RedirectURL = "http://localhost/#x" }, "redirect_uri"},
 		"redirect relative":       {func(c *Config) { c.RedirectURL = "/callback" }, "redirect_uri"},
+		"exchange without a type": {func(c *Config) { c.Source = Exchange{SubjectTokenFile: "f"} }, "type is missing"},
+		"exchange, type no URI":   {func(c *Config) { c.Source = Exchange{SubjectTokenFile: "f", SubjectTokenType: "jwt"} }, `"jwt" is not a URI`},
+		"exchange of nothing":     {func(c *Config) { c.Source = Exchange{SubjectTokenType: "urn:x"} }, "one source of subject tokens"},
+		"exchange of two": {func(c *Config) {
+			c.Source = Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: "f", SubjectToken: func(context.Context) (Secret, error) { return "", nil }}
+		}, "one source of subject tokens"},
+		"password without a user": {func(c *Config) { c.Source = Password{Password: "CANARY"} }, "the username is missing"},
+		"no password":             {func(c *Config) { c.Source = Password{Username: "u"} }, "the password is missing"},
 		"token endpoint plain":    {func(c *Config) { c.Endpoint = oauth2.Endpoint{TokenURL: "http://a.test/t"} }, "token endpoint"},
 	} {
 		c := base

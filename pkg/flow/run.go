@@ -100,12 +100,17 @@ func (c *Client) plan() (w want, at time.Time) {
 	w = c.want(Request{Force: true})
 	first := c.want(Request{}) // what is stored may be good still
 	s, now := c.mem.Load(), c.cfg.Now()
+	present := ""
+	if s != nil {
+		present = c.present(context.Background(), s.grant)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() { c.next = at.Round(0) }()
-	hold := latest(now, c.gates[""].ends())
+	hold := latest(now, c.gates[""].ends(), c.gates[w.key].ends())
 	alone := c.cfg.unattended() && !c.forgotten
 	_, own := c.cfg.Source.(ClientCredentials)
+	_, asks := c.asker()
 	switch {
 	case c.rejected != nil:
 		return w, time.Time{}
@@ -122,6 +127,9 @@ func (c *Client) plan() (w want, at time.Time) {
 		return w, c.ifAlone(alone, latest(hold, c.gates[loginGate].ends()))
 	case s.grant.State == GrantDead && c.newSeed(s.grant):
 		return w, hold
+	case s.grant.State == GrantDead && asks:
+		at, ok := c.asksAgain(s.grant, present)
+		return w, c.ifAlone(ok, latest(hold, at))
 	case s.grant.State == GrantDead:
 		_, code := c.cfg.Source.(AuthorizationCode)
 		w.signIn = true

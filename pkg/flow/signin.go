@@ -14,11 +14,12 @@ import (
 
 const (
 	maxHops   = 10
+	signInKey = "sign in"
 	loginGate = "login" // holds back logins without a person after one that failed
 )
 
-// SignIn has a grant without a person: headless, by the seed, or by client
-// credentials. Where a page wants a person it is an [*Error] of
+// SignIn has a grant without a person: headless, by the seed, by client
+// credentials, a token exchange or a password, refused before or not. Where a page wants a person it is an [*Error] of
 // [ClassLoginRequired] that names the page.
 func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 	if !c.cfg.unattended() {
@@ -29,13 +30,15 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 	}
 	c.mu.Lock()
 	c.forgotten, c.rejected = false, nil
-	delete(c.gates, loginGate)
+	for _, key := range []string{loginGate, signInKey} {
+		delete(c.gates, key)
+	}
 	if g := c.gates[""]; g != nil && g.err.Class != ClassRateLimited {
 		delete(c.gates, "")
 	}
 	c.mu.Unlock()
 	w := c.want(Request{Force: true})
-	w.key, w.signIn = "sign in", true
+	w.key, w.signIn = signInKey, true
 	f := c.join(w)
 	select {
 	case <-f.done:

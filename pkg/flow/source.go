@@ -1,9 +1,12 @@
 package flow
 
-import "net/url"
+import (
+	"context"
+	"net/url"
+)
 
-// Source is how a client's first grant is had: [AuthorizationCode], [Seed] or
-// [ClientCredentials].
+// Source is how a client's first grant is had: [AuthorizationCode], [Device],
+// [Seed], [ClientCredentials], [Exchange] or [Password].
 type Source interface{ source() string }
 
 // AuthorizationCode has the grant by the authorization code flow with PKCE
@@ -20,6 +23,29 @@ type Seed struct{ RefreshToken Secret }
 // is no refresh token: each new access token is a new request.
 type ClientCredentials struct{}
 
+// Exchange trades a token of somebody else's for one of the tenant's (RFC 8693;
+// Auth0's Custom Token Exchange). A refresh token that comes with it is kept and
+// used; without one each new access token is a new exchange. One of
+// SubjectTokenFile and SubjectToken must be set.
+type Exchange struct {
+	SubjectTokenType string                                // a URI; at Auth0 that of the Custom Token Exchange Profile
+	SubjectTokenFile string                                // read at each exchange: what is in it rotates
+	SubjectToken     func(context.Context) (Secret, error) // called at each exchange; [GitHubActions] makes one
+}
+
+// Password asks with a user's name and password (RFC 6749 section 4.3). A
+// refresh token, which the scope offline_access brings, is kept and used;
+// without one each new access token is asked for with the password. A password
+// that was refused is not sent again until it is another or [Client.SignIn] is
+// called, because accounts are blocked after a few attempts.
+type Password struct {
+	Username string
+	Password Secret
+	Realm    string // Auth0's connection, by its password-realm grant; "": the tenant's default directory
+}
+
 func (AuthorizationCode) source() string { return "authorization_code" }
 func (Seed) source() string              { return "refresh_token" }
 func (ClientCredentials) source() string { return "client_credentials" }
+func (Exchange) source() string          { return "token_exchange" }
+func (Password) source() string          { return "password" }

@@ -72,6 +72,7 @@ type tenant struct {
 	sign      func(map[string]any) string // makes the ID token
 	paths     map[string]http.HandlerFunc // further paths
 	serving   chan struct{}               // when set: token requests wait for it
+	refuses   func(url.Values) string     // the error of a token request that asks with a credential; "": granted
 }
 
 type handler func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc)
@@ -252,6 +253,14 @@ func (s *tenant) grant(w http.ResponseWriter, r *http.Request) {
 	case "client_credentials":
 		reply(w, 200, body)
 		return
+	case grantExchange, "password", grantRealm, grantDevice:
+		if !s.asked(w, r.Form, body) {
+			return
+		}
+		if !strings.Contains(r.Form.Get("scope"), "openid") && r.Form.Get("grant_type") != grantDevice {
+			reply(w, 200, body)
+			return
+		}
 	case "authorization_code":
 		q, ok := s.codes[r.Form.Get("code")]
 		delete(s.codes, r.Form.Get("code"))

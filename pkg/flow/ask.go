@@ -1,0 +1,226 @@
+package flow
+
+import (
+	"context"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The grants of Auth0 and RFC 8693 that have names of their own.
+const (
+	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	grantRealm    = "http://auth0.com/oauth/grant-type/password-realm"
+	grantDevice   = "urn:ietf:params:oauth:grant-type:device_code"
+)
+
+// asker is a source that asks with what the client has: no person is needed,
+// and an answer may bring a refresh token.
+type asker interface {
+	Source
+	params() url.Values                                                    // of the request, without secret, audience and scope
+	secret(ctx context.Context) (parameter string, value Secret, e *Error) // what is asked with
+	lasting() bool                                                         // secret is the same until somebody changes it
+}
+
+func (s Exchange) params() url.Values {
+	return url.Values{"grant_type": {grantExchange}, "subject_token_type": {s.SubjectTokenType}}
+}
+
+func (s Exchange) secret(ctx context.Context) (string, Secret, *Error) {
+	v, e := s.subject(ctx)
+	return "subject_token", v, e
+}
+
+func (s Exchange) lasting() bool { return s.SubjectTokenFile != "" }
+
+func (s Password) params() url.Values {
+	if s.Realm != "" {
+		return url.Values{"grant_type": {grantRealm}, "username": {s.Username}, "realm": {s.Realm}}
+	}
+	return url.Values{"grant_type": {"password"}, "username": {s.Username}}
+}
+
+func (s Password) secret(context.Context) (string, Secret, *Error) {
+	return "password", s.Password, nil
+}
+func (s Password) lasting() bool { return true }
+
+// asker returns the client's source when it is one.
+func (c *Client) asker() (asker, bool) {
+	s, ok := c.cfg.Source.(asker)
+	return s, ok
+}
+
+// askForm returns what is asked with, and its proof.
+func (c *Client) askForm(ctx context.Context, s asker) (form url.Values, proof string, e *Error) {
+	name, value, e := s.secret(ctx)
+	if e != nil {
+		return nil, "", e
+	}
+	form = s.params()
+	form.Set(name, value.Reveal())
+	return form, c.proof(s, value), nil
+}
+
+// proof identifies what is asked with and for, without telling it: what was
+// refused once is not sent again. A password can be guessed, so that its proof
+// is made slowly.
+func (c *Client) proof(s asker, value Secret) string {
+	if !s.lasting() {
+		value = ""
+	}
+	v := s.params()
+	v.Set("secret", value.Reveal())
+	v.Set("audience", c.cfg.Audience)
+	v.Set("scope", strings.Join(c.cfg.Scopes, " "))
+	if _, ok := s.(Password); !ok {
+		return fingerprint(Secret(v.Encode()))
+	}
+	c.proveOnce.Do(func() { c.proved = slowly(c.cfg.Issuer, c.cfg.ClientID, v.Encode()) })
+	return c.proved
+}
+
+// slowly is the proof of a password, by PBKDF2 (RFC 8018). It does not change
+// in a client's life.
+func slowly(issuer, clientID, text string) string {
+	key, err := pbkdf2.Key(sha256.New, text, []byte(issuer+" "+clientID), 200_000, sha256.Size)
+	if err != nil {
+		return "none" // FIPS mode refuses a short salt: no change of the password is noticed then
+	}
+	return base64.RawURLEncoding.EncodeToString(key)
+}
+
+// present is the proof of what the client would ask with now, when g was
+// refused with such; "" when that cannot be told.
+func (c *Client) present(ctx context.Context, g *Grant) string {
+	s, ok := c.asker()
+	if !ok || g == nil || g.Refused == "" {
+		return ""
+	}
+	if !s.lasting() {
+		return c.proof(s, "")
+	}
+	_, value, e := s.secret(ctx)
+	if e != nil {
+		return ""
+	}
+	return c.proof(s, value)
+}
+
+// asksAgain is when a dead grant is replaced by asking, and whether it is: not
+// with what was refused, and not after Forget. c.mu is held.
+func (c *Client) asksAgain(g *Grant, present string) (at time.Time, ok bool) {
+	if _, asks := c.asker(); !asks || c.forgotten {
+		return at, false
+	}
+	if g.Refused == "" {
+		return c.relogin, true
+	}
+	return at, present != "" && present != g.Refused
+}
+
+// mayAsk reports whether a grant that has just died is replaced at once.
+func (x *exchange) mayAsk(g *Grant) bool {
+	x.c.mu.Lock()
+	defer x.c.mu.Unlock()
+	at, ok := x.c.asksAgain(g, "")
+	return ok && !x.c.cfg.Now().Before(at)
+}
+
+// anew begins a grant in the place of one that cannot be used any longer, or
+// must not be. A tenant that ends each grant at once is asked once a minute.
+func (x *exchange) anew(g *Grant, revision int64) *Grant {
+	c := x.c
+	x.prior = g
+	if !x.w.signIn && g != nil {
+		c.mu.Lock()
+		c.relogin = c.cfg.Now().Add(reloginAfter)
+		c.mu.Unlock()
+	}
+	return c.blank(revision)
+}
+
+// asked reports whether g is had by asking, so that a refusal is of the
+// credential and not of a refresh token.
+func (x *exchange) asked(g *Grant) bool {
+	_, ok := x.c.asker()
+	return ok && g.RefreshToken == ""
+}
+
+// askPause is between requests that were refused for what they ask. Auth0 lets
+// an address try six invalid subject tokens an hour
+// (https://auth0.com/docs/authenticate/custom-token-exchange/cte-attack-protection).
+const askPause = retryAfterMax
+
+// sortAsk gives a refusal of what was asked with its class and its hint.
+func (c *Client) sortAsk(e *Error) {
+	_, password := c.cfg.Source.(Password)
+	switch {
+	case e.Code == "mfa_required":
+		e.Class, e.Hint = ClassLoginRequired, "this grant cannot answer a second factor: let the tenant not ask for one, or use the grant authorization_code or device_code"
+	case e.Code == "too_many_attempts" && password:
+		e.Class, e.Hint = ClassLoginRequired, "the tenant has blocked the account: unblock it there and correct the password, then log in again"
+	case e.Code == "too_many_attempts":
+		e.Class, e.RetryAfter = ClassRateLimited, max(e.RetryAfter, askPause)
+	case e.Class == ClassLoginRequired, e.Code == "invalid_user_password", e.Code == "password_leaked":
+		e.Class, e.Hint = ClassLoginRequired, "it is not sent again until it is another: correct the subject token and its type, or log in again"
+		if password {
+			e.Hint = "it is not sent again until it is another: correct username or password, or log in again"
+		}
+	case e.Class == ClassRequest:
+		e.RetryAfter = max(e.RetryAfter, askPause)
+	}
+}
+
+// turnDown ends a request that was refused for what it was asked with. The
+// refusal is stored, so that a restart does not repeat it. A grant that lives
+// stays, as does an access token that is valid.
+func (x *exchange) turnDown(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
+	c := x.c
+	if e.Class == ClassRequest && e.Code != "mfa_required" && !x.w.isOwn() {
+		return nil, c.failed(x.w, e)
+	}
+	c.sortAsk(e)
+	switch {
+	case e.Class == ClassRequest:
+		c.shut(c.ownKey(), e)
+		c.fail(e)
+		return nil, e
+	case e.Class != ClassLoginRequired:
+		return nil, c.failed(x.w, e)
+	case x.prior != nil && x.prior.State != GrantDead && x.prior.RefreshToken != "":
+		return nil, e // a login by hand that failed
+	}
+	n := x.prior
+	if n == nil {
+		if n = g.clone(); n.Generation == 0 {
+			n.LoggedIn = time.Time{}
+		}
+	}
+	n.State, n.Refused, n.Failure = GrantDead, x.proof, c.failureOf(e)
+	c.note(ctx, x.l, n)
+	c.cfg.Log.Error("the tenant has refused what was asked with", "grant", c.cfg.Source.source(), "code", e.Code)
+	return nil, c.failed(x.w, e)
+}
+
+// refusal is why a dead grant cannot be used, and what helps.
+func (c *Client) refusal(g *Grant) *Error {
+	e := &Error{Op: "token", Class: ClassLoginRequired, Description: "the tenant has refused the refresh token", Hint: "log in again"}
+	if g.Failure != nil {
+		e.Code, e.Err = g.Failure.Code, errors.New(g.Failure.Description)
+	}
+	if _, ok := c.asker(); ok && g.Refused != "" && g.Failure != nil {
+		e.Description = g.Failure.Description
+		c.sortAsk(e)
+	}
+	return e
+}
+
+// noRedirect is the redirect policy of every request that carries a secret.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

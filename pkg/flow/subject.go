@@ -1,0 +1,138 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// maxSubject bounds a subject token, in bytes.
+const maxSubject = 64 << 10
+
+// subject has the token that is exchanged.
+func (s Exchange) subject(ctx context.Context) (Secret, *Error) {
+	if s.SubjectTokenFile != "" {
+		return subjectFile(s.SubjectTokenFile)
+	}
+	t, err := s.SubjectToken(ctx)
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return "", e
+	case err != nil:
+		return "", &Error{Op: "subject token", Class: ClassUnreachable, Description: "the subject token cannot be had", Err: err}
+	case t == "" || !vschar(t.Reveal()):
+		return "", &Error{Op: "subject token", Class: ClassConfig, Description: "what was had as subject token is no token"}
+	}
+	return t, nil
+}
+
+// subjectFile reads a file whose content somebody else renews, such as a
+// projected service account token of Kubernetes. Those are readable to all in
+// their container, so that the file's mode is not looked at.
+func subjectFile(path string) (Secret, *Error) {
+	fault := func(what string, err error) (Secret, *Error) {
+		return "", &Error{
+			Op: "subject token", Class: ClassConfig, Description: fmt.Sprintf("the subject token file %s %s", path, what),
+			Hint: "it must hold one token, for tokend to read", Err: err,
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return fault("cannot be read: "+err.Error(), err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(f, maxSubject+1))
+	t := strings.TrimSpace(string(b))
+	switch {
+	case err != nil:
+		return fault("cannot be read", err)
+	case len(b) > maxSubject:
+		return fault("is larger than 64 KiB", nil)
+	case t == "":
+		return fault("is empty", nil)
+	case !vschar(t):
+		return fault("holds no token but other text", nil)
+	}
+	return Secret(t), nil
+}
+
+// GitHubActions returns the subject token of a GitHub Actions job: its OpenID
+// Connect token for an audience, asked for anew at each exchange
+// (https://docs.github.com/actions/reference/openid-connect-reference). url and
+// token are the job's ACTIONS_ID_TOKEN_REQUEST_URL and
+// ACTIONS_ID_TOKEN_REQUEST_TOKEN, which a job with the permission "id-token:
+// write" has. The URL must be https, or on loopback.
+func GitHubActions(requestURL string, token Secret, audience string) (func(context.Context) (Secret, error), error) {
+	const op = "config"
+	u, err := url.Parse(requestURL)
+	const hint = "give the job the permission id-token: write"
+	switch {
+	case requestURL == "" || token == "":
+		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing", Hint: hint}
+	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is no https URL", Hint: hint}
+	case !vschar(token.Reveal()):
+		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token", Hint: hint}
+	}
+	if audience != "" {
+		q := u.Query()
+		q.Set("audience", audience)
+		u.RawQuery = q.Encode()
+	}
+	t := newTransport()
+	t.DisableKeepAlives = true // it is asked once in the life of a token
+	h := &http.Client{Transport: t, CheckRedirect: noRedirect}
+	return func(ctx context.Context) (Secret, error) { return fetchSubject(ctx, h, u.String(), token) }, nil
+}
+
+func fetchSubject(ctx context.Context, h *http.Client, at string, token Secret) (Secret, error) {
+	const op = "subject token"
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return "", &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is no URL"}
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Accept", "application/json")
+	r, err := h.Do(req)
+	if err != nil {
+		return "", networkError(op, err)
+	}
+	body, err := readBody(r.Body)
+	bad := &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode}
+	switch {
+	case r.StatusCode >= 300 && r.StatusCode < 400:
+		bad.Class, bad.Description = ClassRedirect, "GitHub redirects, which is not followed"
+		return "", bad
+	case r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500:
+		bad.Class = ClassUnreachable
+		fallthrough
+	case r.StatusCode != http.StatusOK:
+		bad.Description = "GitHub answers " + r.Status + " when asked for the job's token"
+		bad.Hint = "the token of the request lives as long as the job; give the job the permission id-token: write"
+		return "", bad
+	case errors.Is(err, errTooLarge):
+		bad.Err = err
+		return "", bad
+	case err != nil:
+		return "", networkError(op, err)
+	}
+	m, err := members(body, "value")
+	if value, ok := text(m, "value"); err == nil && ok && value != "" && vschar(value) {
+		return Secret(value), nil
+	}
+	bad.Description = "GitHub's answer has no token in its member \"value\""
+	return "", bad
+}
