@@ -27,20 +27,25 @@ const (
 	AuthPost  AuthMethod = "post"  // id and secret in the body; the default of a client with a secret
 	AuthBasic AuthMethod = "basic" // HTTP Basic, id and secret form-encoded first
 	AuthNone  AuthMethod = "none"  // a public client; the default without a secret
+
+	// AuthPrivateKeyJWT signs an assertion for each request (RFC 7523); the
+	// default with a private key.
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
 // Config is a client. Issuer and ClientID must be set; the zero value of
 // everything else is safe.
 type Config struct {
-	Name         string     // the grant's key in the store; default: client id at issuer
-	Issuer       string     // "https://acme.eu.auth0.com/", compared exactly, slash included
-	ClientID     string     // as registered
-	ClientSecret Secret     // empty: a public client
-	Auth         AuthMethod // default: AuthPost with a secret, AuthNone without
-	Source       Source     // nil: AuthorizationCode{}
-	RedirectURL  string     // of the authorization code flow, as registered
-	Audience     string     // the API that access tokens are for; Auth0's "audience" parameter
-	Scopes       []string   // nil: openid, profile, offline_access; none for client credentials
+	Name         string      // the grant's key in the store; default: client id at issuer
+	Issuer       string      // "https://acme.eu.auth0.com/", compared exactly, slash included
+	ClientID     string      // as registered
+	ClientSecret Secret      // empty: a public client
+	PrivateKey   *PrivateKey // of AuthPrivateKeyJWT
+	Auth         AuthMethod  // default: AuthPost with a secret, AuthPrivateKeyJWT with a key, AuthNone without
+	Source       Source      // nil: AuthorizationCode{}
+	RedirectURL  string      // of the authorization code flow, as registered
+	Audience     string      // the API that access tokens are for; Auth0's "audience" parameter
+	Scopes       []string    // nil: openid, profile, offline_access; none for client credentials
 
 	Endpoint   oauth2.Endpoint // AuthURL and TokenURL when they are not to be discovered
 	HTTPClient *http.Client    // nil: one with deadlines; its redirect policy and jar are not used
@@ -109,8 +114,12 @@ func (c *Config) defaults() {
 		c.Source = AuthorizationCode{}
 	}
 	if c.Auth == "" {
-		c.Auth = AuthPost
-		if c.ClientSecret == "" {
+		switch {
+		case c.ClientSecret != "":
+			c.Auth = AuthPost
+		case c.PrivateKey != nil:
+			c.Auth = AuthPrivateKeyJWT
+		default:
 			c.Auth = AuthNone
 		}
 	}
@@ -194,12 +203,15 @@ func (c *Config) checkAuth(fault func(hint, format string, a ...any)) {
 		if c.ClientSecret == "" {
 			fault("set the client secret, or use none for a public client", "client authentication %q needs a client secret", c.Auth)
 		}
-	case AuthNone:
+	case AuthNone, AuthPrivateKeyJWT:
 		if c.ClientSecret != "" {
 			fault("use post or basic, or leave the secret out", "a client secret is set, yet client authentication is %q", c.Auth)
 		}
 	default:
-		fault("use post, basic or none", "client authentication %q is unknown", c.Auth)
+		fault("use post, basic, private_key_jwt or none", "client authentication %q is unknown", c.Auth)
+	}
+	if (c.PrivateKey != nil) != (c.Auth == AuthPrivateKeyJWT) {
+		fault("private_key_jwt and a private key go together", "client authentication is %q, and there is a private key: %t", c.Auth, c.PrivateKey != nil)
 	}
 	switch c.Rotation {
 	case RotationUnknown, RotationOn, RotationOff:

@@ -58,6 +58,10 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
 	case AuthNone:
 		form.Set("client_id", c.cfg.ClientID)
+	case AuthPrivateKeyJWT:
+		if err := c.assert(form); err != nil {
+			return nil, err
+		}
 	}
 	body := form.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body))
@@ -161,7 +165,7 @@ func limited(r *http.Response, code string) bool {
 // secretsOf returns the values of a request that an answer must not bring into a log.
 func secretsOf(form url.Values, secret Secret) []string {
 	s := []string{secret.Reveal()}
-	for _, k := range []string{"refresh_token", "code", "code_verifier", "token", "password", "subject_token"} {
+	for _, k := range []string{"refresh_token", "code", "code_verifier", "token", "password", "subject_token", "device_code", "client_assertion"} {
 		s = append(s, form.Get(k))
 	}
 	return s

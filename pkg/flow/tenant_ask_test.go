@@ -39,3 +39,11 @@ func (s *tenant) refuse(f func(url.Values) string) {
 	defer s.mu.Unlock()
 	s.refuses = f
 }
+
+// formTo answers 200 and keeps the form of the request.
+func formTo(v *url.Values) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		*v = r.Form
+	}
+}
