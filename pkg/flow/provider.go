@@ -11,6 +11,8 @@ import (
 	"strings"
 )
 
+const opDiscovery = "discovery"
+
 // provider is the tenant: its metadata and its keys, fetched at first use.
 type provider struct {
 	cfg   *Config
@@ -36,23 +38,60 @@ func (p *provider) discover(ctx context.Context) (*metadata, error) {
 }
 
 func (p *provider) fetchMetadata(ctx context.Context) (*metadata, error) {
-	const op = "discovery"
-	at := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
-	body, err := p.fetch(ctx, op, at)
+	m, err := p.fetchDocument(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e := p.compareIssuer(m); e != nil {
+		return nil, e
+	}
+	if e := p.complete(m); e != nil {
+		return nil, e
+	}
+	return m, nil
+}
+
+// discoveryURL is where the metadata is, with one slash whatever the issuer has.
+func (p *provider) discoveryURL() string {
+	return strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
+}
+
+// fetchDocument reads the metadata and judges nothing.
+func (p *provider) fetchDocument(ctx context.Context) (*metadata, error) {
+	at := p.discoveryURL()
+	body, err := p.fetch(ctx, opDiscovery, at)
 	if err != nil {
 		return nil, err
 	}
 	var m metadata
 	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, &Error{Op: op, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s is not JSON metadata", at)}
+		return nil, &Error{Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s is not JSON metadata", at)}
 	}
-	if m.Issuer != p.cfg.Issuer {
-		return nil, &Error{
-			Op: op, Class: ClassBadResponse,
-			Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.cfg.Issuer, at, clean(m.Issuer, 256)),
-			Hint:        "configure the issuer exactly as the tenant gives it, slash included",
-		}
+	return &m, nil
+}
+
+// compareIssuer wants the issuer exactly as configured (OpenID Connect
+// Discovery 1.0 section 4.3). Where a slash is all that differs the error names
+// the string to configure.
+func (p *provider) compareIssuer(m *metadata) *Error {
+	if m.Issuer == p.cfg.Issuer {
+		return nil
 	}
+	e := &Error{
+		Op: opDiscovery, Class: ClassBadResponse,
+		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.cfg.Issuer, p.discoveryURL(), clean(m.Issuer, 256)),
+		Hint:        "configure the issuer exactly as the tenant gives it, slash included",
+	}
+	if sameButSlash(m.Issuer, p.cfg.Issuer) {
+		e.Hint = "set issuer to " + m.Issuer + " exactly: the slash at the end counts"
+	}
+	return e
+}
+
+func sameButSlash(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
+
+// complete puts configured endpoints in place and wants those that are needed.
+func (p *provider) complete(m *metadata) *Error {
 	if p.cfg.Endpoint.AuthURL != "" {
 		m.Authorization = p.cfg.Endpoint.AuthURL
 	}
@@ -65,16 +104,19 @@ func (p *provider) fetchMetadata(ctx context.Context) (*metadata, error) {
 	}
 	for _, e := range required {
 		if e.url == "" {
-			return nil, &Error{Op: op, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s has no %q", at, e.key)}
+			return &Error{
+				Op: opDiscovery, Class: ClassBadResponse,
+				Description: fmt.Sprintf("the document at %s has no %q", p.discoveryURL(), e.key),
+			}
 		}
 		if why := p.cfg.plain(e.url); why != "" {
-			return nil, &Error{Op: op, Class: ClassBadResponse, Description: fmt.Sprintf("%s %q %s", e.key, clean(e.url, 256), why)}
+			return &Error{Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("%s %q %s", e.key, clean(e.url, 256), why)}
 		}
 	}
 	if m.Revocation != "" && p.cfg.plain(m.Revocation) != "" {
 		m.Revocation = ""
 	}
-	return &m, nil
+	return nil
 }
 
 // endpoints returns the metadata, without a request when both endpoints are configured.
