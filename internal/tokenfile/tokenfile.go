@@ -1,0 +1,261 @@
+// Package tokenfile keeps a fresh access token in a file, for software that
+// reads one from a path.
+//
+// [New] makes a [File] of a source of tokens; [File.Run] keeps it, [File.Once]
+// writes it once.
+package tokenfile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// ErrRefused is in every error that says that a file may not lie where it
+// should: a symbolic link, a directory that others can write to.
+var ErrRefused = errors.New("refused")
+
+// ErrHook is in the error of [File.Once] for a hook that failed after the file
+// was written.
+var ErrHook = errors.New("hook failed")
+
+// Source is where the tokens of a file come from; [flow.Client] is one. It is
+// asked every few seconds, so it answers from memory while it can.
+type Source interface {
+	Name() string
+	Get(ctx context.Context, r flow.Request) (*flow.Token, error)
+}
+
+// Config is a file. Path must be set; the zero value of everything else is safe.
+type Config struct {
+	Path        string        // absolute
+	Format      string        // one of Formats; "": text
+	Mode        fs.FileMode   // 0: 0600; nothing for everybody, nothing executable
+	MinValidity time.Duration // how long its token is valid at any time, where the provider's tokens live that long
+	Variables   []string      // that format env sets
+
+	Hook        []string      // program and arguments, run after each change
+	HookEnv     []string      // the hook's whole environment
+	HookTimeout time.Duration // 0: 30 s
+	HookOutput  io.Writer     // nil: discarded
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: silent
+}
+
+// Status is what is known of a file, without secrets.
+type Status struct {
+	Path    string
+	Written time.Time // when its content changed last, by this process; zero: never
+	Expiry  time.Time // of the token in it
+	Failure string    // why it is not as it should be; "" when it is
+}
+
+// The limits of a file.
+const (
+	poll        = 10 * time.Second // how often it is looked at when nothing is due
+	maxMargin   = 30 * time.Second // how long before it is needed a successor is asked for
+	maxWait     = 30 * time.Second // between attempts after failures
+	hookTimeout = 30 * time.Second
+	defaultMode = 0o600
+)
+
+// Formats are the forms of a file. None but env ends in a newline: the others
+// are used as they stand.
+func Formats() []string { return []string{"text", "json", "header", "env"} }
+
+// File is a file and the token in it. Once and Run are for one goroutine,
+// Status and Wake for any.
+type File struct {
+	cfg    Config
+	source Source
+	wake   chan struct{}
+
+	token *flow.Token // the last one
+	life  time.Duration
+	fails int   // in a row
+	hook  error // of the last run, until one goes well
+
+	mu     sync.Mutex
+	status Status
+}
+
+// New checks c and returns its file. It does no I/O.
+func New(c Config, s Source) (*File, error) {
+	c.Format = cmp.Or(c.Format, "text")
+	c.Mode = cmp.Or(c.Mode, defaultMode)
+	c.HookTimeout = cmp.Or(c.HookTimeout, hookTimeout)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Log = c.Log.With("client", s.Name(), "file", c.Path)
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &File{cfg: c, source: s, wake: make(chan struct{}, 1), status: Status{Path: c.Path}}, nil
+}
+
+func (c *Config) check() error {
+	var faults []error
+	if !filepath.IsAbs(c.Path) || filepath.Clean(c.Path) != c.Path || c.Path == "/" {
+		faults = append(faults, fmt.Errorf("path %q is not an absolute path of a file; hint: such as /run/tokend/token", c.Path))
+	}
+	if !slices.Contains(Formats(), c.Format) {
+		faults = append(faults, fmt.Errorf("format %q is not one of text, json, header, env", c.Format))
+	}
+	if c.Mode&^0o660 != 0 || c.Mode&0o400 == 0 {
+		faults = append(faults, fmt.Errorf("mode %#o is not for the owner, and perhaps a group, to read; hint: 0600 or 0640", c.Mode))
+	}
+	if c.MinValidity < 0 {
+		faults = append(faults, fmt.Errorf("min_validity %s is negative", c.MinValidity))
+	}
+	if c.Format == "env" && len(c.Variables) == 0 {
+		faults = append(faults, errors.New("format env needs the name of a variable"))
+	}
+	return errors.Join(faults...)
+}
+
+// Status returns what is known of the file.
+func (f *File) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
+}
+
+// Wake makes Run look at once, as after the source has a new token.
+func (f *File) Wake() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Once writes the file and runs its hook, unless the file is as it should be.
+func (f *File) Once(ctx context.Context) error {
+	_, err := f.refresh(ctx)
+	f.note(ctx, err)
+	return err
+}
+
+// Run keeps the file until ctx ends, and leaves it there then. A failure is
+// logged, shown by Status and mended by trying again; none ends Run.
+func (f *File) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		_, err := f.refresh(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		f.note(ctx, err)
+		f.sleep(ctx, f.next(err))
+	}
+}
+
+func (f *File) sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-f.wake:
+	case <-ctx.Done():
+	}
+}
+
+// refresh has a token and makes the file hold it. changed says that it did not
+// before.
+func (f *File) refresh(ctx context.Context) (changed bool, err error) {
+	t, err := f.source.Get(ctx, flow.Request{MinValidity: f.want()})
+	if err != nil {
+		return false, err
+	}
+	f.learn(t)
+	body, err := f.render(t)
+	if err != nil {
+		return false, err
+	}
+	if changed, err = f.put(body); err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	if f.status.Expiry = t.Expiry; changed {
+		f.status.Written = f.cfg.Now().Round(0)
+	}
+	f.mu.Unlock()
+	if changed {
+		f.cfg.Log.InfoContext(ctx, "token file written", "expiry", t.Expiry)
+		f.hook = f.runHook(ctx)
+	}
+	return changed, f.hook
+}
+
+// want is how long the next token must be valid: long enough that its successor
+// comes before min_validity is gone. What the provider's tokens cannot give is
+// not chased: half of their life it is then.
+func (f *File) want() time.Duration {
+	want := f.cfg.MinValidity + min(maxMargin, f.life/10)
+	if f.life > 0 && want > f.life-f.life/10 {
+		return f.life / 2
+	}
+	return want
+}
+
+// learn takes note of how long tokens live.
+func (f *File) learn(t *flow.Token) {
+	switch {
+	case !t.Obtained.IsZero():
+		f.life = t.Expiry.Sub(t.Obtained)
+	case f.token == nil || f.token.AccessToken != t.AccessToken:
+		f.life = t.Expiry.Sub(f.cfg.Now())
+	}
+	f.token = t
+}
+
+// note remembers a failure, or that there is none, and logs what is new.
+func (f *File) note(ctx context.Context, err error) {
+	failure := ""
+	switch {
+	case err != nil:
+		failure = err.Error()
+	case f.token.Remaining(f.cfg.Now()) < f.cfg.MinValidity:
+		failure = fmt.Sprintf("its token is valid for less than min_validity %s", f.cfg.MinValidity)
+	}
+	f.mu.Lock()
+	was := f.status.Failure
+	f.status.Failure = failure
+	f.mu.Unlock()
+	switch {
+	case failure == was:
+	case failure == "":
+		f.cfg.Log.InfoContext(ctx, "token file is good again")
+	default:
+		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "error", failure)
+	}
+}
+
+// next is when to look again: before the token is too old, after a failure with
+// growing patience.
+func (f *File) next(err error) time.Duration {
+	left := time.Duration(0)
+	if f.token != nil {
+		left = f.token.Remaining(f.cfg.Now()) - f.want()
+	}
+	if left > 0 && (err == nil || errors.Is(err, ErrHook)) { // the hook waits for the next change
+		f.fails = 0
+		return min(left+time.Millisecond, poll) // by then it is too old, not just old enough
+	}
+	wait := min(time.Second<<min(f.fails, 5), maxWait)
+	f.fails++
+	return wait
+}

@@ -1,0 +1,185 @@
+package tokenfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// A reader at any moment sees one whole token.
+func TestReadersSeeWholeTokens(t *testing.T) {
+	path := place(t)
+	bodies := []string{strings.Repeat("a", 5000), strings.Repeat("b", 9000)}
+	s := &tap{life: time.Hour, secret: func(n int) string { return bodies[n%2] }}
+	f := mustNew(t, Config{Path: path}, s)
+	if err := f.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	reads := make([]int, 2)
+	for i := range reads {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				b, err := os.ReadFile(path)
+				if err != nil || string(b) != bodies[0] && string(b) != bodies[1] {
+					t.Errorf("read %d bytes: %v", len(b), err)
+					return
+				}
+				reads[i]++
+			}
+		})
+	}
+	for range 60 {
+		s.force()
+		if err := f.Once(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	readers.Wait()
+	if reads[0] == 0 || reads[1] == 0 {
+		t.Errorf("reads: %v", reads)
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left over: %v %v", left, err)
+	}
+}
+
+// What a killed process has left goes; what another writes just now stays.
+func TestStaleTemporaryFiles(t *testing.T) {
+	path := place(t)
+	dir := filepath.Dir(path)
+	mkdir(t, dir)
+	old, fresh, foreign := filepath.Join(dir, ".token.tokend-1"), filepath.Join(dir, ".token.tokend-2"), filepath.Join(dir, ".other.tokend-1")
+	for _, p := range []string{old, fresh, foreign} {
+		put(t, p, "x")
+	}
+	for _, p := range []string{old, foreign} {
+		if err := os.Chtimes(p, time.Time{}, time.Now().Add(-2*stale)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mustNew(t, Config{Path: path}, &tap{life: time.Hour}).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]bool{old: false, fresh: true, foreign: true} {
+		if _, err := os.Stat(p); (err == nil) != want {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+// A file that is as it should be is not written again, so a restart runs no hook.
+func TestUnchangedFileIsLeftAlone(t *testing.T) {
+	path := place(t)
+	ran := filepath.Join(t.TempDir(), "ran")
+	s := &tap{life: time.Hour}
+	c := Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo >>" + ran}}
+	for range 2 {
+		if err := mustNew(t, c, s).Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, ran); got != "\n" {
+		t.Errorf("the hook ran %d times", len(got))
+	}
+	s.force()
+	if err := mustNew(t, c, s).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, ran); got != "\n\n" {
+		t.Errorf("the hook ran %d times after a change", len(got))
+	}
+}
+
+// The hook has the environment that it is given, and no token in it.
+func TestHookEnvironment(t *testing.T) {
+	t.Setenv("NOT_FOR_HOOKS", "canary")
+	path := place(t)
+	out := filepath.Join(t.TempDir(), "out")
+	var said bytes.Buffer
+	c := Config{Path: path, Hook: []string{"/bin/sh", "-c", "env >" + out + "; cat " + path + " >>" + out + "; echo said"}, HookEnv: []string{"GIVEN=1"}, HookOutput: &said}
+	if err := mustNew(t, c, &tap{life: time.Hour}).Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, out)
+	if !strings.Contains(got, "GIVEN=1\n") || strings.Contains(got, "NOT_FOR_HOOKS") || !strings.HasSuffix(got, "\ncanary-token-1") || strings.Count(got, "canary") != 1 {
+		t.Errorf("the hook saw %q", got)
+	}
+	if said.String() != "said\n" {
+		t.Errorf("it said %q", said.String())
+	}
+}
+
+func TestHookFailures(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook []string
+		want string
+	}{
+		"exit code": {[]string{"/bin/sh", "-c", "exit 3"}, "exit status 3"},
+		"missing":   {[]string{"/nonexistent/hook"}, "no such file"},
+		"too slow":  {[]string{"/bin/sh", "-c", "sleep 60 & wait"}, "it was ended after 500ms"},
+		"stubborn":  {[]string{"/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"}, "it was ended after 500ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := place(t)
+			s := &tap{life: time.Hour}
+			f := mustNew(t, Config{Path: path, Hook: c.hook, HookTimeout: 500 * time.Millisecond}, s)
+			err := f.Once(t.Context())
+			if !errors.Is(err, ErrHook) || !strings.Contains(err.Error(), c.want) || !strings.Contains(f.Status().Failure, c.want) {
+				t.Errorf("%v; %+v", err, f.Status())
+			}
+			if read(t, path) != "canary-token-1" {
+				t.Error("the file was not written")
+			}
+			if err := f.Once(t.Context()); !errors.Is(err, ErrHook) {
+				t.Errorf("the failure is forgotten before the next change: %v", err)
+			}
+			f.cfg.Hook, f.cfg.HookTimeout = []string{"/bin/sh", "-c", ":"}, time.Minute
+			s.force()
+			if err := f.Once(t.Context()); err != nil || f.Status().Failure != "" {
+				t.Errorf("at the next change: %v %+v", err, f.Status())
+			}
+		})
+	}
+}
+
+// A hook that hangs ends with Run.
+func TestHookEndsWithRun(t *testing.T) {
+	path := place(t)
+	pid := filepath.Join(t.TempDir(), "pid")
+	f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo $$ >" + pid + "; sleep 60 & wait"}}, &tap{life: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { f.Run(ctx); close(done) }()
+	deadline := time.After(10 * time.Second)
+	for {
+		if b, _ := os.ReadFile(pid); len(b) > 0 {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatal("the hook does not start")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run waits for the hook")
+	}
+}
+
+var _ Source = (*flow.Client)(nil)
