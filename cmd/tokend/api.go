@@ -22,9 +22,10 @@ const maxAnswer = 4 << 20
 
 // service is the running tokend as the other commands reach it.
 type service struct {
-	base string // URL without a path
-	key  flow.Secret
-	http *http.Client
+	base    string // URL without a path
+	key     flow.Secret
+	keyless bool // no key was set, nor made by the service yet
+	http    *http.Client
 }
 
 // answer is the body of an answer that is no success.
@@ -33,6 +34,7 @@ type answer struct {
 	Description  string `json:"error_description"`
 	Client       string `json:"client"`
 	AuthorizeURL string `json:"authorize_url"`
+	RetryAfter   int    `json:"retry_after"` // seconds
 }
 
 // findService reads how the service is reached, and the caller key. It does not
@@ -96,8 +98,10 @@ func (s *service) readKey(fallback string) error {
 		return f.err()
 	}
 	if _, err := os.Lstat(fallback); errors.Is(err, fs.ErrNotExist) {
+		s.keyless = true
 		return nil
 	}
+	s.keyless = false
 	key, err := readSecret(fallback)
 	s.key = key
 	return exitWith(exitConfig, err)
@@ -135,8 +139,19 @@ func dialEither(socket, listen string) dialer {
 }
 
 // call sends a request and returns the body of a success. in is sent as JSON
-// unless it is nil.
+// unless it is nil. With --wait it is sent again while that may help.
 func (s *service) call(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
+	passes := func(err error) bool {
+		if s.keyless && exitCode(err) == exitNoPerm { // the service has made its key file meanwhile
+			return s.readKey(defaultPaths().apiKey) == nil && !s.keyless
+		}
+		return passing(err) && !strings.HasSuffix(path, "/code") // a code works once
+	}
+	return waited(ctx, passes, func() ([]byte, error) { return s.once(ctx, method, path, query, in) })
+}
+
+// once is call without waiting.
+func (s *service) once(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
 	target := s.base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
@@ -204,7 +219,9 @@ func refusal(status int, body []byte) error {
 	if hint != "" {
 		text += "\nhint: " + hint
 	}
-	return exitf(codeOf(status, a.Code), "%s", text)
+	return &exitError{
+		code: codeOf(status, a.Code), err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
+	}
 }
 
 // clientPath is a path of one client.

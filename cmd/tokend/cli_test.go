@@ -61,8 +61,8 @@ func TestExitCodes(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"token", "", 64, "hint: tokend --help"},
-		{"token demo extra", "", 64, ""},
+		{"token", "", 64, "hint: tokend token NAME"},
+		{"token demo extra", "", 64, `"extra" is one argument too many`},
 		{"token demo --format xml", "", 64, `format "xml"`},
 		{"token demo --min-validity soon", "", 64, "min-validity"},
 		{"token demo --min-validity -1s", "", 64, "negative"},

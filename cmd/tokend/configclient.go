@@ -31,6 +31,7 @@ type clientConfig struct {
 	Leeway           string            `yaml:"leeway" split_words:"true"`
 	Rotation         string            `yaml:"rotation" split_words:"true"`
 	Refresh          refreshConfig     `yaml:"refresh" split_words:"true"`
+	Hosts            []string          `yaml:"hosts" split_words:"true"`
 
 	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true"`
 }
@@ -46,6 +47,7 @@ type clientSettings struct {
 	flow.Config
 	login       string // "headless", "browser", "paste"; "" when no login is needed
 	ownRedirect bool   // the redirect URI is the default one, of the listener
+	hosts       []string
 }
 
 // readClient checks a client of the file, overridden by its variables.
@@ -66,6 +68,7 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 		InsecureAllowHTTP: c.InsecureAllowHTTP,
 	}
 	s.Source, s.login = r.source()
+	s.hosts = r.hosts()
 	if len(*f) == before {
 		_, err := flow.New(s.Config)
 		r.refused(err)
@@ -137,6 +140,20 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 		r.fault("", "%s", line)
 	}
 	return s
+}
+
+// hosts are those that credential helpers may hand the token to.
+func (r clientReader) hosts() []string {
+	var hosts []string
+	for _, h := range r.c.Hosts {
+		h = strings.TrimSpace(h)
+		if !hostEntry.MatchString(h) {
+			r.fault("such as git.example.com, git.example.com:8443 or user@git.example.com", "hosts: %q is no host", h)
+			continue
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts
 }
 
 func (r clientReader) oneOf(field, value string, allowed ...string) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // The exit codes, of sysexits.h.
@@ -22,6 +23,9 @@ const (
 type exitError struct {
 	code int
 	err  error
+
+	retryAfter time.Duration // when trying again helps, how soon; 0: not said
+	told       bool          // the caller knows, by a protocol: nothing is reported
 }
 
 func (e *exitError) Error() string { return e.err.Error() }
@@ -113,6 +117,9 @@ func report(err error) string {
 			b.WriteString("error: " + line + "\n")
 		}
 		return b.String()
+	}
+	if e := (*exitError)(nil); errors.As(err, &e) && e.told {
+		return ""
 	}
 	text := err.Error()
 	if exitCode(err) == exitUsage && !strings.Contains(text, "\nhint: ") {

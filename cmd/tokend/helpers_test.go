@@ -37,7 +37,7 @@ func clean(t *testing.T) (home string) {
 	for _, name := range tokendVariables() {
 		unset(t, name)
 	}
-	for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY"} {
+	for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY", "CI"} {
 		unset(t, name)
 	}
 	t.Setenv("HOME", home)

@@ -22,7 +22,9 @@ the provider asks nobody: login: headless, a seed, or client credentials.
 
 --browser opens the login page and waits until the browser comes back to the
 service. --paste prints the page's address for a browser anywhere, and reads the
-address that it ends on (or the code alone) from standard input.`
+address that it ends on (or the code alone) from standard input. Both need a
+person: with --no-input, which CI=true implies, they end with exit code 77 and
+say where a person can log in.`
 
 // loginPoll is how often a login in the browser is looked at.
 const loginPoll = 250 * time.Millisecond
@@ -40,12 +42,14 @@ func (p *program) login() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "login NAME", Short: "Log a client in", Long: loginHelp, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := findService()
+			s, err := reach(cmd.Context())
 			if err != nil {
 				return err
 			}
 			var c clientStatus
 			switch {
+			case p.limits.noInput && (browser || paste):
+				return p.loginNobody(cmd.Context(), s, args[0])
 			case browser:
 				c, err = p.loginBrowser(cmd.Context(), s, args[0])
 			case paste:
@@ -93,6 +97,16 @@ func (s *service) begin(ctx context.Context, name string) (loginAnswer, error) {
 	return l, err
 }
 
+// loginNobody refuses a login that needs a person where none is, and says where
+// one can do it.
+func (p *program) loginNobody(ctx context.Context, s *service, name string) error {
+	l, err := s.begin(ctx, name)
+	if err != nil {
+		return err
+	}
+	return exitf(exitNoPerm, "client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here\nhint: open %s, or say --no-input=false", name, l.AuthorizeURL)
+}
+
 // loginBrowser waits for the callback by watching the client's state.
 func (p *program) loginBrowser(ctx context.Context, s *service, name string) (clientStatus, error) {
 	before, err := s.client(ctx, "GET", clientPath(name, ""), nil)
@@ -118,6 +132,9 @@ func (p *program) loginBrowser(ctx context.Context, s *service, name string) (cl
 	for {
 		select {
 		case <-ctx.Done():
+			if context.Cause(ctx) == errTimeout { //nolint:errorlint // it is never wrapped
+				return before, exitWith(exitTryAgain, ctx.Err())
+			}
 			return before, exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s --browser again", name)
 		case <-tick.C:
 		}
@@ -152,7 +169,9 @@ func (p *program) loginPaste(ctx context.Context, s *service, name string) (clie
 		return clientStatus{}, err
 	}
 	fmt.Fprintf(p.stderr, "log in at\n  %s\nthen paste the address that the browser ends on, or the code:\n", l.AuthorizeURL)
-	line, err := bufio.NewReader(io.LimitReader(p.stdin, 64<<10)).ReadString('\n')
+	line, err := interruptible(ctx, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(p.stdin, 64<<10)).ReadString('\n')
+	})
 	line = strings.TrimSpace(line)
 	if line == "" {
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -10,7 +10,7 @@ func (p *program) logout() *cobra.Command {
 	return &cobra.Command{
 		Use: "logout NAME", Short: "Revoke a client's grant and forget it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := findService()
+			s, err := reach(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -15,6 +16,10 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
+	name   string           // what the process is called, argv[0]; "" is tokend
+	now    func() time.Time // nil: time.Now
+	limits limits           // of the command that runs
+
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
 }
@@ -22,8 +27,11 @@ type program struct {
 // run executes one command and returns the process's exit code.
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	root.SetArgs(append(append([]string{}, helperOf(p.name)...), args...)) // never nil: that is os.Args to cobra
+	err := p.outOfTime(root.ExecuteContext(ctx))
+	if p.limits.release != nil {
+		p.limits.release()
+	}
 	if err != nil {
 		fmt.Fprint(p.stderr, report(err))
 	}
@@ -43,8 +51,9 @@ func (p *program) command() *cobra.Command {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
+	p.addLimits(root)
 	root.AddCommand(p.serve(), p.login(), p.token(), p.status(), p.refresh(), p.logout(),
-		p.healthcheck(), p.config(), p.version())
+		p.healthcheck(), p.config(), p.version(), p.dockerHelper(), p.terraformHelper())
 	return root
 }
 
@@ -54,6 +63,9 @@ const rootHelp = `tokend keeps OAuth grants alive and hands out fresh access tok
 TOKEND_ADDR (http://127.0.0.1:8484 or unix:/path) with TOKEND_API_KEY or
 TOKEND_API_KEY_FILE; without these by the default socket, then by the default
 listener with the key file that the service made.
+
+As a link called docker-credential-tokend or terraform-credentials-tokend it is
+the credential helper of Docker or Terraform.
 
 Exit codes: 0 done, 64 usage, 66 unknown client, 69 service not reachable,
 75 try again, 76 the provider answered nonsense, 77 login required or refused,

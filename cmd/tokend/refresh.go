@@ -10,7 +10,7 @@ func (p *program) refresh() *cobra.Command {
 	return &cobra.Command{
 		Use: "refresh NAME", Short: "Get a new access token now, as after a 401", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := findService()
+			s, err := reach(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -32,6 +32,7 @@ Configuration comes from variables and a YAML file; variables win.
     REFRESH_TOKEN[_FILE], REDIRECT_URI, SCOPES, AUDIENCE,
     LOGIN (headless, browser, paste), AUTHORIZE_PARAMS (name:value,…),
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
+    HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
     INSECURE_ALLOW_HTTP
 Each secret may also be a systemd credential of the variable's name. In the file
 the fields are in small letters under clients.<name>; keys.<name> with key_file
@@ -158,7 +159,7 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, log *slo
 		if err != nil {
 			return nil, err
 		}
-		c.Clients = append(c.Clients, daemon.Client{Client: kept, Audience: fc.Audience, Login: cl.login})
+		c.Clients = append(c.Clients, daemon.Client{Client: kept, Audience: fc.Audience, Login: cl.login, Hosts: cl.hosts})
 	}
 	return daemon.New(c)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -21,6 +20,7 @@ type clientStatus struct {
 	NextRefresh  time.Time `json:"next_refresh"`
 	GrantEnds    time.Time `json:"grant_ends"`
 	Generation   int64     `json:"generation"`
+	Hosts        []string  `json:"hosts"`
 	AuthorizeURL string    `json:"authorize_url"`
 	Failure      *failure  `json:"failure"`
 	LoginFailure *failure  `json:"login_failure"`
@@ -46,25 +46,22 @@ func (p *program) printStatus(ctx context.Context, format string) error {
 	if format != "table" && format != "json" {
 		return exitf(exitUsage, "format %q is not one of table, json", format)
 	}
-	s, err := findService()
-	if err != nil {
-		return err
-	}
-	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+	s, err := reach(ctx)
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		_, err := fmt.Fprintf(p.stdout, "%s\n", body)
-		return exitWith(exitUnavailable, err)
+		body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+		if err != nil {
+			return err
+		}
+		return p.print(string(body))
 	}
-	var all struct {
-		Clients []clientStatus `json:"clients"`
+	all, err := s.everyClient(ctx)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(body, &all); err != nil {
-		return exitf(exitProtocol, "tokend's answer is no list of clients")
-	}
-	return exitWith(exitUnavailable, writeTable(p.stdout, all.Clients))
+	return exitWith(exitUnavailable, writeTable(p.stdout, all))
 }
 
 func writeTable(w io.Writer, clients []clientStatus) error {

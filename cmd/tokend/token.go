@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,81 +15,135 @@ import (
 // tokenAnswer is what the service answers a token request with.
 type tokenAnswer struct {
 	AccessToken string    `json:"access_token"`
+	TokenType   string    `json:"token_type"`
+	IDToken     string    `json:"id_token"`   // when it was asked for
 	ExpiresIn   int64     `json:"expires_in"` // seconds
 	ExpiresAt   time.Time `json:"expires_at"`
+	Scope       string    `json:"scope"`
+	Audience    string    `json:"audience"`
+	Client      string    `json:"client"`
 	Satisfied   bool      `json:"min_validity_satisfied"`
+
+	body []byte // the answer itself
 }
 
+// tokenRequest is what the service is asked for.
+type tokenRequest struct {
+	client          string
+	minValidity     time.Duration
+	audience, scope string
+	idToken         bool
+}
+
+// tokenFlags are a command line of "tokend token".
 type tokenFlags struct {
-	minValidity             time.Duration
-	audience, scope, format string
+	tokenRequest
+	format    string
+	variable  string // --env
+	operation string // of a credential helper's protocol: get, store, erase, …
 }
 
 func (p *program) token() *cobra.Command {
 	var f tokenFlags
 	cmd := &cobra.Command{
-		Use: "token NAME", Short: "Print a fresh access token", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.printToken(cmd.Context(), args[0], f) },
+		Use: "token NAME", Short: "Print a fresh access token", Long: tokenHelp(),
+		Args: func(_ *cobra.Command, args []string) error { return f.arguments(args) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.printToken(cmd.Context(), f) },
 	}
 	cmd.Flags().DurationVar(&f.minValidity, "min-validity", 0, "how long the token must still be valid, such as 30m")
 	cmd.Flags().StringVar(&f.audience, "audience", "", "the API that it is for, when not the client's own")
 	cmd.Flags().StringVar(&f.scope, "scope", "", "its scopes, separated by spaces, when not the client's own")
-	cmd.Flags().StringVar(&f.format, "format", "text", `text, json, header (for curl -H @-) or env (shell exports)`)
+	cmd.Flags().StringVar(&f.format, "format", "text", "one of those above")
+	cmd.Flags().StringVar(&f.variable, "env", "", "the variable, with format env (ACCESS_TOKEN) or github")
 	return cmd
 }
 
-func (p *program) printToken(ctx context.Context, name string, f tokenFlags) error {
-	switch f.format {
-	case "text", "json", "header", "env":
-	default:
-		return exitf(exitUsage, "format %q is not one of text, json, header, env", f.format)
+func tokenHelp() string {
+	var b strings.Builder
+	b.WriteString("Prints a fresh access token. Formats:\n")
+	for _, f := range formats() {
+		fmt.Fprintf(&b, "  %-18s %s\n", f.name, f.help)
 	}
-	if f.minValidity < 0 {
+	b.WriteString("\nA token that lives shorter than --min-validity is printed with a warning; format\nexternal refuses it.")
+	return b.String()
+}
+
+// arguments checks the whole command line before anybody is asked.
+func (f *tokenFlags) arguments(args []string) error {
+	i := slices.IndexFunc(formats(), func(x format) bool { return x.name == f.format })
+	if i < 0 {
+		return exitf(exitUsage, "format %q is not one of %s", f.format, strings.Join(formatNames(), ", "))
+	}
+	x := formats()[i]
+	switch {
+	case len(args) < x.least:
+		return exitf(exitUsage, "the client's name is missing\nhint: tokend token NAME; tokend status lists them")
+	case len(args) > x.most:
+		return exitf(exitUsage, "%q is one argument too many", args[x.most])
+	case f.minValidity < 0:
 		return exitf(exitUsage, "--min-validity %s is negative", f.minValidity)
+	case f.variable != "" && f.format != "env" && f.format != "github":
+		return exitf(exitUsage, "--env is of no use with format %s\nhint: it goes with --format env or github", f.format)
+	case f.variable != "" && !variableName(f.variable):
+		return exitf(exitUsage, "--env %q is no variable's name\nhint: letters, digits and _, not a digit first", f.variable)
 	}
-	s, err := findService()
-	if err != nil {
-		return err
+	args = append(args, "", "")
+	f.client, f.operation = args[0], args[1]
+	return nil
+}
+
+// variableName is what POSIX allows.
+func variableName(s string) bool {
+	for i, r := range s {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
 	}
+	return s != ""
+}
+
+func (p *program) printToken(ctx context.Context, f tokenFlags) error {
+	for _, x := range formats() {
+		if x.name == f.format {
+			return x.run(p, ctx, f)
+		}
+	}
+	return exitf(exitUsage, "there is no format %q", f.format)
+}
+
+// token asks the service for a token.
+func (s *service) token(ctx context.Context, r tokenRequest) (tokenAnswer, error) {
 	query := url.Values{}
-	for key, value := range map[string]string{"audience": f.audience, "scope": f.scope} {
+	for key, value := range map[string]string{"audience": r.audience, "scope": r.scope} {
 		if value != "" {
 			query.Set(key, value)
 		}
 	}
-	if f.minValidity > 0 {
-		query.Set("min_validity", f.minValidity.String())
+	if r.minValidity > 0 {
+		query.Set("min_validity", r.minValidity.String())
 	}
-	body, err := s.call(ctx, "GET", clientPath(name, "/token"), query, nil)
-	if err != nil {
-		return err
+	if r.idToken {
+		query.Set("id_token", "true")
 	}
-	return p.writeToken(body, f)
-}
-
-// writeToken prints the answer in the format that was asked for.
-func (p *program) writeToken(body []byte, f tokenFlags) error {
 	var t tokenAnswer
+	body, err := s.call(ctx, "GET", clientPath(r.client, "/token"), query, nil)
+	if err != nil {
+		return t, err
+	}
 	if err := json.Unmarshal(body, &t); err != nil || t.AccessToken == "" {
-		return exitf(exitProtocol, "tokend's answer holds no token")
+		return t, exitf(exitProtocol, "tokend's answer holds no token")
 	}
-	if !t.Satisfied {
-		fmt.Fprintf(p.stderr, "warning: the token is valid for %s, not for %s: the provider's tokens live no longer\n",
-			time.Duration(t.ExpiresIn)*time.Second, f.minValidity)
+	if strings.ContainsFunc(t.AccessToken, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		// It would break out of a header or a line. RFC 6749 allows none (appendix A.12).
+		return t, exitf(exitProtocol, "the token in tokend's answer holds a line break or another control character")
 	}
-	out := t.AccessToken
-	switch f.format {
-	case "json":
-		out = string(body)
-	case "header":
-		out = "Authorization: Bearer " + t.AccessToken
-	case "env":
-		out = "export ACCESS_TOKEN=" + shellQuoted(t.AccessToken) +
-			"\nexport ACCESS_TOKEN_EXPIRES_AT=" + shellQuoted(t.ExpiresAt.UTC().Format(time.RFC3339))
-	}
-	_, err := fmt.Fprintln(p.stdout, out)
-	return exitWith(exitUnavailable, err)
+	t.body = body
+	return t, nil
 }
 
-// shellQuoted is one word of a POSIX shell, whatever s holds.
-func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// tooShort says what a token lacks that lives shorter than it was asked to.
+func (t tokenAnswer) tooShort(want time.Duration) string {
+	return fmt.Sprintf("the token is valid for %s, not for %s: the provider's tokens live no longer",
+		time.Duration(t.ExpiresIn)*time.Second, want)
+}

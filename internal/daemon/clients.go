@@ -15,6 +15,7 @@ import (
 type clientView struct {
 	flow.Status
 	Login        string        `json:"login,omitempty"`         // how it is configured to sign in
+	Hosts        []string      `json:"hosts,omitempty"`         // where credential helpers may hand its tokens to
 	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can, when one must
 	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
 }
@@ -35,7 +36,7 @@ func (d *Daemon) known(c *gin.Context) *client {
 }
 
 func (d *Daemon) view(ctx context.Context, cl *client) clientView {
-	v := clientView{Status: cl.Status(), Login: cl.Login, LoginFailure: d.logins.failure(cl.Name())}
+	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name())}
 	if v.State == flow.StateLoginRequired {
 		v.AuthorizeURL = d.offer(ctx, cl)
 	}

@@ -28,8 +28,9 @@ type Config struct {
 // Client is one kept grant and what the daemon says about it.
 type Client struct {
 	*flow.Client
-	Audience string // of its tokens when a request names none; as in flow.Config
-	Login    string // how it signs in: "headless", "browser", "paste"; "" when that needs nobody
+	Audience string   // of its tokens when a request names none; as in flow.Config
+	Hosts    []string // where credential helpers may hand its tokens to
+	Login    string   // how it signs in: "headless", "browser", "paste"; "" when that needs nobody
 }
 
 // interactive says whether a person can log the client in through /authorize.

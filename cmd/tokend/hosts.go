@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// hostEntry is what stands in a client's hosts: where its token may go.
+var hostEntry = regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+// defaultUser goes with a token that stands in a password's place. Most hosts
+// that take one look at the password alone.
+const defaultUser = "oauth2"
+
+// allowed finds host among the entries "[user@]host[:port]" of a client, and
+// the user that goes with the token there. Nothing is guessed: no wildcard, no
+// subdomain, and a port that is not scheme's default must be listed.
+func allowed(entries []string, scheme, host string) (user string, ok bool) {
+	for _, e := range entries {
+		user, at, found := strings.Cut(e, "@")
+		if !found {
+			user, at = defaultUser, e
+		}
+		if canonical(scheme, at) == canonical(scheme, host) {
+			return user, true
+		}
+	}
+	return "", false
+}
+
+// canonical is a host as it is compared: small letters, no default port.
+func canonical(scheme, host string) string {
+	port := ":443"
+	if scheme == "http" {
+		port = ":80"
+	}
+	return strings.TrimSuffix(strings.ToLower(host), port)
+}
+
+// overWire refuses a token that would cross a network in the clear.
+func overWire(scheme, host string) error {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
+	}
+	addr, err := netip.ParseAddr(name)
+	if scheme == "https" || strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return exitf(exitNoPerm, "%s://%s would get the token in the clear\nhint: use https", scheme, host)
+}
+
+// serverOf splits what Docker calls a server: a host, or a URL of one.
+func serverOf(server string) (scheme, host string) {
+	if strings.Contains(server, "://") {
+		u, err := url.Parse(server)
+		if err != nil {
+			return "", ""
+		}
+		return u.Scheme, u.Host
+	}
+	host, _, _ = strings.Cut(server, "/")
+	return "https", host
+}
+
+// everyClient has the state of each client that the caller may see.
+func (s *service) everyClient(ctx context.Context) ([]clientStatus, error) {
+	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var all struct {
+		Clients []clientStatus `json:"clients"`
+	}
+	if json.Unmarshal(body, &all) != nil {
+		return nil, exitf(exitProtocol, "tokend's answer is no list of clients")
+	}
+	return all.Clients, nil
+}
+
+// clientOf is the one client that has host among its hosts, "" when none has,
+// and the user that goes with its token.
+func clientOf(all []clientStatus, scheme, host string) (client, user string, err error) {
+	for _, c := range all {
+		u, ok := allowed(c.Hosts, scheme, host)
+		switch {
+		case !ok:
+		case client != "":
+			return "", "", exitf(exitConfig, "clients %s and %s both have host %s\nhint: leave it to one of them", client, c.Client, host)
+		default:
+			client, user = c.Client, u
+		}
+	}
+	return client, user, nil
+}
+
+// permitted checks that a client's token may go to host.
+func (s *service) permitted(ctx context.Context, name, scheme, host string) (user string, err error) {
+	if err := overWire(scheme, host); err != nil {
+		return "", err
+	}
+	c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+	if err != nil {
+		return "", err
+	}
+	if len(c.Hosts) == 0 {
+		return "", exitf(exitConfig, "client %s names no host that may have its token\nhint: set hosts: [%s] for it, or TOKEND_CLIENT_%s_HOSTS", name, host, variableOf(name))
+	}
+	user, ok := allowed(c.Hosts, scheme, host)
+	if !ok {
+		return "", exitf(exitNoPerm, "host %s is not among the hosts of client %s\nhint: add it to its hosts, if it may have the token", host, name)
+	}
+	return user, nil
+}

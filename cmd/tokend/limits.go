@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// waitDefault is how long --wait waits when there is no --timeout.
+const waitDefault = time.Minute
+
+// The back-off of --wait, where the service names no time itself.
+const (
+	waitFirst = 100 * time.Millisecond
+	waitMost  = 2 * time.Second
+)
+
+// limits are the flags that every command has.
+type limits struct {
+	timeout time.Duration // 0: none
+	wait    bool
+	noInput bool
+	release context.CancelFunc
+}
+
+// errTimeout is the cause of a context that --timeout has ended.
+var errTimeout = errors.New("--timeout")
+
+// patience is what --wait puts into a command's context: how long a call is
+// repeated.
+type patience struct{}
+
+func (p *program) addLimits(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.DurationVar(&p.limits.timeout, "timeout", 0, "end the command after this time, such as 30s, with exit code 75")
+	f.BoolVar(&p.limits.wait, "wait", false, "wait for the service, and when it says try again, until --timeout or for 60s")
+	f.BoolVar(&p.limits.noInput, "no-input", inCI(), "ask nobody and open no browser; set by CI=true")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return p.limit(cmd) }
+}
+
+// inCI says whether the environment is a pipeline's, where nobody sits.
+func inCI() bool {
+	ci, err := strconv.ParseBool(os.Getenv("CI"))
+	return ci && err == nil
+}
+
+// limit puts --timeout and --wait into the command's context.
+func (p *program) limit(cmd *cobra.Command) error {
+	if p.limits.timeout < 0 {
+		return exitf(exitUsage, "--timeout %s is negative", p.limits.timeout)
+	}
+	ctx := cmd.Context()
+	if p.limits.timeout > 0 {
+		ctx, p.limits.release = context.WithTimeoutCause(ctx, p.limits.timeout, errTimeout)
+	}
+	if p.limits.wait {
+		d := p.limits.timeout
+		if d == 0 {
+			d = waitDefault
+		}
+		ctx = context.WithValue(ctx, patience{}, d)
+	}
+	cmd.SetContext(ctx)
+	return nil
+}
+
+// outOfTime is err, or that --timeout was the reason for it.
+func (p *program) outOfTime(err error) error {
+	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return exitf(exitTryAgain, "the command took longer than --timeout %s\nhint: try again, or give it more time", p.limits.timeout)
+}
+
+// waited repeats try while its failure is one that passes and --wait has
+// patience. What was waited for in vain is told with its own exit code.
+func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, error)) (T, error) {
+	total, waiting := ctx.Value(patience{}).(time.Duration)
+	v, err := try()
+	if !waiting || err == nil || !passes(err) {
+		return v, err
+	}
+	wait, cancel := context.WithTimeout(ctx, total)
+	defer cancel()
+	for pause := waitFirst; ; pause = min(2*pause, waitMost) {
+		timer := time.NewTimer(max(pause, retryAfter(err)))
+		select {
+		case <-timer.C:
+		case <-wait.Done():
+			timer.Stop()
+			return v, gaveUp(ctx, total, err)
+		}
+		last := err
+		if v, err = try(); err == nil || wait.Err() == nil && !passes(err) {
+			return v, err
+		}
+		if wait.Err() != nil {
+			return v, gaveUp(ctx, total, last)
+		}
+	}
+}
+
+// gaveUp is the failure that --wait has seen last.
+func gaveUp(ctx context.Context, total time.Duration, last error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return exitWith(exitUnavailable, ctx.Err())
+	}
+	return exitf(exitCode(last), "waited %s: %w", total, last)
+}
+
+// passing says whether a failure passes by itself: nobody listens yet, or the
+// service says that trying again helps.
+func passing(err error) bool {
+	code := exitCode(err)
+	return code == exitUnavailable || code == exitTryAgain
+}
+
+// retryAfter is how long the service asks to wait.
+func retryAfter(err error) time.Duration {
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		return e.retryAfter
+	}
+	return 0
+}
+
+// reach is findService; --wait also waits for the key file, which the service
+// makes when it starts for the first time.
+func reach(ctx context.Context) (*service, error) {
+	missing := func(error) bool {
+		file := os.Getenv("TOKEND_API_KEY_FILE")
+		_, err := os.Lstat(file)
+		return file != "" && errors.Is(err, os.ErrNotExist)
+	}
+	return waited(ctx, missing, findService)
+}
+
+// read has at most limit bytes of standard input, up to its end. A terminal has
+// none: where a program is expected, nobody is asked.
+func (p *program) read(ctx context.Context, limit int64) ([]byte, error) {
+	if f, ok := p.stdin.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
+			return nil, nil
+		}
+	}
+	return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(p.stdin, limit)) })
+}
+
+// interruptible ends with the context, too. A read of standard input cannot be
+// ended: it is left behind then, and the process ends.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := read()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		var none T
+		return none, exitWith(exitUnavailable, ctx.Err())
+	}
+}
