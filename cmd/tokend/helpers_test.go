@@ -104,7 +104,12 @@ type served struct {
 // serve runs "tokend serve" on a port of its own until the test ends.
 func serve(t *testing.T) *served {
 	t.Helper()
-	t.Setenv("TOKEND_LISTEN", "127.0.0.1:0")
+	return serveAt(t, "127.0.0.1:0")
+}
+
+func serveAt(t *testing.T, addr string) *served {
+	t.Helper()
+	t.Setenv("TOKEND_LISTEN", addr)
 	s := &served{log: &syncBuffer{}}
 	up := make(chan []net.Addr, 1)
 	p := program{stdin: strings.NewReader(""), stdout: s.log, stderr: s.log, listening: func(a []net.Addr) { up <- a }}

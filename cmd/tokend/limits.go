@@ -71,7 +71,7 @@ func (p *program) limit(cmd *cobra.Command) error {
 
 // outOfTime is err, or that --timeout was the reason for it.
 func (p *program) outOfTime(err error) error {
-	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) {
+	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTimeout) {
 		return err
 	}
 	return exitf(exitTryAgain, "the command took longer than --timeout %s\nhint: try again, or give it more time", p.limits.timeout)
@@ -82,7 +82,7 @@ func (p *program) outOfTime(err error) error {
 func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, error)) (T, error) {
 	total, waiting := ctx.Value(patience{}).(time.Duration)
 	v, err := try()
-	if !waiting || err == nil || !passes(err) {
+	if !waiting || err == nil || ctx.Err() != nil || !passes(err) {
 		return v, err
 	}
 	wait, cancel := context.WithTimeout(ctx, total)
