@@ -235,4 +235,3 @@ func or(a, b string) string {
 	}
 	return b
 }
-
