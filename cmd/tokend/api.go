@@ -7,12 +7,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"example.com/tokend/pkg/flow"
 )
@@ -49,45 +47,28 @@ func findService() (*service, error) {
 
 // locateService is findService without the key.
 func locateService() (*service, error) {
-	addr := os.Getenv("TOKEND_ADDR")
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return overSocket(strings.TrimPrefix(path, "//")), nil
+	if addr := os.Getenv("TOKEND_ADDR"); addr != "" {
+		return serviceAt("TOKEND_ADDR", addr)
 	}
-	if addr != "" {
-		base, err := checkAddr(addr)
-		return &service{base: base, http: newHTTP(nil)}, err
+	var addrs []string
+	if socket := or(os.Getenv("TOKEND_SOCKET"), defaultPaths().socket); socket != off {
+		addrs = append(addrs, "unix:"+socket)
 	}
-	socket := or(os.Getenv("TOKEND_SOCKET"), defaultPaths().socket)
-	listen := or(os.Getenv("TOKEND_LISTEN"), "127.0.0.1:8484")
-	switch {
-	case listen == off:
-		return overSocket(socket), nil
-	case socket == off:
-		return &service{base: "http://" + listen, http: newHTTP(nil)}, nil
+	if listen := or(os.Getenv("TOKEND_LISTEN"), "127.0.0.1:8484"); listen != off {
+		addrs = append(addrs, "http://"+listen)
 	}
-	return &service{base: "http://" + listen, http: newHTTP(dialEither(socket, listen))}, nil
+	return serviceAt("TOKEND_LISTEN", addrs...)
 }
 
-// overSocket reaches the service by its unix socket, which does not look at the
-// Host.
-func overSocket(path string) *service {
-	return &service{base: "http://localhost", http: newHTTP(dialSocket(path))}
-}
-
-// checkAddr wants a loopback URL: the key goes there in the clear.
-func checkAddr(addr string) (string, error) {
-	u, err := url.Parse(addr)
-	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
-		return "", exitf(exitConfig, "TOKEND_ADDR is not http://HOST:PORT or unix:/path\nhint: such as http://127.0.0.1:8484")
+// serviceAt reaches the service where it answers first; setting is what the
+// addresses come from.
+func serviceAt(setting string, addrs ...string) (*service, error) {
+	h, base, err := flow.LocalClient(addrs...)
+	var e *flow.Error
+	if errors.As(err, &e) {
+		return nil, exitf(exitConfig, "%s: %s\nhint: %s", setting, e.Description, e.Hint)
 	}
-	host := u.Host
-	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "80")
-	}
-	if _, _, err := loopback(host); err != nil {
-		return "", exitf(exitConfig, "TOKEND_ADDR: %w\nhint: such as http://127.0.0.1:8484", err)
-	}
-	return "http://" + u.Host, nil
+	return &service{base: base, http: h}, err
 }
 
 // readKey has the caller key. The default file may be absent: the socket needs none.
@@ -105,37 +86,6 @@ func (s *service) readKey(fallback string) error {
 	key, err := readSecret(fallback)
 	s.key = key
 	return exitWith(exitConfig, err)
-}
-
-type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// newHTTP never asks a proxy, whatever http_proxy says, and follows no redirect:
-// the key is for this machine.
-func newHTTP(dial dialer) *http.Client {
-	return &http.Client{
-		Transport:     &http.Transport{DialContext: dial, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       50 * time.Second, // longer than the service lets a caller wait
-	}
-}
-
-func dialSocket(path string) dialer {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}
-}
-
-// dialEither tries the socket and, where nobody answers there, the listener.
-func dialEither(socket, listen string) dialer {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", socket)
-		if err == nil {
-			return c, nil
-		}
-		return d.DialContext(ctx, "tcp", listen)
-	}
 }
 
 // call sends a request and returns the body of a success. in is sent as JSON

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tokend/pkg/flow"
 )
 
 func TestTokenFormats(t *testing.T) {
@@ -166,7 +168,10 @@ func TestX29_NoProxyForLoopback(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proxied <- r.URL.String() }))
 	defer proxy.Close()
 	setenv(t, "http_proxy="+proxy.URL, "HTTP_PROXY="+proxy.URL, "ALL_PROXY="+proxy.URL, "no_proxy=", "NO_PROXY=")
-	h := newHTTP(nil)
+	h, _, err := flow.LocalClient("http://127.0.0.1:8484")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if tr, ok := h.Transport.(*http.Transport); !ok || tr.Proxy != nil {
 		t.Error("the transport asks for a proxy")
 	}

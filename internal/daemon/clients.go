@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/tokend/pkg/flow"
@@ -63,16 +64,30 @@ func (d *Daemon) getClient(c *gin.Context) {
 	}
 }
 
-// refresh forces a new access token, as after a downstream 401. The token
-// itself is asked for separately.
+// refresh forces a new access token, as after a downstream 401. Who names the
+// token that was refused gets a refresh only if there is no other one yet. The
+// token itself is asked for separately.
 func (d *Daemon) refresh(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
 	}
+	var in struct {
+		Refused  flow.Secret `json:"refused"`
+		Audience string      `json:"audience"`
+		Scope    string      `json:"scope"`
+	}
+	if p := readJSON(c, &in); p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	r := flow.Request{Force: in.Refused == "", Not: in.Refused, Audience: in.Audience}
+	if in.Scope != "" {
+		r.Scopes = strings.Fields(in.Scope)
+	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 	defer cancel()
-	if _, err := cl.Refresh(ctx); err != nil {
+	if _, err := cl.Get(ctx, r); err != nil {
 		d.failWith(c, cl, err)
 		return
 	}

@@ -49,6 +49,7 @@ type Request struct {
 	Audience    string        // "": the client's own
 	Scopes      []string      // nil: the client's own
 	Force       bool          // refresh although memory has a token
+	Not         Secret        // a token other than this one, which an API has refused; refreshes only if there is none
 }
 
 // Name returns the client's name, which is its grant's key in the store.
@@ -66,7 +67,7 @@ func (c *Client) Cached(r Request) *Token {
 	if r.Scopes == nil {
 		r.Scopes = c.cfg.Scopes
 	}
-	if e := c.mem.Load().find(c.own(r)); e != nil && c.suits(e, r.MinValidity) {
+	if e := c.mem.Load().find(c.own(r)); e != nil && c.suits(e, r.MinValidity) && (r.Not == "" || e.token.AccessToken != r.Not) {
 		return e.token
 	}
 	return nil
@@ -74,7 +75,7 @@ func (c *Client) Cached(r Request) *Token {
 
 // Get returns a token that satisfies r: from memory, or refreshed once for all
 // that wait. A token that is valid is served even when a refresh fails, unless
-// r.Force is set; when it lives shorter than r.MinValidity, [Token.Remaining]
+// r.Force or r.Not is set; when it lives shorter than r.MinValidity, [Token.Remaining]
 // shows it. When ctx ends, only this caller stops waiting.
 func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	if t := c.Cached(r); t != nil {
@@ -82,7 +83,7 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	}
 	w := c.want(r)
 	var f *flight
-	for range 3 { // a flight that was joined may have wanted less
+	for range 3 { // a flight that was joined may have wanted less, or have brought what w refuses
 		f = c.join(w)
 		select {
 		case <-f.done:
@@ -92,7 +93,10 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 		if f.err != nil {
 			return c.instead(w, f.err)
 		}
-		if f.fresh || c.found(w) != nil {
+		if t := c.found(w); t != nil {
+			return t, nil
+		}
+		if f.fresh && (!w.force || f.seen == w.seen || f.token.AccessToken != w.seen) {
 			return f.token, nil
 		}
 	}
@@ -120,7 +124,7 @@ type want struct {
 }
 
 func (c *Client) want(r Request) want {
-	w := want{min: r.MinValidity, force: r.Force}
+	w := want{min: r.MinValidity, force: r.Force || r.Not != "", seen: r.Not}
 	if r.Audience == "" {
 		r.Audience = c.cfg.Audience
 	}
@@ -132,7 +136,7 @@ func (c *Client) want(r Request) want {
 	slices.Sort(w.scopes)
 	w.scopes = slices.Compact(w.scopes)
 	w.key = "token " + w.audience + " " + strings.Join(w.scopes, " ")
-	if e := c.mem.Load().find(w.audience, w.scopes); e != nil {
+	if e := c.mem.Load().find(w.audience, w.scopes); e != nil && r.Not == "" {
 		w.seen = e.token.AccessToken
 	}
 	return w

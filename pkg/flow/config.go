@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -166,7 +165,7 @@ func newTransport() *http.Transport {
 func (c *Config) check() error {
 	var faults []error
 	fault := func(hint, format string, a ...any) {
-		faults = append(faults, &Error{Op: "config", Class: ClassConfig, Description: fmt.Sprintf(format, a...), Hint: hint})
+		faults = append(faults, configError(hint, format, a...))
 	}
 	if c.Issuer == "" {
 		fault("set issuer to the tenant's issuer, such as https://acme.eu.auth0.com/", "the issuer is missing")

@@ -34,6 +34,8 @@ const (
 	ClassLeaseBusy        Class = "lease_busy"            // try again: another process is refreshing
 	ClassStoreUnavailable Class = "store_unavailable"     // the store does not answer
 	ClassStoreCorrupt     Class = "store_corrupt"         // the store's content cannot be read
+	ClassUpstream         Class = "upstream_forbidden"    // no token is sent there: it is not in the list
+	ClassService          Class = "tokend_unreachable"    // tokend does not answer; see Remote
 )
 
 // Error is every failure of a [Client]: which operation, what kind, what the
@@ -72,3 +74,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is makes errors.Is(err, ErrLogin) true for every failure that a login mends.
 func (e *Error) Is(target error) bool { return target == ErrLogin && e.Class == ClassLoginRequired }
+
+// configError is a fault of what the caller was configured with.
+func configError(hint, format string, a ...any) *Error {
+	return &Error{Op: "config", Class: ClassConfig, Description: fmt.Sprintf(format, a...), Hint: hint}
+}

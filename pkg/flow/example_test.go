@@ -3,10 +3,12 @@ package flow_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"time"
 
 	"example.com/tokend/pkg/flow"
@@ -53,6 +55,59 @@ func ExampleClient_Get() {
 	// Output: [redacted] token-1
 }
 
+// An API may refuse a token before its time is over. A Transport gets another
+// and tries once more; it sends tokens to its upstreams only.
+func ExampleTransport() {
+	tenant := exampleTenant()
+	defer tenant.Close()
+	client, err := flow.New(flow.Config{
+		Issuer: tenant.URL + "/", ClientID: "ci", ClientSecret: "secret", Source: flow.ClientCredentials{},
+	})
+	if err != nil {
+		panic(err)
+	}
+	api, err := flow.ParseUpstream(tenant.URL+"/api", false)
+	if err != nil {
+		panic(err)
+	}
+	transport := &flow.Transport{Source: client, Upstreams: []*url.URL{api}}
+	c := &http.Client{Transport: transport}
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(tenant.URL + "/api/calls")
+	if err != nil {
+		panic(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	fmt.Printf("%s\n", body)
+	_, err = c.Get(tenant.URL + "/elsewhere")
+	var e *flow.Error
+	fmt.Println(errors.As(err, &e), e.Class)
+	// Output:
+	// hello, Bearer token-1
+	// true upstream_forbidden
+}
+
+// A tokend that runs already keeps the grant; a program asks it for tokens.
+func ExampleRemote() {
+	remote, err := flow.NewRemote(flow.RemoteConfig{
+		Client: "demo", Addr: "unix:/run/user/1000/tokend/tokend.sock",
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer remote.Close()
+	_, err = remote.Get(context.Background(), flow.Request{MinValidity: 10 * time.Minute})
+	var e *flow.Error
+	if errors.As(err, &e) && e.Class == flow.ClassService {
+		fmt.Println(e.Hint)
+	}
+	fmt.Println(errors.Is(err, flow.ErrLogin))
+	// Output:
+	// start it with tokend serve, or look at its address
+	// false
+}
+
 // A login in a browser has two halves: where to send the person, and what came
 // back to the callback.
 func ExampleClient_Login() {
@@ -97,8 +152,10 @@ func exampleTenant() *httptest.Server {
 	mux.HandleFunc("/oauth/token", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"access_token": "token-1", "token_type": "Bearer", "expires_in": 3600})
 	})
-	mux.HandleFunc("/api", func(w http.ResponseWriter, r *http.Request) {
+	api := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "hello, %s", r.Header.Get("Authorization"))
-	})
+	}
+	mux.HandleFunc("/api", api)
+	mux.HandleFunc("/api/", api)
 	return srv
 }

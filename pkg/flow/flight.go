@@ -20,6 +20,7 @@ type flight struct {
 	once    sync.Once
 	leasing atomic.Bool // waits for another process
 
+	seen  Secret // of the want that began it
 	token *Token // set before done is closed
 	fresh bool   // of a request that was made now
 	err   *Error
@@ -39,6 +40,7 @@ func (f *flight) gaveUp(ctx context.Context) *Error {
 // join returns the flight for w, beginning one when there is none.
 func (c *Client) join(w want) *flight {
 	return c.launch(w.key, func(ctx context.Context, f *flight) {
+		f.seen = w.seen
 		f.token, f.fresh, f.err = c.fly(ctx, f, w)
 	})
 }

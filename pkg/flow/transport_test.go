@@ -1,0 +1,470 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// roundTrip is a RoundTripper that is a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// says is an answer of an API; closed is told of its body.
+func says(r *http.Request, status int, closed *atomic.Int32, headers ...string) *http.Response {
+	w := httptest.NewRecorder()
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(status)
+	resp := w.Result()
+	resp.Request = r
+	resp.Body = &watched{ReadCloser: resp.Body, closed: closed}
+	return resp
+}
+
+type watched struct {
+	io.ReadCloser
+	closed *atomic.Int32
+}
+
+func (w *watched) Close() error { w.closed.Add(1); return w.ReadCloser.Close() }
+
+// api takes one token and refuses the others; it has seen what it was sent.
+type api struct {
+	mu     sync.Mutex
+	takes  string
+	seen   []string // tokens
+	bodies []string
+	status int    // of a refusal; 0: 401
+	header string // of a refusal
+	unread bool   // a refusal does not read the body
+	closed atomic.Int32
+}
+
+func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a.mu.Lock()
+	a.seen = append(a.seen, token)
+	good := token == a.takes
+	a.mu.Unlock()
+	if r.Body != nil {
+		defer func() { _ = r.Body.Close() }()
+		if good || !a.unread {
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			a.mu.Lock()
+			a.bodies = append(a.bodies, string(b))
+			a.mu.Unlock()
+		}
+	}
+	if good {
+		return says(r, 200, &a.closed), nil
+	}
+	status := a.status
+	if status == 0 {
+		status = 401
+	}
+	return says(r, status, &a.closed, a.header), nil
+}
+
+func upstreams(raw ...string) []*url.URL {
+	var list []*url.URL
+	for _, r := range raw {
+		u, err := ParseUpstream(r, false)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+func (a *api) transport(source Getter) *Transport {
+	return &Transport{Source: source, Upstreams: upstreams("https://api.test/v1"), Base: a}
+}
+
+func send(t *testing.T, tr http.RoundTripper, method, target string, body io.Reader) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr.RoundTrip(req)
+}
+
+func TestTransportLeavesTheRequestAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		a := &api{takes: "at-2"}
+		req := httptest.NewRequest("GET", "https://api.test/v1/x", nil)
+		req.Header.Set("Authorization", "Bearer of the caller")
+		req.Header.Set("X-Kept", "1")
+		resp, err := a.transport(s.signedIn(t, nil)).RoundTrip(req)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		if req.Header.Get("Authorization") != "Bearer of the caller" || len(req.Header) != 2 {
+			t.Errorf("the request was changed: %v", req.Header)
+		}
+	})
+}
+
+// A 401 is retried once, with the body, and only when that can be sent again.
+func TestTransportRetriesOnce(t *testing.T) {
+	const bound = maxReplay
+	for name, c := range map[string]struct {
+		body   func() io.Reader
+		unread bool // the API refuses before it has read
+		size   int
+		passed bool // the 401 is the answer
+	}{
+		"no body":              {body: func() io.Reader { return nil }},
+		"GetBody":              {body: func() io.Reader { return strings.NewReader(strings.Repeat("x", bound+1)) }, size: bound + 1},
+		"stream":               {body: func() io.Reader { return io.MultiReader(strings.NewReader("one"), strings.NewReader("two")) }, size: 6},
+		"stream of the bound":  {body: func() io.Reader { return io.MultiReader(strings.NewReader(strings.Repeat("x", bound))) }, size: bound},
+		"stream beyond it":     {body: func() io.Reader { return io.MultiReader(strings.NewReader(strings.Repeat("x", bound+1))) }, size: bound + 1, passed: true},
+		"long stream not read": {body: func() io.Reader { return io.MultiReader(strings.NewReader(strings.Repeat("x", 9*bound))) }, size: 9 * bound, unread: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				a := &api{takes: "at-3", unread: c.unread}
+				resp, err := send(t, a.transport(s.signedIn(t, nil)), "POST", "https://api.test/v1/x", c.body())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.passed {
+					if resp.StatusCode != 401 || s.count("refresh_token") != 0 || len(a.seen) != 1 || a.closed.Load() != 0 {
+						t.Errorf("status %d after %d refreshes, %d requests, %d bodies closed", resp.StatusCode, s.count("refresh_token"), len(a.seen), a.closed.Load())
+					}
+					return
+				}
+				if resp.StatusCode != 200 || s.count("refresh_token") != 1 || len(a.seen) != 2 {
+					t.Errorf("status %d after %d refreshes, tokens %q", resp.StatusCode, s.count("refresh_token"), a.seen)
+				}
+				if a.closed.Load() != 1 {
+					t.Error("the first answer was not closed")
+				}
+				for _, b := range a.bodies {
+					if len(b) != c.size {
+						t.Errorf("a body of %d bytes, not %d", len(b), c.size)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestTransportPassesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		api                 *api
+		refreshes, requests int
+	}{
+		"a second 401":               {&api{}, 1, 2},
+		"403":                        {&api{status: 403}, 0, 1},
+		"insufficient_scope":         {&api{header: `WWW-Authenticate: Bearer realm="api", error="insufficient_scope", scope="write"`}, 0, 1},
+		"insufficient_scope, bare":   {&api{header: `WWW-Authenticate: Bearer error=insufficient_scope`}, 0, 1},
+		"a word of the description":  {&api{header: `WWW-Authenticate: Bearer error="invalid_token", error_description="not insufficient_scope"`}, 1, 2},
+		"invalid_token is no answer": {&api{header: `WWW-Authenticate: Bearer error="invalid_token"`}, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				want := c.api.status
+				if want == 0 {
+					want = 401
+				}
+				resp, err := send(t, c.api.transport(s.signedIn(t, nil)), "GET", "https://api.test/v1/x", nil)
+				if err != nil || resp.StatusCode != want || s.count("refresh_token") != c.refreshes || len(c.api.seen) != c.requests {
+					t.Errorf("%v, %v after %d refreshes and %d requests", resp, err, s.count("refresh_token"), len(c.api.seen))
+				}
+			})
+		})
+	}
+}
+
+// An API that refuses whatever it is sent costs one refresh a minute.
+func TestTransportGivesUpOnAFreshToken(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		a := &api{}
+		tr := a.transport(s.signedIn(t, nil))
+		for range 50 {
+			if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 401 {
+				t.Fatalf("%v, %v", resp, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := s.count("refresh_token"); n != 1 {
+			t.Errorf("%d refreshes in 50 s", n)
+		}
+		time.Sleep(time.Minute)
+		a.takes = "at-4"
+		if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("a minute later: %v, %v", resp, err)
+		}
+		time.Sleep(30 * time.Minute) // at-4 is no fresh one any more when it is revoked
+		a.takes = "at-6"
+		for range 2 {
+			_, _ = send(t, tr, "GET", "https://api.test/v1/x", nil)
+		}
+		if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 401 || s.count("refresh_token") != 3 {
+			t.Errorf("%v, %v after %d refreshes", resp, err, s.count("refresh_token"))
+		}
+	})
+}
+
+// A hundred requests that are refused with one token refresh it once.
+func TestTransportCoalesces(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		const callers = 100
+		a := &api{takes: "at-3"}
+		var refused sync.WaitGroup
+		refused.Add(callers)
+		tr := a.transport(s.signedIn(t, nil))
+		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := a.RoundTrip(r)
+			if resp != nil && resp.StatusCode == 401 {
+				refused.Done()
+				refused.Wait() // all have been sent with the same token
+			}
+			return resp, err
+		})
+		var done sync.WaitGroup
+		for range callers {
+			done.Go(func() {
+				resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil)
+				if err != nil || resp.StatusCode != 200 {
+					t.Errorf("%v, %v", resp, err)
+				}
+			})
+		}
+		done.Wait()
+		if n := s.count("refresh_token"); n != 1 {
+			t.Errorf("%d refreshes", n)
+		}
+	})
+}
+
+// A 401 that was for an older token than the present one refreshes nothing.
+func TestTransportRetriesWithTheNewerToken(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		a := &api{takes: "at-3"}
+		tr := a.transport(c)
+		slow := make(chan struct{})
+		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Authorization") == "Bearer at-2" {
+				<-slow
+			}
+			return a.RoundTrip(r)
+		})
+		ended := make(chan int, 1)
+		go func() {
+			resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil)
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- resp.StatusCode
+		}()
+		synctest.Wait()
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(slow)
+		if status := <-ended; status != 200 || s.count("refresh_token") != 1 {
+			t.Errorf("status %d after %d refreshes", status, s.count("refresh_token"))
+		}
+	})
+}
+
+func TestGetNot(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		for _, not := range []Secret{"at-1", "something"} {
+			if tok, err := c.Get(t.Context(), Request{Not: not}); err != nil || tok.AccessToken != "at-2" {
+				t.Errorf("not %s: %v, %v", not.Reveal(), tok, err)
+			}
+		}
+		if tok, err := c.Get(t.Context(), Request{Not: "at-2"}); err != nil || tok.AccessToken != "at-3" {
+			t.Errorf("%v, %v", tok, err)
+		}
+		s.keep(refuse(403, "access_denied"))
+		_, err := c.Get(t.Context(), Request{Not: "at-3"})
+		wantError(t, err, ClassRequest, "access_denied") // not the token that is refused, valid as it is
+	})
+}
+
+// A refresh whose token is out, but that has not ended, does not count as one
+// after that token was refused.
+func TestGetNotOfTheFlightUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &slowRelease{MemoryStore: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		store.hold.Store(true)
+		go func() { _, _ = c.Refresh(t.Context()) }()
+		time.Sleep(time.Second)
+		tok, err := c.Get(t.Context(), Request{})
+		if err != nil || tok.AccessToken != "at-3" {
+			t.Fatalf("%v, %v", tok, err)
+		}
+		if tok, err = c.Get(t.Context(), Request{Not: "at-3"}); err != nil || tok.AccessToken != "at-4" {
+			t.Errorf("%s, %v", tok.AccessToken.Reveal(), err)
+		}
+	})
+}
+
+// slowRelease takes two seconds to release a lease when hold is set.
+type slowRelease struct {
+	*MemoryStore
+	hold atomic.Bool
+}
+
+type slowLease struct {
+	Lease
+	store *slowRelease
+}
+
+func (s *slowRelease) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	l, err := s.MemoryStore.Lock(ctx, key, ttl)
+	return &slowLease{l, s}, err
+}
+
+func (s *slowRelease) Save(ctx context.Context, l Lease, g *Grant) error {
+	return s.MemoryStore.Save(ctx, l.(*slowLease).Lease, g)
+}
+
+func (l *slowLease) Release(ctx context.Context) error {
+	if l.store.hold.Load() {
+		time.Sleep(2 * time.Second)
+	}
+	return l.Lease.Release(ctx)
+}
+
+// When no other token can be had, that is the answer.
+func TestTransportRefreshFails(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		a := &api{}
+		tr := a.transport(s.signedIn(t, nil))
+		s.keep(refuse(403, "invalid_grant"))
+		body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
+		resp, err := send(t, tr, "POST", "https://api.test/v1/x", body)
+		if resp != nil || !errors.Is(err, ErrLogin) || a.closed.Load() != 1 || body.closed.Load() != 1 {
+			t.Errorf("%v, %v; answers closed %d, bodies closed %d", resp, err, a.closed.Load(), body.closed.Load())
+		}
+	})
+}
+
+type noTokens struct{ err error }
+
+func (n noTokens) Get(context.Context, Request) (*Token, error) { return nil, n.err }
+
+func TestTransportFailsClosed(t *testing.T) {
+	never := roundTrip(func(r *http.Request) (*http.Response, error) {
+		t.Errorf("a request went to %s", r.URL)
+		return nil, errors.New("no")
+	})
+	for name, c := range map[string]struct {
+		upstreams []*url.URL
+		target    string
+		host      string
+	}{
+		"no upstreams": {nil, "https://api.test/v1/x", ""},
+		"another host": {upstreams("https://api.test/"), "https://evil.test/", ""},
+		"host header":  {upstreams("https://api.test/"), "https://api.test/", "evil.test"},
+		"plain http":   {upstreams("https://api.test/"), "http://api.test/", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
+			req := httptest.NewRequest("POST", c.target, body)
+			if c.host != "" {
+				req.Host = c.host
+			}
+			tr := &Transport{Source: noTokens{errors.New("asked for a token")}, Upstreams: c.upstreams, Base: never}
+			_, err := tr.RoundTrip(req)
+			wantError(t, err, ClassUpstream, "hint: ")
+			if body.closed.Load() != 1 {
+				t.Error("the body was not closed")
+			}
+		})
+	}
+	body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
+	tr := &Transport{Source: noTokens{&Error{Class: ClassLoginRequired}}, Upstreams: upstreams("https://api.test/"), Base: never}
+	if _, err := tr.RoundTrip(httptest.NewRequest("POST", "https://api.test/", body)); !errors.Is(err, ErrLogin) || body.closed.Load() != 1 {
+		t.Errorf("%v, %d bodies closed", err, body.closed.Load())
+	}
+}
+
+// An http.Client takes Authorization off when a redirect leads elsewhere; a
+// Transport beneath it must not put it on again.
+func TestTransportRedirectElsewhere(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("got there with %q", r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusFound)
+	}))
+	defer here.Close()
+	s := newTenant()
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	c := &http.Client{Transport: &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
+	resp, err := c.Get(here.URL)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	wantError(t, err, ClassUpstream, elsewhere.URL)
+}
+
+// The first bytes of a body arrive before the last are written, and an answer's
+// too; a refusal in the middle is retried with what was read and what was not.
+func TestTransportStreams(t *testing.T) {
+	var requests atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		first := make([]byte, 5)
+		if _, err := io.ReadFull(r.Body, first); err != nil {
+			t.Errorf("first bytes: %v", err)
+		}
+		if requests.Add(1) == 1 {
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(401)
+			return
+		}
+		_, _ = w.Write(first)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(w, r.Body)
+	}))
+	defer srv.Close()
+	s := newTenant()
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	tr := &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
+	in, out := io.Pipe()
+	go func() { _, _ = io.WriteString(out, "first") }()
+	resp, err := send(t, tr, "POST", srv.URL, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != "first" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	go func() { _, _ = io.WriteString(out, " and last"); _ = out.Close() }()
+	rest, err := io.ReadAll(resp.Body)
+	if err != nil || string(rest) != " and last" || requests.Load() != 2 {
+		t.Errorf("%q, %v after %d requests", rest, err, requests.Load())
+	}
+}

@@ -1,0 +1,124 @@
+package flow
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ParseUpstream reads the URL of an API that may be sent a token, it and
+// everything beneath its path: https, or http on loopback and, with
+// insecureHTTP, anywhere. It has a host, and no user, query, fragment or path
+// that could be read in two ways. The error is an [*Error] of [ClassConfig].
+func ParseUpstream(raw string, insecureHTTP bool) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, badUpstream("is not a URL") // the parser's words quote it, user and all
+	}
+	switch {
+	case u.Hostname() == "" || u.Opaque != "" || strings.ContainsAny(u.Host, `\ `):
+		return nil, badUpstream("%q has no host", u.Redacted())
+	case u.User != nil:
+		return nil, badUpstream("of host %q holds a user or a password", u.Host)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
+		return nil, badUpstream("%q has a query or a fragment", u.Scheme+"://"+u.Host+u.EscapedPath())
+	case u.Scheme == "http" && (insecureHTTP || loopback(u.Hostname())):
+	case u.Scheme == "http":
+		return nil, badUpstream("%q is plain HTTP to another machine: the token could be read on its way", raw)
+	case u.Scheme != "https":
+		return nil, badUpstream("%q is not an https URL", raw)
+	}
+	if p := u.EscapedPath(); ambiguous(p) || strings.Contains(p, "//") || strings.Contains(strings.ToLower(p), "%2f") {
+		return nil, badUpstream("%q has a path that can be read in two ways", raw)
+	}
+	u.Host = strings.TrimPrefix(origin(u), u.Scheme+"://")
+	return u, nil
+}
+
+func badUpstream(format string, a ...any) error {
+	e := configError("an upstream is a URL such as https://api.example.com/v2/", "upstream "+format, a...)
+	e.Op = "upstream"
+	return e
+}
+
+// origin is scheme, host and port of u in one spelling.
+func origin(u *url.URL) string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		port = ""
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host
+}
+
+// Within returns the first of upstreams that u is, or is beneath; nil when it
+// is in none, or its path could lead out of it at a server that decodes twice
+// or takes dots away.
+func Within(upstreams []*url.URL, u *url.URL) *url.URL {
+	if u.User != nil || u.Opaque != "" || ambiguous(u.EscapedPath()) {
+		return nil
+	}
+	for _, up := range upstreams {
+		prefix := strings.TrimSuffix(up.EscapedPath(), "/")
+		rest, ok := strings.CutPrefix(u.EscapedPath(), prefix)
+		if ok && (rest == "" || rest[0] == '/') && origin(u) == origin(up) {
+			return up
+		}
+	}
+	return nil
+}
+
+// allowed reports whether r goes to one of upstreams, its Host header too: a
+// shared front would take the token to whom that names.
+func allowed(upstreams []*url.URL, r *http.Request) bool {
+	host := *r.URL
+	if r.Host != "" {
+		host.Host = r.Host
+	}
+	return Within(upstreams, r.URL) != nil && origin(&host) == origin(r.URL)
+}
+
+// ambiguous reports whether some server could take path, which is escaped, for
+// another one: dot segments, however often encoded or with parameters (..;),
+// backslashes, and what no path has.
+func ambiguous(path string) bool {
+	for range 5 {
+		for i := range len(path) {
+			if c := path[i]; c < ' ' || c == 0x7f || c == '\\' || c == 0xc0 || c == 0xc1 { // C0 AE: a dot in a wrong UTF-8
+				return true
+			}
+		}
+		for segment := range strings.SplitSeq(path, "/") {
+			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+				return true
+			}
+		}
+		decoded := unescaped(path)
+		if decoded == path {
+			return false
+		}
+		path = decoded
+	}
+	return true
+}
+
+// unescaped decodes what is percent-encoded and leaves what is not well formed.
+func unescaped(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if d, err := url.PathUnescape(s[i : i+3]); err == nil {
+				b.WriteString(d)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,143 @@
+package flow
+
+import (
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestParseUpstream(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://api.example.com":            "https://api.example.com",
+		"https://API.example.com:443/v2/":    "https://api.example.com/v2/",
+		"https://api.example.com:8443/a%20b": "https://api.example.com:8443/a%20b",
+		"http://127.0.0.1:8400/_mock/":       "http://127.0.0.1:8400/_mock/",
+		"http://localhost:80/":               "http://localhost/",
+		"https://[2001:db8::1]:443/":         "https://[2001:db8::1]/",
+	} {
+		if u, err := ParseUpstream(raw, false); err != nil || u.String() != want {
+			t.Errorf("%s: %v, %v", raw, u, err)
+		}
+	}
+	for raw, part := range map[string]string{
+		"":                                "has no host",
+		"api.example.com":                 "has no host",
+		"https:api.example.com":           "has no host",
+		"https:///path":                   "has no host",
+		"https://:443/":                   "has no host",
+		"ftp://api.example.com/":          "is not an https URL",
+		"wss://api.example.com/":          "is not an https URL",
+		"http://api.example.com/":         "is plain HTTP to another machine",
+		"http://127.0.0.1.example.com/":   "is plain HTTP to another machine",
+		"https://user:CANARY@example.com": "holds a user",
+		"https://CANARY@example.com/":     "holds a user",
+		"https://api.example.com/?a=b":    "has a query",
+		"https://api.example.com/?":       "has a query",
+		"https://api.example.com/#x":      "has a query",
+		"https://api.example.com/a/../b":  "two ways",
+		"https://api.example.com/%2e%2e/": "two ways",
+		"https://api.example.com/a//b":    "two ways",
+		"https://api.example.com/a%2Fb":   "two ways",
+		`https://api.example.com/a\b`:     "two ways",
+		`https://api.example.com\@x.test`: "is not a URL",
+		"https://api.example.com:port/":   "is not a URL",
+		"https://%zz/":                    "is not a URL",
+		"\x00":                            "is not a URL",
+	} {
+		_, err := ParseUpstream(raw, false)
+		e := wantError(t, err, ClassConfig, part)
+		if strings.Contains(e.Error(), "CANARY") || !strings.Contains(e.Error(), "\nhint: ") {
+			t.Errorf("%q: %v", raw, e)
+		}
+	}
+	if _, err := ParseUpstream("http://api.example.com/", true); err != nil {
+		t.Errorf("plain HTTP that was allowed: %v", err)
+	}
+}
+
+func TestWithin(t *testing.T) {
+	list := upstreams("https://api.example.com/v2/", "https://other.example.com")
+	for raw, want := range map[string]int{ // which upstream; -1: none
+		"https://api.example.com/v2":                   0,
+		"https://api.example.com/v2/":                  0,
+		"https://api.example.com/v2/a%2Fb?x=/../":      0,
+		"https://api.example.com/v2/.../a..b/..c":      0,
+		"https://api.example.com/v2/100%25":            0,
+		"https://api.example.com/v2//a":                0,
+		"https://api.example.com/v2/@scope%2fname":     0,
+		"https://api.example.com/v2/https://evil/":     0,
+		"https://API.EXAMPLE.COM:443/v2/a":             0,
+		"https://other.example.com":                    1,
+		"https://other.example.com/anything":           1,
+		"https://api.example.com/":                     -1,
+		"https://api.example.com/v22":                  -1,
+		"https://api.example.com/V2/":                  -1,
+		"https://api.example.com/v2%2fa":               -1,
+		"https://api.example.com/v2/../v3":             -1,
+		"https://api.example.com/v2/..":                -1,
+		"https://api.example.com/v2/%2e%2e/v3":         -1,
+		"https://api.example.com/v2/.%2E/v3":           -1,
+		"https://api.example.com/v2/%2e%2e%2fv3":       -1,
+		"https://api.example.com/v2/%252e%252e/v3":     -1,
+		"https://api.example.com/v2/%25252e%25252e/v3": -1,
+		"https://api.example.com/v2/%252e%252e/%25":    -1,
+		"https://api.example.com/v2/..;a=b/v3":         -1,
+		"https://api.example.com/v2/..%5cv3":           -1,
+		"https://api.example.com/v2/%c0%ae%c0%ae/v3":   -1,
+		"https://api.example.com/v2/./v3":              -1,
+		"https://api.example.com/v2/a%00":              -1,
+		"https://api.example.com/v2/a%0d%0aHost:x":     -1,
+		"https://api.example.com:8443/v2/":             -1,
+		"http://api.example.com/v2/":                   -1,
+		"https://api.example.com.evil.test/v2/":        -1,
+		"https://evil.test/v2/":                        -1,
+		"https://x@api.example.com/v2/":                -1,
+		"https://api.example.com@evil.test/v2/":        -1,
+	} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Within(list, u)
+		if want < 0 && got != nil || want >= 0 && got != list[max(want, 0)] {
+			t.Errorf("%s: %v", raw, got)
+		}
+	}
+	if Within(nil, list[0]) != nil {
+		t.Error("in an empty list")
+	}
+}
+
+// Whatever is let through keeps its place when a server decodes it as often as
+// it likes and takes dot segments away.
+func FuzzWithin(f *testing.F) {
+	for _, s := range []string{"/a", "/../x", "/%2e%2e/x", "/%252e%252e%252fx", `/..\x`, "/..;/x", "/a/%2e"} {
+		f.Add(s)
+	}
+	list := upstreams("https://api.example.com/v2/")
+	f.Fuzz(func(t *testing.T, rest string) {
+		u, err := url.Parse("https://api.example.com/v2" + rest)
+		if err != nil || Within(list, u) == nil {
+			return
+		}
+		path := u.EscapedPath()
+		for range 4 {
+			clean := (&url.URL{Scheme: "https", Host: "x", Path: "/"}).ResolveReference(&url.URL{Path: strings.ReplaceAll(path, `\`, "/")}).Path
+			if clean != "/v2" && !strings.HasPrefix(clean, "/v2/") {
+				t.Fatalf("%q leads to %q", rest, clean)
+			}
+			path = unescaped(path)
+		}
+	})
+}
+
+func TestAllowedLooksAtTheHost(t *testing.T) {
+	r := httptest.NewRequest("GET", "https://api.example.com/", nil)
+	if r.Host = "API.example.com:443"; !allowed(upstreams("https://api.example.com"), r) {
+		t.Error("the same host in another spelling")
+	}
+	if r.Host = "api.example.com:8443"; allowed(upstreams("https://api.example.com"), r) {
+		t.Error("another port")
+	}
+}
