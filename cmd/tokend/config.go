@@ -15,7 +15,7 @@ func (p *program) config() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "check", Short: "Check the service's configuration, all of it, and change nothing", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := loadSettings()
+			s, err := loadSettingsAt(servicePaths())
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,8 @@ func clean(t *testing.T) (home string) {
 	for _, name := range tokendVariables() {
 		unset(t, name)
 	}
-	for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY", "CI"} {
+	for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY", "CI",
+		"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 		unset(t, name)
 	}
 	t.Setenv("HOME", home)
@@ -110,9 +111,15 @@ func serve(t *testing.T) *served {
 func serveAt(t *testing.T, addr string) *served {
 	t.Helper()
 	t.Setenv("TOKEND_LISTEN", addr)
+	return serveWith(t, program{})
+}
+
+// serveWith runs a program's "serve" with the listener that is set.
+func serveWith(t *testing.T, p program) *served {
+	t.Helper()
 	s := &served{log: &syncBuffer{}}
 	up := make(chan []net.Addr, 1)
-	p := program{stdin: strings.NewReader(""), stdout: s.log, stderr: s.log, listening: func(a []net.Addr) { up <- a }}
+	p.stdin, p.stdout, p.stderr, p.listening = strings.NewReader(""), s.log, s.log, func(a []net.Addr) { up <- a }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() { ended <- p.run(ctx, []string{"serve"}) }()

@@ -34,7 +34,10 @@ Configuration comes from variables and a YAML file; variables win.
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
     INSECURE_ALLOW_HTTP
-Each secret may also be a systemd credential of the variable's name. In the file
+Each secret may also be a systemd credential of the variable's name. Under
+systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
+TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
+ConfigurationDirectory= that of the directories above. In the file
 the fields are in small letters under clients.<name>; keys.<name> with key_file
 and clients is a caller key that opens these clients only.`
 
@@ -42,7 +45,7 @@ func (p *program) serve() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve", Short: "Run the service", Long: serveHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings()
+			s, err := loadSettingsAt(servicePaths())
 			if err != nil {
 				return err
 			}
@@ -54,7 +57,7 @@ func (p *program) serve() *cobra.Command {
 // runService listens first: a taken port is an error before anything is made.
 func (p *program) runService(ctx context.Context, s settings) (err error) {
 	log := s.logger(p.stderr)
-	listeners, err := s.open(ctx)
+	listeners, err := p.listeners(ctx, s)
 	defer func() {
 		for _, l := range listeners {
 			_ = l.Close() // closed already after a whole run
@@ -72,7 +75,8 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	d, err := s.daemon(listeners, grants, log)
+	manager := newManager(s.clients, log)
+	d, err := s.daemon(listeners, grants, manager, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
@@ -84,6 +88,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if p.listening != nil {
 		p.listening(addrs)
 	}
+	defer manager.attend(ctx, grants.Ping)()
 	if err = d.Run(ctx, listeners...); err == nil {
 		log.InfoContext(context.WithoutCancel(ctx), "ended")
 	}
@@ -133,9 +138,9 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 }
 
 // daemon makes the clients and the service over them.
-func (s settings) daemon(listeners []net.Listener, grants *store.Store, log *slog.Logger) (*daemon.Daemon, error) {
-	key := s.apiKey
-	if key == "" && s.listen != off {
+func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, error) {
+	key, port := s.apiKey, tcpPort(listeners[0])
+	if key == "" && port != 0 {
 		made := false
 		var err error
 		if key, made, err = readOrCreateKey(s.apiKeyFile); err != nil {
@@ -151,8 +156,8 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, log *slo
 	}
 	for _, cl := range s.clients {
 		fc := cl.Config
-		fc.Store, fc.Log = grants, log
-		if port := tcpPort(listeners[0]); cl.ownRedirect && port != 0 {
+		fc.Store, fc.Log, fc.OnChange = grants, log, m.note
+		if cl.ownRedirect && port != 0 {
 			fc.RedirectURL = redirectTo(port)
 		}
 		kept, err := flow.New(fc)

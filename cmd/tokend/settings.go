@@ -58,16 +58,18 @@ const minKey = 16
 // paths, in variables and in the store.
 var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// loadSettings reads environment and file. All that is wrong is reported
+// loadSettings is loadSettingsAt the places of a person's own.
+func loadSettings() (settings, error) { return loadSettingsAt(defaultPaths()) }
+
+// loadSettingsAt reads environment and file. All that is wrong is reported
 // together, as faults.
-func loadSettings() (settings, error) {
+func loadSettingsAt(places paths) (settings, error) {
 	var f faults
 	var env environment
 	if err := envconfig.Process("TOKEND", &env); err != nil {
 		f.add("", "%v", err)
 		return settings{}, f.err()
 	}
-	places := defaultPaths()
 	file := loadFile(env.Config, places.config, &f)
 	names := clientNames(file, env.Clients, &f)
 	unknownVariables(names, &f)

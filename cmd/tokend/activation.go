@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// listeners are the sockets that a service manager passes (sd_listen_fds(3));
+// without any, those of the settings. Passed ones are all there are: their unit
+// says where the service is reached. Those it has it returns with an error too.
+func (p *program) listeners(ctx context.Context, s settings) ([]net.Listener, error) {
+	passed := p.passed
+	if passed == nil {
+		passed = func() []*os.File { return activation.Files(true) }
+	}
+	files := passed()
+	if len(files) == 0 {
+		return s.open(ctx)
+	}
+	var ls []net.Listener
+	var faults []error
+	for _, f := range files {
+		l, err := activated(f)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("socket %q of the unit: %w", f.Name(), err))
+			continue
+		}
+		ls = append(ls, l)
+	}
+	slices.SortStableFunc(ls, func(a, b net.Listener) int { return rank(a) - rank(b) })
+	return ls, exitWith(exitConfig, errors.Join(faults...))
+}
+
+// rank puts TCP first, as settings.open does.
+func rank(l net.Listener) int {
+	if tcpPort(l) != 0 {
+		return 0
+	}
+	return 1
+}
+
+// activated takes a passed socket over and holds it to what tokend demands of
+// its own: TCP on loopback, or a unix socket of this user alone.
+func activated(f *os.File) (net.Listener, error) {
+	defer func() { _ = f.Close() }() // the listener has a duplicate
+	if !accepts(f) {
+		return nil, errors.New("it is no listening stream socket\nhint: ListenStream= and Accept=no")
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w\nhint: ListenStream=127.0.0.1:8484 or a path", err)
+	}
+	switch a := l.Addr().(type) {
+	case *net.TCPAddr:
+		_, _, err = loopback(a.String())
+		if err != nil {
+			err = fmt.Errorf("%w\nhint: ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", err)
+		}
+	case *net.UnixAddr:
+		err = ownSocket(a.Name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// ownSocket wants the file of a passed socket to let in whom the peer check
+// lets in, nobody else, and nobody to put another in its place.
+func ownSocket(path string) error {
+	if !filepath.IsAbs(path) {
+		return errors.New("an abstract socket has no mode\nhint: ListenStream=/run/tokend/tokend.sock")
+	}
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
+		return fmt.Errorf("%s is open to others (mode %#o)\nhint: SocketMode=0600", path, perm)
+	}
+	if uid, known := owner(fi); known && uid != os.Geteuid() {
+		return fmt.Errorf("%s belongs to user %d, and tokend runs as %d, whose callers alone are let in\nhint: SocketUser= as the service's User=", path, uid, os.Geteuid())
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if perm := dir.Mode().Perm(); perm&0o022 != 0 && dir.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("others can write to %s (mode %#o)\nhint: DirectoryMode=0755, or 0700 for a user's service", filepath.Dir(path), perm)
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package main
+
+import (
+	"io/fs"
+	"os"
+)
+
+// No service manager passes sockets here.
+
+func accepts(*os.File) bool { return false }
+
+func owner(fs.FileInfo) (uid int, known bool) { return 0, false }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// manager is the service manager that started the process, as sd_notify(3)
+// reaches it. Where there is none it is told nothing.
+type manager struct {
+	every   time.Duration // half of WatchdogSec=; 0: no watchdog
+	log     *slog.Logger
+	changed chan struct{}
+
+	mu     sync.Mutex
+	states map[string]flow.ClientState
+}
+
+// newManager reads who started the process. clients are those that it keeps.
+func newManager(clients []clientSettings, log *slog.Logger) *manager {
+	m := &manager{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
+	for _, c := range clients {
+		m.states[c.Name] = flow.StateStarting
+	}
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("no watchdog", "error", err)
+	}
+	m.every = interval / 2
+	return m
+}
+
+// note takes a client's news for the status line. It does not block.
+func (m *manager) note(s flow.Status) {
+	m.mu.Lock()
+	m.states[s.Client] = s.State
+	m.mu.Unlock()
+	select {
+	case m.changed <- struct{}{}:
+	default: // it will read this, too
+	}
+}
+
+// attend tells the manager that the service is ready, alive and ending, until
+// the function that it returns is called, which waits for it.
+//
+// It is ready when it listens and its store is open. Sign-ins go on then: one
+// tenant that is down must not hold up what needs another.
+func (m *manager) attend(ctx context.Context, ping func(context.Context) error) (leave func()) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return func() {}
+	}
+	ended, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		m.loop(ctx, ended, ping)
+	}()
+	return func() { close(ended); <-left }
+}
+
+func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(context.Context) error) {
+	m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary())
+	var tick <-chan time.Time
+	if m.every > 0 {
+		t := time.NewTicker(m.every)
+		defer t.Stop()
+		tick = t.C
+	}
+	stopping := ctx.Done()
+	for {
+		select {
+		case <-m.changed:
+			m.send("STATUS=" + m.summary())
+		case <-tick: // while it drains, too
+			m.alive(ctx, ping)
+		case <-stopping:
+			m.send(daemon.SdNotifyStopping + "\nSTATUS=ending: requests and refreshes in flight are finished")
+			stopping = nil
+		case <-ended:
+			if stopping != nil {
+				m.send(daemon.SdNotifyStopping)
+			}
+			return
+		}
+	}
+}
+
+// alive feeds the watchdog when the store answers. One that answers with an
+// error does, too: a restart would not mend a full disk, and would lose the
+// tokens in memory that can still be served. One that hangs does not.
+func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.every)
+	defer cancel()
+	err, status := ping(ctx), m.summary()
+	switch {
+	case ctx.Err() != nil:
+		m.log.ErrorContext(ctx, "the store hangs", "for", m.every, "error", err)
+		return
+	case err != nil:
+		status = "the store fails, see /readyz; " + status
+	}
+	m.send(daemon.SdNotifyWatchdog + "\nSTATUS=" + status)
+}
+
+// summary is what systemctl status shows.
+func (m *manager) summary() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ready, others := 0, []string{}
+	for name, state := range m.states {
+		if state == flow.StateReady {
+			ready++
+			continue
+		}
+		others = append(others, fmt.Sprintf("%s: %s", name, state))
+	}
+	slices.Sort(others)
+	return strings.Join(append([]string{fmt.Sprintf("%d of %d clients ready", ready, len(m.states))}, others...), "; ")
+}
+
+// send tells the manager; one that cannot be told must not end the service.
+func (m *manager) send(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		m.log.Warn("the service manager was not told", "error", err)
+	}
+}
