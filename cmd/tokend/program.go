@@ -55,7 +55,8 @@ func (p *program) command() *cobra.Command {
 	root.SetErr(p.stderr)
 	p.addLimits(root)
 	root.AddCommand(p.serve(), p.login(), p.token(), p.status(), p.refresh(), p.logout(),
-		p.healthcheck(), p.config(), p.version(), p.dockerHelper(), p.terraformHelper())
+		p.healthcheck(), p.config(), p.version(), p.completion(), p.dockerHelper(), p.terraformHelper())
+	complete(root)
 	return root
 }
 

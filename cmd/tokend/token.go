@@ -54,6 +54,7 @@ func (p *program) token() *cobra.Command {
 	cmd.Flags().StringVar(&f.audience, "audience", "", "the API that it is for, when not the client's own")
 	cmd.Flags().StringVar(&f.scope, "scope", "", "its scopes, separated by spaces, when not the client's own")
 	cmd.Flags().StringVar(&f.format, "format", "text", "one of those above")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	cmd.Flags().StringVar(&f.variable, "env", "", "the variable, with format env (ACCESS_TOKEN) or github")
 	return cmd
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const completionHelp = `Prints the completion script of a shell.
+
+  bash  tokend completion bash > ~/.local/share/bash-completion/completions/tokend
+  zsh   tokend completion zsh > "${fpath[1]}/_tokend"
+  fish  tokend completion fish > ~/.config/fish/completions/tokend.fish
+
+Names of clients are asked of the running service, or read from the
+configuration where none answers in time.`
+
+// completionPatience is how long a person who pressed Tab waits for the service.
+const completionPatience = 300 * time.Millisecond
+
+func (p *program) completion() *cobra.Command {
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish", Short: "Print the completion script of a shell", Long: completionHelp,
+		Args: cobra.ExactArgs(1), ValidArgs: []string{"bash", "zsh", "fish"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			switch args[0] {
+			case "bash":
+				return exitWith(exitUnavailable, root.GenBashCompletionV2(p.stdout, true))
+			case "zsh":
+				return exitWith(exitUnavailable, root.GenZshCompletion(p.stdout))
+			case "fish":
+				return exitWith(exitUnavailable, root.GenFishCompletion(p.stdout, true))
+			}
+			return exitf(exitUsage, "shell %q is not one of bash, zsh, fish", args[0])
+		},
+	}
+}
+
+// complete gives every command under root that takes the NAME of a client, and
+// every flag --format, their completions.
+func complete(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		complete(cmd)
+		if cmd.ValidArgsFunction != nil || cmd.ValidArgs != nil {
+			continue
+		}
+		_, operands, _ := strings.Cut(cmd.Use, " ")
+		switch {
+		case operands == "NAME" || strings.HasPrefix(operands, "NAME "):
+			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+				if len(args) > 0 {
+					return nil, cobra.ShellCompDirectiveNoFileComp
+				}
+				return knownClients(cmd.Context(), nil), cobra.ShellCompDirectiveNoFileComp
+			}
+		case strings.HasPrefix(operands, "NAME…"): // several, then perhaps a command after --
+			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+				if cmd.ArgsLenAtDash() >= 0 {
+					return nil, cobra.ShellCompDirectiveDefault
+				}
+				return knownClients(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
+			}
+		case operands == "":
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+}
+
+// knownClients are the names that the service tells, or else the configuration,
+// without those that are there already. Completion tells no errors.
+func knownClients(ctx context.Context, without []string) []string {
+	names, ok := askedClients(ctx)
+	if !ok {
+		names = configuredClients()
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(without, name) })
+}
+
+// askedClients asks the service, and waits no longer than a person at a shell.
+func askedClients(ctx context.Context) (names []string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	defer cancel()
+	s, err := findService()
+	if err != nil {
+		return nil, false
+	}
+	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+	if err != nil {
+		return nil, false
+	}
+	var all struct {
+		Clients []clientStatus `json:"clients"`
+	}
+	if json.Unmarshal(body, &all) != nil {
+		return nil, false
+	}
+	for _, c := range all.Clients {
+		names = append(names, c.Client)
+	}
+	return names, true
+}
+
+func configuredClients() []string {
+	var f faults
+	var named []string
+	if list := os.Getenv("TOKEND_CLIENTS"); list != "" {
+		named = strings.Split(list, ",")
+	}
+	return clientNames(loadFile(os.Getenv("TOKEND_CONFIG"), defaultPaths().config, &f), named, &f)
+}

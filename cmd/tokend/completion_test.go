@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// completed is what a shell is offered for a command line that ends in args.
+func completed(t *testing.T, args ...string) []string {
+	t.Helper()
+	o := tokend(t, append([]string{"__completeNoDesc"}, args...)...)
+	offered, directive, found := strings.Cut(o.stdout, ":")
+	if o.code != 0 || !found || directive == "" {
+		t.Fatalf("%+v", o)
+	}
+	return strings.Fields(offered)
+}
+
+func TestCompletesClients(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo", "TOKEND_LISTEN=127.0.0.1:0")
+	serve(t)
+	// Another configuration stands here than the service's, so what is offered
+	// tells who was asked.
+	setenv(t, "TOKEND_CLIENTS=configured")
+	for _, cmd := range []string{"token", "login", "refresh", "logout"} {
+		if got := completed(t, cmd, ""); len(got) != 1 || got[0] != "demo" {
+			t.Errorf("%s: %q", cmd, got)
+		}
+		if got := completed(t, cmd, "demo", ""); len(got) != 0 {
+			t.Errorf("%s demo: %q", cmd, got)
+		}
+	}
+	if got := completed(t, "status", ""); len(got) != 0 {
+		t.Errorf("status: %q", got)
+	}
+	setenv(t, "TOKEND_ADDR=unix:"+filepath.Join(home, "nobody"))
+	if got := completed(t, "token", ""); len(got) != 1 || got[0] != "configured" {
+		t.Errorf("without a service: %q", got)
+	}
+}
+
+func TestCompletesFormats(t *testing.T) {
+	clean(t)
+	if got := completed(t, "token", "--format", ""); strings.Join(got, " ") != strings.Join(formatNames(), " ") {
+		t.Errorf("%q", got)
+	}
+	if got := completed(t, "completion", ""); strings.Join(got, " ") != "bash zsh fish" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A service that does not answer costs a person at a shell no more than a blink.
+func TestCompletionNeverHangs(t *testing.T) {
+	clean(t)
+	release := make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	t.Cleanup(hangs.Close)
+	t.Cleanup(func() { close(release) })
+	setenv(t, "TOKEND_ADDR="+hangs.URL, "TOKEND_CLIENTS=configured")
+	begun := time.Now()
+	if got := completed(t, "token", ""); len(got) != 1 || got[0] != "configured" {
+		t.Errorf("%q", got)
+	}
+	if d := time.Since(begun); d > 20*time.Second {
+		t.Errorf("it took %s", d)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	setenv(t, "TOKEND_ADDR=http://"+silent.Addr().String())
+	if got := completed(t, "token", "--wait", ""); len(got) != 1 || got[0] != "configured" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Commands that take several names offer each once, and files after a "--".
+func TestCompletesSeveralClients(t *testing.T) {
+	clean(t)
+	setenv(t, "TOKEND_ADDR=http://127.0.0.1:1", "TOKEND_CLIENTS=one,two")
+	root := &cobra.Command{Use: "tokend"}
+	cmd := &cobra.Command{Use: "exec NAME… -- COMMAND", Run: func(*cobra.Command, []string) {}}
+	root.AddCommand(cmd)
+	complete(root)
+	cmd.SetContext(context.Background())
+	if got, _ := cmd.ValidArgsFunction(cmd, []string{"one"}, ""); len(got) != 1 || got[0] != "two" {
+		t.Errorf("%q", got)
+	}
+	if err := cmd.ParseFlags([]string{"one", "--", "terr"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, d := cmd.ValidArgsFunction(cmd, []string{"one", "--"}, ""); len(got) != 0 || d != cobra.ShellCompDirectiveDefault {
+		t.Errorf("%q, %d", got, d)
+	}
+}
+
+// The scripts are good for the shells that they are for, where these are here.
+func TestCompletionScripts(t *testing.T) {
+	clean(t)
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		o := tokend(t, "completion", shell)
+		if o.code != 0 || !strings.Contains(o.stdout, "__complete") {
+			t.Errorf("%s: %d %s", shell, o.code, o.stderr)
+		}
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			continue
+		}
+		check := exec.Command(path, "-n", write(t, filepath.Join(t.TempDir(), "script"), o.stdout, 0o600))
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s -n: %v\n%s", shell, err, out)
+		}
+	}
+	if o := tokend(t, "completion", "tcsh"); o.code != 64 || o.stdout != "" {
+		t.Errorf("%+v", o)
+	}
+}
