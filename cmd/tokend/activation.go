@@ -83,7 +83,7 @@ func ownSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
+	if perm := fi.Mode().Perm(); perm&0o022 != 0 { // who may write may connect (unix(7))
 		return fmt.Errorf("%s is open to others (mode %#o)\nhint: SocketMode=0600", path, perm)
 	}
 	if uid, known := owner(fi); known && uid != os.Geteuid() {
