@@ -14,6 +14,11 @@ func guardDatabase(path string) error {
 	if err := guardDir(filepath.Dir(path)); err != nil {
 		return err
 	}
+	return guardFiles(path)
+}
+
+// guardFiles refuses a database that others could have put there or can change.
+func guardFiles(path string) error {
 	// Only lstat: opening and closing a database file would drop the POSIX
 	// locks that another connection of this process holds on it.
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
@@ -46,17 +51,25 @@ func guardDir(dir string) error {
 	if err != nil {
 		return notWritable(dir, err)
 	}
-	if !fi.IsDir() {
-		return fmt.Errorf("store: state directory %s is not a directory\nhint: name a file in a directory", dir)
-	}
-	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("store: state directory %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", dir, perm, dir)
+	if err := judgeDir(dir, fi); err != nil {
+		return err
 	}
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return notWritable(dir, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// judgeDir refuses what is no directory, and one that others can write to.
+func judgeDir(dir string, fi fs.FileInfo) error {
+	if !fi.IsDir() {
+		return fmt.Errorf("store: state directory %s is not a directory\nhint: name a file in a directory", dir)
+	}
+	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
+		return fmt.Errorf("store: state directory %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", dir, perm, dir)
+	}
+	return nil
 }
 
 func notWritable(dir string, err error) error {

@@ -38,10 +38,14 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 	// first, or have made keyset and store between our two looks.
 	keys, err = loadKeyset(path)
 	if errors.Is(err, fs.ErrNotExist) && found != "" {
-		return nil, fmt.Errorf("store: there is no keyset file %s, but %s exists and is sealed with one\n"+
-			"hint: put the keyset back; without it the grants are lost: move the store away and log in again", path, found)
+		return nil, noKeyset(path, found)
 	}
 	return keys, err
+}
+
+func noKeyset(path, found string) error {
+	return fmt.Errorf("store: there is no keyset file %s, but %s exists and is sealed with one\n"+
+		"hint: put the keyset back; without it the grants are lost: move the store away and log in again", path, found)
 }
 
 // loadKeyset is fs.ErrNotExist when there is no file.

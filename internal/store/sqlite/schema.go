@@ -52,9 +52,8 @@ var migrations = [...]string{
 func (s *Store) ensure(ctx context.Context, path string) error {
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(path + "-wal"); err == nil {
-			return fmt.Errorf("sqlite: %s is missing, but its log %s-wal is there: %w\n"+
-				"hint: put the database back, or move the log away", path, path, flow.ErrCorrupt)
+		if err := lostDatabase(path); err != nil {
+			return err
 		}
 		return s.make(ctx, path)
 	}
@@ -62,9 +61,22 @@ func (s *Store) ensure(ctx context.Context, path string) error {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	if fi.Size() == 0 || fi.Size()%pageSize != 0 {
-		return damaged(fmt.Sprintf("its size of %d bytes is not one of whole pages", fi.Size()))
+		return badSize(fi.Size())
 	}
 	return nil
+}
+
+// lostDatabase refuses a log without its database.
+func lostDatabase(path string) error {
+	if !hasLog(path) {
+		return nil
+	}
+	return fmt.Errorf("sqlite: %s is missing, but its log %s-wal is there: %w\n"+
+		"hint: put the database back, or move the log away", path, path, flow.ErrCorrupt)
+}
+
+func badSize(n int64) error {
+	return damaged(fmt.Sprintf("its size of %d bytes is not one of whole pages", n))
 }
 
 // make prepares the database under another name and links it into place. When
@@ -138,38 +150,45 @@ func (s *Store) migrate(ctx context.Context, from int) error {
 	return wrap("migrate", tx.Commit())
 }
 
-// check refuses, before anything is written, a database that is not ours, is
-// newer than this program, is damaged, or was sealed with another key.
+// check refuses, before anything is written, what inspect refuses and what
+// cannot be written.
 func (s *Store) check(ctx context.Context) error {
-	var app, version int
-	if err := s.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
-		return wrap("open", err)
-	}
-	if err := s.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return wrap("open", err)
-	}
-	if app != application || version == 0 {
-		return fmt.Errorf("sqlite: the file is a database of another program (application_id %#x, user_version %d)\n"+
-			"hint: name another file", app, version)
-	}
-	if version > len(migrations) {
-		return fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
-			"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
-	}
-	var verdict string
-	if err := s.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
-		return wrap("open", err)
-	}
-	if verdict != "ok" {
-		return damaged(strconv.Quote(verdict)) // may quote the file's bytes
-	}
-	if err := s.checkKey(ctx); err != nil {
+	version, err := s.inspect(ctx)
+	if err != nil {
 		return err
 	}
 	if err := s.checkWritable(ctx); err != nil {
 		return err
 	}
 	return s.migrate(ctx, version)
+}
+
+// inspect refuses a database that is not ours, is newer than this program, is
+// damaged, or was sealed with another key. It returns the schema's version.
+func (s *Store) inspect(ctx context.Context) (version int, err error) {
+	var app int
+	if err := s.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
+		return 0, wrap("open", err)
+	}
+	if err := s.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return 0, wrap("open", err)
+	}
+	if app != application || version == 0 {
+		return 0, fmt.Errorf("sqlite: the file is a database of another program (application_id %#x, user_version %d)\n"+
+			"hint: name another file", app, version)
+	}
+	if version > len(migrations) {
+		return 0, fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
+			"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
+	}
+	var verdict string
+	if err := s.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
+		return 0, wrap("open", err)
+	}
+	if verdict != "ok" {
+		return 0, damaged(strconv.Quote(verdict)) // may quote the file's bytes
+	}
+	return version, s.checkKey(ctx)
 }
 
 // checkWritable writes and takes it back: SQLite opens a file that it may only

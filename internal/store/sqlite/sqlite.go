@@ -85,6 +85,10 @@ func connect(path string) (*sql.DB, error) {
 		u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode() + "&mode=rw"}
 		name = u.String()
 	}
+	return connectTo(name)
+}
+
+func connectTo(name string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/store/sqlite"
+)
+
+// Check says what [Open] would refuse of the store that url names, while others
+// may use it, and changes nothing. It does not try to write. keys are those
+// that it opens with; nil when the file keyset, which is to have them, is not
+// there yet. made is false when there is no store yet.
+func Check(ctx context.Context, url string, keys *seal.Keyset, keyset string) (made bool, err error) {
+	path, err := sqlitePath(url)
+	if err != nil || path == memory {
+		return false, err
+	}
+	fi, err := os.Stat(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: %w", err)
+	}
+	if err := judgeDir(filepath.Dir(path), fi); err != nil {
+		return false, err
+	}
+	if err := guardFiles(path); err != nil {
+		return false, err
+	}
+	found, err := exists(url)
+	if err != nil || found == "" {
+		return false, err
+	}
+	if keys == nil {
+		return true, noKeyset(keyset, found)
+	}
+	err = sqlite.Check(ctx, path, keys)
+	if errors.Is(err, fs.ErrNotExist) { // only a spill
+		return false, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("store %s: %w", path, err)
+	}
+	return true, nil
+}
+
+// Dir returns the directory that the store that url names lies in, "" when it
+// is in memory alone.
+func Dir(url string) (string, error) {
+	path, err := sqlitePath(url)
+	if err != nil || path == memory {
+		return "", err
+	}
+	return filepath.Dir(path), nil
+}
