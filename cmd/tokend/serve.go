@@ -150,7 +150,7 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manag
 			log.Info("made an API key", "file", s.apiKeyFile)
 		}
 	}
-	c := daemon.Config{Keys: s.keys, Ready: grants.Ping, Log: log}
+	c := daemon.Config{Keys: s.keys, Ready: grants.Ping, Version: buildVersion(), Log: log}
 	if key != "" {
 		c.Keys = append([]daemon.Key{{Name: "main", Secret: key}}, s.keys...)
 	}

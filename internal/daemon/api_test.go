@@ -142,7 +142,7 @@ func TestRoutes(t *testing.T) {
 	f := newTenant(t)
 	down := errors.New("disk " + canarySecret)
 	var ready error
-	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}, Ready: func(context.Context) error { return ready }})
+	d := start(t, Config{Version: "v1.2.3", Clients: []Client{kept(t, f, "demo")}, Ready: func(context.Context) error { return ready }})
 	var all strings.Builder
 	ask := func(method, path string) {
 		a := d.call(t, method, path, "")

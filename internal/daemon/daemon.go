@@ -21,6 +21,7 @@ type Config struct {
 	Clients []Client
 	Keys    []Key                           // callers over TCP; without one only the unix socket answers
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
+	Version string                          // of the program, told by /healthz; "": not told
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
@@ -52,6 +53,7 @@ type Daemon struct {
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
+	version string
 	page    page
 	buffers buffers
 	handler http.Handler
@@ -59,7 +61,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{clients: map[string]*client{}, ready: c.Ready, now: c.Now, log: c.Log}
+	d := &Daemon{clients: map[string]*client{}, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}

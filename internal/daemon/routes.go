@@ -11,7 +11,7 @@ type access int
 
 const (
 	keyed   access = iota // every guard, and a key that opens the client in the path
-	open                  // every guard, no key: it tells nothing
+	open                  // every guard, no key: it tells nothing of a client
 	landing               // Host only: the browser comes from the tenant's page, the state is its key
 )
 
@@ -54,8 +54,9 @@ func (d *Daemon) routes() http.Handler {
 
 func (d *Daemon) healthz(c *gin.Context) {
 	writeJSON(c, http.StatusOK, struct {
-		Status string `json:"status"`
-	}{"ok"})
+		Status  string `json:"status"`
+		Version string `json:"version,omitempty"` // which program runs, after an update too
+	}{"ok", d.version})
 }
 
 func (d *Daemon) readyz(c *gin.Context) {
