@@ -19,6 +19,8 @@ type clientView struct {
 	Hosts        []string      `json:"hosts,omitempty"`         // where credential helpers may hand its tokens to
 	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can, when one must
 	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
+	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
+	Files        []FileStatus  `json:"files,omitempty"`         // that its token is kept in
 }
 
 func sortedNames(m map[string]*client) []string { return slices.Sorted(maps.Keys(m)) }
@@ -37,7 +39,10 @@ func (d *Daemon) known(c *gin.Context) *client {
 }
 
 func (d *Daemon) view(ctx context.Context, cl *client) clientView {
-	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name())}
+	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
+	if cl.Files != nil {
+		v.Files = cl.Files()
+	}
 	if v.State == flow.StateLoginRequired {
 		v.AuthorizeURL = d.offer(ctx, cl)
 	}

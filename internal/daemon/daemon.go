@@ -32,6 +32,18 @@ type Client struct {
 	Audience string   // of its tokens when a request names none; as in flow.Config
 	Hosts    []string // where credential helpers may hand its tokens to
 	Login    string   // how it signs in: "headless", "browser", "paste"; "" when that needs nobody
+
+	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
+	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
+	Files          func() []FileStatus // the files that its token is kept in; nil: none
+}
+
+// FileStatus is a file that a token is kept in, as the API shows it.
+type FileStatus struct {
+	Path    string    `json:"path"`
+	Written time.Time `json:"written,omitzero"` // when its content changed last
+	Expiry  time.Time `json:"expiry,omitzero"`  // of the token in it
+	Failure string    `json:"failure,omitempty"`
 }
 
 // interactive says whether a person can log the client in through /authorize.

@@ -30,6 +30,7 @@ func (d *Daemon) routes() http.Handler {
 		{"GET", "/v1/clients", keyed, d.listClients},
 		{"GET", "/v1/clients/:client", keyed, d.getClient},
 		{"GET", "/v1/clients/:client/token", keyed, d.getToken},
+		{"GET", "/v1/clients/:client/actions-id-token", keyed, d.actionsIDToken},
 		{"POST", "/v1/clients/:client/login", keyed, d.startLogin},
 		{"POST", "/v1/clients/:client/code", keyed, d.finishLogin},
 		{"POST", "/v1/clients/:client/refresh", keyed, d.refresh},

@@ -190,9 +190,11 @@ func TestPlacesThatAreRefused(t *testing.T) {
 		make func(t *testing.T, dir string)
 		want string
 	}{
-		"group can write":  {func(t *testing.T, dir string) { chmod(t, dir, 0o770) }, "can be written by others (mode 0770)"},
-		"all can write":    {func(t *testing.T, dir string) { chmod(t, dir, 0o777) }, "can be written by others (mode 0777)"},
-		"symbolic link":    {func(t *testing.T, dir string) { link(t, filepath.Join(dir, "..", "other"), filepath.Join(dir, "token")) }, "is a symbolic link"},
+		"group can write": {func(t *testing.T, dir string) { chmod(t, dir, 0o770) }, "can be written by others (mode 0770)"},
+		"all can write":   {func(t *testing.T, dir string) { chmod(t, dir, 0o777) }, "can be written by others (mode 0777)"},
+		"symbolic link": {func(t *testing.T, dir string) {
+			link(t, filepath.Join(dir, "..", "other"), filepath.Join(dir, "token"))
+		}, "is a symbolic link"},
 		"dangling link":    {func(t *testing.T, dir string) { link(t, "/nonexistent/x", filepath.Join(dir, "token")) }, "is a symbolic link"},
 		"directory":        {func(t *testing.T, dir string) { mkdir(t, filepath.Join(dir, "token")) }, "is not a regular file"},
 		"file for its dir": {func(t *testing.T, dir string) { _ = os.Remove(dir); put(t, dir, "x") }, "is not a directory"},

@@ -75,5 +75,3 @@ func dialFirst(places []place) func(ctx context.Context, network, addr string) (
 		return nil, err
 	}
 }
-
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

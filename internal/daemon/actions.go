@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// actionsIDToken answers as the token service of GitHub Actions does, for
+// software that knows no other: it asks ACTIONS_ID_TOKEN_REQUEST_URL, with
+// &audience= put to its end, and takes "value". The value is the access token
+// for that audience, the client's own when none is named.
+// https://docs.github.com/en/actions/reference/security/oidc
+func (d *Daemon) actionsIDToken(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	r, p := d.actionsRequest(c.Request, cl)
+	if p != nil {
+		p.Client = cl.Name()
+		d.fail(c, p)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	defer cancel()
+	t, err := cl.Get(ctx, r)
+	if err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, struct {
+		Value string `json:"value"`
+	}{t.AccessToken.Reveal()})
+}
+
+func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *problem) {
+	var want flow.Request
+	if !cl.ActionsIDToken {
+		return want, &problem{
+			Status: http.StatusNotFound, Code: "not_found",
+			Description: "this client does not answer in GitHub's form; hint: set actions_id_token: true for it",
+		}
+	}
+	for name, v := range r.URL.Query() {
+		switch {
+		case len(v) != 1:
+			return want, badRequest("parameter " + strconv.Quote(name) + " is there more than once")
+		case name == "audience":
+			want.Audience = v[0]
+		case name != "api-version": // which callers copy from the URL that they were given
+			return want, badRequest("there is no parameter " + strconv.Quote(name) + "; hint: audience")
+		}
+	}
+	return want, nil
+}
