@@ -36,6 +36,9 @@ type Client struct {
 	next         time.Time // when Run refreshes
 	guessed      bool      // a lifetime was guessed, and that was logged
 
+	device  shared[Login]
+	polling *poll // the last device login, pending or over; guarded by mu
+
 	proveOnce sync.Once
 	proved    string // of a password: see proof
 

@@ -44,9 +44,9 @@ type Config struct {
 	Source       Source      // nil: AuthorizationCode{}
 	RedirectURL  string      // of the authorization code flow, as registered
 	Audience     string      // the API that access tokens are for; Auth0's "audience" parameter
-	Scopes       []string    // nil: openid, profile, offline_access; none for client credentials
+	Scopes       []string    // nil: openid, profile, offline_access where a person logs in, else none
 
-	Endpoint   oauth2.Endpoint // AuthURL and TokenURL when they are not to be discovered
+	Endpoint   oauth2.Endpoint // AuthURL, TokenURL and DeviceAuthURL when they are not to be discovered
 	HTTPClient *http.Client    // nil: one with deadlines; its redirect policy and jar are not used
 	Store      Store           // nil: a memory store
 
@@ -102,7 +102,7 @@ func New(c Config) (*Client, error) {
 		spread:       (fraction(c.Rand) - 0.5) / 5,
 	}
 	cl.idp = &provider{cfg: &cl.cfg, http: h, tasks: &cl.tasks}
-	cl.idp.jwks.fetch.transient = true
+	cl.idp.jwks.fetch.transient, cl.device.transient = true, true
 	return cl, nil
 }
 
@@ -122,8 +122,11 @@ func (c *Config) defaults() {
 			c.Auth = AuthNone
 		}
 	}
-	if _, ok := c.Source.(AuthorizationCode); ok && c.Scopes == nil {
-		c.Scopes = []string{"openid", "profile", "offline_access"}
+	switch c.Source.(type) {
+	case AuthorizationCode, Device:
+		if c.Scopes == nil {
+			c.Scopes = []string{"openid", "profile", "offline_access"}
+		}
 	}
 	c.Advisory = cmp.Or(c.Advisory, 15*time.Minute)
 	c.Mandatory = cmp.Or(c.Mandatory, time.Minute)
@@ -177,7 +180,7 @@ func (c *Config) check() error {
 	}
 	c.checkAuth(fault)
 	c.checkSource(fault)
-	for _, e := range []struct{ key, url string }{{"authorization endpoint", c.Endpoint.AuthURL}, {"token endpoint", c.Endpoint.TokenURL}} {
+	for _, e := range []struct{ key, url string }{{"authorization endpoint", c.Endpoint.AuthURL}, {"token endpoint", c.Endpoint.TokenURL}, {"device authorization endpoint", c.Endpoint.DeviceAuthURL}} {
 		if e.url == "" {
 			continue
 		}
@@ -299,8 +302,13 @@ func loopback(host string) bool {
 
 // unattended reports whether a grant can be had without a person.
 func (c *Config) unattended() bool {
-	s, code := c.Source.(AuthorizationCode)
-	return !code || s.Headless
+	switch s := c.Source.(type) {
+	case AuthorizationCode:
+		return s.Headless
+	case Device:
+		return false
+	}
+	return true
 }
 
 // lockedReader lets many goroutines share one source of randomness.

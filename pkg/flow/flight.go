@@ -83,6 +83,9 @@ func (c *Client) hasten() {
 	for _, f := range c.flights {
 		f.hasten()
 	}
+	if c.polling != nil {
+		c.polling.end()
+	}
 }
 
 // pause waits, unless the flight is hastened or its time ends.

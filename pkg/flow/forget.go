@@ -10,6 +10,12 @@ import (
 // grant. The grant is deleted even when the tenant does not answer; that error
 // is returned then. Afterwards nothing signs in again unasked.
 func (c *Client) Forget(ctx context.Context) error {
+	c.mu.Lock()
+	if p := c.polling; p != nil && !p.over() {
+		p.void = true
+		p.end()
+	}
+	c.mu.Unlock()
 	f := c.launch("forget", func(ctx context.Context, f *flight) { f.err = c.forget(ctx, f) })
 	select {
 	case <-f.done:

@@ -27,19 +27,26 @@ type Login struct {
 	RedirectURL string    `json:"redirect_uri"`
 	Audience    string    `json:"audience,omitempty"`
 	Scopes      []string  `json:"scopes,omitempty"`
-	Expires     time.Time `json:"expires"` // 10 minutes after it was begun
+	Expires     time.Time `json:"expires"` // 10 minutes after it was begun; of a device login, when its code ends
+
+	// Of a device login, which has no state, verifier and nonce.
+	DeviceCode      Secret `json:"-"`                          // what is polled with; in the JSON as "device_code"
+	UserCode        string `json:"user_code,omitempty"`        // what the person confirms
+	VerificationURI string `json:"verification_uri,omitempty"` // where, without the code in it
+	Interval        int    `json:"interval,omitempty"`         // between polls, in seconds
 }
 
 type loginFile struct {
 	*loginAlias
-	Verifier string `json:"verifier"`
+	Verifier   string `json:"verifier"`
+	DeviceCode string `json:"device_code,omitempty"`
 }
 
 type loginAlias Login
 
-// MarshalJSON writes the verifier in the clear.
+// MarshalJSON writes verifier and device code in the clear.
 func (l Login) MarshalJSON() ([]byte, error) {
-	return json.Marshal(loginFile{loginAlias: (*loginAlias)(&l), Verifier: l.Verifier.Reveal()})
+	return json.Marshal(loginFile{loginAlias: (*loginAlias)(&l), Verifier: l.Verifier.Reveal(), DeviceCode: l.DeviceCode.Reveal()})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -48,7 +55,7 @@ func (l *Login) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return err
 	}
-	l.Verifier = Secret(f.Verifier)
+	l.Verifier, l.DeviceCode = Secret(f.Verifier), Secret(f.DeviceCode)
 	return nil
 }
 
@@ -63,9 +70,16 @@ var ownParams = []string{
 	"code_challenge_method", "scope", "audience", "request", "request_uri",
 }
 
-// Login begins a login: discovery, fresh state, PKCE verifier and nonce.
+// Login begins a login: discovery, fresh state, PKCE verifier and nonce. Of a
+// [Device] it asks for a code, and from then on the tenant is polled, whether
+// anybody waits or not, until the login ends; a restart gives it up. While one
+// is pending with half its time left, that one is returned.
 func (c *Client) Login(ctx context.Context) (Login, error) {
-	if _, ok := c.cfg.Source.(AuthorizationCode); !ok {
+	switch c.cfg.Source.(type) {
+	case Device:
+		return c.loginDevice(ctx)
+	case AuthorizationCode:
+	default:
 		return Login{}, &Error{
 			Op: "login", Class: ClassRequest, Description: "this client's grant is not had by a login but by " + c.cfg.Source.source(),
 			Hint: "nothing is to be done here",
@@ -125,8 +139,12 @@ func (c *Client) login(m *metadata) (Login, error) {
 // Finish ends a login with the query of its callback: it checks state, expiry
 // and issuer, exchanges the code, verifies the ID token and stores the grant
 // durably. A state that does not fit is [ErrState]; a refusal by the tenant is
-// an [*Error] with the tenant's code.
+// an [*Error] with the tenant's code. Of a [Device] it waits for the login's
+// end; there is no callback.
 func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Grant, error) {
+	if _, ok := c.cfg.Source.(Device); ok {
+		return c.finishDevice(ctx, l)
+	}
 	if e := c.checkState(l, callback); e != nil {
 		return nil, e
 	}
@@ -168,11 +186,25 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 		}
 		return e
 	}
+	c.loggedIn()
+	return nil
+}
+
+// loggedIn forgets what a login mends.
+func (c *Client) loggedIn() {
 	c.mu.Lock()
 	clear(c.gates)
 	c.forgotten = false
 	c.mu.Unlock()
 	c.succeeded()
+}
+
+// storeLogin makes the grant of a login durable.
+func (c *Client) storeLogin(ctx context.Context, h *held, g *Grant) *Error {
+	if e := c.persist(ctx, h, g); e != nil {
+		return e
+	}
+	c.cfg.Log.Info("logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
 	return nil
 }
 
@@ -237,7 +269,17 @@ func (c *Client) redeem(ctx context.Context, h *held, m *metadata, l Login, code
 		return nil, e
 	}
 	c.skew(a.date, sent)
-	g := c.blank(revision)
+	g, e := c.grantOf(ctx, l, a, sent)
+	if e != nil {
+		return nil, e
+	}
+	g.Revision = revision
+	return g, c.storeLogin(ctx, h, g)
+}
+
+// grantOf makes the grant of a login's answer, once that is verified.
+func (c *Client) grantOf(ctx context.Context, l Login, a answer, sent time.Time) (*Grant, *Error) {
+	g := c.blank(0)
 	g.Generation, g.LoggedIn, g.Exchanged, g.Scopes = 1, sent, sent, l.Scopes
 	g.RefreshToken, g.IDToken = Secret(a.refresh), Secret(a.id)
 	t, why := c.token(a, sent, g.Generation, want{})
@@ -255,9 +297,5 @@ func (c *Client) redeem(ctx context.Context, h *held, m *metadata, l Login, code
 	}
 	t.unverified = false
 	g.Tokens = []*Token{t}
-	if e := c.persist(ctx, h, g); e != nil {
-		return nil, e
-	}
-	c.cfg.Log.Info("logged in", "scope", t.Scope, "expiry", t.Expiry, "refreshable", g.RefreshToken != "")
 	return g, nil
 }

@@ -150,7 +150,7 @@ func (c *Client) settle(ctx context.Context, l *held) *Error {
 	if e != nil {
 		return e
 	}
-	if s != nil && (s.LoggedIn.After(g.LoggedIn) || s.Generation >= g.Generation) {
+	if s != nil && (s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
 		c.setUnsaved(nil) // the store has taken the spill up, or there was a new login
 		return nil
 	}

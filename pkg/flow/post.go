@@ -26,6 +26,16 @@ const (
 // nowhere else, with the pinned client authentication and one deadline for all
 // of it.
 func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values) (answer, outcome, *Error) {
+	r, body, o, err := c.send(ctx, op, endpoint, form)
+	if r == nil {
+		return answer{}, o, asError(op, err)
+	}
+	return c.judge(op, r, body, err, secretsOf(form, c.cfg.ClientSecret))
+}
+
+// send is post without a look at what the answer says. Without an answer r is
+// nil and err an [*Error]; with one, err is why its body could not be read.
+func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values) (r *http.Response, body []byte, o outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
 	var traced, wrote atomic.Bool
@@ -36,17 +46,17 @@ func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values)
 	})
 	req, err := c.tokenRequest(ctx, endpoint, form)
 	if err != nil {
-		return answer{}, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
+		return nil, nil, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
 	}
-	r, err := c.http.Do(req)
+	r, err = c.http.Do(req)
 	if err != nil {
 		if traced.Load() && !wrote.Load() || dialFailed(err) {
-			return answer{}, notSent, networkError(op, err)
+			return nil, nil, notSent, networkError(op, err)
 		}
-		return answer{}, unknown, networkError(op, err)
+		return nil, nil, unknown, networkError(op, err)
 	}
-	body, err := readBody(r.Body)
-	return c.judge(op, r, body, err, secretsOf(form, c.cfg.ClientSecret))
+	body, err = readBody(r.Body)
+	return r, body, unknown, err
 }
 
 // tokenRequest builds the request. Its body cannot be rewound, so that the

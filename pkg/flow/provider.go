@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type metadata struct {
 	Token         string `json:"token_endpoint"`
 	JWKS          string `json:"jwks_uri"`
 	Revocation    string `json:"revocation_endpoint"`
+	Device        string `json:"device_authorization_endpoint"`                  // RFC 8628
 	IssParameter  bool   `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 }
 
@@ -98,9 +100,13 @@ func (p *provider) complete(m *metadata) *Error {
 	if p.cfg.Endpoint.TokenURL != "" {
 		m.Token = p.cfg.Endpoint.TokenURL
 	}
+	m.Device = cmp.Or(p.cfg.Endpoint.DeviceAuthURL, m.Device)
 	required := []struct{ key, url string }{{"token_endpoint", m.Token}, {"jwks_uri", m.JWKS}}
-	if _, ok := p.cfg.Source.(AuthorizationCode); ok {
+	switch p.cfg.Source.(type) {
+	case AuthorizationCode:
 		required = append(required, struct{ key, url string }{"authorization_endpoint", m.Authorization})
+	case Device:
+		required = append(required, struct{ key, url string }{"device_authorization_endpoint", m.Device})
 	}
 	for _, e := range required {
 		if e.url == "" {
@@ -121,8 +127,9 @@ func (p *provider) complete(m *metadata) *Error {
 
 // endpoints returns the metadata, without a request when both endpoints are configured.
 func (p *provider) endpoints(ctx context.Context) (*metadata, error) {
-	if e := p.cfg.Endpoint; e.AuthURL != "" && e.TokenURL != "" {
-		return &metadata{Issuer: p.cfg.Issuer, Authorization: e.AuthURL, Token: e.TokenURL}, nil
+	_, device := p.cfg.Source.(Device)
+	if e := p.cfg.Endpoint; e.TokenURL != "" && (device && e.DeviceAuthURL != "" || !device && e.AuthURL != "") {
+		return &metadata{Issuer: p.cfg.Issuer, Authorization: e.AuthURL, Token: e.TokenURL, Device: e.DeviceAuthURL}, nil
 	}
 	return p.discover(ctx)
 }

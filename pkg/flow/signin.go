@@ -25,7 +25,7 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 	if !c.cfg.unattended() {
 		return nil, &Error{
 			Op: "login", Class: ClassLoginRequired, Description: "this client's login needs a person",
-			Hint: "log in with a browser",
+			Hint: "log in with a browser, here or, with the grant device_code, anywhere",
 		}
 	}
 	c.mu.Lock()

@@ -16,6 +16,10 @@ type AuthorizationCode struct {
 	Params   url.Values // further parameters of the authorization request, such as connection or prompt
 }
 
+// Device has the grant by the device flow (RFC 8628): a person confirms a code
+// in a browser anywhere, and [Client.Login] says where. Its redirect URL is not used.
+type Device struct{}
+
 // Seed starts from a refresh token that was had elsewhere (RFC 6749 section 6).
 type Seed struct{ RefreshToken Secret }
 
@@ -45,6 +49,7 @@ type Password struct {
 }
 
 func (AuthorizationCode) source() string { return "authorization_code" }
+func (Device) source() string            { return "device_code" }
 func (Seed) source() string              { return "refresh_token" }
 func (ClientCredentials) source() string { return "client_credentials" }
 func (Exchange) source() string          { return "token_exchange" }

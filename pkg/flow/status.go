@@ -32,6 +32,8 @@ type Status struct {
 	Rotation     Rotation    `json:"rotation,omitempty"`
 	Failure      *Failure    `json:"failure,omitempty"`   // the last one; nil after a success
 	GrantEnds    time.Time   `json:"grant_ends,omitzero"` // forecast of when a login is needed again
+
+	DeviceLogin *DeviceLogin `json:"device_login,omitempty"` // that is pending, or has failed
 }
 
 // Status returns what is known, from memory.
@@ -56,6 +58,7 @@ func (c *Client) Status() Status {
 			st.Failure = g.Failure
 		}
 	}
+	st.DeviceLogin = c.deviceLogin()
 	st.State = c.state(s, e != nil && e.remaining(now) > 0, st.Failure)
 	return st
 }
@@ -108,11 +111,31 @@ func (c *Client) announce() {
 	s := c.Status()
 	was := c.notified
 	if s.State == was.State && s.Generation == was.Generation && s.Expiry.Equal(was.Expiry) && s.LoggedIn.Equal(was.LoggedIn) &&
-		sameFailure(s.Failure, was.Failure) {
+		sameFailure(s.Failure, was.Failure) && sameDevice(s.DeviceLogin, was.DeviceLogin) {
 		return
 	}
 	c.notified = s
 	c.cfg.OnChange(s)
+}
+
+// deviceLogin is the device login that is pending or has failed; c.mu is held.
+func (c *Client) deviceLogin() *DeviceLogin {
+	p := c.polling
+	if p == nil || p.over() && p.err == nil {
+		return nil
+	}
+	d := &DeviceLogin{URL: p.login.URL, VerificationURI: p.login.VerificationURI, UserCode: p.login.UserCode, Expires: p.login.Expires}
+	if p.over() {
+		d.Failure = p.failure
+	}
+	return d
+}
+
+func sameDevice(a, b *DeviceLogin) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.UserCode == b.UserCode && sameFailure(a.Failure, b.Failure)
 }
 
 func sameFailure(a, b *Failure) bool {
