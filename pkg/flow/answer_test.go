@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestB01_B08_Answers(t *testing.T) {
+func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
 	const rest = `"access_token":"at","token_type":"bearer","refresh_token":"rt"`
 	for name, tc := range map[string]struct {
 		body     string
@@ -61,7 +61,7 @@ func TestB01_B08_Answers(t *testing.T) {
 }
 
 // Each fault of the access token leaves the successor saved and the access token unserved.
-func TestB04_B08_RefreshTokenIsSavedFirst(t *testing.T) {
+func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
 		"B04": func(b map[string]any) { b["expires_in"] = 0 },
 		"B05": func(b map[string]any) { delete(b, "access_token") },

@@ -57,15 +57,15 @@ func (c *Client) asker() (asker, bool) {
 	return s, ok
 }
 
-// askForm returns what is asked with, and its proof.
-func (c *Client) askForm(ctx context.Context, s asker) (form url.Values, proof string, e *Error) {
+// askForm is what is asked with.
+func (x *exchange) askForm(ctx context.Context, s asker) (form url.Values, e *Error) {
 	name, value, e := s.secret(ctx)
 	if e != nil {
-		return nil, "", e
+		return nil, e
 	}
-	form = s.params()
+	form, x.sent = s.params(), value
 	form.Set(name, value.Reveal())
-	return form, c.proof(s, value), nil
+	return form, nil
 }
 
 // proof identifies what is asked with and for, without telling it: what was
@@ -89,7 +89,7 @@ func (c *Client) proof(s asker, value Secret) string {
 // slowly is the proof of a password, by PBKDF2 (RFC 8018). It does not change
 // in a client's life.
 func slowly(issuer, clientID, text string) string {
-	key, err := pbkdf2.Key(sha256.New, text, []byte(issuer+" "+clientID), 200_000, sha256.Size)
+	key, err := pbkdf2.Key(sha256.New, text, []byte(issuer+" "+clientID), 100_000, sha256.Size)
 	if err != nil {
 		return "none" // FIPS mode refuses a short salt: no change of the password is noticed then
 	}
@@ -197,13 +197,14 @@ func (x *exchange) turnDown(ctx context.Context, g *Grant, e *Error) (*Token, *E
 	case x.prior != nil && x.prior.State != GrantDead && x.prior.RefreshToken != "":
 		return nil, e // a login by hand that failed
 	}
+	s, _ := c.asker()
 	n := x.prior
 	if n == nil {
 		if n = g.clone(); n.Generation == 0 {
 			n.LoggedIn = time.Time{}
 		}
 	}
-	n.State, n.Refused, n.Failure = GrantDead, x.proof, c.failureOf(e)
+	n.State, n.Refused, n.Failure = GrantDead, c.proof(s, x.sent), c.failureOf(e)
 	c.note(ctx, x.l, n)
 	c.cfg.Log.Error("the tenant has refused what was asked with", "grant", c.cfg.Source.source(), "code", e.Code)
 	return nil, c.failed(x.w, e)

@@ -369,7 +369,9 @@ func TestDeviceLoginOutlivesTheStore(t *testing.T) {
 }
 
 func TestDeviceAuthorizationAnswers(t *testing.T) {
-	change := func(from, to string) http.HandlerFunc { return answering(200, strings.Replace(deviceAnswer, from, to, 1)) }
+	change := func(from, to string) http.HandlerFunc {
+		return answering(200, strings.Replace(deviceAnswer, from, to, 1))
+	}
 	for name, tc := range map[string]struct {
 		h     http.HandlerFunc
 		class Class // "": accepted

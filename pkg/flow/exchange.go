@@ -16,7 +16,7 @@ type exchange struct {
 	w     want
 	began time.Time
 	prior *Grant // what a new grant is asked for in the place of
-	proof string // of what is asked with
+	sent  Secret // what was asked with
 }
 
 // run has a token by whatever way the source and the grant leave.
@@ -80,7 +80,7 @@ func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) 
 	case own:
 		v = url.Values{"grant_type": {"client_credentials"}}
 	case asks && g.RefreshToken == "":
-		if v, x.proof, e = c.askForm(ctx, s); e != nil {
+		if v, e = x.askForm(ctx, s); e != nil {
 			return nil, e
 		}
 	default:

@@ -209,9 +209,9 @@ func TestClientAuthentication(t *testing.T) {
 		secret string
 		basic  string
 	}{
-		"post":  {func(c *Config) { c.ClientSecret = "s/+ ü" }, "client", "s/+ ü", ""},
-		"basic": {func(c *Config) { c.Auth, c.ClientID, c.ClientSecret = AuthBasic, "client", "s:%/+ ü" }, "", "", "Basic Y2xpZW50OnMlM0ElMjUlMkYlMkIrJUMzJUJD"},
-		"none":  {func(c *Config) { c.ClientSecret = "" }, "client", "", ""},
+		"post":                {func(c *Config) { c.ClientSecret = "s/+ ü" }, "client", "s/+ ü", ""},
+		"client-secret-basic": {func(c *Config) { c.Auth, c.ClientID, c.ClientSecret = AuthBasic, "client", "s:%/+ ü" }, "", "", "Basic Y2xpZW50OnMlM0ElMjUlMkYlMkIrJUMzJUJD"},
+		"none":                {func(c *Config) { c.ClientSecret = "" }, "client", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()

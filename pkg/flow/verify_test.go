@@ -21,7 +21,7 @@ import (
 // The relying-party modules of the OpenID Foundation's conformance suite
 // (oidcc-client-test-…) and the attacks of the acceptance matrix, at a login:
 // the ID token is accepted, or the login fails and no token is served.
-func TestX13_X22_ConformanceIDTokenAtLogin(t *testing.T) {
+func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *testing.T) {
 	other, second := newKey(), newKey()
 	set := func(k string, v any) func(map[string]any) { return func(c map[string]any) { c[k] = v } }
 	for name, tc := range map[string]struct {
@@ -31,7 +31,7 @@ func TestX13_X22_ConformanceIDTokenAtLogin(t *testing.T) {
 		answer func(map[string]any)
 		reject string // "": accepted
 	}{
-		"happy path":                   {},
+		"discovery-openid-config":      {}, // the happy path
 		"idtoken-sig-rs256":            {},
 		"invalid-iss":                  {claims: set("iss", "https://tenant.test"), reject: "its iss"},
 		"missing-sub":                  {claims: set("sub", nil), reject: "no sub"},
