@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 
 // sts answers a token exchange as Google's does, if the subject token is one of
 // the tenant's, and keeps its type.
-func sts(t *testing.T, s *service) (*httptest.Server, *[]string) {
+func sts(t *testing.T) (*httptest.Server, *[]string) {
 	t.Helper()
 	var kinds []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,24 +57,35 @@ const (
 	idTokenType = "urn:ietf:params:oauth:token-type:id_token"
 )
 
+// source is the documentation's credential_source.
+func source(t *testing.T, part string) *externalaccount.CredentialSource {
+	t.Helper()
+	var file struct {
+		Source externalaccount.CredentialSource `json:"credential_source"`
+	}
+	if err := json.Unmarshal([]byte(documented(t, "json", `"external_account"`, part)), &file); err != nil {
+		t.Fatal(err)
+	}
+	return &file.Source
+}
+
 // TestGoogleURL: tokend's token endpoint, as it is, sources Google's credentials.
 func TestGoogleURL(t *testing.T) {
 	s := start(t)
-	srv, kinds := sts(t, s)
-	source := &externalaccount.CredentialSource{
-		URL:     s.addr + "/v1/clients/demo/token",
-		Headers: map[string]string{"Authorization": "Bearer " + s.key},
-		Format:  externalaccount.Format{Type: "json", SubjectTokenFieldName: "access_token"},
-	}
+	srv, kinds := sts(t)
+	source := source(t, `"url"`)
+	source.URL = strings.Replace(source.URL, "http://localhost:8484", s.addr, 1)
+	source.Headers["Authorization"] = strings.Replace(source.Headers["Authorization"], "YOUR_API_KEY", s.key, 1)
 	if got, err := exchange(t, srv, jwtType, source); err != nil || got != "google:"+s.token(t) {
 		t.Errorf("access token: %v", err)
 	}
-	source.URL += "?format=text"
+	endpoint := source.URL
+	source.URL = endpoint + "?format=text"
 	source.Format = externalaccount.Format{Type: "text"}
 	if got, err := exchange(t, srv, jwtType, source); err != nil || got != "google:"+s.token(t) {
 		t.Errorf("as text: %v", err)
 	}
-	source.URL = s.addr + "/v1/clients/demo/token?id_token=true"
+	source.URL = endpoint + "?id_token=true"
 	source.Format = externalaccount.Format{Type: "json", SubjectTokenFieldName: "id_token"}
 	if got, err := exchange(t, srv, idTokenType, source); err != nil || got == "google:"+s.token(t) {
 		t.Errorf("ID token: %v", err)
@@ -92,24 +102,21 @@ func TestGoogleURL(t *testing.T) {
 // TestGoogleExecutable: so does the command, for either type of token.
 func TestGoogleExecutable(t *testing.T) {
 	s := start(t)
-	srv, _ := sts(t, s)
+	srv, _ := sts(t)
 	t.Setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
 	for _, kv := range s.env { // the library starts the program in this process's environment
 		name, value, _ := strings.Cut(kv, "=")
 		t.Setenv(name, value)
 	}
-	source := func(client string) *externalaccount.CredentialSource {
-		return &externalaccount.CredentialSource{Executable: &externalaccount.ExecutableConfig{
-			Command: filepath.Join(bin, "tokend") + " token " + client + " --format gcp-executable",
-		}}
-	}
-	if got, err := exchange(t, srv, jwtType, source("demo")); err != nil || got != "google:"+s.token(t) {
+	source := source(t, `"executable"`)
+	if got, err := exchange(t, srv, jwtType, source); err != nil || got != "google:"+s.token(t) {
 		t.Errorf("access token: %v", err)
 	}
-	if got, err := exchange(t, srv, idTokenType, source("demo")); err != nil || got == "google:"+s.token(t) {
+	if got, err := exchange(t, srv, idTokenType, source); err != nil || got == "google:"+s.token(t) {
 		t.Errorf("ID token: %v", err)
 	}
-	if _, err := exchange(t, srv, jwtType, source("nobody")); err == nil || !strings.Contains(err.Error(), "(66) unknown_client: there is no client of that name; hint: tokend status lists them") {
+	source.Executable.Command = strings.Replace(source.Executable.Command, "demo", "nobody", 1)
+	if _, err := exchange(t, srv, jwtType, source); err == nil || !strings.Contains(err.Error(), "(66) unknown_client: there is no client of that name; hint: tokend status lists them") {
 		t.Errorf("a failure: %v", err)
 	}
 }

@@ -14,22 +14,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeClient is the client of client-go for a cluster whose user is a kubeconfig's
-// exec plugin.
+// kubeClient is the client of client-go for a cluster whose user is the one that
+// the documentation has in a kubeconfig.
 func kubeClient(t *testing.T, s *service, cluster *httptest.Server, args ...string) *http.Client {
 	t.Helper()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cluster.Certificate().Raw})
-	exec := &api.ExecConfig{
-		APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: api.NeverExecInteractiveMode,
-		Command: filepath.Join(bin, "tokend"), Args: append([]string{"token", "demo", "--format", "exec-credential"}, args...),
+	file, err := clientcmd.Load([]byte(documented(t, "yaml", "users:", "exec-credential")))
+	if err != nil {
+		t.Fatal(err)
 	}
+	exec := file.AuthInfos["tokend"].Exec
+	exec.Command, exec.Args = filepath.Join(bin, exec.Command), append(exec.Args, args...)
 	for _, kv := range s.env {
 		name, value, _ := strings.Cut(kv, "=")
 		exec.Env = append(exec.Env, api.ExecEnvVar{Name: name, Value: value})
 	}
-	file := api.NewConfig()
 	file.Clusters["c"] = &api.Cluster{Server: cluster.URL, CertificateAuthorityData: ca}
-	file.AuthInfos["tokend"] = &api.AuthInfo{Exec: exec}
 	file.Contexts["c"] = &api.Context{Cluster: "c", AuthInfo: "tokend"}
 	file.CurrentContext = "c"
 	// Through the file's own form, as kubectl reads it.

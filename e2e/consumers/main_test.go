@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +159,22 @@ func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// documented is the block of docs/cli.md that has all of parts in it.
+func documented(t *testing.T, language string, parts ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(b), -1) {
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(m[1], p) }) {
+			return m[1]
+		}
+	}
+	t.Fatalf("docs/cli.md has no block of %s with %q", language, parts)
+	return ""
 }
 
 // token is what "tokend token demo" prints.

@@ -1,0 +1,117 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// blocks are the shell blocks of a page, in their order.
+func blocks(t *testing.T, page string) []string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(b), -1) {
+		out = append(out, m[1])
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s has no block marked sh", page)
+	}
+	return out
+}
+
+// TestDocs runs the shell blocks of the documentation, in a home of their own,
+// with both programs started. Nothing is changed in them but the mock's port,
+// which another test may have.
+func TestDocs(t *testing.T) {
+	tool(t, "curl")
+	tool(t, "git")
+	for _, page := range []string{"cli.md", "mock.md"} {
+		t.Run(page, func(t *testing.T) {
+			d := newDocs(t)
+			if page == "cli.md" { // an answer that is no success fails the block
+				if err := os.WriteFile(filepath.Join(d.home, ".curlrc"), []byte("fail\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, block := range blocks(t, page) {
+				block = strings.ReplaceAll(block, "http://localhost:8400/", d.issuer)
+				cmd := exec.Command("/bin/sh", "-euc", block)
+				cmd.Env, cmd.Dir = d.env, d.home
+				out, err := cmd.CombinedOutput()
+				if err != nil || strings.Contains(string(out), "error: ") {
+					t.Errorf("block %d: %v\n%s\nprinted:\n%s", i+1, err, block, out)
+				}
+			}
+		})
+	}
+}
+
+// docs is where the blocks run.
+type docs struct {
+	home, issuer string
+	env          []string
+}
+
+func newDocs(t *testing.T) *docs {
+	t.Helper()
+	home, err := os.MkdirTemp("", "tokend") // shorter than t.TempDir's: a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	if err := os.Symlink(bin, filepath.Join(home, "bin")); err != nil { // as in the repository
+		t.Fatal(err)
+	}
+	d := &docs{home: home}
+	for name, value := range defaults(home) {
+		if !strings.HasPrefix(name, "XDG_") {
+			d.env = append(d.env, name+"="+value)
+		}
+	}
+	d.env = append(d.env, "HOME="+home, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_TERMINAL_PROMPT=0", "GITHUB_OUTPUT="+home+"/output", "GITHUB_ENV="+home+"/variables",
+		"TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
+	d.issuer = d.start(t, issuerLine, "mockauth0")
+	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource")
+	d.start(t, listenLine, "tokend", "serve")
+	return d
+}
+
+// start runs a program until the test ends and returns what its log says.
+func (d *docs) start(t *testing.T, line *regexp.Regexp, name string, args ...string) string {
+	t.Helper()
+	log, err := os.Create(filepath.Join(d.home, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(bin, name), args...)
+	cmd.Env, cmd.Dir, cmd.Stderr = slices.Clone(d.env), d.home, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = log.Close()
+	})
+	var text []byte
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if text, err = os.ReadFile(log.Name()); err != nil {
+			t.Fatal(err)
+		}
+		if m := line.FindSubmatch(text); m != nil {
+			return string(m[1])
+		}
+	}
+	t.Fatalf("%s does not serve:\n%s", name, text)
+	return ""
+}
