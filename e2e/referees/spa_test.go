@@ -117,3 +117,48 @@ func rotates(t *testing.T, ten *tenant, tab *chromium, id string) {
 		"authorization_code 200", "refresh_token 200", "refresh_token 200", "refresh_token "+refreshReused,
 		"refresh_token 403 invalid_grant: the family is revoked: "+strings.TrimPrefix(refreshReused, "403 invalid_grant: reused: "))
 }
+
+// TestRefereeOIDCClientTS: oidc-client-ts in a browser renews in a frame and by
+// a refresh token, revokes it, and logs out.
+func TestRefereeOIDCClientTS(t *testing.T) {
+	t.Parallel()
+	const id = "spa"
+	ten, tab := startSPA(t, "http", "oidc-client-ts", "oidc-client-ts/dist/browser/oidc-client-ts.min.js", id)
+	tab.leave("login('openid profile email read:calls')")
+	tab.signIn()
+	tab.consent()
+	var user struct {
+		Email, State, Scope string
+		Verified            bool
+		Lifetime            int
+	}
+	tab.call("user()", &user)
+	if user.Email != "agent@example.com" || !user.Verified || user.State != "kept by the SDK" ||
+		user.Scope != "openid profile email read:calls" || user.Lifetime < 86300 {
+		t.Errorf("signed in as %+v", user)
+	}
+	var framed, refreshed, revoked fresh
+	tab.call("fresh()", &framed)
+	tab.leave("login('openid profile email offline_access read:calls')")
+	tab.consent()
+	tab.call("fresh()", &refreshed)
+	if framed.Token == "" || refreshed.Token == "" {
+		t.Fatalf("no renewal: %q by the frame, %q by the refresh token", framed.Error, refreshed.Error)
+	}
+	var had bool
+	tab.call("revoke()", &had)
+	tab.call("fresh()", &revoked)
+	if !had || revoked.Error != "invalid_grant: Unknown or invalid refresh token." {
+		t.Errorf("a revoked refresh token: %+v", revoked)
+	}
+	ten.wantCalls(id, "authorization_code 200", "authorization_code 200", "authorization_code 200", "refresh_token 200",
+		"refresh_token "+refreshRevoked)
+
+	tab.leave("logout()") // with the ID token as a hint, the tenant does not ask
+	tab.arrive()
+	var after fresh
+	tab.call("fresh()", &after)
+	if after.Error != "login_required: Login required" {
+		t.Errorf("after the logout: %+v", after)
+	}
+}
