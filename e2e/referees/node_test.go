@@ -43,7 +43,7 @@ func startScript(t *testing.T, ten *tenant, name string, settings object) *scrip
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	cmd := exec.CommandContext(ctx, node, name+".mjs")
 	cmd.Dir = "npm"
 	cmd.Env = append(clean(), "NODE_EXTRA_CA_CERTS="+ten.ca, "SETTINGS="+string(conf))
