@@ -9,6 +9,7 @@ check() {
     "$@" || failed=1
 }
 tool() { go tool -modfile=tools/go.mod "$@"; }
+tool_in() { (modfile=$PWD/tools/go.mod && cd "$1" && shift && go tool -modfile="$modfile" "$@"); }
 
 formatted() {
     unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 go tool -modfile=tools/go.mod gofumpt -l) || return 1
@@ -18,7 +19,7 @@ formatted() {
 # Exit code 3 is a finding; anything else went wrong on the way to the database.
 vulnerabilities() {
     code=0
-    tool govulncheck ./... || code=$?
+    tool_in "$1" govulncheck ./... || code=$?
     if [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || [ "${CI-}" = true ]; then
         return "$code"
     fi
@@ -28,8 +29,11 @@ vulnerabilities() {
 check go vet ./...
 check go -C bench vet ./...
 check go -C e2e/consumers vet ./...
+check go -C terraform vet ./...
 check tool golangci-lint run
+check tool_in terraform golangci-lint run
 check formatted
 check tool actionlint
-check vulnerabilities
+check vulnerabilities .
+check vulnerabilities terraform
 exit "$failed"

@@ -21,7 +21,8 @@ func TestClient(t *testing.T) {
 		name, answer string
 		want         map[string]knownvalue.Check
 	}{
-		{"whole", `200 {"client":"demo","issuer":"https://tenant.example.com/","state":"ready","subject":"auth0|1","scope":"openid read:calls",
+		{
+			"whole", `200 {"client":"demo","issuer":"https://tenant.example.com/","state":"ready","subject":"auth0|1","scope":"openid read:calls",
 			"expiry":"2026-01-02T05:04:05.5+02:00","obtained":"2026-01-02T02:04:05Z","last_exchange":"2026-01-02T02:04:05Z","logged_in":"2026-01-01T00:00:00Z",
 			"next_refresh":"2026-01-02T02:49:05Z","generation":7,"rotation":"on","grant_ends":"2026-02-01T00:00:00Z","login":"browser"}`,
 			map[string]knownvalue.Check{
@@ -29,15 +30,18 @@ func TestClient(t *testing.T) {
 				"expires_at": str("2026-01-02T03:04:05Z"), "last_exchange_at": str("2026-01-02T02:04:05Z"), "logged_in_at": str("2026-01-01T00:00:00Z"),
 				"next_refresh_at": str("2026-01-02T02:49:05Z"), "generation": knownvalue.Int64Exact(7), "rotation": str("on"),
 				"grant_ends_at": str("2026-02-01T00:00:00Z"), "login": str("browser"), "failure": null,
-			}},
-		{"login required", `200 {"client":"demo","issuer":"https://tenant.example.com/","state":"login_required","generation":0,"login":"browser",
+			},
+		},
+		{
+			"login required", `200 {"client":"demo","issuer":"https://tenant.example.com/","state":"login_required","generation":0,"login":"browser",
 			"authorize_url":"https://tenant.example.com/authorize?state=s","failure":{"time":"2026-01-02T03:00:00Z","class":"login_required","description":"no grant"}}`,
 			map[string]knownvalue.Check{
 				"state": str("login_required"), "subject": null, "expires_at": null, "grant_ends_at": null,
 				"failure": knownvalue.ObjectExact(map[string]knownvalue.Check{
 					"at": str("2026-01-02T03:00:00Z"), "class": str("login_required"), "code": null, "description": str("no grant"),
 				}),
-			}},
+			},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
