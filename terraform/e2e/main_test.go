@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,7 +19,10 @@ const version = "0.0.1"
 // bin/, the provider and its stand-ins as Terraform looks for them in plugins/.
 var built string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // parallel tests wait for tokens to expire
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "tokend-terraform")

@@ -171,6 +171,7 @@ type workspace struct {
 
 	before []string // what runs terraform: a program by its path, and its arguments
 	shown  string   // everything that terraform has printed
+	each   func()   // runs before each command, if it is set
 }
 
 // workspace makes one of a configuration, and initialises it.
@@ -197,6 +198,9 @@ func (w *world) workspace(t *testing.T, configuration string, plugins ...string)
 // terraform runs terraform. What reaches for the network finds a closed door.
 func (ws *workspace) terraform(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	if ws.each != nil {
+		ws.each()
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	line := append(append(slices.Clone(ws.before), tool(t, "terraform")), args...)
