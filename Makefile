@@ -38,6 +38,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 
 mutants: ## every refusal and documented line taken out, one at a time: a test must fail
 	@MUTANTS=all go test -timeout 60m -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
+	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
 
 build: ## both programs, into bin/
 	@$(BUILD) -o bin/ ./cmd/...
