@@ -35,16 +35,16 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	} else {
 		path = tool(t, "chromium", "chromium-browser", "google-chrome")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
-	ctx, closeTab := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it complains of what is newer than itself
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as the context of its first call
+	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it complains of what is newer than itself
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })                                  // and waits until the browser has ended
+	if err := chromedp.Do(ctx); err != nil {                                        // the browser lives as long as the context of its first call
 		t.Fatal(err)
 	}
 	c := &chromium{t: t, ctx: ctx}
@@ -109,10 +109,11 @@ func (c *chromium) call(js string, into any) {
 	}
 }
 
-// leave runs a function of the application that leads away from it.
+// leave runs a function of the application that leads away from it, where
+// the application is not what is seen.
 func (c *chromium) leave(js string) {
 	c.t.Helper()
-	c.do(chromedp.Evaluate[chromedp.Void]("void " + js))
+	c.do(chromedp.Evaluate[chromedp.Void]("document.getElementById('application').remove(); void " + js))
 }
 
 // signIn fills in the tenant's login page.

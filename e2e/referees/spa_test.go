@@ -44,8 +44,6 @@ func TestRefereeAuth0SPAJS(t *testing.T) {
 			// Logged out, also at the tenant: the frame is told to log in.
 			tab.leave("logout()")
 			tab.arrive()
-			tab.leave("sessionStorage.clear()")
-			tab.do(chromedp.Reload(), visible("#application"))
 			var got fresh
 			tab.call("fresh()", &got)
 			if got.Error != "login_required: Login required" {
@@ -84,12 +82,19 @@ func renewsByFrame(t *testing.T, ten *tenant, tab *chromium, id string) {
 	}
 }
 
-// rotates: refresh tokens are rotated, the SDK keeps the newest, and an old
-// one ends the family.
+// rotates: refresh tokens are rotated, in the SDK's worker and outside of it,
+// the SDK keeps the newest, and an old one ends the family.
 func rotates(t *testing.T, ten *tenant, tab *chromium, id string) {
 	t.Helper()
-	tab.leave("login({useRefreshTokens: true, cacheLocation: 'localstorage'})")
+	tab.leave("login({useRefreshTokens: true})")
 	tab.consent() // offline_access is new
+	var worker fresh
+	tab.call("fresh()", &worker)
+	if worker.Token == "" {
+		t.Errorf("no refresh in the worker: %q", worker.Error)
+	}
+	tab.leave("login({useRefreshTokens: true, cacheLocation: 'localstorage'})")
+	tab.arrive() // signed in and asked before
 	var first, second, replayed, newest fresh
 	var old, last string
 	tab.call("kept()", &old)
@@ -98,7 +103,7 @@ func rotates(t *testing.T, ten *tenant, tab *chromium, id string) {
 	if first.Token == "" || second.Token == "" {
 		t.Fatalf("no refresh: %q, %q", first.Error, second.Error)
 	}
-	if f := ten.families(); len(f) != 1 || f[0].Generation != 3 || f[0].Revoked != "" {
+	if f := ten.families(); len(f) != 2 || f[0].Generation != 2 || f[1].Generation != 3 || f[1].Revoked != "" {
 		t.Errorf("after two refreshes: %+v", f)
 	}
 	tab.call("kept('"+old+"')", &last)
@@ -114,6 +119,7 @@ func rotates(t *testing.T, ten *tenant, tab *chromium, id string) {
 		}
 	}
 	ten.wantCalls(id, "authorization_code 200", "authorization_code 200", "authorization_code 200", "authorization_code 200",
+		"authorization_code 200", "refresh_token 200",
 		"authorization_code 200", "refresh_token 200", "refresh_token 200", "refresh_token "+refreshReused,
 		"refresh_token 403 invalid_grant: the family is revoked: "+strings.TrimPrefix(refreshReused, "403 invalid_grant: reused: "))
 }
