@@ -12,7 +12,8 @@ import (
 var listenLine = regexp.MustCompile(`msg=listening network=tcp addr=(127\.0\.0\.1:\d+)`)
 
 // BenchmarkTokenProcess: "tokend token NAME" as a whole process, over the
-// socket and over TCP, beside curl on the same URL.
+// socket and over TCP, beside curl on the same URL, and beside oidc-token, which
+// asks oidc-agent for a token that it has in memory.
 func BenchmarkTokenProcess(b *testing.B) {
 	bin := binaries(b)
 	issuer, _ := server(b, issuerLine, []string{"MOCKAUTH0_LISTEN=127.0.0.1:0"}, bin+"/mockauth0")
@@ -36,17 +37,22 @@ func BenchmarkTokenProcess(b *testing.B) {
 	bearer := "Authorization: Bearer " + string(bytes.TrimSpace(key))
 	url := "http://" + address + "/v1/clients/demo/token?format=text"
 	socket := filepath.Join(run, "tokend", "tokend.sock")
-	for _, c := range []struct {
+	type process struct {
 		name string
 		args []string
 		env  []string
-	}{
+	}
+	processes := []process{
 		{"tokend/socket", []string{bin + "/tokend", "token", "demo"}, env},
 		{"tokend/tcp", []string{bin + "/tokend", "token", "demo"}, append(env, "TOKEND_ADDR=http://"+address, "TOKEND_API_KEY_FILE="+filepath.Join(dir, "tokend", "api.key"))},
 		{"curl/socket", []string{"curl", "-q", "-sS", "--unix-socket", socket, "http://localhost/v1/clients/demo/token?format=text"}, nil},
 		{"curl/tcp", []string{"curl", "-q", "-sS", "--noproxy", "*", "-H", bearer, url}, nil},
 		{"true", []string{"true"}, nil},
-	} {
+	}
+	if agent := oidcAgent(b, issuer); agent != nil {
+		processes = append(processes, process{"oidc-token", []string{"oidc-token", "demo"}, agent})
+	}
+	for _, c := range processes {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
 				cmd := exec.Command(c.args[0], c.args[1:]...) //nolint:gosec // what is measured

@@ -154,11 +154,30 @@ func TestGitHub(t *testing.T) {
 	transcript(t, &b, in(""), "token", "demo", "--format", "github")
 	golden(t, "format_github", b.String())
 
+	// The mask stands in the log before the token stands anywhere.
+	setenv(t, "GITHUB_OUTPUT="+dir+"/late")
+	watch := &watcher{file: dir + "/late"}
+	code := (&program{stdin: strings.NewReader(""), stdout: watch, stderr: io.Discard}).run(t.Context(), []string{"token", "demo", "--format", "github"})
+	if code != 0 || !strings.HasPrefix(watch.first, "::add-mask::") || watch.held != "" {
+		t.Errorf("exit %d, first line %q, the file then held %q", code, watch.first, watch.held)
+	}
+
 	// A file that cannot be written: nothing was printed that would have to be masked.
 	setenv(t, "GITHUB_OUTPUT="+dir)
 	if o := tokend(t, "token", "demo", "--format", "github"); o.code != 69 || o.stdout != "" {
 		t.Errorf("%+v", o)
 	}
+}
+
+// watcher is an output that looks into a file when it is written first.
+type watcher struct{ file, first, held string }
+
+func (w *watcher) Write(p []byte) (int, error) {
+	if w.first == "" {
+		b, _ := os.ReadFile(w.file)
+		w.first, w.held = string(p), string(b)
+	}
+	return len(p), nil
 }
 
 func TestExternal(t *testing.T) {

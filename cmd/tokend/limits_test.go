@@ -242,12 +242,12 @@ func TestNoInput(t *testing.T) {
 func TestTerminalIsNotRead(t *testing.T) {
 	clean(t)
 	newStub(t)
-	null, err := os.Open(os.DevNull) // a character device, as a terminal is
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // nobody types at its other end
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = null.Close() }()
-	if o := tokendWith(t, program{stdin: null}, "token", "demo", "--format", "external"); o.code != 0 {
+	defer func() { _ = terminal.Close() }()
+	if o := tokendWith(t, program{stdin: terminal}, "token", "demo", "--format", "external", "--timeout", "2s"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
 }
