@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // The exit codes, of sysexits.h.
@@ -83,6 +86,33 @@ func codeOf(status int, code string) int {
 	default:
 		return exitProtocol
 	}
+}
+
+// codeOfClass is the exit code for a problem that a check has found.
+func codeOfClass(class flow.Class) int {
+	switch class {
+	case classNoService:
+		return exitUnavailable
+	case flow.ClassUnreachable, flow.ClassTimeout, flow.ClassRateLimited, flow.ClassLeaseBusy, flow.ClassStoreUnavailable:
+		return exitTryAgain
+	case flow.ClassBadResponse, flow.ClassRedirect:
+		return exitProtocol
+	case flow.ClassLoginRequired, flow.ClassClientRejected, classKey:
+		return exitNoPerm
+	default: // invalid_configuration, invalid_request, store_corrupt
+		return exitConfig
+	}
+}
+
+// worst is the code of several that says the most: what is wrong here comes
+// before what may pass.
+func worst(codes []int) int {
+	for _, code := range []int{exitConfig, exitUnavailable, exitNoPerm, exitProtocol, exitTryAgain} {
+		if slices.Contains(codes, code) {
+			return code
+		}
+	}
+	return 0
 }
 
 // faults are all that is wrong with a configuration, one line each.

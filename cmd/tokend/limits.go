@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -28,8 +29,9 @@ type limits struct {
 	release context.CancelFunc
 }
 
-// errTimeout is the cause of a context that --timeout has ended.
-var errTimeout = errors.New("--timeout")
+// errTimeout is the cause of a context that --timeout has ended; to who asks, a
+// deadline like others.
+var errTimeout = fmt.Errorf("--timeout: %w", context.DeadlineExceeded)
 
 // patience is what --wait puts into a command's context: how long a call is
 // repeated.

@@ -17,9 +17,10 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	name   string           // what the process is called, argv[0]; "" is tokend
-	now    func() time.Time // nil: time.Now
-	limits limits           // of the command that runs
+	name    string           // what the process is called, argv[0]; "" is tokend
+	now     func() time.Time // nil: time.Now
+	machine *machine         // what doctor looks at; nil: this one
+	limits  limits           // of the command that runs
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
@@ -55,7 +56,7 @@ func (p *program) command() *cobra.Command {
 	root.SetErr(p.stderr)
 	p.addLimits(root)
 	root.AddCommand(p.serve(), p.login(), p.token(), p.status(), p.refresh(), p.logout(),
-		p.healthcheck(), p.config(), p.version(), p.completion(), p.dockerHelper(), p.terraformHelper())
+		p.doctor(), p.healthcheck(), p.config(), p.version(), p.completion(), p.dockerHelper(), p.terraformHelper())
 	complete(root)
 	return root
 }

@@ -54,6 +54,9 @@ type settings struct {
 // minKey is the shortest caller key that is taken, in characters.
 const minKey = 16
 
+// noClient is the fault of a configuration that has none.
+const noClient = "no client is configured"
+
 // clientName is what a client or a caller key may be called: it stands in
 // paths, in variables and in the store.
 var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
@@ -82,7 +85,7 @@ func loadSettingsAt(places paths) (settings, error) {
 		s.clients = append(s.clients, readClient(name, c, s.redirect(), &f))
 	}
 	if len(names) == 0 {
-		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), "no client is configured")
+		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), noClient)
 	}
 	s.keys = readKeys(file.Keys, names, &f)
 	return s, f.err()

@@ -16,10 +16,12 @@ type clientStatus struct {
 	State        string    `json:"state"`
 	Subject      string    `json:"subject"`
 	Expiry       time.Time `json:"expiry"`
+	Obtained     time.Time `json:"obtained"`
 	LoggedIn     time.Time `json:"logged_in"`
 	NextRefresh  time.Time `json:"next_refresh"`
 	GrantEnds    time.Time `json:"grant_ends"`
 	Generation   int64     `json:"generation"`
+	Rotation     string    `json:"rotation"`
 	Hosts        []string  `json:"hosts"`
 	AuthorizeURL string    `json:"authorize_url"`
 	Failure      *failure  `json:"failure"`

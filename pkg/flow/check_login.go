@@ -144,7 +144,7 @@ func (c *Client) CheckSecret(ctx context.Context) Finding {
 	}
 	m, err := c.idp.endpoints(ctx)
 	if err != nil {
-		return skipped(f.Check, opDiscovery)
+		return skipped(f.Check, "discovery and the right issuer")
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {"made-up"}, "redirect_uri": {c.cfg.RedirectURL}}
 	_, o, e := c.post(ctx, f.Check, m.Token, form)

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// soon is how early the end of a grant is told.
+const soon = 3 * 24 * time.Hour
+
+// checkClient makes the checks of one client: what is configured, what runs,
+// and how its tenant meets it.
+func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Finding {
+	kept, err := flow.New(c.Config)
+	if err != nil {
+		return skip("settings", "see above: its configuration is wrong")
+	}
+	found := slices.Concat(d.checkRedirect(c), d.checkScopes(c), d.checkState(c), d.checkGrantEnd(c), d.checkOverlap(c), d.checkWindows(c))
+	if d.offline {
+		return append(found, skip("tenant", "not asked: --offline")...)
+	}
+	found = append(found, kept.Check(ctx)...)
+	if d.probeSecret {
+		found = append(found, kept.CheckSecret(ctx))
+	}
+	return found
+}
+
+// checkRedirect wants the browser's way back to end at tokend.
+func (d *doctor) checkRedirect(c clientSettings) []flow.Finding {
+	const check = "redirect_uri"
+	if _, code := c.Source.(flow.AuthorizationCode); !code {
+		return nil
+	}
+	if c.login != "browser" {
+		return skip(check, "with login: "+c.login+" nothing comes back to tokend")
+	}
+	u, err := url.Parse(c.RedirectURL)
+	host, port, lerr := loopback(d.settings.listen)
+	if err != nil || d.settings.listen != off && lerr != nil {
+		return skip(check, "see settings")
+	}
+	there := u.Port()
+	if there == "" {
+		there = "80"
+	}
+	wanted := redirectTo(port)
+	switch {
+	case d.settings.listen == off:
+		return bad(check, flow.ClassConfig, "TOKEND_LISTEN is off: no browser can come back to "+c.RedirectURL, "set TOKEND_LISTEN, or log in with tokend login --paste and login: paste")
+	case port == 0:
+		return skip(check, "TOKEND_LISTEN leaves the port to the start")
+	case u.Scheme != "http" || !landsAt(u.Hostname(), host):
+		return bad(check, flow.ClassConfig, c.RedirectURL+" is not tokend's listener "+d.settings.listen, lands(wanted))
+	case there != strconv.Itoa(port):
+		return bad(check, flow.ClassConfig, fmt.Sprintf("%s leads to port %s, and tokend listens on %d", c.RedirectURL, there, port),
+			lands(wanted)+", or TOKEND_LISTEN to "+net.JoinHostPort(host, there))
+	case u.Path != "/callback":
+		return bad(check, flow.ClassConfig, fmt.Sprintf("%s leads to path %q, and tokend takes browsers back at /callback", c.RedirectURL, u.Path), lands(wanted))
+	}
+	return good(check, c.RedirectURL+" comes back to tokend")
+}
+
+func lands(wanted string) string {
+	return "set redirect_uri to " + wanted + " and add that to the application's Allowed Callback URLs"
+}
+
+// landsAt says whether a browser that goes to name meets a listener on host;
+// with 127.0.0.1 comes ::1.
+func landsAt(name, host string) bool {
+	return name == "localhost" || name == host || name == "::1" && host == "127.0.0.1"
+}
+
+// checkScopes wants the scope that brings a refresh token.
+func (d *doctor) checkScopes(c clientSettings) []flow.Finding {
+	const check = "scopes"
+	_, code := c.Source.(flow.AuthorizationCode)
+	switch {
+	case !code:
+		return nil
+	case c.Scopes == nil || slices.Contains(c.Scopes, "offline_access"):
+		return good(check, "offline_access is among them")
+	case c.login == "headless":
+		return good(check, "no offline_access: each new token is a new login, without a person")
+	}
+	return warn(check, "no offline_access among "+or(strings.Join(c.Scopes, " "), "none")+": there is no refresh token, and a person must log in for each access token",
+		"add offline_access to scopes, allow it at the API (Allow Offline Access), and log in again")
+}
+
+// checkState tells what the service has to say of the client.
+func (d *doctor) checkState(c clientSettings) []flow.Finding {
+	const check = "state"
+	st, there := d.running.clients[c.Name]
+	if !there {
+		return skip(check, "the service does not tell")
+	}
+	text, why := st.State, ""
+	if st.Failure != nil {
+		why = st.Failure.Description
+		text += ": " + st.Failure.Class
+		if why != "" {
+			text += ": " + oneLine(why)
+		}
+	}
+	switch flow.ClientState(st.State) {
+	case flow.StateReady, flow.StateStarting:
+		return good(check, text)
+	case flow.StateDegraded:
+		return warn(check, text, "a token is served to its end; what follows here may say why no new one comes")
+	case flow.StateLoginRequired:
+		return bad(check, flow.ClassLoginRequired, text, "tokend login "+c.Name)
+	case flow.StateClientRejected:
+		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application, then restart the service or log in; --probe-secret tries the secret")
+	case flow.StateUnavailable:
+		return bad(check, flow.ClassUnreachable, text, "it recovers by itself when what fails is back")
+	}
+	return warn(check, "state "+text+" is unknown here", "use the command line of the service's version")
+}
+
+// checkGrantEnd tells of a login that is to be repeated before long.
+func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
+	const check = "grant"
+	st, there := d.running.clients[c.Name]
+	if !there || st.GrantEnds.IsZero() {
+		return nil
+	}
+	left := st.GrantEnds.Sub(d.now())
+	if left > soon {
+		return good(check, "it ends at "+when(st.GrantEnds))
+	}
+	return warn(check, fmt.Sprintf("it ends at %s, in %v", when(st.GrantEnds), max(0, left).Round(time.Minute)), "log in again before that: tokend login "+c.Name)
+}
+
+// checkOverlap wants the tenant's rotation overlap to be known: without one a
+// lost answer, or a second program with the same grant, costs the login.
+func (d *doctor) checkOverlap(c clientSettings) []flow.Finding {
+	const check = "rotation"
+	rotation := c.Rotation
+	if st := d.running.clients[c.Name]; rotation == flow.RotationUnknown {
+		rotation = flow.Rotation(st.Rotation)
+	}
+	if _, own := c.Source.(flow.ClientCredentials); own {
+		return nil
+	}
+	switch {
+	case rotation == flow.RotationOff:
+		return good(check, "off")
+	case c.Leeway > 0:
+		return good(check, "an overlap of "+c.Leeway.String()+" is counted on; the tenant must have as much")
+	case rotation == flow.RotationOn:
+		return warn(check, "on, and leeway is 0: without an overlap a crash, a lost answer or a second program with this grant costs the login",
+			"set Rotation Overlap Period of application "+c.ClientID+" in the tenant's dashboard to 30 seconds, and leeway: 30s here")
+	}
+	return skip(check, "whether the tenant rotates is known after the first refresh; if it does, set leeway to its overlap")
+}
+
+// checkWindows compares the refresh windows with how long tokens live.
+func (d *doctor) checkWindows(c clientSettings) []flow.Finding {
+	const check = "windows"
+	st, there := d.running.clients[c.Name]
+	if !there || st.Obtained.IsZero() {
+		return nil
+	}
+	life := st.Expiry.Sub(st.Obtained).Round(time.Second)
+	for _, w := range []struct {
+		name string
+		d    time.Duration
+	}{{"refresh.mandatory", c.Mandatory}, {"refresh.advisory", c.Advisory}} {
+		if w.d >= life && w.d > 0 {
+			return warn(check, fmt.Sprintf("%s is %v, and access tokens live %v: a part of their life is taken instead", w.name, w.d, life), "set "+w.name+" below "+life.String()+", or the API's token lifetime higher")
+		}
+	}
+	return good(check, "access tokens live "+life.String())
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/tokend/pkg/flow"
+)
+
+const redirect = "TOKEND_CLIENT_DEMO_REDIRECT_URI="
+
+var clientCases = []doctorCase{
+	{"default", fine, "redirect_uri", "ok", "comes back to tokend", "", 0},
+	{"other port", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"http://localhost:8484/callback"), "redirect_uri", "problem", "leads to port 8484, and tokend listens on 18484", "set redirect_uri to http://localhost:18484/callback and add that to the application's Allowed Callback URLs, or TOKEND_LISTEN to 127.0.0.1:8484", 78},
+	{"no port", set(redirect + "http://localhost/callback"), "redirect_uri", "problem", "leads to port 80", "set redirect_uri", 78},
+	{"other path", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"http://localhost:18484/cb"), "redirect_uri", "problem", `leads to path "/cb"`, "set redirect_uri to http://localhost:18484/callback", 78},
+	{"other machine", set(redirect + "http://ci.example:8484/callback"), "redirect_uri", "problem", "is not tokend's listener", "set redirect_uri", 78},
+	{"TLS", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"https://localhost:18484/callback"), "redirect_uri", "problem", "is not tokend's listener", "set redirect_uri", 78},
+	{"the other loopback", set("TOKEND_LISTEN=[::1]:18484", redirect+"http://127.0.0.1:18484/callback"), "redirect_uri", "problem", "is not tokend's listener [::1]:18484", "set redirect_uri", 78},
+	{"both loopbacks", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"http://[::1]:18484/callback"), "redirect_uri", "ok", "comes back", "", 0},
+	{"no listener", set("TOKEND_LISTEN=off"), "redirect_uri", "problem", "TOKEND_LISTEN is off", "login: paste", 78},
+	{"any port", set("TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=/nobody/s"), "redirect_uri", "skipped", "leaves the port", "", 0},
+	{"paste", set("TOKEND_CLIENT_DEMO_LOGIN=paste", redirect+"http://ci.example/x"), "redirect_uri", "skipped", "login: paste", "", 0},
+
+	{"default", fine, "scopes", "ok", "offline_access", "", 0},
+	{"without", set("TOKEND_CLIENT_DEMO_SCOPES=openid"), "scopes", "warning", "no offline_access among openid", "add offline_access to scopes", 0},
+	{"without, headless", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_LOGIN=headless"), "scopes", "ok", "without a person", "", 0},
+
+	{"untold", fine, "state", "skipped", "does not tell", "", 0},
+	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
+	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},
+	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo", 77},
+	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
+	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
+	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},
+
+	{"far", answersOnly(`"state":"ready","grant_ends":"2026-08-05T12:00:00Z"`), "grant", "ok", "2026-08-05T12:00:00Z", "", 0},
+	{"near", answersOnly(`"state":"ready","grant_ends":"2026-08-03T12:00:00Z"`), "grant", "warning", "it ends at 2026-08-03T12:00:00Z, in 48h0m0s", "tokend login demo", 0},
+	{"past", answersOnly(`"state":"ready","grant_ends":"2026-07-03T12:00:00Z"`), "grant", "warning", "in 0s", "tokend login demo", 0},
+
+	{"unknown", fine, "rotation", "skipped", "known after the first refresh", "", 0},
+	{"off", set("TOKEND_CLIENT_DEMO_ROTATION=off"), "rotation", "ok", "off", "", 0},
+	{"on, without overlap", set("TOKEND_CLIENT_DEMO_ROTATION=on"), "rotation", "warning", "on, and leeway is 0", "set Rotation Overlap Period of application the-id in the tenant's dashboard to 30 seconds, and leeway: 30s here", 0},
+	{"on, with overlap", set("TOKEND_CLIENT_DEMO_ROTATION=on", "TOKEND_CLIENT_DEMO_LEEWAY=30s"), "rotation", "ok", "an overlap of 30s", "", 0},
+	{"seen to be on", answersOnly(`"state":"ready","rotation":"on"`), "rotation", "warning", "on, and leeway is 0", "Rotation Overlap Period", 0},
+
+	{"good", answersOnly(`"state":"ready","obtained":"2026-08-01T12:00:00Z","expiry":"2026-08-01T12:10:00Z"`), "windows", "ok", "live 10m0s", "", 0},
+	{"advisory", windowed("ADVISORY=10m"), "windows", "warning", "refresh.advisory is 10m0s, and access tokens live 10m0s", "set refresh.advisory below 10m0s", 0},
+	{"mandatory", windowed("MANDATORY=11m"), "windows", "warning", "refresh.mandatory is 11m0s", "set refresh.mandatory below", 0},
+
+	{"good", fine, "issuer", "ok", "http://127.0.0.1:", "", 0},
+	{"without slash", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL) }, "issuer", "problem", "is configured as", "set issuer to http://127.0.0.1:", 78},
+	{"good", fine, "discovery", "ok", "answers", "", 0},
+	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the tenant up?", 75},
+	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "check that issuer", 76},
+	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA or P-256", 76},
+	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
+	{"callback", func(_ *testing.T, p *place) { p.page = "Callback URL mismatch" }, "authorize", "problem", "is not among the application's Allowed Callback URLs", "Allowed Callback URLs of application the-id", 78},
+	{"no grant for a login", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials"); p.page = "x" }, "keys", "ok", "1 usable", "", 0},
+	{"wrong", set("TOKEND_CLIENT_DEMO_ISSUER=ftp://x"), "settings", "skipped", "its configuration is wrong", "", 78},
+}
+
+func windowed(window string) func(*testing.T, *place) {
+	return func(t *testing.T, p *place) {
+		answersOnly(`"state":"ready","obtained":"2026-08-01T12:00:00Z","expiry":"2026-08-01T12:10:00Z"`)(t, p)
+		setenv(t, "TOKEND_CLIENT_DEMO_REFRESH_"+window)
+	}
+}
+
+// Each check is made to fail and to pass; nothing it looks at is changed.
+func TestDoctor(t *testing.T) {
+	seen := map[string]map[bool]bool{}
+	for _, cases := range [][]doctorCase{localCases, serviceCases, clientCases} {
+		for _, c := range cases {
+			if seen[c.check] == nil {
+				seen[c.check] = map[bool]bool{}
+			}
+			seen[c.check][c.result == flow.ResultOK] = true
+			t.Run(c.check+"/"+c.name, func(t *testing.T) {
+				p := newPlace(t)
+				c.spoil(t, p)
+				e, o := p.examine(t)
+				c.compare(t, e)
+				if o.code != c.code || o.code != exitOf(e) {
+					t.Errorf("exit %d, want %d, by the findings %d", o.code, c.code, exitOf(e))
+				}
+			})
+		}
+	}
+	for check, results := range seen {
+		if check != "keyset" && check != "service" && len(results) != 2 { // these have a line only when something is wrong
+			t.Errorf("%s was only seen with ok: %v", check, results)
+		}
+	}
+}
+
+// compare wants one finding of the check to be as the case says.
+func (c doctorCase) compare(t *testing.T, e examined) {
+	t.Helper()
+	for _, f := range e.of(c.check) {
+		if f.Result == c.result && strings.Contains(f.Text, c.text) && strings.Contains(f.Hint, c.hint) && (c.hint == "") == (f.Hint == "") {
+			if (f.Class != "") != (f.Result == flow.ResultProblem) {
+				t.Errorf("class %q with %s", f.Class, f.Result)
+			}
+			return
+		}
+	}
+	t.Errorf("want %s %q, hint %q; got %+v", c.result, c.text, c.hint, e.of(c.check))
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/pkg/flow"
+)
+
+// longestSocket is what fits every system's socket address: macOS has 104
+// bytes, one of them the end.
+const longestSocket = 103
+
+// checkSettings has all faults that "config check" has, one finding each.
+func (d *doctor) checkSettings(context.Context) []flow.Finding {
+	const check = "settings"
+	if len(d.faults) == 0 {
+		return good(check, "clients "+strings.Join(namesOf(d.settings.clients), ", "))
+	}
+	var found []flow.Finding
+	for _, line := range d.faults {
+		found = append(found, badError(check, flow.ClassConfig, errors.New(line))...)
+	}
+	if addr := os.Getenv("TOKEND_ADDR"); addr != "" && len(d.faults) == 1 && strings.HasPrefix(d.faults[0], noClient) {
+		return warn(check, noClient+" here; the service at "+addr+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
+	}
+	return found
+}
+
+// checkAPIKey tells where callers get their key; its faults are the settings'.
+func (d *doctor) checkAPIKey(context.Context) []flow.Finding {
+	const check = "api key"
+	switch s := d.settings; {
+	case s.listen == off:
+		return skip(check, "there is no TCP listener; the socket needs none")
+	case s.apiKey != "":
+		return good(check, "there is one")
+	case d.faulty("TOKEND_API_KEY"):
+		return skip(check, "its setting is wrong")
+	default:
+		return good(check, "tokend serve makes one at its first start: "+s.apiKeyFile)
+	}
+}
+
+// faulty says whether a fault names a variable.
+func (d *doctor) faulty(variable string) bool {
+	for _, line := range d.faults {
+		if strings.Contains(line, variable) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSocketPath looks for what would keep tokend serve from its socket.
+func (d *doctor) checkSocketPath(context.Context) []flow.Finding {
+	const check = "socket path"
+	path := d.settings.socket
+	if path == off || path == "" {
+		return skip(check, "there is no socket")
+	}
+	dir := filepath.Dir(path)
+	if len(path) > longestSocket {
+		return bad(check, flow.ClassConfig, fmt.Sprintf("%s has %d bytes, and a socket's path at most %d", path, len(path), longestSocket), "set TOKEND_SOCKET to a shorter path")
+	}
+	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
+		return bad(check, flow.ClassConfig, dir+" is not a directory", "set TOKEND_SOCKET to a path in a directory of its own")
+	} else if err == nil && fi.Mode().Perm()&0o077 != 0 {
+		return bad(check, flow.ClassConfig, fmt.Sprintf("directory %s of the socket is open to others (mode %#o)", dir, fi.Mode().Perm()),
+			"chmod 700 "+dir+", or set TOKEND_SOCKET to a path in a directory of its own")
+	}
+	fi, err := os.Lstat(path)
+	if err == nil && fi.Mode().Type() != fs.ModeSocket {
+		return bad(check, flow.ClassConfig, path+" is there and is not a socket", "set TOKEND_SOCKET to another path")
+	}
+	if err == nil && fi.Mode().Perm()&0o077 != 0 {
+		return bad(check, flow.ClassConfig, fmt.Sprintf("socket %s is open to others (mode %#o)", path, fi.Mode().Perm()), "chmod 600 "+path)
+	}
+	return good(check, path)
+}
+
+// checkStore opens the store with its keyset to read alone.
+func (d *doctor) checkStore(ctx context.Context) []flow.Finding {
+	const check = "store"
+	s := d.settings
+	if d.faulty("TOKEND_STORE") {
+		return skip(check, "its setting is wrong")
+	}
+	var keys *seal.Keyset
+	if s.keyset != "" {
+		var err error
+		if keys, err = seal.Parse(s.keyset.Reveal()); err != nil {
+			return bad("keyset", flow.ClassConfig, err.Error(), "put back the keyset that the store was made with")
+		}
+	}
+	made, err := store.Check(ctx, s.store, keys, s.keysetFile)
+	switch {
+	case errors.Is(err, flow.ErrCorrupt):
+		return badError(check, flow.ClassStoreCorrupt, err)
+	case err != nil:
+		return badError(check, flow.ClassConfig, err)
+	case !made:
+		return good(check, "tokend serve makes it at its first start: "+s.store)
+	}
+	return good(check, s.store+" opens with its keyset")
+}
+
+// checkWritable asks the system about the store's directory, and writes nothing.
+func (d *doctor) checkWritable(context.Context) []flow.Finding {
+	const check = "directory"
+	dir, err := store.Dir(d.settings.store)
+	if err != nil || dir == "" {
+		return skip(check, "the store has none")
+	}
+	there := existing(dir)
+	if err := d.machine.writable(there); err != nil {
+		return bad(check, flow.ClassConfig, fmt.Sprintf("state directory %s not writable: %v", there, err), "make it writable for the user that runs tokend serve, or set TOKEND_STORE to another")
+	}
+	return good(check, there+" can be written")
+}
+
+// existing is dir, or the first above it that is there.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// checkOwners wants what the service writes to belong to who runs this.
+func (d *doctor) checkOwners(context.Context) []flow.Finding {
+	const check = "owner"
+	var paths []string
+	if dir, err := store.Dir(d.settings.store); err == nil && dir != "" {
+		paths = append(paths, dir, strings.TrimPrefix(strings.TrimPrefix(d.settings.store, "sqlite:"), "//"))
+	}
+	if s := d.settings.socket; s != off && s != "" {
+		paths = append(paths, filepath.Dir(s), s)
+	}
+	for _, path := range paths {
+		fi, err := os.Lstat(path)
+		if err != nil {
+			continue
+		}
+		owner, known := d.machine.owner(fi)
+		switch text := fmt.Sprintf("%s belongs to user %d, and this runs as user %d", path, owner, d.machine.uid); {
+		case !known || owner == d.machine.uid:
+		case d.machine.uid == 0:
+			return warn(check, text, "run tokend as the user that its files belong to, or what it makes will be root's")
+		default:
+			return bad(check, flow.ClassConfig, text, fmt.Sprintf("run tokend as user %d, or give the files to user %d", owner, d.machine.uid))
+		}
+	}
+	return good(check, fmt.Sprintf("user %d", d.machine.uid))
+}
