@@ -49,11 +49,19 @@ func (d *doctor) doors() ([]door, error) {
 	}
 	var doors []door
 	if path := d.settings.socket; path != off && path != "" {
-		doors = append(doors, door{"socket", path, overSocket(path), false})
+		s, err := serviceAt("TOKEND_SOCKET", "unix:"+path)
+		if err != nil {
+			return nil, err
+		}
+		doors = append(doors, door{"socket", path, s, false})
 	}
 	if listen := d.settings.listen; listen != off {
 		if _, port, err := loopback(listen); err == nil && port != 0 {
-			doors = append(doors, door{"listener", listen, &service{base: "http://" + listen, http: newHTTP(nil)}, true})
+			s, err := serviceAt("TOKEND_LISTEN", "http://"+listen)
+			if err != nil {
+				return nil, err
+			}
+			doors = append(doors, door{"listener", listen, s, true})
 		}
 	}
 	return doors, nil
