@@ -28,7 +28,11 @@ func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Findi
 		return append(found, skip("tenant", "not asked: --offline")...)
 	}
 	found = append(found, kept.Check(ctx)...)
-	if d.probeSecret {
+	switch {
+	case !d.probeSecret:
+	case d.faulty("client " + c.Name + ":"):
+		found = append(found, skip("secret", "see above: its configuration is wrong")...)
+	default:
 		found = append(found, kept.CheckSecret(ctx))
 	}
 	return found

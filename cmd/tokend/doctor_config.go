@@ -49,10 +49,10 @@ func (d *doctor) checkAPIKey(context.Context) []flow.Finding {
 	}
 }
 
-// faulty says whether a fault names a variable.
-func (d *doctor) faulty(variable string) bool {
+// faulty says whether a fault names a variable or a client.
+func (d *doctor) faulty(name string) bool {
 	for _, line := range d.faults {
-		if strings.Contains(line, variable) {
+		if strings.Contains(line, name) {
 			return true
 		}
 	}

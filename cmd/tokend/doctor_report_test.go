@@ -95,6 +95,11 @@ func TestDoctorProbesTheSecretWhenAsked(t *testing.T) {
 	if f := e.of("secret"); o.code != 77 || len(f) != 1 || !strings.Contains(f[0].Text, "access_denied: Unauthorized") || !strings.Contains(f[0].Hint, "client_secret") {
 		t.Errorf("exit %d, %+v", o.code, f)
 	}
+	setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/both")
+	e, _ = p.examine(t, "--probe-secret")
+	if f := e.of("secret"); len(f) != 1 || f[0].Result != flow.ResultSkipped {
+		t.Errorf("with a wrong configuration: %+v", f)
+	}
 }
 
 func TestDoctorOfSomeClients(t *testing.T) {

@@ -213,6 +213,7 @@ var serviceCases = []doctorCase{
 	{"an address", answersOnly(`"state":"ready"`), "address", "ok", "tokend answers at http://127.0.0.1:", "", 0},
 	{"another program", listens(http.NotFound), "listener", "problem", "is not tokend", "stop that program, or set TOKEND_LISTEN", 69},
 	{"another program's 200", listens(func(http.ResponseWriter, *http.Request) {}), "listener", "problem", "is not tokend", "stop that program", 69},
+	{"another program's health", listens(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"UP"}`)) }), "listener", "problem", "is not tokend", "stop that program", 69},
 	{"another program there", func(t *testing.T, p *place) { setenv(t, "TOKEND_ADDR="+p.tenant.URL) }, "address", "problem", "is not tokend", "TOKEND_ADDR", 69},
 	{"another program's", func(t *testing.T, p *place) {
 		path := filepath.Join(p.home, "s")

@@ -141,8 +141,8 @@ func (p *provider) checkKeys(ctx context.Context, m *metadata) Finding {
 	return Finding{Check: check, Result: ResultOK, Text: fmt.Sprintf("%d usable at %s", n, clean(m.JWKS, 256))}
 }
 
-// recorder notes when the last request went and its answer came, and what time
-// the answer told. Its connections are not kept.
+// recorder notes of the first answer that tells its time when it was asked for,
+// when it came and what time it told. Connections are not kept.
 type recorder struct {
 	next             http.RoundTripper
 	now              func() time.Time
@@ -162,7 +162,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && r.date.IsZero() {
 		age, _ := strconv.ParseInt(resp.Header.Get("Age"), 10, 32) // of a cached answer (RFC 9111 section 5.1)
 		r.sent, r.came, r.date = sent, r.now(), date.Add(time.Duration(age)*time.Second)
 	}
