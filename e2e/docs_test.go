@@ -34,7 +34,7 @@ func blocks(t *testing.T, page string) []string {
 func TestDocs(t *testing.T) {
 	tool(t, "curl")
 	tool(t, "git")
-	for _, page := range []string{"cli.md", "mock.md"} {
+	for _, page := range []string{"cli.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
 			if page == "cli.md" { // an answer that is no success fails the block
@@ -81,7 +81,8 @@ func newDocs(t *testing.T) *docs {
 		"GIT_TERMINAL_PROMPT=0", "GITHUB_OUTPUT="+home+"/output", "GITHUB_ENV="+home+"/variables",
 		"TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
 	d.issuer = d.start(t, issuerLine, "mockauth0")
-	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource")
+	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
+		"TOKEND_CLIENT_DEMO_UPSTREAMS="+d.issuer+"_mock/resource")
 	d.start(t, listenLine, "tokend", "serve")
 	return d
 }

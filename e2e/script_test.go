@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "curl": curl, "field": fieldCmd, "jwt": jwtCmd, "location": locationCmd, "until": until, "listen-again": listenAgain, "hup": hup,
+			"relay": relay, "steadily": steadily,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,8 @@ var faultCases = map[string]struct {
 	"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
 	"bool":                   {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
 	"params":                 {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
+	"upstream http":          {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: an upstream is a URL such as"}},
+	"upstreams, all":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" holds a user`}},
 	"seed missing":           {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
 	"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
 	"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
@@ -164,6 +167,7 @@ clients:
     leeway: 30s
     rotation: on
     refresh: {advisory: 10m, mandatory: 2m}
+    upstreams: [https://API.example.com:443/v2/, http://localhost:8400/]
 keys:
   ci: {key_file: `+key+`, clients: [env]}
 `, 0o600)
@@ -187,7 +191,8 @@ keys:
 	if c.ClientID != "overridden" || c.ClientSecret != canarySecret || len(c.Scopes) != 3 || c.Audience != "https://api.example.com/" ||
 		c.login != "headless" || !source.Headless || source.Params.Get("connection") != "staff" || c.Auth != flow.AuthBasic ||
 		c.Leeway != 30*time.Second || c.Rotation != flow.RotationOn || c.Advisory != 10*time.Minute || c.Mandatory != 3*time.Minute ||
-		c.RedirectURL != "http://localhost:8484/callback" || !c.ownRedirect {
+		c.RedirectURL != "http://localhost:8484/callback" || !c.ownRedirect ||
+		fmt.Sprint(c.upstreams) != "[https://api.example.com/v2/ http://localhost:8400/]" {
 		t.Errorf("from-file: %+v", c)
 	}
 	if len(s.keys) != 1 || s.keys[0].Secret != canaryKey || s.keys[0].Clients[0] != "env" {

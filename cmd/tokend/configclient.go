@@ -32,6 +32,7 @@ type clientConfig struct {
 	Rotation         string            `yaml:"rotation" split_words:"true"`
 	Refresh          refreshConfig     `yaml:"refresh" split_words:"true"`
 	Hosts            []string          `yaml:"hosts" split_words:"true"`
+	Upstreams        []string          `yaml:"upstreams" split_words:"true"`
 
 	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true"`
 }
@@ -48,6 +49,7 @@ type clientSettings struct {
 	login       string // "headless", "browser", "paste"; "" when no login is needed
 	ownRedirect bool   // the redirect URI is the default one, of the listener
 	hosts       []string
+	upstreams   []*url.URL
 }
 
 // readClient checks a client of the file, overridden by its variables.
@@ -69,6 +71,7 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 	}
 	s.Source, s.login = r.source()
 	s.hosts = r.hosts()
+	s.upstreams = r.upstreams()
 	if len(*f) == before {
 		_, err := flow.New(s.Config)
 		r.refused(err)
@@ -175,6 +178,20 @@ func (r clientReader) duration(field, value string) time.Duration {
 		r.fault(`such as "30s" or "15m"`, "%s %q is not a duration", field, value)
 	}
 	return d
+}
+
+// upstreams are the APIs that may be sent the client's token.
+func (r clientReader) upstreams() []*url.URL {
+	var list []*url.URL
+	for _, raw := range r.c.Upstreams {
+		u, err := flow.ParseUpstream(strings.TrimSpace(raw), r.c.InsecureAllowHTTP)
+		if err != nil {
+			r.refused(err)
+			continue
+		}
+		list = append(list, u)
+	}
+	return list
 }
 
 // source is how the client's grant is had, and how it signs in.

@@ -39,12 +39,13 @@ func loopback(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// listenTCP listens on a loopback address. With 127.0.0.1 comes the same port
-// of ::1 where there is one: "localhost" may be either.
-func listenTCP(ctx context.Context, addr string) ([]net.Listener, error) {
+// listenTCP listens on a loopback address, which setting has given. With
+// 127.0.0.1 comes the same port of ::1 where there is one: "localhost" may be
+// either.
+func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error) {
 	host, port, err := loopback(addr)
 	if err != nil {
-		return nil, exitWith(exitConfig, err)
+		return nil, exitf(exitConfig, "%s: %w\nhint: 127.0.0.1:0 is any free port of this machine", setting, err)
 	}
 	for attempt := 0; ; attempt++ {
 		ls, err := listenBoth(ctx, host, port)
@@ -53,8 +54,8 @@ func listenTCP(ctx context.Context, addr string) ([]net.Listener, error) {
 			continue
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, exitf(exitUnavailable, "port %d is in use on this machine (TOKEND_LISTEN=%s)\n"+
-				"hint: stop what uses it (is tokend running already?) or set TOKEND_LISTEN=%s", port, addr, net.JoinHostPort(host, strconv.Itoa(port%65535+1)))
+			return nil, exitf(exitUnavailable, "port %d is in use on this machine (%s=%s)\n"+
+				"hint: stop what uses it (is tokend running already?) or set %s=%s", port, setting, addr, setting, net.JoinHostPort(host, strconv.Itoa(port%65535+1)))
 		}
 		return ls, exitWith(exitUnavailable, err)
 	}
@@ -88,12 +89,12 @@ func tcpPort(l net.Listener) int {
 	return a.Port
 }
 
-// listenSocket listens on a unix socket of mode 0600 in a directory that is
-// this user's alone. A socket that nobody answers on is replaced.
-func listenSocket(ctx context.Context, path string) (net.Listener, error) {
+// listenSocket listens on a unix socket, which setting has given, of mode 0600
+// in a directory that is this user's alone. A socket that nobody answers on is replaced.
+func listenSocket(ctx context.Context, setting, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, exitf(exitConfig, "directory of the socket: %w\nhint: set TOKEND_SOCKET to another path, or to off", err)
+		return nil, exitf(exitConfig, "directory of the socket: %w\nhint: set %s to another path", err, setting)
 	}
 	fi, err := os.Stat(dir)
 	if err != nil {
@@ -101,15 +102,15 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	}
 	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
 		return nil, exitf(exitConfig, "directory %s of the socket is open to others (mode %#o)\n"+
-			"hint: chmod 700 %s, or set TOKEND_SOCKET to a path in a directory of its own", dir, perm, dir)
+			"hint: chmod 700 %s, or set %s to a path in a directory of its own", dir, perm, dir, setting)
 	}
-	if err := clearSocket(ctx, path); err != nil {
+	if err := clearSocket(ctx, setting, path); err != nil {
 		return nil, err
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, exitf(exitConfig, "socket: %w\nhint: set TOKEND_SOCKET to another path (at most 100 characters), or to off", err)
+		return nil, exitf(exitConfig, "socket: %w\nhint: set %s to another path (at most 100 characters)", err, setting)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, exitWith(exitUnavailable, errors.Join(err, l.Close()))
@@ -118,7 +119,7 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 }
 
 // clearSocket removes what a tokend that was killed has left.
-func clearSocket(ctx context.Context, path string) error {
+func clearSocket(ctx context.Context, setting, path string) error {
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -127,13 +128,13 @@ func clearSocket(ctx context.Context, path string) error {
 		return exitWith(exitUnavailable, err)
 	}
 	if fi.Mode().Type() != fs.ModeSocket {
-		return exitf(exitConfig, "%s is there and is not a socket\nhint: set TOKEND_SOCKET to another path", path)
+		return exitf(exitConfig, "%s is there and is not a socket\nhint: set %s to another path", path, setting)
 	}
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close() // it was only to see that somebody is there
-		return exitf(exitUnavailable, "another process answers on %s\nhint: stop it (is tokend running already?) or set TOKEND_SOCKET to another path", path)
+		return exitf(exitUnavailable, "another process answers on %s\nhint: stop it (is tokend running already?) or set %s to another path", path, setting)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return exitf(exitUnavailable, "socket: %w\nhint: remove %s when nothing uses it", err, path)

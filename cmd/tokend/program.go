@@ -55,8 +55,22 @@ func (p *program) command() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	p.addLimits(root)
-	root.AddCommand(p.serve(), p.login(), p.token(), p.status(), p.refresh(), p.logout(),
-		p.doctor(), p.healthcheck(), p.config(), p.version(), p.completion(), p.dockerHelper(), p.terraformHelper())
+	root.AddCommand(
+		p.serve(),
+		p.login(),
+		p.token(),
+		p.proxy(),
+		p.status(),
+		p.refresh(),
+		p.logout(),
+		p.doctor(),
+		p.healthcheck(),
+		p.config(),
+		p.version(),
+		p.completion(),
+		p.dockerHelper(),
+		p.terraformHelper(),
+	)
 	complete(root)
 	return root
 }

@@ -33,7 +33,7 @@ Configuration comes from variables and a YAML file; variables win.
     LOGIN (headless, browser, paste), AUTHORIZE_PARAMS (name:value,…),
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
-    INSECURE_ALLOW_HTTP
+    UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP
 Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
 TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
@@ -107,14 +107,14 @@ func (s settings) logger(w io.Writer) *slog.Logger {
 func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 	var ls []net.Listener
 	if s.listen != off {
-		tcp, err := listenTCP(ctx, s.listen)
+		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.listen)
 		if err != nil {
 			return nil, err
 		}
 		ls = tcp
 	}
 	if s.socket != off {
-		l, err := listenSocket(ctx, s.socket)
+		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.socket)
 		if err != nil {
 			return ls, err
 		}
@@ -164,7 +164,9 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manag
 		if err != nil {
 			return nil, err
 		}
-		c.Clients = append(c.Clients, daemon.Client{Client: kept, Audience: fc.Audience, Login: cl.login, Hosts: cl.hosts})
+		c.Clients = append(c.Clients, daemon.Client{
+			Client: kept, Audience: fc.Audience, Login: cl.login, Hosts: cl.hosts, Upstreams: cl.upstreams,
+		})
 	}
 	return daemon.New(c)
 }

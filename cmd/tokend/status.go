@@ -24,6 +24,7 @@ type clientStatus struct {
 	Rotation     string    `json:"rotation"`
 	Hosts        []string  `json:"hosts"`
 	AuthorizeURL string    `json:"authorize_url"`
+	Upstreams    []string  `json:"upstreams"`
 	Failure      *failure  `json:"failure"`
 	LoginFailure *failure  `json:"login_failure"`
 }

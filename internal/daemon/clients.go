@@ -21,6 +21,7 @@ type clientView struct {
 	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
 	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
 	Files        []FileStatus  `json:"files,omitempty"`         // that its token is kept in
+	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
 }
 
 func sortedNames(m map[string]*client) []string { return slices.Sorted(maps.Keys(m)) }
@@ -42,6 +43,9 @@ func (d *Daemon) view(ctx context.Context, cl *client) clientView {
 	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
+	}
+	for _, u := range cl.Upstreams {
+		v.Upstreams = append(v.Upstreams, u.String())
 	}
 	if v.State == flow.StateLoginRequired {
 		v.AuthorizeURL = d.offer(ctx, cl)

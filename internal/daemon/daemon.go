@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"example.com/tokend/pkg/flow"
@@ -22,6 +23,7 @@ type Config struct {
 	Keys    []Key                           // callers over TCP; without one only the unix socket answers
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
 	Version string                          // of the program, told by /healthz; "": not told
+	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
@@ -36,6 +38,7 @@ type Client struct {
 	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
 	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
 	Files          func() []FileStatus // the files that its token is kept in; nil: none
+	Upstreams      []*url.URL          // APIs that the proxy may send its token to, as of flow.ParseUpstream
 }
 
 // FileStatus is a file that a token is kept in, as the API shows it.
@@ -68,12 +71,21 @@ type Daemon struct {
 	version string
 	page    page
 	buffers buffers
+	copying copyBuffers
+	streams streams
+	base    http.RoundTripper
+	drain   time.Duration
 	handler http.Handler
 }
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{clients: map[string]*client{}, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{
+		clients: map[string]*client{}, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log, base: c.Base, drain: drain,
+	}
+	if d.base == nil {
+		d.base = newUpstreams(nil)
+	}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -88,7 +100,9 @@ func New(c Config) (*Daemon, error) {
 		if _, twice := d.clients[cl.Name()]; twice {
 			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
 		}
-		d.clients[cl.Name()] = &client{Client: cl}
+		d.clients[cl.Name()] = &client{Client: cl, transport: &flow.Transport{
+			Source: patient{cl.Client}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
+		}}
 	}
 	var err error
 	if d.keys, err = newKeyring(c.Keys); err != nil {

@@ -37,6 +37,7 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
+	c.Header(errorHeader, p.Code) // behind the proxy an upstream answers, too
 	writeJSON(c, p.Status, p)
 }
 
@@ -60,6 +61,8 @@ func statusOf(class flow.Class) int {
 	switch class {
 	case flow.ClassRequest:
 		return http.StatusBadRequest
+	case flow.ClassUpstream:
+		return http.StatusForbidden
 	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassConfig:
 		return http.StatusConflict
 	case flow.ClassBadResponse, flow.ClassRedirect:

@@ -41,6 +41,16 @@ func (d *Daemon) routes() http.Handler {
 	} {
 		e.Handle(r.method, r.path, d.guard(r.access), r.handler)
 	}
+	for _, method := range proxyMethods {
+		e.Handle(method, "/v1/clients/:client/proxy", d.guard(keyed), d.proxy)
+		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guard(keyed), d.proxy)
+	}
+	d.outside(e)
+	return e
+}
+
+// outside answers for what is no route.
+func (d *Daemon) outside(e *gin.Engine) {
 	e.NoRoute(d.guard(keyed), func(c *gin.Context) {
 		d.fail(c, &problem{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such path"})
 	})
@@ -50,7 +60,6 @@ func (d *Daemon) routes() http.Handler {
 			Description: "this path answers " + c.Writer.Header().Get("Allow") + " only",
 		})
 	})
-	return e
 }
 
 func (d *Daemon) healthz(c *gin.Context) {

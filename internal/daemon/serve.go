@@ -54,15 +54,21 @@ func (d *Daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	}
 	group.Go(func() error {
 		<-ctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.drain)
 		defer cancel()
-		if err := server.Shutdown(last); err != nil {
-			d.log.WarnContext(ctx, "requests were cut off", "after", drain)
-			return server.Close()
+		err := server.Shutdown(last)
+		if err != nil {
+			d.log.WarnContext(ctx, "requests were cut off", "after", d.drain)
+			err = server.Close()
 		}
-		return nil
+		d.streams.end(last)
+		return err
 	})
-	return group.Wait()
+	err := group.Wait()
+	if c, ok := d.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+	return err
 }
 
 // server has the limits: slow headers and bodies cost their sender the

@@ -27,10 +27,12 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// client is a Client and the last token answer that was made for it.
+// client is a Client, the last token answer that was made for it, and its way
+// to its upstreams.
 type client struct {
 	Client
-	rendered atomic.Pointer[rendered]
+	rendered  atomic.Pointer[rendered]
+	transport *flow.Transport
 }
 
 // rendered is the JSON of one token, all but the two values that move.

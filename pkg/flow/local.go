@@ -34,7 +34,9 @@ func LocalClient(addrs ...string) (c *http.Client, base string, err error) {
 	if base == "" {
 		base = "http://localhost"
 	}
-	t := &http.Transport{DialContext: dialFirst(places), DisableCompression: true, MaxIdleConnsPerHost: 64}
+	t := &http.Transport{
+		DialContext: dialFirst(places), DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second,
+	}
 	return &http.Client{Transport: t, CheckRedirect: noRedirect, Timeout: localTimeout}, base, nil
 }
 

@@ -296,6 +296,9 @@ func TestGetNot(t *testing.T) {
 				t.Errorf("not %s: %v, %v", not.Reveal(), tok, err)
 			}
 		}
+		if w := c.want(Request{Not: "at-1"}); c.found(w) == nil {
+			t.Error("a token that came in the meantime is not seen")
+		}
 		if tok, err := c.Get(t.Context(), Request{Not: "at-2"}); err != nil || tok.AccessToken != "at-3" {
 			t.Errorf("%v, %v", tok, err)
 		}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/pkg/flow"
+)
+
+const proxyHelp = `Listens as a base URL for software that cannot refresh a token: what is asked of
+it is asked of the upstream, with a fresh token of the client. The base URL is
+the one line on standard output. Ends on SIGTERM or Ctrl-C.
+
+The upstream is one of those that the client's configuration allows, or beneath
+one; without --upstream it is the first of them. Callers over TCP show the
+caller key where the software would have its token (Authorization: Bearer KEY),
+or as the password of Basic; the upstream never sees it. Callers of a socket are
+programs of the same user and show nothing.`
+
+type proxyFlags struct{ upstream, listen, socket string }
+
+func (p *program) proxy() *cobra.Command {
+	var f proxyFlags
+	cmd := &cobra.Command{
+		Use: "proxy NAME", Short: "Listen as a base URL that puts a fresh token on", Long: proxyHelp, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return p.runProxy(cmd.Context(), args[0], f) },
+	}
+	cmd.Flags().StringVar(&f.upstream, "upstream", "", "URL of the API; the first of the client's upstreams")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "loopback address; 127.0.0.1:0, any free port, unless there is --socket")
+	cmd.Flags().StringVar(&f.socket, "socket", "", "unix socket to listen on")
+	return cmd
+}
+
+func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error {
+	if f.listen == "" && f.socket == "" {
+		f.listen = "127.0.0.1:0"
+	}
+	if f.listen != "" {
+		if _, _, err := loopback(f.listen); err != nil {
+			return exitf(exitUsage, "--listen: %w\nhint: 127.0.0.1:0 is any free port", err)
+		}
+	}
+	s, err := findService()
+	if err != nil {
+		return err
+	}
+	c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+	if err != nil {
+		return err
+	}
+	upstream, err := f.choose(c)
+	if err != nil {
+		return err
+	}
+	keys, err := f.callerKeys(s)
+	if err != nil {
+		return err
+	}
+	listeners, err := f.open(ctx)
+	defer func() {
+		for _, l := range listeners {
+			_ = l.Close() // closed already after a whole run
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	service, err := url.Parse(s.base)
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	relay, err := daemon.NewRelay(daemon.RelayConfig{
+		Client: name, Upstream: upstream, Service: service, Base: s.http.Transport, Key: s.key, Keys: keys,
+		Log: slog.New(slog.NewTextHandler(p.stderr, nil)),
+	})
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	base, addrs := baseURL(listeners)
+	fmt.Fprintln(p.stdout, base)
+	fmt.Fprintf(p.stderr, "%s is %s with the token of %s\n", base, upstream, name)
+	if p.listening != nil {
+		p.listening(addrs)
+	}
+	return exitWith(exitUnavailable, relay.Run(ctx, listeners...))
+}
+
+// choose is the upstream that is meant. The service checks it with each request;
+// here it is to say so at once.
+func (f proxyFlags) choose(c clientStatus) (string, error) {
+	var list []*url.URL
+	for _, raw := range c.Upstreams {
+		if u, err := flow.ParseUpstream(raw, true); err == nil {
+			list = append(list, u)
+		}
+	}
+	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + variableOf(c.Client) + "_UPSTREAMS) of the service"
+	if len(list) == 0 {
+		return "", exitf(exitConfig, "client %s has no upstreams\nhint: %s", c.Client, hint)
+	}
+	if f.upstream == "" {
+		return list[0].String(), nil
+	}
+	u, err := flow.ParseUpstream(f.upstream, true)
+	if err != nil {
+		return "", exitf(exitUsage, "--upstream is not a URL such as https://api.example.com/")
+	}
+	if flow.Within(list, u) == nil {
+		return "", exitf(exitNoPerm, "%s is in none of the upstreams of client %s\nhint: %s", u, c.Client, hint)
+	}
+	return u.String(), nil
+}
+
+// callerKeys are what callers over TCP show: the key that this command shows to
+// the service itself.
+func (f proxyFlags) callerKeys(s *service) ([]daemon.Key, error) {
+	if f.listen == "" {
+		return nil, nil
+	}
+	if s.key == "" {
+		if err := s.readKey(defaultPaths().apiKey); err != nil {
+			return nil, err
+		}
+	}
+	if s.key == "" {
+		return nil, exitf(exitConfig, "there is no caller key, so nobody could call over TCP\n"+
+			"hint: set TOKEND_API_KEY_FILE to the key of the service, or use --socket")
+	}
+	return []daemon.Key{{Name: "main", Secret: s.key}}, nil
+}
+
+// open has the listeners, TCP first. Those it has opened it returns with an error too.
+func (f proxyFlags) open(ctx context.Context) (ls []net.Listener, err error) {
+	if f.listen != "" {
+		if ls, err = listenTCP(ctx, "--listen", f.listen); err != nil {
+			return ls, err
+		}
+	}
+	if f.socket != "" {
+		l, err := listenSocket(ctx, "--socket", f.socket)
+		if err != nil {
+			return ls, err
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+// baseURL is where callers find the listeners.
+func baseURL(listeners []net.Listener) (base string, addrs []net.Addr) {
+	for _, l := range listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	if first := addrs[0]; first.Network() == "unix" {
+		return "unix:" + first.String(), addrs
+	}
+	return "http://" + addrs[0].String(), addrs
+}

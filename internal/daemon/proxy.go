@@ -1,0 +1,225 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// The headers of the proxy. All that begin with ownHeaders are between the
+// caller and tokend: none is passed on, in neither direction.
+const (
+	ownHeaders     = "Tokend-"
+	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
+	errorHeader    = "Tokend-Error"    // marks an answer that is tokend's own
+)
+
+// codeUpstreamDown is an upstream that does not answer.
+const codeUpstreamDown = "upstream_unreachable"
+
+// proxyMethods are passed on. OPTIONS is refused by the guards, and TRACE would
+// send the token back.
+var proxyMethods = []string{
+	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", // RFC 9110, 5789, draft-ietf-httpbis-safe-method-w-body
+	"LIST", "PURGE", // of HashiCorp Vault, of caches
+	"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", // WebDAV
+}
+
+// proxy passes a request on to an upstream of the client, with the client's
+// token in place of the caller's key.
+func (d *Daemon) proxy(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	to, p := cl.target(c.Request)
+	if p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	d.pass(c, cl.transport, to.rewrite, to.answer, func(err error) {
+		if e := (*flow.Error)(nil); errors.As(err, &e) {
+			d.failWith(c, cl, err)
+			return
+		}
+		p := &problem{Status: http.StatusBadGateway, Code: codeUpstreamDown, Description: to.base.Host + ": " + why(err)}
+		d.log.WarnContext(c.Request.Context(), "upstream failed", "client", cl.Name(), "upstream", to.base.Host, "reason", p.Description)
+		d.failFor(c, cl, p)
+	})
+}
+
+// pass streams a request and its answer through, however long they take.
+func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httputil.ProxyRequest), answer func(*http.Response) error, failed func(error)) {
+	ctx, end := d.streams.begin(c.Request.Context())
+	defer end()
+	rc := http.NewResponseController(c.Writer)
+	_ = rc.SetReadDeadline(time.Time{}) // the server's limits are for requests that are answered here
+	_ = rc.SetWriteDeadline(time.Time{})
+	_ = rc.EnableFullDuplex() // HTTP/1 would read the body to its end before the answer begins
+	p := &httputil.ReverseProxy{
+		Rewrite: rewrite, ModifyResponse: answer, Transport: via, FlushInterval: -1, BufferPool: &d.copying,
+		ErrorLog:     slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed(err) },
+	}
+	p.ServeHTTP(passWriter{c.Writer}, c.Request.WithContext(ctx))
+}
+
+// passWriter lets informational answers (100, 103) through, of which gin would
+// make the final status, and writes a header when it is there.
+type passWriter struct{ gin.ResponseWriter }
+
+func (w passWriter) WriteHeader(code int) {
+	if raw, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok && code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
+		raw.Unwrap().WriteHeader(code)
+		return
+	}
+	w.ResponseWriter.WriteHeader(code)
+	w.WriteHeaderNow()
+}
+
+// Unwrap is for [http.ResponseController].
+func (w passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// target is where one request goes.
+type target struct {
+	base   *url.URL // the upstream, as configured or as the header narrows it
+	url    url.URL
+	prefix string // of the proxy's own paths
+}
+
+// target reads which upstream a request is for and which path of it.
+func (cl *client) target(r *http.Request) (target, *problem) {
+	to := target{prefix: "/v1/clients/" + cl.Name() + "/proxy"}
+	var p *problem
+	if to.base, p = cl.upstream(r.Header[upstreamHeader]); p != nil {
+		return to, p
+	}
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), to.prefix)
+	if !ok || strings.HasPrefix(rest, "//") {
+		return to, badRequest("the path is not " + to.prefix + "/… as it stands")
+	}
+	escaped := to.base.EscapedPath()
+	if rest != "" {
+		escaped = strings.TrimSuffix(escaped, "/") + rest
+	}
+	path, err := url.PathUnescape(escaped)
+	to.url = *to.base
+	to.url.Path, to.url.RawPath = path, escaped
+	if err != nil || flow.Within([]*url.URL{to.base}, &to.url) == nil {
+		return to, badRequest("the path could lead out of the upstream: dot segments and backslashes are refused, encoded or not")
+	}
+	to.url.RawQuery, to.url.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
+	return to, nil
+}
+
+// upstream is the one that the header's values name, or the first.
+func (cl *client) upstream(named []string) (*url.URL, *problem) {
+	forbidden := &problem{Status: http.StatusForbidden, Code: string(flow.ClassUpstream)}
+	if len(cl.Upstreams) == 0 {
+		forbidden.Description = "this client has no upstreams; hint: list the APIs that may be sent its token under clients." + cl.Name() + ".upstreams"
+		return nil, forbidden
+	}
+	if len(named) == 0 {
+		return cl.Upstreams[0], nil
+	}
+	u, err := flow.ParseUpstream(named[0], true) // whether http is good for it the list says
+	if err != nil || len(named) > 1 {
+		return nil, badRequest("the header " + upstreamHeader + " is not one URL such as https://api.example.com/")
+	}
+	if flow.Within(cl.Upstreams, u) == nil {
+		forbidden.Description = u.String() + " is in none of the client's upstreams; hint: add it to clients." + cl.Name() + ".upstreams, or ask for another one"
+		return nil, forbidden
+	}
+	return u, nil
+}
+
+// rewrite makes the caller's request the one that is sent on. Hop-by-hop headers
+// are gone by then; the key goes here, and the transport puts the token on.
+func (to *target) rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL, r.Out.Host = &to.url, to.base.Host
+	r.Out.Trailer = r.In.Trailer // filled when the body has ended
+	r.Out.Header.Del("Authorization")
+	dropOwn(r.Out.Header)
+}
+
+// dropOwn takes off what is between caller and tokend.
+func dropOwn(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, ownHeaders) {
+			delete(h, name)
+		}
+	}
+	lines := h["Cookie"]
+	delete(h, "Cookie")
+	for _, line := range lines {
+		var kept []string
+		for cookie := range strings.SplitSeq(line, ";") {
+			if cookie = strings.TrimSpace(cookie); !strings.HasPrefix(strings.TrimPrefix(cookie, "__Host-"), "tokend") {
+				kept = append(kept, cookie)
+			}
+		}
+		if len(kept) > 0 {
+			h.Add("Cookie", strings.Join(kept, "; "))
+		}
+	}
+}
+
+// answer makes the upstream's answer fit where the caller has asked for it.
+func (to *target) answer(resp *http.Response) error {
+	for name := range resp.Header {
+		if strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") { // no page of another origin reads here
+			delete(resp.Header, name)
+		}
+	}
+	for _, name := range []string{"Location", "Content-Location"} {
+		if v := resp.Header.Get(name); v != "" {
+			resp.Header.Set(name, to.relocate(v))
+		}
+	}
+	return nil
+}
+
+// relocate keeps a reference into the upstream on the proxy. One that leads
+// elsewhere is left, and made absolute so that it still does.
+func (to *target) relocate(ref string) string {
+	u, err := to.url.Parse(ref)
+	if err != nil {
+		return ref
+	}
+	if flow.Within([]*url.URL{to.base}, u) == nil {
+		return u.String()
+	}
+	here := url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	return to.prefix + strings.TrimPrefix(u.EscapedPath(), strings.TrimSuffix(to.base.EscapedPath(), "/")) + here.String()
+}
+
+// why says what became of a connection, without what the upstream has sent:
+// that may hold the token.
+func why(err error) string {
+	var op *net.OpError
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "the request was broken off"
+	case errors.As(err, &dns):
+		return "the name cannot be resolved"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "cannot connect: " + op.Err.Error()
+	case isTLS(err):
+		return "no TLS connection: " + err.Error()
+	}
+	return "the connection broke, or the answer was not HTTP"
+}

@@ -1,0 +1,162 @@
+package daemon
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// Nothing leads out of the upstream; BASE stands for the proxy's path.
+func TestProxyPaths(t *testing.T) {
+	u := newUpstream(t, nil)
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL+"/v2/")}})
+	for path, want := range map[string]string{
+		"BASE":                       "/v2/",
+		"BASE?q":                     "/v2/?q",
+		"BASE?":                      "/v2/?",
+		"BASE/":                      "/v2/",
+		"BASE/a":                     "/v2/a",
+		"BASE/a/":                    "/v2/a/",
+		"BASE/a//b":                  "/v2/a//b",
+		"BASE/@scope%2fname":         "/v2/@scope%2fname",
+		"BASE/@evil.example":         "/v2/@evil.example",
+		"BASE/http://evil.example/":  "/v2/http://evil.example/",
+		"BASE/a%20b%25":              "/v2/a%20b%25",
+		"BASE/...":                   "/v2/...",
+		"BASE/a?next=/../&u=%2e%2e/": "/v2/a?next=/../&u=%2e%2e/",
+		"BASE/a:b;c=d":               "/v2/a:b;c=d",
+	} {
+		a := d.raw(t, get(strings.Replace(path, "BASE", proxyPath, 1), "HOST", auth))
+		if a.StatusCode != 200 || u.last(t).RequestURI != want {
+			t.Errorf("%s: %d, %s", path, a.StatusCode, u.last(t).RequestURI)
+		}
+	}
+	reached := u.count()
+	for _, path := range []string{
+		"BASE/../x", "BASE/..", "BASE/a/../../x", "BASE/./x", "BASE/%2e%2e/x", "BASE/%2E%2e%2fx", "BASE/.%2e/x", "BASE/%252e%252e/x",
+		"BASE/%2e%2e%5cx", `BASE/..\x`, `BASE/\evil.example/`, "BASE/%5cevil", "BASE//evil.example/", "BASE//", "BASE/..;/x", "BASE/%2e%2e;a=b/x",
+		"BASE/a%00", "BASE/a%0d%0aX:%20y", "BASE/%c0%ae%c0%ae/x", "/v1/clients/demo%2Fproxy/x", "/v1/clients/demo/proxy%2F..%2Fx", "/v1/clients/%64emo/proxy/x",
+	} {
+		a := d.raw(t, get(strings.Replace(path, "BASE", proxyPath, 1), "HOST", auth))
+		if a.StatusCode != 400 && a.StatusCode != 404 || a.Header.Get(errorHeader) == "" || a.error(t) == "" {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
+		}
+	}
+	for path, status := range map[string]int{"http://HOSTBASE/x": 403, "http://evil.example/BASE/x": 403, "BASE/%zz": 400, "BASE/x y": 400} {
+		a := d.raw(t, get(strings.Replace(path, "BASE", proxyPath, 1), "HOST", auth))
+		if a.StatusCode != status {
+			t.Errorf("%s: %d", path, a.StatusCode)
+		}
+	}
+	if n := u.count(); n != reached {
+		t.Errorf("%d of them have reached the upstream: %s", n-reached, u.last(t).RequestURI)
+	}
+}
+
+func TestProxyUpstreams(t *testing.T) {
+	first, second := newUpstream(t, nil), newUpstream(t, nil)
+	evil := newUpstream(t, func(http.ResponseWriter, *http.Request) { t.Error("somebody else was reached") })
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), first.URL+"/v2", second.URL)}})
+	for header, want := range map[string]struct {
+		api *upstreamAPI
+		uri string
+	}{
+		"":                                                     {first, "/v2/x"},
+		"Tokend-Upstream: " + first.URL:                        {nil, "403 upstream_forbidden"},
+		"Tokend-Upstream: URL1/v2":                             {first, "/v2/x"},
+		"Tokend-Upstream: URL1/v2/deep/":                       {first, "/v2/deep/x"},
+		"Tokend-Upstream: URL2":                                {second, "/x"},
+		"tokend-upstream: URL2/api":                            {second, "/api/x"},
+		"Tokend-Upstream: URL3":                                {nil, "403 upstream_forbidden"},
+		"Tokend-Upstream: URL1/v22":                            {nil, "403 upstream_forbidden"},
+		"Tokend-Upstream: https://evil/":                       {nil, "403 upstream_forbidden"},
+		"Tokend-Upstream: https://HOST2/":                      {nil, "403 upstream_forbidden"},
+		"Tokend-Upstream: URL1/v2/../v3":                       {nil, "400 invalid_request"},
+		"Tokend-Upstream: http://u@HOST2":                      {nil, "400 invalid_request"},
+		"Tokend-Upstream: http://HOST2@evil.example/":          {nil, "400 invalid_request"},
+		"Tokend-Upstream: URL2?a=b":                            {nil, "400 invalid_request"},
+		"Tokend-Upstream:":                                     {nil, "400 invalid_request"},
+		"Tokend-Upstream: URL2\nTokend-Upstream: URL1/v2":      {nil, "400 invalid_request"},
+		"Tokend-Upstream: URL2\nTokend-Upstream: http://evil/": {nil, "400 invalid_request"},
+	} {
+		h := strings.NewReplacer("URL1", first.URL, "URL2", second.URL, "URL3", evil.URL, "HOST2", strings.TrimPrefix(second.URL, "http://")).Replace(header)
+		if h != "" {
+			h = "\n" + h
+		}
+		a := d.raw(t, get(proxyPath+"/x", "HOST", auth+h))
+		if want.api == nil {
+			if got := fmt.Sprint(a.StatusCode, " ", a.error(t)); got != want.uri || a.Header.Get(errorHeader) != a.error(t) {
+				t.Errorf("%q: %s, want %s", header, got, want.uri)
+			}
+			continue
+		}
+		if a.StatusCode != 200 || want.api.last(t).RequestURI != want.uri {
+			t.Errorf("%q: %d, %s", header, a.StatusCode, want.api.last(t).RequestURI)
+		}
+	}
+}
+
+func TestProxyKeepsCallersOnIt(t *testing.T) {
+	var location string
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", location)
+		w.Header().Set("Content-Location", location)
+		w.WriteHeader(307)
+	})
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL+"/v2")}})
+	for in, want := range map[string]string{
+		"next":                     proxyPath + "/a/next",
+		"/v2/b?c=d#e":              proxyPath + "/b?c=d#e",
+		"/v2":                      proxyPath,
+		"URL/v2/b%2Fc?":            proxyPath + "/b%2Fc?",
+		"../../v2/x":               proxyPath + "/x",
+		"/login":                   "URL/login",
+		"/v22":                     "URL/v22",
+		"../../x":                  "URL/x",
+		"//evil.example/v2/":       "http://evil.example/v2/",
+		"https://other.example/?a": "https://other.example/?a",
+		"/v2/%2e%2e/x":             "URL/v2/%2e%2e/x",
+		":%zz":                     ":%zz",
+	} {
+		location = strings.Replace(in, "URL", u.URL, 1)
+		want = strings.Replace(want, "URL", u.URL, 1)
+		a := d.raw(t, get(proxyPath+"/a/b", "HOST", auth))
+		if a.StatusCode != 307 || a.Header.Get("Location") != want || a.Header.Get("Content-Location") != want {
+			t.Errorf("%s: %s, want %s", in, a.Header.Get("Location"), want)
+		}
+	}
+}
+
+// FuzzProxyTarget: whatever path is asked for, it is the upstream that is asked,
+// beneath its own path.
+func FuzzProxyTarget(f *testing.F) {
+	for _, s := range []string{"/a", "/../b", "//evil.example", "/%2e%2e/", "/@x", `/\x`, "?a", ""} {
+		f.Add(s)
+	}
+	base, err := flow.ParseUpstream("https://api.example.com/v2", false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	cl := &client{Client: Client{Client: kept(f, newTenant(f), "demo").Client, Upstreams: []*url.URL{base}}}
+	f.Fuzz(func(t *testing.T, rest string) {
+		u, err := url.ParseRequestURI(proxyPath + rest)
+		if err != nil {
+			return
+		}
+		to, p := cl.target(&http.Request{URL: u, Header: http.Header{}})
+		if p != nil {
+			return
+		}
+		sent := to.url.String()
+		again, err := url.Parse(sent)
+		if err != nil || again.Host != "api.example.com" || again.Scheme != "https" || again.User != nil ||
+			again.Path != "/v2" && !strings.HasPrefix(again.Path, "/v2/") || slices.Contains(strings.Split(again.Path, "/"), "..") {
+			t.Errorf("%q goes to %s", rest, sent)
+		}
+	})
+}
