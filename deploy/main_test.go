@@ -3,7 +3,10 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,4 +154,36 @@ func freePort(t *testing.T) string {
 	defer func() { _ = l.Close() }()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
+}
+
+// sh runs a script that must succeed and returns what it printed.
+func sh(t *testing.T, script string) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-euc", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// refreshToken signs in at a mock tenant as an application does once, when
+// somebody takes a seed for a pipeline.
+func refreshToken(t *testing.T, issuer string) string {
+	t.Helper()
+	form := url.Values{
+		"grant_type": {"password"}, "client_id": {"demo"}, "client_secret": {"demo-secret"},
+		"username": {"agent@example.com"}, "password": {"password"}, "scope": {"openid offline_access"}, "audience": {"https://api.example.com/"},
+	}
+	resp, err := http.PostForm(issuer+"oauth/token", form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.RefreshToken == "" {
+		t.Fatalf("%d: no refresh token (%v)", resp.StatusCode, err)
+	}
+	return answer.RefreshToken
 }
