@@ -32,9 +32,9 @@ var faultCases = map[string]struct {
 	"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b"`}},
 	"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
 	"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http"}},
-	"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=password"}, want: []string{`grant "password" is not supported`}},
-	"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=device"}, want: []string{`login "device" is not supported`}},
-	"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=private_key_jwt"}, want: []string{`token_auth "private_key_jwt" is not supported`}},
+	"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=implicit"}, want: []string{`grant "implicit" is not supported`}},
+	"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=phone"}, want: []string{`login "phone" is not supported`}},
+	"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=tls_client_auth"}, want: []string{`token_auth "tls_client_auth" is not supported`}},
 	"rotation":               {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
 	"duration":               {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
 	"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
@@ -82,7 +82,7 @@ func TestB18_Faults(t *testing.T) {
 			for _, args := range [][]string{{"config", "check"}, {"serve"}} {
 				o := tokend(t, args...)
 				if o.code != 78 || o.stdout != "" {
-					t.Errorf("%v: exit %d, stdout %q", args, o.code, o.stdout)
+					t.Fatalf("%v: exit %d, stdout %q", args, o.code, o.stdout) // what is right would be served
 				}
 				for _, want := range c.want {
 					if !strings.Contains(o.stderr, want) {

@@ -34,6 +34,19 @@ type clientConfig struct {
 	Hosts            []string          `yaml:"hosts" split_words:"true"`
 	Upstreams        []string          `yaml:"upstreams" split_words:"true"`
 
+	PrivateKey           string `yaml:"private_key" split_words:"true"`
+	PrivateKeyFile       string `yaml:"private_key_file" split_words:"true"`
+	PrivateKeyID         string `yaml:"private_key_id" split_words:"true"`
+	PrivateKeyAlg        string `yaml:"private_key_alg" split_words:"true"`
+	SubjectTokenFile     string `yaml:"subject_token_file" split_words:"true"`
+	SubjectTokenType     string `yaml:"subject_token_type" split_words:"true"`
+	SubjectTokenSource   string `yaml:"subject_token_source" split_words:"true"`
+	SubjectTokenAudience string `yaml:"subject_token_audience" split_words:"true"`
+	Username             string `yaml:"username" split_words:"true"`
+	Password             string `yaml:"password" split_words:"true"`
+	PasswordFile         string `yaml:"password_file" split_words:"true"`
+	Realm                string `yaml:"realm" split_words:"true"`
+
 	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true"`
 }
 
@@ -46,7 +59,7 @@ type refreshConfig struct {
 // clientSettings is a client, checked.
 type clientSettings struct {
 	flow.Config
-	login       string // "headless", "browser", "paste"; "" when no login is needed
+	login       string // "headless", "browser", "paste", "device"; "" when no login is needed
 	ownRedirect bool   // the redirect URI is the default one, of the listener
 	hosts       []string
 	upstreams   []*url.URL
@@ -63,10 +76,11 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 		Name: name, Issuer: r.required("issuer", c.Issuer), ClientID: r.required("client_id", c.ClientID),
 		ClientSecret: r.secret("client_secret", c.ClientSecret, c.ClientSecretFile),
 		RedirectURL:  or(c.RedirectURI, redirect), Audience: c.Audience, Scopes: scopes(c.Scopes),
-		Auth:     flow.AuthMethod(r.oneOf("token_auth", c.TokenAuth, "", "post", "basic", "none")),
-		Rotation: flow.Rotation(r.oneOf("rotation", c.Rotation, "", "on", "off")),
-		Leeway:   r.duration("leeway", c.Leeway),
-		Advisory: r.duration("refresh.advisory", c.Refresh.Advisory), Mandatory: r.duration("refresh.mandatory", c.Refresh.Mandatory),
+		Auth:       flow.AuthMethod(r.oneOf("token_auth", c.TokenAuth, "", "post", "basic", "private_key_jwt", "none")),
+		PrivateKey: r.privateKey(),
+		Rotation:   flow.Rotation(r.oneOf("rotation", c.Rotation, "", "on", "off")),
+		Leeway:     r.duration("leeway", c.Leeway),
+		Advisory:   r.duration("refresh.advisory", c.Refresh.Advisory), Mandatory: r.duration("refresh.mandatory", c.Refresh.Mandatory),
 		InsecureAllowHTTP: c.InsecureAllowHTTP,
 	}
 	s.Source, s.login = r.source()
@@ -83,12 +97,7 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 // variable puts both forms of the file's aside.
 func override(prefix string, c *clientConfig, f *faults) {
 	given := func(name string) bool { _, ok := os.LookupEnv(prefix + name); return ok }
-	if given("_CLIENT_SECRET") || given("_CLIENT_SECRET_FILE") {
-		c.ClientSecret, c.ClientSecretFile = "", ""
-	}
-	if given("_REFRESH_TOKEN") || given("_REFRESH_TOKEN_FILE") {
-		c.RefreshToken, c.RefreshTokenFile = "", ""
-	}
+	c.overridden(given)
 	var parse *envconfig.ParseError
 	if err := envconfig.Process(prefix, c); errors.As(err, &parse) {
 		hint := "true or false"
@@ -192,30 +201,6 @@ func (r clientReader) upstreams() []*url.URL {
 		list = append(list, u)
 	}
 	return list
-}
-
-// source is how the client's grant is had, and how it signs in.
-func (r clientReader) source() (flow.Source, string) {
-	grant := r.oneOf("grant", r.c.Grant, "", "authorization_code", "refresh_token", "client_credentials")
-	login := r.oneOf("login", r.c.Login, "", "headless", "browser", "paste")
-	seed := r.secret("refresh_token", r.c.RefreshToken, r.c.RefreshTokenFile)
-	if grant != "refresh_token" && seed != "" {
-		r.fault("set grant: refresh_token, or take it out", "refresh_token is of no use with grant %s", or(grant, "authorization_code"))
-	}
-	switch grant {
-	case "refresh_token":
-		if seed == "" && r.c.RefreshToken == "" && r.c.RefreshTokenFile == "" {
-			r.fault("set refresh_token_file or "+r.variable("refresh_token"), "refresh_token is missing")
-		}
-		return flow.Seed{RefreshToken: seed}, ""
-	case "client_credentials":
-		return flow.ClientCredentials{}, ""
-	}
-	params := url.Values{}
-	for k, v := range r.c.AuthorizeParams {
-		params.Set(k, v)
-	}
-	return flow.AuthorizationCode{Headless: login == "headless", Params: params}, or(login, "browser")
 }
 
 // refused reports what flow refuses of a client.

@@ -74,7 +74,7 @@ func readConfig(path string) ([]byte, fs.FileMode, error) {
 // holdsSecret says whether a secret stands in the file itself.
 func (c fileConfig) holdsSecret() bool {
 	for _, cl := range c.Clients {
-		if cl.ClientSecret != "" || cl.RefreshToken != "" {
+		if cl.holdsSecret() {
 			return true
 		}
 	}

@@ -27,10 +27,18 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_LOG_FORMAT       text, json
   TOKEND_CLIENTS          names of clients, comma-separated
   TOKEND_CLIENT_<NAME>_<FIELD>, with <NAME> in capitals and _ for -, and <FIELD>
-    ISSUER, CLIENT_ID, CLIENT_SECRET[_FILE], TOKEN_AUTH (post, basic, none),
-    GRANT (authorization_code, refresh_token, client_credentials),
-    REFRESH_TOKEN[_FILE], REDIRECT_URI, SCOPES, AUDIENCE,
-    LOGIN (headless, browser, paste), AUTHORIZE_PARAMS (name:value,…),
+    ISSUER, CLIENT_ID, CLIENT_SECRET[_FILE],
+    TOKEN_AUTH (post, basic, private_key_jwt, none),
+    PRIVATE_KEY[_FILE] (PEM), PRIVATE_KEY_ID,
+    PRIVATE_KEY_ALG (RS256, RS384, PS256; ES256 or ES384 by the curve),
+    GRANT (authorization_code, refresh_token, client_credentials, device_code,
+    password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE,
+    LOGIN (headless, browser, paste; device), AUTHORIZE_PARAMS (name:value,…),
+    REFRESH_TOKEN[_FILE] of refresh_token,
+    USERNAME, PASSWORD[_FILE], REALM of password,
+    SUBJECT_TOKEN_TYPE, SUBJECT_TOKEN_FILE (read at each exchange) or
+    SUBJECT_TOKEN_SOURCE (github-actions), SUBJECT_TOKEN_AUDIENCE of
+    token_exchange,
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
     UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP

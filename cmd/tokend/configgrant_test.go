@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/tokend/pkg/flow"
+)
+
+const (
+	canaryPassword = "canary-user-password"
+	canaryRequest  = "canary-actions-request-token"
+)
+
+// demo are variables of client demo, "FIELD=value" each.
+func demo(fields ...string) []string {
+	vars := []string{"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/", "TOKEND_CLIENT_DEMO_CLIENT_ID=id"}
+	for _, f := range fields {
+		if !strings.HasPrefix(f, "ACTIONS_") {
+			f = "TOKEND_CLIENT_DEMO_" + f
+		}
+		vars = append(vars, f)
+	}
+	return vars
+}
+
+func newKeyFile(t *testing.T, dir string) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), 0o600)
+}
+
+func TestGrantFaults(t *testing.T) {
+	dir := t.TempDir()
+	key := newKeyFile(t, dir)
+	secret := write(t, filepath.Join(dir, "secret"), canaryPassword, 0o600)
+	open := write(t, filepath.Join(dir, "open"), canaryPassword, 0o644)
+	for name, tc := range map[string]struct {
+		fields []string
+		want   []string
+	}{
+		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" is of no use with grant device_code`}},
+		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" is of no use with grant authorization_code`}},
+		"password of nobody":         {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
+		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password: secret file", "open to everybody"}},
+		"password twice":             {[]string{"GRANT=password", "USERNAME=u", "PASSWORD=" + canaryPassword, "PASSWORD_FILE=" + secret}, []string{"both password and password_file are set"}},
+		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password is of no use with grant authorization_code", "username is of no use", "realm is of no use"}},
+		"exchange of nothing":        {[]string{"GRANT=token_exchange"}, []string{"subject_token_type is missing", "subject_token_file is missing"}},
+		"exchange, type no URI":      {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=jwt", "SUBJECT_TOKEN_FILE=f"}, []string{`"jwt" is not a URI`}},
+		"exchange of two":            {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"both subject_token_file and subject_token_source"}},
+		"exchange, unknown source":   {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=gitlab"}, []string{`subject_token_source "gitlab" is not supported`}},
+		"exchange, audience of file": {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_AUDIENCE=a"}, []string{"subject_token_audience is of no use"}},
+		"not in a job":               {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "id-token: write"}},
+		"a job's plain URL": {
+			[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions", "ACTIONS_ID_TOKEN_REQUEST_URL=http://a.example.com/", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + canaryRequest},
+			[]string{"ACTIONS_ID_TOKEN_REQUEST_URL is no https URL"},
+		},
+		"subject token of no use": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file is of no use with grant authorization_code", "subject_token_type is of no use"}},
+		"jwt without a key":       {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},
+		"jwt with a secret":       {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "CLIENT_SECRET=" + canarySecret}, []string{"a client secret is set"}},
+		"jwt, no PEM":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + secret}, []string{"the private key is not PEM-encoded"}},
+		"jwt, absent":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key: secret file /nonexistent cannot be read"}},
+		"jwt, other algorithm":    {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "PRIVATE_KEY_ALG=ES256"}, []string{`does not sign with "ES256"`, "RS256"}},
+		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key is of no use with token_auth post"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			unset(t, "ACTIONS_ID_TOKEN_REQUEST_URL")
+			unset(t, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+			setenv(t, demo(tc.fields...)...)
+			o := tokend(t, "config", "check")
+			if o.code != 78 || o.stdout != "" {
+				t.Errorf("exit %d, stdout %q", o.code, o.stdout)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(o.stderr, want) {
+					t.Errorf("stderr lacks %q:\n%s", want, o.stderr)
+				}
+			}
+			for _, c := range []string{canaryPassword, canarySecret, canaryRequest, "PRIVATE KEY-----\n"} {
+				if strings.Contains(o.stderr, c) {
+					t.Errorf("stderr holds %q", c)
+				}
+			}
+		})
+	}
+}
+
+// Every new field, by file and by variable, ends in the flow configuration.
+func TestGrantsConfigured(t *testing.T) {
+	dir := t.TempDir()
+	key := newKeyFile(t, dir)
+	secret := write(t, filepath.Join(dir, "secret"), canaryPassword+"\n", 0o600)
+	for name, tc := range map[string]struct {
+		fields map[string]string
+		check  func(clientSettings) bool
+	}{
+		"device": {map[string]string{"login": "device"}, func(c clientSettings) bool { return c.Source == flow.Device{} && c.login == "device" }},
+		"device by grant": {map[string]string{"grant": "device_code"}, func(c clientSettings) bool {
+			return c.Source == flow.Device{} && c.login == "device"
+		}},
+		"password": {map[string]string{"grant": "password", "username": "u", "password_file": secret, "realm": "staff"}, func(c clientSettings) bool {
+			return c.Source == flow.Password{Username: "u", Password: canaryPassword, Realm: "staff"} && c.login == ""
+		}},
+		"exchange": {map[string]string{"grant": "token_exchange", "subject_token_type": "urn:acme:ci", "subject_token_file": "/var/run/token"}, func(c clientSettings) bool {
+			s, ok := c.Source.(flow.Exchange)
+			return ok && s.SubjectTokenType == "urn:acme:ci" && s.SubjectTokenFile == "/var/run/token" && s.SubjectToken == nil
+		}},
+		"key": {map[string]string{"token_auth": "private_key_jwt", "private_key_file": key, "private_key_id": "key-1", "private_key_alg": "PS256"}, func(c clientSettings) bool {
+			return c.Auth == flow.AuthPrivateKeyJWT && c.PrivateKey.String() == `private key "key-1", PS256`
+		}},
+	} {
+		load := func(t *testing.T) {
+			t.Helper()
+			s, err := loadSettings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tc.check(s.clients[0]) {
+				t.Errorf("%+v", s.clients[0].Config)
+			}
+		}
+		t.Run(name+" by file", func(t *testing.T) {
+			home := clean(t)
+			file := goodFile
+			for k, v := range maps.All(tc.fields) {
+				file += "    " + k + ": " + v + "\n"
+			}
+			write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), file, 0o600)
+			load(t)
+		})
+		t.Run(name+" by variable", func(t *testing.T) {
+			clean(t)
+			setenv(t, demo()...)
+			for k, v := range tc.fields {
+				setenv(t, "TOKEND_CLIENT_DEMO_"+strings.ToUpper(k)+"="+v)
+			}
+			load(t)
+		})
+	}
+}
+
+// A secret of the file gives way to a variable, whichever form either has.
+func TestGrantVariablesOverrideTheFile(t *testing.T) {
+	home := clean(t)
+	secret := write(t, filepath.Join(home, "secret"), canaryPassword, 0o600)
+	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    grant: password\n    username: u\n    password: of-the-file\n", 0o600)
+	setenv(t, "TOKEND_CLIENT_DEMO_PASSWORD_FILE="+secret)
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := s.clients[0].Source.(flow.Password); !ok || p.Password != canaryPassword {
+		t.Errorf("%+v", s.clients[0].Source)
+	}
+	unset(t, "TOKEND_CLIENT_DEMO_PASSWORD_FILE")
+	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    grant: password\n    username: u\n    password: of-the-file\n", 0o644)
+	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everybody") {
+		t.Errorf("a password in an open file: %d, %s", o.code, o.stderr)
+	}
+}
+
+func TestGitHubActionsConfigured(t *testing.T) {
+	clean(t)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("audience") != "https://acme.eu.auth0.com/" || r.Header.Get("Authorization") != "Bearer "+canaryRequest {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		_, _ = w.Write([]byte(`{"value":"the-jobs-token"}`))
+	}))
+	defer srv.Close()
+	setenv(t, demo("GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:acme:ci", "SUBJECT_TOKEN_SOURCE=github-actions",
+		"SUBJECT_TOKEN_AUDIENCE=https://acme.eu.auth0.com/", "ACTIONS_ID_TOKEN_REQUEST_URL="+srv.URL+"/?api-version=2.0",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN="+canaryRequest)...)
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, _ := s.clients[0].Source.(flow.Exchange)
+	if got, err := x.SubjectToken(context.Background()); err != nil || got != "the-jobs-token" {
+		t.Errorf("%q, %v", got.Reveal(), err)
+	}
+}
