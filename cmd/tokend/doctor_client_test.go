@@ -1,8 +1,13 @@
 package main
 
 import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/pkg/flow"
 )
@@ -56,6 +61,23 @@ var clientCases = []doctorCase{
 	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA or P-256", 76},
 	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
 	{"callback", func(_ *testing.T, p *place) { p.page = "Callback URL mismatch" }, "authorize", "problem", "is not among the application's Allowed Callback URLs", "Allowed Callback URLs of application the-id", 78},
+	{"client", func(_ *testing.T, p *place) { p.page = "Unknown client: the-id" }, "authorize", "problem", `no application with client_id "the-id"`, "set client_id", 78},
+	{"audience", func(t *testing.T, p *place) {
+		setenv(t, "TOKEND_CLIENT_DEMO_AUDIENCE=https://api.example.com")
+		p.authorize = "error=access_denied&error_description=Service+not+found:+https://api.example.com"
+	}, "authorize", "problem", "access_denied: Service not found", "it is https://api.example.com", 78},
+	{"good", fine, "endpoints", "ok", "every endpoint", "", 0},
+	{"no token endpoint", func(_ *testing.T, p *place) { p.without = "token_endpoint" }, "endpoints", "problem", `has no "token_endpoint"`, "OpenID provider", 76},
+	{"good", fine, "clock", "ok", "agrees", "", 0},
+	{"behind", func(_ *testing.T, p *place) { p.ahead = time.Hour }, "clock", "problem", "behind the tenant's", "set the clock", 78},
+	{"a little behind", func(_ *testing.T, p *place) { p.ahead = 20 * time.Second }, "clock", "warning", "behind the tenant's", "set the clock", 0},
+	{"own CA", func(t *testing.T, p *place) {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+s.URL+"/")
+	}, "discovery", "problem", "signed by an authority", "SSL_CERT_FILE", 78},
 	{"no grant for a login", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials"); p.page = "x" }, "keys", "ok", "1 usable", "", 0},
 	{"wrong", set("TOKEND_CLIENT_DEMO_ISSUER=ftp://x"), "settings", "skipped", "its configuration is wrong", "", 78},
 }
@@ -70,6 +92,7 @@ func windowed(window string) func(*testing.T, *place) {
 // Each check is made to fail and to pass; nothing it looks at is changed.
 func TestDoctor(t *testing.T) {
 	seen := map[string]map[bool]bool{}
+	var printed []finding
 	for _, cases := range [][]doctorCase{localCases, serviceCases, clientCases} {
 		for _, c := range cases {
 			if seen[c.check] == nil {
@@ -81,12 +104,15 @@ func TestDoctor(t *testing.T) {
 				c.spoil(t, p)
 				e, o := p.examine(t)
 				c.compare(t, e)
+				printed = append(printed, e.Findings...)
 				if o.code != c.code || o.code != exitOf(e) {
 					t.Errorf("exit %d, want %d, by the findings %d", o.code, c.code, exitOf(e))
 				}
 			})
 		}
 	}
+	e, _ := newPlace(t).examine(t, "--probe-secret")
+	t.Run("docs", func(t *testing.T) { checkDocumentation(t, append(printed, e.Findings...)) })
 	for check, results := range seen {
 		if check != "keyset" && check != "service" && len(results) != 2 { // these have a line only when something is wrong
 			t.Errorf("%s was only seen with ok: %v", check, results)

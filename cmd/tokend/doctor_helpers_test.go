@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/pkg/flow"
 )
@@ -28,9 +29,11 @@ type place struct {
 	machine machine
 	program program
 
-	authorize string // of the answer of /authorize: its query
-	page      string // instead: a page with 403
-	keyless   bool   // no key in the key set
+	authorize string        // of the answer of /authorize: its query
+	page      string        // instead: a page with 403
+	ahead     time.Duration // of the tenant's clock
+	without   string        // a member that the discovery document lacks
+	keyless   bool          // no key in the key set
 }
 
 func newPlace(t *testing.T) *place {
@@ -66,9 +69,12 @@ func (p *place) serveTenant(t *testing.T) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		u := p.tenant.URL
-		_ = json.NewEncoder(w).Encode(map[string]string{
+		w.Header().Set("Date", time.Now().Add(p.ahead).UTC().Format(http.TimeFormat))
+		doc := map[string]string{
 			"issuer": u + "/", "authorization_endpoint": u + "/authorize", "token_endpoint": u + "/oauth/token", "jwks_uri": u + "/jwks",
-		})
+		}
+		delete(doc, p.without)
+		_ = json.NewEncoder(w).Encode(doc)
 	})
 	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) {
 		if p.keyless {
