@@ -78,6 +78,14 @@ func TestWaitedEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// The service says how soon trying again helps.
+func TestRetryAfterOfAnAnswer(t *testing.T) {
+	err := refusal(503, []byte(`{"error":"idp_rate_limited","error_description":"busy","retry_after":7}`))
+	if got := retryAfter(err); got != 7*time.Second || !passing(err) {
+		t.Errorf("%v: %s", err, got)
+	}
+}
+
 // waits is a program that is told to wait and does not end before what it waits
 // for is there.
 func waits(t *testing.T, args ...string) func() output {
