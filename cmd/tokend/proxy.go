@@ -46,7 +46,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 			return exitf(exitUsage, "--listen: %w\nhint: 127.0.0.1:0 is any free port", err)
 		}
 	}
-	s, err := findService()
+	s, err := reach(ctx)
 	if err != nil {
 		return err
 	}
