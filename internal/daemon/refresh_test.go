@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -111,8 +112,8 @@ func TestRemoteReadsErrors(t *testing.T) {
 		}
 		_, err = r.Get(t.Context(), flow.Request{})
 		r.Close()
-		e, ok := err.(*flow.Error)
-		if !ok || e.Class != c.class || !strings.HasPrefix(e.Hint, c.hint) {
+		var e *flow.Error
+		if !errors.As(err, &e) || e.Class != c.class || !strings.HasPrefix(e.Hint, c.hint) {
 			t.Errorf("%s: %v", c.class, err)
 		}
 		noCanary(t, "error", fmt.Sprint(err))

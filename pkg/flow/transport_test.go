@@ -288,6 +288,39 @@ func TestTransportRetriesWithTheNewerToken(t *testing.T) {
 	})
 }
 
+// A newer token that is refused as well is no fresh one: it is refreshed by the
+// next request.
+func TestTransportNewerTokenIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		a := &api{takes: "at-4"}
+		tr := a.transport(c)
+		slow := make(chan struct{})
+		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Authorization") == "Bearer at-2" {
+				<-slow
+			}
+			return a.RoundTrip(r)
+		})
+		var all sync.WaitGroup
+		all.Go(func() {
+			if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 401 {
+				t.Errorf("%v, %v", resp, err)
+			}
+		})
+		synctest.Wait()
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		close(slow)
+		all.Wait()
+		if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 200 || s.count("refresh_token") != 2 {
+			t.Errorf("%v, %v after %d refreshes", resp, err, s.count("refresh_token"))
+		}
+	})
+}
+
 func TestGetNot(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)

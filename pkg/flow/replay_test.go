@@ -1,0 +1,64 @@
+package flow
+
+import (
+	"errors"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// bodyOf is a replay of a body that can be read once, and how often that is closed.
+func bodyOf(text string) (*replay, *atomic.Int32) {
+	closed := new(atomic.Int32)
+	return newReplay(httptest.NewRequest("POST", "/", &watched{io.NopCloser(strings.NewReader(text)), closed})), closed
+}
+
+// Who reads for the first sending gets nothing once the second has begun, and
+// what was read then is there for the second.
+func TestReplayFirstReaderStops(t *testing.T) {
+	r, closed := bodyOf("abcdef")
+	first := r.first()
+	if _, err := io.ReadFull(first, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if !r.rewind() {
+		t.Fatal("three bytes are too many")
+	}
+	if n, err := first.Read(make([]byte, 3)); n != 0 || !errors.Is(err, errRewound) {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if err := first.Close(); err != nil || closed.Load() != 0 {
+		t.Errorf("%v; closed %d times with the rest to read", err, closed.Load())
+	}
+	second, err := r.second()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(second); err != nil || string(b) != "abcdef" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := second.Close(); err != nil || closed.Load() != 1 {
+		t.Errorf("%v; closed %d times", err, closed.Load())
+	}
+}
+
+// A body is closed when it is known that it is not sent again, and when its
+// reader is done with it: whichever comes last.
+func TestReplayCloses(t *testing.T) {
+	for name, steps := range map[string]func(*replay){
+		"closed first":  func(r *replay) { _ = r.first().Close(); r.settle() },
+		"settled first": func(r *replay) { r.settle(); _ = r.first().Close() },
+		"dropped":       func(r *replay) { _ = r.first().Close(); r.rewind(); r.drop() },
+	} {
+		r, closed := bodyOf("x")
+		if steps(r); closed.Load() != 1 {
+			t.Errorf("%s: closed %d times", name, closed.Load())
+		}
+	}
+	r, closed := bodyOf("x")
+	if r.settle(); closed.Load() != 0 || r.rewind() {
+		t.Errorf("closed %d times before its reader was done, or sent again", closed.Load())
+	}
+}
