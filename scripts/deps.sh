@@ -26,6 +26,9 @@ has() {
         command -v chromium || command -v chromium-browser || command -v google-chrome ||
             [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
         ;;
+    systemd-analyze) # of Linux alone
+        [ "$(uname -s)" != Linux ] || command -v systemd-analyze
+        ;;
     oidc-agent) # packaged for Linux
         [ "$(uname -s)" != Linux ] || command -v oidc-agent
         ;;
@@ -39,12 +42,13 @@ packages() {
     cc) echo gcc libc6-dev ;;
     node) echo nodejs ;;
     oidc-agent) echo oidc-agent-cli ;;
+    systemd-analyze) echo systemd ;; # systemd-socket-activate, too
     *) echo "$1" ;;
     esac
 }
 
 missing() {
-    for tool in cc chromium curl git node npm oidc-agent; do
+    for tool in cc chromium curl git node npm oidc-agent systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }
