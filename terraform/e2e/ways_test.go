@@ -1,8 +1,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +34,9 @@ type way struct {
 // header has the token come to curl on standard input.
 const header = `printf 'Authorization: Bearer %s' "$TOKEN" | curl -sS --fail --noproxy '*' -o /dev/null -H @- "$API/calls"`
 
+// ephemeralToken declares the variable of the recipes without a provider.
+const ephemeralToken = "variable \"token\" {\n  type      = string\n  ephemeral = true\n  sensitive = true\n}\n"
+
 func tokenVariable(t *testing.T, ws *workspace) {
 	ws.env["TF_VAR_token"] = ws.command(t, "token", "demo")
 }
@@ -43,8 +50,25 @@ func ways() []way {
 		},
 		{
 			name: "`TF_VAR_token`, ephemeral variable",
-			head: "variable \"token\" {\n  type      = string\n  ephemeral = true\n  sensitive = true\n}\n",
+			head: ephemeralToken,
 			with: map[string]string{"TOKEN": "var.token"}, call: header, before: tokenVariable,
+		},
+		{
+			name: "`tokend exec`, ephemeral variable",
+			head: ephemeralToken, with: map[string]string{"TOKEN": "var.token"}, call: header,
+			setup: func(_ *testing.T, ws *workspace) {
+				ws.before = []string{filepath.Join(built, "bin", "tokend"), "exec", "demo", "--env", "TF_VAR_token", "--"}
+			},
+		},
+		{
+			name: "proxy as the base URL", settings: map[string]string{"TOKEND_CLIENT_DEMO_UPSTREAMS": "$API"},
+			head: "variable \"key\" {\n  type      = string\n  ephemeral = true\n  sensitive = true\n}\n", with: map[string]string{"TOKEN": "var.key"}, call: header,
+			setup: func(t *testing.T, ws *workspace) {
+				ws.env["API"], ws.env["TF_VAR_key"] = ws.tokend+"/v1/clients/demo/proxy", ws.key(t)
+			},
+		},
+		{
+			name: "token file", call: `curl -sS --fail --noproxy '*' -o /dev/null -H "@$FILE" "$API/calls"`, setup: tokenFile,
 		},
 		{
 			name: "`TF_VAR_token`, sensitive variable",
@@ -192,4 +216,28 @@ func settingsOf(all []way) map[string]string {
 		maps.Copy(s, y.settings)
 	}
 	return s
+}
+
+// tokenFile has tokend keep a token in a file beside the run.
+func tokenFile(t *testing.T, ws *workspace) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "header")
+	cmd := exec.Command(filepath.Join(built, "bin", "tokend"), "file", "demo", "--to", path, "--format", "header")
+	cmd.Env, cmd.Dir = environ(ws.world.env), dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			ws.env["FILE"] = path
+			return
+		}
+	}
+	t.Fatalf("there is no file:\n%s", &said)
 }

@@ -23,14 +23,18 @@ const (
 	retry = `{"error":"lease_busy","error_description":"another process is changing the grant","retry_after":%d}`
 )
 
-// serve starts a tokend that answers with the texts in order, the last one again and again.
+// serve starts a tokend that answers with the texts in order, the last one again
+// and again: a 503, or 500 where one begins so.
 func serve(t *testing.T, answers ...string) (*httptest.Server, *int) {
 	t.Helper()
 	n := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		answer := answers[min(n, len(answers)-1)]
 		n++
-		if answer != good {
+		if rest, ok := strings.CutPrefix(answer, "500 "); ok {
+			answer = rest
+			w.WriteHeader(http.StatusInternalServerError)
+		} else if answer != good {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		_, _ = w.Write([]byte(answer))
@@ -57,6 +61,7 @@ func TestRetry(t *testing.T) {
 		{"too long in all", []string{after(40)}, nil, []time.Duration{40 * time.Second}, 2, true},
 		{"interrupted", []string{after(1)}, context.Canceled, []time.Duration{time.Second}, 1, true},
 		{"it does not say when", []string{after(0)}, nil, nil, 1, true},
+		{"another status", []string{"500 " + after(1), good}, nil, nil, 1, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
