@@ -34,6 +34,7 @@ check go -C terraform vet ./...
 check go -C e2e/referees vet ./...
 check tool golangci-lint run
 check tool_in terraform golangci-lint run
+check tool_in e2e/referees golangci-lint run
 check formatted
 check tool actionlint
 check go tool -modfile=tools/goreleaser/go.mod goreleaser check .goreleaser.yaml terraform/.goreleaser.yaml
