@@ -84,7 +84,7 @@ func (p *program) gcpExecutable(ctx context.Context, f tokenFlags) error {
 
 const (
 	jwtType     = "urn:ietf:params:oauth:token-type:jwt"
-	idTokenType = "urn:ietf:params:oauth:token-type:id_token"
+	idTokenType = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // a name, no token
 )
 
 // subjectToken has what GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE asks for: the access

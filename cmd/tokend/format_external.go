@@ -17,7 +17,7 @@ const maxQuery = 64 << 10
 // shorter than was asked for is an error here: nobody reads a warning of a
 // program that ended well, and the apply dies in its middle.
 func (p *program) external(ctx context.Context, f tokenFlags) error {
-	in, err := p.read(ctx, maxQuery)
+	in, err := p.read(ctx)
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}

@@ -11,7 +11,7 @@ import (
 // gitcredentials(7). Only get has an answer: what git would store or erase is
 // tokend's to keep, and other operations are to be ignored.
 func (p *program) gitCredential(ctx context.Context, f tokenFlags) error {
-	in, err := p.read(ctx, maxQuery)
+	in, err := p.read(ctx)
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}

@@ -54,7 +54,7 @@ func (p *program) dockerCredential(ctx context.Context, f tokenFlags) error {
 }
 
 func (p *program) docker(ctx context.Context, f tokenFlags) (string, error) {
-	in, err := p.read(ctx, maxQuery)
+	in, err := p.read(ctx)
 	if err != nil {
 		return "", exitWith(exitUsage, err)
 	}
@@ -95,7 +95,7 @@ func dockerGet(ctx context.Context, f tokenFlags, server string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	out, err := json.Marshal(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken})
+	out, err := json.Marshal(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken}) //nolint:gosec // what Docker asked for
 	return string(out), exitWith(exitProtocol, err)
 }
 
@@ -159,7 +159,7 @@ func (p *program) terraformCredentials(ctx context.Context, operation, host stri
 	switch operation {
 	case "get":
 	case "store", "forget":
-		_, _ = p.read(ctx, maxQuery) // the credentials, which are not wanted
+		_, _ = p.read(ctx) // the credentials, which are not wanted
 		return exitf(exitUsage, "tokend keeps no token for Terraform\nhint: terraform %s is not needed; tokend login signs a client in",
 			map[string]string{"store": "login", "forget": "logout"}[operation])
 	default:

@@ -61,9 +61,16 @@ func TestDockerCredential(t *testing.T) {
 	docker("list", "")
 	docker("erase", "registry.example.com")
 	for _, c := range [][2]string{
-		{"get", "evil.example"}, {"get", "https://evil.example/v1/"}, {"get", "registry.example.com:5000"}, {"get", "twice.example.com"},
-		{"get", "http://registry.example.com"}, {"get", "registry.example.com@evil.example"}, {"get", ""}, {"get", "https://%zz"},
-		{"store", `{"ServerURL":"registry.example.com","Username":"u","Secret":"` + canaryToken + `"}`}, {"encrypt", ""},
+		{"get", "evil.example"},
+		{"get", "https://evil.example/v1/"},
+		{"get", "registry.example.com:5000"},
+		{"get", "twice.example.com"},
+		{"get", "http://registry.example.com"},
+		{"get", "registry.example.com@evil.example"},
+		{"get", ""},
+		{"get", "https://%zz"},
+		{"store", `{"ServerURL":"registry.example.com","Username":"u","Secret":"` + canaryToken + `"}`},
+		{"encrypt", ""},
 	} {
 		if o := docker(c[0], c[1]); o.code != 1 || o.stdout == "" || o.stderr != "" || strings.Contains(o.stdout, canaryToken) {
 			t.Errorf("%q: %+v", c, o)

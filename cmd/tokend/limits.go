@@ -141,15 +141,15 @@ func reach(ctx context.Context) (*service, error) {
 	return waited(ctx, missing, findService)
 }
 
-// read has at most limit bytes of standard input, up to its end. A terminal has
+// read has at most maxQuery bytes of standard input, up to its end. A terminal has
 // none: where a program is expected, nobody is asked.
-func (p *program) read(ctx context.Context, limit int64) ([]byte, error) {
+func (p *program) read(ctx context.Context) ([]byte, error) {
 	if f, ok := p.stdin.(*os.File); ok {
 		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
 			return nil, nil
 		}
 	}
-	return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(p.stdin, limit)) })
+	return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(p.stdin, maxQuery)) })
 }
 
 // interruptible ends with the context, too. A read of standard input cannot be

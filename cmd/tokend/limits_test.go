@@ -225,8 +225,10 @@ func TestNoInput(t *testing.T) {
 		}}
 	}
 	for _, c := range []struct{ ci, args string }{
-		{"", "login demo --browser --no-input"}, {"", "login demo --paste --no-input"},
-		{"true", "login demo --browser"}, {"1", "login demo --paste"},
+		{"", "login demo --browser --no-input"},
+		{"", "login demo --paste --no-input"},
+		{"true", "login demo --browser"},
+		{"1", "login demo --paste"},
 	} {
 		t.Setenv("CI", c.ci)
 		o := tokendWith(t, p(), strings.Fields(c.args)...)
