@@ -42,27 +42,25 @@ func (p *program) completion() *cobra.Command {
 	}
 }
 
-// complete gives every command under root that takes the NAME of a client, and
-// every flag --format, their completions.
-func complete(root *cobra.Command) {
+// complete gives every command under root that takes the NAME of a client, or
+// several, their completions. line is the whole command line.
+func complete(root *cobra.Command, line []string) {
 	for _, cmd := range root.Commands() {
-		complete(cmd)
+		complete(cmd, line)
 		if cmd.ValidArgsFunction != nil || cmd.ValidArgs != nil {
 			continue
 		}
 		_, operands, _ := strings.Cut(cmd.Use, " ")
+		operands = strings.TrimPrefix(operands, "[")
+		several := strings.HasPrefix(operands, "NAME…")
 		switch {
-		case operands == "NAME" || strings.HasPrefix(operands, "NAME "):
+		case several || operands == "NAME" || strings.HasPrefix(operands, "NAME "):
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-				if len(args) > 0 {
-					return nil, cobra.ShellCompDirectiveNoFileComp
-				}
-				return knownClients(cmd.Context(), nil), cobra.ShellCompDirectiveNoFileComp
-			}
-		case strings.HasPrefix(operands, "NAME…"): // several, then perhaps a command after --
-			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-				if cmd.ArgsLenAtDash() >= 0 {
+				if afterDash(line) { // another program's
 					return nil, cobra.ShellCompDirectiveDefault
+				}
+				if len(args) > 0 && !several {
+					return nil, cobra.ShellCompDirectiveNoFileComp
 				}
 				return knownClients(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
 			}
@@ -70,6 +68,12 @@ func complete(root *cobra.Command) {
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
+}
+
+// afterDash says whether the last word of a line comes after a "--". cobra has
+// added one of its own by then.
+func afterDash(line []string) bool {
+	return len(line) > 0 && slices.Contains(line[:len(line)-1], "--")
 }
 
 // knownClients are the names that the service tells, or else the configuration,

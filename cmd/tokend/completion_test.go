@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -94,19 +93,30 @@ func TestCompletionNeverHangs(t *testing.T) {
 func TestCompletesSeveralClients(t *testing.T) {
 	clean(t)
 	setenv(t, "TOKEND_ADDR=http://127.0.0.1:1", "TOKEND_CLIENTS=one,two")
-	root := &cobra.Command{Use: "tokend"}
-	cmd := &cobra.Command{Use: "exec NAME… -- COMMAND", Run: func(*cobra.Command, []string) {}}
-	root.AddCommand(cmd)
-	complete(root)
-	cmd.SetContext(context.Background())
-	if got, _ := cmd.ValidArgsFunction(cmd, []string{"one"}, ""); len(got) != 1 || got[0] != "two" {
-		t.Errorf("%q", got)
-	}
-	if err := cmd.ParseFlags([]string{"one", "--", "terr"}); err != nil {
-		t.Fatal(err)
-	}
-	if got, d := cmd.ValidArgsFunction(cmd, []string{"one", "--"}, ""); len(got) != 0 || d != cobra.ShellCompDirectiveDefault {
-		t.Errorf("%q, %d", got, d)
+	for _, tt := range []struct{ line, offered, directive string }{
+		{"exec", "one two", ":4"},
+		{"exec one", "two", ":4"},
+		{"exec one --", "", ":0"},
+		{"exec one two -- terraform", "", ":0"},
+		{"doctor one", "two", ":4"},
+		{"token one", "", ":4"},
+	} {
+		var b strings.Builder
+		root := &cobra.Command{Use: "tokend"}
+		for _, use := range []string{"exec NAME… [flags] -- COMMAND", "doctor [NAME…]", "token NAME"} {
+			root.AddCommand(&cobra.Command{Use: use, Run: func(*cobra.Command, []string) {}})
+		}
+		line := append(strings.Fields("__completeNoDesc "+tt.line), "")
+		complete(root, line)
+		root.SetArgs(line)
+		root.SetOut(&b)
+		if err := root.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Fields(b.String())
+		if want := append(strings.Fields(tt.offered), tt.directive); strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("%q: %q", tt.line, got)
+		}
 	}
 }
 

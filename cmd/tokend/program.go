@@ -30,6 +30,7 @@ type program struct {
 // run executes one command and returns the process's exit code.
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
+	complete(root, args)
 	root.SetArgs(append(append([]string{}, helperOf(p.name)...), args...)) // never nil: that is os.Args to cobra
 	err := p.outOfTime(root.ExecuteContext(ctx))
 	if p.limits.release != nil {
@@ -71,7 +72,6 @@ func (p *program) command() *cobra.Command {
 		p.dockerHelper(),
 		p.terraformHelper(),
 	)
-	complete(root)
 	return root
 }
 
