@@ -205,7 +205,7 @@ func (s *Service) once(ctx context.Context, path string, query url.Values, into 
 		return nil
 	}
 	r := Refusal{Status: resp.StatusCode}
-	if resp.StatusCode < 400 || json.Unmarshal(body, &r) != nil || r.Code == "" {
+	if json.Unmarshal(body, &r) != nil || r.Code == "" {
 		return fmt.Errorf("%w: status %d without its body", ErrForeign, resp.StatusCode)
 	}
 	return &r

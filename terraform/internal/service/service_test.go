@@ -197,3 +197,41 @@ func TestBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestForeign: what is no answer of tokend's gives no token and no state.
+func TestForeign(t *testing.T) {
+	tests := []struct{ name, body string }{ // "404 " before a body is its status
+		{"a page", "<html>"},
+		{"nothing", ""},
+		{"an error of another server", `404 {"message":"not found"}`},
+		{"no token", `{"token_type":"Bearer","expires_at":"2026-01-02T03:04:05Z"}`},
+		{"no type", `{"access_token":"a","expires_at":"2026-01-02T03:04:05Z"}`},
+		{"no expiry", `{"access_token":"a","token_type":"Bearer"}`},
+		{"a token of two lines", `{"access_token":"a\nX-Evil: 1","token_type":"Bearer","expires_at":"2026-01-02T03:04:05Z"}`},
+		{"a type of two lines", `{"access_token":"a","token_type":"Bearer\nX-Evil: 1","expires_at":"2026-01-02T03:04:05Z"}`},
+		{"a client without a state", `{"client":"demo"}`},
+		{"another client", `{"client":"other","state":"ready"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				body, missing := strings.CutPrefix(tt.body, "404 ")
+				if missing {
+					w.WriteHeader(http.StatusNotFound)
+				}
+				_, _ = w.Write([]byte(body))
+			}))
+			defer srv.Close()
+			s, err := Find(Options{Endpoint: srv.URL, Getenv: vars{}.get})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if token, err := s.Token(t.Context(), Request{Client: "demo"}); !errors.Is(err, ErrForeign) {
+				t.Errorf("token %v, %v", token, err)
+			}
+			if client, err := s.Client(t.Context(), "demo"); !errors.Is(err, ErrForeign) {
+				t.Errorf("client %v, %v", client, err)
+			}
+		})
+	}
+}
