@@ -58,14 +58,13 @@ func Find(o Options) (*Service, error) {
 // reach says whether a key is needed too: a socket that was named knows its
 // callers.
 func reach(setting, addr string, getenv func(string) string) (s *Service, keyed bool, err error) {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		path = "/" + strings.TrimLeft(path, "/")
-		return &Service{Where: "unix:" + path, base: "http://localhost", http: newHTTP(dialSocket(path))}, false, nil
-	}
 	if addr != "" {
 		base, err := CheckEndpoint(addr)
 		if err != nil {
 			return nil, false, &Fault{setting, err.Error(), "such as http://127.0.0.1:8484 or unix:/run/user/1000/tokend/tokend.sock"}
+		}
+		if path, ok := strings.CutPrefix(base, "unix:"); ok {
+			return &Service{Where: base, base: "http://localhost", http: newHTTP(dialSocket(path))}, false, nil
 		}
 		return &Service{Where: base, base: base, http: newHTTP(nil)}, true, nil
 	}
@@ -90,13 +89,13 @@ func reach(setting, addr string, getenv func(string) string) (s *Service, keyed 
 }
 
 // CheckEndpoint takes unix:/path and the URL of a loopback address without a
-// path, which it returns: the key and the token pass it in the clear.
+// path, and returns it in its plain form: key and token pass in the clear.
 func CheckEndpoint(addr string) (string, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		if path = strings.TrimPrefix(path, "//"); !filepath.IsAbs(path) {
 			return "", fmt.Errorf("is %q: the path of a socket is absolute", addr)
 		}
-		return addr, nil
+		return "unix:" + path, nil
 	}
 	u, err := url.Parse(addr)
 	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

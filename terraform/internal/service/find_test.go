@@ -50,6 +50,7 @@ func TestFindWhere(t *testing.T) {
 		{"default port", "http://[::1]", nil, "http://[::1]"},
 
 		{"TLS", "https://127.0.0.1:8484", nil, "endpoint is not http://HOST:PORT or unix:/path"},
+		{"relative socket", "unix:tokend.sock", nil, `endpoint is "unix:tokend.sock": the path of a socket is absolute`},
 		{"no scheme", "127.0.0.1:8484", nil, "is not http://HOST:PORT"},
 		{"path", "http://127.0.0.1:8484/v1", nil, "is not http://HOST:PORT"},
 		{"query", "http://127.0.0.1:8484?a", nil, "is not http://HOST:PORT"},
