@@ -22,6 +22,7 @@ const maxAnswer = 4 << 20
 // service is the running tokend as the other commands reach it.
 type service struct {
 	base    string // URL without a path
+	socket  string // path of the unix socket that is tried first; "": none
 	key     flow.Secret
 	keyless bool // no key was set, nor made by the service yet
 	http    *http.Client
@@ -69,7 +70,14 @@ func serviceAt(setting string, addrs ...string) (*service, error) {
 	if errors.As(err, &e) {
 		return nil, exitf(exitConfig, "%s: %s\nhint: %s", setting, e.Description, e.Hint)
 	}
-	return &service{base: base, http: h}, err
+	s := &service{base: base, http: h}
+	if len(addrs) > 0 {
+		path, _ := strings.CutPrefix(addrs[0], "unix:")
+		if path != addrs[0] {
+			s.socket = strings.TrimPrefix(path, "//")
+		}
+	}
+	return s, err
 }
 
 // readKey has the caller key. The default file may be absent: the socket needs none.
@@ -171,7 +179,7 @@ func refusal(status int, body []byte) error {
 		text += "\nhint: " + hint
 	}
 	return &exitError{
-		code: codeOf(status, a.Code), err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
+		code: codeOf(status, a.Code), reason: a.Code, err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
 	}
 }
 

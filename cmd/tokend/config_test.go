@@ -66,6 +66,18 @@ var faultCases = map[string]struct {
 	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
+	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is no name of a variable`}},
+	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is a name that tokend has taken`}},
+	"relative file":        {env: []string{"TOKEND_CLIENT_DEMO_FILE=token"}, want: []string{`file of client demo: path "token" is not an absolute path`}},
+	"actions_id_token":     {env: []string{"TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=on"}, want: []string{`TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN is "on"; hint: true or false`}},
+	"file: file of nobody": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t is of the unknown client "ci"`}},
+	"file: file twice":     {file: goodFile + "    file: /run/t\nfiles:\n  - {client: demo, path: /run/t}\n", want: []string{`file /run/t is there twice`}},
+	"file: file faults": {
+		file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: rw, format: xml, min_validity: 5, hook: [no-such-hook]}\n",
+		want: []string{`file /run/t: mode "rw" is not a mode in octal`, `format "xml" is not one of`, `files.min_validity "5" is not a duration`, "hook of file /run/t: "},
+	},
+	"file: file's mode":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: '0644'}\n", want: []string{"mode 0644 is not for the owner"}},
+	"file: file's keys":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, hok: x}\n", want: []string{"tokend.yaml:6: unknown key files[0].hok; hint: one of client, path"}},
 	"file: key of nothing": {file: goodFile + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
 }
 

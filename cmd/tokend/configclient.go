@@ -9,6 +9,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
+	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -48,6 +49,10 @@ type clientConfig struct {
 	Realm                string `yaml:"realm" split_words:"true"`
 
 	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true"`
+
+	Env            []string `yaml:"env" split_words:"true"`
+	File           string   `yaml:"file" split_words:"true"`
+	ActionsIDToken bool     `yaml:"actions_id_token" split_words:"true"`
 }
 
 // refreshConfig is when a token is refreshed.
@@ -63,6 +68,10 @@ type clientSettings struct {
 	ownRedirect bool   // the redirect URI is the default one, of the listener
 	hosts       []string
 	upstreams   []*url.URL
+
+	env            []string // variables for the token of exec; nil: the default
+	files          []tokenfile.Config
+	actionsIDToken bool
 }
 
 // readClient checks a client of the file, overridden by its variables.
@@ -71,7 +80,10 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 	override(prefix, &c, f)
 	r := clientReader{name: name, prefix: prefix, c: c, faults: f}
 	before := len(*f)
-	s := clientSettings{ownRedirect: c.RedirectURI == ""}
+	s := clientSettings{ownRedirect: c.RedirectURI == "", env: r.env(), actionsIDToken: c.ActionsIDToken}
+	if c.File != "" {
+		s.files = []tokenfile.Config{{Path: c.File}}
+	}
 	s.Config = flow.Config{
 		Name: name, Issuer: r.required("issuer", c.Issuer), ClientID: r.required("client_id", c.ClientID),
 		ClientSecret: r.secret("client_secret", c.ClientSecret, c.ClientSecretFile),
@@ -201,6 +213,16 @@ func (r clientReader) upstreams() []*url.URL {
 		list = append(list, u)
 	}
 	return list
+}
+
+// env has the variables that exec puts the token in.
+func (r clientReader) env() []string {
+	for _, name := range r.c.Env {
+		if why := badVariable(name); why != "" {
+			r.fault("such as AUTH0_API_TOKEN", "env %q %s", name, why)
+		}
+	}
+	return r.c.Env
 }
 
 // refused reports what flow refuses of a client.

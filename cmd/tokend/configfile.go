@@ -24,6 +24,7 @@ const maxConfig = 4 << 20
 type fileConfig struct {
 	Clients map[string]clientConfig `yaml:"clients"`
 	Keys    map[string]keyConfig    `yaml:"keys"`
+	Files   []tokenFileConfig       `yaml:"files"`
 }
 
 // keyConfig is a caller key that opens some clients only.
@@ -130,6 +131,12 @@ func yamlError(err error) string {
 func checkNode(path, place string, n ast.Node, t reflect.Type, f *faults) {
 	if a, ok := n.(*ast.AnchorNode); ok {
 		n = a.Value
+	}
+	if list, ok := n.(*ast.SequenceNode); ok && t.Kind() == reflect.Slice {
+		for i, v := range list.Values {
+			checkNode(path, fmt.Sprintf("%s[%d]", place, i), v, t.Elem(), f)
+		}
+		return
 	}
 	m, ok := n.(ast.MapNode)
 	if !ok {

@@ -21,11 +21,19 @@ const (
 	exitConfig      = 78 // the configuration is wrong
 )
 
+// The exit codes of a shell for a command that it cannot run.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128 // plus the signal's number
+)
+
 // exitError is an error that knows its exit code. Its text may end in a line
 // "hint: …".
 type exitError struct {
-	code int
-	err  error
+	code   int
+	reason string // the service's error code; "" when it did not refuse
+	err    error
 
 	retryAfter time.Duration // when trying again helps, how soon; 0: not said
 	told       bool          // the caller knows, by a protocol: nothing is reported
@@ -47,18 +55,27 @@ func exitWith(code int, err error) error {
 	return &exitError{code: code, err: err}
 }
 
+// childExit is how a command ended that tokend ran: it has said itself what
+// there is to say.
+type childExit int
+
+func (c childExit) Error() string { return fmt.Sprintf("the command ended with %d", int(c)) }
+
 // exitCode is the one place that turns an error into an exit code. What has
 // none comes from the parser of the command line.
 func exitCode(err error) int {
 	var e *exitError
 	var f faults
+	var child childExit
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &f):
-		return exitConfig
+	case errors.As(err, &child):
+		return int(child)
 	case errors.As(err, &e):
 		return e.code
+	case errors.As(err, &f):
+		return exitConfig
 	default:
 		return exitUsage
 	}
@@ -141,6 +158,10 @@ func (f faults) err() error {
 // configuration, one line for each fault.
 func report(err error) string {
 	var f faults
+	var child childExit
+	if errors.As(err, &child) {
+		return ""
+	}
 	if errors.As(err, &f) {
 		var b strings.Builder
 		for _, line := range f {

@@ -237,3 +237,10 @@ func noCanary(t *testing.T, where, text string) {
 		}
 	}
 }
+
+func serveHandler(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}

@@ -25,6 +25,8 @@ type program struct {
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
 	passed    func() []*os.File                           // sockets of a service manager; nil: those of systemd
+
+	replace func(path string, args, env []string) error // becomes another program; nil: execve(2)
 }
 
 // run executes one command and returns the process's exit code.
@@ -60,6 +62,8 @@ func (p *program) command() *cobra.Command {
 		p.serve(),
 		p.login(),
 		p.token(),
+		p.exec(),
+		p.file(),
 		p.proxy(),
 		p.status(),
 		p.refresh(),
@@ -87,4 +91,4 @@ the credential helper of Docker or Terraform.
 
 Exit codes: 0 done, 64 usage, 66 unknown client, 69 service not reachable,
 75 try again, 76 the provider answered nonsense, 77 login required or refused,
-78 configuration.`
+78 configuration. "tokend exec" ends as its command does.`

@@ -41,25 +41,36 @@ Configuration comes from variables and a YAML file; variables win.
     token_exchange,
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
-    UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP
+    UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP,
+    ENV (variables that "tokend exec" puts the token in),
+    FILE (a path that the token is kept in),
+    ACTIONS_ID_TOKEN (answer GitHub Actions' form of request, too)
 Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
 TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
 ConfigurationDirectory= that of the directories above. In the file
 the fields are in small letters under clients.<name>; keys.<name> with key_file
-and clients is a caller key that opens these clients only.`
+and clients is a caller key that opens these clients only; files is a list of
+files with client, path, format (text, json, header, env), mode, min_validity
+and hook, a command's words.`
 
 func (p *program) serve() *cobra.Command {
-	return &cobra.Command{
+	var once bool
+	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the service", Long: serveHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := loadSettingsAt(servicePaths())
 			if err != nil {
 				return err
 			}
+			if once {
+				return exitWith(exitUnavailable, p.serveOnce(cmd.Context(), s))
+			}
 			return exitWith(exitUnavailable, p.runService(cmd.Context(), s))
 		},
 	}
+	cmd.Flags().BoolVar(&once, "once", false, "sign in, write the token files and end, without listening: for init containers")
+	return cmd
 }
 
 // runService listens first: a taken port is an error before anything is made.
@@ -84,7 +95,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		}
 	}()
 	manager := newManager(s.clients, log)
-	d, err := s.daemon(listeners, grants, manager, log)
+	d, files, err := s.daemon(listeners, grants, manager, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
@@ -97,14 +108,16 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		p.listening(addrs)
 	}
 	defer manager.attend(ctx, grants.Ping)()
-	if err = d.Run(ctx, listeners...); err == nil {
+	if err = files.around(ctx, func(ctx context.Context) error { return d.Run(ctx, listeners...) }); err == nil {
 		log.InfoContext(context.WithoutCancel(ctx), "ended")
 	}
 	return err
 }
 
-func (s settings) logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: s.level}
+func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.level) }
+
+func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
 	if s.json {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
@@ -146,13 +159,13 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 }
 
 // daemon makes the clients and the service over them.
-func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, error) {
+func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, fileKeeper, error) {
 	key, port := s.apiKey, tcpPort(listeners[0])
 	if key == "" && port != 0 {
 		made := false
 		var err error
 		if key, made, err = readOrCreateKey(s.apiKeyFile); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if made {
 			log.Info("made an API key", "file", s.apiKeyFile)
@@ -162,19 +175,41 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manag
 	if key != "" {
 		c.Keys = append([]daemon.Key{{Name: "main", Secret: key}}, s.keys...)
 	}
+	var files fileKeeper
+	var err error
+	if c.Clients, files, err = s.keep(grants, log, port, m.note); err != nil {
+		return nil, nil, err
+	}
+	d, err := daemon.New(c)
+	return d, files, err
+}
+
+// keep makes the clients over the store, and the files of their tokens. port is
+// the listener's, for the default redirect URI; 0: the configured one's. note is
+// told of every change.
+func (s settings) keep(grants flow.Store, log *slog.Logger, port int, note func(flow.Status)) ([]daemon.Client, fileKeeper, error) {
+	var clients []daemon.Client
+	var files fileKeeper
 	for _, cl := range s.clients {
 		fc := cl.Config
-		fc.Store, fc.Log, fc.OnChange = grants, log, m.note
+		own := &clientFiles{}
+		fc.Store, fc.Log = grants, log
+		fc.OnChange = func(st flow.Status) { note(st); own.changed() }
 		if cl.ownRedirect && port != 0 {
 			fc.RedirectURL = redirectTo(port)
 		}
 		kept, err := flow.New(fc)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		c.Clients = append(c.Clients, daemon.Client{
+		if err := own.open(cl.files, kept, log); err != nil {
+			return nil, nil, err
+		}
+		files = append(files, own.files...)
+		clients = append(clients, daemon.Client{
 			Client: kept, Audience: fc.Audience, Login: cl.login, Hosts: cl.hosts, Upstreams: cl.upstreams,
+			Env: cl.env, ActionsIDToken: cl.actionsIDToken, Files: own.status,
 		})
 	}
-	return daemon.New(c)
+	return clients, files, nil
 }

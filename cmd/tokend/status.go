@@ -27,6 +27,11 @@ type clientStatus struct {
 	Upstreams    []string  `json:"upstreams"`
 	Failure      *failure  `json:"failure"`
 	LoginFailure *failure  `json:"login_failure"`
+	Env          []string  `json:"env"`
+	Files        []struct {
+		Path    string `json:"path"`
+		Failure string `json:"failure"`
+	} `json:"files"`
 }
 
 type failure struct {
@@ -79,6 +84,11 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 	for _, c := range clients {
 		if c.Failure != nil {
 			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
+		}
+		for _, f := range c.Files {
+			if f.Failure != "" {
+				fmt.Fprintf(w, "%s: file %s: %s\n", c.Client, f.Path, f.Failure)
+			}
 		}
 		if c.AuthorizeURL != "" {
 			fmt.Fprintf(w, "%s: tokend login %s --browser or --paste, or open %s\n", c.Client, c.Client, c.AuthorizeURL)

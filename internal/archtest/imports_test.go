@@ -24,7 +24,7 @@ var rules = []struct {
 	check func(graph) []string
 }{
 	{"pkg_stands_alone", publicStandsAlone},
-	{"daemon_knows_flow_only", daemonKnowsFlowOnly},
+	{"faces_know_flow_only", facesKnowFlowOnly},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
@@ -35,7 +35,7 @@ func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
-		"cmd/tokend", "cmd/mockauth0",
+		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -67,9 +67,10 @@ func publicStandsAlone(g graph) []string {
 	return bad
 }
 
-// daemonKnowsFlowOnly: the daemon does not know which store is behind it.
-func daemonKnowsFlowOnly(g graph) []string {
-	return onlyFlow(g, func(path string) bool { return within(path, "internal/daemon") })
+// facesKnowFlowOnly: what hands tokens out, by HTTP or in files, does not know
+// which store is behind it, nor the other face.
+func facesKnowFlowOnly(g graph) []string {
+	return onlyFlow(g, func(path string) bool { return within(path, "internal/daemon") || within(path, "internal/tokenfile") })
 }
 
 // storesKnowFlowAndDriver: what lies beneath internal/store imports pkg/flow at

@@ -146,7 +146,13 @@ func (f *File) Wake() {
 // Once writes the file and runs its hook, unless the file is as it should be.
 func (f *File) Once(ctx context.Context) error {
 	_, err := f.refresh(ctx)
-	f.note(ctx, err)
+	if err == nil {
+		f.note(ctx, nil)
+		return nil
+	}
+	f.mu.Lock()
+	f.status.Failure = err.Error() // the caller tells it
+	f.mu.Unlock()
 	return err
 }
 

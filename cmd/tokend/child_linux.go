@@ -1,0 +1,7 @@
+package main
+
+import "syscall"
+
+// endWithParent makes the kernel tell the command to end when tokend is killed:
+// nothing is left behind.
+func endWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGTERM }

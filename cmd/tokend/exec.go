@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const execHelp = `Runs a command with fresh access tokens in its environment.
+
+It asks the service that runs. Where none does and TOKEND_ADDR names none, it
+keeps the clients itself for as long as the command runs: by the same
+configuration and the same store, behind a port and a key of their own. Either
+way the command finds tokens that are fresh later by "tokend token NAME", as
+TOKEND_ADDR and, over TCP, TOKEND_API_KEY are set for it. Every other TOKEND_
+variable is taken out of its environment.
+
+A client's token is in <NAME>_ACCESS_TOKEN, with <NAME> in capitals and _ for -,
+or in the variables that the client's "env" or --env names.
+
+The command starts when every client has a token that is valid for
+--min-validity, or else not at all. It has the terminal, the signals and the
+exit code to itself; 127 is a command that is not found, 126 one that cannot be
+run, 128+N one that signal N ended. --timeout is for what comes before it.`
+
+type execFlags struct {
+	reachFlags
+	env         []string
+	minValidity time.Duration
+}
+
+func (p *program) exec() *cobra.Command {
+	var f execFlags
+	cmd := &cobra.Command{
+		Use: "exec NAME… [flags] -- COMMAND [ARGUMENT…]", Short: "Run a command with fresh tokens in its environment", Long: execHelp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dash := cmd.ArgsLenAtDash()
+			if dash < 1 || dash == len(args) {
+				return exitf(exitUsage, "exec needs a client and, after --, a command\nhint: such as tokend exec demo -- terraform plan")
+			}
+			return p.execute(cmd.Context(), args[:dash], args[dash:], f)
+		},
+	}
+	cmd.Flags().DurationVar(&f.minValidity, "min-validity", 0, "how long each token must still be valid, such as 30m")
+	cmd.Flags().StringArrayVar(&f.env, "env", nil, "variable for a client's token, NAME=VARIABLE, or VARIABLE for the only client; repeatable")
+	cmd.Flags().StringVar(&f.actions, "actions-id-token", "", "client that the command may ask as it would ask GitHub Actions for an ID token")
+	reachFlagsOf(cmd, &f.reachFlags)
+	return cmd
+}
+
+func reachFlagsOf(cmd *cobra.Command, f *reachFlags) {
+	cmd.Flags().BoolVar(&f.private, "private", false, "keep the clients here, even where a service runs")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log what is done, where no service runs")
+}
+
+// execute has the tokens, then runs the command.
+func (p *program) execute(ctx context.Context, names, argv []string, f execFlags) (err error) {
+	variables, err := checkExec(names, f)
+	if err != nil {
+		return err
+	}
+	path, err := findCommand(argv[0])
+	if err != nil {
+		return err
+	}
+	signals := catchSignals()
+	defer signals.stop()
+	var r *reached
+	var set map[string]string
+	err = signals.before(ctx, func(ctx context.Context) (err error) {
+		if r, err = p.reachOrKeep(ctx, names, f.reachFlags); err == nil {
+			set, err = r.environment(ctx, names, variables, f)
+		}
+		return err
+	})
+	if r != nil {
+		defer func() {
+			if eerr := r.end(); eerr != nil {
+				fmt.Fprintf(p.stderr, "warning: what was kept for the command did not end well: %v\n", eerr)
+			}
+		}()
+	}
+	if err != nil {
+		return err
+	}
+	r.started()
+	env := childEnvironment(os.Environ(), set)
+	if r.private || !canReplace {
+		return p.supervise(&exec.Cmd{Path: path, Args: argv, Env: env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}, signals)
+	}
+	return cannotRun(argv[0], p.become(path, argv, env)) // there is nothing to wait for
+}
+
+func (p *program) become(path string, args, env []string) error {
+	if p.replace != nil {
+		return p.replace(path, args, env)
+	}
+	return syscall.Exec(path, args, env) //nolint:gosec // the caller's own command
+}
+
+// badVariable says why a token may not be in a variable, or "".
+func badVariable(name string) string {
+	switch {
+	case !variableName(name):
+		return "is no name of a variable"
+	case strings.HasPrefix(name, "TOKEND_"):
+		return "is a name that tokend has taken"
+	}
+	return ""
+}
+
+// defaultVariable is where a client's token is when nothing else is said. A name
+// that begins with a digit cannot be one.
+func defaultVariable(client string) string {
+	name := variableOf(client) + "_ACCESS_TOKEN"
+	if !variableName(name) {
+		name = "_" + name
+	}
+	return name
+}
+
+// checkExec checks what needs no service, and returns the variables of --env.
+func checkExec(names []string, f execFlags) (map[string][]string, error) {
+	if f.minValidity < 0 {
+		return nil, exitf(exitUsage, "--min-validity %s is negative", f.minValidity)
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, exitf(exitUsage, "client %q is there twice", name)
+		}
+	}
+	if f.actions != "" && !slices.Contains(names, f.actions) {
+		return nil, exitf(exitUsage, "--actions-id-token %s is none of the clients %s", f.actions, strings.Join(names, ", "))
+	}
+	variables := map[string][]string{}
+	for _, pair := range f.env {
+		name, variable, found := strings.Cut(pair, "=")
+		if !found && len(names) == 1 {
+			name, variable = names[0], pair
+		}
+		if !slices.Contains(names, name) {
+			return nil, exitf(exitUsage, "--env %s is for none of the clients %s\nhint: NAME=VARIABLE", pair, strings.Join(names, ", "))
+		}
+		if why := badVariable(variable); why != "" {
+			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)
+		}
+		variables[name] = append(variables[name], variable)
+	}
+	return variables, nil
+}
+
+// environment has a token for every client, and returns what the command's
+// environment is to have.
+func (r *reached) environment(ctx context.Context, names []string, variables map[string][]string, f execFlags) (map[string]string, error) {
+	set := map[string]string{}
+	for _, name := range names {
+		t, err := r.tokenFor(ctx, name, f.minValidity)
+		if err != nil {
+			return nil, err
+		}
+		own, err := r.variablesOf(ctx, name, variables[name])
+		if err != nil {
+			return nil, err
+		}
+		for _, variable := range own {
+			if _, taken := set[variable]; taken {
+				return nil, exitf(exitUsage, "two tokens are for the variable %s\nhint: tell them apart by --env NAME=VARIABLE", variable)
+			}
+			set[variable] = t.AccessToken
+		}
+	}
+	way, err := r.variables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(set, way)
+	if f.actions != "" {
+		if way, err = r.actionsVariables(ctx, f.actions); err != nil {
+			return nil, err
+		}
+		maps.Copy(set, way)
+	}
+	return set, nil
+}
+
+// variablesOf are where a client's token goes: as --env says, as the client is
+// configured at the service, or by default.
+func (r *reached) variablesOf(ctx context.Context, name string, given []string) ([]string, error) {
+	if given != nil {
+		return given, nil
+	}
+	c, err := r.client(ctx, "GET", clientPath(name, ""), nil)
+	if err != nil || len(c.Env) > 0 {
+		return c.Env, err
+	}
+	return []string{defaultVariable(name)}, nil
+}
+
+// childEnvironment is environ without any setting of tokend, as there are
+// secrets among them, and with what is set.
+func childEnvironment(environ []string, set map[string]string) []string {
+	env := []string{}
+	for _, kv := range hookEnv(environ) {
+		name, _, _ := strings.Cut(kv, "=")
+		if _, replaced := set[name]; !replaced {
+			env = append(env, kv)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		env = append(env, name+"="+set[name])
+	}
+	return env
+}
+
+// findCommand looks a command up as a shell does.
+func findCommand(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if errors.Is(err, exec.ErrDot) { // PATH has "." and is the user's own
+		err = nil
+	}
+	return path, cannotRun(name, err)
+}
+
+// cannotRun gives the failure to start a command the exit code of a shell.
+func cannotRun(name string, err error) error {
+	why := err
+	if e := (*exec.Error)(nil); errors.As(err, &e) {
+		why = e.Err
+	}
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		why = e.Err
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return exitf(exitNotFound, "command %q is not found\nhint: give its path, or look at PATH", name)
+	case errors.Is(err, syscall.ENOEXEC):
+		return exitf(exitNotExecutable, "command %q is no program\nhint: a script's first line is such as #!/bin/sh", name)
+	default:
+		return exitf(exitNotExecutable, "command %q cannot be run: %w\nhint: look at its permissions", name, why)
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/tokenfile"
+	"example.com/tokend/pkg/flow"
+)
+
+const fileHelp = `Keeps a client's fresh access token in a file until SIGTERM or Ctrl-C, for
+software that reads a token from a path. The file is replaced whole, is for its
+owner alone, and stays when tokend ends.
+
+It asks the service that runs, or keeps the client itself where none does, as
+"tokend exec" does. The first token must come, or it ends with the exit code of
+that failure; later failures are logged and mended by trying again. A command
+after -- is run after each change; it is not given the token.
+
+The service writes files by itself: "files" in its configuration.`
+
+type fileFlags struct {
+	reachFlags
+	to, format, mode string
+	minValidity      time.Duration
+	once             bool
+}
+
+func (p *program) file() *cobra.Command {
+	var f fileFlags
+	cmd := &cobra.Command{
+		Use: "file NAME --to PATH [flags] [-- HOOK [ARGUMENT…]]", Short: "Keep a fresh token in a file", Long: fileHelp,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var hook []string
+			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+				args, hook = args[:dash], args[dash:]
+			}
+			if len(args) != 1 {
+				return exitf(exitUsage, "file needs one client, not %d", len(args))
+			}
+			return p.keepFile(cmd.Context(), args[0], hook, f)
+		},
+	}
+	cmd.Flags().StringVar(&f.to, "to", "", "path of the file")
+	cmd.Flags().StringVar(&f.format, "format", "text", strings.Join(tokenfile.Formats(), ", "))
+	cmd.Flags().StringVar(&f.mode, "mode", "0600", "permissions of the file, in octal")
+	cmd.Flags().DurationVar(&f.minValidity, "min-validity", 0, "how long the token in it is valid at any time, such as 10m")
+	cmd.Flags().BoolVar(&f.once, "once", false, "write it once and end")
+	reachFlagsOf(cmd, &f.reachFlags)
+	return cmd
+}
+
+func (p *program) keepFile(ctx context.Context, name string, hook []string, f fileFlags) (err error) {
+	c, err := f.config(name, hook)
+	if err != nil {
+		return err
+	}
+	c.HookOutput = p.stderr
+	if f.verbose {
+		c.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
+	} else {
+		c.Log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	r, err := p.reachOrKeep(ctx, []string{name}, f.reachFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.end()) }()
+	source := &answers{reached: r, name: name}
+	file, err := tokenfile.New(c, source)
+	if err != nil {
+		return exitWith(exitUsage, err)
+	}
+	if _, err := r.tokenFor(ctx, name, f.minValidity); err != nil {
+		return err
+	}
+	r.started()
+	err = file.Once(ctx)
+	if err != nil && !errors.Is(err, tokenfile.ErrHook) || err != nil && f.once {
+		return fileOrToken(c.Path, err)
+	}
+	if !f.once {
+		file.Run(ctx)
+	}
+	return nil
+}
+
+// config is the file of the command line.
+func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) {
+	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{defaultVariable(name)}, Hook: hook, HookEnv: hookEnv(os.Environ())}
+	if f.to == "" {
+		return c, exitf(exitUsage, "file needs --to PATH")
+	}
+	path, err := filepath.Abs(f.to)
+	if err != nil {
+		return c, exitWith(exitUsage, err)
+	}
+	c.Path = path
+	c.Mode = readMode(f.mode, func(text string) { err = exitf(exitUsage, "--%s", text) })
+	if err == nil {
+		_, err = tokenfile.New(c, nameOnly(name))
+	}
+	if err != nil || len(hook) == 0 {
+		return c, exitWith(exitUsage, err)
+	}
+	c.Hook = append([]string{}, hook...)
+	c.Hook[0], err = findCommand(hook[0])
+	return c, err
+}
+
+// fileOrToken tells a failure to write from one to have a token.
+func fileOrToken(path string, err error) error {
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		return err
+	}
+	return fileFailure(path, err)
+}
+
+// answers are the service's tokens as a file takes them.
+type answers struct {
+	*reached
+	name string
+}
+
+// Name returns the client's name.
+func (a *answers) Name() string { return a.name }
+
+// Get asks the service.
+func (a *answers) Get(ctx context.Context, r flow.Request) (*flow.Token, error) {
+	t, err := a.ask(ctx, a.name, r.MinValidity)
+	if err != nil {
+		return nil, err
+	}
+	return &flow.Token{
+		AccessToken: flow.Secret(t.AccessToken), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience, Expiry: t.ExpiresAt,
+	}, nil
+}

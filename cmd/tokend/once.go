@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/tokenfile"
+	"example.com/tokend/pkg/flow"
+)
+
+// serveOnce has a token for every client, signing in where that needs nobody,
+// and writes the files. It listens nowhere. Every client that has no token, and
+// every file that was not written, is named.
+func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
+	log := s.logger(p.stderr)
+	grants, err := s.openStore(ctx)
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	defer func() {
+		if cerr := grants.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	clients, files, err := s.keep(grants, log, 0, func(flow.Status) {})
+	if err != nil {
+		return exitWith(exitConfig, err)
+	}
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running, asking sync.WaitGroup
+	for _, cl := range clients {
+		running.Go(func() { _ = cl.Run(keeping) }) // it has no error but the context's
+	}
+	failed := make([]error, len(clients)+len(files))
+	for i, cl := range clients {
+		asking.Go(func() { failed[i] = tokenOnce(ctx, cl) })
+	}
+	asking.Wait()
+	for i, f := range files {
+		failed[len(clients)+i] = fileOnce(ctx, f)
+	}
+	stop()
+	running.Wait()
+	return together(failed)
+}
+
+func tokenOnce(ctx context.Context, cl daemon.Client) error {
+	_, err := cl.Get(ctx, flow.Request{})
+	return withoutToken(cl.Name(), err)
+}
+
+// withoutToken is a client's failure as the command line tells it.
+func withoutToken(name string, err error) error {
+	var e *flow.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := e.Hint
+	if e.Class == flow.ClassLoginRequired {
+		hint = loginFirst(name)
+	}
+	text, _, _ := strings.Cut(e.Error(), "\nhint: ")
+	if hint != "" {
+		text += "; hint: " + hint
+	}
+	return &exitError{code: codeOfClass(e.Class), reason: string(e.Class), err: fmt.Errorf("client %s: %s", name, text)}
+}
+
+// loginFirst is what to do where no service is there that a person could log in at.
+func loginFirst(name string) string {
+	return "run tokend serve and tokend login " + name + " --browser once: the grant stays in the store"
+}
+
+// fileOnce writes a file. That its client has no token was said already.
+func fileOnce(ctx context.Context, f *tokenfile.File) error {
+	err := f.Once(ctx)
+	var e *flow.Error
+	if err == nil || errors.As(err, &e) {
+		return nil
+	}
+	return fileFailure(f.Status().Path, err)
+}
+
+func fileFailure(path string, err error) error {
+	code := exitUnavailable
+	if errors.Is(err, tokenfile.ErrRefused) {
+		code = exitConfig
+	}
+	return exitf(code, "file %s: %w", path, err)
+}
+
+// together is all that failed, one line each, with the code that says the most.
+func together(failed []error) error {
+	var lines faults
+	var codes []int
+	for _, err := range failed {
+		if err != nil {
+			lines.add("", "%s", strings.ReplaceAll(err.Error(), "\nhint: ", "; hint: "))
+			codes = append(codes, exitCode(exitWith(exitUnavailable, err)))
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return &exitError{code: worst(codes), err: lines}
+}

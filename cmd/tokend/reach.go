@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/pkg/flow"
+)
+
+// reached is a service that answers: one that runs, or a private one of this
+// process, over the same store and its leases.
+type reached struct {
+	*service
+	private bool
+	started func()       // tells a private one that its failures are no longer the caller's to report
+	end     func() error // of a private one: returns when all that was in flight is stored
+}
+
+// reachFlags say which service is wanted.
+type reachFlags struct {
+	private bool   // one of its own, even where one runs
+	verbose bool   // log what a private one does, not its failures alone
+	actions string // client that answers in the form of GitHub Actions
+}
+
+// reachOrKeep finds the service, or starts a private one for the named clients
+// where none runs. A TOKEND_ADDR means the service that is there and no other.
+func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFlags) (*reached, error) {
+	nobody := errors.New("no service is wanted")
+	var there *service
+	if !flags.private {
+		var err error
+		if there, err = reach(ctx); err != nil {
+			return nil, err
+		}
+		_, err = there.once(ctx, "GET", "/healthz", nil, nil)
+		named := os.Getenv("TOKEND_ADDR") != ""
+		switch {
+		case err == nil && (named || there.ours(ctx)):
+			return &reached{service: there, started: func() {}, end: func() error { return nil }}, nil
+		case err == nil:
+			there, err = nil, fmt.Errorf("what answers at %s is not this user's: there is no key for it", there.base)
+		case named:
+			return there.awaited(ctx)
+		case !nobodyThere(err):
+			return nil, err
+		}
+		nobody = err
+	}
+	s, err := loadSettings()
+	if f := (faults)(nil); errors.As(err, &f) && len(s.clients) == 0 && len(f) == 1 {
+		if _, waits := ctx.Value(patience{}).(time.Duration); waits && there != nil {
+			return there.awaited(ctx)
+		}
+		text, _, _ := strings.Cut(nobody.Error(), "\nhint: ")
+		return nil, exitf(exitUnavailable, "%s; and no client is configured to do without\n"+
+			"hint: start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", text, names[0], variableOf(names[0]))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.clients, err = only(s.clients, names); err != nil {
+		return nil, err
+	}
+	return p.startPrivate(ctx, s, flags)
+}
+
+// awaited is a service that must answer, with --wait after a while.
+func (s *service) awaited(ctx context.Context) (*reached, error) {
+	_, err := s.call(ctx, "GET", "/healthz", nil, nil)
+	return &reached{service: s, started: func() {}, end: func() error { return nil }}, err
+}
+
+// ours says whether a service that was not named is this user's: another may
+// have the default port.
+func (s *service) ours(ctx context.Context) bool { return s.key != "" || s.answersOnSocket(ctx) }
+
+func (s *service) answersOnSocket(ctx context.Context) bool {
+	if s.socket == "" {
+		return false
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", s.socket)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil // it was only to see that it answers
+}
+
+// nobodyThere says whether a request failed because nothing listens.
+func nobodyThere(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" && !op.Timeout() && !errors.Is(err, context.Canceled)
+}
+
+// only has the clients of these names.
+func only(clients []clientSettings, names []string) ([]clientSettings, error) {
+	var all []string
+	var found []clientSettings
+	for _, c := range clients {
+		if all = append(all, c.Name); slices.Contains(names, c.Name) {
+			c.files = nil // they are for the service
+			found = append(found, c)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, exitf(exitNoClient, "unknown_client: no client %q is configured\nhint: there is %s", name, strings.Join(all, ", "))
+		}
+	}
+	return found, nil
+}
+
+// silent is the level of a log without a line.
+const silent = slog.LevelError + 100
+
+// startPrivate serves on a free port of loopback, with a key that nobody knows
+// yet, until end.
+func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags) (*reached, error) {
+	var level slog.LevelVar
+	level.Set(silent)
+	if flags.verbose {
+		level.Set(s.level)
+	}
+	log := s.loggerAt(p.stderr, &level)
+	grants, err := s.openStore(ctx)
+	if err != nil {
+		return nil, exitWith(exitConfig, err)
+	}
+	listeners, err := listenTCP(ctx, "TOKEND_LISTEN", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, grants.Close())
+	}
+	key := flow.Secret(rand.Text())
+	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Ready: grants.Ping, Version: buildVersion(), Log: log}
+	c.Clients, _, err = s.keep(grants, log, 0, func(flow.Status) {})
+	for i := range c.Clients {
+		c.Clients[i].Login = "" // nobody could come back from the login page
+		c.Clients[i].ActionsIDToken = c.Clients[i].ActionsIDToken || c.Clients[i].Name() == flags.actions
+	}
+	var d *daemon.Daemon
+	if err == nil {
+		d, err = daemon.New(c)
+	}
+	if err != nil {
+		for _, l := range listeners {
+			_ = l.Close() // nobody knows it
+		}
+		return nil, exitWith(exitConfig, errors.Join(err, grants.Close()))
+	}
+	log.InfoContext(ctx, "listening", "network", "tcp", "addr", listeners[0].Addr().String())
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- errors.Join(d.Run(serving, listeners...), grants.Close()) }()
+	own, err := serviceAt("", "http://"+listeners[0].Addr().String())
+	if err != nil {
+		panic(err) // it is loopback
+	}
+	own.key = key
+	return &reached{
+		service: own,
+		private: true,
+		started: func() { level.Set(min(level.Level(), slog.LevelError)) },
+		end:     sync.OnceValue(func() error { stop(); own.http.CloseIdleConnections(); return <-ended }),
+	}, nil
+}
+
+// ask asks for a client's token.
+func (r *reached) ask(ctx context.Context, name string, minValidity time.Duration) (tokenAnswer, error) {
+	t, err := r.token(ctx, tokenRequest{client: name, minValidity: minValidity})
+	return t, r.explain(name, err)
+}
+
+// tokenFor has a client's token, valid for as long as asked, or an error that says
+// who must act.
+func (r *reached) tokenFor(ctx context.Context, name string, minValidity time.Duration) (tokenAnswer, error) {
+	t, err := r.ask(ctx, name, minValidity)
+	if err != nil {
+		return t, err
+	}
+	if !t.Satisfied {
+		return t, r.tooShort(ctx, name, t, minValidity)
+	}
+	return t, nil
+}
+
+// explain says which client was refused, with the hint that fits a private
+// service.
+func (r *reached) explain(name string, err error) error {
+	var e *exitError
+	if err == nil || !errors.As(err, &e) || e.reason == "" {
+		return err
+	}
+	text := fmt.Sprintf("client %s: %v", name, e)
+	if r.private && e.reason == string(flow.ClassLoginRequired) {
+		text, _, _ = strings.Cut(text, "\nhint: ")
+		text += "\nhint: " + loginFirst(name)
+	}
+	return &exitError{code: e.code, reason: e.reason, err: errors.New(text)}
+}
+
+// tooShort says why a token is not valid for as long as was asked: the provider
+// could not be asked for another, or its tokens live no longer.
+func (r *reached) tooShort(ctx context.Context, name string, t tokenAnswer, minValidity time.Duration) error {
+	text := fmt.Sprintf("client %s: its token is valid for %s, not for %s", name, time.Duration(t.ExpiresIn)*time.Second, minValidity)
+	c, err := r.client(ctx, "GET", clientPath(name, ""), nil)
+	switch {
+	case err != nil:
+		return err
+	case c.Failure != nil:
+		hint := "try again"
+		if c.Failure.Class == string(flow.ClassLoginRequired) {
+			hint = loginFirst(name)
+		}
+		return exitf(codeOfClass(flow.Class(c.Failure.Class)), "%s, and there is no other: %s: %s\nhint: %s", text, c.Failure.Class, c.Failure.Description, hint)
+	}
+	return exitf(exitConfig, "%s: the provider's tokens live no longer\n"+
+		"hint: ask for less, let the API's tokens live longer at the provider, or let the command ask again: tokend token %s", text, name)
+}
+
+// variables are how a child reaches the service. The socket needs no key.
+func (r *reached) variables(ctx context.Context) (map[string]string, error) {
+	if r.answersOnSocket(ctx) {
+		path, err := filepath.Abs(r.socket)
+		return map[string]string{"TOKEND_ADDR": "unix:" + path}, exitWith(exitUnavailable, err)
+	}
+	v := map[string]string{"TOKEND_ADDR": r.base}
+	if r.key != "" {
+		v["TOKEND_API_KEY"] = r.key.Reveal()
+	}
+	return v, nil
+}
+
+// actionsVariables are how a child reaches the service as it would GitHub's.
+// That the client answers so is tried before.
+func (r *reached) actionsVariables(ctx context.Context, name string) (map[string]string, error) {
+	const hint = "\nhint: set TOKEND_ADDR=http://127.0.0.1:8484 and TOKEND_API_KEY, or add --private"
+	u, err := url.Parse(r.base)
+	if err != nil || u.Port() == "" || r.key == "" {
+		return nil, exitf(exitConfig, "GitHub's form of a request needs the service's address and key, which only its socket is known of"+hint)
+	}
+	s, err := serviceAt("TOKEND_ADDR", r.base)
+	if err != nil {
+		return nil, err
+	}
+	s.key = r.key
+	query := url.Values{"api-version": {"2.0"}} // callers put &audience= after it
+	_, err = s.call(ctx, "GET", clientPath(name, "/actions-id-token"), query, nil)
+	var e *exitError
+	switch {
+	case err == nil:
+	case nobodyThere(err):
+		return nil, exitf(exitConfig, "the service does not answer at %s, as GitHub's form of a request needs"+hint, r.base)
+	case errors.As(err, &e) && e.reason == "not_found":
+		return nil, exitf(exitConfig, "client %s does not answer in GitHub's form\nhint: set actions_id_token: true for it and start the service again, or add --private", name)
+	default:
+		return nil, r.explain(name, err)
+	}
+	return map[string]string{
+		"ACTIONS_ID_TOKEN_REQUEST_URL":   r.base + clientPath(name, "/actions-id-token") + "?" + query.Encode(),
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": r.key.Reveal(),
+	}, nil
+}

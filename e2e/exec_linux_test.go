@@ -1,0 +1,106 @@
+package e2e_test
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal opens a pseudo-terminal: the side of the person and the side of the
+// programs.
+func terminal(t *testing.T) (person, programs *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = person.Close() })
+	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = programs.Close() })
+	return person, programs
+}
+
+// On a terminal Ctrl-C and Ctrl-\ reach the command once, from the terminal;
+// what tokend alone is sent reaches it through tokend. The command may read.
+func TestExecOnATerminal(t *testing.T) {
+	s := execTenant(t)
+	person, programs := terminal(t)
+	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "read line; echo $line >line; "+recorder)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = programs, programs, programs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, person) }() // ends with the terminal
+	press := func(keys string) {
+		t.Helper()
+		if _, err := person.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := func(lines string) func() bool {
+		return func() bool {
+			b, _ := os.ReadFile(s.dir + "/got")
+			return len(b) >= len(lines)
+		}
+	}
+	press("words\n")
+	wait(t, "the command", s.has("ready"))
+	press("\x03")
+	wait(t, "Ctrl-C", got("INT\n"))
+	press("\x1c")
+	wait(t, "Ctrl-\\", got("INT\nQUIT\n"))
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "SIGTERM", got("INT\nQUIT\nTERM\n"))
+	stop(t, s)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 7 {
+		t.Errorf("exit %d", code)
+	}
+	if all := s.read(t, "got"); all != "INT\nQUIT\nTERM\n" {
+		t.Errorf("the command got %q", strings.Fields(all))
+	}
+	if line := s.read(t, "line"); line != "words\n" {
+		t.Errorf("it read %q", line)
+	}
+}
+
+// kill -9 of tokend ends the command too, as Linux can, and leaves a store that
+// goes on.
+func TestExecIsKilled(t *testing.T) {
+	s := execTenant(t)
+	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "trap 'touch told; exit' TERM; echo $DEMO_ACCESS_TOKEN >ready; while :; do sleep 0.02; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the command", s.has("ready"))
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	wait(t, "the end of the command", s.has("told"))
+	out, err := s.tokend("exec", "demo", "--", "sh", "-c", "echo $DEMO_ACCESS_TOKEN").Output()
+	if err != nil || string(out) != s.read(t, "ready") {
+		t.Errorf("afterwards: %v", err)
+	}
+	if f := s.control(t, "GET", "families", ""); !strings.Contains(f, `"count":1,`) || strings.Contains(f, "revoked") {
+		t.Errorf("families: %s", f)
+	}
+}
