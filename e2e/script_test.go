@@ -134,7 +134,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 
 // settingNames finds the variables of our programs that a script mentions:
 // testscript tells the value of a variable, not which there are.
-var settingNames = regexp.MustCompile(`\b(?:TOKEND|MOCKAUTH0|XDG|AUTH0)_[A-Z0-9_]+`)
+var settingNames = regexp.MustCompile(`\b(?:TOKEND|MOCKAUTH0|XDG|AUTH0|ACTIONS)_[A-Z0-9_]+`)
 
 func environ(ts *testscript.TestScript) []string {
 	names := []string{"PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "CREDENTIALS_DIRECTORY"}

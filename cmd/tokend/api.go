@@ -35,6 +35,9 @@ type answer struct {
 	Client       string `json:"client"`
 	AuthorizeURL string `json:"authorize_url"`
 	RetryAfter   int    `json:"retry_after"` // seconds
+
+	VerificationURIComplete string `json:"verification_uri_complete"`
+	UserCode                string `json:"user_code"`
 }
 
 // findService reads how the service is reached, and the caller key. It does not
@@ -167,7 +170,11 @@ func refusal(status int, body []byte) error {
 	switch {
 	case a.AuthorizeURL != "":
 		hint = "tokend login " + a.Client + " --browser or --paste, or open " + a.AuthorizeURL
-	case a.Code == "login_required":
+	case a.UserCode != "":
+		hint = "confirm the code " + a.UserCode + " at " + a.VerificationURIComplete
+	case a.Code == "login_required" && strings.HasSuffix(hint, ", or log in again"):
+		hint += ": tokend login " + a.Client
+	case a.Code == "login_required" && !strings.Contains(hint, "second factor"):
 		hint = "tokend login " + a.Client
 	case hint != "":
 	case a.Code == "unauthorized":

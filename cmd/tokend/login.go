@@ -18,7 +18,11 @@ import (
 )
 
 const loginHelp = `Logs a client in. Without a flag the service does it by itself, which works where
-the provider asks nobody: login: headless, a seed, or client credentials.
+the provider asks nobody: login: headless, a seed, client credentials, a
+password or a token exchange. What the provider has refused before is tried again.
+
+A client with login: device prints a code and the page where a person confirms
+it, on any machine, and waits; --browser opens the page here.
 
 --browser opens the login page and waits until the browser comes back to the
 service. --paste prints the page's address for a browser anywhere, and reads the
@@ -46,8 +50,13 @@ func (p *program) login() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var c clientStatus
+			c, err := s.client(cmd.Context(), "GET", clientPath(args[0], ""), nil)
 			switch {
+			case err != nil:
+			case c.Login == "device" && paste:
+				err = exitf(exitUsage, "client %s logs in with a code, and there is nothing to paste\nhint: tokend login %s", args[0], args[0])
+			case c.Login == "device":
+				c, err = p.loginDevice(cmd.Context(), s, c, browser)
 			case p.limits.noInput && (browser || paste):
 				return p.loginNobody(cmd.Context(), s, args[0])
 			case browser:
@@ -118,14 +127,55 @@ func (p *program) loginBrowser(ctx context.Context, s *service, name string) (cl
 		return before, err
 	}
 	fmt.Fprintf(p.stderr, "log in at %s\n", l.AuthorizeURL)
+	p.open(ctx, l.AuthorizeURL)
+	return p.awaitLogin(ctx, s, before, time.Duration(l.ExpiresIn)*time.Second)
+}
+
+// loginDevice prints code and page, and waits until a person has decided.
+func (p *program) loginDevice(ctx context.Context, s *service, before clientStatus, browser bool) (clientStatus, error) {
+	var l struct {
+		URL       string `json:"verification_uri_complete"`
+		Page      string `json:"verification_uri"`
+		UserCode  string `json:"user_code"`
+		ExpiresIn int64  `json:"expires_in"` // seconds
+	}
+	body, err := s.call(ctx, "POST", clientPath(before.Client, "/login"), nil, struct{}{})
+	if err != nil {
+		return before, err
+	}
+	if json.Unmarshal(body, &l) != nil || l.URL == "" || l.UserCode == "" {
+		return before, exitf(exitProtocol, "tokend's answer is no device login")
+	}
+	if p.limits.noInput {
+		return before, exitf(exitNoPerm, "client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here\n"+
+			"hint: confirm the code %s at %s, for which the service waits, or say --no-input=false to wait here, too", before.Client, l.UserCode, l.URL)
+	}
+	fmt.Fprintf(p.stderr, "open %s\nand confirm the code %s", l.URL, l.UserCode)
+	if l.Page != l.URL {
+		fmt.Fprintf(p.stderr, ", or type it at %s", l.Page)
+	}
+	fmt.Fprintln(p.stderr)
+	if browser {
+		p.open(ctx, l.URL)
+	}
+	return p.awaitLogin(ctx, s, before, time.Duration(l.ExpiresIn+5)*time.Second) // the service says why it ended
+}
+
+// open opens a page in the person's browser, or says that he must.
+func (p *program) open(ctx context.Context, page string) {
 	open := p.openURL
 	if open == nil {
 		open = openBrowser
 	}
-	if err := open(ctx, l.AuthorizeURL); err != nil {
+	if err := open(ctx, page); err != nil {
 		fmt.Fprintf(p.stderr, "no browser could be opened (%v): open the address yourself\n", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.ExpiresIn)*time.Second)
+}
+
+// awaitLogin watches the client's state until somebody has logged in since before.
+func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatus, patience time.Duration) (clientStatus, error) {
+	name := before.Client
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(loginPoll)
 	defer tick.Stop()
@@ -135,7 +185,7 @@ func (p *program) loginBrowser(ctx context.Context, s *service, name string) (cl
 			if context.Cause(ctx) == errTimeout { //nolint:errorlint // it is never wrapped
 				return before, exitWith(exitTryAgain, ctx.Err())
 			}
-			return before, exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s --browser again", name)
+			return before, exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s again", name)
 		case <-tick.C:
 		}
 		c, err := s.client(ctx, "GET", clientPath(name, ""), nil)

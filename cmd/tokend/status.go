@@ -23,6 +23,7 @@ type clientStatus struct {
 	Generation   int64     `json:"generation"`
 	Rotation     string    `json:"rotation"`
 	Hosts        []string  `json:"hosts"`
+	Login        string    `json:"login"`
 	AuthorizeURL string    `json:"authorize_url"`
 	Upstreams    []string  `json:"upstreams"`
 	Failure      *failure  `json:"failure"`
@@ -32,6 +33,12 @@ type clientStatus struct {
 		Path    string `json:"path"`
 		Failure string `json:"failure"`
 	} `json:"files"`
+
+	DeviceLogin *struct {
+		URL      string   `json:"verification_uri_complete"`
+		UserCode string   `json:"user_code"`
+		Failure  *failure `json:"failure"`
+	} `json:"device_login"`
 }
 
 type failure struct {
@@ -89,6 +96,12 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 			if f.Failure != "" {
 				fmt.Fprintf(w, "%s: file %s: %s\n", c.Client, f.Path, f.Failure)
 			}
+		}
+		switch l := c.DeviceLogin; {
+		case l != nil && l.Failure == nil:
+			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
+		case c.Login == "device" && c.State == "login_required":
+			fmt.Fprintf(w, "%s: tokend login %s\n", c.Client, c.Client)
 		}
 		if c.AuthorizeURL != "" {
 			fmt.Fprintf(w, "%s: tokend login %s --browser or --paste, or open %s\n", c.Client, c.Client, c.AuthorizeURL)

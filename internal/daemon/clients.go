@@ -47,6 +47,13 @@ func (d *Daemon) view(ctx context.Context, cl *client) clientView {
 	for _, u := range cl.Upstreams {
 		v.Upstreams = append(v.Upstreams, u.String())
 	}
+	if l := v.DeviceLogin; l != nil && l.Failure != nil {
+		f := *l.Failure
+		if f.Code != "" { // as describe has it
+			f.Description = f.Code + ": " + f.Description
+		}
+		v.LoginFailure = &f
+	}
 	if v.State == flow.StateLoginRequired {
 		v.AuthorizeURL = d.offer(ctx, cl)
 	}

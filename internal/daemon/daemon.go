@@ -33,7 +33,7 @@ type Client struct {
 	*flow.Client
 	Audience string   // of its tokens when a request names none; as in flow.Config
 	Hosts    []string // where credential helpers may hand its tokens to
-	Login    string   // how it signs in: "headless", "browser", "paste"; "" when that needs nobody
+	Login    string   // how it signs in: "headless", "browser", "paste", "device"; "" when that needs nobody
 
 	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
 	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
@@ -50,7 +50,7 @@ type FileStatus struct {
 }
 
 // interactive says whether a person can log the client in through /authorize.
-func (c Client) interactive() bool { return c.Login != "" }
+func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
 // Key is a caller's key and what it opens.
 type Key struct {

@@ -20,7 +20,12 @@ type problem struct {
 	Description  string `json:"error_description"`
 	Client       string `json:"client,omitempty"`
 	AuthorizeURL string `json:"authorize_url,omitempty"`
-	RetryAfter   int    `json:"retry_after,omitempty"` // seconds
+
+	// Of a device login that waits for a person.
+	VerificationURIComplete string `json:"verification_uri_complete,omitempty"`
+	UserCode                string `json:"user_code,omitempty"`
+
+	RetryAfter int `json:"retry_after,omitempty"` // seconds
 
 	Status    int    `json:"-"`
 	challenge string // of a 401
@@ -50,6 +55,7 @@ func (d *Daemon) failWith(c *gin.Context, cl *client, err error) {
 	}
 	if p.Code == string(flow.ClassLoginRequired) {
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
+		pendingDevice(cl, p)
 	}
 	d.fail(c, p)
 }

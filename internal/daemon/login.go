@@ -46,6 +46,10 @@ func (d *Daemon) startLogin(c *gin.Context) {
 		d.signIn(c, cl)
 		return
 	}
+	if cl.device() {
+		d.startDevice(c, cl)
+		return
+	}
 	if !cl.interactive() {
 		d.failFor(c, cl, badRequest(`this client's grant needs no person; hint: send {"headless":true}`))
 		return

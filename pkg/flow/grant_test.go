@@ -63,6 +63,7 @@ func TestStoredForms(t *testing.T) {
 	status, _ := json.MarshalIndent(Status{
 		Client: "demo", Issuer: testIssuer, State: StateDegraded, Subject: "user|1", Scope: "openid", Expiry: at, Obtained: at, LastExchange: at,
 		LoggedIn: at, NextRefresh: at, Generation: 7, Rotation: RotationOn, Failure: g.Failure, GrantEnds: at,
+		DeviceLogin: &DeviceLogin{URL: "https://tenant.test/activate?user_code=QTZL-MCBW", VerificationURI: "https://tenant.test/activate", UserCode: "QTZL-MCBW", Expires: at, Failure: g.Failure},
 	}, "", "  ")
 	golden(t, "status.golden", status)
 	least, _ := json.MarshalIndent(Status{Client: "demo", Issuer: testIssuer, State: StateStarting}, "", "  ")
@@ -72,4 +73,9 @@ func TestStoredForms(t *testing.T) {
 		Audience: "a", Scopes: []string{"openid"}, Expires: at,
 	}, "", "  ")
 	golden(t, "login.golden", login)
+	login, _ = json.MarshalIndent(Login{
+		Client: "demo", URL: "https://tenant.test/activate?user_code=QTZL-MCBW", Audience: "a", Scopes: []string{"openid"}, Expires: at,
+		DeviceCode: "d", UserCode: "QTZL-MCBW", VerificationURI: "https://tenant.test/activate", Interval: 5,
+	}, "", "  ")
+	golden(t, "login-device.golden", login)
 }

@@ -1,0 +1,46 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// deviceAnswer is a device login that was begun. The client polls by itself
+// from then on; its state shows how that goes.
+type deviceAnswer struct {
+	Client                  string    `json:"client"`
+	VerificationURIComplete string    `json:"verification_uri_complete"`
+	VerificationURI         string    `json:"verification_uri"`
+	UserCode                string    `json:"user_code"`
+	ExpiresAt               time.Time `json:"expires_at"`
+	ExpiresIn               int64     `json:"expires_in"` // seconds
+	Interval                int       `json:"interval"`   // between polls, seconds
+}
+
+// device says whether a person logs the client in with a code, anywhere.
+func (c Client) device() bool { return c.Login == "device" }
+
+// startDevice begins a device login, or answers with the one that is pending.
+func (d *Daemon) startDevice(c *gin.Context, cl *client) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	defer cancel()
+	l, err := cl.Client.Client.Login(ctx)
+	if err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, deviceAnswer{
+		Client: cl.Name(), VerificationURIComplete: l.URL, VerificationURI: l.VerificationURI, UserCode: l.UserCode,
+		ExpiresAt: l.Expires.UTC().Truncate(time.Second), ExpiresIn: int64(l.Expires.Sub(d.now()) / time.Second), Interval: l.Interval,
+	})
+}
+
+// pendingDevice tells, in p, of a device login that waits for a person.
+func pendingDevice(cl *client, p *problem) {
+	if l := cl.Status().DeviceLogin; l != nil && l.Failure == nil {
+		p.VerificationURIComplete, p.UserCode = l.URL, l.UserCode
+	}
+}
