@@ -43,6 +43,16 @@ type poll struct {
 
 func (p *poll) end() { p.once.Do(func() { close(p.stop) }) }
 
+// alive reports whether the tenant is polled, and will be.
+func (p *poll) alive() bool {
+	select {
+	case <-p.stop:
+		return false
+	default:
+		return !p.over()
+	}
+}
+
 func (p *poll) over() bool {
 	select {
 	case <-p.done:
@@ -62,7 +72,7 @@ func (c *Client) loginDevice(ctx context.Context) (Login, error) {
 		if held != nil {
 			return Login{}, held
 		}
-		if now := c.cfg.Now(); p != nil && !p.over() && p.login.Expires.Sub(now) >= now.Sub(p.begun) {
+		if now := c.cfg.Now(); p != nil && p.alive() && p.login.Expires.Sub(now) >= now.Sub(p.begun) {
 			return p.login, nil
 		}
 		m, err := c.idp.endpoints(ctx)
