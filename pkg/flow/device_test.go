@@ -318,6 +318,10 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := c.Login(t.Context()); err != nil || s.called("/oauth/device/code") != 2 {
+			t.Errorf("what was given up is offered again: %v", err)
+		}
+		c.hasten()
 		close(s.serving)
 		synctest.Wait()
 		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) || revoked.Get("token") != "rt-1" {
