@@ -140,6 +140,10 @@ func TestWaitForTheProvider(t *testing.T) {
 	}
 	// A code works once: it is never sent again.
 	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet { // how the client logs in
+			fmt.Fprint(w, `{"client":"demo","login":"paste"}`)
+			return
+		}
 		if strings.HasSuffix(r.URL.Path, "/login") {
 			fmt.Fprint(w, `{"authorize_url":"http://localhost/authorize","state":"s","expires_in":60}`)
 			return

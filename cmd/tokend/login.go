@@ -27,7 +27,7 @@ it, on any machine, and waits; --browser opens the page here.
 --browser opens the login page and waits until the browser comes back to the
 service. --paste prints the page's address for a browser anywhere, and reads the
 address that it ends on (or the code alone) from standard input. Both need a
-person: with --no-input, which CI=true implies, they end with exit code 77 and
+person, as does a code: with --no-input, which CI=true implies, they end with exit code 77 and
 say where a person can log in.`
 
 // loginPoll is how often a login in the browser is looked at.

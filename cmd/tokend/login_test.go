@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -127,4 +129,27 @@ func TestLoginByBrowser(t *testing.T) {
 		t.Errorf("refused: %+v", o)
 	}
 	noCanary(t, "log", s.log.String())
+}
+
+// A device client where nobody is: the code is begun, and the command does not wait.
+func TestLoginDeviceWithoutInput(t *testing.T) {
+	clean(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			fmt.Fprint(w, `{"client":"tv","login":"device"}`)
+			return
+		}
+		fmt.Fprint(w, `{"client":"tv","verification_uri_complete":"https://tenant.example.com/activate?user_code=QTZL-MCBW",`+
+			`"verification_uri":"https://tenant.example.com/activate","user_code":"QTZL-MCBW","expires_in":900}`)
+	}))
+	defer s.Close()
+	t.Setenv("TOKEND_ADDR", s.URL)
+	o := tokend(t, "login", "tv", "--no-input")
+	if o.code != 77 || o.stdout != "" || !strings.Contains(o.stderr, "needs a person") ||
+		!strings.Contains(o.stderr, "hint: confirm the code QTZL-MCBW at https://tenant.example.com/activate?user_code=QTZL-MCBW") {
+		t.Errorf("%+v", o)
+	}
+	if o := tokend(t, "login", "tv", "--paste"); o.code != 64 || !strings.Contains(o.stderr, "nothing to paste") {
+		t.Errorf("paste: %+v", o)
+	}
 }
