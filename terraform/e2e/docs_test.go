@@ -17,6 +17,7 @@ var update = flag.Bool("update", false, "write ../docs from schema, examples and
 // TestDocs: the registry's pages are what its generator makes of schema,
 // examples and templates, and the registry takes them.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, nil)
 	ws := w.workspace(t, read(t, "../examples/provider/provider.tf"), "tokend/tokend")
 	// The generator looks for a provider of the namespace hashicorp.

@@ -24,6 +24,7 @@ func (ws *workspace) variables(t *testing.T) {
 
 // TestExamples: each is planned and applied as it stands, and does what it says.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, nil)
 	secrets := []string{w.command(t, "token", "demo"), w.key(t)}
 	tests := []struct {

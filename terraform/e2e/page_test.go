@@ -17,6 +17,7 @@ var (
 // TestPage runs docs/terraform.md: the configuration and the shell blocks of
 // each section in a folder of their own, as they stand.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, map[string]string{"TOKEND_CLIENT_DEMO_UPSTREAMS": "$API"})
 	ran := 0
 	for _, text := range section.Split(read(t, "../../docs/terraform.md"), -1) {

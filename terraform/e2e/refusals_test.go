@@ -9,6 +9,7 @@ import (
 // TestRefusals: what the provider's own tests make of a made-up tokend, the
 // real one says too, at plan, before anything is changed.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, map[string]string{
 		"TOKEND_CLIENTS": "demo,person", "TOKEND_CLIENT_PERSON_LOGIN": "browser",
 		"TOKEND_CLIENT_PERSON_ISSUER": "$ISSUER", "TOKEND_CLIENT_PERSON_CLIENT_ID": "demo", "TOKEND_CLIENT_PERSON_CLIENT_SECRET": "demo-secret",
@@ -49,6 +50,7 @@ func TestRefusals(t *testing.T) {
 // TestSocket: by its socket tokend is reached without a key, and in its default
 // places without any configuration.
 func TestSocket(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, nil)
 	configuration := providers("tokend/tokend") + "ephemeral \"tokend_token\" \"this\" {\n  client = \"demo\"\n}\n"
 	for name, env := range map[string]map[string]string{

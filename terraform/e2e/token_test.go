@@ -61,6 +61,7 @@ output "state" {
 // TestTokenNowhere: the token of an ephemeral resource is used at two places
 // and found at none; nor is tokend's key, nor the address of a login.
 func TestTokenNowhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, nil)
 	ws := w.workspace(t, intoAll(w.api), "tokend/tokend", "example/calls")
 	secrets := []string{w.command(t, "token", "demo"), w.key(t)}
@@ -85,6 +86,7 @@ func TestTokenNowhere(t *testing.T) {
 // that providers write for their developers, and in every artefact once it goes
 // through an ordinary value.
 func TestSearchFinds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, nil)
 	ws := w.workspace(t, intoAll(w.api), "tokend/tokend", "example/calls")
 	messages := filepath.Join(ws.dir, "messages")

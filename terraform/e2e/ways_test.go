@@ -143,6 +143,7 @@ func table(t *testing.T) map[string][]string {
 
 // TestWays: every cell of the table is what was measured.
 func TestWays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0, settingsOf(ways()))
 	brief := newWorld(t, lifetime, settingsOf(ways()))
 	secrets := []string{w.command(t, "token", "demo"), w.key(t)}
