@@ -91,6 +91,7 @@ const (
 	proxied       = `403 {"error":"forbidden_forwarded","error_description":"the request came through a proxy (Via)"}`
 	shortLived    = `200 {"access_token":"` + accessToken + `","token_type":"Bearer","expires_in":3590,"expires_at":"2026-01-02T03:04:05Z","min_validity_satisfied":false}`
 	ready         = `200 {"client":"demo","state":"ready","expiry":"2026-01-02T03:04:05.7Z","obtained":"2026-01-02T02:04:05.7Z"}`
+	otherToken    = `200 {"client":"demo","state":"ready","expiry":"2026-01-02T09:04:05Z","obtained":"2026-01-01T09:04:05Z"}` // of the client's own audience
 	degraded      = `200 {"client":"demo","state":"degraded","failure":{"time":"2026-01-02T03:00:00Z","class":"idp_unreachable","description":"connection refused"}}`
 )
 
@@ -127,6 +128,7 @@ func TestTokenRefusals(t *testing.T) {
 			"min_validity is more than the provider's maximum", `min_validity = "3h"`,
 			"min_validity is 3h0m0s", `issues to client "demo" live for 1h0m0s`, "valid for 59m50s", "at most 54m0s", "token_lifetime", "injecting proxy",
 		}},
+		{"more than the maximum of another audience", shortLived, otherToken, "", three, []string{"provider's maximum", "live for about 59m50s"}},
 		{"more than the maximum, state unknown", shortLived, "", "", three, []string{"provider's maximum", "live for about 59m50s"}},
 		{"no fresher one", shortLived, degraded, "", three, []string{"expires too soon", "valid for 59m50s", "could not get a new one", `idp_unreachable \(connection refused\)`}},
 		{"a page", "200 <html>", "", "", demo, []string{"Not tokend", "Set endpoint or TOKEND_ADDR"}},
