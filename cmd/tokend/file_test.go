@@ -177,7 +177,11 @@ func TestServeKeepsFiles(t *testing.T) {
 	if o := tokend(t, "refresh", "demo"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
+	refreshed := time.Now()
 	eventually(t, "the new token", holds("run/token", "another-token"))
+	if took := time.Since(refreshed); took > 5*time.Second {
+		t.Errorf("the new token came after %s, not at once", took)
+	}
 	eventually(t, "another hook", holds("ran", "\n\n"))
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit %d", code)

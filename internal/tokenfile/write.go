@@ -36,7 +36,7 @@ func (f *File) put(body []byte) (changed bool, err error) {
 func guardDir(dir string) error {
 	fi, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.Mkdir(dir, 0o700); err == nil {
+		if err = os.Mkdir(dir, 0o700); err == nil || errors.Is(err, fs.ErrExist) { // by another file's keeper
 			fi, err = os.Stat(dir)
 		}
 	}

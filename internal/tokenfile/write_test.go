@@ -102,6 +102,23 @@ func TestUnchangedFileIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Files of one directory that is not there yet do not fail one another.
+func TestFilesInOneNewDirectory(t *testing.T) {
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "d")
+		var all sync.WaitGroup
+		for _, name := range []string{"a", "b", "c", "d"} {
+			f := mustNew(t, Config{Path: filepath.Join(dir, name)}, &tap{life: time.Hour})
+			all.Go(func() {
+				if err := f.Once(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 // The hook has the environment that it is given, and no token in it.
 func TestHookEnvironment(t *testing.T) {
 	t.Setenv("NOT_FOR_HOOKS", "canary")
@@ -155,11 +172,12 @@ func TestHookFailures(t *testing.T) {
 	}
 }
 
-// A hook that hangs ends with Run.
+// A hook that hangs is told to end when Run ends.
 func TestHookEndsWithRun(t *testing.T) {
 	path := place(t)
-	pid := filepath.Join(t.TempDir(), "pid")
-	f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo $$ >" + pid + "; sleep 60 & wait"}}, &tap{life: time.Hour})
+	pid, told := filepath.Join(t.TempDir(), "pid"), filepath.Join(t.TempDir(), "told")
+	hook := "trap 'echo told >" + told + "; exit' TERM; echo $$ >" + pid + "; sleep 60 & wait"
+	f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", hook}}, &tap{life: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { f.Run(ctx); close(done) }()
@@ -179,6 +197,9 @@ func TestHookEndsWithRun(t *testing.T) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 		t.Fatal("Run waits for the hook")
+	}
+	if got := read(t, told); got != "told\n" {
+		t.Errorf("the hook was told %q", got)
 	}
 }
 
