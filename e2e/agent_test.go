@@ -1,0 +1,162 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// rotating is a tenant whose client demo rotates its refresh tokens, with an
+// overlap in seconds, and whose API's tokens live so many.
+func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
+	t.Helper()
+	e := mock.DefaultTenant()
+	e.Clients[0].RefreshToken = &mock.RefreshPolicy{
+		RotationType: "rotating", ExpirationType: "expiring", TokenLifetime: 2592000, IdleTokenLifetime: 2592000, Leeway: overlap,
+	}
+	e.ResourceServers[0].TokenLifetime = lifetime
+	return mock.Start(t, mock.Config{Tenant: e})
+}
+
+// agent is a tokend process, of client demo at a tenant.
+type agent struct {
+	dir string // its home, with its store and its log
+	env []string
+	cmd *exec.Cmd
+	url string
+}
+
+// newAgent prepares an agent; wrap is a shell's line that comes before it.
+func newAgent(t *testing.T, tenant *mock.Tenant, env ...string) *agent {
+	t.Helper()
+	a := &agent{dir: t.TempDir()}
+	vars := defaults(a.dir)
+	vars["TOKEND_CLIENT_DEMO_ISSUER"] = tenant.Issuer()
+	vars["TOKEND_SOCKET"], vars["TOKEND_API_KEY"], vars["HOME"] = "off", agentKey, a.dir
+	for name, value := range vars {
+		a.env = append(a.env, name+"="+value)
+	}
+	a.env = append(append(a.env, "PATH="+os.Getenv("PATH")), env...)
+	return a
+}
+
+const agentKey = "an-api-key-of-the-tests"
+
+// start starts the process and waits until it listens. line, when there is
+// one, is what a shell does before.
+func (a *agent) start(t *testing.T, line string) {
+	t.Helper()
+	log := filepath.Join(a.dir, "tokend.log")
+	f, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.cmd = exec.Command(filepath.Join(bin, "tokend"), "serve")
+	if line != "" {
+		a.cmd = exec.Command("/bin/sh", "-c", line+`; exec "$0" serve`, filepath.Join(bin, "tokend"))
+	}
+	a.cmd.Env, a.cmd.Dir, a.cmd.Stderr = a.env, a.dir, f
+	err = errors.Join(a.cmd.Start(), f.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.kill)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if m := listenLine.FindStringSubmatch(a.log(t)); m != nil {
+			a.url = "http://127.0.0.1:" + m[1]
+			return
+		}
+	}
+	t.Fatalf("tokend does not serve:\n%s", a.log(t))
+}
+
+func (a *agent) log(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(a.dir, "tokend.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// kill is kill -9.
+func (a *agent) kill() {
+	_ = a.cmd.Process.Kill()
+	_ = a.cmd.Wait() // a second time, it has been waited for
+}
+
+// ask sends a request and returns status and body; status 0 without an answer.
+func (a *agent) ask(ctx context.Context, method, path string) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, method, a.url+path, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	req.Header.Set("Authorization", "Bearer "+agentKey)
+	h := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	r, err := h.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = r.Body.Close() }()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return r.StatusCode, string(b)
+}
+
+// signedIn waits for the first token.
+func (a *agent) signedIn(t *testing.T) {
+	t.Helper()
+	if status, body := a.ask(t.Context(), "GET", "/v1/clients/demo/token"); status != 200 {
+		t.Fatalf("no token: %d %s\n%s", status, body, a.log(t))
+	}
+}
+
+// oneLogin wants a single family, alive, that came of a single code.
+func oneLogin(t *testing.T, tenant *mock.Tenant) mock.FamilyState {
+	t.Helper()
+	families := tenant.Families()
+	if len(families) != 1 || families[0].Revoked != "" {
+		t.Fatalf("families %+v", families)
+	}
+	if n := tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "authorization_code"}); n != 1 {
+		t.Fatalf("%d logins", n)
+	}
+	return families[0]
+}
+
+// refreshes is how many refresh requests the tenant has seen.
+func refreshes(tenant *mock.Tenant) int {
+	return tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token"})
+}
+
+func sh(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip(strings.TrimSpace(err.Error()))
+	}
+}
+
+// run runs tokend to its end, in the agent's environment.
+func (a *agent) run(t *testing.T, args ...string) (out string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "tokend"), args...)
+	cmd.Env, cmd.Dir = a.env, a.dir
+	b, err := cmd.CombinedOutput()
+	if e := (*exec.ExitError)(nil); err != nil && !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	return string(b), cmd.ProcessState.ExitCode()
+}
