@@ -141,7 +141,7 @@ func TestF24_SlowHeadersAreCut(t *testing.T) {
 	}
 	d := start(t, Config{})
 	var slow []net.Conn
-	for range 100 {
+	for range 500 {
 		c, err := net.Dial("tcp", d.addr)
 		if err != nil {
 			t.Fatal(err)
