@@ -86,9 +86,8 @@ func landsAt(name, host string) bool {
 // checkScopes wants the scope that brings a refresh token.
 func (d *doctor) checkScopes(c clientSettings) []flow.Finding {
 	const check = "scopes"
-	_, code := c.Source.(flow.AuthorizationCode)
 	switch {
-	case !code:
+	case c.login == "": // no person logs in
 		return nil
 	case c.Scopes == nil || slices.Contains(c.Scopes, "offline_access"):
 		return good(check, "offline_access is among them")

@@ -29,6 +29,7 @@ var clientCases = []doctorCase{
 
 	{"default", fine, "scopes", "ok", "offline_access", "", 0},
 	{"without", set("TOKEND_CLIENT_DEMO_SCOPES=openid"), "scopes", "warning", "no offline_access among openid", "add offline_access to scopes", 0},
+	{"without, by device", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_GRANT=device_code"), "scopes", "warning", "no offline_access among openid", "add offline_access to scopes", 76},
 	{"without, headless", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_LOGIN=headless"), "scopes", "ok", "without a person", "", 0},
 
 	{"untold", fine, "state", "skipped", "does not tell", "", 0},
