@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +34,7 @@ type agent struct {
 	url string
 }
 
-// newAgent prepares an agent; wrap is a shell's line that comes before it.
+// newAgent prepares an agent in a folder of its own; env overrides its settings.
 func newAgent(t *testing.T, tenant *mock.Tenant, env ...string) *agent {
 	t.Helper()
 	a := &agent{dir: t.TempDir()}
@@ -138,13 +137,6 @@ func oneLogin(t *testing.T, tenant *mock.Tenant) mock.FamilyState {
 // refreshes is how many refresh requests the tenant has seen.
 func refreshes(tenant *mock.Tenant) int {
 	return tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token"})
-}
-
-func sh(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat("/bin/sh"); err != nil {
-		t.Skip(strings.TrimSpace(err.Error()))
-	}
 }
 
 // run runs tokend to its end, in the agent's environment.

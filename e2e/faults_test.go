@@ -154,7 +154,7 @@ func TestF20_TwoProcessesOneStore(t *testing.T) {
 // tokend goes on, and stores a refresh when they are gone.
 func TestF25_FewFiles(t *testing.T) {
 	t.Parallel()
-	sh(t)
+	tool(t, "sh")
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant, "TOKEND_LOG_LEVEL=debug")
 	a.start(t, "ulimit -n 64")
