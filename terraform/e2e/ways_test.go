@@ -219,11 +219,12 @@ func settingsOf(all []way) map[string]string {
 	return s
 }
 
-// tokenFile has tokend keep a token in a file beside the run.
+// tokenFile has tokend keep a token in a file beside the run, which is good for
+// two seconds more whenever a step reads it.
 func tokenFile(t *testing.T, ws *workspace) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "header")
-	cmd := exec.Command(filepath.Join(built, "bin", "tokend"), "file", "demo", "--to", path, "--format", "header")
+	cmd := exec.Command(filepath.Join(built, "bin", "tokend"), "file", "demo", "--to", path, "--format", "header", "--min-validity", "2s")
 	cmd.Env, cmd.Dir = environ(ws.world.env), dir
 	var said bytes.Buffer
 	cmd.Stderr = &said
