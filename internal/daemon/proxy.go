@@ -144,11 +144,10 @@ func (cl *client) upstream(named []string) (*url.URL, *problem) {
 }
 
 // rewrite makes the caller's request the one that is sent on. Hop-by-hop headers
-// are gone by then; the key goes here, and the transport puts the token on.
+// are gone by then; the transport puts the token in the place of the key.
 func (to *target) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL, r.Out.Host = &to.url, to.base.Host
 	r.Out.Trailer = r.In.Trailer // filled when the body has ended
-	r.Out.Header.Del("Authorization")
 	dropOwn(r.Out.Header)
 }
 

@@ -94,7 +94,6 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	to.RawQuery, to.ForceQuery = p.In.URL.RawQuery, p.In.URL.ForceQuery
 	p.Out.URL, p.Out.Host = &to, to.Host
 	p.Out.Trailer = p.In.Trailer
-	dropOwn(p.Out.Header)
 	p.Out.Header.Set(upstreamHeader, r.cfg.Upstream)
 	p.Out.Header.Del("Authorization")
 	if r.cfg.Key != "" {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -155,6 +156,27 @@ func TestRelayErrors(t *testing.T) {
 	a := r.raw(t, get("/", "HOST", relayAuth))
 	if a.StatusCode != 503 || a.error(t) != "tokend_unreachable" || a.Header.Get("Retry-After") != "1" {
 		t.Errorf("no service: %d %s", a.StatusCode, a.body)
+	}
+}
+
+// A service that is reached by its socket is shown no key, the caller's neither.
+func TestRelayWithoutAKey(t *testing.T) {
+	service := newUpstream(t, nil)
+	u, err := url.Parse(service.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := newUpstreams(nil)
+	defer base.CloseIdleConnections()
+	relay, err := NewRelay(RelayConfig{Client: "demo", Upstream: "https://api.example.com/", Service: u, Base: base, Keys: []Key{{Name: "main", Secret: ciKey}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := httptest.NewRecorder(), benchRequest()
+	r.Header.Set("Authorization", "Bearer "+ciKey)
+	relay.d.handler.ServeHTTP(w, r)
+	if got := service.last(t); w.Code != 200 || got.Header["Authorization"] != nil || got.RequestURI != proxyPath+tokenPath {
+		t.Errorf("%d; the service got %s with %v", w.Code, got.RequestURI, got.Header)
 	}
 }
 
