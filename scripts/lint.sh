@@ -37,6 +37,7 @@ check tool_in terraform golangci-lint run
 check tool_in e2e/referees golangci-lint run
 check formatted
 check tool actionlint
+check tool actionlint examples/github-actions/*.yml
 check go tool -modfile=tools/goreleaser/go.mod goreleaser check .goreleaser.yaml terraform/.goreleaser.yaml
 check vulnerabilities .
 check vulnerabilities terraform

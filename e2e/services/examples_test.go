@@ -1,0 +1,356 @@
+package services_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// calls is what the mock's protected API answers to a good token.
+const calls = `"sub":"auth0|`
+
+// exchangeTenant has an application that may exchange tokens.
+const exchangeTenant = `
+clients:
+  - name: Demo
+    client_id: demo
+    client_secret: demo-secret
+    app_type: regular_web
+    is_first_party: true
+    token_endpoint_auth_method: client_secret_post
+    grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange', password, refresh_token]
+    token_exchange: {allow_any_profile_of_type: [custom_authentication]}
+roles:
+  - name: agent
+resourceServers:
+  - name: Calls
+    identifier: https://api.example.com/
+    allow_offline_access: true
+    scopes: [{value: 'read:calls'}]
+users:
+  - user_id: auth0|1
+    email: agent@example.com
+    password: password
+    roles: [agent]
+`
+
+// refreshToken is a seed, as somebody takes it from a tenant for a pipeline.
+func refreshToken(t *testing.T, issuer string) string {
+	t.Helper()
+	resp, err := http.PostForm(issuer+"oauth/token", url.Values{
+		"grant_type": {"password"}, "client_id": {"demo"}, "client_secret": {"demo-secret"}, "username": {"agent@example.com"},
+		"password": {"password"}, "scope": {"openid offline_access"}, "audience": {"https://api.example.com/"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.RefreshToken == "" {
+		t.Fatalf("%d: no refresh token (%v)", resp.StatusCode, err)
+	}
+	return answer.RefreshToken
+}
+
+// variables are what a person sets in the settings of a repository.
+func variables(issuer, seed string) map[string]string {
+	return map[string]string{
+		"vars.ISSUER": issuer, "vars.CLIENT_ID": "demo", "vars.API": issuer + "_mock/resource/",
+		"secrets.CLIENT_SECRET": "demo-secret", "secrets.REFRESH_TOKEN": seed,
+	}
+}
+
+func TestGitHubActionsSeed(t *testing.T) {
+	tool(t, "bash")
+	tool(t, "curl")
+	issuer := mockauth0(t)
+	seed := refreshToken(t, issuer)
+	w := parse[workflow](t, filepath.Join(root, "examples/github-actions/seed.yml"))
+	j := newJob(t, variables(issuer, seed))
+	if code := j.run(t, w.Jobs["deploy"].Steps, map[string]string{}, nil); code != 0 {
+		t.Fatalf("the job failed with %d:\n%s", code, &j.log)
+	}
+	masked := j.secretive(t, seed, "demo-secret")
+	if !slices.Contains(masked, seed) || !slices.ContainsFunc(masked, jwt.MatchString) {
+		t.Errorf("not masked: seed or access token; masked are %d", len(masked))
+	}
+	if log := j.log.String(); !strings.Contains(log, calls) || !regexp.MustCompile(`good until \d{4}-\d\d-\d\dT`).MatchString(log) {
+		t.Errorf("the log lacks the call or the expiry:\n%s", log)
+	}
+	leftNothing(t, j)
+}
+
+func TestGitHubActionsFederation(t *testing.T) {
+	tool(t, "bash")
+	tool(t, "curl")
+	tenant := write(t, filepath.Join(folder(t), "tenant.yaml"), exchangeTenant, 0o600)
+	issuer := mockauth0(t, "MOCKAUTH0_TENANT="+tenant)
+	var asked url.Values
+	github := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query()
+		if !strings.EqualFold(r.Header.Get("Authorization"), "bearer of-the-job") {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"count":1,"value":"agent@example.com"}`) // whom the mock takes it for
+	}))
+	t.Cleanup(github.Close)
+	w := parse[workflow](t, filepath.Join(root, "examples/github-actions/federation.yml"))
+	if w.Permissions["id-token"] != "write" {
+		t.Fatal("the job would have no ID token")
+	}
+	j := newJob(t, variables(issuer, ""))
+	if code := j.run(t, w.Jobs["deploy"].Steps, map[string]string{}, nil); code == 0 {
+		t.Error("the job runs without an ID token")
+	}
+	j = newJob(t, variables(issuer, ""))
+	j.env["ACTIONS_ID_TOKEN_REQUEST_URL"], j.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = github.URL+"/?api-version=2.0", "of-the-job"
+	if code := j.run(t, w.Jobs["deploy"].Steps, map[string]string{}, nil); code != 0 {
+		t.Fatalf("the job failed with %d:\n%s", code, &j.log)
+	}
+	if asked.Get("api-version") != "2.0" {
+		t.Errorf("GitHub was asked with %v", asked)
+	}
+	if masked := j.secretive(t, "demo-secret", "of-the-job"); !slices.ContainsFunc(masked, jwt.MatchString) {
+		t.Error("the access token is not masked")
+	}
+	if !strings.Contains(j.log.String(), calls) {
+		t.Errorf("the API was not called:\n%s", &j.log)
+	}
+	leftNothing(t, j)
+}
+
+// TestWorkflow runs the job that .github/workflows/examples.yml has for the action.
+func TestWorkflow(t *testing.T) {
+	tool(t, "bash")
+	tool(t, "curl")
+	w := parse[workflow](t, filepath.Join(root, ".github/workflows/examples.yml"))
+	steps := slices.DeleteFunc(w.Jobs["action"].Steps, func(s step) bool { return strings.Contains(s.Run, "mockauth0 serve") })
+	if len(steps) != len(w.Jobs["action"].Steps)-1 {
+		t.Fatal("no step starts the tenant")
+	}
+	issuer := mockauth0(t)
+	for i := range steps { // another test has the mock's port
+		steps[i].Run = strings.ReplaceAll(steps[i].Run, "http://localhost:8400/", issuer)
+		for name, value := range steps[i].With {
+			steps[i].With[name] = strings.ReplaceAll(fmt.Sprint(value), "http://localhost:8400/", issuer)
+		}
+	}
+	j := newJob(t, nil)
+	j.env["API"] = issuer + "_mock/resource/"
+	if code := j.run(t, steps, map[string]string{}, nil); code != 0 {
+		t.Fatalf("the job failed with %d:\n%s", code, &j.log)
+	}
+	j.secretive(t)
+	if !strings.Contains(j.log.String(), calls) {
+		t.Errorf("the API was not called:\n%s", &j.log)
+	}
+}
+
+// Inputs that would set variables of the job, or that make no sense, are refused.
+func TestActionRefuses(t *testing.T) {
+	tool(t, "bash")
+	good := map[string]any{"client": "demo", "issuer": "https://tenant.example.com/", "client-id": "demo"}
+	for name, tt := range map[string]struct {
+		with map[string]any
+		want string
+	}{
+		"a line break":    {map[string]any{"audience": "x\nLD_PRELOAD=/tmp/evil"}, "holds a line break"},
+		"no name":         {map[string]any{"client": "a b"}, "is not a name"},
+		"neither":         {map[string]any{"federate": "yes"}, "neither true nor false"},
+		"two ways":        {map[string]any{"federate": true, "refresh-token": "r"}, "exclude each other"},
+		"no ID token":     {map[string]any{"federate": true}, "id-token: write"},
+		"a wrong setting": {map[string]any{"issuer": "tenant.example.com"}, "hint: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := step{Uses: "./", With: map[string]any{}}
+			for _, from := range []map[string]any{good, tt.with} {
+				for k, v := range from {
+					s.With[k] = v
+				}
+			}
+			j := newJob(t, nil)
+			j.install(t)
+			if code := j.run(t, []step{s}, map[string]string{}, nil); code != 78 || !strings.Contains(j.log.String(), tt.want) {
+				t.Errorf("%d:\n%s", code, &j.log)
+			}
+			if _, set := j.env["LD_PRELOAD"]; set {
+				t.Error("the input set a variable")
+			}
+		})
+	}
+}
+
+// leftNothing: what a job had is in the folder that the runner empties.
+func leftNothing(t *testing.T, j *job) {
+	t.Helper()
+	for _, dir := range []string{j.env["XDG_STATE_HOME"], filepath.Join(j.temp, "tokend")} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("the job left %s", dir)
+		}
+	}
+	err := filepath.WalkDir(j.env["RUNNER_TEMP"], func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(path, "/bin/") {
+			return err
+		}
+		fi, err := d.Info()
+		if err == nil && fi.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is open to others (mode %#o)", path, fi.Mode().Perm())
+		}
+		if jwt.MatchString(read(t, path)) {
+			t.Errorf("%s has a token in the clear", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// pipeline is where the other examples run: a job that has both programs and no
+// tenant of its own. The mock listens on a port that is free now, instead of
+// 8400, where a neighbour may be.
+type pipeline struct {
+	port string
+	env  []string
+}
+
+func newPipeline(t *testing.T) pipeline {
+	t.Helper()
+	tool(t, "curl")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	dir := folder(t)
+	return pipeline{port: port, env: []string{
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "CI=true",
+		"MOCKAUTH0_LISTEN=127.0.0.1:" + port, "API=http://localhost:" + port + "/_mock/resource/", "TOKEND_LISTEN=off",
+	}}
+}
+
+// here is a text with the port that the mock really has.
+func (p pipeline) here(text string) string {
+	return strings.ReplaceAll(text, "http://localhost:8400/", "http://localhost:"+p.port+"/")
+}
+
+// succeeds runs a script in a checkout, calls the API and tells no secret.
+func (p pipeline) succeeds(t *testing.T, env []string, script string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-e", write(t, filepath.Join(folder(t), "job"), p.here(script), 0o600))
+	cmd.Dir, cmd.Env = root, append(slices.Clone(p.env), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), calls) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if jwt.Match(out) || strings.Contains(string(out), "demo-secret") {
+		t.Errorf("the log has a secret:\n%s", out)
+	}
+}
+
+func TestShell(t *testing.T) {
+	t.Run("without a tenant", func(t *testing.T) {
+		p := newPipeline(t)
+		script := strings.Replace(read(t, filepath.Join(root, "examples/shell/pipeline.sh")), `cd "$(dirname "$0")"`, "cd examples/shell", 1)
+		p.succeeds(t, nil, script)
+	})
+	t.Run("with a tenant", func(t *testing.T) {
+		p, issuer := newPipeline(t), mockauth0(t)
+		p.env = append(p.env, "API="+issuer+"_mock/resource/")
+		p.succeeds(t, append(demo(issuer), "TOKEND_CLIENTS="), "exec examples/shell/pipeline.sh")
+	})
+	t.Run("service", func(t *testing.T) {
+		p, issuer := newPipeline(t), mockauth0(t)
+		p.env = append(p.env, "API="+issuer+"_mock/resource/")
+		p.succeeds(t, demo(issuer), "exec examples/shell/service.sh")
+	})
+}
+
+// demo are the settings of a client of the mock's default tenant.
+func demo(issuer string) []string {
+	return []string{
+		"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=" + issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
+		"TOKEND_CLIENT_DEMO_CLIENT_SECRET=demo-secret", "TOKEND_CLIENT_DEMO_AUDIENCE=https://api.example.com/",
+		"TOKEND_CLIENT_DEMO_SCOPES=openid,offline_access", "TOKEND_CLIENT_DEMO_LOGIN=headless",
+		"TOKEND_CLIENT_DEMO_REDIRECT_URI=http://localhost:8484/callback",
+	}
+}
+
+func TestGitLab(t *testing.T) {
+	var file struct {
+		Variables map[string]string `yaml:"variables"`
+		Deploy    struct {
+			Before []string `yaml:"before_script"`
+			Script []string `yaml:"script"`
+		} `yaml:"deploy"`
+	}
+	p, text := newPipeline(t), read(t, filepath.Join(root, "examples/gitlab/.gitlab-ci.yml"))
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for name, value := range file.Variables {
+		env = append(env, name+"="+p.here(value))
+	}
+	script := strings.Join(slices.Concat(file.Deploy.Before, file.Deploy.Script), "\n")
+	p.succeeds(t, env, "trap 'kill $!' EXIT\n"+script+"\n") // GitLab ends what is left
+}
+
+func TestJenkins(t *testing.T) {
+	p, text := newPipeline(t), read(t, filepath.Join(root, "examples/jenkins/Jenkinsfile"))
+	block := regexp.MustCompile(`(?s)environment \{(.*?)\n  \}`).FindStringSubmatch(text)
+	steps := regexp.MustCompile(`(?s)\bsh \'\'\'(.*?)\'\'\'`).FindAllStringSubmatch(text, -1)
+	if block == nil || len(steps) != 1 {
+		t.Fatal("the Jenkinsfile has another form than the test knows")
+	}
+	var env []string
+	for _, m := range regexp.MustCompile(`(?m)^ +(\w+) = '(.*)'$`).FindAllStringSubmatch(block[1], -1) {
+		env = append(env, m[1]+"="+p.here(m[2]))
+	}
+	if len(env) != strings.Count(strings.TrimSpace(block[1]), "\n")+1 {
+		t.Fatalf("not every variable was read: %q", env)
+	}
+	p.succeeds(t, env, steps[0][1])
+}
+
+// TestDeployPage runs the blocks of docs/deploy.md that are marked sh.
+func TestDeployPage(t *testing.T) {
+	issuer := mockauth0(t)
+	blocks := regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(read(t, filepath.Join(root, "docs/deploy.md")), -1)
+	ran := 0
+	for _, b := range blocks {
+		switch b[1] {
+		case "console":
+			continue
+		case "sh":
+		default:
+			t.Errorf("a block is marked %q", b[1])
+		}
+		ran++
+		p := newPipeline(t)
+		cmd := exec.Command("sh", "-euc", b[2])
+		cmd.Dir, cmd.Env = root, append(append(p.env, demo(issuer)...), "API="+issuer+"_mock/resource/")
+		if out, err := cmd.CombinedOutput(); err != nil || jwt.Match(out) {
+			t.Errorf("%v\n%s\nprinted:\n%s", err, b[2], out)
+		}
+	}
+	if ran == 0 {
+		t.Error("no block is run")
+	}
+}
