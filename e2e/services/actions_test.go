@@ -88,16 +88,20 @@ func newJob(t *testing.T, contexts map[string]string) *job {
 	}
 	j := &job{root: checkout, temp: folder(t), env: map[string]string{}, contexts: contexts, path: []string{os.Getenv("PATH")}}
 	for _, kv := range os.Environ() {
-		if name, value, _ := strings.Cut(kv, "="); !strings.HasPrefix(name, "TOKEND_") && !strings.HasPrefix(name, "ACTIONS_") {
+		if name, value, _ := strings.Cut(kv, "="); !strings.HasPrefix(name, "TOKEND_") && !strings.HasPrefix(name, "ACTIONS_") && !strings.HasPrefix(name, "XDG_") {
 			j.env[name] = value
 		}
 	}
-	// The runner's user has a home that other jobs have, too.
-	j.env["RUNNER_TEMP"], j.env["XDG_STATE_HOME"], j.env["XDG_RUNTIME_DIR"] = filepath.Join(j.temp, "runner"), filepath.Join(j.temp, "state"), j.temp
-	j.env["CI"], j.env["GITHUB_ACTIONS"] = "true", "true"
-	if err := os.Mkdir(j.env["RUNNER_TEMP"], 0o700); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOENV"} { // not those of the job's home
+		j.env[name] = strings.TrimSpace(output(t, os.Environ(), "go", "env", name))
 	}
+	for name, sub := range map[string]string{"RUNNER_TEMP": "runner", "HOME": "home", "XDG_RUNTIME_DIR": "run"} {
+		j.env[name] = filepath.Join(j.temp, sub)
+		if err := os.Mkdir(j.env[name], 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.env["CI"], j.env["GITHUB_ACTIONS"] = "true", "true"
 	return j
 }
 

@@ -198,9 +198,15 @@ func TestActionRefuses(t *testing.T) {
 // leftNothing: what a job had is in the folder that the runner empties.
 func leftNothing(t *testing.T, j *job) {
 	t.Helper()
-	for _, dir := range []string{j.env["XDG_STATE_HOME"], filepath.Join(j.temp, "tokend")} {
-		if _, err := os.Stat(dir); err == nil {
-			t.Errorf("the job left %s", dir)
+	for _, dir := range []string{j.env["HOME"], j.env["XDG_RUNTIME_DIR"]} {
+		left, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range left {
+			if e.Name() != ".config" { // of the go command, which counts what it does
+				t.Errorf("the job left %s", filepath.Join(dir, e.Name()))
+			}
 		}
 	}
 	err := filepath.WalkDir(j.env["RUNNER_TEMP"], func(path string, d os.DirEntry, err error) error {
