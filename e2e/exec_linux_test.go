@@ -61,20 +61,26 @@ func TestExecOnATerminal(t *testing.T) {
 	}
 	press("words\n")
 	wait(t, "the command", s.has("ready"))
-	press("\x03")
-	wait(t, "Ctrl-C", got("INT\n"))
-	press("\x1c")
-	wait(t, "Ctrl-\\", got("INT\nQUIT\n"))
+	want := ""
+	for range 20 { // two that come together may look like one, but not each time
+		press("\x03")
+		want += "INT\n"
+		wait(t, "Ctrl-C", got(want))
+		press("\x1c")
+		want += "QUIT\n"
+		wait(t, "Ctrl-\\", got(want))
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "SIGTERM", got("INT\nQUIT\nTERM\n"))
+	want += "TERM\n"
+	wait(t, "SIGTERM", got(want))
 	stop(t, s)
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 7 {
 		t.Errorf("exit %d", code)
 	}
-	if all := s.read(t, "got"); all != "INT\nQUIT\nTERM\n" {
+	if all := s.read(t, "got"); all != want {
 		t.Errorf("the command got %q", strings.Fields(all))
 	}
 	if line := s.read(t, "line"); line != "words\n" {

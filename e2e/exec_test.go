@@ -113,10 +113,11 @@ func (s *execPlace) read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// recorder writes a line for each signal, and ends with 7 when "stop" is there.
+// recorder writes a line for each signal, at once, and ends with 7 when "stop" is
+// there.
 const recorder = `for s in INT TERM HUP QUIT USR1 USR2 WINCH; do trap "echo $s >>got" $s; done
 echo $$ >ready
-while [ ! -e stop ]; do sleep 0.02; done
+while [ ! -e stop ]; do sleep 0.05 & wait $!; done
 exit 7`
 
 // Without a terminal each signal reaches the command once, whether tokend is

@@ -340,6 +340,27 @@ func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 	}
 }
 
+// A private service offers no login page: nobody could come back from it.
+func TestPrivateServiceOffersNoLogin(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t)
+	p := program{stdin: strings.NewReader(""), stdout: &syncBuffer{}, stderr: &syncBuffer{}}
+	r, err := p.reachOrKeep(t.Context(), []string{"demo"}, reachFlags{private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.tokenFor(t.Context(), "demo", 0); exitCode(err) != exitNoPerm {
+		t.Errorf("got %v", err)
+	}
+	c, err := r.client(t.Context(), "GET", clientPath("demo", ""), nil)
+	if err != nil || c.State != "login_required" || c.AuthorizeURL != "" {
+		t.Errorf("%+v %v", c, err)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A service that is not ours may answer anything.
 func TestExecTakesNoLineBreak(t *testing.T) {
 	clean(t)
