@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tokend/pkg/flow"
 )
 
 func readFile(t *testing.T, path string) string {
@@ -127,6 +129,33 @@ func TestFileIsKept(t *testing.T) {
 	cancel()
 	if code := <-ended; code != 0 || log.String() != "" || readFile(t, path) != canaryToken {
 		t.Errorf("exit %d: %s", code, log)
+	}
+}
+
+// A file must know how long tokens live, of a service too, to ask in time and not
+// in vain.
+func TestFileKnowsHowLongTokensLive(t *testing.T) {
+	for mode, running := range execModes {
+		clean(t)
+		newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_LISTEN=127.0.0.1:0")
+		if running {
+			serve(t)
+		}
+		p := program{stdin: strings.NewReader(""), stdout: &syncBuffer{}, stderr: &syncBuffer{}}
+		r, err := p.reachOrKeep(t.Context(), []string{"demo"}, reachFlags{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := &answers{reached: r, name: "demo"}
+		for range 2 {
+			token, err := source.Get(t.Context(), flow.Request{})
+			if err != nil || token.Expiry.Sub(token.Obtained).Round(time.Minute) != 24*time.Hour {
+				t.Errorf("%s: %v %v", mode, token, err)
+			}
+		}
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 		nobody = err
 	}
 	s, err := loadSettings()
-	if f := (faults)(nil); errors.As(err, &f) && len(s.clients) == 0 && len(f) == 1 {
+	if f := faults(nil); errors.As(err, &f) && len(s.clients) == 0 && len(f) == 1 {
 		if _, waits := ctx.Value(patience{}).(time.Duration); waits && there != nil {
 			return there.awaited(ctx)
 		}

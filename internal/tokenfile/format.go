@@ -30,7 +30,7 @@ func (f *File) render(t *flow.Token) ([]byte, error) {
 	case "header":
 		return []byte("Authorization: Bearer " + token), nil
 	case "json":
-		return json.Marshal(content{token, t.TokenType, until, t.Scope, t.Audience, f.source.Name()})
+		return json.Marshal(content{token, t.TokenType, until, t.Scope, t.Audience, f.source.Name()}) //nolint:gosec // the token is what the file is for
 	case "env":
 		return f.env(token, until)
 	}

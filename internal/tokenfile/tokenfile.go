@@ -81,10 +81,11 @@ type File struct {
 	source Source
 	wake   chan struct{}
 
-	token *flow.Token // the last one
-	life  time.Duration
-	fails int   // in a row
-	hook  error // of the last run, until one goes well
+	token *flow.Token   // the last one
+	life  time.Duration // of that token
+	whole bool          // life is from its beginning, not from when it was first seen
+	fails int           // in a row
+	hook  error         // of the last run, until one goes well
 
 	mu     sync.Mutex
 	status Status
@@ -145,7 +146,7 @@ func (f *File) Wake() {
 
 // Once writes the file and runs its hook, unless the file is as it should be.
 func (f *File) Once(ctx context.Context) error {
-	_, err := f.refresh(ctx)
+	err := f.refresh(ctx)
 	if err == nil {
 		f.note(ctx, nil)
 		return nil
@@ -160,7 +161,7 @@ func (f *File) Once(ctx context.Context) error {
 // logged, shown by Status and mended by trying again; none ends Run.
 func (f *File) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		_, err := f.refresh(ctx)
+		err := f.refresh(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -179,20 +180,20 @@ func (f *File) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// refresh has a token and makes the file hold it. changed says that it did not
-// before.
-func (f *File) refresh(ctx context.Context) (changed bool, err error) {
+// refresh has a token and makes the file hold it.
+func (f *File) refresh(ctx context.Context) error {
 	t, err := f.source.Get(ctx, flow.Request{MinValidity: f.want()})
 	if err != nil {
-		return false, err
+		return err
 	}
 	f.learn(t)
 	body, err := f.render(t)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if changed, err = f.put(body); err != nil {
-		return false, err
+	changed, err := f.put(body)
+	if err != nil {
+		return err
 	}
 	f.mu.Lock()
 	if f.status.Expiry = t.Expiry; changed {
@@ -203,7 +204,7 @@ func (f *File) refresh(ctx context.Context) (changed bool, err error) {
 		f.cfg.Log.InfoContext(ctx, "token file written", "expiry", t.Expiry)
 		f.hook = f.runHook(ctx)
 	}
-	return changed, f.hook
+	return f.hook
 }
 
 // want is how long the next token must be valid: long enough that its successor
@@ -211,7 +212,7 @@ func (f *File) refresh(ctx context.Context) (changed bool, err error) {
 // not chased: half of their life it is then.
 func (f *File) want() time.Duration {
 	want := f.cfg.MinValidity + min(maxMargin, f.life/10)
-	if f.life > 0 && want > f.life-f.life/10 {
+	if f.whole && want > f.life-f.life/10 {
 		return f.life / 2
 	}
 	return want
@@ -219,8 +220,8 @@ func (f *File) want() time.Duration {
 
 // learn takes note of how long tokens live.
 func (f *File) learn(t *flow.Token) {
-	switch {
-	case !t.Obtained.IsZero():
+	switch f.whole = !t.Obtained.IsZero(); {
+	case f.whole:
 		f.life = t.Expiry.Sub(t.Obtained)
 	case f.token == nil || f.token.AccessToken != t.AccessToken:
 		f.life = t.Expiry.Sub(f.cfg.Now())

@@ -24,15 +24,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // tap is a provider whose tokens live for life: it gives the one at hand while
 // that is valid for long enough, else a new one.
 type tap struct {
-	mu     sync.Mutex
-	life   time.Duration
-	slow   time.Duration // how long it takes to have another
-	token  *flow.Token
-	made   int
-	asked  int
-	ends   map[string]time.Time // of every token
-	err    error
-	secret func(n int) string // nil: canary-token-N
+	mu      sync.Mutex
+	life    time.Duration
+	slow    time.Duration // how long it takes to have another
+	ageless bool          // does not tell when a token was obtained
+	token   *flow.Token
+	made    int
+	asked   int
+	ends    map[string]time.Time // of every token
+	err     error
+	secret  func(n int) string // nil: canary-token-N
 }
 
 func (s *tap) Name() string { return "demo" }
@@ -72,6 +73,9 @@ func (s *tap) renew(now time.Time) {
 	}
 	s.ends[secret] = now.Add(s.life)
 	s.token = &flow.Token{AccessToken: flow.Secret(secret), TokenType: "Bearer", Scope: "read:calls", Obtained: now, Expiry: now.Add(s.life)}
+	if s.ageless {
+		s.token.Obtained = time.Time{}
+	}
 }
 
 // now is the newest token, how many there were and how often one was asked for.
@@ -294,7 +298,7 @@ func TestKeptFresh(t *testing.T) {
 				time.Sleep(c.slow)
 				for range c.run / c.step {
 					synctest.Wait()
-					if left := s.until(read(t, path)).Sub(time.Now()); left < c.min || left <= 0 {
+					if left := time.Until(s.until(read(t, path))); left < c.min || left <= 0 {
 						t.Fatalf("its token is valid for %s", left)
 					}
 					time.Sleep(c.step)
@@ -313,6 +317,29 @@ func TestKeptFresh(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A source that does not tell when a token was obtained may give one that is
+// old: how long that is valid says nothing of what the provider gives.
+func TestOldTokenOfUnknownAge(t *testing.T) {
+	path := place(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := &tap{life: time.Hour, ageless: true}
+		s.force()
+		time.Sleep(51 * time.Minute)
+		f := mustNew(t, Config{Path: path, MinValidity: 8*time.Minute + 30*time.Second}, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		go f.Run(ctx)
+		for range 100 {
+			synctest.Wait()
+			if left := time.Until(s.until(read(t, path))); left < 8*time.Minute+30*time.Second {
+				t.Fatalf("valid for %s", left)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		cancel()
+		synctest.Wait()
+	})
 }
 
 // A min_validity that the provider cannot give is said, and not chased.
