@@ -78,7 +78,7 @@ func newImage(t *testing.T, stage string) *image {
 	for _, c := range s.Commands {
 		i.apply(t, c, from)
 	}
-	asRoot(t, "chown", "-R", "--from=:", "0:0", dir) // a runner's user built it
+	asRoot(t, "chown", "-R", "0:0", dir) // a runner's user built it
 	for _, c := range s.Commands {
 		if c, ok := c.(*instructions.CopyCommand); ok && c.Chown != "" {
 			asRoot(t, "chown", c.Chown, dir+c.DestPath)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -98,7 +99,9 @@ func (p *process) stop(t *testing.T) int {
 	case <-p.done:
 	default:
 		kill := append(superuser(t), "kill", strconv.Itoa(p.Process.Pid))
-		_ = exec.Command(kill[0], kill[1:]...).Run()
+		cmd := exec.Command(kill[0], kill[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // sudo passes no signal on that comes from its own group
+		_ = cmd.Run()
 	}
 	select {
 	case <-p.done:

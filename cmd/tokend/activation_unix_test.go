@@ -110,7 +110,7 @@ func TestSocketOfAnother(t *testing.T) {
 	if err := ownSocket(l.Addr().String()); err == nil || !strings.Contains(err.Error(), "SocketUser=") {
 		t.Errorf("ownSocket = %v", err)
 	}
-	if err := ownSocket("@abstract"); err == nil || !strings.Contains(err.Error(), "abstract") {
+	if err := ownSocket("@abstract"); err == nil || !strings.Contains(err.Error(), "has no mode") {
 		t.Errorf("ownSocket = %v", err)
 	}
 }

@@ -57,7 +57,7 @@ func TestUnits(t *testing.T) {
 // settings are the lines of a unit, as "Section.Name".
 func settings(t *testing.T, file string) map[string][]string {
 	t.Helper()
-	options, err := unit.Deserialize(strings.NewReader(read(t, file)))
+	options, err := unit.DeserializeOptions(strings.NewReader(read(t, file)))
 	if err != nil {
 		t.Fatal(err)
 	}
