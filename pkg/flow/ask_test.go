@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -328,6 +329,13 @@ func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 			if _, err := c.Get(t.Context(), Request{Audience: "https://other.example.com/"}); err != nil {
 				t.Errorf("%s: another audience: %v", name, err)
 			}
+			s.refuse(nil)
+			if _, err := c.SignIn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Refresh(t.Context()); err != nil { // nothing of the refusal is left
+				t.Errorf("%s: after a login: %v", name, err)
+			}
 		})
 	}
 }
@@ -407,4 +415,55 @@ func TestSubjectTokenFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor does it for a grant that another process has left dead.
+func TestForgottenAskerLeavesADeadGrant(t *testing.T) {
+	for name, source := range asking(t) {
+		bubble(t, func(t *testing.T, s *tenant) {
+			store := NewMemoryStore()
+			with := func(c *Config) { c.Store, c.Scopes = store, []string{"offline_access"} }
+			forgotten := s.asks(t, source, with)
+			if err := forgotten.Forget(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			dead := &Grant{Issuer: s.issuer, ClientID: "client", Generation: 3, State: GrantDead, RefreshToken: "rt-old"}
+			l, err := store.Lock(t.Context(), "demo", time.Minute)
+			if err != nil || store.Save(t.Context(), l, dead) != nil || l.Release(t.Context()) != nil {
+				t.Fatal("the dead grant could not be stored")
+			}
+			stop := running(t, forgotten)
+			time.Sleep(time.Hour)
+			_, err = forgotten.Get(t.Context(), Request{})
+			if wantError(t, err, ClassLoginRequired, "refused the refresh token"); s.count("") != 0 {
+				t.Errorf("%s: %d requests", name, s.count(""))
+			}
+			stop()
+			other := s.asks(t, source, with) // one that was not told to forget asks
+			if _, err := other.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 0 || s.count("") != 1 {
+				t.Errorf("%s: %v, %d requests", name, err, s.count(""))
+			}
+		})
+	}
+}
+
+// While a refused request waits, Run does not look at the store all the time.
+func TestRunWaitsWithARefusedRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		var loads atomic.Int32
+		store := &brokenStore{Store: NewMemoryStore()}
+		store.set(func(op string, _ *Grant) error {
+			if op == "load" {
+				loads.Add(1)
+			}
+			return nil
+		})
+		s.refuse(func(url.Values) string { return "invalid_request" })
+		c := s.asks(t, asking(t)["token_exchange"], func(c *Config) { c.Store = store })
+		defer running(t, c)()
+		time.Sleep(time.Hour)
+		if n := loads.Load(); n > 100 {
+			t.Errorf("%d looks at the store in an hour", n)
+		}
+	})
 }
