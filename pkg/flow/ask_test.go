@@ -467,3 +467,20 @@ func TestRunWaitsWithARefusedRequest(t *testing.T) {
 		}
 	})
 }
+
+// A login by hand is tried at once, whatever became of the one before.
+func TestLoginByHandIsNotHeldBack(t *testing.T) {
+	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": asking(t)["password"]} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			s.keep(refuse(400, "invalid_scope"))
+			c := s.asks(t, source, nil)
+			for range 3 {
+				_, err := c.SignIn(t.Context())
+				wantError(t, err, ClassRequest, "invalid_scope")
+			}
+			if n := s.count(""); n != 3 {
+				t.Errorf("%s: %d requests", name, n)
+			}
+		})
+	}
+}
