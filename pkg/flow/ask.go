@@ -46,7 +46,7 @@ func (s Password) params() url.Values {
 	return url.Values{"grant_type": {"password"}, "username": {s.Username}}
 }
 
-func (s Password) secret(context.Context) (string, Secret, *Error) {
+func (s Password) secret(context.Context) (string, Secret, *Error) { //nolint:unparam // as an asker has it
 	return "password", s.Password, nil
 }
 func (s Password) lasting() bool { return true }
