@@ -96,6 +96,12 @@ func drainDuringRefresh(t *testing.T, leaves bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	received := make(chan struct{})
+	inner := d.handler
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(received)
+		inner.ServeHTTP(w, r)
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx, l) }()
@@ -109,10 +115,12 @@ func drainDuringRefresh(t *testing.T, leaves bool) {
 		if _, err := io.WriteString(caller, strings.ReplaceAll(request, "\n", "\r\n")); err != nil {
 			t.Fatal(err)
 		}
-		<-begun
+		<-received
+		<-begun // which may be the client's own refresh, before anybody asks
 		_ = caller.Close()
 	} else {
 		go func() { read <- exchange(t, caller, request) }()
+		<-received
 		<-begun
 	}
 	cancel()
