@@ -9,6 +9,7 @@
 #   deps.sh --race     prints -race, or nothing where no C compiler can build it
 set -eu
 cd "$(dirname "$0")/.."
+node_dir=e2e/referees/node # a Node.js from npm, where Debian's is too old
 
 # has TOOL: is it here, and does it work?
 has() {
@@ -18,9 +19,9 @@ has() {
             printf '#include <stdlib.h>\nint main(void) { return 0; }\n' |
             $(go env CC) -x c -o /dev/null - 2>/dev/null
         ;;
-    node) # what the npm packages ask for
-        command -v node >/dev/null &&
-            node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+    node) # 20.19, which the npm packages ask for: the system's, or the pinned one
+        ls "$node_dir"/node_modules/*/bin/node 2>/dev/null ||
+            node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
         ;;
     chromium) # or what other systems call it
         command -v chromium || command -v chromium-browser || command -v google-chrome ||
@@ -74,9 +75,9 @@ install() {
     done
 }
 
-# npm_packages installs what the lock file pins, unless that is there already.
+# npm_packages DIR installs what its lock file pins, unless that is there already.
 npm_packages() {
-    dir=e2e/referees/npm
+    dir=$1
     [ -z "$(find "$dir/node_modules/.package-lock.json" -newer "$dir/package-lock.json" 2>/dev/null)" ] || return 0
     echo "installing the npm packages of $dir" >&2
     (cd "$dir" && npm ci --ignore-scripts >&2)
@@ -97,7 +98,10 @@ if [ -n "$lacking" ]; then
     install $lacking || :
     lacking=$(missing)
 fi
-if has node && has npm && ! npm_packages; then
+if has npm && ! has node && [ "$(uname -s)" = Linux ] && npm_packages $node_dir; then
+    lacking=$(missing)
+fi
+if has node && has npm && ! npm_packages e2e/referees/npm; then
     lacking="$lacking node_modules"
 fi
 if [ -n "$lacking" ]; then

@@ -47,7 +47,7 @@ func TestRefereesNotice(t *testing.T) {
 	if os.Getenv("MUTANT") != "" {
 		t.Skip("this is the test of a mutant")
 	}
-	tool(t, "node")
+	nodejs(t)
 	packages(t)
 	for i, m := range mutants {
 		if i > 0 && os.Getenv("MUTANTS") != "all" {

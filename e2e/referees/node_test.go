@@ -23,6 +23,21 @@ func packages(t *testing.T) string {
 	return dir
 }
 
+// nodejs returns the Node.js to use: the one that scripts/deps.sh has installed
+// where the system's is too old, or else the system's.
+func nodejs(t *testing.T) string {
+	t.Helper()
+	pinned, err := filepath.Glob(filepath.Join("node", "node_modules", "*", "bin", "node"))
+	if err != nil || len(pinned) == 0 {
+		return tool(t, "node")
+	}
+	path, err := filepath.Abs(pinned[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // script is a running npm/NAME.mjs. It asks and reports in JSON, one value a
 // line, and the test answers likewise: see npm/dialogue.mjs.
 type script struct {
@@ -37,7 +52,7 @@ type script struct {
 // it must do without an error.
 func startScript(t *testing.T, ten *tenant, name string, settings object) *script {
 	t.Helper()
-	node := tool(t, "node")
+	node := nodejs(t)
 	packages(t)
 	conf, err := json.Marshal(settings)
 	if err != nil {
