@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,30 +32,55 @@ func blocks(t *testing.T, page string) []string {
 }
 
 // TestDocs runs the shell blocks of the documentation, in a home of their own,
-// with both programs started. Nothing is changed in them but the mock's port,
-// which another test may have.
+// with both programs started. Nothing is changed in them but ports that another
+// test may have.
 func TestDocs(t *testing.T) {
 	tool(t, "curl")
 	tool(t, "git")
 	for _, page := range []string{"cli.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
-			if page == "cli.md" { // an answer that is no success fails the block
+			if page != "mock.md" { // an answer that is no success fails the block
 				if err := os.WriteFile(filepath.Join(d.home, ".curlrc"), []byte("fail\n"), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for i, block := range blocks(t, page) {
 				block = strings.ReplaceAll(block, "http://localhost:8400/", d.issuer)
-				cmd := exec.Command("/bin/sh", "-euc", block)
-				cmd.Env, cmd.Dir = d.env, d.home
-				out, err := cmd.CombinedOutput()
+				block = strings.ReplaceAll(block, "127.0.0.1:8490", freePort(t))
+				out, err := d.run(t, block)
 				if err != nil || strings.Contains(string(out), "error: ") {
 					t.Errorf("block %d: %v\n%s\nprinted:\n%s", i+1, err, block, out)
 				}
 			}
 		})
 	}
+}
+
+// run runs a block. What it has left in the background ends with it.
+func (d *docs) run(t *testing.T, block string) ([]byte, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-euc", block)
+	cmd.Env, cmd.Dir = d.env, d.home
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nobody is left, mostly
+	return out, err
+}
+
+// freePort is an address that nobody listens on at the moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // docs is where the blocks run.
