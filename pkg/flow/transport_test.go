@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -321,72 +320,6 @@ func TestTransportNewerTokenIsRefused(t *testing.T) {
 	})
 }
 
-func TestGetNot(t *testing.T) {
-	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
-		for _, not := range []Secret{"at-1", "something"} {
-			if tok, err := c.Get(t.Context(), Request{Not: not}); err != nil || tok.AccessToken != "at-2" {
-				t.Errorf("not %s: %v, %v", not.Reveal(), tok, err)
-			}
-		}
-		if w := c.want(Request{Not: "at-1"}); c.found(w) == nil {
-			t.Error("a token that came in the meantime is not seen")
-		}
-		if tok, err := c.Get(t.Context(), Request{Not: "at-2"}); err != nil || tok.AccessToken != "at-3" {
-			t.Errorf("%v, %v", tok, err)
-		}
-		s.keep(refuse(403, "access_denied"))
-		_, err := c.Get(t.Context(), Request{Not: "at-3"})
-		wantError(t, err, ClassRequest, "access_denied") // not the token that is refused, valid as it is
-	})
-}
-
-// A refresh whose token is out, but that has not ended, does not count as one
-// after that token was refused.
-func TestGetNotOfTheFlightUnderWay(t *testing.T) {
-	bubble(t, func(t *testing.T, s *tenant) {
-		store := &slowRelease{MemoryStore: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
-		store.hold.Store(true)
-		go func() { _, _ = c.Refresh(t.Context()) }()
-		time.Sleep(time.Second)
-		tok, err := c.Get(t.Context(), Request{})
-		if err != nil || tok.AccessToken != "at-3" {
-			t.Fatalf("%v, %v", tok, err)
-		}
-		if tok, err = c.Get(t.Context(), Request{Not: "at-3"}); err != nil || tok.AccessToken != "at-4" {
-			t.Errorf("%s, %v", tok.AccessToken.Reveal(), err)
-		}
-	})
-}
-
-// slowRelease takes two seconds to release a lease when hold is set.
-type slowRelease struct {
-	*MemoryStore
-	hold atomic.Bool
-}
-
-type slowLease struct {
-	Lease
-	store *slowRelease
-}
-
-func (s *slowRelease) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
-	l, err := s.MemoryStore.Lock(ctx, key, ttl)
-	return &slowLease{l, s}, err
-}
-
-func (s *slowRelease) Save(ctx context.Context, l Lease, g *Grant) error {
-	return s.MemoryStore.Save(ctx, l.(*slowLease).Lease, g)
-}
-
-func (l *slowLease) Release(ctx context.Context) error {
-	if l.store.hold.Load() {
-		time.Sleep(2 * time.Second)
-	}
-	return l.Lease.Release(ctx)
-}
-
 // When no other token can be had, that is the answer.
 func TestTransportRefreshFails(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
@@ -399,108 +332,4 @@ func TestTransportRefreshFails(t *testing.T) {
 			t.Errorf("%v, %v; answers closed %d, bodies closed %d", resp, err, a.closed.Load(), body.closed.Load())
 		}
 	})
-}
-
-type noTokens struct{ err error }
-
-func (n noTokens) Get(context.Context, Request) (*Token, error) { return nil, n.err }
-
-func TestTransportFailsClosed(t *testing.T) {
-	never := roundTrip(func(r *http.Request) (*http.Response, error) {
-		t.Errorf("a request went to %s", r.URL)
-		return nil, errors.New("no")
-	})
-	for name, c := range map[string]struct {
-		upstreams []*url.URL
-		target    string
-		host      string
-	}{
-		"no upstreams": {nil, "https://api.test/v1/x", ""},
-		"another host": {upstreams("https://api.test/"), "https://evil.test/", ""},
-		"host header":  {upstreams("https://api.test/"), "https://api.test/", "evil.test"},
-		"plain http":   {upstreams("https://api.test/"), "http://api.test/", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
-			req := httptest.NewRequest("POST", c.target, body)
-			if c.host != "" {
-				req.Host = c.host
-			}
-			tr := &Transport{Source: noTokens{errors.New("asked for a token")}, Upstreams: c.upstreams, Base: never}
-			_, err := tr.RoundTrip(req)
-			wantError(t, err, ClassUpstream, "hint: ")
-			if body.closed.Load() != 1 {
-				t.Error("the body was not closed")
-			}
-		})
-	}
-	body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
-	tr := &Transport{Source: noTokens{&Error{Class: ClassLoginRequired}}, Upstreams: upstreams("https://api.test/"), Base: never}
-	if _, err := tr.RoundTrip(httptest.NewRequest("POST", "https://api.test/", body)); !errors.Is(err, ErrLogin) || body.closed.Load() != 1 {
-		t.Errorf("%v, %d bodies closed", err, body.closed.Load())
-	}
-}
-
-// An http.Client takes Authorization off when a redirect leads elsewhere; a
-// Transport beneath it must not put it on again.
-func TestTransportRedirectElsewhere(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("got there with %q", r.Header.Get("Authorization"))
-	}))
-	defer elsewhere.Close()
-	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, elsewhere.URL, http.StatusFound)
-	}))
-	defer here.Close()
-	s := newTenant()
-	base := &http.Transport{}
-	defer base.CloseIdleConnections()
-	c := &http.Client{Transport: &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
-	resp, err := c.Get(here.URL)
-	if err == nil {
-		_ = resp.Body.Close()
-	}
-	wantError(t, err, ClassUpstream, elsewhere.URL)
-}
-
-// The first bytes of a body arrive before the last are written, and an answer's
-// too; a refusal in the middle is retried with what was read and what was not.
-func TestTransportStreams(t *testing.T) {
-	var requests atomic.Int32
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		first := make([]byte, 5)
-		if _, err := io.ReadFull(r.Body, first); err != nil {
-			t.Errorf("first bytes: %v", err)
-		}
-		if requests.Add(1) == 1 {
-			w.Header().Set("Connection", "close")
-			w.WriteHeader(401)
-			return
-		}
-		_, _ = w.Write(first)
-		_ = http.NewResponseController(w).Flush()
-		_, _ = io.Copy(w, r.Body)
-	}))
-	defer srv.Close()
-	s := newTenant()
-	base := &http.Transport{}
-	defer base.CloseIdleConnections()
-	tr := &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
-	in, out := io.Pipe()
-	go func() { _, _ = io.WriteString(out, "first") }()
-	resp, err := send(t, tr, "POST", srv.URL, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	got := make([]byte, 5)
-	if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != "first" {
-		t.Fatalf("%q, %v", got, err)
-	}
-	go func() { _, _ = io.WriteString(out, " and last"); _ = out.Close() }()
-	rest, err := io.ReadAll(resp.Body)
-	if err != nil || string(rest) != " and last" || requests.Load() != 2 {
-		t.Errorf("%q, %v after %d requests", rest, err, requests.Load())
-	}
 }
