@@ -78,6 +78,7 @@ type Body struct {
 	Keys         []string        `json:"exact_keys_in_order,omitempty"` // but for Optional
 	Shape        json.RawMessage `json:"shape,omitempty"`               // these members; others are drift unless Keys is set
 	Optional     json.RawMessage `json:"optional,omitempty"`            // may be absent
+	Settings     json.RawMessage `json:"settings,omitempty"`            // of a real tenant, whose settings they follow: may be there
 	HTMLContains []string        `json:"html_contains,omitempty"`
 	TextContains []string        `json:"text_contains,omitempty"` // of the page without its tags
 	Text         *string         `json:"text,omitempty"`          // the whole body
@@ -91,7 +92,7 @@ type profile struct {
 	Also     json.RawMessage `json:"also"`   // these anywhere
 	Optional []string        `json:"optional"`
 	Absent   []string        `json:"absent"`
-	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds
+	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds, which a real tenant may have set otherwise
 }
 
 // plant is one call to the control surface.
@@ -194,7 +195,7 @@ func (d *data) index() error {
 		for _, k := range c.Body.Keys {
 			members[k] = true
 		}
-		for _, raw := range []json.RawMessage{c.Body.Exact, c.Body.Shape, c.Body.Optional} {
+		for _, raw := range []json.RawMessage{c.Body.Exact, c.Body.Shape, c.Body.Optional, c.Body.Settings} {
 			o, err := parseObject(raw)
 			if err != nil {
 				return fmt.Errorf("case %q: body: %w", c.ID, err)

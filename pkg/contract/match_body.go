@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"html"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -51,7 +52,7 @@ func (v variables) escaped() variables {
 }
 
 func (m *match) object(want *Body, got *object) {
-	optional := m.expected(want.Optional)
+	optional := m.optional(want)
 	for _, k := range optional.keys {
 		if v, there := got.get(k); there {
 			m.value("body."+k, optional.values[k], v)
@@ -81,6 +82,20 @@ func (m *match) object(want *Body, got *object) {
 			m.drift("%s: member %s", m.scene.c.Request.Path, clip(k))
 		}
 	}
+}
+
+// optional are the members that may be there. On a mock, what settings govern
+// was planted and thus is known.
+func (m *match) optional(want *Body) *object {
+	out := m.expected(want.Optional)
+	if m.scene.planted() {
+		return out
+	}
+	settings := m.expected(want.Settings)
+	all := &object{keys: slices.Concat(out.keys, settings.keys), values: map[string]any{}}
+	maps.Copy(all.values, out.values)
+	maps.Copy(all.values, settings.values)
+	return all
 }
 
 // members compares the members of an expected object; others are not looked at.
@@ -172,7 +187,10 @@ func (m *match) text(at, want string, got any) {
 		}
 		return
 	}
-	ok, known := matchesKind(want, got, m.scene.target.Issuer)
+	ok, known := matchesSetting(want, got, m.scene.planted())
+	if !known {
+		ok, known = matchesKind(want, got, m.scene.target.Issuer)
+	}
 	if !known {
 		s, isText := got.(string)
 		ok = isText && matches(want, s, m.scene.planted())

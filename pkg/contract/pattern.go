@@ -181,6 +181,21 @@ var (
 	jws       = regexp.MustCompile(`\A[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\z`)
 )
 
+// matchesSetting compares a number with "$setting:n": n on a mock, and any
+// positive one on a real tenant, whose settings say it.
+func matchesSetting(kind string, got any, planted bool) (ok, known bool) {
+	n, known := strings.CutPrefix(kind, "$setting:")
+	if !known {
+		return false, false
+	}
+	number, isNumber := got.(json.Number)
+	if planted {
+		return isNumber && number.String() == n, true
+	}
+	i, err := number.Int64()
+	return isNumber && err == nil && i > 0, true
+}
+
 // matchesKind compares a value with an expected "$kind"; known is false when
 // it is no such word.
 func matchesKind(kind string, got any, issuer string) (ok, known bool) {
