@@ -89,7 +89,6 @@ func (l *loader) json(b []byte) bool {
 	into.Databases = append(into.Databases, e.Databases...)
 	into.Users = append(into.Users, e.Users...)
 	into.Actions = append(into.Actions, e.Actions...)
-	l.fast = true
 	return true
 }
 
@@ -126,7 +125,7 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 	e := l.export
 	switch name {
 	case "tenant":
-		l.decode(path, name, n, &e.Tenant)
+		l.place(path, name, n, l.decode(path, name, n, &e.Tenant))
 	case "clients":
 		list(l, path, name, n, single, &e.Clients)
 	case "resourceServers":
@@ -166,10 +165,16 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 	}
 	for _, n := range nodes {
 		var v T
-		l.lines[fmt.Sprintf("%s[%d]", name, len(*into))] = fmt.Sprintf("%s:%d", path, line(n))
-		if l.decode(path, name, n, &v) {
-			*into = append(*into, v)
-		}
+		good := l.decode(path, name, n, &v)
+		l.place(path, fmt.Sprintf("%s[%d]", name, len(*into)), n, good)
+		*into = append(*into, v) // a faulty one, too: others refer to it
+	}
+}
+
+// place remembers where an object stands.
+func (l *loader) place(path, name string, n ast.Node, good bool) {
+	if l.slow {
+		l.places[name] = place{file: path, node: n, faulty: !good}
 	}
 }
 
@@ -186,20 +191,43 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 		return false
 	}
 	l.unknown(path, section, n, reflect.TypeOf(into).Elem())
-	b, err := json.Marshal(jsonable(v))
-	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(b)).Decode(into)
+	v = jsonable(v)
+	for good := true; ; good = false {
+		b, err := json.Marshal(v)
+		if err == nil {
+			err = json.Unmarshal(b, into)
+		}
+		var wrong *json.UnmarshalTypeError
+		switch {
+		case err == nil:
+			return good
+		case !errors.As(err, &wrong):
+			l.fault(path, line(n), "%s: %v", section, err)
+			return false
+		}
+		l.fault(path, lineOf(n, wrong.Field), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
+		if !drop(v, strings.Split(wrong.Field, ".")) {
+			return false
+		}
 	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong):
-		at := find(n, strings.Split(wrong.Field, "."))
-		l.fault(path, line(at), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
-	case err != nil:
-		l.fault(path, line(n), "%s: %v", section, err)
-	}
-	return err == nil
 }
+
+// drop takes a member away, or the list that holds it, so that the next fault
+// can be seen.
+func drop(v any, names []string) bool {
+	object, isObject := v.(map[string]any)
+	member, there := object[names[0]]
+	if !isObject || !there {
+		return false
+	}
+	if len(names) == 1 || !drop(member, names[1:]) {
+		delete(object, names[0])
+	}
+	return true
+}
+
+// lineOf is the line of an object's member, or of what is nearest to it.
+func lineOf(n ast.Node, field string) int { return line(find(n, strings.Split(field, "."))) }
 
 // jsonable turns YAML's maps with any keys into JSON's.
 func jsonable(v any) any {

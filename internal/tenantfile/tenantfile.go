@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"example.com/tokend/pkg/mock"
 )
 
@@ -19,7 +21,14 @@ type Result struct {
 	Export  *mock.Export
 	Ignored []string // one line each: what is not emulated, and what that means
 
-	lines func() map[string]string // "clients[3]" → "tenant.yaml:120"
+	places func() map[string]place // "clients[3]" → where it stands
+}
+
+// place is where an object stands.
+type place struct {
+	file   string
+	node   ast.Node
+	faulty bool // has been told
 }
 
 // Load reads one tenant from files and directories, whose lists are joined.
@@ -27,20 +36,21 @@ type Result struct {
 // Every fault of every file is in the error, each with file and line.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
 	l := read(paths, mappings, false)
-	if len(l.faults) > 0 {
-		return nil, errors.Join(l.faults...)
+	r := &Result{Export: l.export, Ignored: l.describeIgnored(), places: func() map[string]place {
+		return read(paths, mappings, true).places // only a fault needs them
+	}}
+	if len(l.faults) == 0 {
+		return r, nil
 	}
-	return &Result{Export: l.export, Ignored: l.describeIgnored(), lines: func() map[string]string {
-		if l.fast { // did not look at lines; only a fault needs them
-			return read(paths, mappings, true).lines
-		}
-		return l.lines
-	}}, nil
+	if _, err := mock.New(mock.Config{Tenant: l.export}); err != nil { // what else is wrong
+		l.faults = append(l.faults, r.Explain(err))
+	}
+	return nil, errors.Join(l.faults...)
 }
 
 func read(paths []string, mappings map[string]any, slow bool) *loader {
 	l := &loader{
-		export: &mock.Export{}, lines: map[string]string{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
+		export: &mock.Export{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
 	}
 	for _, p := range paths {
 		l.path(p)
@@ -48,17 +58,24 @@ func read(paths []string, mappings map[string]any, slow bool) *loader {
 	return l
 }
 
-// Explain puts the file and line before every fault that [mock.New] found in the export.
+// Explain puts the file and line before every fault that [mock.New] found in
+// the export. Of an object whose members have the wrong types [Load] has told.
 func (r *Result) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	lines := r.lines()
+	places := r.places()
 	var out []error
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		place, rest, found := strings.Cut(line, ": ")
-		if at := lines[place]; found && at != "" {
-			line = at + ": " + place + ": " + strings.TrimPrefix(rest, "mock: ")
+		object, rest, _ := strings.Cut(line, ": ")
+		p, found := places[object]
+		switch {
+		case p.faulty:
+			continue
+		case found:
+			rest = strings.TrimPrefix(rest, "mock: ")
+			field, _, _ := strings.Cut(rest, ": ")
+			line = fmt.Sprintf("%s:%d: %s: %s", p.file, lineOf(p.node, field), object, rest)
 		}
 		out = append(out, errors.New(line))
 	}
@@ -68,9 +85,8 @@ func (r *Result) Explain(err error) error {
 // loader collects the parts of a tenant, its faults and what it ignored.
 type loader struct {
 	export   *mock.Export
-	lines    map[string]string
-	slow     bool // look at lines even where JSON could be read without
-	fast     bool // some file was read without
+	places   map[string]place // with slow alone: they hold the whole text
+	slow     bool             // look at lines even where JSON could be read without
 	mappings map[string]any
 	faults   []error
 	ignored  map[string][]string // what → where, in order of appearance

@@ -83,7 +83,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestExplain: what the tenant refuses gets the line of the object.
+// TestExplain: what the tenant refuses gets the line of the member, or of the object.
 func TestExplain(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := "clients:\n  - client_id: a\n  - client_id: b\n    token_endpoint_auth_method: magic\n  - client_id: a\nusers:\n  - email: x@example.com\n    roles: [king]\n"
@@ -96,9 +96,73 @@ func TestExplain(t *testing.T) {
 	}
 	_, err = mock.New(mock.Config{Tenant: r.Export})
 	got := r.Explain(err).Error()
-	for _, want := range []string{"f.yaml:3: clients[1]: token_endpoint_auth_method: \"magic\"", "f.yaml:5: clients[2]: client_id: \"a\" is used twice", "f.yaml:7: users[0]: roles: "} {
+	for _, want := range []string{"f.yaml:4: clients[1]: token_endpoint_auth_method: \"magic\"", "f.yaml:5: clients[2]: client_id: \"a\" is used twice", "f.yaml:8: users[0]: roles: "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// TestEveryFaultAtOnce: several in one object, wrong types beside wrong values,
+// and none that only follows from another.
+func TestEveryFaultAtOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	in := `tenant:
+  session_lifetime: -1
+clients:
+  - client_id: a
+    token_endpoint_auth_method: magic
+    jwt_configuration: {alg: none, lifetime_in_seconds: -1}
+    organization_usage: maybe
+    refresh_token:
+      rotation_type: sometimes
+      expiration_type: never
+      leeway: -3
+  - client_id: a
+  - client_id: b
+    callbacks: https://example.com/
+    grant_types: [7]
+resourceServers:
+  - identifier: https://x/
+    token_lifetime: -5
+    token_lifetime_for_web: -6
+    signing_alg: ES256
+    token_dialect: plain
+  - identifier: https://x/
+clientGrants:
+  - {client_id: a, audience: https://x/, scope: []}
+  - {client_id: nobody, audience: https://x/, scope: []}
+roles: [{name: r}, {name: r}]
+users:
+  - email: u@example.com
+    roles: [king]
+organizations:
+  - {name: o, members: [u@example.com]}
+  - {name: o}
+`
+	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load([]string{"f.yaml"}, nil)
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	want := []string{
+		"14: clients: callbacks must", "15: clients: grant_types must",
+		"2: tenant: session_lifetime",
+		"5: clients[0]: token_endpoint_auth_method", "6: clients[0]: jwt_configuration.alg",
+		"6: clients[0]: jwt_configuration.lifetime_in_seconds", "7: clients[0]: organization_usage",
+		"9: clients[0]: refresh_token.rotation_type", "10: clients[0]: refresh_token.expiration_type",
+		"11: clients[0]: refresh_token.leeway", "12: clients[1]: client_id",
+		"20: resourceServers[0]: signing_alg", "18: resourceServers[0]: token_lifetime",
+		"19: resourceServers[0]: token_lifetime_for_web", "21: resourceServers[0]: token_dialect",
+		"22: resourceServers[1]: identifier", "25: clientGrants[1]: client_id", "26: roles[1]: name",
+		"29: users[0]: roles", "32: organizations[1]: name",
+	}
+	got := strings.Split(err.Error(), "\n")
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], "f.yaml:"+want[i]) {
+			t.Fatalf("fault %d of %d is not %q:\n%s", i, len(want), want[min(i, len(want)-1)], err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package mock
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -46,14 +48,20 @@ func newDescription(e *Export) (*description, error) {
 		faults.add(st.addGrant(g), "clientGrants[%d]", i)
 	}
 	for i, r := range e.Roles {
-		faults.add(st.addRole(r), "roles[%d]", i)
+		_, dup := st.roles[r.Name]
+		faults.add(errors.Join(usedTwice(dup, r.Name), st.addRole(r)), "roles[%d]", i)
 	}
 	users := slices.Clone(e.Users) // one allocation for all
 	for i := range users {
-		faults.add(st.addUser(&users[i]), "users[%d]", i)
+		err := st.addUser(&users[i])
+		if err != nil {
+			st.indexUser(&users[i]) // organizations refer to the user all the same
+		}
+		faults.add(err, "users[%d]", i)
 	}
 	for i, o := range e.Organizations {
-		faults.add(st.addOrganization(o), "organizations[%d]", i)
+		dup := o.Name != "" && st.organization(o.Name) != nil
+		faults.add(errors.Join(usedTwice(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
 	}
 	for i, a := range e.Actions {
 		faults.add(a.check(), "x-actions[%d]", i)
@@ -64,16 +72,24 @@ func newDescription(e *Export) (*description, error) {
 	return st, faults.err()
 }
 
-func (st *description) addClient(c Client) error {
-	if err := c.complete(); err != nil {
-		return err
+// usedTwice is the fault of a name that another one has.
+func usedTwice(dup bool, name string) error {
+	if !dup {
+		return nil
 	}
+	return faultf("name", "%q is used twice", name)
+}
+
+// addClient adds a client, a faulty one too: others refer to it, and what is
+// wrong with them is told in the same run.
+func (st *description) addClient(c Client) error {
+	err := c.complete()
 	if _, dup := st.clients[c.ClientID]; dup {
-		return faultf("client_id", "%q is used twice", c.ClientID)
+		return errors.Join(err, faultf("client_id", "%q is used twice", c.ClientID))
 	}
 	st.clients[c.ClientID] = &c
 	st.clientOrder = append(st.clientOrder, c.ClientID)
-	return nil
+	return err
 }
 
 // complete checks a client and fills in what the Management API would.
@@ -87,23 +103,45 @@ func (c *Client) complete() error {
 	if c.TokenEndpointAuthMethod == "" {
 		c.TokenEndpointAuthMethod = defaultAuthMethod(*c)
 	}
-	if !slices.Contains(authMethods, c.TokenEndpointAuthMethod) {
-		return faultf("token_endpoint_auth_method", "%q of client %q is none of %s",
-			c.TokenEndpointAuthMethod, c.ClientID, strings.Join(authMethods, ", "))
-	}
 	if c.GrantTypes == nil {
 		c.GrantTypes = defaultGrantTypes(*c)
 	}
-	if !slices.Contains(signingAlgs, c.JWT.Alg) && c.JWT.Alg != "" {
-		return faultf("jwt_configuration.alg", "%q of client %q is none of %s", c.JWT.Alg, c.ClientID, strings.Join(signingAlgs, ", "))
+	of := fmt.Sprintf("client %q", c.ClientID)
+	return errors.Join(
+		oneOf("token_endpoint_auth_method", c.TokenEndpointAuthMethod, of, authMethods),
+		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
+		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
+		oneOf("organization_usage", c.OrganizationUsage, of, []string{"deny", "allow", "require"}),
+		c.RefreshToken.check(of),
+	)
+}
+
+func (p *RefreshPolicy) check(of string) error {
+	if p == nil {
+		return nil
 	}
-	if c.JWT.LifetimeInSeconds < 0 {
-		return faultf("jwt_configuration.lifetime_in_seconds", "%d of client %q is negative", c.JWT.LifetimeInSeconds, c.ClientID)
+	return errors.Join(
+		oneOf("refresh_token.rotation_type", p.RotationType, of, []string{"rotating", "non-rotating"}),
+		oneOf("refresh_token.expiration_type", p.ExpirationType, of, []string{"expiring", "non-expiring"}),
+		notNegative("refresh_token.leeway", p.Leeway, of),
+		notNegative("refresh_token.token_lifetime", p.TokenLifetime, of),
+		notNegative("refresh_token.idle_token_lifetime", p.IdleTokenLifetime, of),
+	)
+}
+
+// oneOf refuses a value that is set, and not one of a list.
+func oneOf(field, value, of string, list []string) error {
+	if value == "" || slices.Contains(list, value) {
+		return nil
 	}
-	if p := c.RefreshToken; p != nil && (p.Leeway < 0 || p.TokenLifetime < 0 || p.IdleTokenLifetime < 0) {
-		return faultf("refresh_token", "a time of client %q is negative", c.ClientID)
+	return faultf(field, "%q of %s is none of %s", clip(value), of, strings.Join(list, ", "))
+}
+
+func notNegative(field string, n int, of string) error {
+	if n >= 0 {
+		return nil
 	}
-	return nil
+	return faultf(field, "%d of %s is negative", n, of)
 }
 
 // signingAlgs are the algorithms of tokens, as discovery lists them.
@@ -132,18 +170,17 @@ func defaultGrantTypes(c Client) []string {
 	return []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
 }
 
+// addAPI adds an API, a faulty one too; see addClient.
 func (st *description) addAPI(api ResourceServer) error {
-	if err := api.complete(); err != nil {
-		return err
-	}
+	err := api.complete()
 	if _, dup := st.apis[api.Identifier]; dup {
-		return faultf("identifier", "%q is used twice", api.Identifier)
+		return errors.Join(err, faultf("identifier", "%q is used twice", api.Identifier))
 	}
 	if len(st.apis) == 0 {
 		st.firstAPI = api.Identifier
 	}
 	st.apis[api.Identifier] = &api
-	return nil
+	return err
 }
 
 var tokenDialects = []string{"access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"}
@@ -156,14 +193,8 @@ func (api *ResourceServer) complete() error {
 	if api.SigningAlg == "" {
 		api.SigningAlg = "RS256"
 	}
-	if !slices.Contains(signingAlgs, api.SigningAlg) {
-		return faultf("signing_alg", "%q of API %q is none of %s", api.SigningAlg, api.Identifier, strings.Join(signingAlgs, ", "))
-	}
 	if api.SigningAlg == "HS256" && api.SigningSecret == "" {
 		api.SigningSecret = derivedID(api.Identifier, 64) // Auth0 makes one, too
-	}
-	if api.TokenLifetime < 0 || api.TokenLifetimeForWeb < 0 {
-		return faultf("token_lifetime", "a lifetime of API %q is negative", api.Identifier)
 	}
 	if api.TokenLifetime == 0 {
 		api.TokenLifetime = defaultAPILifetime
@@ -174,11 +205,13 @@ func (api *ResourceServer) complete() error {
 	if api.TokenDialect == "" {
 		api.TokenDialect = "access_token"
 	}
-	if !slices.Contains(tokenDialects, api.TokenDialect) {
-		return faultf("token_dialect", "%q of API %q is none of %s",
-			api.TokenDialect, api.Identifier, strings.Join(tokenDialects, ", "))
-	}
-	return nil
+	of := fmt.Sprintf("API %q", api.Identifier)
+	return errors.Join(
+		oneOf("signing_alg", api.SigningAlg, of, signingAlgs),
+		notNegative("token_lifetime", api.TokenLifetime, of),
+		notNegative("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
+		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
+	)
 }
 
 func (st *description) addRole(r Role) error {

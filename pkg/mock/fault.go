@@ -13,8 +13,16 @@ func faultf(field, format string, args ...any) error {
 // faultList collects all faults, each with its place.
 type faultList []error
 
+// add adds a fault, or each of several that are joined.
 func (l *faultList) add(err error, place string, args ...any) {
-	if err != nil {
+	var joined interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+	case errors.As(err, &joined):
+		for _, err := range joined.Unwrap() {
+			l.add(err, place, args...)
+		}
+	default:
 		*l = append(*l, fmt.Errorf("%s: %w", fmt.Sprintf(place, args...), err))
 	}
 }
