@@ -125,10 +125,10 @@ clients:
 resourceServers:
   - identifier: https://x/
     token_lifetime: -5
-    token_lifetime_for_web: -6
     signing_alg: ES256
     token_dialect: plain
   - identifier: https://x/
+    token_lifetime_for_web: -6
 clientGrants:
   - {client_id: a, audience: https://x/, scope: []}
   - {client_id: nobody, audience: https://x/, scope: []}
@@ -136,6 +136,7 @@ roles: [{name: r}, {name: r}]
 users:
   - email: u@example.com
     roles: [king]
+  - email: u@example.com
 organizations:
   - {name: o, members: [u@example.com]}
   - {name: o}
@@ -154,10 +155,11 @@ organizations:
 		"6: clients[0]: jwt_configuration.lifetime_in_seconds", "7: clients[0]: organization_usage",
 		"9: clients[0]: refresh_token.rotation_type", "10: clients[0]: refresh_token.expiration_type",
 		"11: clients[0]: refresh_token.leeway", "12: clients[1]: client_id",
-		"20: resourceServers[0]: signing_alg", "18: resourceServers[0]: token_lifetime",
-		"19: resourceServers[0]: token_lifetime_for_web", "21: resourceServers[0]: token_dialect",
-		"22: resourceServers[1]: identifier", "25: clientGrants[1]: client_id", "26: roles[1]: name",
-		"29: users[0]: roles", "32: organizations[1]: name",
+		"19: resourceServers[0]: signing_alg", "18: resourceServers[0]: token_lifetime",
+		"20: resourceServers[0]: token_dialect",
+		"22: resourceServers[1]: token_lifetime_for_web", "21: resourceServers[1]: identifier",
+		"25: clientGrants[1]: client_id", "26: roles[1]: name", "29: users[0]: roles", "30: users[1]: user_id",
+		"33: organizations[1]: name",
 	}
 	got := strings.Split(err.Error(), "\n")
 	for i := range max(len(got), len(want)) {

@@ -53,9 +53,11 @@ func newDescription(e *Export) (*description, error) {
 	}
 	users := slices.Clone(e.Users) // one allocation for all
 	for i := range users {
-		err := st.addUser(&users[i])
-		if err != nil {
-			st.indexUser(&users[i]) // organizations refer to the user all the same
+		u := &users[i]
+		err := st.addUser(u)
+		if err != nil && st.users[u.UserID] == nil { // others refer to the user all the same
+			st.users[u.UserID] = u
+			st.indexUser(u)
 		}
 		faults.add(err, "users[%d]", i)
 	}
@@ -200,7 +202,7 @@ func (api *ResourceServer) complete() error {
 		api.TokenLifetime = defaultAPILifetime
 	}
 	if api.TokenLifetimeForWeb == 0 {
-		api.TokenLifetimeForWeb = min(defaultWebLifetime, api.TokenLifetime)
+		api.TokenLifetimeForWeb = min(defaultWebLifetime, max(0, api.TokenLifetime))
 	}
 	if api.TokenDialect == "" {
 		api.TokenDialect = "access_token"
