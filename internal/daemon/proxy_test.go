@@ -269,7 +269,7 @@ func TestProxyRetriesWhatItHas(t *testing.T) {
 			t.Errorf("%d bytes: %d %s", c.size, a.StatusCode, a.body)
 		}
 	}
-	if n := f.posts.Load(); n != 3 {
+	if n := f.posts.Load(); n != 2 { // the last 401 comes within a minute of the refresh
 		t.Errorf("%d token requests", n)
 	}
 }

@@ -29,8 +29,9 @@ type Getter interface {
 // was read of it is at most 64 KiB. However many requests are refused with the
 // same token, it is refreshed once, and not at all when a newer one is there
 // already. A 401 that says insufficient_scope is an answer, as no refresh mends
-// it; so is, for a minute, one to a token that was fresh and was refused. When
-// the refresh fails, its error is returned.
+// it; so is, for a minute, one to the token that came after a 401: whatever an
+// API answers, it costs one refresh a minute. When the refresh fails, its error
+// is returned.
 type Transport struct {
 	Source    Getter
 	Upstreams []*url.URL        // as [ParseUpstream] reads them; none: every request is refused
@@ -39,12 +40,12 @@ type Transport struct {
 	Now       func() time.Time  // nil: time.Now
 
 	mu      sync.Mutex
-	refused Secret    // was fresh, and the API did not take it
-	until   time.Time // before this, refused is not replaced
+	renewed Secret    // came after a 401
+	until   time.Time // before this, renewed is not replaced
 }
 
-// freshFor is how long a token counts as fresh: an API that answers 401 to
-// everything costs one refresh in this time.
+// freshFor is how long a token counts as fresh. An API that answers 401 to
+// everything, or to every other request, costs one refresh in this time.
 const freshFor = time.Minute
 
 // RoundTrip implements [http.RoundTripper].
@@ -74,15 +75,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		body.drop()
 		return nil, err
 	}
+	t.note(token)
 	second, err := body.second()
 	if err != nil {
 		return nil, err
 	}
-	resp, err = t.base().RoundTrip(bearing(req, token, second))
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		t.note(token)
-	}
-	return resp, err
+	return t.base().RoundTrip(bearing(req, token, second))
 }
 
 // CloseIdleConnections closes those of the base.
@@ -133,10 +131,11 @@ func (t *Transport) mends(resp *http.Response, token *Token) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return token.AccessToken != t.refused || !t.now().Before(t.until)
+	return token.AccessToken != t.renewed || !t.now().Before(t.until)
 }
 
-// note remembers a fresh token that was refused.
+// note remembers a fresh token that takes the place of a refused one, before the
+// API has it: other requests may get it meanwhile.
 func (t *Transport) note(token *Token) {
 	now := t.now()
 	if now.Sub(token.Obtained) > freshFor {
@@ -144,7 +143,7 @@ func (t *Transport) note(token *Token) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.refused, t.until = token.AccessToken, now.Add(freshFor)
+	t.renewed, t.until = token.AccessToken, now.Add(freshFor)
 }
 
 // release closes an answer; one that is short is read, so that its connection can

@@ -223,6 +223,33 @@ func TestTransportGivesUpOnAFreshToken(t *testing.T) {
 	})
 }
 
+// An API that takes a token once and refuses it then costs one refresh a minute,
+// too: each refresh spends a refresh token, and the tenant counts them.
+func TestTransportBoundsRefreshesByTime(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		used := map[string]bool{}
+		a := &api{}
+		tr := a.transport(s.signedIn(t, nil))
+		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
+			token := r.Header.Get("Authorization")
+			if used[token] {
+				return says(r, 401, &a.closed), nil
+			}
+			used[token] = true
+			return says(r, 200, &a.closed), nil
+		})
+		for range 120 {
+			if _, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := s.count("refresh_token"); n != 2 {
+			t.Errorf("%d refreshes in two minutes", n)
+		}
+	})
+}
+
 // A hundred requests that are refused with one token refresh it once.
 func TestTransportCoalesces(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
