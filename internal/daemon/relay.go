@@ -118,6 +118,8 @@ func (r *Relay) answer(resp *http.Response) error {
 		case !ok:
 		case rest == "" || rest[0] == '?' || rest[0] == '#':
 			resp.Header.Set(name, "/"+rest)
+		case strings.HasPrefix(rest, "//"):
+			resp.Header.Set(name, "/."+rest) // else it would name another host (RFC 3986 section 4.2)
 		case rest[0] == '/':
 			resp.Header.Set(name, rest)
 		}

@@ -213,3 +213,23 @@ func TestRelayStreams(t *testing.T) {
 		t.Errorf("the upstream got %v", h)
 	}
 }
+
+// A reference into the upstream whose path begins with two slashes stays one to
+// the relay: software that follows it to another host would bring its key there.
+func TestRelayLocationNamesNoOtherHost(t *testing.T) {
+	var u *upstreamAPI
+	u = newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", u.URL+"//evil.example/x")
+		w.WriteHeader(302)
+	})
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
+	a := startRelay(t, d, u.URL).raw(t, get("/", "HOST", relayAuth))
+	here, err := url.Parse("http://relay.example/a/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := here.Parse(a.Header.Get("Location"))
+	if err != nil || to.String() != "http://relay.example//evil.example/x" {
+		t.Errorf("%d, Location %q leads to %v, %v", a.StatusCode, a.Header.Get("Location"), to, err)
+	}
+}
