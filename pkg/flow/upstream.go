@@ -84,17 +84,24 @@ func allowed(upstreams []*url.URL, r *http.Request) bool {
 }
 
 // ambiguous reports whether some server could take path, which is escaped, for
-// another one: dot segments, however often encoded or with parameters (..;),
-// backslashes, and what no path has.
+// another one: dot segments, however often encoded, with parameters (..;) or in
+// characters that some servers make dots of, backslashes, and what no path has.
 func ambiguous(path string) bool {
 	for range 5 {
 		for i := range len(path) {
-			if c := path[i]; c < ' ' || c == 0x7f || c == '\\' || c == 0xc0 || c == 0xc1 { // C0 AE: a dot in a wrong UTF-8
+			if c := path[i]; c < ' ' || c == 0x7f || c == '\\' || overlong(path[i:]) {
 				return true
 			}
 		}
-		for segment := range strings.SplitSeq(path, "/") {
-			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+		plain := lookalikes.Replace(path)
+		if strings.Contains(plain, `\`) {
+			return true
+		}
+		for segment := range strings.SplitSeq(plain, "/") {
+			if end := strings.IndexAny(segment, ";?#"); end >= 0 { // parameters, or what begins a query when it is read anew
+				segment = segment[:end]
+			}
+			if name := strings.TrimRight(segment, " "); name == "." || name == ".." { // Windows drops the spaces
 				return true
 			}
 		}
@@ -105,6 +112,28 @@ func ambiguous(path string) bool {
 		path = decoded
 	}
 	return true
+}
+
+// lookalikes are the characters that compatibility forms of Unicode (NFKC, UAX
+// #15) make dots and slashes of.
+var lookalikes = strings.NewReplacer("\uff0e", ".", "\u2024", ".", "\ufe52", ".", "\u2025", "..", "\uff0f", "/", "\uff3c", `\`, "\ufe68", `\`)
+
+// overlong reports whether s begins with a character in more bytes than UTF-8
+// gives it: C0 AE is a dot to a lenient decoder.
+func overlong(s string) bool {
+	second := byte(0xff)
+	if len(s) > 1 {
+		second = s[1]
+	}
+	switch s[0] {
+	case 0xc0, 0xc1:
+		return true
+	case 0xe0:
+		return second >= 0x80 && second < 0xa0
+	case 0xf0:
+		return second >= 0x80 && second < 0x90
+	}
+	return false
 }
 
 // unescaped decodes what is percent-encoded and leaves what is not well formed.
