@@ -53,7 +53,7 @@ func findService() (*service, error) {
 // locateService is findService without the key.
 func locateService() (*service, error) {
 	if addr := os.Getenv("TOKEND_ADDR"); addr != "" {
-		return serviceAt("TOKEND_ADDR", addr)
+		return serviceAt(namedAddr, addr)
 	}
 	var addrs []string
 	if socket := or(os.Getenv("TOKEND_SOCKET"), defaultPaths().socket); socket != off {
@@ -65,8 +65,11 @@ func locateService() (*service, error) {
 	return serviceAt("TOKEND_LISTEN", addrs...)
 }
 
+// namedAddr is the variable that names the service, whoever it belongs to.
+const namedAddr = "TOKEND_ADDR"
+
 // serviceAt reaches the service where it answers first; setting is what the
-// addresses come from.
+// addresses come from. One that was not named must be this user's.
 func serviceAt(setting string, addrs ...string) (*service, error) {
 	h, base, err := flow.LocalClient(addrs...)
 	var e *flow.Error
@@ -74,6 +77,9 @@ func serviceAt(setting string, addrs ...string) (*service, error) {
 		return nil, exitf(exitConfig, "%s: %s\nhint: %s", setting, e.Description, e.Hint)
 	}
 	s := &service{base: base, http: h}
+	if t, ok := h.Transport.(*http.Transport); ok && setting != namedAddr {
+		ownListener(t, os.Geteuid())
+	}
 	if len(addrs) > 0 {
 		path, _ := strings.CutPrefix(addrs[0], "unix:")
 		if path != addrs[0] {
@@ -137,6 +143,9 @@ func (s *service) once(ctx context.Context, method, path string, query url.Value
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := s.http.Do(req)
+	if errors.Is(err, errForeign) {
+		return nil, exitf(exitUnavailable, "tokend does not answer: %w\nhint: start it with tokend serve, or set TOKEND_ADDR=%s if that one is meant", cause(err), s.base)
+	}
 	if err != nil {
 		return nil, exitf(exitUnavailable, "tokend does not answer: %w\nhint: start it with tokend serve, or set TOKEND_ADDR", cause(err))
 	}

@@ -118,6 +118,8 @@ func (d *doctor) knock(ctx context.Context, at door) (f flow.Finding, answers bo
 		return good(at.check, "tokend answers at "+at.addr)[0], true
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return warn(at.check, "", "")[0], false
+	case errors.Is(err, errForeign):
+		return bad(at.check, classNoService, "what listens at "+at.addr+" is another user's, and is shown no key", "stop that program, or set TOKEND_LISTEN to another port; if its tokend is meant, set TOKEND_ADDR")[0], false
 	case errors.Is(err, fs.ErrPermission):
 		return bad(at.check, classNoService, at.addr+" is closed to this user", "run this as the user of the service: the socket is for that one alone")[0], false
 	case errors.Is(err, context.DeadlineExceeded):

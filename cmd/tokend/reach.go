@@ -54,6 +54,8 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 			there, err = nil, fmt.Errorf("what answers at %s is not this user's: there is no key for it", there.base)
 		case named:
 			return there.awaited(ctx)
+		case errors.Is(err, errForeign):
+			there = nil
 		case !nobodyThere(err):
 			return nil, err
 		}
@@ -251,7 +253,11 @@ func (r *reached) actionsVariables(ctx context.Context, name string) (map[string
 	if err != nil || u.Port() == "" || r.key == "" {
 		return nil, exitf(exitConfig, "GitHub's form of a request needs the service's address and key, which only its socket is known of"+hint)
 	}
-	s, err := serviceAt("TOKEND_ADDR", r.base)
+	setting := namedAddr
+	if os.Getenv(namedAddr) == "" {
+		setting = "TOKEND_LISTEN"
+	}
+	s, err := serviceAt(setting, r.base)
 	if err != nil {
 		return nil, err
 	}
