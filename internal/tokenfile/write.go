@@ -49,7 +49,7 @@ func guardDir(dir string) error {
 	if perm := fi.Mode().Perm(); perm&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0 {
 		return fmt.Errorf("%w: directory %s can be written by others (mode %#o); hint: chmod 700 %s, or name a directory in it that is not there yet", ErrRefused, dir, perm, dir)
 	}
-	return nil
+	return guardOwner(dir, fi, os.Geteuid())
 }
 
 // guardFile returns what is at the path; nil when nothing is.

@@ -1,0 +1,20 @@
+//go:build unix
+
+package tokenfile
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// guardOwner refuses a directory of somebody else, which only root can write to
+// all the same: its owner could put another file in the token's place, a link in
+// the directory's, and by its group decide who reads.
+func guardOwner(dir string, fi fs.FileInfo, uid int) error {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == uid || st.Uid == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: directory %s belongs to user %d, and this runs as user %d; hint: run it as that user, or chown root %s", ErrRefused, dir, st.Uid, uid, dir)
+}
