@@ -161,6 +161,23 @@ func TestOpenConfigFileWithSecret(t *testing.T) {
 	}
 }
 
+// Who can write the configuration can run commands as its user, by a hook.
+func TestConfigFileThatEverybodyCanWrite(t *testing.T) {
+	home := clean(t)
+	path := filepath.Join(home, ".config/tokend/tokend.yaml")
+	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, token_auth: none}}\n"
+	write(t, path, file, 0o646)
+	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "can be written by everybody (mode 0646)") || !strings.Contains(o.stderr, "chmod o-w "+path) {
+		t.Errorf("exit %d: %s", o.code, o.stderr)
+	}
+	for _, perm := range []os.FileMode{0o644, 0o664, 0o600} { // a group of one's own is usual
+		write(t, path, file, perm)
+		if o := tokend(t, "config", "check"); o.code != 0 {
+			t.Errorf("mode %#o: exit %d: %s", perm, o.code, o.stderr)
+		}
+	}
+}
+
 func TestVariablesOverrideFile(t *testing.T) {
 	home := clean(t)
 	secret := write(t, filepath.Join(home, "secret"), canarySecret+"\n", 0o600)

@@ -48,6 +48,9 @@ func loadFile(named, fallback string, f *faults) fileConfig {
 		f.add("", "configuration: %v", err)
 		return fileConfig{}
 	}
+	if perm&0o002 != 0 {
+		f.add("chmod o-w "+path, "%s can be written by everybody (mode %#o), and it names the commands and the tenants of this user", path, perm)
+	}
 	c := parseFile(path, b, f)
 	if perm&0o007 != 0 && c.holdsSecret() {
 		f.add("chmod 600 "+path+", or use client_secret_file", "%s holds a secret and is open to everybody (mode %#o)", path, perm)
