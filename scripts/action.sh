@@ -33,10 +33,19 @@ set_variable() {
     echo "$1=$2" >>"$GITHUB_ENV"
 }
 
+# mask TEXT: the runner hides each line of it in the log from here on. A line
+# that is no command would stand there itself; % begins an escape of the runner's.
+mask() {
+    printf '%s\n' "$1" | while IFS= read -r line; do
+        line=${line%$'\r'}
+        [ -z "$line" ] || printf '::add-mask::%s\n' "${line//%/%25}"
+    done
+}
+
 # keep NAME VALUE: a secret, as the file of the setting NAME.
 keep() {
     [ -n "$2" ] || return 0
-    echo "::add-mask::$2" # the runner knows it already when it came from a secret
+    mask "$2" # the runner knows it already when it came from a secret
     printf %s "$2" >"$dir/secrets/$1"
     set_variable "$1_FILE" "$dir/secrets/$1"
 }
@@ -67,7 +76,7 @@ fi
 # steps get the same one for as long as it lives.
 # shellcheck disable=SC2016 # the child expands it
 tokend exec "$CLIENT" --env TOKEN -- sh -eu -c '
-    echo "::add-mask::$TOKEN"
+    printf "::add-mask::%s\n" "$(printf %s "$TOKEN" | sed s/%/%25/g)"
     tokend token "$1" --format json >"$2"
 ' sh "$CLIENT" "$dir/token.json"
 {

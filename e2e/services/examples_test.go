@@ -360,3 +360,23 @@ func TestDeployPage(t *testing.T) {
 		t.Error("no block is run")
 	}
 }
+
+// A secret of several lines, as a file that was pasted, is masked line by line:
+// the runner takes a line for a command or prints it.
+func TestActionMasksEveryLine(t *testing.T) {
+	tool(t, "bash")
+	j := newJob(t, nil)
+	j.install(t)
+	s := step{Uses: "./", With: map[string]any{
+		"client": "demo", "issuer": mockauth0(t), "client-id": "demo", "client-secret": "canary-one\r\ncanary%0Atwo\n::set-env::canary-three\n",
+	}}
+	if code := j.run(t, []step{s}, map[string]string{}, nil); code == 0 {
+		t.Error("the secret is good")
+	}
+	masked := j.secretive(t, "canary-one", "canary%0Atwo", "canary-three")
+	for _, want := range []string{"canary-one", "canary%250Atwo", "::set-env::canary-three"} {
+		if !slices.Contains(masked, want) {
+			t.Errorf("%s is not masked: %q", want, masked)
+		}
+	}
+}
