@@ -143,7 +143,11 @@ func TestRemoteCoalesces(t *testing.T) {
 	if _, err := r.Get(t.Context(), Request{}); err != nil {
 		t.Fatal(err)
 	}
-	for name, q := range map[string]Request{"refused": {Not: "token-0"}, "forced": {Force: true}} {
+	for _, c := range []struct { // in this order: after a refresh token-0 is an old one
+		name string
+		q    Request
+	}{{"refused", Request{Not: "token-0"}}, {"forced", Request{Force: true}}} {
+		name, q := c.name, c.q
 		_, before := s.counts()
 		asked.Store(0)
 		s.mu.Lock() // nobody is answered before all have asked
