@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,7 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 	case r.StatusCode >= 500 && a.code != "unsupported_grant_type" || r.StatusCode == http.StatusRequestTimeout:
 		e.Class = ClassUnreachable
 		if e.Description == "" {
-			e.Description = "the tenant answers " + r.Status
+			e.Description = "the tenant answers " + statusLine(r)
 		}
 		return a, unknown, e
 	case isTimeout(readErr):
@@ -131,11 +132,11 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		sortCode(e)
 		return a, refused, e
 	case r.StatusCode >= 400:
-		return bad(refused, "the tenant answers "+r.Status+" without an error code")
+		return bad(refused, "the tenant answers "+statusLine(r)+" without an error code")
 	case err != nil:
-		return bad(unknown, err.Error())
+		return bad(unknown, redact(err.Error(), secrets))
 	case r.StatusCode != http.StatusOK:
-		return bad(unknown, "the tenant answers "+r.Status+" to a token request")
+		return bad(unknown, "the tenant answers "+statusLine(r)+" to a token request")
 	case a.fault != "" && a.refresh == "":
 		return bad(unknown, a.fault)
 	}
@@ -192,7 +193,7 @@ func redact(text string, secrets []string) string {
 
 // statusError is the failure of an answer other than 200 outside the token endpoint.
 func statusError(op string, r *http.Response, now time.Time) *Error {
-	e := &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: "the tenant answers " + r.Status}
+	e := &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: "the tenant answers " + statusLine(r)}
 	if r.Request != nil {
 		e.Description += " at " + r.Request.URL.Host + r.Request.URL.Path
 	}
@@ -223,4 +224,10 @@ func networkError(op string, err error) *Error {
 func isTimeout(err error) bool {
 	var n net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()
+}
+
+// statusLine is a status in the words of RFC 9110. Those of the answer could be
+// anything, such as a secret of the request.
+func statusLine(r *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(r.StatusCode) + " " + http.StatusText(r.StatusCode))
 }

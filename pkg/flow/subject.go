@@ -120,7 +120,7 @@ func fetchSubject(ctx context.Context, h *http.Client, at string, token Secret) 
 		bad.Class = ClassUnreachable
 		fallthrough
 	case r.StatusCode != http.StatusOK:
-		bad.Description = "GitHub answers " + r.Status + " when asked for the job's token"
+		bad.Description = "GitHub answers " + statusLine(r) + " when asked for the job's token"
 		bad.Hint = "the token of the request lives as long as the job; give the job the permission id-token: write"
 		return "", bad
 	case errors.Is(err, errTooLarge):

@@ -1,0 +1,43 @@
+package flow
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// The reason phrase of a status and the content-type of an answer are the other
+// side's words: one that repeats what it was sent there brings no secret into an
+// error, nor an escape sequence into a terminal.
+func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
+	for name, answer := range map[string]struct {
+		code int
+		kind string
+	}{
+		"no error code":  {418, "text/plain"},
+		"server error":   {503, "text/plain"},
+		"created":        {201, "application/json"},
+		"a content-type": {200, "text/CANARY-secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				loud := false
+				c := s.signedIn(t, func(c *Config) {
+					c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+						resp, err := s.RoundTrip(r)
+						if err == nil && loud {
+							resp.Status = "418 CANARY-secret \x1b[31m"
+						}
+						return resp, err
+					})}
+				})
+				loud = true
+				s.keep(raw(answer.code, answer.kind, `{"access_token":"a","token_type":"Bearer"}`))
+				_, err := c.Refresh(t.Context())
+				if err == nil || strings.Contains(strings.ToLower(err.Error()), "canary-secret") || strings.ContainsRune(err.Error(), '\x1b') {
+					t.Errorf("got %q", err)
+				}
+			})
+		})
+	}
+}
