@@ -78,13 +78,13 @@ func reach(setting, addr string, getenv func(string) string) (s *Service, keyed 
 	case listen == off && (socket == off || socket == ""):
 		return nil, false, &Fault{"endpoint", "is not set, and TOKEND_LISTEN and TOKEND_SOCKET leave no default", "set endpoint or TOKEND_ADDR"}
 	case listen == off:
-		return &Service{Where: "unix:" + socket, base: "http://localhost", http: newHTTP(dialSocket(socket))}, true, nil
+		return &Service{Where: "unix:" + socket, base: "http://localhost", http: newHTTP(own(os.Geteuid(), dialSocket(socket)))}, true, nil
 	case socket == off || socket == "":
-		return &Service{Where: "http://" + listen, base: "http://" + listen, http: newHTTP(nil)}, true, nil
+		return &Service{Where: "http://" + listen, base: "http://" + listen, http: newHTTP(own(os.Geteuid(), dialTCP(listen)))}, true, nil
 	}
 	return &Service{
 		Where: "unix:" + socket + " or http://" + listen, base: "http://" + listen,
-		http: newHTTP(dialEither(socket, listen)),
+		http: newHTTP(own(os.Geteuid(), dialEither(socket, listen))),
 	}, true, nil
 }
 
