@@ -22,7 +22,8 @@ owner alone, and stays when tokend ends.
 It asks the service that runs, or keeps the client itself where none does, as
 "tokend exec" does. The first token must come, or it ends with the exit code of
 that failure; later failures are logged and mended by trying again. A command
-after -- is run after each change; it is not given the token.
+after -- is run after each change, and again until it succeeds; with --once it is
+always run. It is not given the token.
 
 The service writes files by itself: "files" in its configuration.`
 
@@ -62,7 +63,7 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 	if err != nil {
 		return err
 	}
-	c.HookOutput = p.stderr
+	c.HookOutput, c.HookAlways = p.stderr, f.once // who asks once wants it in this run
 	if f.verbose {
 		c.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
 	} else {

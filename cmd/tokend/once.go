@@ -26,6 +26,11 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
+	for _, cl := range s.clients {
+		for i := range cl.files {
+			cl.files[i].HookAlways = true // one that failed may be why it is started again
+		}
+	}
 	clients, files, err := s.keep(grants, log, 0, func(flow.Status) {})
 	if err != nil {
 		return exitWith(exitConfig, err)

@@ -12,6 +12,22 @@ import (
 // hookGrace is what a hook has to end in when it is told to.
 const hookGrace = 2 * time.Second
 
+// payHook runs the hook when it is owed: after a change, and after a failure again
+// and again, with growing patience.
+func (f *File) payHook(ctx context.Context) error {
+	if !f.owed || f.cfg.Now().Before(f.hookAt) {
+		return f.hook
+	}
+	f.hook = f.runHook(ctx)
+	if f.owed = f.hook != nil; !f.owed {
+		f.hookFails, f.hookAt = 0, time.Time{}
+		return nil
+	}
+	f.hookAt = f.cfg.Now().Add(min(time.Second<<min(f.hookFails, 6), maxHookWait))
+	f.hookFails++
+	return f.hook
+}
+
 // runHook runs the hook, if there is one, and waits for it. It gets neither the
 // token nor a way to it: it may read the file.
 func (f *File) runHook(ctx context.Context) error {

@@ -48,6 +48,7 @@ type Config struct {
 	HookEnv     []string      // the hook's whole environment
 	HookTimeout time.Duration // 0: 30 s
 	HookOutput  io.Writer     // nil: discarded
+	HookAlways  bool          // run it the first time although the file was as it should be
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: silent
@@ -66,6 +67,7 @@ const (
 	poll        = 10 * time.Second // how often it is looked at when nothing is due
 	maxMargin   = 30 * time.Second // how long before it is needed a successor is asked for
 	maxWait     = 30 * time.Second // between attempts after failures
+	maxHookWait = time.Minute      // between runs of a hook that fails
 	hookTimeout = 30 * time.Second
 	defaultMode = 0o600
 )
@@ -85,7 +87,11 @@ type File struct {
 	life  time.Duration // of that token
 	whole bool          // life is from its beginning, not from when it was first seen
 	fails int           // in a row
-	hook  error         // of the last run, until one goes well
+
+	owed      bool      // the hook has not run well since the last change
+	hook      error     // of its last run, until one goes well
+	hookFails int       // in a row
+	hookAt    time.Time // when it may run again
 
 	mu     sync.Mutex
 	status Status
@@ -106,7 +112,7 @@ func New(c Config, s Source) (*File, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &File{cfg: c, source: s, wake: make(chan struct{}, 1), status: Status{Path: c.Path}}, nil
+	return &File{cfg: c, source: s, wake: make(chan struct{}, 1), owed: c.HookAlways, status: Status{Path: c.Path}}, nil
 }
 
 func (c *Config) check() error {
@@ -144,7 +150,8 @@ func (f *File) Wake() {
 	}
 }
 
-// Once writes the file and runs its hook, unless the file is as it should be.
+// Once writes the file and runs its hook, unless the file is as it should be; see
+// HookAlways.
 func (f *File) Once(ctx context.Context) error {
 	err := f.refresh(ctx)
 	if err == nil {
@@ -202,9 +209,9 @@ func (f *File) refresh(ctx context.Context) error {
 	f.mu.Unlock()
 	if changed {
 		f.cfg.Log.InfoContext(ctx, "token file written", "expiry", t.Expiry)
-		f.hook = f.runHook(ctx)
+		f.owed, f.hookAt = true, time.Time{}
 	}
-	return f.hook
+	return f.payHook(ctx)
 }
 
 // want is how long the next token must be valid: long enough that its successor
@@ -258,9 +265,13 @@ func (f *File) next(err error) time.Duration {
 	if f.token != nil {
 		left = f.token.Remaining(f.cfg.Now()) - f.want()
 	}
-	if left > 0 && (err == nil || errors.Is(err, ErrHook)) { // the hook waits for the next change
+	if failed := errors.Is(err, ErrHook); left > 0 && (err == nil || failed) {
 		f.fails = 0
-		return min(left+time.Millisecond, poll) // by then it is too old, not just old enough
+		wait := min(left+time.Millisecond, poll) // by then it is too old, not just old enough
+		if failed {
+			wait = min(wait, max(f.hookAt.Sub(f.cfg.Now()), time.Millisecond))
+		}
+		return wait
 	}
 	wait := min(time.Second<<min(f.fails, 5), maxWait)
 	f.fails++

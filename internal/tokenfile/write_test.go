@@ -102,6 +102,64 @@ func TestUnchangedFileIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Asked to, the hook runs the first time although the file is as it should be.
+func TestHookAlways(t *testing.T) {
+	path := place(t)
+	ran := filepath.Join(t.TempDir(), "ran")
+	s := &tap{life: time.Hour}
+	for range 2 {
+		f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo >>" + ran + "; exit 4"}, HookAlways: true}, s)
+		if err := f.Once(t.Context()); !errors.Is(err, ErrHook) {
+			t.Errorf("got %v", err)
+		}
+	}
+	f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo >>" + ran}, HookAlways: true}, s)
+	for range 2 { // the second is not owed
+		if err := f.Once(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := read(t, ran); got != "\n\n\n" {
+		t.Errorf("the hook ran %d times", len(got))
+	}
+}
+
+// While a hook fails it is run again with growing patience, once it succeeds no
+// more, and the file is looked at all the while.
+func TestFailedHookIsRunAgain(t *testing.T) {
+	path, dir := place(t), t.TempDir()
+	ran, good := filepath.Join(dir, "ran"), filepath.Join(dir, "good")
+	now, s := time.Now(), &tap{life: 24 * time.Hour}
+	f := mustNew(t, Config{Path: path, Hook: []string{"/bin/sh", "-c", "echo >>" + ran + "; test -e " + good}, Now: func() time.Time { return now }}, s)
+	look := func(over time.Duration) error {
+		for end := now.Add(over); ; {
+			err := f.refresh(t.Context())
+			wait := f.next(err)
+			if wait > poll {
+				t.Fatalf("the file is not looked at for %s", wait)
+			}
+			if now.Add(wait).After(end) {
+				now = end
+				return err
+			}
+			now = now.Add(wait)
+		}
+	}
+	if err := look(3 * time.Minute); !errors.Is(err, ErrHook) {
+		t.Errorf("got %v", err)
+	}
+	if n := len(read(t, ran)); n != 8 { // at 0, 1, 3, 7, 15, 31, 63 and 123 s
+		t.Errorf("the hook ran %d times in 3 minutes", n)
+	}
+	put(t, good, "")
+	if err := look(2 * time.Minute); err != nil {
+		t.Error(err)
+	}
+	if n := len(read(t, ran)); n != 9 {
+		t.Errorf("the hook ran %d times, once well", n)
+	}
+}
+
 // Files of one directory that is not there yet do not fail one another.
 func TestFilesInOneNewDirectory(t *testing.T) {
 	for range 20 {
