@@ -25,7 +25,7 @@ func (p *program) execCredential(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.token(ctx, f.tokenRequest)
+	t, err := p.ask(ctx, s, f)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (p *program) subjectToken(ctx context.Context, f tokenFlags) (map[string]an
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.token(ctx, f.tokenRequest)
+	t, err := p.ask(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (p *program) freshIDToken(ctx context.Context, s *service, f tokenFlags, t 
 	if _, err := s.client(ctx, "POST", clientPath(f.client, "/refresh"), nil); err != nil {
 		return "", expires, err
 	}
-	if t, err = s.token(ctx, f.tokenRequest); err != nil {
+	if t, err = p.ask(ctx, s, f); err != nil {
 		return "", expires, err
 	}
 	if expires, err = idTokenExpiry(t); err == nil && !expires.After(enough) {

@@ -30,7 +30,7 @@ func (p *program) gitCredential(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.token(ctx, f.tokenRequest)
+	t, err := p.ask(ctx, s, f)
 	if err != nil {
 		return err
 	}

@@ -55,9 +55,18 @@ func (p *program) fetch(ctx context.Context, f tokenFlags) (tokenAnswer, error) 
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	t, err := s.token(ctx, f.tokenRequest)
+	t, err := p.ask(ctx, s, f)
 	if err == nil && !t.Satisfied {
 		fmt.Fprintf(p.stderr, "warning: %s\n", t.tooShort(f.minValidity))
+	}
+	return t, err
+}
+
+// ask asks the service for the token. Scopes that it lacks are told.
+func (p *program) ask(ctx context.Context, s *service, f tokenFlags) (tokenAnswer, error) {
+	t, err := s.token(ctx, f.tokenRequest)
+	if lacking := t.lacks(f.scope); err == nil && lacking != "" {
+		fmt.Fprintf(p.stderr, "warning: the token is without the scopes %q, with %q\n", lacking, t.Scope)
 	}
 	return t, err
 }

@@ -277,3 +277,25 @@ func TestGCPExecutable(t *testing.T) {
 	}
 	golden(t, "format_gcp_executable", b.String())
 }
+
+// Scopes that were not granted are told on stderr, whatever the format.
+func TestScopesThatAreLacking(t *testing.T) {
+	clean(t)
+	f := newTenant(t)
+	f.say(`{"access_token":"` + canaryToken + `","token_type":"Bearer","expires_in":3600,"scope":"openid"}`)
+	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
+	serve(t)
+	for scope, want := range map[string]string{
+		"openid":           "",
+		"openid admin x:y": "warning: the token is without the scopes \"admin x:y\", with \"openid\"\n",
+	} {
+		for _, format := range []string{"text", "json", "exec-credential"} {
+			if o := tokend(t, "token", "demo", "--scope", scope, "--format", format); o.code != 0 || o.stderr != want || !strings.Contains(o.stdout, canaryToken) {
+				t.Errorf("%s %s: %+v", scope, format, o)
+			}
+		}
+	}
+	if o := tokend(t, "token", "demo", "--scope", "admin", "--format", "json"); !strings.Contains(o.stdout, `"scope":"openid"`) {
+		t.Errorf("%+v", o)
+	}
+}

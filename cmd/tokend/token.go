@@ -65,7 +65,7 @@ func tokenHelp() string {
 	for _, f := range formats() {
 		fmt.Fprintf(&b, "  %-18s %s\n", f.name, f.help)
 	}
-	b.WriteString("\nA token that lives shorter than --min-validity is printed with a warning; format\nexternal refuses it.")
+	b.WriteString("\nA token that lives shorter than --min-validity is printed with a warning; format\nexternal refuses it. Scopes of --scope that were not granted are warned of.")
 	return b.String()
 }
 
@@ -141,6 +141,12 @@ func (s *service) token(ctx context.Context, r tokenRequest) (tokenAnswer, error
 	}
 	t.body = body
 	return t, nil
+}
+
+// lacks are the scopes that were asked for and not granted.
+func (t tokenAnswer) lacks(asked string) string {
+	granted := strings.Fields(t.Scope)
+	return strings.Join(slices.DeleteFunc(strings.Fields(asked), func(s string) bool { return slices.Contains(granted, s) }), " ")
 }
 
 // tooShort says what a token lacks that lives shorter than it was asked to.

@@ -62,7 +62,7 @@ func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Tok
 		AccessToken: Secret(a.access), TokenType: "Bearer", Scope: a.scope, Audience: w.audience, IDToken: Secret(a.id),
 		Obtained: sent, Generation: generation, requested: w.scopes, unverified: a.id != "",
 	}
-	if t.Scope == "" { // RFC 6749 section 5.1: absent when it is the one asked for
+	if !a.scoped { // RFC 6749 section 5.1: absent when it is the one asked for
 		t.Scope = strings.Join(w.scopes, " ")
 		if w.isOwn() {
 			t.Scope = strings.Join(c.cfg.Scopes, " ")

@@ -14,6 +14,7 @@ import (
 // answer is what the token endpoint said (RFC 6749 sections 5.1 and 5.2).
 type answer struct {
 	access, refresh, id, scope string
+	scoped                     bool          // scope was said
 	lifetime                   time.Duration // 0: not said
 	code, description          string        // of an error answer
 	date                       time.Time     // the answer's Date, zero when absent
@@ -51,6 +52,7 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		a.code = "unknown"
 	}
 	a.scope, _ = text(m, "scope")
+	a.scoped = a.scope != "" || string(m["scope"]) == `""` // which says that none was granted
 	a.refresh = a.token(m, "refresh_token")
 	a.access = a.token(m, "access_token")
 	a.id = a.token(m, "id_token")

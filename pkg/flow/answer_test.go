@@ -191,3 +191,19 @@ func FuzzMembers(f *testing.F) {
 		}
 	})
 }
+
+// A scope that is not said is the one asked for (RFC 6749 section 5.1); one that
+// is said to be empty is none.
+func TestGrantedScope(t *testing.T) {
+	for said, want := range map[string]string{
+		``: "read:x", `,"scope":null`: "read:x", `,"scope":["a"]`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
+	} {
+		s := newTenant()
+		c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
+		s.script(raw(200, "application/json", `{"access_token":"other","token_type":"Bearer","expires_in":60`+said+`}`))
+		got, err := c.Get(t.Context(), Request{Scopes: []string{"read:x"}})
+		if err != nil || got.AccessToken != "other" || got.Scope != want {
+			t.Errorf("%s: %v %v, want %q", said, got, err, want)
+		}
+	}
+}

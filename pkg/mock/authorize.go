@@ -222,6 +222,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *Use
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,
 	}
 	g.scopes = t.grantable(req.scopes, req.client, t.st.apis[req.audience], u)
+	g.narrowed = len(g.scopes) < len(req.scopes)
 	if req.maxAge >= 0 || req.asks("login") {
 		g.authTime = s.authTime
 	}

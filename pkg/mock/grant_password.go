@@ -54,6 +54,7 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	g.narrowed = len(g.scopes) < len(asked)
 	return t.tokensFor(c, client, g), nil
 }
 

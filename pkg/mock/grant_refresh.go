@@ -191,12 +191,15 @@ func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthE
 		g.scopes = uniqueFields(strings.Join(append(g.scopes, allowed...), " "))
 		g.audience = aud
 	}
-	if asked := uniqueFields(r.Get("scope")); len(asked) > 0 {
-		g.scopes = slices.DeleteFunc(asked, func(s string) bool { return !g.has(s) })
+	asked := uniqueFields(r.Get("scope"))
+	if len(asked) == 0 {
+		asked = g.scopes
 	}
+	g.scopes = slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !g.has(s) })
 	if u := t.st.users[g.user]; u != nil { // roles may have changed since the login
 		g.scopes = t.grantable(g.scopes, client, t.st.apis[g.audience], u)
 	}
+	g.narrowed = len(g.scopes) < len(asked)
 	return g, nil
 }
 

@@ -16,6 +16,7 @@ type grant struct {
 	client       string
 	user         string // user_id; "" for client_credentials
 	scopes       []string
+	narrowed     bool   // less than was asked for
 	audience     string // "" is /userinfo alone
 	organization string
 	sid          string

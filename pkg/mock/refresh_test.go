@@ -141,14 +141,35 @@ func TestRefreshScope(t *testing.T) {
 		"openid write:calls":            "openid", // the API has it, but nobody allowed it
 		"read:calls openid":             "read:calls openid",
 		"":                              scopes + " read:calls",
+		"read:nothing":                  "",
 	} {
-		got := w.refresh("demo", tk.Refresh, "scope", asked).tokens()
-		if got.Scope != want || claims(t, got.Access)["scope"] != want {
-			t.Errorf("asked %q: got %q and %v, want %q", asked, got.Scope, claims(t, got.Access)["scope"], want)
+		r := w.refresh("demo", tk.Refresh, "scope", asked)
+		got := r.tokens()
+		claim, _ := claims(t, got.Access)["scope"].(string)
+		if got.Scope != want || claim != want {
+			t.Errorf("asked %q: got %q and %q, want %q", asked, got.Scope, claim, want)
+		}
+		if !strings.Contains(r.body, `"scope":"`+want+`"`) { // absent means: as asked for
+			t.Errorf("asked %q: %s", asked, r.body)
 		}
 	}
 	if got := w.refresh("demo", tk.Refresh, "scope", "read:calls").tokens(); got.ID != "" {
 		t.Error("an ID token without openid")
+	}
+}
+
+// Whoever gets less than was asked for is told so, by any grant.
+func TestScopeIsToldWhenItIsLess(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	for asked, told := range map[string]string{
+		"read:calls":              "",
+		"read:calls read:nothing": `"scope":"read:calls"`,
+		"read:nothing":            `"scope":""`,
+	} {
+		body := w.exchange(w.code("scope", asked)).body
+		if told == "" && strings.Contains(body, `"scope"`) || !strings.Contains(body, told) {
+			t.Errorf("asked %q: %s", asked, body)
+		}
 	}
 }
 

@@ -266,8 +266,11 @@ func (o order) tokenBody(access, refresh, id string, withScope bool) object {
 	b := object{{"access_token", access}}
 	b.add("refresh_token", refresh)
 	b.add("id_token", id)
-	if withScope {
-		b.add("scope", strings.Join(o.g.scopes, " "))
+	switch scope := strings.Join(o.g.scopes, " "); {
+	case o.g.narrowed: // RFC 6749 section 5.1: without it the client would take what it asked for as granted
+		b = append(b, member{"scope", scope})
+	case withScope:
+		b.add("scope", scope)
 	}
 	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", "Bearer"})
 }
