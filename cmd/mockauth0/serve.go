@@ -57,6 +57,9 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant for tests, forgets everything at exit\n"+
 		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
+	if len(s.Tenant) > 0 {
+		p.showClients(tenant)
+	}
 	doors, err := p.doors(ctx, &open, s, tenant, plain)
 	if err != nil {
 		return err

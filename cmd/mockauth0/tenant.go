@@ -42,6 +42,15 @@ func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) 
 	return t, nil
 }
 
+// showClients says which id each client has: exports leave it out. A secret is
+// for the control surface to tell.
+func (p *program) showClients(t *mock.Tenant) {
+	for _, c := range t.Clients() {
+		fmt.Fprintf(p.stderr, "mockauth0: client %q has client_id %s\n", c.Name, c.ClientID)
+	}
+	fmt.Fprintln(p.stderr, "mockauth0: GET /_mock/clients has their secrets, /_mock/users the users")
+}
+
 // loadTenant reads the tenant files and lists what they hold that is not
 // emulated; nil for the built-in tenant.
 func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
@@ -88,6 +97,7 @@ func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant
 			continue
 		}
 		fmt.Fprintf(p.stderr, "mockauth0: reloaded %s\n", strings.Join(s.Tenant, ", "))
+		p.showClients(t)
 	}
 }
 

@@ -49,6 +49,8 @@ func (t *Tenant) controlTable() map[string]http.HandlerFunc {
 		"POST /_mock/clock":   t.changeClock,
 		"GET /_mock/requests": t.showRequests,
 		"GET /_mock/families": t.showFamilies,
+		"GET /_mock/clients":  t.showClients,
+		"GET /_mock/users":    t.showUsers,
 		"POST /_mock/reset":   t.reset,
 	}
 	maps.Copy(m, t.plantTable())
@@ -196,6 +198,23 @@ func (t *Tenant) showFamilies(w http.ResponseWriter, _ *http.Request) {
 	respondJSON(w, struct {
 		Count    int           `json:"count"`
 		Families []FamilyState `json:"families"`
+	}{len(list), list})
+}
+
+// showClients has the secrets, too: those that were derived stand nowhere else.
+func (t *Tenant) showClients(w http.ResponseWriter, _ *http.Request) {
+	list := t.Clients()
+	respondJSON(w, struct {
+		Count   int      `json:"count"`
+		Clients []Client `json:"clients"`
+	}{len(list), list})
+}
+
+func (t *Tenant) showUsers(w http.ResponseWriter, _ *http.Request) {
+	list := t.Users()
+	respondJSON(w, struct {
+		Count int    `json:"count"`
+		Users []User `json:"users"`
 	}{len(list), list})
 }
 

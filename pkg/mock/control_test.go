@@ -308,3 +308,37 @@ func TestResetUndoesEverything(t *testing.T) {
 	w.authorize("prompt", "none").redirectsError("login_required", "Login required")
 	w.tokens("demo")
 }
+
+// A client of an export, which has neither id nor secret, is found and can be used.
+func TestClientsAndUsersAreListed(t *testing.T) {
+	w := newWorld(t, mock.Config{Tenant: &mock.Export{
+		Clients: []mock.Client{
+			{Name: "Web", Callbacks: []string{callback}},
+			{Name: "App", AppType: "native"},
+			{Name: "Robot", ClientID: "robot", ClientSecret: "own", AppType: "non_interactive"},
+		},
+		ResourceServers: []mock.ResourceServer{{Name: "API", Identifier: "https://api.example.com/"}},
+		ClientGrants:    []mock.ClientGrant{{ClientID: "Web", Audience: "https://api.example.com/"}},
+		Users:           []mock.User{{Email: "a@example.com", Password: "canary-password"}, {Email: "b@example.com"}},
+	}})
+	list := decodeJSON[struct {
+		Count   int           `json:"count"`
+		Clients []mock.Client `json:"clients"`
+	}](t, w.plant("GET", "/_mock/clients", "").body)
+	if list.Count != 3 || len(list.Clients) != 3 {
+		t.Fatalf("%+v", list)
+	}
+	web, app, robot := list.Clients[0], list.Clients[1], list.Clients[2]
+	if web.Name != "Web" || len(web.ClientID) != 32 || len(web.ClientSecret) != 64 || len(web.GrantTypes) == 0 {
+		t.Errorf("%+v", web)
+	}
+	if app.AppType != "native" || app.ClientSecret != "" || robot.ClientSecret != "own" {
+		t.Errorf("%+v %+v", app, robot)
+	}
+	w.post("/oauth/token", "grant_type", "client_credentials", "client_id", web.ClientID, "client_secret", web.ClientSecret,
+		"audience", "https://api.example.com/").tokens()
+	body := w.plant("GET", "/_mock/users", "").body
+	if !strings.Contains(body, `"count":2`) || !strings.Contains(body, `"email":"a@example.com"`) || strings.Contains(body, "canary") {
+		t.Errorf("%s", body)
+	}
+}

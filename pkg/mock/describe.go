@@ -105,6 +105,9 @@ func (c *Client) complete() error {
 	if c.TokenEndpointAuthMethod == "" {
 		c.TokenEndpointAuthMethod = defaultAuthMethod(*c)
 	}
+	if c.ClientSecret == "" && strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
+		c.ClientSecret = derivedID("client_secret of "+c.ClientID, 64) // exports leave it out
+	}
 	if c.GrantTypes == nil {
 		c.GrantTypes = defaultGrantTypes(*c)
 	}

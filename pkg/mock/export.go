@@ -43,9 +43,9 @@ type Flags struct {
 // Client is an application ("client" in the Management API).
 type Client struct {
 	Name                    string         `json:"name"`
-	ClientID                string         `json:"client_id,omitempty"` // "": derived from the name, as exports leave it out
-	ClientSecret            string         `json:"client_secret,omitempty"`
-	AppType                 string         `json:"app_type,omitempty"` // regular_web, spa, native, non_interactive
+	ClientID                string         `json:"client_id,omitempty"`     // "": derived from the name, as exports leave it out
+	ClientSecret            string         `json:"client_secret,omitempty"` // "": derived from the id, where the client needs one
+	AppType                 string         `json:"app_type,omitempty"`      // regular_web, spa, native, non_interactive
 	IsFirstParty            *bool          `json:"is_first_party,omitempty"`
 	TokenEndpointAuthMethod string         `json:"token_endpoint_auth_method,omitempty"`
 	Callbacks               []string       `json:"callbacks,omitempty"`

@@ -179,6 +179,18 @@ func (t *Tenant) OAuth2() *oauth2.Config {
 	return cfg
 }
 
+// Clients returns the clients in the order in which they were added, with what
+// their description left out: id, secret, grant types.
+func (t *Tenant) Clients() []Client {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Client, 0, len(t.st.clientOrder))
+	for _, id := range t.st.clientOrder {
+		out = append(out, *t.st.clients[id])
+	}
+	return out
+}
+
 // Advance moves the tenant's clock forward: codes, tokens, sessions and
 // everything else that has a time age by d. It stops at the year 2200.
 func (t *Tenant) Advance(d time.Duration) { t.clock.Advance(d) }

@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+// Users returns the users in the order in which they were added, without their
+// passwords.
+func (t *Tenant) Users() []User {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]User, 0, len(t.st.userOrder))
+	for _, id := range t.st.userOrder {
+		out = append(out, shownUser(t.st.users[id]))
+	}
+	return out
+}
+
 func (st *description) addUser(u *User) error {
 	if err := st.completeUser(u); err != nil {
 		return err
