@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -141,10 +143,55 @@ func TestForget(t *testing.T) {
 		if _, err := c.SignIn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
-		wantError(t, c.Forget(t.Context()), ClassUnreachable, "503")
+	})
+}
+
+// A family that lives on at the tenant is not forgotten as long as trying again
+// may end it.
+func TestForgetIsRepeated(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"503":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"429":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"no answer":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"no in time": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				var log bytes.Buffer
+				c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+				s.paths["/oauth/revoke"] = h
+				var e *Error
+				if err := c.Forget(t.Context()); !errors.As(err, &e) || !passes(e) || !strings.Contains(e.Hint, "kept") {
+					t.Fatalf("got %v", err)
+				}
+				if _, err := c.Get(t.Context(), Request{Force: true}); err != nil || strings.Contains(log.String(), "revoked=") {
+					t.Errorf("%v, logged %s", err, log.String())
+				}
+				delete(s.paths, "/oauth/revoke")
+				family := s.refresh[c.grant().RefreshToken.Reveal()]
+				if err := c.Forget(t.Context()); err != nil || !family.dead {
+					t.Fatalf("again: %v", err)
+				}
+				if !strings.Contains(log.String(), "revoked=true") {
+					t.Errorf("logged %s", log.String())
+				}
+			})
+		})
+	}
+}
+
+// Where the tenant will never revoke, the grant goes, and the error says so.
+func TestForgetWithoutRevocation(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		var log bytes.Buffer
+		c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }
+		wantError(t, c.Forget(t.Context()), ClassBadResponse, "403 Forbidden at tenant.test/oauth/revoke: the grant is deleted here and lives on there")
 		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("kept although the tenant is down: %v", err)
+			t.Errorf("still stored: %v", err)
+		}
+		if err := c.Forget(t.Context()); err != nil || strings.Count(log.String(), "revoked=false") != 2 {
+			t.Errorf("nothing was left to revoke: %v, logged %s", err, log.String())
 		}
 	})
 }

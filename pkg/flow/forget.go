@@ -1,14 +1,17 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
 )
 
 // Forget revokes the refresh token at the tenant (RFC 7009) and deletes the
-// grant. The grant is deleted even when the tenant does not answer; that error
-// is returned then. Afterwards nothing signs in again unasked.
+// grant. While the tenant does not answer, or asks to wait, the grant is kept and
+// that error returned: trying again revokes it. A tenant that cannot revoke, or
+// refuses to, does not keep the grant here; it is deleted, and the error says
+// that it lives on there. Once it is deleted nothing signs in again unasked.
 func (c *Client) Forget(ctx context.Context) error {
 	c.mu.Lock()
 	if p := c.polling; p != nil && !p.over() {
@@ -40,12 +43,21 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	}
 	c.mu.Lock()
 	if c.unsaved != nil {
-		g, c.unsaved = c.unsaved, nil
+		g = c.unsaved
 	}
 	c.mu.Unlock()
-	var revoked *Error
-	if g != nil && g.RefreshToken != "" {
-		revoked = c.revoke(ctx, g.RefreshToken)
+	asked := g != nil && g.RefreshToken != ""
+	var refused *Error
+	if asked {
+		if refused = c.revoke(ctx, g.RefreshToken); refused != nil {
+			if passes(refused) {
+				refused.Hint = "try again: the grant is kept until the tenant has revoked it"
+				c.cfg.Log.Warn("not forgotten", "class", refused.Class, "status", refused.Status)
+				return refused
+			}
+			refused.Description = cmp.Or(refused.Description, "the revocation failed") + ": the grant is deleted here and lives on there"
+			refused.Hint = "revoke it in the tenant's dashboard"
+		}
 	}
 	dctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
@@ -54,11 +66,16 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	}
 	c.adopt(nil)
 	c.mu.Lock()
-	c.forgotten, c.failure = true, nil
+	c.forgotten, c.failure, c.unsaved = true, nil, nil
 	clear(c.gates)
 	c.mu.Unlock()
-	c.cfg.Log.Info("forgotten", "revoked", revoked == nil)
-	return revoked
+	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
+	return refused
+}
+
+// passes says whether a revocation that failed may work later.
+func passes(e *Error) bool {
+	return e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
 }
 
 // revoke ends a refresh token at the tenant, with all that came of it.
@@ -70,10 +87,7 @@ func (c *Client) revoke(ctx context.Context, token Secret) *Error {
 		return asError("revoke", err)
 	}
 	if m.Revocation == "" {
-		return &Error{
-			Op: "revoke", Class: ClassBadResponse, Description: "the tenant announces no revocation_endpoint: the grant is deleted here and lives on there",
-			Hint: "revoke it in the tenant's dashboard",
-		}
+		return &Error{Op: "revoke", Class: ClassBadResponse, Description: "the tenant announces no revocation_endpoint"}
 	}
 	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {"refresh_token"}}
 	req, err := c.tokenRequest(ctx, m.Revocation, form)
