@@ -1,7 +1,9 @@
 package services_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -69,7 +72,7 @@ func refreshToken(t *testing.T, issuer string) string {
 // variables are what a person sets in the settings of a repository.
 func variables(issuer, seed string) map[string]string {
 	return map[string]string{
-		"vars.ISSUER": issuer, "vars.CLIENT_ID": "demo", "vars.API": issuer + "_mock/resource/",
+		"vars.ISSUER": issuer, "vars.CLIENT_ID": "demo", "vars.API": issuer + "_mock/resource",
 		"secrets.CLIENT_SECRET": "demo-secret", "secrets.REFRESH_TOKEN": seed,
 	}
 }
@@ -151,7 +154,7 @@ func TestWorkflow(t *testing.T) {
 		}
 	}
 	j := newJob(t, nil)
-	j.env["API"] = issuer + "_mock/resource/"
+	j.env["API"] = issuer + "_mock/resource"
 	if code := j.run(t, steps, map[string]string{}, nil); code != 0 {
 		t.Fatalf("the job failed with %d:\n%s", code, &j.log)
 	}
@@ -247,45 +250,94 @@ func newPipeline(t *testing.T) pipeline {
 	dir := folder(t)
 	return pipeline{port: port, env: []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "CI=true",
-		"MOCKAUTH0_LISTEN=127.0.0.1:" + port, "API=http://localhost:" + port + "/_mock/resource/", "TOKEND_LISTEN=off",
+		"MOCKAUTH0_LISTEN=127.0.0.1:" + port, "TOKEND_LISTEN=off",
 	}}
 }
 
-// here is a text with the port that the mock really has.
-func (p pipeline) here(text string) string {
-	return strings.ReplaceAll(text, "http://localhost:8400/", "http://localhost:"+p.port+"/")
+// run runs a script in a checkout.
+func (p pipeline) run(t *testing.T, env []string, script string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-e", write(t, filepath.Join(folder(t), "job"), script, 0o600))
+	cmd.Dir, cmd.Env = root, append(slices.Clone(p.env), env...)
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // succeeds runs a script in a checkout, calls the API and tells no secret.
 func (p pipeline) succeeds(t *testing.T, env []string, script string) {
 	t.Helper()
-	cmd := exec.Command("sh", "-e", write(t, filepath.Join(folder(t), "job"), p.here(script), 0o600))
-	cmd.Dir, cmd.Env = root, append(slices.Clone(p.env), env...)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), calls) {
+	out, err := p.run(t, env, script)
+	if err != nil || !strings.Contains(out, calls) {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if jwt.Match(out) || strings.Contains(string(out), "demo-secret") {
+	if jwt.MatchString(out) || strings.Contains(out, "demo-secret") {
 		t.Errorf("the log has a secret:\n%s", out)
+	}
+	if l, err := net.Listen("tcp", "127.0.0.1:"+p.port); err != nil {
+		t.Errorf("the mock was left behind: %v", err)
+	} else {
+		_ = l.Close()
+	}
+}
+
+// fails runs a script that says why it cannot go on, and does not call the API.
+func (p pipeline) fails(t *testing.T, script, want string) {
+	t.Helper()
+	out, err := p.run(t, nil, script)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 69 || !strings.Contains(out, want) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if strings.Contains(out, calls) || strings.Contains(out, "No such process") {
+		t.Errorf("it goes on:\n%s", out)
 	}
 }
 
 func TestShell(t *testing.T) {
-	t.Run("without a tenant", func(t *testing.T) {
-		p := newPipeline(t)
-		script := strings.Replace(read(t, filepath.Join(root, "examples/shell/pipeline.sh")), `cd "$(dirname "$0")"`, "cd examples/shell", 1)
-		p.succeeds(t, nil, script)
-	})
-	t.Run("with a tenant", func(t *testing.T) {
-		p, issuer := newPipeline(t), mockauth0(t)
-		p.env = append(p.env, "API="+issuer+"_mock/resource/")
-		p.succeeds(t, append(demo(issuer), "TOKEND_CLIENTS="), "exec examples/shell/pipeline.sh")
-	})
-	t.Run("service", func(t *testing.T) {
-		p, issuer := newPipeline(t), mockauth0(t)
-		p.env = append(p.env, "API="+issuer+"_mock/resource/")
-		p.succeeds(t, demo(issuer), "exec examples/shell/service.sh")
-	})
+	for _, script := range []string{"exec examples/shell/pipeline.sh", "exec examples/shell/service.sh"} {
+		t.Run(script, func(t *testing.T) {
+			newPipeline(t).succeeds(t, nil, script)
+			issuer := mockauth0(t)
+			newPipeline(t).succeeds(t, append(demo(issuer), "TOKEND_CLIENTS=", "API="+issuer+"_mock/resource"), script)
+
+			p := newPipeline(t)
+			p.env = append(p.env, "PATH="+withoutPrograms(t))
+			p.fails(t, script, "error: tokend is not on PATH; hint: ")
+
+			p = newPipeline(t)
+			l, err := net.Listen("tcp", "127.0.0.1:"+p.port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			foreign := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.NotFoundHandler()}}
+			foreign.Start()
+			defer foreign.Close()
+			p.fails(t, script, "error: mockauth0 has ended, its error is above")
+
+			other, err := url.Parse(issuer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = newPipeline(t)
+			p.env = append(p.env, "MOCKAUTH0_LISTEN=127.0.0.1:"+other.Port())
+			p.fails(t, script, "error: something answers already where mockauth0 would; hint: ")
+		})
+	}
+}
+
+// withoutPrograms is a PATH that has what the scripts call, but for this project's.
+func withoutPrograms(t *testing.T) string {
+	t.Helper()
+	dir := folder(t)
+	for _, name := range []string{"sh", "dirname", "curl", "sleep"} {
+		if err := os.Symlink(tool(t, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // demo are the settings of a client of the mock's default tenant.
@@ -300,39 +352,25 @@ func demo(issuer string) []string {
 
 func TestGitLab(t *testing.T) {
 	var file struct {
-		Variables map[string]string `yaml:"variables"`
-		Deploy    struct {
+		Deploy struct {
 			Before []string `yaml:"before_script"`
 			Script []string `yaml:"script"`
 		} `yaml:"deploy"`
 	}
-	p, text := newPipeline(t), read(t, filepath.Join(root, "examples/gitlab/.gitlab-ci.yml"))
+	text := read(t, filepath.Join(root, "examples/gitlab/.gitlab-ci.yml"))
 	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
-	var env []string
-	for name, value := range file.Variables {
-		env = append(env, name+"="+p.here(value))
-	}
-	script := strings.Join(slices.Concat(file.Deploy.Before, file.Deploy.Script), "\n")
-	p.succeeds(t, env, "trap 'kill $!' EXIT\n"+script+"\n") // GitLab ends what is left
+	newPipeline(t).succeeds(t, nil, strings.Join(slices.Concat(file.Deploy.Before, file.Deploy.Script), "\n")+"\n")
 }
 
 func TestJenkins(t *testing.T) {
-	p, text := newPipeline(t), read(t, filepath.Join(root, "examples/jenkins/Jenkinsfile"))
-	block := regexp.MustCompile(`(?s)environment \{(.*?)\n  \}`).FindStringSubmatch(text)
+	text := read(t, filepath.Join(root, "examples/jenkins/Jenkinsfile"))
 	steps := regexp.MustCompile(`(?s)\bsh \'\'\'(.*?)\'\'\'`).FindAllStringSubmatch(text, -1)
-	if block == nil || len(steps) != 1 {
+	if len(steps) != 1 {
 		t.Fatal("the Jenkinsfile has another form than the test knows")
 	}
-	var env []string
-	for _, m := range regexp.MustCompile(`(?m)^ +(\w+) = '(.*)'$`).FindAllStringSubmatch(block[1], -1) {
-		env = append(env, m[1]+"="+p.here(m[2]))
-	}
-	if len(env) != strings.Count(strings.TrimSpace(block[1]), "\n")+1 {
-		t.Fatalf("not every variable was read: %q", env)
-	}
-	p.succeeds(t, env, steps[0][1])
+	newPipeline(t).succeeds(t, nil, steps[0][1])
 }
 
 // TestDeployPage runs the blocks of docs/deploy.md that are marked sh.
@@ -351,7 +389,7 @@ func TestDeployPage(t *testing.T) {
 		ran++
 		p := newPipeline(t)
 		cmd := exec.Command("sh", "-euc", b[2])
-		cmd.Dir, cmd.Env = root, append(append(p.env, demo(issuer)...), "API="+issuer+"_mock/resource/")
+		cmd.Dir, cmd.Env = root, append(append(p.env, demo(issuer)...), "API="+issuer+"_mock/resource")
 		if out, err := cmd.CombinedOutput(); err != nil || jwt.Match(out) {
 			t.Errorf("%v\n%s\nprinted:\n%s", err, b[2], out)
 		}

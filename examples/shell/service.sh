@@ -1,10 +1,12 @@
 #!/bin/sh
 # A job of many steps, with the service beside them: each asks for a token when it
-# needs one and gets a fresh one. Settings are those of pipeline.sh.
+# needs one and gets a fresh one.
+#
+# Without a tenant of your own it starts the mock: start.sh has the settings.
 set -eu
+cd "$(dirname "$0")"
+. ./start.sh
+up tokend
 
-tokend serve &
-trap 'kill $!; wait $!' EXIT
-
-tokend token demo --wait --min-validity 10m --format header |
-    curl -fsS --noproxy localhost -H @- "${API:-http://localhost:8400/_mock/resource/}calls"
+header=$(tokend token demo --wait --min-validity 10m --format header)
+printf %s "$header" | curl -fsS --noproxy localhost -H @- "${API:?is the base URL of the API}/calls"
