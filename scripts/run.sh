@@ -116,7 +116,7 @@ echo "What its access token claims:"
 claims "$(cat "$dir/token")"
 cat <<LINES
 
-A fresh token for another terminal:
+A fresh token for another terminal, in this directory:
   TOKEN=\$(curl -sS --noproxy '*' -H "Authorization: Bearer \$(cat $dir/api.key)" '$service/v1/clients/demo/token?format=text')
 and a protected API to use it on:
   curl -sS --noproxy '*' -H "Authorization: Bearer \$TOKEN" ${issuer}_mock/resource/calls

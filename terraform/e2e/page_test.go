@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,13 +31,6 @@ func TestPage(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			calls := w.journal(t, "endpoint=resource")
 			dir := t.TempDir()
-			module, err := filepath.Abs("..")
-			if err == nil {
-				err = os.Symlink(module, filepath.Join(dir, "terraform")) // as in the repository
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, b := range blocks {
 				if b[1] == "hcl" {
 					if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(b[2]), 0o600); err != nil {
@@ -45,7 +39,7 @@ func TestPage(t *testing.T) {
 				}
 			}
 			out, err := w.script(t, dir, blocks).CombinedOutput()
-			if err != nil || strings.Contains(string(out), "Error: ") {
+			if err != nil || strings.Contains(strings.ToLower(string(out)), "error: ") {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if w.journal(t, "endpoint=resource") == calls {
@@ -70,13 +64,29 @@ func (w *world) script(t *testing.T, dir string, blocks [][]string) *exec.Cmd {
 			text.WriteString(b[2])
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", text.String())
+	clone, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := strings.ReplaceAll(text.String(), "127.0.0.1:8490", freePort(t)) // another test may have it
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", here)
 	cmd.Dir = dir
 	cmd.Env = environ(w.env, map[string]string{
-		"API": w.api, "GOCACHE": goEnv(t, "GOCACHE"), "GOMODCACHE": goEnv(t, "GOMODCACHE"), "GOFLAGS": goEnv(t, "GOFLAGS"),
+		"API": w.api, "CLONE": clone, "GOCACHE": goEnv(t, "GOCACHE"), "GOMODCACHE": goEnv(t, "GOMODCACHE"), "GOFLAGS": goEnv(t, "GOFLAGS"),
 		"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1",
 	})
 	return cmd
+}
+
+// freePort is an address that nobody listens on at the moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // goEnv is a setting of the go command: the section that builds has another home.
