@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -76,8 +78,12 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	}
 	if f.target.Control == "" {
 		control := f.target.Issuer + "_mock/"
-		if body, err := get(ctx, control+"health"); err == nil && strings.Contains(string(body), "mockauth0") {
+		body, err := get(ctx, control+"health")
+		switch op := (*net.OpError)(nil); {
+		case err == nil && strings.Contains(string(body), "mockauth0"):
 			f.target.Control = control
+		case errors.As(err, &op) && op.Op == "dial":
+			return &exitError{exitUnavailable, fmt.Errorf("nothing answers at %s: %w\nhint: start it: mockauth0 serve", f.target.Issuer, op.Err)}
 		}
 	}
 	report, err := contract.Check(ctx, f.target)

@@ -115,6 +115,9 @@ func badVariable(name string) string {
 		return "is no name of a variable"
 	case strings.HasPrefix(name, "TOKEND_"):
 		return "is a name that tokend has taken"
+	case slices.Contains([]string{"PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV"}, name),
+		strings.HasPrefix(name, "LD_"), strings.HasPrefix(name, "DYLD_"):
+		return "is a name that the command's shell or loader needs"
 	}
 	return ""
 }
@@ -148,8 +151,12 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 		if !found && len(names) == 1 {
 			name, variable = names[0], pair
 		}
+		if !found && len(names) > 1 {
+			return nil, exitf(exitUsage, "--env %s does not say which of the clients %s it is for\nhint: --env %s=%s",
+				pair, strings.Join(names, ", "), names[0], pair)
+		}
 		if !slices.Contains(names, name) {
-			return nil, exitf(exitUsage, "--env %s is for none of the clients %s\nhint: NAME=VARIABLE", pair, strings.Join(names, ", "))
+			return nil, exitf(exitUsage, "--env %s is for none of the clients %s\nhint: --env NAME=VARIABLE, with NAME one of them", pair, strings.Join(names, ", "))
 		}
 		if why := badVariable(variable); why != "" {
 			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)

@@ -148,7 +148,10 @@ func TestExecUsage(t *testing.T) {
 		{[]string{"demo", "demo", "--", "true"}, 64, `"demo" is there twice`},
 		{[]string{"demo", "--min-validity", "-1s", "--", "true"}, 64, "negative"},
 		{[]string{"demo", "--env", "other=T", "--", "true"}, 64, "none of the clients demo"},
-		{[]string{"demo", "ci", "--env", "T", "--", "true"}, 64, "NAME=VARIABLE"},
+		{[]string{"demo", "ci", "--env", "T", "--", "true"}, 64, "--env T does not say which of the clients demo, ci it is for\nhint: --env demo=T"},
+		{[]string{"demo", "--env", "PATH", "--", "true"}, 64, `"PATH" is a name that the command's shell or loader needs`},
+		{[]string{"demo", "--env", "demo=LD_PRELOAD", "--", "true"}, 64, "shell or loader"},
+		{[]string{"demo", "--env", "HOME", "--", "true"}, 64, "shell or loader"},
 		{[]string{"demo", "--env", "demo=A B", "--", "true"}, 64, "is no name of a variable"},
 		{[]string{"demo", "--env", "demo=", "--", "true"}, 64, "is no name of a variable"},
 		{[]string{"demo", "--env", "TOKEND_API_KEY", "--", "true"}, 64, "has taken"},
@@ -308,6 +311,32 @@ func TestExecWithService(t *testing.T) {
 	env := variablesOf(b.env)
 	if o.code != 0 || env["ACTIONS_ID_TOKEN_REQUEST_URL"] != "http://"+s.tcp+"/v1/clients/demo/actions-id-token?api-version=2.0" || env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] == "" {
 		t.Errorf("%+v %q", o, env["ACTIONS_ID_TOKEN_REQUEST_URL"])
+	}
+}
+
+// Settings here that the running service does not go by are told.
+func TestExecWithOtherSettingsHere(t *testing.T) {
+	clean(t)
+	f := newTenant(t)
+	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
+	serve(t)
+	if o, _ := execWith(t, "demo", "--", "/bin/true"); o.code != 0 || o.stderr != "" {
+		t.Errorf("the same settings: %+v", o)
+	}
+	setenv(t, "TOKEND_CLIENTS=demo,mine", "TOKEND_CLIENT_DEMO_ISSUER=https://other.example.com/", "TOKEND_CLIENT_MINE_ISSUER="+f.URL+"/",
+		"TOKEND_CLIENT_MINE_CLIENT_ID=mine", "TOKEND_CLIENT_MINE_CLIENT_SECRET="+canarySecret, "TOKEND_CLIENT_MINE_GRANT=client_credentials")
+	want := "warning: client demo is that of the running service, of " + f.URL + "/, not that of TOKEND_CLIENT_DEMO_ISSUER; --private uses the settings here\n"
+	if o, b := execWith(t, "demo", "--", "/bin/true"); o.code != 0 || o.stderr != want || b.path == "" {
+		t.Errorf("another issuer: %+v", o)
+	}
+	if o, _ := execWith(t, "mine", "--", "/bin/true"); o.code != 66 || !strings.Contains(o.stderr, "unknown_client") || !strings.Contains(o.stderr, "--private uses them") {
+		t.Errorf("a client that the service does not have: %+v", o)
+	}
+	if o, _ := execWith(t, append([]string{"mine", "--private"}, sh("echo $MINE_ACCESS_TOKEN")...)...); o.code != 0 || o.stdout != canaryToken+"\n" || o.stderr != "" {
+		t.Errorf("--private: %+v", o)
+	}
+	if o, _ := execWith(t, "nobody", "--", "/bin/true"); o.code != 66 || strings.Contains(o.stderr, "--private") {
+		t.Errorf("a client that nobody has: %+v", o)
 	}
 }
 

@@ -263,3 +263,22 @@ func TestServeOnce(t *testing.T) {
 		t.Errorf("provider down: %+v", o)
 	}
 }
+
+// A hook that failed is not forgotten by the next run with --once.
+func TestFileOnceRunsItsHookAlways(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_LISTEN=127.0.0.1:0")
+	path := filepath.Join(home, "token")
+	for range 2 {
+		if o := tokend(t, "file", "demo", "--to", path, "--once", "--", "/bin/sh", "-c", "exit 4"); o.code != 69 || !strings.Contains(o.stderr, "exit status 4") {
+			t.Errorf("%+v", o)
+		}
+	}
+	config := write(t, filepath.Join(home, "c.yaml"), "files: [{client: demo, path: "+path+", hook: [/bin/sh, -c, exit 5]}]", 0o600)
+	setenv(t, "TOKEND_CONFIG="+config)
+	for range 2 {
+		if o := tokend(t, "serve", "--once"); o.code != 69 || !strings.Contains(o.stderr, "exit status 5") {
+			t.Errorf("serve: %+v", o)
+		}
+	}
+}

@@ -23,11 +23,20 @@ func helperOf(name string) []string {
 func (p *program) dockerHelper() *cobra.Command {
 	return &cobra.Command{
 		Use: "docker-credential get|store|erase|list", Hidden: true,
-		Short: "Be Docker's credential helper for the clients' hosts", Args: cobra.ExactArgs(1),
+		Short: "Be Docker's credential helper for the clients' hosts", Args: oneOperation,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.dockerCredential(cmd.Context(), tokenFlags{operation: args[0]})
 		},
 	}
+}
+
+// oneOperation says what Docker would give, to a person who tries.
+func oneOperation(_ *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return exitf(exitUsage, "docker-credential-tokend takes one operation, not %d: get, store, erase or list\n"+
+		"hint: Docker runs it, where config.json has \"credsStore\": \"tokend\"; by hand: echo registry.example.com | docker-credential-tokend get", len(args))
 }
 
 // notFound is what Docker takes for "ask without credentials"; any other text

@@ -152,3 +152,14 @@ func TestHostsOfTheService(t *testing.T) {
 	}
 	noCanary(t, "log", s.log.String())
 }
+
+// A person who runs the helper without an operation learns what it is.
+func TestDockerHelperWithoutOperation(t *testing.T) {
+	clean(t)
+	for _, args := range [][]string{{}, {"get", "more"}} {
+		o := tokendWith(t, program{name: "docker-credential-tokend", stdin: strings.NewReader("")}, args...)
+		if o.code != 64 || o.stdout != "" || !strings.Contains(o.stderr, "takes one operation") || !strings.Contains(o.stderr, "get, store, erase or list\nhint: Docker runs it") {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,6 +50,7 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 		named := os.Getenv("TOKEND_ADDR") != ""
 		switch {
 		case err == nil && (named || there.ours(ctx)):
+			p.warnOfOwn(ctx, there, names)
 			return &reached{service: there, started: func() {}, end: func() error { return nil }}, nil
 		case err == nil:
 			there, err = nil, fmt.Errorf("what answers at %s is not this user's: there is no key for it", there.base)
@@ -77,6 +79,30 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 		return nil, err
 	}
 	return p.startPrivate(ctx, s, flags)
+}
+
+// warnOfOwn says when the service's client of a name is another one than this
+// environment's.
+func (p *program) warnOfOwn(ctx context.Context, s *service, names []string) {
+	for _, name := range names {
+		setting := "TOKEND_CLIENT_" + variableOf(name) + "_ISSUER"
+		own := os.Getenv(setting)
+		if own == "" {
+			continue
+		}
+		var c struct{ Issuer string }
+		body, err := s.once(ctx, "GET", clientPath(name, ""), nil, nil)
+		if err != nil || json.Unmarshal(body, &c) != nil || strings.TrimSuffix(c.Issuer, "/") == strings.TrimSuffix(own, "/") {
+			continue // what is wrong with it is told when its token is asked for
+		}
+		fmt.Fprintf(p.stderr, "warning: client %s is that of the running service, of %s, not that of %s; --private uses the settings here\n", name, c.Issuer, setting)
+	}
+}
+
+// configuredHere says whether the configuration here has a client.
+func configuredHere(name string) bool {
+	s, err := loadSettings()
+	return err == nil && slices.ContainsFunc(s.clients, func(c clientSettings) bool { return c.Name == name })
 }
 
 // awaited is a service that must answer, with --wait after a while.
@@ -209,6 +235,10 @@ func (r *reached) explain(name string, err error) error {
 	if r.private && e.reason == string(flow.ClassLoginRequired) {
 		text, _, _ = strings.Cut(text, "\nhint: ")
 		text += "\nhint: " + loginFirst(name)
+	}
+	if !r.private && e.reason == "unknown_client" && configuredHere(name) {
+		text, _, _ = strings.Cut(text, "\nhint: ")
+		text += "\nhint: the running service does not have it, but the settings here do: --private uses them"
 	}
 	return &exitError{code: e.code, reason: e.reason, err: errors.New(text)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -66,11 +67,19 @@ func (p *program) serve() *cobra.Command {
 			if once {
 				return exitWith(exitUnavailable, p.serveOnce(cmd.Context(), s))
 			}
-			return exitWith(exitUnavailable, p.runService(cmd.Context(), s))
+			return exitWith(exitUnavailable, stopped(cmd.Context(), p.runService(cmd.Context(), s)))
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "sign in, write the token files and end, without listening: for init containers")
 	return cmd
+}
+
+// stopped is err, unless it is that the service was told to end while it started.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // runService listens first: a taken port is an error before anything is made.

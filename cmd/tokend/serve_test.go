@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -177,5 +178,22 @@ func TestOneKeyForConcurrentStarts(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(left) != 1 {
 		t.Errorf("left over: %v %v", left, err)
+	}
+}
+
+// A service that is told to end while it starts ends well and says nothing.
+func TestStopDuringStart(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t, "TOKEND_LISTEN=127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	p := program{stdin: strings.NewReader(""), stdout: &out, stderr: &out}
+	if code := p.run(ctx, []string{"serve"}); code != 0 || strings.Contains(out.String(), "error") {
+		t.Errorf("exit %d: %s", code, out.String())
+	}
+	out.Reset()
+	if code := p.run(ctx, []string{"serve", "--once"}); code == 0 { // its work is not done
+		t.Errorf("serve --once: exit %d: %s", code, out.String())
 	}
 }
