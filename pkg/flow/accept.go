@@ -71,6 +71,9 @@ func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Tok
 	switch exp, ok := peekExpiry(a.access); {
 	case a.lifetime > 0:
 		t.Expiry = sent.Add(a.lifetime)
+		if early := t.Expiry.Sub(exp); ok && early > 0 && early <= time.Second {
+			t.Expiry = exp // which has no fractions of a second: the token ends that much sooner
+		}
 	case ok && exp.After(sent) && exp.Before(sent.Add(maxLifetime)):
 		t.Expiry = exp
 	case ok && !exp.After(sent):

@@ -118,3 +118,35 @@ func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
 		}
 	})
 }
+
+// A JWT's exp has whole seconds. The token ends then, though expires_in says a
+// fraction later; an exp that is further off is by another clock.
+func TestExpiryOfAJWTIsItsOwn(t *testing.T) {
+	for name, tc := range map[string]struct {
+		at, exp, want time.Duration // since a full second; and the life
+	}{
+		"rounded down": {700 * time.Millisecond, 3 * time.Second, 2300 * time.Millisecond},
+		"the same":     {0, 3 * time.Second, 3 * time.Second},
+		"later":        {0, 4 * time.Second, 3 * time.Second},
+		"skewed":       {700 * time.Millisecond, 2 * time.Second, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				full := time.Now()
+				time.Sleep(tc.at)
+				s.answer = func(b map[string]any) {
+					b["expires_in"], b["access_token"] = 3, unsigned(map[string]any{"exp": full.Add(tc.exp).Unix()})
+					delete(b, "id_token")
+				}
+				c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
+				token, err := c.Get(t.Context(), Request{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := token.Remaining(time.Now()); got != tc.want {
+					t.Errorf("valid for %v, want %v", got, tc.want)
+				}
+			})
+		})
+	}
+}
