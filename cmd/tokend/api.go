@@ -190,6 +190,8 @@ func refusal(status int, body []byte) error {
 		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
 	case status == http.StatusServiceUnavailable:
 		hint = "try again; tokend status says more"
+	case status == http.StatusBadGateway && a.Client != "":
+		hint = "tokend doctor " + a.Client + " looks at what the provider answers"
 	}
 	if hint != "" {
 		text += "\nhint: " + hint

@@ -115,6 +115,39 @@ func TestFileFailures(t *testing.T) {
 	}
 }
 
+// Where a service runs, its refusals end the command, too; no file is made.
+func TestFileFailuresOfTheService(t *testing.T) {
+	home := clean(t)
+	s := failing(t)
+	up := "TOKEND_ADDR=http://" + s.tcp
+	for what, c := range map[string]struct {
+		client string
+		env    []string
+		code   int
+		stderr string
+	}{
+		"service down":                       {"ci", []string{"TOKEND_ADDR=" + refused(t)}, 69, "does not answer"},
+		"wrong key":                          {"ci", []string{up, "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, 77, "unauthorized"},
+		"unknown client":                     {"nobody", []string{up}, 66, "unknown_client"},
+		"login required":                     {"new", []string{up}, 77, "login_required"},
+		"provider down":                      {"down", []string{up}, 75, "idp_unreachable"},
+		"line break in the provider's token": {"broken", []string{up}, 76, "idp_bad_response"},
+		"min-validity beyond the provider's": {"ci --min-validity 48h", []string{up}, 78, "the provider's tokens live no longer"},
+		"a format that no file has":          {"ci --format external", []string{up}, 64, `format "external"`},
+	} {
+		setenv(t, append([]string{"TOKEND_API_KEY="}, c.env...)...)
+		path := filepath.Join(home, "token")
+		o := tokend(t, append([]string{"file", "--to", path}, strings.Fields(c.client)...)...)
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: there is a file", what)
+		}
+		if o.code != c.code || o.stdout != "" || !strings.Contains(o.stderr, c.stderr) || !strings.Contains(o.stderr, "hint: ") {
+			t.Errorf("%s: %+v", what, o)
+		}
+		noCanary(t, "stderr", o.stderr)
+	}
+}
+
 // It keeps the file until it is told to end, and leaves it.
 func TestFileIsKept(t *testing.T) {
 	home := clean(t)
