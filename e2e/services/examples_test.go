@@ -191,6 +191,37 @@ func TestActionRefuses(t *testing.T) {
 	}
 }
 
+// What the login of the action fails of is its exit code, with a hint in the log.
+func TestActionFailures(t *testing.T) {
+	tool(t, "bash")
+	issuer := mockauth0(t)
+	for name, tt := range map[string]struct {
+		with map[string]any
+		code int
+		want string
+	}{
+		"provider down": {map[string]any{"issuer": "http://127.0.0.1:1/"}, 75, "idp_unreachable"},
+		"wrong secret":  {map[string]any{"client-secret": "canary-secret"}, 77, "client_rejected"},
+		"a spent seed":  {map[string]any{"refresh-token": "canary-seed"}, 77, "login_required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := step{Uses: "./", With: map[string]any{
+				"client": "demo", "issuer": issuer, "client-id": "demo", "client-secret": "demo-secret", "audience": "https://api.example.com/",
+			}}
+			for k, v := range tt.with {
+				s.With[k] = v
+			}
+			j := newJob(t, nil)
+			j.install(t)
+			code := j.run(t, []step{s}, map[string]string{}, nil)
+			if log := j.log.String(); code != tt.code || !strings.Contains(log, tt.want) || !strings.Contains(log, "hint: ") {
+				t.Errorf("%d:\n%s", code, log)
+			}
+			j.secretive(t)
+		})
+	}
+}
+
 // leftNothing: what a job had is in the folder that the runner empties.
 func leftNothing(t *testing.T, j *job) {
 	t.Helper()

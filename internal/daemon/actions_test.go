@@ -77,7 +77,11 @@ func TestActionsIDToken(t *testing.T) {
 	open.ActionsIDToken = true
 	nobody := person(t, f, "person")
 	nobody.ActionsIDToken = true
-	r := start(t, Config{Clients: []Client{open, shut, nobody}})
+	gone := newTenant(t)
+	gone.Close()
+	down := kept(t, gone, "down")
+	down.ActionsIDToken = true
+	r := start(t, Config{Clients: []Client{open, shut, nobody, down}})
 	at := func(client string) string {
 		return "http://" + r.addr + "/v1/clients/" + client + "/actions-id-token?api-version=2.0"
 	}
@@ -95,6 +99,7 @@ func TestActionsIDToken(t *testing.T) {
 			{at("ci"), ciKey, "", 404, "not_found"},
 			{at("nobody"), mainKey, "", 404, "unknown_client"},
 			{at("person"), mainKey, "", 409, "login_required"},
+			{at("down"), mainKey, "", 503, "idp_unreachable"},
 			{at("demo") + "&audience=a&audience=b", mainKey, "", 400, "invalid_request"},
 			{at("demo") + "&min_validity=1h", mainKey, "", 400, "invalid_request"},
 		} {

@@ -172,7 +172,11 @@ func TestProxyErrors(t *testing.T) {
 	login := person(t, f, "login")
 	login.Upstreams = proxied(t, f, u.URL).Upstreams
 	none := kept(t, f, "ci")
-	d := start(t, Config{Clients: []Client{proxied(t, f, u.URL, down.URL, "http://"+chatter.Addr().String()), login, none}})
+	gone := newTenant(t)
+	gone.Close()
+	cut := kept(t, gone, "cut")
+	cut.Upstreams = login.Upstreams
+	d := start(t, Config{Clients: []Client{proxied(t, f, u.URL, down.URL, "http://"+chatter.Addr().String()), login, none, cut}})
 	for name, c := range map[string]struct {
 		request string
 		status  int
@@ -189,6 +193,7 @@ func TestProxyErrors(t *testing.T) {
 		"trace":              {"TRACE " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 405, "method_not_allowed", ""},
 		"unknown client":     {get("/v1/clients/nobody/proxy/", "HOST", auth), 404, "unknown_client", ""},
 		"login required":     {get("/v1/clients/login/proxy/", "HOST", auth), 409, "login_required", "authorize_url"},
+		"provider down":      {get("/v1/clients/cut/proxy/", "HOST", auth), 503, "idp_unreachable", "connection refused"},
 		"no upstreams":       {get("/v1/clients/ci/proxy/", "HOST", auth), 403, "upstream_forbidden", "hint: list the APIs"},
 		"down":               {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: "+down.URL), 502, "upstream_unreachable", "connection refused"},
 		"no HTTP":            {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: http://"+chatter.Addr().String()), 502, "upstream_unreachable", "the answer was not HTTP"},
