@@ -33,7 +33,9 @@ type answer struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
 	Client       string `json:"client"`
+	Login        string `json:"login"`
 	AuthorizeURL string `json:"authorize_url"`
+	Provider     string `json:"provider_error"`
 	RetryAfter   int    `json:"retry_after"` // seconds
 
 	VerificationURIComplete string `json:"verification_uri_complete"`
@@ -177,14 +179,8 @@ func refusal(status int, body []byte) error {
 	text, hint, _ := strings.Cut(a.Description, "hint: ")
 	text = a.Code + ": " + strings.TrimRight(text, "; \n")
 	switch {
-	case a.AuthorizeURL != "":
-		hint = "tokend login " + a.Client + " --browser or --paste, or open " + a.AuthorizeURL
-	case a.UserCode != "":
-		hint = "confirm the code " + a.UserCode + " at " + a.VerificationURIComplete
-	case a.Code == "login_required" && strings.HasSuffix(hint, ", or log in again"):
-		hint += ": tokend login " + a.Client
-	case a.Code == "login_required" && !strings.Contains(hint, "second factor"):
-		hint = "tokend login " + a.Client
+	case a.Code == string(flow.ClassLoginRequired):
+		hint = a.loginHint(hint)
 	case hint != "":
 	case a.Code == "unauthorized":
 		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
@@ -197,8 +193,54 @@ func refusal(status int, body []byte) error {
 		text += "\nhint: " + hint
 	}
 	return &exitError{
-		code: codeOf(status, a.Code), reason: a.Code, err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
+		code: a.exitCode(status), reason: a.Code, err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
 	}
+}
+
+// exitCode is the code of an answer. What the provider refuses is asked for by a
+// setting or a flag whose value is wrong, not by a wrong command line.
+func (a answer) exitCode(status int) int {
+	if a.Provider != "" && a.Code == string(flow.ClassRequest) {
+		return exitConfig
+	}
+	return codeOf(status, a.Code)
+}
+
+// loginHint is how a client gets its grant; said is the service's own hint.
+func (a answer) loginHint(said string) string {
+	switch {
+	case a.UserCode != "":
+		return "confirm the code " + a.UserCode + " at " + a.VerificationURIComplete
+	case a.Login == "headless" && strings.HasPrefix(said, "log in with a browser"): // as it is, it fails again
+		return strings.Replace(said, "log in with a browser", "tokend login "+a.Client+" --browser or --paste", 1)
+	case a.Login == "" && a.AuthorizeURL != "": // of an older service
+		a.Login = "browser"
+	case strings.HasSuffix(said, ", or log in again"):
+		return said + ": tokend login " + a.Client
+	case noLoginHelps(said):
+		return said
+	}
+	hint := loginCommand(a.Client, a.Login)
+	if a.Login == "browser" && a.AuthorizeURL != "" {
+		hint += ", or open " + a.AuthorizeURL
+	}
+	return hint
+}
+
+// noLoginHelps says whether a hint names what must change before any login.
+func noLoginHelps(hint string) bool {
+	return strings.Contains(hint, "second factor") || strings.Contains(hint, "new refresh token")
+}
+
+// loginCommand logs a client in that is configured with login; "" needs nobody.
+func loginCommand(name, login string) string {
+	switch login {
+	case "browser":
+		return "tokend login " + name + " --browser or --paste"
+	case "paste":
+		return "tokend login " + name + " --paste"
+	}
+	return "tokend login " + name
 }
 
 // clientPath is a path of one client.

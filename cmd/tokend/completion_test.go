@@ -39,7 +39,7 @@ func TestCompletesClients(t *testing.T) {
 			t.Errorf("%s demo: %q", cmd, got)
 		}
 	}
-	if got := completed(t, "status", ""); len(got) != 0 {
+	if got := completed(t, "status", ""); len(got) != 1 || got[0] != "demo" {
 		t.Errorf("status: %q", got)
 	}
 	setenv(t, "TOKEND_ADDR=unix:"+filepath.Join(home, "nobody"))

@@ -50,8 +50,10 @@ type doctor struct {
 	now      func() time.Time
 	settings settings
 	faults   faults
-	clients  []clientSettings // those asked for
+	names    []string         // asked for, of any service
+	clients  []clientSettings // of these, those that are configured here
 	running  running
+	remote   string // where a service is that has its own configuration; "": not known of
 }
 
 // finding is what a check has found, and where.
@@ -91,9 +93,6 @@ func (p *program) examine(ctx context.Context, d *doctor, names []string, format
 	if d.settings, err = loadSettings(); !errors.As(err, &d.faults) && err != nil {
 		return err
 	}
-	if d.clients, err = chosen(d.settings.clients, names); err != nil {
-		return err
-	}
 	d.machine = thisMachine()
 	if p.machine != nil {
 		d.machine = *p.machine
@@ -103,7 +102,17 @@ func (p *program) examine(ctx context.Context, d *doctor, names []string, format
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorPatience)
 	defer cancel()
+	d.names = names
+	if d.elsewhere(ctx) {
+		names = nil // they are the service's to know
+	}
+	if d.clients, err = chosen(d.settings.clients, names); err != nil {
+		return err
+	}
 	found := d.examine(ctx)
+	if err := d.unknown(); err != nil {
+		return err
+	}
 	if err := p.writeFindings(found, format); err != nil {
 		return exitWith(exitUnavailable, err)
 	}
@@ -149,6 +158,11 @@ func (d *doctor) examine(ctx context.Context) []finding {
 		all.Go(func() { of[i] = d.checkClient(ctx, c) })
 	}
 	all.Wait()
+	for _, name := range d.served() {
+		for _, f := range d.checkServedClient(d.running.clients[name]) {
+			found = append(found, finding{Area: "client", Client: name, Finding: f})
+		}
+	}
 	for i, c := range d.clients {
 		for _, f := range of[i] {
 			found = append(found, finding{Area: "client", Client: c.Name, Finding: f})

@@ -108,7 +108,9 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	text, why := st.State, ""
 	if st.Failure != nil {
 		why = st.Failure.Description
-		text += ": " + st.Failure.Class
+		if st.Failure.Class != st.State {
+			text += ": " + st.Failure.Class
+		}
 		if why != "" {
 			text += ": " + oneLine(why)
 		}
@@ -119,7 +121,7 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	case flow.StateDegraded:
 		return warn(check, text, "a token is served to its end; what follows here may say why no new one comes")
 	case flow.StateLoginRequired:
-		return bad(check, flow.ClassLoginRequired, text, "tokend login "+c.Name)
+		return bad(check, flow.ClassLoginRequired, text, c.loginHint())
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application, then restart the service or log in; --probe-secret tries the secret")
 	case flow.StateUnavailable:
@@ -139,7 +141,15 @@ func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
 	if left > soon {
 		return good(check, "it ends at "+when(st.GrantEnds))
 	}
-	return warn(check, fmt.Sprintf("it ends at %s, in %v", when(st.GrantEnds), max(0, left).Round(time.Minute)), "log in again before that: tokend login "+c.Name)
+	return warn(check, fmt.Sprintf("it ends at %s, in %v", when(st.GrantEnds), max(0, left).Round(time.Minute)), "before that: "+c.loginHint())
+}
+
+// loginHint is how the client gets a new grant.
+func (c clientSettings) loginHint() string {
+	if _, seed := c.Source.(flow.Seed); seed {
+		return "give a new refresh token (refresh_token_file or refresh_token of the client)"
+	}
+	return loginCommand(c.Name, c.login)
 }
 
 // checkOverlap wants the tenant's rotation overlap to be known: without one a

@@ -35,7 +35,7 @@ var clientCases = []doctorCase{
 	{"untold", fine, "state", "skipped", "does not tell", "", 0},
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
 	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},
-	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo", 77},
+	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
 	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},

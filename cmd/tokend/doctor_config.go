@@ -28,8 +28,8 @@ func (d *doctor) checkSettings(context.Context) []flow.Finding {
 	for _, line := range d.faults {
 		found = append(found, badError(check, flow.ClassConfig, errors.New(line))...)
 	}
-	if addr := os.Getenv("TOKEND_ADDR"); addr != "" && len(d.faults) == 1 && strings.HasPrefix(d.faults[0], noClient) {
-		return warn(check, noClient+" here; the service at "+addr+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
+	if d.remote != "" {
+		return warn(check, noClient+" here; the service at "+d.remote+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
 	}
 	return found
 }
@@ -44,6 +44,8 @@ func (d *doctor) checkAPIKey(context.Context) []flow.Finding {
 		return good(check, "there is one")
 	case d.faulty("TOKEND_API_KEY"):
 		return skip(check, "its setting is wrong")
+	case s.apiKeyFile == "":
+		return warn(check, "its file has no default place", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE")
 	default:
 		return good(check, "tokend serve makes one at its first start: "+s.apiKeyFile)
 	}

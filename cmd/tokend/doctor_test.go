@@ -136,6 +136,11 @@ var localCases = []doctorCase{
 		setenv(t, "TOKEND_STORE=sqlite:"+p.home+"/t.db", "TOKEND_SOCKET=off", "TOKEND_STORE_KEY_FILE="+p.home+"/k", "TOKEND_API_KEY="+canaryKey)
 	}, "directories", "warning", "HOME is not set", "set HOME", 0},
 
+	{"no home", func(t *testing.T, p *place) {
+		unset(t, "HOME")
+		setenv(t, "TOKEND_STORE=sqlite:"+p.home+"/t.db", "TOKEND_SOCKET=off", "TOKEND_STORE_KEY_FILE="+p.home+"/k")
+	}, "api key", "warning", "no default place", "set TOKEND_API_KEY", 0},
+
 	{"good", fine, "disk", "ok", "1024 MiB left at", "", 0},
 	{"nearly full", space(100<<20, math.MaxUint64, true), "disk", "warning", "100 MiB left", "free some space", 0},
 	{"full", space(1<<20, math.MaxUint64, true), "disk", "problem", "1 MiB left", "free some space", 78},

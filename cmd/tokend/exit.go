@@ -173,8 +173,25 @@ func report(err error) string {
 		return ""
 	}
 	text := err.Error()
-	if exitCode(err) == exitUsage && !strings.Contains(text, "\nhint: ") {
+	if helps(err) {
 		text += "\nhint: tokend --help"
 	}
 	return "error: " + text + "\n"
+}
+
+// helps says whether the hint of err is the help of the command line: it is
+// wrong, and nothing says better what to do.
+func helps(err error) bool {
+	var e *exitError
+	told := errors.As(err, &e) && (e.told || e.reason != "")
+	return exitCode(err) == exitUsage && !told && !strings.Contains(err.Error(), "\nhint: ")
+}
+
+// pointed is err with the help of the command that ran as its hint, where the
+// help is the hint.
+func pointed(err error, command string) error {
+	if err == nil || !helps(err) {
+		return err
+	}
+	return exitf(exitUsage, "%w\nhint: %s --help", err, command)
 }

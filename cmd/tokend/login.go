@@ -185,7 +185,7 @@ func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatu
 			if context.Cause(ctx) == errTimeout { //nolint:errorlint // it is never wrapped
 				return before, exitWith(exitTryAgain, ctx.Err())
 			}
-			return before, exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s again", name)
+			return before, nobody(name)
 		case <-tick.C:
 		}
 		c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
@@ -199,6 +199,10 @@ func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatu
 			return c, exitf(exitNoPerm, "%s: %s", c.LoginFailure.Class, strings.Replace(c.LoginFailure.Description, "; hint: ", "\nhint: ", 1))
 		}
 	}
+}
+
+func nobody(name string) error {
+	return exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s again", name)
 }
 
 // openBrowser runs what $BROWSER names, or the system's opener.
@@ -224,7 +228,10 @@ func (p *program) loginPaste(ctx context.Context, s *service, name string) (clie
 	})
 	line = strings.TrimSpace(line)
 	if line == "" {
-		if err != nil && !errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, context.Canceled): // Ctrl-C, as with --browser
+			return clientStatus{}, nobody(name)
+		case err != nil && !errors.Is(err, io.EOF):
 			return clientStatus{}, exitWith(exitUsage, err)
 		}
 		return clientStatus{}, exitf(exitUsage, "nothing was pasted\nhint: the address begins with the redirect URI and holds code= and state=")

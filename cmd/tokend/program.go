@@ -34,7 +34,11 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
 	complete(root, args)
 	root.SetArgs(append(append([]string{}, helperOf(p.name)...), args...)) // never nil: that is os.Args to cobra
-	err := p.outOfTime(root.ExecuteContext(ctx))
+	ran, err := root.ExecuteContextC(ctx)
+	err = p.outOfTime(err)
+	if ran != nil && !ran.Hidden {
+		err = pointed(err, ran.CommandPath())
+	}
 	if p.limits.release != nil {
 		p.limits.release()
 	}
@@ -50,10 +54,12 @@ func (p *program) command() *cobra.Command {
 		Use:               "tokend",
 		Short:             "Keeps OAuth grants alive and hands out fresh access tokens",
 		Long:              rootHelp,
+		Version:           buildVersion(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

@@ -233,8 +233,11 @@ func (r *reached) explain(name string, err error) error {
 	}
 	text := fmt.Sprintf("client %s: %v", name, e)
 	if r.private && e.reason == string(flow.ClassLoginRequired) {
-		text, _, _ = strings.Cut(text, "\nhint: ")
-		text += "\nhint: " + loginFirst(name)
+		var hint string
+		if text, hint, _ = strings.Cut(text, "\nhint: "); !noLoginHelps(hint) {
+			hint = loginFirst(name)
+		}
+		text += "\nhint: " + hint
 	}
 	if !r.private && e.reason == "unknown_client" && configuredHere(name) {
 		text, _, _ = strings.Cut(text, "\nhint: ")

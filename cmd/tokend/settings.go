@@ -228,9 +228,32 @@ func unknownVariables(clients []string, f *faults) {
 			if strings.HasPrefix(name, "TOKEND_CLIENT_") {
 				hint = "unset it, or name its client in TOKEND_CLIENTS; tokend serve --help lists the variables"
 			}
+			if i := slices.IndexFunc(known, func(k string) bool { return oneEdit(name, k) }); i >= 0 {
+				hint = "did you mean " + known[i] + "? " + hint
+			}
 			f.add(hint, "unknown variable %s", name)
 		}
 	}
+}
+
+// oneEdit says whether a letter added, left out, changed or swapped with its
+// neighbour makes b of a.
+func oneEdit(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	switch len(b) - len(a) {
+	case 1:
+		return a[i:] == b[i+1:]
+	case 0:
+		swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		return i < len(a) && (a[i+1:] == b[i+1:] || swapped)
+	}
+	return false
 }
 
 // tokendVariables are the names of the process's variables with our prefix, sorted.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // clientStatus is what the commands read of a client's state.
@@ -50,14 +55,14 @@ type failure struct {
 func (p *program) status() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the state of every client", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.printStatus(cmd.Context(), format) },
+		Use: "status [NAME…]", Short: "Show the state of every client, or of those named",
+		RunE: func(cmd *cobra.Command, names []string) error { return p.printStatus(cmd.Context(), names, format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
-func (p *program) printStatus(ctx context.Context, format string) error {
+func (p *program) printStatus(ctx context.Context, names []string, format string) error {
 	if format != "table" && format != "json" {
 		return exitf(exitUsage, "format %q is not one of table, json", format)
 	}
@@ -65,18 +70,50 @@ func (p *program) printStatus(ctx context.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	if format == "json" {
+	if format == "json" && len(names) == 0 {
 		body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
 		if err != nil {
 			return err
 		}
 		return p.print(string(body))
 	}
+	if len(names) > 0 {
+		return p.printNamed(ctx, s, names, format)
+	}
 	all, err := s.everyClient(ctx)
 	if err != nil {
 		return err
 	}
 	return exitWith(exitUnavailable, writeTable(p.stdout, all))
+}
+
+// printNamed is printStatus of the clients of these names. Its JSON has the form
+// of that of all.
+func (p *program) printNamed(ctx context.Context, s *service, names []string, format string) error {
+	var all struct {
+		Clients []json.RawMessage `json:"clients"`
+	}
+	table := make([]clientStatus, len(names))
+	for i, name := range names {
+		body, err := s.call(ctx, "GET", clientPath(name, ""), nil, nil)
+		if err != nil {
+			return err
+		}
+		if json.Unmarshal(body, &table[i]) != nil {
+			return exitf(exitProtocol, "tokend's answer is no client's state")
+		}
+		all.Clients = append(all.Clients, body)
+	}
+	if format == "table" {
+		return exitWith(exitUnavailable, writeTable(p.stdout, table))
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(all); err != nil {
+		return exitWith(exitProtocol, err)
+	}
+	return p.print(strings.TrimSuffix(b.String(), "\n"))
 }
 
 func writeTable(w io.Writer, clients []clientStatus) error {
@@ -100,11 +137,8 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		switch l := c.DeviceLogin; {
 		case l != nil && l.Failure == nil:
 			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
-		case c.Login == "device" && c.State == "login_required":
-			fmt.Fprintf(w, "%s: tokend login %s\n", c.Client, c.Client)
-		}
-		if c.AuthorizeURL != "" {
-			fmt.Fprintf(w, "%s: tokend login %s --browser or --paste, or open %s\n", c.Client, c.Client, c.AuthorizeURL)
+		case c.Login != "" && c.State == string(flow.StateLoginRequired):
+			fmt.Fprintf(w, "%s: %s\n", c.Client, answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(""))
 		}
 	}
 	return nil

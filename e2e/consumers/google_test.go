@@ -116,7 +116,7 @@ func TestGoogleExecutable(t *testing.T) {
 		t.Errorf("ID token: %v", err)
 	}
 	source.Executable.Command = strings.Replace(source.Executable.Command, "demo", "nobody", 1)
-	if _, err := exchange(t, srv, jwtType, source); err == nil || !strings.Contains(err.Error(), "(66) unknown_client: there is no client of that name; hint: tokend status lists them") {
+	if _, err := exchange(t, srv, jwtType, source); err == nil || !strings.Contains(err.Error(), "(66) unknown_client: there is no client \"") {
 		t.Errorf("a failure: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -33,10 +34,19 @@ func (d *Daemon) known(c *gin.Context) *client {
 	if cl == nil {
 		d.fail(c, &problem{
 			Status: http.StatusNotFound, Code: "unknown_client",
-			Description: "there is no client of that name; hint: tokend status lists them", Client: name,
+			Description: fmt.Sprintf("there is no client %q; hint: %s", name, d.namesFor(c.Request)), Client: name,
 		})
 	}
 	return cl
+}
+
+// namesFor lists the clients that the caller may see.
+func (d *Daemon) namesFor(r *http.Request) string {
+	names := slices.DeleteFunc(slices.Clone(d.names), func(name string) bool { return !d.opened(r, name) })
+	if len(names) == 0 {
+		return "tokend status lists them"
+	}
+	return "the clients are " + strings.Join(names, ", ")
 }
 
 func (d *Daemon) view(ctx context.Context, cl *client) clientView {

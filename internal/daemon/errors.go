@@ -19,7 +19,10 @@ type problem struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
 	Client       string `json:"client,omitempty"`
-	AuthorizeURL string `json:"authorize_url,omitempty"`
+	Login        string `json:"login,omitempty"`         // of a client without a grant: how it signs in
+	AuthorizeURL string `json:"authorize_url,omitempty"` // of the same, where a person can
+
+	ProviderError string `json:"provider_error,omitempty"` // the tenant's code, when it refuses what was asked for
 
 	// Of a device login that waits for a person.
 	VerificationURIComplete string `json:"verification_uri_complete,omitempty"`
@@ -54,6 +57,7 @@ func (d *Daemon) failWith(c *gin.Context, cl *client, err error) {
 		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "error", err)
 	}
 	if p.Code == string(flow.ClassLoginRequired) {
+		p.Login = cl.Login
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
 		pendingDevice(cl, p)
 	}
@@ -93,8 +97,11 @@ func problemOf(err error) *problem {
 		}
 	case errors.As(err, &e):
 		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e)}
-		if p.Status == http.StatusServiceUnavailable {
+		switch {
+		case p.Status == http.StatusServiceUnavailable:
 			p.RetryAfter = seconds(e.RetryAfter)
+		case e.Class == flow.ClassRequest:
+			p.ProviderError = e.Code
 		}
 	case errors.Is(err, flow.ErrLogin), errors.Is(err, flow.ErrNotFound):
 		p = &problem{Status: http.StatusConflict, Code: string(flow.ClassLoginRequired), Description: "there is no grant yet"}

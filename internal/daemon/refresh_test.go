@@ -104,7 +104,7 @@ func TestRemoteReadsErrors(t *testing.T) {
 		{"demo", mainKey, flow.ClassLoginRequired, "log in at " + f.issuer()},
 		{"demo", "wrong", "unauthorized", ""},
 		{"demo", ciKey, "client_forbidden", ""},
-		{"nobody", mainKey, "unknown_client", "tokend status lists them"},
+		{"nobody", mainKey, "unknown_client", "the clients are demo"},
 	} {
 		r, err := flow.NewRemote(flow.RemoteConfig{Client: c.client, Addr: "http://" + d.addr, Key: c.key})
 		if err != nil {

@@ -216,6 +216,7 @@ func (c *Client) refusal(g *Grant) *Error {
 	if g.Failure != nil {
 		e.Code, e.Err = g.Failure.Code, errors.New(g.Failure.Description)
 	}
+	c.nameSetting(e)
 	if _, ok := c.asker(); ok && g.Refused != "" && g.Failure != nil {
 		e.Description = g.Failure.Description
 		c.sortAsk(e)

@@ -246,6 +246,7 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 			Description: clean(redact(callback.Get("error_description"), []string{l.State, l.Verifier.Reveal(), l.Nonce}), 256),
 		}
 		sortCode(e)
+		c.nameSetting(e)
 		if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
 			e.Class = ClassUnreachable
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -130,6 +131,7 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return a, unknown, e
 	case a.code != "":
 		sortCode(e)
+		c.nameSetting(e)
 		return a, refused, e
 	case r.StatusCode >= 400:
 		return bad(refused, "the tenant answers "+statusLine(r)+" without an error code")
@@ -161,6 +163,36 @@ func sortCode(e *Error) {
 	}
 }
 
+// seedHint is what helps against a seed that the tenant has refused.
+const seedHint = "give a new refresh token (refresh_token_file or refresh_token of the client)"
+
+// nameSetting says in a refusal which setting asks for what was refused. The
+// words are Auth0's; the code alone tells little.
+func (c *Client) nameSetting(e *Error) {
+	if _, seed := c.cfg.Source.(Seed); seed && e.Class == ClassLoginRequired {
+		e.Hint = seedHint
+	}
+	if e.Class != ClassRequest || e.Hint != "" {
+		return
+	}
+	words := strings.ToLower(e.Code + " " + e.Description)
+	has := func(s string) bool { return strings.Contains(words, s) }
+	p, _ := c.cfg.Source.(Password)
+	switch {
+	case e.Code == "mfa_required":
+	case p.Realm != "" && (has("connection") || has("realm")):
+		e.Hint = "set realm to the name of a connection of the tenant that is enabled for the application"
+	case has("invalid_target"), has("service not found"), has("audience"), has("resource server"):
+		e.Hint = "audience (--audience) must be the Identifier of an API of this tenant, exactly, that the application may use"
+	case has("scope"):
+		e.Hint = "ask with scopes (--scope) for what the API has and the application may have"
+	case e.Code == "access_denied":
+		e.Hint = "the tenant's log says what denied it; audience and scopes say what was asked for"
+	default:
+		e.Hint = "check the client's audience, scopes and grant, or --audience and --scope"
+	}
+}
+
 // limited reports whether an answer is a rate limit. Auth0 sends its
 // tenant-wide one as 500 access_denied with X-RateLimit headers.
 func limited(r *http.Response, code string) bool {
@@ -182,9 +214,16 @@ func secretsOf(form url.Values, secret Secret) []string {
 	return s
 }
 
+// keywords are words of OAuth that a tenant's own text has, and that somebody may
+// have taken for a password: masking them hides the text and no secret.
+var keywords = []string{
+	"password", "code", "token", "secret", "client_secret", "refresh_token", "access_token", "id_token", "grant_type",
+	"client_id", "audience", "scope", "realm", "username",
+}
+
 func redact(text string, secrets []string) string {
 	for _, s := range secrets {
-		if s != "" {
+		if s != "" && !slices.Contains(keywords, s) {
 			text = strings.ReplaceAll(text, s, masked)
 		}
 	}

@@ -245,6 +245,8 @@ func refusedBy(status int, body []byte) *Error {
 		Code         string `json:"error"`
 		Description  string `json:"error_description"`
 		AuthorizeURL string `json:"authorize_url"`
+		Client       string `json:"client"`
+		Login        string `json:"login"`
 		RetryAfter   int64  `json:"retry_after"` // seconds
 	}
 	if json.Unmarshal(body, &a) != nil || a.Code == "" {
@@ -259,7 +261,10 @@ func refusedBy(status int, body []byte) *Error {
 		Description: clean(strings.TrimRight(text, "; \n"), 1024), Hint: clean(hint, 1024),
 		RetryAfter: bounded(time.Duration(min(a.RetryAfter, 3600)) * time.Second),
 	}
-	if a.AuthorizeURL != "" {
+	switch {
+	case a.Login == "headless":
+		e.Hint = "tokend login " + clean(a.Client, 64)
+	case a.AuthorizeURL != "":
 		e.Hint = "log in at " + clean(a.AuthorizeURL, 4096)
 	}
 	return e

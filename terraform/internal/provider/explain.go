@@ -44,7 +44,7 @@ func refused(ctx context.Context, s *service.Service, client string, r *service.
 		return diag.NewAttributeErrorDiagnostic(path.Root("client"), "Unknown client",
 			fmt.Sprintf("tokend at %s has no client %q.\n\n%s", s.Where, client, known(ctx, s)))
 	case r.Code == "login_required":
-		return diag.NewErrorDiagnostic("Login required", text+".\n\n"+loginWays(client, r.AuthorizeURL))
+		return diag.NewErrorDiagnostic("Login required", text+".\n\n"+loginWays(client, r, hint))
 	case r.Code == "unauthorized":
 		return diag.NewErrorDiagnostic("tokend refuses the key", text+".\n\n"+keyWays(s))
 	case r.Code == "client_forbidden":
@@ -69,13 +69,24 @@ func known(ctx context.Context, s *service.Service) string {
 	return "Correct the name, or add it to tokend's configuration. There are: " + strings.Join(names, ", ") + "."
 }
 
-func loginWays(client, authorizeURL string) string {
+// loginWays is how the client gets its grant. Without a login in the answer it
+// needs no person, or tokend is older.
+func loginWays(client string, r *service.Refusal, hint string) string {
+	const again = "\n\nThen run Terraform again."
+	switch {
+	case r.Login == "headless", r.Login == "device":
+		return "Log it in on the machine where tokend runs:\n  tokend login " + client + again
+	case r.Login == "paste":
+		return "A person must log in, once, on the machine where tokend runs:\n  tokend login " + client + " --paste" + again
+	case r.Login == "" && strings.Contains(hint, "new refresh token"):
+		return hint + again
+	}
 	text := "A person must log in, once, on the machine where tokend runs:\n  tokend login " + client + " --browser\n" +
 		"or, without a browser there:\n  tokend login " + client + " --paste"
-	if authorizeURL != "" {
-		text += "\nor by opening this address, with a browser there:\n  " + authorizeURL
+	if r.AuthorizeURL != "" {
+		text += "\nor by opening this address, with a browser there:\n  " + r.AuthorizeURL
 	}
-	return text + "\n\nThen run Terraform again."
+	return text + again
 }
 
 func keyWays(s *service.Service) string {

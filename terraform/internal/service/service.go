@@ -95,6 +95,7 @@ type Refusal struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
 	Client       string `json:"client"`
+	Login        string `json:"login"`
 	AuthorizeURL string `json:"authorize_url"`
 	RetryAfter   int    `json:"retry_after"` // seconds
 }

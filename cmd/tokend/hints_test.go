@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// answering makes every path of a service answer so.
+func answering(t *testing.T, status int, body string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("TOKEND_ADDR", s.URL)
+}
+
+// The hint of a refusal is what helps this client.
+func TestHints(t *testing.T) {
+	const login = `{"error":"login_required","client":"demo","error_description":"x; hint: `
+	for _, c := range []struct {
+		name   string
+		status int
+		body   string
+		code   int
+		hint   string
+	}{
+		{"browser", 409, login + `log in","login":"browser","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --browser or --paste, or open http://t.test/a"},
+		{"browser, tenant down", 409, login + `log in","login":"browser"}`, 77, "tokend login demo --browser or --paste"},
+		{"paste", 409, login + `log in","login":"paste","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --paste"},
+		{"headless", 409, login + `log in","login":"headless","authorize_url":"http://t.test/a"}`, 77, "tokend login demo"},
+		{"headless at a page", 409, login + `log in with a browser, or let the tenant answer without a page","login":"headless"}`, 77, "tokend login demo --browser or --paste, or let the tenant answer without a page"},
+		{"device", 409, login + `log in","login":"device"}`, 77, "tokend login demo"},
+		{"seed", 409, login + `give a new refresh token (refresh_token_file or refresh_token of the client)"}`, 77, "give a new refresh token (refresh_token_file or refresh_token of the client)"},
+		{"audience", 400, `{"error":"invalid_request","error_description":"access_denied: Service not found: x; hint: audience (--audience) …","provider_error":"access_denied"}`, 78, "audience (--audience) …"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clean(t)
+			answering(t, c.status, c.body)
+			if o := tokend(t, "token", "demo"); o.code != c.code || !strings.HasSuffix(o.stderr, "\nhint: "+c.hint+"\n") {
+				t.Errorf("exit %d: %s", o.code, o.stderr)
+			}
+		})
+	}
+	clean(t)
+	answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless","authorize_url":"http://t.test/a"}]}`)
+	if o := tokend(t, "status"); !strings.HasSuffix(o.stdout, "\ndemo: tokend login demo\n") {
+		t.Errorf("status: %s", o.stdout)
+	}
+}
+
+func TestHelpIsOfTheCommand(t *testing.T) {
+	clean(t)
+	for args, want := range map[string]string{
+		"token demo --formt x":    "tokend token --help",
+		"file sync --nonsense":    "tokend file --help",
+		"config check --nonsense": "tokend config check --help",
+		"--nonsense":              "tokend --help",
+	} {
+		if o := tokend(t, strings.Fields(args)...); o.code != 64 || !strings.HasSuffix(o.stderr, "\nhint: "+want+"\n") {
+			t.Errorf("%s: %+v", args, o)
+		}
+	}
+}
+
+func TestVersionFlag(t *testing.T) {
+	clean(t)
+	if flag, command := tokend(t, "--version"), tokend(t, "version"); flag != command || flag.stdout == "" {
+		t.Errorf("%+v, not %+v", flag, command)
+	}
+}
+
+func TestStatusOfNamed(t *testing.T) {
+	clean(t)
+	f := newTenant(t)
+	f.configure(t, "TOKEND_CLIENTS=ci,demo", "TOKEND_CLIENT_CI_ISSUER="+f.URL+"/", "TOKEND_CLIENT_CI_CLIENT_ID=ci",
+		"TOKEND_CLIENT_CI_CLIENT_SECRET="+canarySecret, "TOKEND_CLIENT_CI_GRANT=client_credentials")
+	serve(t)
+	if o := tokend(t, "status", "ci"); o.code != 0 || !strings.Contains(o.stdout, "\nci ") || strings.Contains(o.stdout, "demo") {
+		t.Errorf("%+v", o)
+	}
+	var all struct{ Clients []clientStatus }
+	o := tokend(t, "status", "demo", "ci", "--format", "json")
+	if err := json.Unmarshal([]byte(o.stdout), &all); err != nil || len(all.Clients) != 2 || all.Clients[0].Client != "demo" {
+		t.Errorf("%v: %+v", err, o)
+	}
+	o = tokend(t, "status", "dmo")
+	if o.code != 66 || o.stdout != "" || o.stderr != "error: unknown_client: there is no client \"dmo\"\nhint: the clients are ci, demo\n" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// reader is a terminal where somebody presses Ctrl-C instead of an answer.
+type reader struct {
+	interrupt context.CancelFunc
+	end       chan struct{}
+}
+
+func (r reader) Read([]byte) (int, error) {
+	r.interrupt()
+	<-r.end
+	return 0, errors.New("closed")
+}
+
+func TestInterruptedPaste(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t)
+	serve(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	end := make(chan struct{})
+	defer close(end)
+	var out, stderr strings.Builder
+	p := program{stdin: reader{cancel, end}, stdout: &out, stderr: &stderr}
+	if code := p.run(ctx, []string{"login", "demo", "--paste"}); code != 77 ||
+		!strings.HasSuffix(stderr.String(), "error: nobody logged in\nhint: run tokend login demo again\n") {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+}
+
+func TestMisspeltVariable(t *testing.T) {
+	for name, want := range map[string]string{
+		"TOKEND_CLIENT_DEMO_AUDIENC":   "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
+		"TOKEND_CLIENT_DEMO_AUDIENCEE": "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
+		"TOKEND_CLIENT_DEMO_AUDEINCE":  "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
+		"TOKEND_LISTAN":                "did you mean TOKEND_LISTEN? ",
+		"TOKEND_NONSENSE":              "hint: unset it",
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			newTenant(t).configure(t, name+"=x")
+			if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, want) || strings.Contains(o.stderr, "did you mean") != strings.HasPrefix(want, "did") {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
+// Another terminal than the service's: nothing is configured there.
+func TestDoctorElsewhere(t *testing.T) {
+	p := newPlace(t)
+	runs(t, p)
+	for _, name := range tokendVariables() {
+		if name != "TOKEND_LISTEN" {
+			unset(t, name)
+		}
+	}
+	write(t, filepath.Join(p.home, ".local/state/tokend/api.key"), canaryKey+"\n", 0o600)
+	o := tokendWith(t, p.program, "doctor")
+	if o.code != 0 || !strings.Contains(o.stdout, "no client is configured here; the service at "+p.home) || !strings.Contains(o.stdout, "\nclient demo\n") {
+		t.Errorf("%+v", o)
+	}
+	if o := tokendWith(t, p.program, "doctor", "demo"); o.code != 0 || !strings.Contains(o.stdout, "\nclient demo\n") {
+		t.Errorf("%+v", o)
+	}
+	if o := tokendWith(t, p.program, "doctor", "nobody"); o.code != 66 || !strings.Contains(o.stderr, "hint: the clients are demo\n") {
+		t.Errorf("%+v", o)
+	}
+	if err := os.Unsetenv("TOKEND_LISTEN"); err != nil {
+		t.Fatal(err)
+	}
+}

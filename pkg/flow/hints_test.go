@@ -1,0 +1,51 @@
+package flow
+
+import (
+	"strings"
+	"testing"
+)
+
+// What the tenant refuses of a request names the setting that asks for it.
+func TestRefusalNamesTheSetting(t *testing.T) {
+	for _, c := range []struct {
+		source            Source
+		code, description string
+		hint              string
+	}{
+		{ClientCredentials{}, "access_denied", "Service not found: https://x/", "audience (--audience)"},
+		{ClientCredentials{}, "invalid_target", "", "audience (--audience)"},
+		{ClientCredentials{}, "invalid_scope", "no such", "scopes (--scope)"},
+		{Password{Username: "u", Password: "long-password", Realm: "r"}, "invalid_request", "connection r does not exist", "set realm"},
+		{ClientCredentials{}, "access_denied", "no", "the tenant's log"},
+		{ClientCredentials{}, "invalid_request", "no", "check the client's"},
+		{Seed{RefreshToken: "seed"}, "invalid_grant", "no", "give a new refresh token (refresh_token_file"},
+	} {
+		cl := &Client{cfg: Config{Source: c.source}}
+		e := &Error{Code: c.code, Description: c.description, Status: 403}
+		sortCode(e)
+		if cl.nameSetting(e); !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s %s: hint %q", c.code, c.description, e.Hint)
+		}
+	}
+}
+
+// A refused seed has the same hint when it is refused and ever after.
+func TestRefusedSeed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := mustNew(t, func() Config { c := s.config(); c.Source = Seed{RefreshToken: "unknown"}; return c }())
+		for range 2 {
+			_, err := c.Get(t.Context(), Request{})
+			wantError(t, err, ClassLoginRequired, "hint: "+seedHint)
+		}
+	})
+}
+
+func TestRedact(t *testing.T) {
+	const text = "Grant type 'password' not allowed for the client."
+	if got := redact(text, []string{"password", ""}); got != text {
+		t.Errorf("masked a word of the protocol: %s", got)
+	}
+	if got := redact("wrong: hunter2", []string{"hunter2"}); got != "wrong: "+masked {
+		t.Errorf("not masked: %s", got)
+	}
+}
