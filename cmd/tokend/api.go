@@ -212,7 +212,11 @@ func (a answer) loginHint(said string) string {
 	case a.UserCode != "":
 		return "confirm the code " + a.UserCode + " at " + a.VerificationURIComplete
 	case a.Login == "headless" && strings.HasPrefix(said, "log in with a browser"): // as it is, it fails again
-		return strings.Replace(said, "log in with a browser", "tokend login "+a.Client+" --browser or --paste", 1)
+		hint := strings.Replace(said, "log in with a browser", "tokend login "+a.Client+" --browser or --paste", 1)
+		if a.AuthorizeURL != "" {
+			hint += ", or open " + a.AuthorizeURL
+		}
+		return hint
 	case a.Login == "" && a.AuthorizeURL != "": // of an older service
 		a.Login = "browser"
 	case strings.HasSuffix(said, ", or log in again"):

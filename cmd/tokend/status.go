@@ -138,7 +138,11 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		case l != nil && l.Failure == nil:
 			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
 		case c.Login != "" && c.State == string(flow.StateLoginRequired):
-			fmt.Fprintf(w, "%s: %s\n", c.Client, answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(""))
+			said := ""
+			if c.Failure != nil && c.Login == "headless" && strings.Contains(c.Failure.Description, " at the page ") {
+				said = "log in with a browser" // by itself it has met a page
+			}
+			fmt.Fprintf(w, "%s: %s\n", c.Client, answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(said))
 		}
 	}
 	return nil
