@@ -38,6 +38,8 @@ type answer struct {
 	Provider     string `json:"provider_error"`
 	RetryAfter   int    `json:"retry_after"` // seconds
 
+	Remedy flow.Remedy `json:"remedy"`
+
 	VerificationURIComplete string `json:"verification_uri_complete"`
 	UserCode                string `json:"user_code"`
 }
@@ -180,7 +182,7 @@ func refusal(status int, body []byte) error {
 	text = a.Code + ": " + strings.TrimRight(text, "; \n")
 	switch {
 	case a.Code == string(flow.ClassLoginRequired):
-		hint = a.loginHint(hint)
+		hint = a.loginHint(hint, a.Remedy)
 	case hint != "":
 	case a.Code == "unauthorized":
 		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
@@ -193,7 +195,7 @@ func refusal(status int, body []byte) error {
 		text += "\nhint: " + hint
 	}
 	return &exitError{
-		code: a.exitCode(status), reason: a.Code, err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
+		code: a.exitCode(status), reason: a.Code, remedy: a.Remedy, err: errors.New(text), retryAfter: time.Duration(a.RetryAfter) * time.Second,
 	}
 }
 
@@ -207,33 +209,23 @@ func (a answer) exitCode(status int) int {
 }
 
 // loginHint is how a client gets its grant; said is the service's own hint.
-func (a answer) loginHint(said string) string {
+func (a answer) loginHint(said string, remedy flow.Remedy) string {
 	switch {
 	case a.UserCode != "":
 		return "confirm the code " + a.UserCode + " at " + a.VerificationURIComplete
-	case a.Login == "headless" && strings.HasPrefix(said, "log in with a browser"): // as it is, it fails again
-		hint := strings.Replace(said, "log in with a browser", "tokend login "+a.Client+" --browser or --paste", 1)
-		if a.AuthorizeURL != "" {
-			hint += ", or open " + a.AuthorizeURL
-		}
-		return hint
-	case a.Login == "" && a.AuthorizeURL != "": // of an older service
-		a.Login = "browser"
-	case strings.HasSuffix(said, ", or log in again"):
-		return said + ": tokend login " + a.Client
-	case noLoginHelps(said):
+	case remedy == flow.RemedySetting:
 		return said
+	case remedy == flow.RemedyBrowser:
+		a.Login = "browser"
 	}
 	hint := loginCommand(a.Client, a.Login)
+	if said != "" {
+		hint = said + ": " + hint
+	}
 	if a.Login == "browser" && a.AuthorizeURL != "" {
 		hint += ", or open " + a.AuthorizeURL
 	}
 	return hint
-}
-
-// noLoginHelps says whether a hint names what must change before any login.
-func noLoginHelps(hint string) bool {
-	return strings.Contains(hint, "second factor") || strings.Contains(hint, "new refresh token")
 }
 
 // loginCommand logs a client in that is configured with login; "" needs nobody.

@@ -154,7 +154,7 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		}
 		hint := "do"
 		if c.code == "login_required" {
-			hint = "tokend login demo"
+			hint = "do: tokend login demo"
 		}
 		if c.code != "" && o.stderr != "error: "+c.code+": text\nhint: "+hint+"\n" {
 			t.Errorf("%d %s: %q", c.status, c.code, o.stderr)

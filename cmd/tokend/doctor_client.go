@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -121,7 +122,8 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	case flow.StateDegraded:
 		return warn(check, text, "a token is served to its end; what follows here may say why no new one comes")
 	case flow.StateLoginRequired:
-		return bad(check, flow.ClassLoginRequired, text, c.loginHint())
+		st.Login = cmp.Or(st.Login, c.login)
+		return bad(check, flow.ClassLoginRequired, text, st.loginHint())
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application, then restart the service or log in; --probe-secret tries the secret")
 	case flow.StateUnavailable:

@@ -33,6 +33,7 @@ const (
 type exitError struct {
 	code   int
 	reason string // the service's error code; "" when it did not refuse
+	remedy flow.Remedy
 	err    error
 
 	retryAfter time.Duration // when trying again helps, how soon; 0: not said

@@ -24,7 +24,7 @@ func answering(t *testing.T, status int, body string) {
 
 // The hint of a refusal is what helps this client.
 func TestHints(t *testing.T) {
-	const login = `{"error":"login_required","client":"demo","error_description":"x; hint: `
+	const login = `{"error":"login_required","client":"demo","error_description":"x`
 	for _, c := range []struct {
 		name   string
 		status int
@@ -32,13 +32,17 @@ func TestHints(t *testing.T) {
 		code   int
 		hint   string
 	}{
-		{"browser", 409, login + `log in","login":"browser","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --browser or --paste, or open http://t.test/a"},
-		{"browser, tenant down", 409, login + `log in","login":"browser"}`, 77, "tokend login demo --browser or --paste"},
-		{"paste", 409, login + `log in","login":"paste","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --paste"},
-		{"headless", 409, login + `log in","login":"headless","authorize_url":"http://t.test/a"}`, 77, "tokend login demo"},
-		{"headless at a page", 409, login + `log in with a browser, or let the tenant answer without a page","login":"headless"}`, 77, "tokend login demo --browser or --paste, or let the tenant answer without a page"},
-		{"device", 409, login + `log in","login":"device"}`, 77, "tokend login demo"},
-		{"seed", 409, login + `give a new refresh token (refresh_token_file or refresh_token of the client)"}`, 77, "give a new refresh token (refresh_token_file or refresh_token of the client)"},
+		{"browser", 409, login + `","login":"browser","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --browser or --paste, or open http://t.test/a"},
+		{"browser, tenant down", 409, login + `","login":"browser"}`, 77, "tokend login demo --browser or --paste"},
+		{"paste", 409, login + `","login":"paste","authorize_url":"http://t.test/a"}`, 77, "tokend login demo --paste"},
+		{"headless", 409, login + `","login":"headless","authorize_url":"http://t.test/a"}`, 77, "tokend login demo"},
+		{
+			"headless at a page", 409, login + `; hint: let the tenant answer, or log in","login":"headless","remedy":"browser","authorize_url":"http://t.test/a"}`, 77,
+			"let the tenant answer, or log in: tokend login demo --browser or --paste, or open http://t.test/a",
+		},
+		{"device", 409, login + `","login":"device"}`, 77, "tokend login demo"},
+		{"password", 409, login + `; hint: correct the password, or log in again"}`, 77, "correct the password, or log in again: tokend login demo"},
+		{"seed", 409, login + `; hint: give a new refresh token","remedy":"setting"}`, 77, "give a new refresh token"},
 		{"audience", 400, `{"error":"invalid_request","error_description":"access_denied: Service not found: x; hint: audience (--audience) …","provider_error":"access_denied"}`, 78, "audience (--audience) …"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -49,10 +53,20 @@ func TestHints(t *testing.T) {
 			}
 		})
 	}
-	clean(t)
-	answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless","authorize_url":"http://t.test/a"}]}`)
-	if o := tokend(t, "status"); !strings.HasSuffix(o.stdout, "\ndemo: tokend login demo\n") {
-		t.Errorf("status: %s", o.stdout)
+}
+
+// The table of status has the same hints.
+func TestStatusHints(t *testing.T) {
+	for failure, want := range map[string]string{
+		`null`: "demo: tokend login demo",
+		`{"hint":"let the tenant answer, or log in","remedy":"browser"}`: "demo: let the tenant answer, or log in: tokend login demo --browser or --paste, or open http://t.test/a",
+		`{"hint":"give a new refresh token","remedy":"setting"}`:         "demo: give a new refresh token",
+	} {
+		clean(t)
+		answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless","authorize_url":"http://t.test/a","failure":`+failure+`}]}`)
+		if o := tokend(t, "status"); !strings.HasSuffix(o.stdout, "\n"+want+"\n") {
+			t.Errorf("%s: %s", failure, o.stdout)
+		}
 	}
 }
 

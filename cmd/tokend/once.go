@@ -65,7 +65,7 @@ func withoutToken(name string, err error) error {
 		return err
 	}
 	hint := e.Hint
-	if e.Class == flow.ClassLoginRequired && !noLoginHelps(hint) {
+	if e.Class == flow.ClassLoginRequired && e.Remedy != flow.RemedySetting {
 		hint = loginFirst(name)
 	}
 	text, _, _ := strings.Cut(e.Error(), "\nhint: ")

@@ -232,12 +232,9 @@ func (r *reached) explain(name string, err error) error {
 		return err
 	}
 	text := fmt.Sprintf("client %s: %v", name, e)
-	if r.private && e.reason == string(flow.ClassLoginRequired) {
-		var hint string
-		if text, hint, _ = strings.Cut(text, "\nhint: "); !noLoginHelps(hint) {
-			hint = loginFirst(name)
-		}
-		text += "\nhint: " + hint
+	if r.private && e.reason == string(flow.ClassLoginRequired) && e.remedy != flow.RemedySetting {
+		text, _, _ = strings.Cut(text, "\nhint: ")
+		text += "\nhint: " + loginFirst(name)
 	}
 	if !r.private && e.reason == "unknown_client" && configuredHere(name) {
 		text, _, _ = strings.Cut(text, "\nhint: ")
@@ -256,8 +253,12 @@ func (r *reached) tooShort(ctx context.Context, name string, t tokenAnswer, minV
 		return err
 	case c.Failure != nil:
 		hint := "try again"
-		if c.Failure.Class == string(flow.ClassLoginRequired) {
+		switch {
+		case c.Failure.Class != string(flow.ClassLoginRequired):
+		case r.private && c.Failure.Remedy != flow.RemedySetting:
 			hint = loginFirst(name)
+		default:
+			hint = c.loginHint()
 		}
 		return exitf(codeOfClass(flow.Class(c.Failure.Class)), "%s, and there is no other: %s: %s\nhint: %s", text, c.Failure.Class, c.Failure.Description, hint)
 	}

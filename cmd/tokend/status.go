@@ -50,6 +50,9 @@ type failure struct {
 	Time        time.Time `json:"time"`
 	Class       string    `json:"class"`
 	Description string    `json:"description"`
+	Hint        string    `json:"hint"`
+
+	Remedy flow.Remedy `json:"remedy"`
 }
 
 func (p *program) status() *cobra.Command {
@@ -137,15 +140,20 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		switch l := c.DeviceLogin; {
 		case l != nil && l.Failure == nil:
 			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
-		case c.Login != "" && c.State == string(flow.StateLoginRequired):
-			said := ""
-			if c.Failure != nil && c.Login == "headless" && strings.Contains(c.Failure.Description, " at the page ") {
-				said = "log in with a browser" // by itself it has met a page
-			}
-			fmt.Fprintf(w, "%s: %s\n", c.Client, answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(said))
+		case c.State == string(flow.StateLoginRequired):
+			fmt.Fprintf(w, "%s: %s\n", c.Client, c.loginHint())
 		}
 	}
 	return nil
+}
+
+// loginHint is how the client gets its grant.
+func (c clientStatus) loginHint() string {
+	f := failure{}
+	if c.Failure != nil {
+		f = *c.Failure
+	}
+	return answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(f.Hint, f.Remedy)
 }
 
 func when(t time.Time) string {

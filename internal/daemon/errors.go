@@ -21,6 +21,7 @@ type problem struct {
 	Client       string `json:"client,omitempty"`
 	Login        string `json:"login,omitempty"`         // of a client without a grant: how it signs in
 	AuthorizeURL string `json:"authorize_url,omitempty"` // of the same, where a person can
+	Remedy       string `json:"remedy,omitempty"`        // of the same: "browser" or "setting", when a login as configured does not help
 
 	ProviderError string `json:"provider_error,omitempty"` // the tenant's code, when it refuses what was asked for
 
@@ -96,7 +97,7 @@ func problemOf(err error) *problem {
 			Description: "the state is unknown, used or expired; hint: start a new login",
 		}
 	case errors.As(err, &e):
-		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e)}
+		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e), Remedy: string(e.Remedy)}
 		switch {
 		case p.Status == http.StatusServiceUnavailable:
 			p.RetryAfter = seconds(e.RetryAfter)

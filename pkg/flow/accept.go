@@ -151,7 +151,7 @@ func without(tokens []*Token, t *Token) []*Token {
 
 // failureOf is the memory of e.
 func (c *Client) failureOf(e *Error) *Failure {
-	f := &Failure{Time: c.cfg.Now().Round(0), Class: e.Class, Code: e.Code, Description: e.Description}
+	f := &Failure{Time: c.cfg.Now().Round(0), Class: e.Class, Code: e.Code, Description: e.Description, Hint: e.Hint, Remedy: e.Remedy}
 	if f.Description == "" && e.Err != nil {
 		f.Description = e.Err.Error()
 	}

@@ -163,7 +163,8 @@ func (c *Client) sortAsk(e *Error) {
 	_, password := c.cfg.Source.(Password)
 	switch {
 	case e.Code == "mfa_required":
-		e.Class, e.Hint = ClassLoginRequired, "this grant cannot answer a second factor: let the tenant not ask for one, or use the grant authorization_code or device_code"
+		e.Class, e.Remedy = ClassLoginRequired, RemedySetting
+		e.Hint = "this grant cannot answer a second factor: let the tenant not ask for one, or use the grant authorization_code or device_code"
 	case e.Code == "too_many_attempts" && password:
 		e.Class, e.Hint = ClassLoginRequired, "the tenant has blocked the account: unblock it there and correct the password, then log in again"
 	case e.Code == "too_many_attempts":
@@ -212,7 +213,7 @@ func (x *exchange) turnDown(ctx context.Context, g *Grant, e *Error) (*Token, *E
 
 // refusal is why a dead grant cannot be used, and what helps.
 func (c *Client) refusal(g *Grant) *Error {
-	e := &Error{Op: "token", Class: ClassLoginRequired, Description: "the tenant has refused the refresh token", Hint: "log in again"}
+	e := &Error{Op: "token", Class: ClassLoginRequired, Description: "the tenant has refused the refresh token"}
 	if g.Failure != nil {
 		e.Code, e.Err = g.Failure.Code, errors.New(g.Failure.Description)
 	}

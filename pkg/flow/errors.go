@@ -38,6 +38,17 @@ const (
 	ClassService          Class = "tokend_unreachable"    // tokend does not answer; see Remote
 )
 
+// Remedy is what gives a client a grant where [ClassLoginRequired] says that it
+// has none.
+type Remedy string
+
+// The remedies.
+const (
+	RemedyLogin   Remedy = ""        // a login, as this client is configured to
+	RemedyBrowser Remedy = "browser" // a person's: the login without one has met a page
+	RemedySetting Remedy = "setting" // no login before a setting is another one; the hint says which
+)
+
 // Error is every failure of a [Client]: which operation, what kind, what the
 // tenant said. It never holds a token, a secret, a code or a response body.
 type Error struct {
@@ -46,6 +57,7 @@ type Error struct {
 	Code        string        // the tenant's "error", when it sent one
 	Description string        // the tenant's "error_description", or what is wrong
 	Hint        string        // what to do about it, when that is known
+	Remedy      Remedy        // of ClassLoginRequired
 	Status      int           // of the tenant's answer; 0 without one
 	RetryAfter  time.Duration // how long to wait before another attempt helps; 0 unknown
 	Err         error         // the cause
@@ -63,8 +75,11 @@ func (e *Error) Error() string {
 	case e.Err != nil:
 		s += ": " + e.Err.Error()
 	}
-	if e.Hint != "" {
+	switch {
+	case e.Hint != "":
 		s += "\nhint: " + e.Hint
+	case e.Class == ClassLoginRequired:
+		s += "\nhint: log in"
 	}
 	return s
 }

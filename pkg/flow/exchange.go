@@ -38,7 +38,7 @@ func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *
 		} else if g.State == GrantDead {
 			return nil, &Error{
 				Op: "login", Class: ClassLoginRequired, Description: "the tenant has refused this seed",
-				Hint: seedHint,
+				Hint: seedHint, Remedy: RemedySetting,
 			}
 		}
 	case asker:

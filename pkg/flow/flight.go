@@ -163,7 +163,7 @@ func (c *Client) hindrance(g *Grant, w want, present string) *Error {
 	if w.signIn || c.unsaved != nil {
 		return nil
 	}
-	login := &Error{Op: "token", Class: ClassLoginRequired, Description: "there is no grant", Hint: "log in"}
+	login := &Error{Op: "token", Class: ClassLoginRequired, Description: "there is no grant"}
 	_, own := c.cfg.Source.(ClientCredentials)
 	switch {
 	case own:

@@ -81,6 +81,8 @@ type Failure struct {
 	Class       Class     `json:"class"`
 	Code        string    `json:"code,omitempty"`
 	Description string    `json:"description,omitempty"`
+	Hint        string    `json:"hint,omitempty"`
+	Remedy      Remedy    `json:"remedy,omitempty"` // of ClassLoginRequired
 }
 
 // Token is one access token as it is served. Printing it masks the secret parts.

@@ -35,7 +35,12 @@ func TestRefusedSeed(t *testing.T) {
 		c := mustNew(t, func() Config { c := s.config(); c.Source = Seed{RefreshToken: "unknown"}; return c }())
 		for range 2 {
 			_, err := c.Get(t.Context(), Request{})
-			wantError(t, err, ClassLoginRequired, "hint: "+seedHint)
+			if e := wantError(t, err, ClassLoginRequired, "hint: "+seedHint); e.Remedy != RemedySetting {
+				t.Errorf("remedy %q", e.Remedy)
+			}
+		}
+		if f := c.Status().Failure; f.Hint != seedHint || f.Remedy != RemedySetting {
+			t.Errorf("%+v", f)
 		}
 	})
 }

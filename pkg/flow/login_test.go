@@ -160,10 +160,15 @@ func TestHeadlessMeetsAPage(t *testing.T) {
 			s.paths["/u/login"] = func(w http.ResponseWriter, r *http.Request) {
 				page(200, "Log in &amp; more")(w, r, nil)
 			}
-			_, err := mustNew(t, s.config()).SignIn(t.Context())
+			c := mustNew(t, s.config())
+			_, err := c.SignIn(t.Context())
 			e := wantError(t, err, tc.class, tc.part)
 			if strings.Contains(e.Error(), "CANARY") {
 				t.Errorf("query or body in %v", e)
+			}
+			f := c.Status().Failure
+			if person := tc.class == ClassLoginRequired; (e.Remedy == RemedyBrowser) != person || f.Remedy != e.Remedy || f.Hint != e.Hint {
+				t.Errorf("remedy %q, in the status %+v", e.Remedy, f)
 			}
 			if s.count("") != 0 {
 				t.Error("a token was asked for")

@@ -150,7 +150,7 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 func sortCode(e *Error) {
 	switch e.Code {
 	case "invalid_grant", "login_required", "consent_required", "interaction_required", "account_selection_required":
-		e.Class, e.Hint = ClassLoginRequired, "log in again"
+		e.Class = ClassLoginRequired
 	case "invalid_client", "unauthorized_client", "unsupported_grant_type":
 		e.Class, e.Hint = ClassClientRejected, "check client id, client secret, client authentication and the grants that the application may use"
 	case "access_denied": // Auth0 says 401 access_denied to a wrong client secret
@@ -170,7 +170,7 @@ const seedHint = "give a new refresh token (refresh_token_file or refresh_token 
 // words are Auth0's; the code alone tells little.
 func (c *Client) nameSetting(e *Error) {
 	if _, seed := c.cfg.Source.(Seed); seed && e.Class == ClassLoginRequired {
-		e.Hint = seedHint
+		e.Hint, e.Remedy = seedHint, RemedySetting
 	}
 	if e.Class != ClassRequest || e.Hint != "" {
 		return

@@ -247,6 +247,7 @@ func refusedBy(status int, body []byte) *Error {
 		AuthorizeURL string `json:"authorize_url"`
 		Client       string `json:"client"`
 		Login        string `json:"login"`
+		Remedy       Remedy `json:"remedy"`
 		RetryAfter   int64  `json:"retry_after"` // seconds
 	}
 	if json.Unmarshal(body, &a) != nil || a.Code == "" {
@@ -257,12 +258,13 @@ func refusedBy(status int, body []byte) *Error {
 	}
 	text, hint, _ := strings.Cut(a.Description, "hint: ")
 	e := &Error{
-		Op: "tokend", Class: Class(clean(a.Code, 64)), Status: status,
+		Op: "tokend", Class: Class(clean(a.Code, 64)), Remedy: Remedy(clean(string(a.Remedy), 64)), Status: status,
 		Description: clean(strings.TrimRight(text, "; \n"), 1024), Hint: clean(hint, 1024),
 		RetryAfter: bounded(time.Duration(min(a.RetryAfter, 3600)) * time.Second),
 	}
 	switch {
-	case a.Login == "headless":
+	case a.Remedy == RemedySetting:
+	case a.Login == "headless" && a.Remedy == RemedyLogin:
 		e.Hint = "tokend login " + clean(a.Client, 64)
 	case a.AuthorizeURL != "":
 		e.Hint = "log in at " + clean(a.AuthorizeURL, 4096)

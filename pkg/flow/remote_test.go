@@ -207,7 +207,10 @@ func TestRemoteErrors(t *testing.T) {
 		part   string
 		retry  time.Duration
 	}{
-		"login required": {problem(409, map[string]any{"error": "login_required", "error_description": "there is no grant; hint: log in"}), ClassLoginRequired, "there is no grant\nhint: log in", 0},
+		"login required": {problem(409, map[string]any{"error": "login_required", "error_description": "there is no grant"}), ClassLoginRequired, "there is no grant\nhint: log in", 0},
+		"headless":       {problem(409, map[string]any{"error": "login_required", "error_description": "x", "login": "headless", "client": "demo", "authorize_url": "https://t.test/a"}), ClassLoginRequired, "hint: tokend login demo", 0},
+		"at a page":      {problem(409, map[string]any{"error": "login_required", "error_description": "x; hint: y", "login": "headless", "remedy": "browser", "authorize_url": "https://t.test/a"}), ClassLoginRequired, "hint: log in at https://t.test/a", 0},
+		"seed":           {problem(409, map[string]any{"error": "login_required", "error_description": "x; hint: give another", "login": "headless", "remedy": "setting"}), ClassLoginRequired, "x\nhint: give another", 0},
 		"login URL":      {problem(409, map[string]any{"error": "login_required", "error_description": "x", "authorize_url": "https://t.test/a?b&c"}), ClassLoginRequired, "hint: log in at https://t.test/a?b&c", 0},
 		"try again":      {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 7}), ClassUnreachable, "no", 7 * time.Second},
 		"no key":         {problem(401, map[string]any{"error": "unauthorized", "error_description": "no caller key"}), "unauthorized", "no caller key", 0},

@@ -110,7 +110,7 @@ func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
 		if at, err = sameOrigin(at, to.String()); err != nil {
 			return nil, &Error{
 				Op: "login", Class: ClassLoginRequired, Description: "the login leads elsewhere: " + err.Error(),
-				Hint: "log in with a browser", Err: err,
+				Hint: "log in with a browser", Remedy: RemedyBrowser, Err: err,
 			}
 		}
 	}
@@ -143,6 +143,6 @@ func (c *Client) metPage(r *http.Response, body []byte) *Error {
 	}
 	return &Error{
 		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "the tenant wants a person at " + page,
-		Hint: "log in with a browser, or let the tenant answer without a page", Err: errors.New("headless login met a page"),
+		Hint: "let the tenant answer without a page, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("headless login met a page"),
 	}
 }

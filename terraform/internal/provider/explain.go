@@ -69,17 +69,17 @@ func known(ctx context.Context, s *service.Service) string {
 	return "Correct the name, or add it to tokend's configuration. There are: " + strings.Join(names, ", ") + "."
 }
 
-// loginWays is how the client gets its grant. Without a login in the answer it
-// needs no person, or tokend is older.
+// loginWays is how the client gets its grant.
 func loginWays(client string, r *service.Refusal, hint string) string {
 	const again = "\n\nThen run Terraform again."
 	switch {
-	case r.Login == "headless", r.Login == "device":
+	case r.Remedy == "setting":
+		return hint + again
+	case r.Remedy == "browser": // what is configured has met a page
+	case r.Login == "headless", r.Login == "device", r.Login == "":
 		return "Log it in on the machine where tokend runs:\n  tokend login " + client + again
 	case r.Login == "paste":
 		return "A person must log in, once, on the machine where tokend runs:\n  tokend login " + client + " --paste" + again
-	case r.Login == "" && strings.Contains(hint, "new refresh token"):
-		return hint + again
 	}
 	text := "A person must log in, once, on the machine where tokend runs:\n  tokend login " + client + " --browser\n" +
 		"or, without a browser there:\n  tokend login " + client + " --paste"

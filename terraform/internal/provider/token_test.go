@@ -79,7 +79,7 @@ func TestTokenDefaults(t *testing.T) {
 
 // refusals of tokend, as its API words them.
 const (
-	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
+	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","login":"browser","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
 	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name; hint: tokend status lists them","client":"demo"}`
 	wrongKey      = `401 {"error":"unauthorized","error_description":"the caller key is not one of tokend's"}`
 	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized; hint: check the client's secret","client":"demo"}`
@@ -97,6 +97,12 @@ const (
 
 // TestTokenRefusals: each failure is an error that says what to do, and shows
 // neither key nor token.
+// signIn is a refusal that a login mends, or a setting.
+func signIn(login, remedy string) string {
+	return `409 {"error":"login_required","error_description":"there is no grant; hint: give another","client":"demo","login":"` + login +
+		`","remedy":"` + remedy + `","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
+}
+
 func TestTokenRefusals(t *testing.T) {
 	terraform(t)
 	const demo = `client = "demo"`
@@ -110,6 +116,12 @@ func TestTokenRefusals(t *testing.T) {
 			"Login required", "there is no grant yet", "  tokend login demo --browser", "  tokend login demo --paste",
 			`  https://tenant\.example\.com/authorize\?client_id=demo&state=s`, "run Terraform again",
 		}},
+		{"login required, headless", signIn("headless", ""), "", "", demo, []string{"Log it in on the machine", `  tokend login demo\s+Then run Terraform again`}},
+		{"login required, device", signIn("device", ""), "", "", demo, []string{`  tokend login demo\s+Then run Terraform again`}},
+		{"login required, password", signIn("", ""), "", "", demo, []string{`  tokend login demo\s+Then run Terraform again`}},
+		{"login required, paste", signIn("paste", ""), "", "", demo, []string{"  tokend login demo --paste", "run Terraform again"}},
+		{"login required, a page", signIn("headless", "browser"), "", "", demo, []string{"  tokend login demo --browser", "  tokend login demo --paste", `  https://tenant\.example\.com/authorize`}},
+		{"login required, a seed", signIn("", "setting"), "", "", demo, []string{"Hint: give another", "run Terraform again"}},
 		{"unknown client", unknownClient, "", `200 {"clients":[{"client":"ci"},{"client":"other"}]}`, demo, []string{
 			"Unknown client", `client = "demo"`, `has no client "demo"`, "Correct the name", "There are: ci, other",
 		}},

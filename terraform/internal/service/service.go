@@ -97,6 +97,7 @@ type Refusal struct {
 	Client       string `json:"client"`
 	Login        string `json:"login"`
 	AuthorizeURL string `json:"authorize_url"`
+	Remedy       string `json:"remedy"`      // "browser", "setting" or "": the login as configured
 	RetryAfter   int    `json:"retry_after"` // seconds
 }
 
