@@ -3,13 +3,11 @@ package daemon
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -57,38 +55,6 @@ func (d *Daemon) proxy(c *gin.Context) {
 		d.failFor(c, cl, p)
 	})
 }
-
-// pass streams a request and its answer through, however long they take.
-func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httputil.ProxyRequest), answer func(*http.Response) error, failed func(error)) {
-	ctx, end := d.streams.begin(c.Request.Context())
-	defer end()
-	rc := http.NewResponseController(c.Writer)
-	_ = rc.SetReadDeadline(time.Time{}) // the server's limits are for requests that are answered here
-	_ = rc.SetWriteDeadline(time.Time{})
-	_ = rc.EnableFullDuplex() // HTTP/1 would read the body to its end before the answer begins
-	p := &httputil.ReverseProxy{
-		Rewrite: rewrite, ModifyResponse: answer, Transport: via, FlushInterval: -1, BufferPool: &d.copying,
-		ErrorLog:     slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed(err) },
-	}
-	p.ServeHTTP(passWriter{c.Writer}, c.Request.WithContext(ctx))
-}
-
-// passWriter lets informational answers (100, 103) through, of which gin would
-// make the final status, and writes a header when it is there.
-type passWriter struct{ gin.ResponseWriter }
-
-func (w passWriter) WriteHeader(code int) {
-	if raw, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok && code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
-		raw.Unwrap().WriteHeader(code)
-		return
-	}
-	w.ResponseWriter.WriteHeader(code)
-	w.WriteHeaderNow()
-}
-
-// Unwrap is for [http.ResponseController].
-func (w passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // target is where one request goes.
 type target struct {

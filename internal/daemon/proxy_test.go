@@ -196,6 +196,7 @@ func TestProxyErrors(t *testing.T) {
 		"provider down":      {get("/v1/clients/cut/proxy/", "HOST", auth), 503, "idp_unreachable", "connection refused"},
 		"no upstreams":       {get("/v1/clients/ci/proxy/", "HOST", auth), 403, "upstream_forbidden", "hint: list the APIs"},
 		"down":               {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: "+down.URL), 502, "upstream_unreachable", "connection refused"},
+		"malformed chunk":    {"POST " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\nTransfer-Encoding: chunked\n\nxyz\nGET / HTTP/1.1\n\n", 400, "invalid_request", "body of the request"},
 		"no HTTP":            {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: http://"+chatter.Addr().String()), 502, "upstream_unreachable", "the answer was not HTTP"},
 	} {
 		a := d.raw(t, c.request)
@@ -204,6 +205,9 @@ func TestProxyErrors(t *testing.T) {
 		}
 		if c.code != "" && a.error(t) != c.code {
 			t.Errorf("%s: %s", name, a.body)
+		}
+		if name == "malformed chunk" && !a.Close {
+			t.Error("what follows a malformed body is read as a request")
 		}
 		noCanary(t, name, a.body)
 	}

@@ -148,6 +148,10 @@ func TestRelayErrors(t *testing.T) {
 	if a := r.raw(t, get("/", "HOST", relayAuth)); a.StatusCode != 409 || a.Header.Get(errorHeader) != "login_required" {
 		t.Errorf("login required: %d %s", a.StatusCode, a.body)
 	}
+	malformed := r.raw(t, "POST / HTTP/1.1\nHost: HOST"+relayAuth+"\nTransfer-Encoding: chunked\n\nxyz\n")
+	if malformed.StatusCode != 400 || malformed.error(t) != "invalid_request" || !malformed.Close {
+		t.Errorf("malformed chunk: %d %s", malformed.StatusCode, malformed.body)
+	}
 	r = startRelay(t, d, "https://other.example.com/")
 	if a := r.raw(t, get("/", "HOST", relayAuth)); a.StatusCode != 403 || a.error(t) != "upstream_forbidden" {
 		t.Errorf("not an upstream: %d %s", a.StatusCode, a.body)
