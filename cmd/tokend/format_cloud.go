@@ -21,11 +21,7 @@ func (p *program) execCredential(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := reach(ctx)
-	if err != nil {
-		return err
-	}
-	t, err := p.ask(ctx, s, f)
+	t, err := p.fetch(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -94,29 +90,35 @@ func (p *program) subjectToken(ctx context.Context, f tokenFlags) (map[string]an
 	if kind != jwtType && kind != idTokenType {
 		return nil, exitf(exitConfig, "subject_token_type %q is not supported\nhint: %s for the access token, %s for the ID token", kind, jwtType, idTokenType)
 	}
-	f.idToken = kind == idTokenType
-	s, err := reach(ctx)
+	var token string
+	var expires time.Time
+	var err error
+	if f.idToken = kind == idTokenType; f.idToken {
+		token, expires, err = p.freshIDToken(ctx, f)
+	} else {
+		var t tokenAnswer
+		t, err = p.fetch(ctx, f)
+		token, expires = t.AccessToken, t.ExpiresAt
+	}
 	if err != nil {
 		return nil, err
-	}
-	t, err := p.ask(ctx, s, f)
-	if err != nil {
-		return nil, err
-	}
-	token, expires := t.AccessToken, t.ExpiresAt
-	if f.idToken {
-		if token, expires, err = p.freshIDToken(ctx, s, f, t); err != nil {
-			return nil, err
-		}
 	}
 	return map[string]any{
 		"version": 1, "success": true, "token_type": kind, "id_token": token, "expiration_time": expires.Unix(),
 	}, nil
 }
 
-// freshIDToken is the ID token of t, or of one refresh when it ends too soon: it
+// freshIDToken is the ID token, or that of one refresh when it ends too soon: it
 // may live shorter than the access token, which is what the service watches.
-func (p *program) freshIDToken(ctx context.Context, s *service, f tokenFlags, t tokenAnswer) (string, time.Time, error) {
+func (p *program) freshIDToken(ctx context.Context, f tokenFlags) (string, time.Time, error) {
+	s, err := reach(ctx)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	t, err := p.ask(ctx, s, f)
+	if err != nil {
+		return "", time.Time{}, err
+	}
 	enough := p.clock().Add(max(f.minValidity, time.Minute))
 	expires, err := idTokenExpiry(t)
 	if err != nil || expires.After(enough) {

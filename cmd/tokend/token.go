@@ -137,7 +137,7 @@ func (s *service) token(ctx context.Context, r tokenRequest) (tokenAnswer, error
 	}
 	if strings.ContainsFunc(t.AccessToken, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		// It would break out of a header or a line. RFC 6749 allows none (appendix A.12).
-		return t, exitf(exitProtocol, "the token in tokend's answer holds a line break or another control character")
+		return t, exitf(exitProtocol, "the token in tokend's answer holds a line break or another control character\nhint: look at TOKEND_ADDR: a tokend refuses such a token of its provider")
 	}
 	t.body = body
 	return t, nil
