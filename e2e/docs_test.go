@@ -37,7 +37,7 @@ func blocks(t *testing.T, page string) []string {
 func TestDocs(t *testing.T) {
 	tool(t, "curl")
 	tool(t, "git")
-	for _, page := range []string{"cli.md", "mock.md", "proxy.md"} {
+	for _, page := range []string{"api.md", "cli.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
 			if page != "mock.md" { // an answer that is no success fails the block
@@ -47,6 +47,7 @@ func TestDocs(t *testing.T) {
 			}
 			for i, block := range blocks(t, page) {
 				block = strings.ReplaceAll(block, "http://localhost:8400/", d.issuer)
+				block = strings.ReplaceAll(block, "http://localhost:8484/", d.service+"/")
 				block = strings.ReplaceAll(block, "127.0.0.1:8490", freePort(t))
 				out, err := d.run(t, block)
 				if err != nil || strings.Contains(string(out), "error: ") {
@@ -86,6 +87,7 @@ func freePort(t *testing.T) string {
 // docs is where the blocks run.
 type docs struct {
 	home, issuer string
+	service      string // the URL of tokend, without a slash at its end
 	env          []string
 }
 
@@ -111,7 +113,7 @@ func newDocs(t *testing.T) *docs {
 	d.issuer = d.start(t, issuerLine, "mockauth0")
 	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
 		"TOKEND_CLIENT_DEMO_UPSTREAMS="+d.issuer+"_mock/resource")
-	d.start(t, listenLine, "tokend", "serve")
+	d.service = "http://localhost:" + d.start(t, listenLine, "tokend", "serve")
 	return d
 }
 

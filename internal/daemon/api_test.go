@@ -82,6 +82,7 @@ func TestErrorAnswers(t *testing.T) {
 		{"request", &flow.Error{Op: "get", Class: flow.ClassRequest, Code: "invalid_scope", Description: "no such scope"}},
 		{"config", &flow.Error{Op: "discovery", Class: flow.ClassConfig, Description: "issuer differs", Hint: "set issuer"}},
 		{"login_required", &flow.Error{Op: "refresh", Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "Unknown or invalid refresh token."}},
+		{"login_required, a page", &flow.Error{Op: "login", Class: flow.ClassLoginRequired, Description: "the tenant wants a person", Hint: "log in with a browser", Remedy: flow.RemedyBrowser}},
 		{"client_rejected", &flow.Error{Op: "refresh", Class: flow.ClassClientRejected, Code: "invalid_client", Description: "Unauthorized"}},
 		{"bad_response", &flow.Error{Op: "refresh", Class: flow.ClassBadResponse, Description: "the answer is text/html"}},
 		{"redirect", &flow.Error{Op: "refresh", Class: flow.ClassRedirect, Status: 307}},
@@ -127,7 +128,7 @@ func TestClientView(t *testing.T) {
 		Status: flow.Status{
 			Client: "demo", Issuer: "https://acme.eu.auth0.com/", State: flow.StateLoginRequired, Subject: "auth0|1",
 			Scope: "offline_access", Expiry: noon, Obtained: noon, LastExchange: noon, LoggedIn: noon, NextRefresh: noon, Generation: 2,
-			Rotation: flow.RotationOn, GrantEnds: noon, Failure: &flow.Failure{Time: noon, Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "no"},
+			Rotation: flow.RotationOn, GrantEnds: noon, Failure: &flow.Failure{Time: noon, Class: flow.ClassLoginRequired, Code: "invalid_grant", Description: "no", Hint: "do", Remedy: flow.RemedySetting},
 		},
 		Login: "paste", AuthorizeURL: "https://acme.eu.auth0.com/authorize?a=b&c=d",
 		LoginFailure: &flow.Failure{Time: noon, Class: flow.ClassRequest, Description: "no"},

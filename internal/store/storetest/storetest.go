@@ -63,7 +63,7 @@ const full = `{
 	"scopes": ["openid", "offline_access"], "rotation": "on", "seed": "c2VlZA", "refused": "cmVmdXNlZA",
 	"logged_in": "2026-03-01T12:00:00.987654321Z", "exchanged": "2026-03-01T12:01:00Z", "auth_time": "2026-03-01T11:59:00Z",
 	"intent": {"time": "2026-03-01T12:02:00Z", "generation": 7, "hash": "aGFzaA", "replays": 1},
-	"failure": {"time": "2026-03-01T12:03:00Z", "class": "idp_timeout", "code": "code", "description": "why"},
+	"failure": {"time": "2026-03-01T12:03:00Z", "class": "idp_timeout", "code": "code", "description": "why", "hint": "what helps", "remedy": "setting"},
 	"tokens": [{
 		"access_token": "canary-access-1", "token_type": "Bearer", "scope": "openid read:calls",
 		"audience": "https://api.example.com/", "id_token": "canary-id-1",
