@@ -60,7 +60,10 @@ func TestFormatV1(t *testing.T) {
 func oldFields(g *flow.Grant) []any {
 	fields := []any{
 		g.Issuer, g.ClientID, g.Subject, g.Generation, g.State, g.RefreshToken.Reveal(), g.IDToken.Reveal(),
-		g.Scopes, g.Rotation, g.LoggedIn, g.Exchanged, g.AuthTime, g.Intent, g.Failure,
+		g.Scopes, g.Rotation, g.LoggedIn, g.Exchanged, g.AuthTime, g.Intent,
+	}
+	if f := g.Failure; f != nil {
+		fields = append(fields, f.Time, f.Class, f.Code, f.Description)
 	}
 	for _, t := range g.Tokens {
 		fields = append(fields, t.AccessToken.Reveal(), t.TokenType, t.Scope, t.Audience, t.IDToken.Reveal(), t.Obtained, t.Expiry, t.Generation)
