@@ -37,8 +37,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 		done; \
 	done
 
-mutants: ## every refusal and documented line taken out, one at a time: a test must fail
-	@MUTANTS=all go test -timeout 60m -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
+mutants: ## every refusal and documented line taken out, one at a time: a test must fail (hours)
+	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
 	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
 
 build: ## both programs, into bin/

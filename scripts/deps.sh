@@ -80,7 +80,7 @@ npm_packages() {
     dir=$1
     [ -z "$(find "$dir/node_modules/.package-lock.json" -newer "$dir/package-lock.json" 2>/dev/null)" ] || return 0
     echo "installing the npm packages of $dir" >&2
-    (cd "$dir" && npm ci --ignore-scripts >&2)
+    (cd "$dir" && npm ci --ignore-scripts --loglevel=error >&2)
 }
 
 if ! command -v go >/dev/null; then

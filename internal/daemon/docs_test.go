@@ -77,7 +77,7 @@ func TestEveryErrorIsDocumented(t *testing.T) {
 		known["forbidden_"+m] = true
 	}
 	delete(known, string(flow.ClassService)) // of callers, who do not reach it
-	delete(known, "forbidden_") // a prefix
+	delete(known, "forbidden_")              // a prefix
 	if len(known) < 25 {
 		t.Fatalf("only %d codes were found", len(known))
 	}

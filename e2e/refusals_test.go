@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/tokend/internal/mutation"
+)
+
+// refusing are the functions and types that tokend refuses with.
+var refusing = []string{
+	"exitf", "exitError", "add", "bad", "warn", // cmd/tokend
+	"problem", "fail", "failFor", "failWith", "forbidden", "badRequest", "unauthorized", // internal/daemon
+	"Error", "badUpstream", "configError", // pkg/flow
+	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
+	"Errorf", "New",
+}
+
+// parts are the packages whose refusals are taken out, each with its tests.
+var parts = []struct {
+	dir   string
+	least int // refusals that there are
+	tests []mutation.Tests
+}{
+	{"pkg/flow", 80, own("pkg/flow")},
+	{"internal/daemon", 50, own("internal/daemon")},
+	{"internal/tokenfile", 12, own("internal/tokenfile")},
+	{"cmd/tokend", 120, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
+	{"terraform/internal/service", 15, own("terraform/internal/service")},
+	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
+}
+
+// own are the tests of a package.
+func own(dir string) []mutation.Tests {
+	return []mutation.Tests{{Dir: filepath.Join("..", filepath.FromSlash(dir)), Args: []string{"."}}}
+}
+
+// TestEveryRefusalOfTokendIsHeld takes the refusals of tokend and of its provider
+// out, one at a time, and expects a test to fail. MUTANTS=all tries all of them,
+// MUTANTS=DIR those of a package (make mutants); otherwise it is a slice.
+func TestEveryRefusalOfTokendIsHeld(t *testing.T) {
+	for i, part := range parts {
+		list := refusalsOf(t, part.dir)
+		if len(list) < part.least {
+			t.Errorf("only %d refusals were found in %s", len(list), part.dir)
+		}
+		switch wanted := os.Getenv("MUTANTS"); {
+		case wanted == "all", wanted == part.dir:
+		case wanted != "":
+			list = nil
+		case i < 3:
+			list = list[:1]
+		default: // they take longer
+			list = nil
+		}
+		for _, m := range list {
+			t.Run(part.dir+"/"+m.Name, func(t *testing.T) {
+				test, err := m.HeldBy(part.tests...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("held by %s", test)
+			})
+		}
+	}
+}
+
+func refusalsOf(t *testing.T, dir string) []mutation.Mutant {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(dir), "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []mutation.Mutant
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		found, err := mutation.Refusals(file, refusing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, found...)
+	}
+	return list
+}

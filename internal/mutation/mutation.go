@@ -1,0 +1,170 @@
+// Package mutation takes behaviour out of the code, one piece at a time, and
+// looks for the test that notices. [Refusals] finds what refuses something,
+// [Replace] takes out what is named; [Mutant.HeldBy] runs the tests.
+package mutation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Mutant is a source file with one piece of its behaviour taken out.
+type Mutant struct {
+	Name string // base name of the file, line, and what is taken out
+
+	file   string
+	source []byte
+}
+
+// Replace returns the mutant of file that has with in place of what, which must
+// stand there once.
+func Replace(file, what, with string) (Mutant, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return Mutant{}, err
+	}
+	if n := strings.Count(string(src), what); n != 1 {
+		return Mutant{}, fmt.Errorf("%s holds %q %d times, not once", file, what, n)
+	}
+	line := 1 + strings.Count(string(src[:strings.Index(string(src), what)]), "\n")
+	return Mutant{
+		Name: fmt.Sprintf("%s:%d %s", filepath.Base(file), line, what), file: file,
+		source: []byte(strings.Replace(string(src), what, with, 1)),
+	}, nil
+}
+
+// Refusals finds every condition, of an if or of a case, whose statements refuse:
+// they call one of makers, or make a value of a type of that name, alone or in
+// what they return. In its mutant the condition is false.
+func Refusals(file string, makers []string) ([]Mutant, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, src, 0)
+	if err != nil {
+		return nil, err
+	}
+	var found []Mutant
+	add := func(cond ast.Expr) {
+		a, b := fset.Position(cond.Pos()), fset.Position(cond.End()).Offset
+		text := string(src[a.Offset:b])
+		found = append(found, Mutant{
+			Name: fmt.Sprintf("%s:%d %s", filepath.Base(file), a.Line, text), file: file,
+			source: slices.Concat(src[:a.Offset], []byte("false && ("+text+")"), src[b:]),
+		})
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.IfStmt:
+			if refuses(n.Body.List, makers) {
+				add(n.Cond)
+			}
+		case *ast.SwitchStmt:
+			for _, s := range n.Body.List {
+				if c, ok := s.(*ast.CaseClause); ok && n.Tag == nil && len(c.List) == 1 && refuses(c.Body, makers) {
+					add(c.List[0])
+				}
+			}
+		}
+		return true
+	})
+	return found, nil
+}
+
+// refuses reports whether one of the statements is, or returns, a refusal.
+func refuses(list []ast.Stmt, makers []string) bool {
+	return slices.ContainsFunc(list, func(s ast.Stmt) bool {
+		switch s.(type) {
+		case *ast.ReturnStmt, *ast.ExprStmt, *ast.AssignStmt:
+		default:
+			return false
+		}
+		found := false
+		ast.Inspect(s, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncLit:
+				return false
+			case *ast.CallExpr:
+				found = found || slices.Contains(makers, nameOf(n.Fun))
+			case *ast.CompositeLit:
+				found = found || slices.Contains(makers, nameOf(n.Type))
+			}
+			return !found
+		})
+		return found
+	})
+}
+
+// nameOf is the last name of a function or a type.
+func nameOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
+// Tests are the arguments of a "go test" in a directory.
+type Tests struct {
+	Dir  string
+	Args []string // packages, -run and the like
+}
+
+var (
+	failed  = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	crashed = regexp.MustCompile(`(?m)^(?:panic|fatal error): .*`)
+)
+
+// ErrUnnoticed is for a mutant that passes all tests.
+var ErrUnnoticed = errors.New("no test fails without it")
+
+// HeldBy runs the tests, in their order, with the mutant in place of its file and
+// returns the first one that fails, or how it ended the test program. One that
+// does not compile is an error.
+func (m Mutant) HeldBy(tests ...Tests) (string, error) {
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file, err := filepath.Abs(m.file)
+	if err != nil {
+		return "", err
+	}
+	mutated, overlay := filepath.Join(dir, filepath.Base(m.file)), filepath.Join(dir, "overlay.json")
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{file: mutated}})
+	if err = errors.Join(err, os.WriteFile(mutated, m.source, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+		return "", err
+	}
+	for _, t := range tests {
+		cmd := exec.Command("go", append([]string{"test", "-failfast", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec // of the tests
+		cmd.Dir = t.Dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay) // the programs that tests build have it, too
+		out, err := cmd.CombinedOutput()
+		names, crash := failed.FindAllStringSubmatch(string(out), -1), crashed.Find(out)
+		switch {
+		case err == nil:
+		case len(names) > 0:
+			return names[len(names)-1][1], nil
+		case crash != nil: // in a goroutine that is no test's
+			return string(crash), nil
+		default:
+			return "", fmt.Errorf("%w\n%s", err, out)
+		}
+	}
+	return "", ErrUnnoticed
+}
