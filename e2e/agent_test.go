@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/e2e/internal/programs"
 	"example.com/tokend/pkg/mock"
 )
 
@@ -28,9 +29,10 @@ func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
 
 // agent is a tokend process, of client demo at a tenant.
 type agent struct {
-	dir string // its home, with its store and its log
+	*programs.Program
+
+	dir string // its home, with its store
 	env []string
-	cmd *exec.Cmd
 	url string
 }
 
@@ -54,43 +56,13 @@ const agentKey = "an-api-key-of-the-tests"
 // one, is what a shell does before.
 func (a *agent) start(t *testing.T, line string) {
 	t.Helper()
-	log := filepath.Join(a.dir, "tokend.log")
-	f, err := os.Create(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.cmd = exec.Command(filepath.Join(bin, "tokend"), "serve")
+	cmd := exec.Command(filepath.Join(bin, "tokend"), "serve")
 	if line != "" {
-		a.cmd = exec.Command("/bin/sh", "-c", line+`; exec "$0" serve`, filepath.Join(bin, "tokend"))
+		cmd = exec.Command("/bin/sh", "-c", line+`; exec "$0" serve`, filepath.Join(bin, "tokend"))
 	}
-	a.cmd.Env, a.cmd.Dir, a.cmd.Stderr = a.env, a.dir, f
-	err = errors.Join(a.cmd.Start(), f.Close())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.kill)
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if m := listenLine.FindStringSubmatch(a.log(t)); m != nil {
-			a.url = "http://127.0.0.1:" + m[1]
-			return
-		}
-	}
-	t.Fatalf("tokend does not serve:\n%s", a.log(t))
-}
-
-func (a *agent) log(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(a.dir, "tokend.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// kill is kill -9.
-func (a *agent) kill() {
-	_ = a.cmd.Process.Kill()
-	_ = a.cmd.Wait() // a second time, it has been waited for
+	cmd.Env, cmd.Dir = a.env, a.dir
+	a.Program = programs.Start(t, cmd)
+	a.url = "http://127.0.0.1:" + a.WaitFor(t, programs.Port)
 }
 
 // ask sends a request and returns status and body; status 0 without an answer.
@@ -117,7 +89,7 @@ func (a *agent) ask(ctx context.Context, method, path string) (int, string) {
 func (a *agent) signedIn(t *testing.T) {
 	t.Helper()
 	if status, body := a.ask(t.Context(), "GET", "/v1/clients/demo/token"); status != 200 {
-		t.Fatalf("no token: %d %s\n%s", status, body, a.log(t))
+		t.Fatalf("no token: %d %s\n%s", status, body, a.Log)
 	}
 }
 

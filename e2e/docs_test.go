@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // blocks are the shell blocks of a page, in their order.
@@ -35,8 +37,8 @@ func blocks(t *testing.T, page string) []string {
 // with both programs started. Nothing is changed in them but ports that another
 // test may have.
 func TestDocs(t *testing.T) {
-	tool(t, "curl")
-	tool(t, "git")
+	programs.Tool(t, "curl")
+	programs.Tool(t, "git")
 	for _, page := range []string{"api.md", "cli.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
@@ -93,11 +95,7 @@ type docs struct {
 
 func newDocs(t *testing.T) *docs {
 	t.Helper()
-	home, err := os.MkdirTemp("", "tokend") // shorter than t.TempDir's: a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	home := programs.Folder(t)
 	if err := os.Symlink(bin, filepath.Join(home, "bin")); err != nil { // as in the repository
 		t.Fatal(err)
 	}
@@ -110,39 +108,17 @@ func newDocs(t *testing.T) *docs {
 	d.env = append(d.env, "HOME="+home, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0", "GITHUB_OUTPUT="+home+"/output", "GITHUB_ENV="+home+"/variables",
 		"TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
-	d.issuer = d.start(t, issuerLine, "mockauth0")
+	d.issuer = d.start(t, programs.Issuer, "mockauth0")
 	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
 		"TOKEND_CLIENT_DEMO_UPSTREAMS="+d.issuer+"_mock/resource")
-	d.service = "http://localhost:" + d.start(t, listenLine, "tokend", "serve")
+	d.service = "http://localhost:" + d.start(t, programs.Port, "tokend", "serve")
 	return d
 }
 
 // start runs a program until the test ends and returns what its log says.
 func (d *docs) start(t *testing.T, line *regexp.Regexp, name string, args ...string) string {
 	t.Helper()
-	log, err := os.Create(filepath.Join(d.home, name+".log"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.Command(filepath.Join(bin, name), args...)
-	cmd.Env, cmd.Dir, cmd.Stderr = slices.Clone(d.env), d.home, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = log.Close()
-	})
-	var text []byte
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if text, err = os.ReadFile(log.Name()); err != nil {
-			t.Fatal(err)
-		}
-		if m := line.FindSubmatch(text); m != nil {
-			return string(m[1])
-		}
-	}
-	t.Fatalf("%s does not serve:\n%s", name, text)
-	return ""
+	cmd.Env, cmd.Dir = slices.Clone(d.env), d.home
+	return programs.Start(t, cmd).WaitFor(t, line)
 }

@@ -4,11 +4,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // TestExecDocs runs every sh block of docs/exec.md, in order, without a service.
 func TestExecDocs(t *testing.T) {
-	tool(t, "curl")
+	programs.Tool(t, "curl")
 	all := blocks(t, "exec.md")
 	if len(all) != 7 {
 		t.Fatalf("docs/exec.md has %d sh blocks; count them anew", len(all))

@@ -12,10 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // execPlace is a mock and a folder of tokend's over it.
@@ -25,29 +26,13 @@ type execPlace struct {
 
 func execTenant(t *testing.T) *execPlace {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tokend-exec")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
+	s := &execPlace{dir: programs.Folder(t)}
+	if err := os.Mkdir(filepath.Join(s.dir, "run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(bin, "mockauth0"))
 	cmd.Env = append(os.Environ(), "MOCKAUTH0_LISTEN=127.0.0.1:0")
-	log := &lockedBuffer{}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	s := &execPlace{dir: dir}
-	wait(t, "mockauth0", func() bool {
-		if m := issuerLine.FindStringSubmatch(log.String()); m != nil {
-			s.issuer = m[1]
-		}
-		return s.issuer != ""
-	})
+	s.issuer = programs.Start(t, cmd).WaitFor(t, programs.Issuer)
 	return s
 }
 
@@ -125,7 +110,7 @@ exit 7`
 func TestExecPassesSignals(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", recorder)
-	out := &lockedBuffer{}
+	out := &programs.Log{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -258,22 +243,4 @@ func lifeOf(t *testing.T, token string) time.Duration {
 		t.Fatalf("no claims: %v", err)
 	}
 	return time.Until(time.Unix(claims.Exp, 0))
-}
-
-// lockedBuffer is written and read at the same time.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"example.com/tokend/e2e/internal/programs"
 	"example.com/tokend/pkg/mock"
 )
 
@@ -66,7 +66,7 @@ func killed(t *testing.T, overlap int, good func(status int, body string) bool) 
 			}
 			return nil
 		})
-		a.end(t)
+		a.End(t)
 	}
 	for _, f := range tenant.Families() {
 		if f.Revoked != "" {
@@ -90,7 +90,7 @@ func (a *agent) killedDuringARefresh(rng *rand.Rand) {
 		a.ask(context.Background(), "POST", "/v1/clients/demo/refresh")
 	}()
 	time.Sleep(time.Duration(rng.IntN(40_000)) * time.Microsecond)
-	a.kill()
+	a.Kill()
 	<-ended
 }
 
@@ -141,8 +141,8 @@ func TestF20_TwoProcessesOneStore(t *testing.T) {
 		})
 	}
 	readers.Wait()
-	one.end(t)
-	two.end(t)
+	one.End(t)
+	two.End(t)
 	f := oneLogin(t, tenant)
 	if n := refreshes(tenant); n != f.Generation-1 || n < 4 {
 		t.Errorf("%d refreshes for %d generations", n, f.Generation)
@@ -154,7 +154,7 @@ func TestF20_TwoProcessesOneStore(t *testing.T) {
 // tokend goes on, and stores a refresh when they are gone.
 func TestF25_FewFiles(t *testing.T) {
 	t.Parallel()
-	tool(t, "sh")
+	programs.Tool(t, "sh")
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant, "TOKEND_LOG_LEVEL=debug")
 	a.start(t, "ulimit -n 64")
@@ -172,7 +172,7 @@ func TestF25_FewFiles(t *testing.T) {
 		t.Fatalf("only %d callers", len(callers))
 	}
 	eventually(t, func() error { // before the first is cut off for its slowness
-		if !strings.Contains(a.log(t), "too many open files") {
+		if !strings.Contains(a.Log.String(), "too many open files") {
 			return errors.New("the limit is not met")
 		}
 		return nil
@@ -186,10 +186,10 @@ func TestF25_FewFiles(t *testing.T) {
 		}
 		return nil
 	})
-	if log := a.log(t); strings.Contains(log, "store_") || strings.Contains(log, "spill") {
+	if log := a.Log.String(); strings.Contains(log, "store_") || strings.Contains(log, "spill") {
 		t.Errorf("the store has failed:\n%s", log)
 	}
-	a.end(t)
+	a.End(t)
 	a.start(t, "") // what was stored is whole
 	a.signedIn(t)
 	oneLogin(t, tenant)
@@ -219,7 +219,7 @@ func TestF26_TerminatedDuringARefresh(t *testing.T) {
 		return nil
 	})
 	began := time.Now()
-	a.end(t)
+	a.End(t)
 	if took := time.Since(began); took > 15*time.Second || took < 100*time.Millisecond {
 		t.Errorf("it took %v to end", took)
 	}
@@ -233,17 +233,6 @@ func TestF26_TerminatedDuringARefresh(t *testing.T) {
 	}
 	if f := oneLogin(t, tenant); f.Generation != 3 || refreshes(tenant) != 2 {
 		t.Errorf("generation %d after %d refreshes", f.Generation, refreshes(tenant))
-	}
-}
-
-// end is SIGTERM, which must end the process with exit code 0.
-func (a *agent) end(t *testing.T) {
-	t.Helper()
-	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, a.log(t))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // session extracts what the README shows of "$ make run".
@@ -44,7 +46,7 @@ func lines(s string) []string {
 // TestReadmeSession: "make run" prints what the README says, line by line, and
 // ONCE=1 ends with exit code 0.
 func TestReadmeSession(t *testing.T) {
-	tool(t, "make")
+	programs.Tool(t, "make")
 	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-s", "run")
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "ONCE=1", "MOCKAUTH0_LISTEN=127.0.0.1:0", "TOKEND_LISTEN=127.0.0.1:0", "MAKEFLAGS=")

@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // TestScripts runs testdata/script/*.txtar, each with its own processes and folders.
 func TestScripts(t *testing.T) {
-	tool(t, "curl")
+	programs.Tool(t, "curl")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: setup,
@@ -83,11 +85,6 @@ func (p *process) kill() {
 	<-p.done
 }
 
-var (
-	issuerLine = regexp.MustCompile(`issuer (http://\S+),`)
-	listenLine = regexp.MustCompile(`msg=listening network=tcp addr=127\.0\.0\.1:(\d+)`)
-)
-
 // up starts mockauth0 or tokend and waits until it serves. Its stderr goes to
 // NAME.log; $ISSUER and $TOKEND are where they are reached. "! up" expects
 // that it ends by itself, and leaves its exit code in $STATUS.
@@ -121,9 +118,9 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	procs[name] = p
-	pattern, variable := issuerLine, "ISSUER"
+	pattern, variable := programs.Issuer, "ISSUER"
 	if name == "tokend" {
-		pattern, variable = listenLine, "TOKEND"
+		pattern, variable = programs.Port, "TOKEND"
 	}
 	found := waitLog(ts, p, pattern)
 	if name == "tokend" {

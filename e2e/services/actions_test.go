@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // The parts of a workflow and of a composite action that the examples use.
@@ -86,7 +88,7 @@ func newJob(t *testing.T, contexts map[string]string) *job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &job{root: checkout, temp: folder(t), env: map[string]string{}, contexts: contexts, path: []string{os.Getenv("PATH")}}
+	j := &job{root: checkout, temp: programs.Folder(t), env: map[string]string{}, contexts: contexts, path: []string{os.Getenv("PATH")}}
 	for _, kv := range os.Environ() {
 		if name, value, _ := strings.Cut(kv, "="); !strings.HasPrefix(name, "TOKEND_") && !strings.HasPrefix(name, "ACTIONS_") && !strings.HasPrefix(name, "XDG_") {
 			j.env[name] = value
@@ -191,7 +193,7 @@ func (j *job) use(t *testing.T, s step, scope map[string]string) (outputs map[st
 // shell runs one "run:" as the runner does.
 func (j *job) shell(t *testing.T, s step, scope, more map[string]string) (outputs map[string]string, code int) {
 	t.Helper()
-	dir := folder(t)
+	dir := programs.Folder(t)
 	env := maps.Clone(j.env)
 	maps.Copy(env, more)
 	for name, value := range s.Env {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // calls is what the mock's protected API answers to a good token.
@@ -71,8 +73,8 @@ func variables(issuer, seed string) map[string]string {
 }
 
 func TestGitHubActionsSeed(t *testing.T) {
-	tool(t, "bash")
-	tool(t, "curl")
+	programs.Tool(t, "bash")
+	programs.Tool(t, "curl")
 	issuer := mockauth0(t)
 	seed := refreshToken(t, issuer)
 	w := parse[workflow](t, filepath.Join(root, "examples/github-actions/seed.yml"))
@@ -91,9 +93,9 @@ func TestGitHubActionsSeed(t *testing.T) {
 }
 
 func TestGitHubActionsFederation(t *testing.T) {
-	tool(t, "bash")
-	tool(t, "curl")
-	tenant := write(t, filepath.Join(folder(t), "tenant.yaml"), exchangeTenant, 0o600)
+	programs.Tool(t, "bash")
+	programs.Tool(t, "curl")
+	tenant := write(t, filepath.Join(programs.Folder(t), "tenant.yaml"), exchangeTenant, 0o600)
 	issuer := mockauth0(t, "MOCKAUTH0_TENANT="+tenant)
 	var asked url.Values
 	github := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -132,8 +134,8 @@ func TestGitHubActionsFederation(t *testing.T) {
 
 // TestWorkflow runs the job that .github/workflows/examples.yml has for the action.
 func TestWorkflow(t *testing.T) {
-	tool(t, "bash")
-	tool(t, "curl")
+	programs.Tool(t, "bash")
+	programs.Tool(t, "curl")
 	w := parse[workflow](t, filepath.Join(root, ".github/workflows/examples.yml"))
 	steps := slices.DeleteFunc(w.Jobs["action"].Steps, func(s step) bool { return strings.Contains(s.Run, "mockauth0 serve") })
 	if len(steps) != len(w.Jobs["action"].Steps)-1 {
@@ -159,7 +161,7 @@ func TestWorkflow(t *testing.T) {
 
 // Inputs that would set variables of the job, or that make no sense, are refused.
 func TestActionRefuses(t *testing.T) {
-	tool(t, "bash")
+	programs.Tool(t, "bash")
 	good := map[string]any{"client": "demo", "issuer": "https://tenant.example.com/", "client-id": "demo"}
 	for name, tt := range map[string]struct {
 		with map[string]any
@@ -193,7 +195,7 @@ func TestActionRefuses(t *testing.T) {
 
 // What the login of the action fails of is its exit code, with a hint in the log.
 func TestActionFailures(t *testing.T) {
-	tool(t, "bash")
+	programs.Tool(t, "bash")
 	issuer := mockauth0(t)
 	for name, tt := range map[string]struct {
 		with map[string]any

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 // pipeline is where the other examples run: a job that has both programs and no
@@ -29,14 +31,14 @@ type pipeline struct {
 
 func newPipeline(t *testing.T) pipeline {
 	t.Helper()
-	tool(t, "curl")
+	programs.Tool(t, "curl")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	_ = l.Close()
-	dir := folder(t)
+	dir := programs.Folder(t)
 	return pipeline{port: port, env: []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "CI=true",
 		"MOCKAUTH0_LISTEN=127.0.0.1:" + port, "TOKEND_LISTEN=off",
@@ -48,7 +50,7 @@ func (p pipeline) run(t *testing.T, env []string, script string) (string, error)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-e", write(t, filepath.Join(folder(t), "job"), script, 0o600))
+	cmd := exec.CommandContext(ctx, "sh", "-e", write(t, filepath.Join(programs.Folder(t), "job"), script, 0o600))
 	cmd.Dir, cmd.Env = root, append(slices.Clone(p.env), env...)
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
@@ -120,9 +122,9 @@ func TestShell(t *testing.T) {
 // withoutPrograms is a PATH that has what the scripts call, but for this project's.
 func withoutPrograms(t *testing.T) string {
 	t.Helper()
-	dir := folder(t)
+	dir := programs.Folder(t)
 	for _, name := range []string{"sh", "dirname", "curl", "sleep"} {
-		if err := os.Symlink(tool(t, name), filepath.Join(dir, name)); err != nil {
+		if err := os.Symlink(programs.Tool(t, name), filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,7 +193,7 @@ func TestDeployPage(t *testing.T) {
 // A secret of several lines, as a file that was pasted, is masked line by line:
 // the runner takes a line for a command or prints it.
 func TestActionMasksEveryLine(t *testing.T) {
-	tool(t, "bash")
+	programs.Tool(t, "bash")
 	j := newJob(t, nil)
 	j.install(t)
 	s := step{Uses: "./", With: map[string]any{

@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/unit"
+
+	"example.com/tokend/e2e/internal/programs"
 )
 
 const units = root + "/deploy/systemd"
@@ -18,10 +21,10 @@ const units = root + "/deploy/systemd"
 // TestUnits: systemd finds nothing to say about the units, and little that the
 // service could do beside its work.
 func TestUnits(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := programs.Tool(t, "systemd-analyze")
 	for flavour, flags := range map[string][]string{"system": nil, "user": {"--user"}} {
 		t.Run(flavour, func(t *testing.T) {
-			dir := folder(t)
+			dir := programs.Folder(t)
 			args := append([]string{"verify", "--man=no"}, flags...)
 			for _, name := range []string{"tokend.service", "tokend.socket"} {
 				text := read(t, filepath.Join(units, flavour, name))
@@ -47,7 +50,7 @@ func TestUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(tool(t, "systemd-sysusers"), "--dry-run", file).CombinedOutput()
+		out, err := exec.Command(programs.Tool(t, "systemd-sysusers"), "--dry-run", file).CombinedOutput()
 		if err != nil || strings.Contains(string(out), "ignoring") {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -149,7 +152,7 @@ func TestStartedByAUnit(t *testing.T) {
 		t.Run(flavour, func(t *testing.T) {
 			service := settings(t, filepath.Join(units, flavour, "tokend.service"))
 			socket := settings(t, filepath.Join(units, flavour, "tokend.socket"))
-			dir, issuer := folder(t), mockauth0(t)
+			dir, issuer := programs.Folder(t), mockauth0(t)
 			files, tcp, path := sockets(t, socket, dir)
 			says := notified(t, filepath.Join(dir, "notify"))
 
@@ -161,7 +164,7 @@ func TestStartedByAUnit(t *testing.T) {
 			cmd.Env = append(unitEnvironment(t, service, dir, issuer),
 				fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+strings.TrimSuffix(names, ":"),
 				"NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=100000")
-			p := start(t, cmd)
+			p := programs.Start(t, cmd)
 
 			says("READY=1")
 			says("STATUS=1 of 1 clients ready")
@@ -175,13 +178,13 @@ func TestStartedByAUnit(t *testing.T) {
 			if again := output(t, env, filepath.Join(bin, "tokend"), "token", "demo"); again != token {
 				t.Errorf("over TCP: %q", again)
 			}
-			p.end(t)
+			p.End(t)
 			says("STOPPING=1")
 			if _, err := os.Stat(path); err != nil {
 				t.Errorf("the unit's socket is gone: %v", err)
 			}
 			if want := filepath.Join(dir, stateOf(service), "tokend.db"); !exists(want) {
-				t.Errorf("%s is not there\n%s", want, p.log)
+				t.Errorf("%s is not there\n%s", want, p.Log)
 			}
 		})
 	}
@@ -228,15 +231,15 @@ func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 // TestSocketActivate: systemd's own implementation of the protocol passes the
 // sockets, and the first caller finds the service started.
 func TestSocketActivate(t *testing.T) {
-	activate, dir := tool(t, "systemd-socket-activate"), folder(t)
+	activate, dir := programs.Tool(t, "systemd-socket-activate"), programs.Folder(t)
 	path := filepath.Join(dir, "sock")
 	args := []string{"--fdname=tokend", "-l", path}
 	for _, kv := range unitEnvironment(t, nil, dir, mockauth0(t)) {
 		args = append(args, "-E", kv)
 	}
-	p := start(t, exec.Command(activate, append(args, filepath.Join(bin, "tokend"), "serve")...))
-	p.waitFor(t, `(Listening) on`)
+	p := programs.Start(t, exec.Command(activate, append(args, filepath.Join(bin, "tokend"), "serve")...))
+	p.WaitFor(t, regexp.MustCompile(`(Listening) on`))
 	if got := output(t, []string{"TOKEND_ADDR=unix:" + path}, filepath.Join(bin, "tokend"), "token", "demo", "--wait", "--timeout", "20s"); strings.Count(got, ".") != 2 {
-		t.Errorf("%q\n%s", got, p.log)
+		t.Errorf("%q\n%s", got, p.Log)
 	}
 }
