@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,28 @@ func TestTokenIsReadOnce(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
+// What cannot be done is told, by every route that does something.
+func TestRoutesTellOfFailures(t *testing.T) {
+	f, gone := newTenant(t), newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, gone, "demo"), person(t, f, "demo2")}})
+	if a := d.call(t, "POST", "/v1/clients/demo2/code", `{"code":"x","state":"`+d.begun(t, "demo2")+`"}`); a.StatusCode != 200 {
+		t.Fatal(a.body)
+	}
+	gone.Close()
+	f.Close()
+	for request, want := range map[string]string{
+		"GET /v1/clients/demo/token?min_validity=soon": `400 invalid_request`,
+		"POST /v1/clients/demo/refresh":                `503 idp_unreachable`,
+		"DELETE /v1/clients/demo2/grant":               `503 idp_unreachable`,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		a := d.call(t, method, path, "")
+		if got := strconv.Itoa(a.StatusCode) + " " + a.error(t); got != want {
+			t.Errorf("%s: %s, want %s", request, got, want)
+		}
+	}
+}
+
 func TestMinValidityBeyondTheTenants(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
@@ -302,18 +325,21 @@ func TestFinishByAPI(t *testing.T) {
 	for name, c := range map[string]struct {
 		body   string
 		status int
+		says   string
 	}{
-		"empty":        {"", 400},
-		"not JSON":     {"{", 400},
-		"twice":        {"{}{}", 400},
-		"unknown":      {`{"kode":"x"}`, 400},
-		"both":         {`{"code":"x","state":"y","callback_url":"http://localhost/"}`, 400},
-		"no state":     {`{"code":"x"}`, 400},
-		"other client": {`{"code":"x","state":"` + ofOther + `"}`, 400},
-		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400},
-		"large":        {`{"code":"` + strings.Repeat("x", maxBody) + `"}`, 413},
+		"empty":        {"", 400, "hint: send"},
+		"not JSON":     {"{", 400, "not the JSON object"},
+		"twice":        {"{}{}", 400, "not the JSON object"},
+		"unknown":      {`{"kode":"x"}`, 400, "not the JSON object"},
+		"both":         {`{"code":"x","state":"y","callback_url":"http://localhost/"}`, 400, "both callback_url and"},
+		"no state":     {`{"code":"x"}`, 400, "hint: send"},
+		"no code":      {`{"state":"` + ofOther + `"}`, 400, "hint: send"},
+		"other client": {`{"code":"x","state":"` + ofOther + `"}`, 400, "unknown, used or expired"},
+		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400, "is no URL"},
+		"bad query":    {`{"callback_url":"http://localhost/?code=%zz"}`, 400, "query of callback_url"},
+		"large":        {`{"code":"` + strings.Repeat("x", maxBody) + `"}`, 413, "64 KiB"},
 	} {
-		if a := d.call(t, "POST", code, c.body); a.StatusCode != c.status {
+		if a := d.call(t, "POST", code, c.body); a.StatusCode != c.status || !strings.Contains(a.body, c.says) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 		}
 	}

@@ -36,6 +36,15 @@ func (f *fakeTenant) withDevice(t *testing.T) Client {
 	}, "device")
 }
 
+func TestDeviceLoginFails(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{f.withDevice(t)}})
+	f.Close()
+	if a := d.call(t, "POST", "/v1/clients/tv/login", ""); a.StatusCode != 503 || a.error(t) != "idp_unreachable" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
 func TestDeviceLogin(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{f.withDevice(t), kept(t, f, "ci")}})

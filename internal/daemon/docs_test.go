@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // apiPage is docs/api.md.

@@ -190,6 +190,14 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+	longest := secretOf(maxKey)
+	long, err := newKeyring([]Key{{Name: "a", Secret: longest}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, p := long.caller(http.Header{"Authorization": {"Bearer " + longest.Reveal() + "x"}}); p == nil {
+		t.Error("a key with something behind it opens")
+	}
 	ring, err := newKeyring([]Key{{Name: "a", Secret: "aa", Clients: []string{}}})
 	if err != nil {
 		t.Fatal(err)

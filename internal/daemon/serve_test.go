@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,6 +61,15 @@ func TestX28_PanicTellsNothing(t *testing.T) {
 	}
 	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 {
 		t.Errorf("afterwards: %d", a.StatusCode)
+	}
+}
+
+// A fault of the program's own is named: it holds no data.
+func TestPanicOfTheRuntimeIsNamed(t *testing.T) {
+	var none []string
+	d := start(t, Config{Ready: func(context.Context) error { return errors.New(none[len(none)]) }})
+	if a := d.call(t, "GET", "/readyz", ""); a.StatusCode != 500 || !strings.Contains(d.log.String(), "index out of range") {
+		t.Errorf("%d, %s", a.StatusCode, d.log)
 	}
 }
 
