@@ -55,6 +55,14 @@ func TestReadersSeeWholeTokens(t *testing.T) {
 	}
 }
 
+// A path that cannot be looked at says so.
+func TestPathThatCannotBe(t *testing.T) {
+	f := mustNew(t, Config{Path: place(t) + strings.Repeat("x", 300)}, &tap{life: time.Hour})
+	if err := f.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be looked at: file name too long") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What a killed process has left goes; what another writes just now stays.
 func TestStaleTemporaryFiles(t *testing.T) {
 	path := place(t)

@@ -298,6 +298,20 @@ func TestTooManyAttempts(t *testing.T) {
 	})
 }
 
+// What was refused by hand is not asked again by callers.
+func TestRefusedLoginByHandHoldsCallersBack(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.refuse(func(url.Values) string { return "invalid_request" })
+		c := s.asks(t, asking(t)["password"], nil)
+		_, err := c.SignIn(t.Context())
+		wantError(t, err, ClassRequest, "")
+		_, err = c.Get(t.Context(), Request{})
+		if wantError(t, err, ClassRequest, ""); s.count("") != 1 {
+			t.Errorf("%d requests", s.count(""))
+		}
+	})
+}
+
 // A refusal of the request, not of the credential, is repeated four times an hour at most.
 func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 	for name, source := range asking(t) {

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What the tenant refuses of a request names the setting that asks for it.
@@ -43,6 +45,13 @@ func TestRefusedSeed(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
+}
+
+func TestFailureHasACause(t *testing.T) {
+	c := &Client{cfg: Config{Now: time.Now}}
+	if f := c.failureOf(&Error{Class: ClassUnreachable, Err: errors.New("no route")}); f.Description != "no route" {
+		t.Errorf("%+v", f)
+	}
 }
 
 func TestRedact(t *testing.T) {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -73,5 +74,18 @@ func TestListenerOfAnotherUser(t *testing.T) {
 	}
 	if _, err := named.Token(t.Context(), Request{Client: "demo"}); err != nil {
 		t.Errorf("one that was named: %v", err)
+	}
+}
+
+// TestListenerOfNobody: whose it is must be known.
+func TestListenerOfNobody(t *testing.T) {
+	here, there := net.Pipe()
+	defer func() { _ = there.Close() }()
+	pipe := func(context.Context, string, string) (net.Conn, error) { return here, nil }
+	if runtime.GOOS != "linux" {
+		t.Skip("listeners are looked at on Linux alone")
+	}
+	if c, err := own(os.Geteuid(), pipe)(t.Context(), "tcp", "x"); err == nil || c != nil || !strings.Contains(err.Error(), "cannot be told") {
+		t.Errorf("%v, %v", c, err)
 	}
 }

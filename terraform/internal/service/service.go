@@ -188,7 +188,7 @@ func (s *Service) once(ctx context.Context, path string, query url.Values, into 
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
-		return fmt.Errorf("%w: %s is no path", ErrForeign, path)
+		return err
 	}
 	req.Header.Set("User-Agent", "terraform-provider-tokend")
 	if s.key != "" {

@@ -235,3 +235,19 @@ func TestForeign(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenOff: half an answer is none.
+func TestBrokenOff(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(good))
+	}))
+	defer s.Close()
+	found, err := Find(Options{Endpoint: s.URL, Getenv: vars{}.get})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := found.Token(t.Context(), Request{Client: "demo"}); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "broke off") {
+		t.Error(err)
+	}
+}
