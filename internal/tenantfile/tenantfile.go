@@ -36,7 +36,7 @@ type place struct {
 // Every fault of every file is in the error, each with file and line.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
 	l := read(paths, mappings, false)
-	r := &Result{Export: l.export, Ignored: l.describeIgnored(), places: func() map[string]place {
+	r := &Result{Export: l.export, Ignored: append(l.describeIgnored(), unserved(l.export)...), places: func() map[string]place {
 		return read(paths, mappings, true).places // only a fault needs them
 	}}
 	if len(l.faults) == 0 {

@@ -3,6 +3,7 @@ package tenantfile
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -275,6 +276,49 @@ func TestJSON(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	if _, err := Load([]string{"bad.json"}, nil); err == nil || !strings.HasPrefix(err.Error(), "bad.json:3: clients: client_id must be a string") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is read and has no effect is told; a word that is no grant is a fault.
+func TestUnserved(t *testing.T) {
+	t.Chdir(t.TempDir())
+	load := func(text string) (*Result, error) {
+		if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Load([]string{"f.yaml"}, nil)
+		if err == nil {
+			_, err = mock.New(mock.Config{Tenant: r.Export})
+			err = r.Explain(err)
+		}
+		return r, err
+	}
+	r, err := load(`
+clients:
+  - name: A
+    app_type: zoom
+    grant_types: [authorization_code, "urn:openid:params:grant-type:ciba"]
+  - {name: B, app_type: spa}
+resourceServers: [{identifier: "https://api.example.com/"}]
+clientGrants:
+  - {client_id: A, audience: "https://api.example.com/", scope: []}
+  - {client_id: A, audience: "https://tenant.example.com/api/v2/", scope: []}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`client "A": the grant urn:openid:params:grant-type:ciba is not emulated: /oauth/token refuses it`,
+		`client "A": app_type zoom is taken for regular_web`,
+		`the client grant of "A" for https://tenant.example.com/api/v2/ has no effect: resourceServers has no such identifier`,
+	}
+	if !slices.Equal(r.Ignored, want) {
+		t.Errorf("got %s", strings.Join(r.Ignored, "\n"))
+	}
+	_, err = load("clients:\n  - name: A\n    grant_types: [client_credential]\n")
+	if err == nil || !strings.HasPrefix(err.Error(), `f.yaml:3: clients[0]: grant_types: "client_credential" of client `) ||
+		!strings.HasSuffix(err.Error(), " is none of authorization_code, implicit, refresh_token, client_credentials, password") {
 		t.Errorf("got %v", err)
 	}
 }

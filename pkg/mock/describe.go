@@ -113,12 +113,25 @@ func (c *Client) complete() error {
 	}
 	of := fmt.Sprintf("client %q", c.ClientID)
 	return errors.Join(
+		knownGrants(c.GrantTypes, of),
 		oneOf("token_endpoint_auth_method", c.TokenEndpointAuthMethod, of, authMethods),
 		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
 		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
 		oneOf("organization_usage", c.OrganizationUsage, of, []string{"deny", "allow", "require"}),
 		c.RefreshToken.check(of),
 	)
+}
+
+// knownGrants refuses a word that is no grant. Those of extensions are URIs, of
+// which there may be any (RFC 6749 section 4.5).
+func knownGrants(list []string, of string) error {
+	var faults []error
+	for _, g := range list {
+		if !strings.Contains(g, ":") {
+			faults = append(faults, oneOf("grant_types", g, of, []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantPassword}))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 func (p *RefreshPolicy) check(of string) error {
