@@ -290,7 +290,7 @@ func TestResetUndoesEverything(t *testing.T) {
 	for path, body := range map[string]string{
 		"clients/rotating": `{"refresh_token":{"leeway":5,"policies":[{"audience":"x","scope":["y"]}]}}`,
 		"clients/wild":     `{"callbacks":["http://a","http://b","http://c"]}`,
-		"clients/demo":     `{"grant_types":["x"]}`,
+		"clients/demo":     `{"grant_types":["password"]}`,
 		"users/" + agent:   `{"roles":["reader"],"app_metadata":{"a":1},"blocked":true}`,
 		"tenant":           `{"allowed_logout_urls":["http://x","http://y"],"flags":{"revoke_refresh_token_grant":true}}`,
 	} {

@@ -259,6 +259,10 @@ func TestReauthenticationInAutoModeKeepsTheUser(t *testing.T) {
 			t.Errorf("%v: signed in %v", params, id["email"])
 		}
 	}
+	if id := claims(t, w.exchange(w.code("prompt", "select_account")).tokens().ID); id["email"] != agent {
+		t.Errorf("another account was to be chosen: signed in %v", id["email"])
+	}
+	w.authorize("login_hint", guest)
 	if id := claims(t, w.exchange(w.code("prompt", "login", "login_hint", agent)).tokens().ID); id["email"] != agent {
 		t.Errorf("the hint was ignored: %v", id["email"])
 	}
