@@ -52,11 +52,17 @@ var faultCases = map[string]struct {
 	"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
 	"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
 	"TestX12 other loopback": {env: []string{"TOKEND_LISTEN=127.0.0.2:8484"}, want: []string{"TOKEND_LISTEN"}},
-	"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{"TOKEND_LISTEN"}},
+	"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{`TOKEND_LISTEN: address "127.0.0.1" is not host:port`}},
+	"bad port":               {env: []string{"TOKEND_LISTEN=127.0.0.1:http"}, want: []string{"has no port from 0 to 65535"}},
+	"large port":             {env: []string{"TOKEND_LISTEN=127.0.0.1:65536"}, want: []string{"has no port from 0 to 65535"}},
+	"API key with a space":   {env: []string{"TOKEND_API_KEY=an api key that no header carries"}, want: []string{"TOKEND_API_KEY holds a space"}},
+	"no home":                {env: []string{"HOME="}, want: []string{"TOKEND_SOCKET has no default", "TOKEND_STORE has no default"}},
 	"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
 	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
 	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
 
+	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
+	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b"`}},
 	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
 	"file: unknown keys": {
 		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",

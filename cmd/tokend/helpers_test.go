@@ -93,6 +93,12 @@ func tokendWith(t *testing.T, p program, args ...string) output {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	p.stdout, p.stderr = &stdout, &stderr
+	if p.replace == nil { // else "exec" would end the test as a success of its command
+		p.replace = func(path string, _, _ []string) error {
+			t.Errorf("the test would become %s", path)
+			return os.ErrPermission
+		}
+	}
 	code := p.run(t.Context(), args)
 	return output{code, stdout.String(), stderr.String()}
 }

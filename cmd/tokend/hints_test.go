@@ -142,7 +142,7 @@ func TestMisspeltVariable(t *testing.T) {
 	for name, want := range map[string]string{
 		"TOKEND_CLIENT_DEMO_AUDIENC":   "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
 		"TOKEND_CLIENT_DEMO_AUDIENCEE": "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
-		"TOKEND_CLIENT_DEMO_AUDEINCE":  "did you mean TOKEND_CLIENT_DEMO_AUDIENCE? ",
+		"TOKEND_CLIENT_DEMO_SCOEPS":    "did you mean TOKEND_CLIENT_DEMO_SCOPES? ",
 		"TOKEND_LISTAN":                "did you mean TOKEND_LISTEN? ",
 		"TOKEND_NONSENSE":              "hint: unset it",
 	} {

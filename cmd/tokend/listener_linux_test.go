@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -160,5 +161,14 @@ func TestOwnListenerThatHasGone(t *testing.T) {
 	_ = l.Close()
 	if users, known, err := listenerUsers(c); err != nil || !known || users != nil {
 		t.Errorf("%v, %v, %v", users, known, err)
+	}
+	pipe, other := net.Pipe()
+	defer func() { _ = other.Close() }()
+	for name, conn := range map[string]net.Conn{"gone": c, "no address": pipe} {
+		via := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+		ownListener(via, os.Geteuid())
+		if got, err := via.DialContext(t.Context(), "tcp", "x"); got != nil || err == nil || !strings.Contains(err.Error(), "cannot be told") {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }

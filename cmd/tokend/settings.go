@@ -128,11 +128,7 @@ func makeable(name, value, file, fallback string, f *faults) (flow.Secret, strin
 	if value == "" && file == "" && credential(name) == "" {
 		file = path
 	}
-	s := secretOf(name, value, file, f)
-	if s == "" && path == "" {
-		f.add("set it, or HOME or XDG_STATE_HOME", "%s_FILE has no default", name)
-	}
-	return s, path
+	return secretOf(name, value, file, f), path
 }
 
 // besideStore is the default keyset file: in the directory of the database.

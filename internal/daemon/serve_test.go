@@ -67,7 +67,7 @@ func TestX28_PanicTellsNothing(t *testing.T) {
 // A fault of the program's own is named: it holds no data.
 func TestPanicOfTheRuntimeIsNamed(t *testing.T) {
 	var none []string
-	d := start(t, Config{Ready: func(context.Context) error { return errors.New(none[len(none)]) }})
+	d := start(t, Config{Ready: func(context.Context) error { return errors.New(none[1]) }})
 	if a := d.call(t, "GET", "/readyz", ""); a.StatusCode != 500 || !strings.Contains(d.log.String(), "index out of range") {
 		t.Errorf("%d, %s", a.StatusCode, d.log)
 	}

@@ -151,7 +151,7 @@ func (m Mutant) HeldBy(tests ...Tests) (string, error) {
 		return "", err
 	}
 	for _, t := range tests {
-		cmd := exec.Command("go", append([]string{"test", "-failfast", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec // of the tests
+		cmd := exec.Command("go", append([]string{"test", "-failfast", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec,noctx // of the tests; -timeout ends it
 		cmd.Dir = t.Dir
 		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay) // the programs that tests build have it, too
 		out, err := cmd.CombinedOutput()

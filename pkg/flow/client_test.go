@@ -196,6 +196,14 @@ func TestForgetWithoutRevocation(t *testing.T) {
 	})
 }
 
+func TestForgetWhereNothingRevokes(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		s.discovery = func(doc map[string]any) { delete(doc, "revocation_endpoint") }
+		c := s.signedIn(t, nil)
+		wantError(t, c.Forget(t.Context()), ClassBadResponse, "announces no revocation_endpoint: the grant is deleted here and lives on there")
+	})
+}
+
 func TestForeignGrantIsNotUsed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()

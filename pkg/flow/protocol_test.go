@@ -83,6 +83,7 @@ func TestUncertainRecovery(t *testing.T) {
 		"overlap, lost after":     {30 * time.Second, dropAfter, 2, false, false},
 		"overlap, lost before":    {30 * time.Second, drop, 2, false, false},
 		"overlap, server error":   {30 * time.Second, refuse(502, ""), 2, false, false},
+		"overlap, no token in it": {30 * time.Second, raw(200, "application/json", `{"token_type":"Bearer"}`), 2, false, false},
 		"no overlap, lost before": {0, drop, 2, true, false},
 		"no overlap, lost after":  {0, dropAfter, 2, true, true},
 	} {

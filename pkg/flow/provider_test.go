@@ -106,6 +106,7 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 		"B11 authorization":         {doc: drop("authorization_endpoint"), class: ClassBadResponse, parts: []string{`"authorization_endpoint"`}},
 		"plain token endpoint":      {doc: set("token_endpoint", "http://tenant.test/t"), class: ClassBadResponse, parts: []string{"token_endpoint", "plain HTTP"}},
 		"F12 loop":                  {path: redirect(path), class: ClassRedirect, parts: []string{"more than three times"}, calls: 4},
+		"redirect nowhere":          {path: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(302) }, class: ClassRedirect, parts: []string{"without a usable Location"}, calls: 1},
 		"F12 other origin":          {path: redirect("https://evil.test/"), class: ClassRedirect, parts: []string{"another origin"}},
 		"no JSON":                   {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, class: ClassBadResponse, parts: []string{"not JSON"}},
 		"too large":                 {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, class: ClassBadResponse, parts: []string{"256 KiB"}},

@@ -50,6 +50,7 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 		"expired":                      {claims: set("exp", time.Now().Add(-time.Minute).Unix()), reject: "expired"},
 		"iat of tomorrow":              {claims: set("iat", time.Now().Add(24*time.Hour).Unix()), reject: "future"},
 		"nbf of tomorrow":              {claims: set("nbf", time.Now().Add(24*time.Hour).Unix()), reject: "future"},
+		"nbf as text":                  {claims: set("nbf", "soon"), reject: "nbf is malformed"},
 		"invalid-athash":               {claims: set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), reject: "at_hash"},
 		"at_hash":                      {claims: set("at_hash", accessHash("at-2"))},
 		"missing-athash":               {},

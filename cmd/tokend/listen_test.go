@@ -1,0 +1,78 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What is refused of the places to listen at has its exit code and its hint.
+func TestListenRefuses(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tokend") // short: a socket's path is
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	file := write(t, filepath.Join(dir, "file"), "", 0o600)
+	datagrams := filepath.Join(dir, "datagrams")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagrams, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for name, c := range map[string]struct {
+		path string
+		code int
+		says string
+	}{
+		"beneath a file": {filepath.Join(file, "s", "sock"), exitConfig, "directory of the socket: "},
+		"long":           {filepath.Join(dir, strings.Repeat("x", 120)), exitConfig, "at most 100 characters"},
+		"of datagrams":   {datagrams, exitUnavailable, "hint: remove " + datagrams + " when nothing uses it"},
+		"a file":         {file, exitConfig, "is not a socket"},
+	} {
+		got, err := listenSocket(t.Context(), "TOKEND_SOCKET", c.path)
+		if got != nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := listenTCP(t.Context(), "TOKEND_LISTEN", "0.0.0.0:0"); exitCode(err) != exitConfig || !strings.Contains(err.Error(), "hint: 127.0.0.1:0") {
+		t.Errorf("every address: %v", err)
+	}
+}
+
+func TestAnswerThatBreaksOff(t *testing.T) {
+	clean(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"access_token":"x"`))
+	}))
+	defer s.Close()
+	setenv(t, "TOKEND_ADDR="+s.URL)
+	if o := tokend(t, "token", "demo"); o.code != exitUnavailable || o.stdout != "" || !strings.Contains(o.stderr, "tokend's answer broke off") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A key that cannot be made where it should be says where it may be.
+func TestKeyThatCannotBeMade(t *testing.T) {
+	file := write(t, filepath.Join(t.TempDir(), "file"), "", 0o600)
+	if _, _, err := readOrCreateKey(filepath.Join(file, "api.key")); err == nil || strings.Contains(err.Error(), "cannot be made") {
+		t.Errorf("beneath a file: %v", err)
+	}
+	if _, _, err := readOrCreateKey("/proc/api.key"); err == nil || !strings.Contains(err.Error(), "cannot be made") || !strings.Contains(err.Error(), "hint: set TOKEND_API_KEY_FILE") {
+		t.Errorf("in /proc: %v", err)
+	}
+}
+
+func TestOnlyKnowsItsClients(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t)
+	setenv(t, "TOKEND_LISTEN=127.0.0.1:1", "HOME="+home)
+	if o := tokend(t, "exec", "nobody", "--", "/bin/true"); o.code != exitNoClient || !strings.Contains(o.stderr, `no client "nobody" is configured`) || !strings.Contains(o.stderr, "hint: there is demo") {
+		t.Errorf("%+v", o)
+	}
+}
