@@ -57,7 +57,8 @@ func TestX30_ListenerOfAnotherUser(t *testing.T) {
 	setenv(t, "TOKEND_LISTEN="+l.Addr().String(), "CI=true")
 	for _, args := range []string{"token demo", "status", "login demo", "refresh demo", "proxy demo", "token demo --format header", "healthcheck"} {
 		o := tokend(t, strings.Fields(args)...)
-		if o.code != 69 || !strings.Contains(o.stderr, "it is another user's: user 65534 listens at "+l.Addr().String()) || o.stdout != "" {
+		if o.code != 69 || !strings.Contains(o.stderr, "it is another user's: user 65534 listens at "+l.Addr().String()) ||
+			!strings.Contains(o.stderr, " if that one is meant") || o.stdout != "" {
 			t.Errorf("%s: %+v", args, o)
 		}
 	}
