@@ -65,7 +65,10 @@ func own(dir string) []mutation.Tests {
 // MUTANTS=DIR those of a package (make mutants); otherwise it is a slice.
 func TestEveryRefusalOfTokendIsHeld(t *testing.T) {
 	for i, part := range parts {
-		list := refusalsOf(t, part.dir)
+		list, err := mutation.RefusalsIn(filepath.Join("..", filepath.FromSlash(part.dir)), refusing)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if len(list) < part.least {
 			t.Errorf("only %d refusals were found in %s", len(list), part.dir)
 		}
@@ -94,24 +97,4 @@ func TestEveryRefusalOfTokendIsHeld(t *testing.T) {
 			})
 		}
 	}
-}
-
-func refusalsOf(t *testing.T, dir string) []mutation.Mutant {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(dir), "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []mutation.Mutant
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		found, err := mutation.Refusals(file, refusing)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, found...)
-	}
-	return list
 }

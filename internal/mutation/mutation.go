@@ -43,6 +43,26 @@ func Replace(file, what, with string) (Mutant, error) {
 	}, nil
 }
 
+// RefusalsIn finds the [Refusals] of every source file in a directory.
+func RefusalsIn(dir string, makers []string) ([]Mutant, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var list []Mutant
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		found, err := Refusals(file, makers)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
+}
+
 // Refusals finds every condition, of an if or of a case, whose statements refuse:
 // they call one of makers, or make a value of a type of that name, alone or in
 // what they return. In its mutant the condition is false.

@@ -51,8 +51,8 @@ func place(t *testing.T) (dir, file string) {
 }
 
 func TestRefusals(t *testing.T) {
-	dir, file := place(t)
-	list, err := Refusals(file, []string{"refuse"})
+	dir, _ := place(t)
+	list, err := RefusalsIn(dir, []string{"refuse"})
 	if err != nil || len(list) != 2 || list[0].Name != "p.go:4 n < 0" || list[1].Name != "p.go:8 n > 9" {
 		t.Fatalf("%v, %v", list, err)
 	}
