@@ -41,6 +41,7 @@ var unreachable = map[string]string{
 	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                                 "the same check comes again when the file is opened",
 	"file.go f.verbose":                                  "slog.New is no refusal",
+	"settings.go err != nil":                             "every variable of the service is text, which always parses",
 	"serve.go s.json":                                    "slog.New is no refusal",
 	"helpers.go err != nil":                              "a string always has a JSON form",
 	"assertion.go err != nil":                            "a key that was checked signs",

@@ -76,3 +76,24 @@ func TestOnlyKnowsItsClients(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// GitHub's form is asked for over TCP, which a command that knows the socket alone
+// cannot tell its child.
+func TestActionsFormNeedsTCP(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=true")
+	serve(t)
+	socket := filepath.Join(home, ".local/state/tokend/tokend.sock")
+	for setting, says := range map[string]string{
+		"TOKEND_ADDR=unix:" + socket: "which only its socket is known of",
+		"TOKEND_LISTEN=127.0.0.1:1":  "the service does not answer at http://127.0.0.1:1, as GitHub's form",
+	} {
+		t.Run(setting[:13], func(t *testing.T) {
+			setenv(t, setting)
+			o, _ := execWith(t, "demo", "--actions-id-token", "demo", "--", "/bin/true")
+			if o.code != exitConfig || !strings.Contains(o.stderr, says) || !strings.Contains(o.stderr, "\nhint: ") {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
