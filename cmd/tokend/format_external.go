@@ -33,7 +33,7 @@ func (p *program) external(ctx context.Context, f tokenFlags) error {
 		return err
 	}
 	if !t.Satisfied {
-		return exitf(exitConfig, "%s\nhint: ask for less, or raise the token lifetime of the API at the provider", t.tooShort(f.minValidity))
+		return s.tooShort(ctx, t, f)
 	}
 	out, err := json.Marshal(map[string]string{ // keys come sorted
 		"access_token": t.AccessToken, "token_type": t.TokenType, "authorization_header": "Bearer " + t.AccessToken,

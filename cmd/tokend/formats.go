@@ -57,7 +57,8 @@ func (p *program) fetch(ctx context.Context, f tokenFlags) (tokenAnswer, error) 
 	}
 	t, err := p.ask(ctx, s, f)
 	if err == nil && !t.Satisfied {
-		fmt.Fprintf(p.stderr, "warning: %s\n", t.tooShort(f.minValidity))
+		text, _, _ := strings.Cut(s.tooShort(ctx, t, f).Error(), "\nhint: ")
+		fmt.Fprintf(p.stderr, "warning: %s\n", text)
 	}
 	return t, err
 }

@@ -176,3 +176,25 @@ func TestDoctorElsewhere(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A token that is too short because the provider is down is not one of a provider
+// whose tokens live no longer.
+func TestTooShortSaysWhy(t *testing.T) {
+	clean(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			_, _ = io.WriteString(w, `{"access_token":"x","token_type":"Bearer","expires_in":15,"expires_at":"2035-01-01T00:00:00Z","min_validity_satisfied":false}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"client":"demo","state":"degraded","failure":{"class":"idp_timeout","description":"no answer in time"}}`)
+	}))
+	defer s.Close()
+	t.Setenv("TOKEND_ADDR", s.URL)
+	const says = "the token is valid for 15s, not for 50s, and there is no other: idp_timeout: no answer in time\n"
+	if o := tokend(t, "token", "demo", "--min-validity", "50s"); o.code != 0 || o.stdout != "x\n" || o.stderr != "warning: "+says {
+		t.Errorf("%+v", o)
+	}
+	if o := tokend(t, "token", "demo", "--format", "external", "--min-validity", "50s"); o.code != exitTryAgain || o.stdout != "" || o.stderr != "error: "+says+"hint: try again\n" {
+		t.Errorf("%+v", o)
+	}
+}

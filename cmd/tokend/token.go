@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // tokenAnswer is what the service answers a token request with.
@@ -149,8 +151,17 @@ func (t tokenAnswer) lacks(asked string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(asked), func(s string) bool { return slices.Contains(granted, s) }), " ")
 }
 
-// tooShort says what a token lacks that lives shorter than it was asked to.
-func (t tokenAnswer) tooShort(want time.Duration) string {
-	return fmt.Sprintf("the token is valid for %s, not for %s: the provider's tokens live no longer",
-		time.Duration(t.ExpiresIn)*time.Second, want)
+// tooShort says why a token ends sooner than was asked: the provider could not
+// give another one, or its tokens live no longer.
+func (s *service) tooShort(ctx context.Context, t tokenAnswer, f tokenFlags) error {
+	text := fmt.Sprintf("the token is valid for %s, not for %s", time.Duration(t.ExpiresIn)*time.Second, f.minValidity)
+	c, err := s.client(ctx, "GET", clientPath(f.client, ""), nil)
+	if err != nil || c.Failure == nil {
+		return exitf(exitConfig, "%s: the provider's tokens live no longer\nhint: ask for less, or raise the token lifetime of the API at the provider", text)
+	}
+	hint := "try again"
+	if c.Failure.Class == string(flow.ClassLoginRequired) {
+		hint = c.loginHint()
+	}
+	return exitf(codeOfClass(flow.Class(c.Failure.Class)), "%s, and there is no other: %s: %s\nhint: %s", text, c.Failure.Class, c.Failure.Description, hint)
 }
