@@ -14,9 +14,10 @@ import (
 
 // pass streams a request and its answer through, however long they take.
 func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httputil.ProxyRequest), answer func(*http.Response) error, failed func(error)) {
-	body := newSentBody(c.Request)
 	ctx, end := d.streams.begin(c.Request.Context())
 	defer end()
+	req := c.Request.WithContext(ctx) // net/http looks at the body of its own
+	body := newSentBody(req)
 	rc := http.NewResponseController(c.Writer)
 	_ = rc.SetReadDeadline(time.Time{}) // the server's limits are for requests that are answered here
 	_ = rc.SetWriteDeadline(time.Time{})
@@ -35,17 +36,23 @@ func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httpu
 			d.fail(c, p)
 		},
 	}
-	p.ServeHTTP(passWriter{c.Writer}, c.Request.WithContext(ctx))
+	p.ServeHTTP(passWriter{c.Writer, body}, req)
 }
 
 // passWriter lets informational answers (100, 103) through, of which gin would
 // make the final status, and writes a header when it is there.
-type passWriter struct{ gin.ResponseWriter }
+type passWriter struct {
+	gin.ResponseWriter
+	body *sentBody
+}
 
 func (w passWriter) WriteHeader(code int) {
 	if raw, ok := w.ResponseWriter.(interface{ Unwrap() http.ResponseWriter }); ok && code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
 		raw.Unwrap().WriteHeader(code)
 		return
+	}
+	if code != http.StatusSwitchingProtocols && !w.body.ended.Load() {
+		w.Header().Set("Connection", "close") // the rest of the body would be read as the next request
 	}
 	w.ResponseWriter.WriteHeader(code)
 	w.WriteHeaderNow()
@@ -58,6 +65,7 @@ func (w passWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 type sentBody struct {
 	io.ReadCloser
 	failed atomic.Bool
+	ended  atomic.Bool // was read whole, or there is none
 }
 
 // newSentBody takes the place of a request's body.
@@ -65,12 +73,17 @@ func newSentBody(r *http.Request) *sentBody {
 	b := &sentBody{ReadCloser: r.Body}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = b
+	} else {
+		b.ended.Store(true)
 	}
 	return b
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.ended.Store(true)
+	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) { // that one is of our own side
 		b.failed.Store(true)
 	}
