@@ -3,6 +3,7 @@ package daemon
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ func (d *Daemon) admit(r *http.Request, need access, client string) *problem {
 	if p := checkHost(r, local); p != nil || need == landing {
 		return p
 	}
-	if p := checkBrowser(r); p != nil {
+	if p := checkBrowser(r, need == passed && ownReferer(r, client)); p != nil {
 		return p
 	}
 	if p := checkForwarded(r); p != nil || need == open {
@@ -75,13 +76,13 @@ func hostIsOurs(host string, port int) bool {
 // checkBrowser stops cross-site request forgery and cross-origin reads: a page
 // makes the browser send one of these, automation sends none. A page on another
 // port of localhost is "same-site", so only a typed address passes.
-func checkBrowser(r *http.Request) *problem {
+func checkBrowser(r *http.Request, refererIsOurs bool) *problem {
 	switch {
 	case r.Method == http.MethodOptions:
 		return forbidden("preflight", "no other origin may call this API")
 	case r.Header["Origin"] != nil:
 		return forbidden("origin", "a request with an Origin header comes from a web page")
-	case r.Header["Referer"] != nil:
+	case r.Header["Referer"] != nil && !refererIsOurs:
 		return forbidden("referer", "a request with a Referer header comes from a web page")
 	}
 	for _, site := range r.Header["Sec-Fetch-Site"] {
@@ -90,6 +91,22 @@ func checkBrowser(r *http.Request) *problem {
 		}
 	}
 	return nil
+}
+
+// ownReferer reports whether a request comes from an answer that was passed on
+// for the same client: a Go program that follows a redirect says so. It does not
+// open the other routes, where an upstream could have sent it.
+func ownReferer(r *http.Request, client string) bool {
+	prefix := "/" // of the relay
+	if client != "" {
+		prefix = proxyPrefix(client) + "/"
+	}
+	from := r.Header["Referer"]
+	if len(from) != 1 {
+		return false
+	}
+	u, err := url.Parse(from[0])
+	return err == nil && u.Scheme == "http" && u.Host == r.Host && u.User == nil && strings.HasPrefix(u.EscapedPath()+"/", prefix)
 }
 
 // checkForwarded stops a reverse proxy that was put before tokend, by mistake

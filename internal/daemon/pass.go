@@ -14,8 +14,20 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
+// passing is how a request is passed on.
+type passing struct {
+	via     http.RoundTripper
+	rewrite func(*httputil.ProxyRequest)
+	answer  func(*http.Response) error
+	private func(name string) bool // which headers of the answer are not passed on
+	failed  func(error)            // answers, when via has not
+}
+
+// errStatus is an answer that HTTP does not have.
+var errStatus = errors.New("the status is below 100")
+
 // pass streams a request and its answer through, however long they take.
-func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httputil.ProxyRequest), answer func(*http.Response) error, failed func(error)) {
+func (d *Daemon) pass(c *gin.Context, how passing) {
 	ctx, end := d.streams.begin(c.Request.Context())
 	defer end()
 	req := c.Request.WithContext(ctx) // net/http looks at the body of its own
@@ -26,14 +38,20 @@ func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httpu
 	_ = rc.SetWriteDeadline(time.Time{})
 	_ = rc.EnableFullDuplex() // HTTP/1 would read the body to its end before the answer begins
 	p := &httputil.ReverseProxy{
-		Rewrite: rewrite, ModifyResponse: answer, Transport: via, FlushInterval: -1, BufferPool: &d.copying,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			without(r.In.Trailer, ofCaller)
+			r.Out.Trailer = r.In.Trailer // filled when the body has ended
+			how.rewrite(r)
+		},
+		ModifyResponse: func(resp *http.Response) error { return how.pass(resp) },
+		Transport:      how.via, FlushInterval: -1, BufferPool: &d.copying,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 			if !body.ended.Load() {
 				closeAfter(c.Writer)
 			}
 			if !body.failed.Load() {
-				failed(err)
+				how.failed(err)
 				return
 			}
 			p := badRequest("the body of the request is malformed, or ended too early")
@@ -41,18 +59,37 @@ func (d *Daemon) pass(c *gin.Context, via http.RoundTripper, rewrite func(*httpu
 			d.fail(c, p)
 		},
 	}
-	p.ServeHTTP(passWriter{c.Writer, body}, req)
+	p.ServeHTTP(passWriter{c.Writer, body, how.private}, req)
+}
+
+// pass makes an answer the one that the caller gets.
+func (how passing) pass(resp *http.Response) error {
+	if resp.StatusCode < 100 {
+		return errStatus
+	}
+	trailers := func() {
+		without(resp.Trailer, how.private)
+		without(resp.Trailer, noTrailer)
+	}
+	without(resp.Header, how.private)
+	trailers()                                            // those that it announces
+	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+		resp.Body = trailed{resp.Body, trailers}
+	}
+	return how.answer(resp)
 }
 
 // passWriter lets informational answers (100, 103) through, of which gin would
 // make the final status, and writes a header when it is there.
 type passWriter struct {
 	gin.ResponseWriter
-	body *sentBody
+	body    *sentBody
+	private func(name string) bool // as of passing
 }
 
 func (w passWriter) WriteHeader(code int) {
 	if raw := unwrap(w.ResponseWriter); code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
+		without(w.Header(), w.private)
 		raw.WriteHeader(code)
 		return
 	}
@@ -85,6 +122,7 @@ func closeAfter(w http.ResponseWriter) {
 // sentBody is what the caller sends, and whether that can be read to its end.
 type sentBody struct {
 	io.ReadCloser
+	trailer http.Header // of the request
 	reading sync.Mutex
 	over    bool // the request is; guarded by reading
 	failed  atomic.Bool
@@ -93,7 +131,7 @@ type sentBody struct {
 
 // newSentBody takes the place of a request's body.
 func newSentBody(r *http.Request) *sentBody {
-	b := &sentBody{ReadCloser: r.Body}
+	b := &sentBody{ReadCloser: r.Body, trailer: r.Trailer}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = b
 	} else {
@@ -111,6 +149,7 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
+		without(b.trailer, ofCaller)
 		b.ended.Store(true)
 	case err != nil:
 		b.failed.Store(true)

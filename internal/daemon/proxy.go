@@ -14,14 +14,6 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// The headers of the proxy. All that begin with ownHeaders are between the
-// caller and tokend: none is passed on, in neither direction.
-const (
-	ownHeaders     = "Tokend-"
-	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
-	errorHeader    = "Tokend-Error"    // marks an answer that is tokend's own
-)
-
 // codeUpstreamDown is an upstream that does not answer.
 const codeUpstreamDown = "upstream_unreachable"
 
@@ -45,7 +37,14 @@ func (d *Daemon) proxy(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
-	d.pass(c, cl.transport, to.rewrite, to.answer, func(err error) {
+	answer := func(resp *http.Response) error {
+		for _, name := range to.relocate(resp.Header) {
+			d.log.WarnContext(c.Request.Context(), "a reference of the upstream was taken off: it leads to this machine, or is malformed",
+				"client", cl.Name(), "upstream", to.base.Host, "header", name)
+		}
+		return nil
+	}
+	d.pass(c, passing{via: cl.transport, rewrite: to.rewrite, answer: answer, private: ofUpstream, failed: func(err error) {
 		if e := (*flow.Error)(nil); errors.As(err, &e) {
 			d.failWith(c, cl, err)
 			return
@@ -53,8 +52,11 @@ func (d *Daemon) proxy(c *gin.Context) {
 		p := &problem{Status: http.StatusBadGateway, Code: codeUpstreamDown, Description: to.base.Host + ": " + why(err)}
 		d.log.WarnContext(c.Request.Context(), "upstream failed", "client", cl.Name(), "upstream", to.base.Host, "reason", p.Description)
 		d.failFor(c, cl, p)
-	})
+	}})
 }
+
+// proxyPrefix is what the proxy's paths begin with.
+func proxyPrefix(client string) string { return "/v1/clients/" + client + "/proxy" }
 
 // target is where one request goes.
 type target struct {
@@ -65,7 +67,7 @@ type target struct {
 
 // target reads which upstream a request is for and which path of it.
 func (cl *client) target(r *http.Request) (target, *problem) {
-	to := target{prefix: "/v1/clients/" + cl.Name() + "/proxy"}
+	to := target{prefix: proxyPrefix(cl.Name())}
 	var p *problem
 	if to.base, p = cl.upstream(r.Header[upstreamHeader]); p != nil {
 		return to, p
@@ -113,59 +115,7 @@ func (cl *client) upstream(named []string) (*url.URL, *problem) {
 // are gone by then; the transport puts the token in the place of the key.
 func (to *target) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL, r.Out.Host = &to.url, to.base.Host
-	r.Out.Trailer = r.In.Trailer // filled when the body has ended
 	dropOwn(r.Out.Header)
-}
-
-// dropOwn takes off what is between caller and tokend.
-func dropOwn(h http.Header) {
-	for name := range h {
-		if strings.HasPrefix(name, ownHeaders) {
-			delete(h, name)
-		}
-	}
-	lines := h["Cookie"]
-	delete(h, "Cookie")
-	for _, line := range lines {
-		var kept []string
-		for cookie := range strings.SplitSeq(line, ";") {
-			if cookie = strings.TrimSpace(cookie); !strings.HasPrefix(strings.TrimPrefix(cookie, "__Host-"), "tokend") {
-				kept = append(kept, cookie)
-			}
-		}
-		if len(kept) > 0 {
-			h.Add("Cookie", strings.Join(kept, "; "))
-		}
-	}
-}
-
-// answer makes the upstream's answer fit where the caller has asked for it.
-func (to *target) answer(resp *http.Response) error {
-	for name := range resp.Header {
-		if strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") { // no page of another origin reads here
-			delete(resp.Header, name)
-		}
-	}
-	for _, name := range []string{"Location", "Content-Location"} {
-		if v := resp.Header.Get(name); v != "" {
-			resp.Header.Set(name, to.relocate(v))
-		}
-	}
-	return nil
-}
-
-// relocate keeps a reference into the upstream on the proxy. One that leads
-// elsewhere is left, and made absolute so that it still does.
-func (to *target) relocate(ref string) string {
-	u, err := to.url.Parse(ref)
-	if err != nil {
-		return ref
-	}
-	if flow.Within([]*url.URL{to.base}, u) == nil {
-		return u.String()
-	}
-	here := url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
-	return to.prefix + strings.TrimPrefix(u.EscapedPath(), strings.TrimSuffix(to.base.EscapedPath(), "/")) + here.String()
 }
 
 // why says what became of a connection, without what the upstream has sent:

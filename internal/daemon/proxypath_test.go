@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -104,6 +106,8 @@ func TestProxyUpstreams(t *testing.T) {
 	}
 }
 
+// References into the upstream stay on the proxy. Nothing else leads to this
+// machine, in whatever spelling: software would follow with the caller's key.
 func TestProxyKeepsCallersOnIt(t *testing.T) {
 	var location string
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -112,25 +116,86 @@ func TestProxyKeepsCallersOnIt(t *testing.T) {
 		w.WriteHeader(307)
 	})
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL+"/v2")}})
+	r := startRelay(t, d, u.URL+"/v2")
 	for in, want := range map[string]string{
-		"next":                     proxyPath + "/a/next",
-		"/v2/b?c=d#e":              proxyPath + "/b?c=d#e",
-		"/v2":                      proxyPath,
-		"URL/v2/b%2Fc?":            proxyPath + "/b%2Fc?",
-		"../../v2/x":               proxyPath + "/x",
-		"/login":                   "URL/login",
-		"/v22":                     "URL/v22",
-		"../../x":                  "URL/x",
-		"//evil.example/v2/":       "http://evil.example/v2/",
-		"https://other.example/?a": "https://other.example/?a",
-		"/v2/%2e%2e/x":             "URL/v2/%2e%2e/x",
-		":%zz":                     ":%zz",
+		"next":                         proxyPath + "/a/next",
+		"/v2/b?c=d#e":                  proxyPath + "/b?c=d#e",
+		"/v2":                          proxyPath,
+		"URL/v2/b%2Fc?":                proxyPath + "/b%2Fc?",
+		"../../v2/x":                   proxyPath + "/x",
+		"//evil.example/v2/":           "http://evil.example/v2/",
+		"https://other.example/?a":     "https://other.example/?a",
+		"https://localhost.example/":   "https://localhost.example/",
+		"https://192.0.2.7:8484/x":     "https://192.0.2.7:8484/x",
+		"https://[2001:db8::1]/x":      "https://[2001:db8::1]/x",
+		"https://xn--nxasmq6b.example": "https://xn--nxasmq6b.example",
+
+		"/login": "", "/v22": "", "../../x": "", "/v2/%2e%2e/x": "", `/\localhost/x`: "", // of an upstream on this machine, but not in it
+		":%zz": "", "\t/v2/x": proxyPath + "/x", "/v2/\tx": "", "http://loc\talhost/": "", "http:": "", "http:///localhost/x": "", "http:/localhost/x": "",
+		`http:\\localhost\x`: "", "http:localhost/x": "", "javascript:alert(1)": "", "file:///etc/passwd": "", "ftp://other.example/": "", "mailto:a@b.example": "",
+		"http://DAEMON" + tokenPath: "", "//DAEMON" + tokenPath: "", "http://localhost:PORT" + tokenPath: "", "http://LOCALHOST.:PORT/": "", "http://any.localhost/": "",
+		"http://u:p@localhost/": "", "http://[::1]:PORT/": "", "http://[::]/": "", "http://[::ffff:127.0.0.1]/": "", "http://[fe80::1%25lo]/": "",
+		"http://127.1:PORT/": "", "http://0/": "", "http://2130706433/": "", "http://0x7f.1/": "", "http://0177.0.0.1/": "", "http://127.0.0.2/": "",
+		"http://127.0.0.1./": "", "http://\uff4cocalhost/": "", "http://localhost\u3002/": "", "http://%6cocalhost/": "", "https://127.0.0.1:RELAY/": "", "https://x.localdomain/": "",
 	} {
-		location = strings.Replace(in, "URL", u.URL, 1)
-		want = strings.Replace(want, "URL", u.URL, 1)
+		_, port, _ := net.SplitHostPort(d.addr)
+		_, relay, _ := net.SplitHostPort(r.addr)
+		location = strings.NewReplacer("URL", u.URL, "DAEMON", d.addr, "PORT", port, "RELAY", relay).Replace(in)
 		a := d.raw(t, get(proxyPath+"/a/b", "HOST", auth))
 		if a.StatusCode != 307 || a.Header.Get("Location") != want || a.Header.Get("Content-Location") != want {
 			t.Errorf("%s: %s, want %s", in, a.Header.Get("Location"), want)
+		}
+		if here, ok := strings.CutPrefix(want, proxyPath); ok {
+			want = cmp.Or(here, "/")
+		}
+		if a = r.raw(t, get("/a/b", "HOST", relayAuth)); a.Header.Get("Location") != want || a.Header.Get("Content-Location") != want {
+			t.Errorf("%s by the relay: %s, want %s", in, a.Header.Get("Location"), want)
+		}
+	}
+	if log := d.log.String(); !strings.Contains(log, "header=Content-Location") {
+		t.Errorf("the log does not tell: %s", log)
+	}
+}
+
+// A Go program tells with Referer where a redirect was; it stays on the proxy.
+func TestProxyFollowedByGo(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/there" {
+			http.Redirect(w, r, "/v2/there", http.StatusSeeOther)
+		}
+	})
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL+"/v2")}})
+	r := startRelay(t, d, u.URL+"/v2")
+	for base, key := range map[string]string{"http://" + d.addr + proxyPath: mainKey, "http://" + r.addr: ciKey} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", base+"/here", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := u.last(t); resp.StatusCode != 200 || got.URL.Path != "/v2/there" || got.Header["Referer"] != nil {
+			t.Errorf("%s: %d; the upstream got %s, Referer %q", base, resp.StatusCode, got.URL.Path, got.Header["Referer"])
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	for path, referer := range map[string]string{
+		tokenPath:                    "http://" + d.addr + proxyPath + "/x", // an upstream has sent it there
+		"/v1/clients/demo":           "http://" + d.addr + proxyPath + "/x",
+		proxyPath + "/a":             "http://evil.example" + proxyPath + "/x",
+		proxyPath + "/b":             "https://" + d.addr + proxyPath + "/x",
+		proxyPath + "/c":             "http://" + d.addr + "/v1/clients/other/proxy/x",
+		proxyPath + "/d":             "http://" + d.addr + proxyPath + "x",
+		proxyPath + "/e":             "http://u@" + d.addr + proxyPath + "/x",
+		proxyPath + "/f":             "http://" + d.addr + proxyPath + "/x\nReferer: http://" + d.addr + proxyPath + "/x",
+		proxyPath + "/g":             ":%zz",
+		"/v1/clients/demo/%70roxy/h": "http://" + d.addr + proxyPath + "/x",
+	} {
+		if a := d.raw(t, get(path, "HOST", auth+"\nReferer: "+referer)); a.StatusCode != 403 || a.error(t) != "forbidden_referer" {
+			t.Errorf("%s from %s: %d %s", path, referer, a.StatusCode, a.body)
 		}
 	}
 }

@@ -41,13 +41,13 @@ func NewRelay(c RelayConfig) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: c, d: d, prefix: "/v1/clients/" + url.PathEscape(c.Client) + "/proxy"}
+	r := &Relay{cfg: c, d: d, prefix: proxyPrefix(url.PathEscape(c.Client))}
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.Use(d.accessLog, d.recovery, basicIsBearer)
 	for _, method := range proxyMethods {
-		e.Handle(method, "/*path", d.guard(keyed), r.relay)
+		e.Handle(method, "/*path", d.guard(passed), r.relay)
 	}
 	d.outside(e)
 	d.handler = e
@@ -72,7 +72,8 @@ func basicIsBearer(c *gin.Context) {
 }
 
 func (r *Relay) relay(c *gin.Context) {
-	r.d.pass(c, r.cfg.Base, r.rewrite, r.answer, func(err error) {
+	all := func(string) bool { return false } // the service has taken off what it must
+	r.d.pass(c, passing{via: r.cfg.Base, rewrite: r.rewrite, answer: r.answer, private: all, failed: func(err error) {
 		p := &problem{
 			Status: http.StatusServiceUnavailable, Code: string(flow.ClassService), RetryAfter: 1, Client: r.cfg.Client,
 			Description: why(err) + "; hint: start the service with tokend serve",
@@ -81,7 +82,7 @@ func (r *Relay) relay(c *gin.Context) {
 			p.Status, p.Code, p.Description = http.StatusBadGateway, codeUpstreamDown, why(err)
 		}
 		r.d.fail(c, p)
-	})
+	}})
 }
 
 func (r *Relay) rewrite(p *httputil.ProxyRequest) {
@@ -93,9 +94,10 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	to.Path, to.RawPath = r.prefix+unescapedPath(path), r.prefix+path
 	to.RawQuery, to.ForceQuery = p.In.URL.RawQuery, p.In.URL.ForceQuery
 	p.Out.URL, p.Out.Host = &to, to.Host
-	p.Out.Trailer = p.In.Trailer
 	p.Out.Header.Set(upstreamHeader, r.cfg.Upstream)
-	p.Out.Header.Del("Authorization")
+	for _, name := range []string{"Authorization", "Referer"} { // the relay's own, as its guards have seen to
+		p.Out.Header.Del(name)
+	}
 	if r.cfg.Key != "" {
 		p.Out.Header.Set("Authorization", "Bearer "+r.cfg.Key.Reveal())
 	}

@@ -11,6 +11,7 @@ type access int
 
 const (
 	keyed   access = iota // every guard, and a key that opens the client in the path
+	passed                // as keyed, for what is passed on to an upstream
 	open                  // every guard, no key: it tells nothing of a client
 	landing               // Host only: the browser comes from the tenant's page, the state is its key
 )
@@ -21,6 +22,7 @@ func (d *Daemon) routes() http.Handler {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
+	e.UseRawPath = true // %2F is no slash
 	e.Use(d.accessLog, d.recovery)
 	for _, r := range []struct {
 		method, path string
@@ -42,8 +44,8 @@ func (d *Daemon) routes() http.Handler {
 		e.Handle(r.method, r.path, d.guard(r.access), r.handler)
 	}
 	for _, method := range proxyMethods {
-		e.Handle(method, "/v1/clients/:client/proxy", d.guard(keyed), d.proxy)
-		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guard(keyed), d.proxy)
+		e.Handle(method, "/v1/clients/:client/proxy", d.guard(passed), d.proxy)
+		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guard(passed), d.proxy)
 	}
 	d.outside(e)
 	return e

@@ -105,7 +105,7 @@ func ambiguous(path string) bool {
 				return true
 			}
 		}
-		decoded := unescaped(path)
+		decoded := unescaped(plain)
 		if decoded == path {
 			return false
 		}
@@ -115,8 +115,14 @@ func ambiguous(path string) bool {
 }
 
 // lookalikes are the characters that compatibility forms of Unicode (NFKC, UAX
-// #15) make dots and slashes of.
-var lookalikes = strings.NewReplacer("\uff0e", ".", "\u2024", ".", "\ufe52", ".", "\u2025", "..", "\uff0f", "/", "\uff3c", `\`, "\ufe68", `\`)
+// #15) make dots, slashes and other delimiters of a path of.
+var lookalikes = strings.NewReplacer(
+	"\uff0e", ".", "\u2024", ".", "\ufe52", ".", "\u2025", "..", "\ufe30", "..",
+	"\uff0f", "/", "\uff3c", `\`, "\ufe68", `\`,
+	"\uff1b", ";", "\ufe14", ";", "\ufe54", ";", "\u037e", ";",
+	"\uff1f", "?", "\ufe16", "?", "\ufe56", "?", "\u2047", "?", "\u2048", "?",
+	"\uff03", "#", "\ufe5f", "#", "\uff05", "%", "\ufe6a", "%",
+)
 
 // overlong reports whether s begins with a character in more bytes than UTF-8
 // gives it: C0 AE is a dot to a lenient decoder.

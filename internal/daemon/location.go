@@ -1,0 +1,62 @@
+package daemon
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// relocate makes the references of an answer fit where the caller has asked for
+// it, takes off those that no caller may follow, and returns their names.
+func (to *target) relocate(h http.Header) (off []string) {
+	for _, name := range []string{"Location", "Content-Location"} {
+		for i, ref := range h[name] {
+			if here := to.reference(ref); here != "" {
+				h[name][i] = here
+				continue
+			}
+			h.Del(name)
+			off = append(off, name)
+			break
+		}
+	}
+	return off
+}
+
+// reference keeps a reference into the upstream on the proxy. One that leads to
+// another machine is left, and made absolute so that it still does. One to this
+// machine is "": software would follow it with the caller's key, to tokend or to
+// another's port. So is what software may read in another way than this does.
+func (to *target) reference(ref string) string {
+	u, err := to.url.Parse(ref)
+	if err != nil || u.Opaque != "" || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	if flow.Within([]*url.URL{to.base}, u) == nil {
+		if onThisMachine(u.Hostname()) {
+			return ""
+		}
+		return u.String()
+	}
+	here := url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	return to.prefix + strings.TrimPrefix(u.EscapedPath(), strings.TrimSuffix(to.base.EscapedPath(), "/")) + here.String()
+}
+
+// onThisMachine reports whether a host is, or may be to some software, the one
+// that it runs on: RFC 6761 section 6.3, and the short, octal and hexadecimal
+// addresses of https://url.spec.whatwg.org/#concept-ipv4-parser.
+func onThisMachine(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsLoopback() || ip.IsUnspecified() || ip.Zone() != ""
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last == "" || last == "localhost" || last == "localdomain" || last[0] >= '0' && last[0] <= '9' {
+		return true
+	}
+	return strings.ContainsFunc(host, func(c rune) bool { return c > 0x7e }) // may be spelt so that it becomes another one
+}
