@@ -73,9 +73,9 @@ func (e examined) table(colour bool) string {
 		if colour {
 			result = "\x1b[" + colours[f.Result] + "m" + result + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "  %s  %-*s  %s\n", result, width, f.Check, f.Text)
+		fmt.Fprintf(&b, "  %s  %-*s  %s\n", result, width, f.Check, printable(f.Text))
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "%*shint: %s\n", 2+7+2+width+2, "", f.Hint)
+			fmt.Fprintf(&b, "%*shint: %s\n", 2+7+2+width+2, "", printable(f.Hint))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s, %s\n", counted(e.Problems, "problem"), counted(e.Warnings, "warning"))

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -86,7 +85,7 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if r != nil {
 		defer func() {
 			if eerr := r.end(); eerr != nil {
-				fmt.Fprintf(p.stderr, "warning: what was kept for the command did not end well: %v\n", eerr)
+				p.tell("warning: what was kept for the command did not end well: %v\n", eerr)
 			}
 		}()
 	}
@@ -207,6 +206,11 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 		return given, nil
 	}
 	c, err := r.client(ctx, "GET", clientPath(name, ""), nil)
+	for _, variable := range c.Env { // the service may be another version, or none
+		if why := badVariable(variable); why != "" {
+			return nil, exitf(exitConfig, "env of client %s at the service: %q %s\nhint: name another one by --env", name, variable, why)
+		}
+	}
 	if err != nil || len(c.Env) > 0 {
 		return c.Env, err
 	}

@@ -87,10 +87,11 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 	if err != nil && !errors.Is(err, tokenfile.ErrHook) || err != nil && f.once {
 		return fileOrToken(c.Path, err)
 	}
-	if !f.once {
-		file.Run(ctx)
+	if f.once {
+		return nil
 	}
-	return nil
+	file.Run(ctx)
+	return ended(ctx)
 }
 
 // config is the file of the command line.

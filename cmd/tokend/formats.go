@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (p *program) fetch(ctx context.Context, f tokenFlags) (tokenAnswer, error) 
 	t, err := p.ask(ctx, s, f)
 	if err == nil && !t.Satisfied {
 		text, _, _ := strings.Cut(s.tooShort(ctx, t, f).Error(), "\nhint: ")
-		fmt.Fprintf(p.stderr, "warning: %s\n", text)
+		p.tell("warning: %s\n", text)
 	}
 	return t, err
 }
@@ -67,7 +68,7 @@ func (p *program) fetch(ctx context.Context, f tokenFlags) (tokenAnswer, error) 
 func (p *program) ask(ctx context.Context, s *service, f tokenFlags) (tokenAnswer, error) {
 	t, err := s.token(ctx, f.tokenRequest)
 	if lacking := t.lacks(f.scope); err == nil && lacking != "" {
-		fmt.Fprintf(p.stderr, "warning: the token is without the scopes %q, with %q\n", lacking, t.Scope)
+		p.tell("warning: the token is without the scopes %q, with %q\n", lacking, t.Scope)
 	}
 	return t, err
 }
@@ -110,21 +111,38 @@ func (p *program) github(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return exitf(exitUnavailable, "%s: %w", target, err)
 	}
+	begin, err := lineBegin(file)
 	// Masked before it stands anywhere; % begins an escape of the runner's.
-	err = p.print("::add-mask::" + strings.ReplaceAll(t.AccessToken, "%", "%25"))
+	if err == nil {
+		err = p.print("::add-mask::" + strings.ReplaceAll(t.AccessToken, "%", "%25"))
+	}
 	if err == nil {
 		expires := name + "_expires_at"
 		if f.variable != "" {
 			expires = name + "_EXPIRES_AT"
 		}
-		_, err = fmt.Fprintf(file, "%s=%s\n%s=%s\n", name, t.AccessToken, expires, expiry(t.ExpiresAt))
+		_, err = fmt.Fprintf(file, "%s%s=%s\n%s=%s\n", begin, name, t.AccessToken, expires, expiry(t.ExpiresAt))
 	}
 	if cerr := file.Close(); err == nil {
 		err = cerr
 	}
 	return exitWith(exitUnavailable, err)
+}
+
+// lineBegin is what a line put to the end of file needs before it: an earlier
+// step may have left the last one open.
+func lineBegin(file *os.File) (string, error) {
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil || end == 0 {
+		return "", err
+	}
+	var last [1]byte
+	if _, err := file.ReadAt(last[:], end-1); err != nil || last[0] == '\n' {
+		return "", err
+	}
+	return "\n", nil
 }

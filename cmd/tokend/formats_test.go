@@ -49,6 +49,7 @@ type stub struct {
 func newStub(t *testing.T) *stub {
 	s := &stub{token: canaryToken, left: 3600, hosts: `["git.example.com","git.example.com:8443","ada@registry.example.com","localhost:5000"]`}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"status":"ok"}`) })
 	mux.HandleFunc("GET /v1/clients", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"clients":[{"client":"demo","state":"ready","hosts":%s},{"client":"other","state":"ready","hosts":["twice.example.com"]},{"client":"third","hosts":["twice.example.com"]}]}`, s.hosts)
 	})
@@ -57,7 +58,7 @@ func newStub(t *testing.T) *stub {
 		if r.PathValue("client") != "demo" {
 			hosts = "null"
 		}
-		fmt.Fprintf(w, `{"client":%q,"state":"ready","hosts":%s}`, r.PathValue("client"), hosts)
+		fmt.Fprintf(w, `{"client":%q,"state":"ready","hosts":%s,"upstreams":["https://api.example.com/"]}`, r.PathValue("client"), hosts)
 	})
 	mux.HandleFunc("POST /v1/clients/demo/refresh", func(w http.ResponseWriter, _ *http.Request) {
 		s.idToken = s.next

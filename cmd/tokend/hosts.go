@@ -22,6 +22,9 @@ const defaultUser = "oauth2"
 // subdomain, and a port that is not scheme's default must be listed.
 func allowed(entries []string, scheme, host string) (user string, ok bool) {
 	for _, e := range entries {
+		if !hostEntry.MatchString(e) { // of a service that is none: a line of it would be one of git's protocol
+			continue
+		}
 		user, at, found := strings.Cut(e, "@")
 		if !found {
 			user, at = defaultUser, e

@@ -71,6 +71,14 @@ func (p *program) limit(cmd *cobra.Command) error {
 	return nil
 }
 
+// ended is how a command that runs until it is told to end has ended.
+func ended(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return errTimeout
+	}
+	return nil
+}
+
 // outOfTime is err, or that --timeout was the reason for it.
 func (p *program) outOfTime(err error) error {
 	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTimeout) {

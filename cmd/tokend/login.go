@@ -126,7 +126,7 @@ func (p *program) loginBrowser(ctx context.Context, s *service, name string) (cl
 	if err != nil {
 		return before, err
 	}
-	fmt.Fprintf(p.stderr, "log in at %s\n", l.AuthorizeURL)
+	p.tell("log in at %s\n", l.AuthorizeURL)
 	p.open(ctx, l.AuthorizeURL)
 	return p.awaitLogin(ctx, s, before, time.Duration(l.ExpiresIn)*time.Second)
 }
@@ -150,9 +150,9 @@ func (p *program) loginDevice(ctx context.Context, s *service, before clientStat
 		return before, exitf(exitNoPerm, "client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here\n"+
 			"hint: confirm the code %s at %s, for which the service waits, or say --no-input=false to wait here, too", before.Client, l.UserCode, l.URL)
 	}
-	fmt.Fprintf(p.stderr, "open %s\nand confirm the code %s", l.URL, l.UserCode)
+	p.tell("open %s\nand confirm the code %s", l.URL, l.UserCode)
 	if l.Page != l.URL {
-		fmt.Fprintf(p.stderr, ", or type it at %s", l.Page)
+		p.tell(", or type it at %s", l.Page)
 	}
 	fmt.Fprintln(p.stderr)
 	if browser {
@@ -168,7 +168,7 @@ func (p *program) open(ctx context.Context, page string) {
 		open = openBrowser
 	}
 	if err := open(ctx, page); err != nil {
-		fmt.Fprintf(p.stderr, "no browser could be opened (%v): open the address yourself\n", err)
+		p.tell("no browser could be opened (%v): open the address yourself\n", err)
 	}
 }
 
@@ -222,7 +222,7 @@ func (p *program) loginPaste(ctx context.Context, s *service, name string) (clie
 	if err != nil {
 		return clientStatus{}, err
 	}
-	fmt.Fprintf(p.stderr, "log in at\n  %s\nthen paste the address that the browser ends on, or the code:\n", l.AuthorizeURL)
+	p.tell("log in at\n  %s\nthen paste the address that the browser ends on, or the code:\n", l.AuthorizeURL)
 	line, err := interruptible(ctx, func() (string, error) {
 		return bufio.NewReader(io.LimitReader(p.stdin, 64<<10)).ReadString('\n')
 	})

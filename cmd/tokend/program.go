@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -43,7 +42,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		p.limits.release()
 	}
 	if err != nil {
-		fmt.Fprint(p.stderr, report(err))
+		p.tell("%s", report(err))
 	}
 	return exitCode(err)
 }

@@ -84,11 +84,14 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	}
 	base, addrs := baseURL(listeners)
 	fmt.Fprintln(p.stdout, base)
-	fmt.Fprintf(p.stderr, "%s is %s with the token of %s\n", base, upstream, name)
+	p.tell("%s is %s with the token of %s\n", base, upstream, name)
 	if p.listening != nil {
 		p.listening(addrs)
 	}
-	return exitWith(exitUnavailable, relay.Run(ctx, listeners...))
+	if err := relay.Run(ctx, listeners...); err != nil {
+		return exitWith(exitUnavailable, err)
+	}
+	return ended(ctx)
 }
 
 // choose is the upstream that is meant. The service checks it with each request;

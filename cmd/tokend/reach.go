@@ -95,7 +95,7 @@ func (p *program) warnOfOwn(ctx context.Context, s *service, names []string) {
 		if err != nil || json.Unmarshal(body, &c) != nil || strings.TrimSuffix(c.Issuer, "/") == strings.TrimSuffix(own, "/") {
 			continue // what is wrong with it is told when its token is asked for
 		}
-		fmt.Fprintf(p.stderr, "warning: client %s is that of the running service, of %s, not that of %s; --private uses the settings here\n", name, c.Issuer, setting)
+		p.tell("warning: client %s is that of the running service, of %s, not that of %s; --private uses the settings here\n", name, c.Issuer, setting)
 	}
 }
 

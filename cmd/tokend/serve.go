@@ -119,6 +119,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	defer manager.attend(ctx, grants.Ping)()
 	if err = files.around(ctx, func(ctx context.Context) error { return d.Run(ctx, listeners...) }); err == nil {
 		log.InfoContext(context.WithoutCancel(ctx), "ended")
+		err = ended(ctx)
 	}
 	return err
 }

@@ -120,6 +120,7 @@ func (p *program) printNamed(ctx context.Context, s *service, names []string, fo
 }
 
 func writeTable(w io.Writer, clients []clientStatus) error {
+	w = terminal{w}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CLIENT\tSTATE\tTOKEN UNTIL\tNEXT REFRESH\tLOGIN UNTIL\tGENERATION")
 	for _, c := range clients {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -46,7 +47,11 @@ func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *pro
 			Description: "this client does not answer in GitHub's form; hint: set actions_id_token: true for it",
 		}
 	}
-	for name, v := range r.URL.Query() {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // a pair that is left out could be the audience
+		return want, badRequest("the query is malformed; hint: audience is percent-encoded")
+	}
+	for name, v := range query {
 		switch {
 		case len(v) != 1:
 			return want, badRequest("parameter " + strconv.Quote(name) + " is there more than once")

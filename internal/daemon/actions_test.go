@@ -108,6 +108,11 @@ func TestActionsIDToken(t *testing.T) {
 			}
 		}
 	}
+	for _, audience := range []string{"api:%zz", "a;b"} { // a pair that cannot be read is no pair that is not there
+		if a := r.raw(t, get("/v1/clients/demo/actions-id-token?audience="+audience, "HOST", auth)); a.StatusCode != 400 || a.error(t) != "invalid_request" {
+			t.Errorf("%s: %d %s", audience, a.StatusCode, a.body)
+		}
+	}
 	if n := f.posts.Load(); n != 2 {
 		t.Errorf("%d token requests for two audiences", n)
 	}

@@ -135,6 +135,7 @@ func describe(e *flow.Error) string {
 	if e.Code != "" && e.Code != string(e.Class) {
 		s = e.Code + ": " + s
 	}
+	s = strings.ReplaceAll(s, "hint: ", "hint ") // the tenant's words are not tokend's advice
 	if e.Hint != "" {
 		s += "; hint: " + e.Hint
 	}

@@ -127,7 +127,13 @@ func (p *Program) Wait(t *testing.T) int {
 // End ends the program by SIGTERM, which must be a success.
 func (p *Program) End(t *testing.T) {
 	t.Helper()
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+	p.EndBy(t, syscall.SIGTERM)
+}
+
+// EndBy is End by another signal.
+func (p *Program) EndBy(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 	if code := p.Wait(t); code != 0 {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -102,6 +103,16 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Description }
+
+// printable is text without control characters: Terraform shows it on a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
 
 // ErrUnreachable is for a tokend that does not answer.
 var ErrUnreachable = errors.New("tokend does not answer")
@@ -209,6 +220,9 @@ func (s *Service) once(ctx context.Context, path string, query url.Values, into 
 	r := Refusal{Status: resp.StatusCode}
 	if json.Unmarshal(body, &r) != nil || r.Code == "" {
 		return fmt.Errorf("%w: status %d without its body", ErrForeign, resp.StatusCode)
+	}
+	for _, text := range []*string{&r.Code, &r.Description, &r.Client, &r.Login, &r.AuthorizeURL} {
+		*text = printable(*text)
 	}
 	return &r
 }
