@@ -50,9 +50,6 @@ func (p *program) contractCommand() *cobra.Command {
 	flags.StringVar(&f.passwordFile, "password-file", "", "file of the user's password")
 	flags.StringVar(&f.target.Control, "control", "", "control surface of a mock (ISSUER/_mock/ where there is one)")
 	flags.StringVar(&f.report, "report", "text", "form of the report: text, json or junit")
-	if err := c.MarkFlagRequired("issuer"); err != nil { // the flag is defined above
-		panic(err)
-	}
 	return c
 }
 
@@ -60,8 +57,11 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	write, known := map[string]func(*contract.Report, io.Writer) error{
 		"text": (*contract.Report).WriteText, "junit": (*contract.Report).WriteJUnit, "json": writeJSON,
 	}[f.report]
-	if !known {
+	switch {
+	case !known:
 		return fmt.Errorf("--report %q is none of text, json, junit", f.report)
+	case f.target.Issuer == "":
+		return errors.New("--issuer is missing: which one is asked")
 	}
 	for _, s := range []struct {
 		flag, file string
@@ -76,25 +76,38 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 		}
 		*s.into = strings.TrimRight(string(b), "\r\n")
 	}
-	if f.target.Control == "" {
-		control := f.target.Issuer + "_mock/"
-		body, err := get(ctx, control+"health")
-		switch op := (*net.OpError)(nil); {
-		case err == nil && strings.Contains(string(body), "mockauth0"):
-			f.target.Control = control
-		case errors.As(err, &op) && op.Op == "dial":
-			return &exitError{exitUnavailable, fmt.Errorf("nothing answers at %s: %w\nhint: start it: mockauth0 serve", f.target.Issuer, op.Err)}
-		}
+	if err := findControl(ctx, &f.target); err != nil {
+		return err
 	}
 	report, err := contract.Check(ctx, f.target)
 	if err != nil {
-		return configError("%w", err)
+		return configError("%s", strings.ReplaceAll(err.Error(), "; hint: ", "\nhint: "))
 	}
 	if err := write(report, p.stdout); err != nil {
 		return err
 	}
 	if n := report.Failed(); n > 0 {
 		return &exitError{exitFailure, fmt.Errorf("%d of %d cases failed", n, len(report.Cases))}
+	}
+	return nil
+}
+
+// findControl looks for a mock's control surface. A target without one is a
+// real tenant, of which a client has to be known.
+func findControl(ctx context.Context, t *contract.Target) error {
+	if t.Control != "" || !strings.HasSuffix(t.Issuer, "/") { // the latter is for Check to refuse
+		return nil
+	}
+	control := t.Issuer + "_mock/"
+	body, err := get(ctx, control+"health")
+	switch op := (*net.OpError)(nil); {
+	case err == nil && strings.Contains(string(body), "mockauth0"):
+		t.Control = control
+	case errors.As(err, &op) && op.Op == "dial":
+		return &exitError{exitUnavailable, fmt.Errorf("nothing answers at %s: %w\nhint: start it: mockauth0 serve", t.Issuer, op.Err)}
+	case t.ClientID == "":
+		return configError("%s is no mock, and a real tenant wants --client-id\n"+
+			"hint: give that of a regular web application, with --client-secret-file, --redirect-uri and --audience; of a mock --control", t.Issuer)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func configError(format string, args ...any) error {
 func (p *program) main(ctx context.Context) int {
 	root := p.command()
 	root.SetArgs(p.args)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	var exit *exitError
 	switch {
 	case err == nil:
@@ -52,7 +52,7 @@ func (p *program) main(ctx context.Context) int {
 		fmt.Fprintf(p.stderr, "mockauth0: %v\n", err)
 		return exit.code
 	}
-	fmt.Fprintf(p.stderr, "mockauth0: %v\nhint: mockauth0 --help\n", err)
+	fmt.Fprintf(p.stderr, "mockauth0: %v\nhint: %s --help\n", err, command.CommandPath())
 	return exitUsage
 }
 

@@ -35,7 +35,7 @@ func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) 
 	t, err := mock.New(c)
 	switch {
 	case err != nil && file != nil:
-		return nil, configError("the tenant has faults:\n%w", file.Explain(err))
+		return nil, p.tenantError(file.Explain(err))
 	case err != nil:
 		return nil, configError("%w", err)
 	}
@@ -65,12 +65,21 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 	}
 	file, err := tenantfile.Load(s.Tenant, mappings)
 	if err != nil {
-		return nil, configError("the tenant has faults:\n%w", err)
+		return nil, p.tenantError(err)
 	}
 	for _, line := range file.Ignored {
 		fmt.Fprintf(p.stderr, "mockauth0: ignored: %s\n", line)
 	}
 	return file, nil
+}
+
+// tenantError says which setting named the files that have faults.
+func (p *program) tenantError(err error) error {
+	setting := "MOCKAUTH0_TENANT"
+	if len(p.tenant) > 0 {
+		setting = "--tenant"
+	}
+	return configError("the tenant has faults:\n%w\nhint: correct what %s names; examples/tenant has a whole one", err, setting)
 }
 
 // reloadOnHangup reads the tenant files again at each SIGHUP. A description

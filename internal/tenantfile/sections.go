@@ -24,12 +24,12 @@ const maxFile = 256 << 20
 func (l *loader) file(path, section string) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxFile {
-		l.fault(path, 0, "larger than %d MiB", maxFile>>20)
+		l.unread(path, 0, "larger than %d MiB", maxFile>>20)
 		return
 	}
 	b, err := os.ReadFile(path) //nolint:gosec // the file that the user named
 	if err != nil {
-		l.fault(path, 0, "%v", reason(err))
+		l.unread(path, 0, "%v", reason(err))
 		return
 	}
 	b = l.replaceKeywords(path, b)
@@ -42,11 +42,11 @@ func (l *loader) file(path, section string) {
 		return
 	}
 	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
-		l.fault(path, 0, "is empty")
+		l.unread(path, 0, "is empty")
 		return
 	}
 	if len(f.Docs) > 1 {
-		l.fault(path, line(f.Docs[1].Body), "has a second document; one file is one tenant or one object")
+		l.unread(path, line(f.Docs[1].Body), "has a second document; one file is one tenant or one object")
 		return
 	}
 	body := f.Docs[0].Body
@@ -58,7 +58,7 @@ func (l *loader) file(path, section string) {
 		l.section(path, kv.Key.String(), kv.Value, false)
 	}
 	if _, isMap := body.(ast.MapNode); !isMap {
-		l.fault(path, line(body), "is not a mapping of sections (clients, resourceServers, …)")
+		l.unread(path, line(body), "is not a mapping of sections (clients, resourceServers, …)")
 	}
 }
 
@@ -95,10 +95,10 @@ func (l *loader) json(b []byte) bool {
 func (l *loader) syntax(path string, err error) {
 	var y yaml.Error
 	if errors.As(err, &y) {
-		l.fault(path, y.GetToken().Position.Line, "%s", y.GetMessage())
+		l.unread(path, y.GetToken().Position.Line, "%s", y.GetMessage())
 		return
 	}
-	l.fault(path, 0, "%v", err)
+	l.unread(path, 0, "%v", err)
 }
 
 // entries returns the members of a mapping.
@@ -159,7 +159,7 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 		case *ast.NullNode:
 			return
 		default:
-			l.fault(path, line(n), "%s must be a list", name)
+			l.unread(path, line(n), "%s must be a list", name)
 			return
 		}
 	}
@@ -182,7 +182,7 @@ func (l *loader) place(path, name string, n ast.Node, good bool) {
 // that the type does not have are noted, wrong types are faults with their line.
 func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 	if _, isMap := n.(ast.MapNode); !isMap {
-		l.fault(path, line(n), "%s: an object is expected, not %q", section, clip(n.String()))
+		l.unread(path, line(n), "%s: an object is expected, not %q", section, clip(n.String()))
 		return false
 	}
 	var v any
@@ -202,7 +202,7 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 		case err == nil:
 			return good
 		case !errors.As(err, &wrong):
-			l.fault(path, line(n), "%s: %v", section, err)
+			l.unread(path, line(n), "%s: %v", section, err)
 			return false
 		}
 		l.fault(path, lineOf(n, wrong.Field), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)

@@ -33,7 +33,8 @@ type place struct {
 
 // Load reads one tenant from files and directories, whose lists are joined.
 // mappings are auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS).
-// Every fault of every file is in the error, each with file and line.
+// Every fault of every file is in the error, each with file and line. What is
+// amiss between objects is told once all of them can be read.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
 	l := read(paths, mappings, false)
 	r := &Result{Export: l.export, Ignored: append(l.describeIgnored(), unserved(l.export)...), places: func() map[string]place {
@@ -42,8 +43,10 @@ func Load(paths []string, mappings map[string]any) (*Result, error) {
 	if len(l.faults) == 0 {
 		return r, nil
 	}
-	if _, err := mock.New(mock.Config{Tenant: l.export}); err != nil { // what else is wrong
-		l.faults = append(l.faults, r.Explain(err))
+	if !l.partial {
+		if _, err := mock.New(mock.Config{Tenant: l.export}); err != nil { // what else is wrong
+			l.faults = append(l.faults, r.Explain(err))
+		}
 	}
 	return nil, errors.Join(l.faults...)
 }
@@ -69,11 +72,13 @@ func (r *Result) Explain(err error) error {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		object, rest, _ := strings.Cut(line, ": ")
 		p, found := places[object]
+		rest = strings.TrimPrefix(rest, "mock: ")
 		switch {
 		case p.faulty:
 			continue
-		case found:
-			rest = strings.TrimPrefix(rest, "mock: ")
+		case !found:
+			line = object + ": " + rest
+		default:
 			field, _, _ := strings.Cut(rest, ": ")
 			line = fmt.Sprintf("%s:%d: %s: %s", p.file, lineOf(p.node, field), object, rest)
 		}
@@ -89,7 +94,15 @@ type loader struct {
 	slow     bool             // look at lines even where JSON could be read without
 	mappings map[string]any
 	faults   []error
+	partial  bool                // objects are missing, so others may refer to nothing
 	ignored  map[string][]string // what → where, in order of appearance
+}
+
+// unread is a fault that takes objects away: a file, a section or an object
+// that cannot be read.
+func (l *loader) unread(file string, line int, format string, args ...any) {
+	l.partial = true
+	l.fault(file, line, format, args...)
 }
 
 func (l *loader) fault(file string, line int, format string, args ...any) {
@@ -105,7 +118,7 @@ func (l *loader) path(path string) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		l.fault(path, 0, "%v", reason(err))
+		l.unread(path, 0, "%v", reason(err))
 	case !info.IsDir():
 		l.file(path, "")
 	default:
@@ -154,11 +167,11 @@ func (l *loader) directory(dir string) {
 		}
 	}
 	if !found {
-		l.fault(dir, 0, "the directory has neither tenant.yaml nor the folders of an auth0-deploy-cli export")
+		l.unread(dir, 0, "the directory has neither tenant.yaml nor the folders of an auth0-deploy-cli export")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		l.fault(dir, 0, "%v", reason(err))
+		l.unread(dir, 0, "%v", reason(err))
 	}
 	for _, e := range entries {
 		if e.IsDir() && !slices.Contains(known, e.Name()) {

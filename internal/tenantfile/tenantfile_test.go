@@ -84,6 +84,50 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestOneFaultOfACause: what follows from a file or section that cannot be read
+// is not told as well, and nothing is told twice.
+func TestOneFaultOfACause(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"syntax":         {"clients: [\n", "f.yaml:1: sequence end token ']' not found"},
+		"clients a word": {"clients: A\nclientGrants: [{client_id: A, audience: b}]\n", "f.yaml:1: clients must be a list"},
+		"roles a word":   {"clients: [{name: A}]\nroles: r\nusers: [{email: a, roles: [r]}]\n", "f.yaml:2: roles must be a list"},
+		"client a word":  {"clients: [A]\nclientGrants: [{client_id: A, audience: b}]\n", `f.yaml:1: clients: an object is expected, not "A"`},
+		"no client":      {"users: [{email: a}]\n", "tenant: clients: a tenant needs at least one"},
+		"a grant twice": {
+			"clients: [{client_id: a, grant_types: [x, x]}]\n",
+			`f.yaml:1: clients[0]: grant_types: "x" of client "a" is none of authorization_code, implicit, refresh_token, client_credentials, password`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := loadText(t, c.in)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+			if r != nil && len(r.Ignored) > 0 {
+				t.Errorf("ignored as well: %q", r.Ignored)
+			}
+		})
+	}
+	if _, err := Load([]string{"absent.yaml"}, nil); err == nil || err.Error() != "absent.yaml: no such file or directory" {
+		t.Errorf("absent: %v", err)
+	}
+}
+
+// loadText reads a tenant as mockauth0 does at its start.
+func loadText(t *testing.T, text string) (*Result, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load([]string{"f.yaml"}, nil)
+	if err == nil {
+		_, err = mock.New(mock.Config{Tenant: r.Export})
+		err = r.Explain(err)
+	}
+	return r, err
+}
+
 // TestExplain: what the tenant refuses gets the line of the member, or of the object.
 func TestExplain(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -282,23 +326,11 @@ func TestJSON(t *testing.T) {
 
 // What is read and has no effect is told; a word that is no grant is a fault.
 func TestUnserved(t *testing.T) {
-	t.Chdir(t.TempDir())
-	load := func(text string) (*Result, error) {
-		if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r, err := Load([]string{"f.yaml"}, nil)
-		if err == nil {
-			_, err = mock.New(mock.Config{Tenant: r.Export})
-			err = r.Explain(err)
-		}
-		return r, err
-	}
-	r, err := load(`
+	r, err := loadText(t, `
 clients:
   - name: A
     app_type: zoom
-    grant_types: [authorization_code, "urn:openid:params:grant-type:ciba"]
+    grant_types: [authorization_code, "urn:openid:params:grant-type:ciba", "urn:openid:params:grant-type:ciba"]
   - {name: B, app_type: spa}
 resourceServers: [{identifier: "https://api.example.com/"}]
 clientGrants:
@@ -316,9 +348,12 @@ clientGrants:
 	if !slices.Equal(r.Ignored, want) {
 		t.Errorf("got %s", strings.Join(r.Ignored, "\n"))
 	}
-	_, err = load("clients:\n  - name: A\n    grant_types: [client_credential]\n")
+	r, err = loadText(t, "clients:\n  - name: A\n    grant_types: [client_credential]\n")
 	if err == nil || !strings.HasPrefix(err.Error(), `f.yaml:3: clients[0]: grant_types: "client_credential" of client `) ||
 		!strings.HasSuffix(err.Error(), " is none of authorization_code, implicit, refresh_token, client_credentials, password") {
 		t.Errorf("got %v", err)
+	}
+	if len(r.Ignored) > 0 {
+		t.Errorf("a fault is also ignored: %q", r.Ignored)
 	}
 }

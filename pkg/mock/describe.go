@@ -126,8 +126,8 @@ func (c *Client) complete() error {
 // which there may be any (RFC 6749 section 4.5).
 func knownGrants(list []string, of string) error {
 	var faults []error
-	for _, g := range list {
-		if !strings.Contains(g, ":") {
+	for i, g := range list {
+		if !strings.Contains(g, ":") && !slices.Contains(list[:i], g) {
 			faults = append(faults, oneOf("grant_types", g, of, []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantPassword}))
 		}
 	}
