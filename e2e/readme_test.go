@@ -1,10 +1,14 @@
 package e2e_test
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"example.com/tokend/e2e/internal/programs"
@@ -22,7 +26,6 @@ func session(t *testing.T) []string {
 	if !found || !closed {
 		t.Fatal("the README has no session of make run")
 	}
-	text, _, _ = strings.Cut(text, "\nCtrl-C ends both.") // ONCE=1 does not wait for it
 	return lines(text)
 }
 
@@ -44,21 +47,74 @@ func lines(s string) []string {
 }
 
 // TestReadmeSession: "make run" prints what the README says, line by line, and
-// ONCE=1 ends with exit code 0.
+// the lines to copy work. With ONCE=1 it ends with exit code 0, and shows none:
+// what they need is gone then.
 func TestReadmeSession(t *testing.T) {
 	programs.Tool(t, "make")
-	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-s", "run")
-	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "ONCE=1", "MOCKAUTH0_LISTEN=127.0.0.1:0", "TOKEND_LISTEN=127.0.0.1:0", "MAKEFLAGS=")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	want := session(t)
+	once := makeRun(t, "ONCE=1")
+	out, err := once.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s%s", err, out, stderr.String())
+		t.Fatalf("%v\n%s%s", err, out, once.Stderr)
 	}
-	want, got := session(t), lines(string(out))
+	toCopy := slices.Index(want, "A fresh token for another terminal, in this directory:")
+	sameLines(t, want[:max(0, toCopy-1)], lines(string(out)))
+
+	text := untilReady(t, makeRun(t))
+	sameLines(t, want, lines(text))
+	var copied []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "  TOKEN=") || strings.HasPrefix(line, "  curl ") {
+			copied = append(copied, line)
+		}
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-euc", strings.Join(copied, "\n"))
+	shell.Dir = ".."
+	if out, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(out), `"path":"calls"`) {
+		t.Errorf("the lines to copy: %v\n%s", err, out)
+	}
+}
+
+// makeRun is "make run" on free ports.
+func makeRun(t *testing.T, env ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-s", "run")
+	cmd.Dir, cmd.Stderr = "..", &strings.Builder{}
+	cmd.Env = append(os.Environ(), "MOCKAUTH0_LISTEN=127.0.0.1:0", "TOKEND_LISTEN=127.0.0.1:0", "MAKEFLAGS=", "ONCE=")
+	cmd.Env = append(cmd.Env, env...)
+	return cmd
+}
+
+// untilReady starts a run and returns what it prints when it is ready. The
+// group gets Ctrl-C at the end of the test.
+func untilReady(t *testing.T, cmd *exec.Cmd) string {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = cmd.Wait() // make says that it was interrupted
+	})
+	var text strings.Builder
+	for in := bufio.NewScanner(stdout); in.Scan(); {
+		text.WriteString(in.Text() + "\n")
+		if in.Text() == "Ctrl-C ends both." {
+			return text.String()
+		}
+	}
+	t.Fatalf("it ended early:\n%s%s", text.String(), cmd.Stderr)
+	return ""
+}
+
+func sameLines(t *testing.T, want, got []string) {
+	t.Helper()
 	for i := range max(len(want), len(got)) {
-		w, g := "", ""
+		w, g := "(no more)", "(no more)"
 		if i < len(want) {
 			w = want[i]
 		}
@@ -66,7 +122,7 @@ func TestReadmeSession(t *testing.T) {
 			g = got[i]
 		}
 		if w != g {
-			t.Fatalf("line %d\nREADME: %s\nprinted: %s\n%s", i+1, w, g, stderr.String())
+			t.Fatalf("line %d\nREADME: %s\nprinted: %s", i+1, w, g)
 		}
 	}
 }

@@ -114,19 +114,18 @@ sed -n 's/.*msg=request method=\([A-Z]*\) path=\([^ ]*\) status=\([0-9]*\).*/  \
 echo
 echo "What its access token claims:"
 claims "$(cat "$dir/token")"
+if [ -n "${ONCE-}" ]; then # both end now, and the key with them: nothing to copy
+    exit 0
+fi
 cat <<LINES
 
 A fresh token for another terminal, in this directory:
   TOKEN=\$(curl -sS --noproxy '*' -H "Authorization: Bearer \$(cat $dir/api.key)" '$service/v1/clients/demo/token?format=text')
 and a protected API to use it on:
   curl -sS --noproxy '*' -H "Authorization: Bearer \$TOKEN" ${issuer}_mock/resource/calls
-LINES
 
-if [ -n "${ONCE-}" ]; then
-    exit 0
-fi
-echo
-echo "Ctrl-C ends both."
+Ctrl-C ends both.
+LINES
 while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null; do
     sleep 1
 done
