@@ -35,7 +35,7 @@ var meaning = map[string]string{
 // describeIgnored makes one line of each thing that was ignored.
 func (l *loader) describeIgnored() []string {
 	fields := map[string][]string{} // section → members
-	var out []string
+	out := l.typos
 	for _, what := range slices.Sorted(maps.Keys(l.ignored)) {
 		section, field, isField := strings.Cut(what, ".")
 		switch {

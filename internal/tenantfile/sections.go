@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -144,9 +145,21 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 		list(l, path, name, n, single, &e.Actions)
 	default:
 		if _, empty := n.(*ast.NullNode); !empty && n.String() != "[]" && n.String() != "{}" {
-			l.ignore(name, fmt.Sprintf("%s:%d", path, line(n)))
+			l.strange("", name, fmt.Sprintf("%s:%d", path, line(n)), likeSections(name))
 		}
 	}
+}
+
+// likeSections are the sections that name may be a typing error of.
+func likeSections(name string) []string {
+	if meaning[name] != "" { // Auth0 has it
+		return nil
+	}
+	names := []string{"tenant"}
+	for _, part := range layout {
+		names = append(names, part.section)
+	}
+	return names
 }
 
 // list appends the objects of a section.
@@ -304,7 +317,7 @@ func (l *loader) unknown(path, prefix string, n ast.Node, t reflect.Type) {
 		if ft, known := fields[name]; known {
 			l.unknown(path, prefix+"."+name, kv.Value, ft)
 		} else {
-			l.ignore(prefix+"."+name, fmt.Sprintf("%s:%d", path, line(kv.Key)))
+			l.strange(prefix+".", name, fmt.Sprintf("%s:%d", path, line(kv.Key)), slices.Sorted(maps.Keys(fields)))
 		}
 	}
 }

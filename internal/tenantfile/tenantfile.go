@@ -96,6 +96,7 @@ type loader struct {
 	faults   []error
 	partial  bool                // objects are missing, so others may refer to nothing
 	ignored  map[string][]string // what → where, in order of appearance
+	typos    []string            // a line each
 }
 
 // unread is a fault that takes objects away: a file, a section or an object
