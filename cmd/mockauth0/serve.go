@@ -35,10 +35,12 @@ func (p *program) serve(ctx context.Context) error {
 	if len(p.tenant) > 0 {
 		s.Tenant = p.tenant
 	}
-	for _, addr := range []string{s.Listen, s.TLSListen, s.ControlListen} {
-		if addr != "" && !p.public && !isLoopback(addr) {
-			return configError("%s is not a loopback address, and a mock tenant gives tokens to anybody\n"+
-				"hint: listen on 127.0.0.1, or say --public when that is what you want", addr)
+	for _, l := range []struct{ setting, addr string }{
+		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
+	} {
+		if l.addr != "" && !p.public && !isLoopback(l.addr) {
+			return configError("%s: %s is not a loopback address, and a mock tenant gives tokens to anybody\n"+
+				"hint: listen on 127.0.0.1, or say --public when that is what you want", l.setting, l.addr)
 		}
 	}
 	var open opened

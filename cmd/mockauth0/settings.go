@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +16,8 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// settings are the environment variables MOCKAUTH0_*.
+// settings are the environment variables MOCKAUTH0_*. Those that are no strings
+// come last: envconfig reads no further than the first that it cannot.
 type settings struct {
 	Listen         string         `default:"127.0.0.1:8400"`
 	Issuer         string         `default:""`
@@ -27,9 +29,9 @@ type settings struct {
 	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
 	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
+	LogFormat      string         `default:"text" split_words:"true"`
 	DeviceInterval time.Duration  `default:"5s" split_words:"true"`
 	LogLevel       slog.Level     `default:"info" split_words:"true"`
-	LogFormat      string         `default:"text" split_words:"true"`
 }
 
 const settingsHelp = `Listen until interrupted. Settings come from the environment:
@@ -55,10 +57,10 @@ func readSettings() (settings, error) {
 	var s settings
 	var faults []string
 	if err := envconfig.Process(prefix, &s); err != nil {
-		faults = append(faults, strings.TrimPrefix(err.Error(), "envconfig.Process: "))
+		faults = append(faults, settingFault(err))
 	}
 	if err := envconfig.CheckDisallowed(prefix, &s); err != nil {
-		faults = append(faults, err.Error()+"; mockauth0 serve --help lists all")
+		faults = append(faults, err.Error())
 	}
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		faults = append(faults, fmt.Sprintf("MOCKAUTH0_LOG_FORMAT: %q is neither text nor json", s.LogFormat))
@@ -71,11 +73,41 @@ func readSettings() (settings, error) {
 			faults = append(faults, fmt.Sprintf("%s: %q is not host:port", name, addr))
 		}
 	}
+	faults = append(faults, s.tenantFaults()...)
 	if len(faults) > 0 {
 		slices.Sort(faults)
-		return s, configError("configuration:\n  %s", strings.Join(faults, "\n  "))
+		return s, configError("configuration:\n  %s\nhint: mockauth0 serve --help lists the variables and what each may be", strings.Join(faults, "\n  "))
 	}
 	return s, nil
+}
+
+// settingFault words a value that envconfig cannot read.
+func settingFault(err error) string {
+	var wrong *envconfig.ParseError
+	if !errors.As(err, &wrong) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s: %v", wrong.KeyName, wrong.Err) // which has the value
+}
+
+// config is what the tenant is told of the settings.
+func (s settings) config() mock.Config {
+	return mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
+}
+
+// tenantFaults are what the tenant refuses of the settings, by the variable of
+// each: MOCKAUTH0_TOKEN_BODY is its token body.
+func (s settings) tenantFaults() []string {
+	_, err := mock.New(s.config())
+	if err == nil {
+		return nil
+	}
+	var out []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		field, what, _ := strings.Cut(strings.TrimPrefix(line, "mock: "), ": ")
+		out = append(out, prefix+"_"+strings.ToUpper(strings.ReplaceAll(field, " ", "_"))+": "+what)
+	}
+	return out
 }
 
 // isLoopback reports whether an address can be reached from this machine only.

@@ -17,9 +17,8 @@ import (
 
 // newTenant makes the tenant of the settings.
 func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) {
-	c := mock.Config{
-		Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval, Log: log,
-	}
+	c := s.config()
+	c.Log = log
 	file, err := p.loadTenant(s)
 	if err != nil {
 		return nil, err
