@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,24 +37,61 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 	if handle, known := t.control[r.Method+" "+r.URL.Path]; known {
 		handle(w, r)
 	} else if !t.one(w, r) {
-		controlFault(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+" under "+controlPrefix)
+		controlFault(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists what there is")
 	}
 }
 
-func (t *Tenant) controlTable() map[string]http.HandlerFunc {
-	m := map[string]http.HandlerFunc{
-		"GET /_mock/ca.pem":   t.showCA,
-		"GET /_mock/health":   t.health,
-		"GET /_mock/clock":    t.showClock,
-		"POST /_mock/clock":   t.changeClock,
-		"GET /_mock/requests": t.showRequests,
-		"GET /_mock/families": t.showFamilies,
-		"GET /_mock/clients":  t.showClients,
-		"GET /_mock/users":    t.showUsers,
-		"POST /_mock/reset":   t.reset,
+// control is one call of the surface. Those without a handler have a path that
+// is a pattern: see one and resource.
+type control struct {
+	call   string // method and path
+	does   string // for the index
+	handle http.HandlerFunc
+}
+
+// controlTable is every call of the surface; its index is made from it.
+func (t *Tenant) controlTable() []control {
+	return slices.Concat([]control{
+		{"GET /_mock/", "this list", t.showControls},
+		{"GET /_mock/health", "is it there", t.health},
+		{"POST /_mock/reset", "back to the start: tenant, clock, journal, faults", t.reset},
+		{"GET /_mock/clock", "the tenant's time", t.showClock},
+		{"POST /_mock/clock", `moves it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
+		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
+		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
+		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
+	}, t.plantTable(), []control{
+		{"GET /_mock/resource/PATH", "a protected API, by any method: wants an access token of the first API and the role agent", nil},
+	})
+}
+
+// controlMap has the handlers of fixed paths.
+func (t *Tenant) controlMap() map[string]http.HandlerFunc {
+	m := map[string]http.HandlerFunc{}
+	for _, c := range t.controlTable() {
+		if c.handle != nil {
+			m[c.call] = c.handle
+		}
 	}
-	maps.Copy(m, t.plantTable())
 	return m
+}
+
+// showControls is the index.
+func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
+	type call struct {
+		Method string `json:"method"`
+		Path   string `json:"path"`
+		Does   string `json:"does"`
+	}
+	list := []call{}
+	for _, c := range t.controlTable() {
+		method, path, _ := strings.Cut(c.call, " ")
+		list = append(list, call{method, path, c.does})
+	}
+	respondJSON(w, struct {
+		Count int    `json:"count"`
+		Calls []call `json:"calls"`
+	}{len(list), list})
 }
 
 // foreign reports a browser's request that another site's page caused.

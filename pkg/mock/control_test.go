@@ -1,8 +1,10 @@
 package mock_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -340,5 +342,41 @@ func TestClientsAndUsersAreListed(t *testing.T) {
 	body := w.plant("GET", "/_mock/users", "").body
 	if !strings.Contains(body, `"count":2`) || !strings.Contains(body, `"email":"a@example.com"`) || strings.Contains(body, "canary") {
 		t.Errorf("%s", body)
+	}
+}
+
+// TestControlIndex: GET /_mock/ lists every call, each of them is there, and
+// docs/mock.md has its path.
+func TestControlIndex(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	var index struct {
+		Count int
+		Calls []struct{ Method, Path, Does string }
+	}
+	if err := json.Unmarshal([]byte(w.plant("GET", "/_mock/", "").body), &index); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/mock.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## Control")
+	_, table, _ := strings.Cut(section, "\n| | |\n")
+	var text strings.Builder
+	for _, c := range index.Calls {
+		fmt.Fprintf(&text, "%s %s: %s\n", c.Method, c.Path, c.Does)
+		if r := w.control(c.Method, c.Path, ""); strings.Contains(r.body, "lists what there is") {
+			t.Errorf("%s %s is not there: %s", c.Method, c.Path, r.body)
+		}
+		if name := strings.TrimPrefix(c.Path, "/_mock/"); !strings.Contains(table, name) {
+			t.Errorf("docs/mock.md lacks %s", c.Path)
+		}
+	}
+	if index.Count != len(index.Calls) {
+		t.Errorf("count %d of %d", index.Count, len(index.Calls))
+	}
+	golden(t, "controls", text.String())
+	if r := w.control("GET", "/_mock/fault", ""); r.status != 404 || r.body != `{"error":"no GET /_mock/fault; GET /_mock/ lists what there is"}` {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }

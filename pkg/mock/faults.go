@@ -124,6 +124,27 @@ func (t *Tenant) Disarm() {
 	t.faults = nil
 }
 
+// FaultState is a fault that was armed, and what became of it.
+type FaultState struct {
+	Fault
+	Hits  int  `json:"hits"`  // calls so far
+	Armed bool `json:"armed"` // hits calls still
+}
+
+// Faults returns the faults in the order in which they were armed, those that
+// have hit as often as they should, too. [Tenant.Disarm] forgets them.
+func (t *Tenant) Faults() []FaultState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]FaultState, 0, len(t.faults))
+	for _, a := range t.faults {
+		a.mu.Lock()
+		out = append(out, FaultState{a.fault, a.count, !a.off})
+		a.mu.Unlock()
+	}
+	return out
+}
+
 // faultFor returns the first armed fault that hits a call, and counts it.
 func (t *Tenant) faultFor(c *call) *Armed {
 	t.mu.Lock()

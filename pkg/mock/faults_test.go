@@ -148,6 +148,32 @@ func TestFaultsAreScopedCountedAndSeeded(t *testing.T) {
 	}
 }
 
+// TestFaultsAreListed: with what they have hit, also once they are used up.
+func TestFaultsAreListed(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	list := func(want string) {
+		t.Helper()
+		if got := w.plant("GET", "/_mock/faults", "").body; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	list(`{"count":0,"faults":[]}`)
+	w.plant("POST", "/_mock/faults", `{"endpoint":"token","times":1,"kind":"status","status":503}`)
+	w.plant("POST", "/_mock/faults", `{"endpoint":"jwks","kind":"status","status":500}`)
+	if r := w.do(formRequest("/oauth/token", ccForm())); r.status != 503 {
+		t.Fatalf("%d", r.status)
+	}
+	list(`{"count":2,"faults":[{"endpoint":"token","times":1,"kind":"status","status":503,"hits":1,"armed":false},` +
+		`{"endpoint":"jwks","kind":"status","status":500,"hits":0,"armed":true}]}`)
+	armed := fail(t, w.Tenant, mock.Fault{Endpoint: "userinfo", Kind: mock.FaultHang})
+	armed.Disarm()
+	if got := w.Faults(); len(got) != 3 || got[2].Armed {
+		t.Errorf("%+v", got)
+	}
+	w.plant("POST", "/_mock/reset", "")
+	list(`{"count":0,"faults":[]}`)
+}
+
 func TestFaultFieldsAreChecked(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for field, body := range map[string]string{

@@ -75,7 +75,7 @@ type Tenant struct {
 	journal *Journal
 	keys    *keyring
 	routes  map[string]route
-	control map[string]http.HandlerFunc // by method and path, see controls
+	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
 	mu     sync.Mutex // guards what follows
@@ -97,7 +97,7 @@ func New(c Config) (*Tenant, error) {
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
 		export: c.Tenant, st: st,
 	}
-	t.routes, t.control = t.table(), t.controlTable()
+	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
 }
 

@@ -153,27 +153,49 @@ func (t *Tenant) putActions(list []Action) (any, error) {
 	return list, nil
 }
 
-// plantTable are the planting calls with a fixed path.
-func (t *Tenant) plantTable() map[string]http.HandlerFunc {
-	return map[string]http.HandlerFunc{
-		"POST /_mock/clients":          plant(t, t.putClient),
-		"POST /_mock/resource-servers": plant(t, t.putAPI),
-		"POST /_mock/users":            plant(t, t.putUser),
-		"POST /_mock/consents":         plant(t, t.putConsent),
-		"POST /_mock/settings":         plant(t, t.putSettings),
-		"PUT /_mock/actions":           plant(t, t.putActions),
-		"POST /_mock/client-grants":    plant(t, t.putGrant),
-		"POST /_mock/roles":            plant(t, func(r Role) (any, error) { return r, t.st.addRole(r) }),
-		"POST /_mock/organizations":    plant(t, t.putOrganization),
-		"PATCH /_mock/tenant":          t.patchTenant,
-		"POST /_mock/faults":           t.armFault,
-		"DELETE /_mock/faults":         func(w http.ResponseWriter, _ *http.Request) { t.Disarm(); respondJSON(w, struct{}{}) },
-		"DELETE /_mock/consents": plant(t, func(struct{}) (any, error) {
-			clear(t.st.consents)
-			return struct{}{}, nil
-		}),
-		"DELETE /_mock/client-grants": t.deleteClientGrant,
+// plantTable are the calls that change what the tenant has, beside those that show it.
+func (t *Tenant) plantTable() []control {
+	return []control{
+		{"GET /_mock/faults", "the faults that were armed: how many calls each has hit, and whether it still does", t.showFaults},
+		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
+		{"DELETE /_mock/faults", "disarms all", t.disarm},
+		{"GET /_mock/clients", "the clients, with the secrets that were derived", t.showClients},
+		{"POST /_mock/clients", "adds or replaces one", plant(t, t.putClient)},
+		{"PATCH /_mock/clients/ID", "merges into one", nil},
+		{"DELETE /_mock/clients/ID", "removes one", nil},
+		{"GET /_mock/users", "the users, without passwords", t.showUsers},
+		{"POST /_mock/users", "adds or replaces one", plant(t, t.putUser)},
+		{"PATCH /_mock/users/ID-OR-EMAIL", "merges into one", nil},
+		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
+		{"POST /_mock/resource-servers", "adds or replaces an API", plant(t, t.putAPI)},
+		{"POST /_mock/client-grants", "adds or replaces one", plant(t, t.putGrant)},
+		{"DELETE /_mock/client-grants", "removes that of client_id= and audience=", t.deleteClientGrant},
+		{"POST /_mock/organizations", "adds or replaces one", plant(t, t.putOrganization)},
+		{"POST /_mock/roles", "adds or replaces one", plant(t, func(r Role) (any, error) { return r, t.st.addRole(r) })},
+		{"PATCH /_mock/tenant", "merges into the tenant's settings", t.patchTenant},
+		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", plant(t, t.putConsent)},
+		{"DELETE /_mock/consents", "forgets all", plant(t, t.dropConsents)},
+		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, plant(t, t.putSettings)},
+		{"PUT /_mock/actions", "replaces the declared outcomes of Actions", plant(t, t.putActions)},
 	}
+}
+
+func (t *Tenant) dropConsents(struct{}) (any, error) {
+	clear(t.st.consents)
+	return struct{}{}, nil
+}
+
+func (t *Tenant) showFaults(w http.ResponseWriter, _ *http.Request) {
+	list := t.Faults()
+	respondJSON(w, struct {
+		Count  int          `json:"count"`
+		Faults []FaultState `json:"faults"`
+	}{len(list), list})
+}
+
+func (t *Tenant) disarm(w http.ResponseWriter, _ *http.Request) {
+	t.Disarm()
+	respondJSON(w, struct{}{})
 }
 
 func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
