@@ -49,7 +49,7 @@ packages() {
 }
 
 missing() {
-    for tool in cc chromium curl git node npm oidc-agent systemd-analyze; do
+    for tool in cc chromium curl git node npm oidc-agent python3 systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }

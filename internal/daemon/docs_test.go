@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,6 +48,17 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 	for name, served := range documented {
 		if !served {
 			t.Errorf("%s is not served", name)
+		}
+	}
+}
+
+// Each member of a client's state is told of.
+func TestEveryMemberIsDocumented(t *testing.T) {
+	page := apiPage(t)
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[clientView]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name != "" && !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, `"`+name+`":`) {
+			t.Errorf("%s is not documented", name)
 		}
 	}
 }

@@ -129,8 +129,15 @@ func TestClientCredentials(t *testing.T) {
 func TestForget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
+		c.plan() // as Run does
+		if c.Status().NextRefresh.IsZero() {
+			t.Fatal("no refresh is announced")
+		}
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if next := c.Status().NextRefresh; !next.IsZero() {
+			t.Errorf("a refresh is announced for %s", next)
 		}
 		if !s.refresh["rt-2"].dead || c.Status().State != StateLoginRequired {
 			t.Errorf("not revoked, or %s", c.Status().State)

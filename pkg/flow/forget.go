@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Forget revokes the refresh token at the tenant (RFC 7009) and deletes the
@@ -67,6 +68,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	c.adopt(nil)
 	c.mu.Lock()
 	c.forgotten, c.failure, c.unsaved = true, nil, nil
+	c.next = time.Time{} // what was planned was of the grant
 	clear(c.gates)
 	c.mu.Unlock()
 	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
