@@ -159,9 +159,20 @@ func (s *service) once(ctx context.Context, method, path string, query url.Value
 		return nil, exitf(exitUnavailable, "tokend's answer broke off: %w\nhint: try again", cause(err))
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp.StatusCode, b)
+		return nil, refusal(s.where(), resp.StatusCode, b)
 	}
 	return b, nil
+}
+
+// where is the service, for a person.
+func (s *service) where() string {
+	switch {
+	case s.socket == "":
+		return s.base
+	case s.base == "http://localhost": // no port: it is the socket alone
+		return s.socket
+	}
+	return s.socket + " or " + s.base
 }
 
 // cause takes the URL off a transport error.
@@ -172,11 +183,11 @@ func cause(err error) error {
 	return err
 }
 
-// refusal is an answer that is no success, with its hint on a line of its own.
-func refusal(status int, body []byte) error {
+// refusal is an answer of what is there that is no success, with its hint on a line of its own.
+func refusal(where string, status int, body []byte) error {
 	var a answer
 	if json.Unmarshal(body, &a) != nil || a.Code == "" {
-		return exitf(exitProtocol, "what answers is not tokend: status %d without its error body\nhint: look at TOKEND_ADDR and TOKEND_LISTEN", status)
+		return exitf(exitProtocol, "what answers at %s is not tokend: status %d without its error body\nhint: look at TOKEND_ADDR, TOKEND_LISTEN and TOKEND_SOCKET", where, status)
 	}
 	text, hint, _ := strings.Cut(a.Description, "hint: ")
 	text = a.Code + ": " + strings.TrimRight(text, "; \n")

@@ -46,6 +46,18 @@ func TestHostileEscapes(t *testing.T) {
 	}
 }
 
+// Who answers in the place of tokend is told by its address.
+func TestForeignIsNamed(t *testing.T) {
+	clean(t)
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	t.Setenv("TOKEND_ADDR", s.URL)
+	o := tokend(t, "token", "demo")
+	if want := "error: what answers at " + s.URL + " is not tokend: status 404 without its error body\nhint: look at TOKEND_ADDR"; o.code != 76 || !strings.HasPrefix(o.stderr, want) {
+		t.Errorf("%+v", o)
+	}
+}
+
 // A service does not choose what a command's loader and shell do.
 func TestHostileVariables(t *testing.T) {
 	clean(t)

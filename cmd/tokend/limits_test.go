@@ -80,7 +80,7 @@ func TestWaitedEndsWithItsContext(t *testing.T) {
 
 // The service says how soon trying again helps.
 func TestRetryAfterOfAnAnswer(t *testing.T) {
-	err := refusal(503, []byte(`{"error":"idp_rate_limited","error_description":"busy","retry_after":7}`))
+	err := refusal("here", 503, []byte(`{"error":"idp_rate_limited","error_description":"busy","retry_after":7}`))
 	if got := retryAfter(err); got != 7*time.Second || !passing(err) {
 		t.Errorf("%v: %s", err, got)
 	}

@@ -43,7 +43,7 @@ func (d *Daemon) pass(c *gin.Context, how passing) {
 			r.Out.Trailer = r.In.Trailer // filled when the body has ended
 			how.rewrite(r)
 		},
-		ModifyResponse: func(resp *http.Response) error { return how.pass(resp) },
+		ModifyResponse: how.pass,
 		Transport:      how.via, FlushInterval: -1, BufferPool: &d.copying,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
