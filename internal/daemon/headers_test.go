@@ -31,7 +31,7 @@ func TestProxyHeadersAnywhere(t *testing.T) {
 	clean := func(where string, h http.Header, more ...string) {
 		t.Helper()
 		for _, name := range append(private, more...) {
-			if h[name] != nil {
+			if _, there := h[name]; there {
 				t.Errorf("%s has %s: %q", where, name, h[name])
 			}
 		}
