@@ -116,5 +116,6 @@ func configuredClients() []string {
 	if list := os.Getenv("TOKEND_CLIENTS"); list != "" {
 		named = strings.Split(list, ",")
 	}
-	return clientNames(loadFile(os.Getenv("TOKEND_CONFIG"), defaultPaths().config, &f), named, &f)
+	file, _ := loadFile(os.Getenv("TOKEND_CONFIG"), defaultPaths().config, &f)
+	return clientNames(file, named, &f)
 }

@@ -19,9 +19,10 @@ var goodClient = []string{
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
 var faultCases = map[string]struct {
-	env  []string // beside goodClient, unless there is a file
-	file string
-	want []string // in stderr
+	env   []string // beside goodClient, unless there is a file
+	file  string
+	want  []string // in stderr
+	alone bool     // no other fault is reported
 }{
 	"nothing":                {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
 	"unknown variable":       {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
@@ -59,7 +60,7 @@ var faultCases = map[string]struct {
 	"no home":                {env: []string{"HOME="}, want: []string{"TOKEND_SOCKET has no default", "TOKEND_STORE has no default"}},
 	"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
 	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
-	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"/nonexistent/tokend.yaml"}},
+	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
 
 	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
 	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b"`}},
@@ -68,8 +69,17 @@ var faultCases = map[string]struct {
 		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
 		want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
 	},
-	"file: wrong type":     {file: "clients: []\n", want: []string{"tokend.yaml: line 1"}},
-	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml: "}},
+	"file: scopes":         {file: goodFile + "    scopes: openid x\n", want: []string{"tokend.yaml:5: clients.demo.scopes must be a list; hint: write [one, another]"}, alone: true},
+	"file: hosts":          {file: goodFile + "    hosts: git.example.com\n", want: []string{"tokend.yaml:5: clients.demo.hosts must be a list"}, alone: true},
+	"file: list":           {file: "clients:\n  - demo\n", want: []string{"tokend.yaml:2: clients must be a mapping; hint: "}, alone: true},
+	"file: mapping":        {file: goodFile + "    refresh: 10m\n", want: []string{"tokend.yaml:5: clients.demo.refresh must be a mapping"}, alone: true},
+	"file: single value":   {file: goodFile + "    client_secret: [" + canarySecret + "]\n", want: []string{"tokend.yaml:5: clients.demo.client_secret must be a single value"}, alone: true},
+	"file: true or false":  {file: goodFile + "    insecure_allow_http: 'true'\n", want: []string{"tokend.yaml:5: clients.demo.insecure_allow_http must be true or false; hint: without quotes"}, alone: true},
+	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
+	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: a value of another type is wanted here"}, alone: true},
+	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: this is no valid YAML; hint: look there and above"}, alone: true},
+	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files"}, alone: true},
+	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
 	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is no name of a variable`}},
@@ -83,7 +93,7 @@ var faultCases = map[string]struct {
 		want: []string{`file /run/t: mode "rw" is not a mode in octal`, `format "xml" is not one of`, `files.min_validity "5" is not a duration`, "hook of file /run/t: "},
 	},
 	"file: file's mode":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: '0644'}\n", want: []string{"mode 0644 is not for the owner"}},
-	"file: file's keys":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, hok: x}\n", want: []string{"tokend.yaml:6: unknown key files[0].hok; hint: one of client, path"}},
+	"file: file's keys":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, hok: x}\n", want: []string{"tokend.yaml:6: unknown key files[0].hok; hint: did you mean hook? one of client, path"}},
 	"file: key of nothing": {file: goodFile + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
 }
 
@@ -106,6 +116,9 @@ func TestB18_Faults(t *testing.T) {
 					if !strings.Contains(o.stderr, want) {
 						t.Errorf("%v: stderr lacks %q:\n%s", args, want, o.stderr)
 					}
+				}
+				if n := strings.Count(o.stderr, "error: "); c.alone && n != 1 {
+					t.Errorf("%v: %d faults:\n%s", args, n, o.stderr)
 				}
 				noCanary(t, "stderr", o.stderr)
 			}

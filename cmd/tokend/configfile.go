@@ -35,27 +35,32 @@ type keyConfig struct {
 }
 
 // loadFile reads the file that is named, or else the default one if it is there.
-func loadFile(named, fallback string, f *faults) fileConfig {
+// whole says that its clients are known: nothing is to be concluded from one
+// that is missing otherwise.
+func loadFile(named, fallback string, f *faults) (c fileConfig, whole bool) {
 	path := or(named, fallback)
 	if path == "" {
-		return fileConfig{}
+		return c, true
 	}
 	b, perm, err := readConfig(path)
-	if errors.Is(err, fs.ErrNotExist) && named == "" {
-		return fileConfig{}
-	}
-	if err != nil {
-		f.add("", "configuration: %v", err)
-		return fileConfig{}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && named == "":
+		return c, true
+	case err != nil && named != "":
+		f.add("correct its path, or unset TOKEND_CONFIG", "TOKEND_CONFIG: %s cannot be read: %v", path, reason(err))
+		return c, false
+	case err != nil:
+		f.add("let the user of the service read it, or name another in TOKEND_CONFIG", "%s cannot be read: %v", path, reason(err))
+		return c, false
 	}
 	if perm&0o002 != 0 {
 		f.add("chmod o-w "+path, "%s can be written by everybody (mode %#o), and it names the commands and the tenants of this user", path, perm)
 	}
-	c := parseFile(path, b, f)
+	c, whole = parseFile(path, b, f)
 	if perm&0o007 != 0 && c.holdsSecret() {
 		f.add("chmod 600 "+path+", or use client_secret_file", "%s holds a secret and is open to everybody (mode %#o)", path, perm)
 	}
-	return c
+	return c, whole
 }
 
 func readConfig(path string) ([]byte, fs.FileMode, error) {
@@ -70,7 +75,7 @@ func readConfig(path string) ([]byte, fs.FileMode, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
 	if err == nil && len(b) > maxConfig {
-		err = fmt.Errorf("%s is larger than 4 MiB", path)
+		err = errors.New("it is larger than 4 MiB")
 	}
 	return b, fi.Mode().Perm(), err
 }
@@ -90,61 +95,112 @@ func (c fileConfig) holdsSecret() bool {
 	return false
 }
 
-// parseFile reads YAML: unknown and repeated keys are faults, each with its line.
-func parseFile(path string, b []byte, f *faults) fileConfig {
-	var c fileConfig
+// parseFile reads YAML: unknown and repeated keys and values of another type are
+// faults, each with its line. whole is as in loadFile.
+func parseFile(path string, b []byte, f *faults) (c fileConfig, whole bool) {
 	tree, err := parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		f.add("", "%s: %s", path, yamlError(err))
-		return c
+		f.add("look there and above for a quote or bracket left open, a tab, or a wrong indentation", "%s", yamlError(path, err))
+		return c, false
 	}
 	if len(tree.Docs) > 1 {
 		f.add("keep one", "%s holds %d YAML documents", path, len(tree.Docs))
-		return c
+		return c, false
 	}
 	before := len(*f)
+	r := fileReader{path, f}
 	for _, doc := range tree.Docs {
-		checkNode(path, "", doc.Body, reflect.TypeFor[fileConfig](), f)
+		r.check("", doc.Body, reflect.TypeFor[fileConfig]())
 	}
 	err = yaml.UnmarshalWithOptions(b, &c, yaml.AllowDuplicateMapKey())
 	if err != nil && len(*f) == before { // else it says the same again
-		f.add("", "%s: %s", path, yamlError(err))
+		f.add("", "%s", yamlError(path, err))
 	}
-	return c
+	if err != nil {
+		return fileConfig{}, false // of what was decoded, nothing says how much is missing
+	}
+	return c, len(*f) == before || len(c.Clients) > 0
 }
 
 // yamlError is the error's place and kind in one line, without the source
 // around it, which may hold a secret.
-func yamlError(err error) string {
+func yamlError(path string, err error) string {
+	text := "this is no valid YAML"
+	mismatch, unexpected := (*yaml.TypeError)(nil), (*yaml.UnexpectedNodeTypeError)(nil)
+	if errors.As(err, &mismatch) || errors.As(err, &unexpected) { // by an alias
+		text = "a value of another type is wanted here"
+	}
 	var e yaml.Error
-	if !errors.As(err, &e) {
-		return "cannot be read as YAML"
+	if !errors.As(err, &e) || e.GetToken() == nil || e.GetToken().Position == nil {
+		return path + ": " + text
 	}
-	text := "is no valid YAML"
-	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
-		text = fmt.Sprintf("a %s is wanted here", t.DstType)
-	}
-	if t := e.GetToken(); t != nil && t.Position != nil {
-		return fmt.Sprintf("line %d, column %d: %s", t.Position.Line, t.Position.Column, text)
-	}
-	return text
+	at := e.GetToken().Position
+	return fmt.Sprintf("%s:%d:%d: %s", path, at.Line, at.Column, text)
 }
 
-// checkNode compares the keys of a YAML mapping with what t takes.
-func checkNode(path, place string, n ast.Node, t reflect.Type, f *faults) {
-	if a, ok := n.(*ast.AnchorNode); ok {
-		n = a.Value
+// form is how the value of a key is written.
+type form struct{ what, hint string }
+
+func wanted(t reflect.Type) form {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return form{"a mapping", `write "name: value" lines below it, indented`}
+	case reflect.Slice:
+		return form{"a list", "write [one, another], or lines below it that begin with -"}
+	case reflect.Bool:
+		return form{"true or false", "without quotes"}
+	default:
+		return form{"a single value", "put it in quotes if it begins with [ or {"}
 	}
-	if list, ok := n.(*ast.SequenceNode); ok && t.Kind() == reflect.Slice {
-		for i, v := range list.Values {
-			checkNode(path, fmt.Sprintf("%s[%d]", place, i), v, t.Elem(), f)
-		}
+}
+
+// fits says whether a node has the form that t wants. An absent value fits; an
+// alias is the decoder's to judge.
+func fits(n ast.Node, t reflect.Type) bool {
+	switch n.(type) {
+	case nil, *ast.NullNode, *ast.AliasNode, *ast.CommentGroupNode:
+		return true
+	case ast.MapNode:
+		return t.Kind() == reflect.Struct || t.Kind() == reflect.Map
+	case *ast.SequenceNode:
+		return t.Kind() == reflect.Slice
+	case *ast.BoolNode:
+		return t.Kind() == reflect.Bool || t.Kind() == reflect.String
+	}
+	return t.Kind() == reflect.String
+}
+
+// fileReader reports what is wrong with the file at path.
+type fileReader struct {
+	path   string
+	faults *faults
+}
+
+// check compares a YAML node with what t takes.
+func (r fileReader) check(place string, n ast.Node, t reflect.Type) {
+	switch outer := n.(type) {
+	case *ast.AnchorNode:
+		n = outer.Value
+	case *ast.TagNode:
+		n = outer.Value
+	}
+	if !fits(n, t) {
+		form := wanted(t)
+		r.faults.add(form.hint, "%s:%d: %s must be %s", r.path, n.GetToken().Position.Line, or(place, "the file"), form.what)
 		return
 	}
-	m, ok := n.(ast.MapNode)
-	if !ok {
-		return // its type is the decoder's to judge
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		for i, v := range n.Values {
+			r.check(fmt.Sprintf("%s[%d]", place, i), v, t.Elem())
+		}
+	case ast.MapNode:
+		r.checkKeys(place, n, t)
 	}
+}
+
+// checkKeys compares the keys of a mapping with those of t.
+func (r fileReader) checkKeys(place string, m ast.MapNode, t reflect.Type) {
 	seen := map[string]int{}
 	for it := m.MapRange(); it.Next(); {
 		token := it.Key().GetToken()
@@ -153,16 +209,16 @@ func checkNode(path, place string, n ast.Node, t reflect.Type, f *faults) {
 			continue // what is merged was checked where it stands
 		}
 		if first, twice := seen[key]; twice {
-			f.add("keep one", "%s:%d: %s is there twice, first in line %d", path, line, within(place, key), first)
+			r.faults.add("keep one", "%s:%d: %s is there twice, first in line %d", r.path, line, within(place, key), first)
 			continue
 		}
 		seen[key] = line
 		inner, known := member(t, key)
 		if !known {
-			f.add("one of "+strings.Join(members(t), ", "), "%s:%d: unknown key %s", path, line, within(place, key))
+			r.faults.add(didYouMean(key, members(t))+"one of "+strings.Join(members(t), ", "), "%s:%d: unknown key %s", r.path, line, within(place, key))
 			continue
 		}
-		checkNode(path, within(place, key), it.Value(), inner, f)
+		r.check(within(place, key), it.Value(), inner)
 	}
 }
 

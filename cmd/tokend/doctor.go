@@ -103,8 +103,8 @@ func (p *program) examine(ctx context.Context, d *doctor, names []string, format
 	ctx, cancel := context.WithTimeout(ctx, doctorPatience)
 	defer cancel()
 	d.names = names
-	if d.elsewhere(ctx) {
-		names = nil // they are the service's to know
+	if d.elsewhere(ctx) || len(d.settings.clients) == 0 {
+		names = nil // they are the service's to know, or the fault is that there are none
 	}
 	if d.clients, err = chosen(d.settings.clients, names); err != nil {
 		return err

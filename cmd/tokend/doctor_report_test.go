@@ -122,6 +122,16 @@ func TestDoctorOfSomeClients(t *testing.T) {
 	}
 }
 
+// A file that cannot be read is the finding, not that it lacks the client.
+func TestDoctorOfAClientInABrokenFile(t *testing.T) {
+	p := newPlace(t)
+	setenv(t, "TOKEND_CONFIG="+write(t, filepath.Join(p.home, "broken.yaml"), "clients: {demo: {", 0o600))
+	e, o := p.examine(t, "demo")
+	if f := e.of("settings"); o.code != 78 || len(f) != 1 || !strings.Contains(f[0].Text, "is no valid YAML") {
+		t.Errorf("exit %d, %+v", o.code, f)
+	}
+}
+
 // Tenants and services that never answer are waited for side by side, and no
 // longer than --timeout.
 func TestDoctorDoesNotHang(t *testing.T) {

@@ -50,10 +50,15 @@ func readSecret(path string) (flow.Secret, error) {
 }
 
 func unreadable(path string, err error) error {
+	return fmt.Errorf("secret file %s cannot be read: %w", path, reason(err))
+}
+
+// reason takes operation and path off an error that is told with its path.
+func reason(err error) error {
 	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
+		return pe.Err
 	}
-	return fmt.Errorf("secret file %s cannot be read: %w", path, err)
+	return err
 }
 
 // secretOf has a secret that comes as a value, as a file, or else as the

@@ -73,13 +73,15 @@ func loadSettingsAt(places paths) (settings, error) {
 		f.add("", "%v", err)
 		return settings{}, f.err()
 	}
-	file := loadFile(env.Config, places.config, &f)
-	names := clientNames(file, env.Clients, &f)
-	unknownVariables(names, &f)
-
 	s := settings{listen: env.Listen}
 	s.where(env, places, &f)
 	s.logging(env, &f)
+	file, whole := loadFile(env.Config, places.config, &f)
+	if !whole {
+		return s, f.err() // what is said of clients would be about those that were not read
+	}
+	names := clientNames(file, env.Clients, &f)
+	unknownVariables(names, &f)
 	for _, name := range names {
 		c := file.Clients[name]
 		s.clients = append(s.clients, readClient(name, c, s.redirect(), &f))
@@ -224,12 +226,22 @@ func unknownVariables(clients []string, f *faults) {
 			if strings.HasPrefix(name, "TOKEND_CLIENT_") {
 				hint = "unset it, or name its client in TOKEND_CLIENTS; tokend serve --help lists the variables"
 			}
-			if i := slices.IndexFunc(known, func(k string) bool { return oneEdit(name, k) }); i >= 0 {
-				hint = "did you mean " + known[i] + "? " + hint
-			}
-			f.add(hint, "unknown variable %s", name)
+			f.add(didYouMean(name, known)+hint, "unknown variable %s", name)
 		}
 	}
+}
+
+// didYouMean begins the hint for a name that none of known is, with the one that
+// is nearly it; "" when none is.
+func didYouMean(name string, known []string) string {
+	plain := strings.NewReplacer("_", "", "-", "")
+	for _, k := range known {
+		a, b := strings.ToLower(plain.Replace(name)), strings.ToLower(plain.Replace(k))
+		if a == b || oneEdit(a, b) {
+			return "did you mean " + k + "? "
+		}
+	}
+	return ""
 }
 
 // oneEdit says whether a letter added, left out, changed or swapped with its
