@@ -127,9 +127,17 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application, then restart the service or log in; --probe-secret tries the secret")
 	case flow.StateUnavailable:
-		return bad(check, flow.ClassUnreachable, text, "it recovers by itself when what fails is back")
+		return st.unavailable(check, text)
 	}
 	return warn(check, "state "+text+" is unknown here", "use the command line of the service's version")
+}
+
+// unavailable tells what passes by itself from what somebody must mend.
+func (c clientStatus) unavailable(check, text string) []flow.Finding {
+	if c.Failure == nil || codeOfClass(flow.Class(c.Failure.Class)) == exitTryAgain {
+		return bad(check, flow.ClassUnreachable, text, "it recovers by itself when what fails is back")
+	}
+	return bad(check, flow.Class(c.Failure.Class), text, cmp.Or(c.Failure.Hint, "mend what it says; it is tried again meanwhile"))
 }
 
 // checkGrantEnd tells of a login that is to be repeated before long.

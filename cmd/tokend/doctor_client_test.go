@@ -38,6 +38,9 @@ var clientCases = []doctorCase{
 	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
+	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be the Identifier of an API of this tenant, exactly, that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},
+	{"unavailable by the issuer", answersOnly(`"state":"unavailable","failure":{"class":"invalid_configuration","hint":"set issuer to https://t.example/ exactly"}`), "state", "problem", "unavailable: invalid_configuration", "set issuer to", 78},
+	{"unavailable by an answer", answersOnly(`"state":"unavailable","failure":{"class":"idp_bad_response"}`), "state", "problem", "unavailable: idp_bad_response", "mend what it says", 76},
 	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},
 
 	{"far", answersOnly(`"state":"ready","grant_ends":"2026-08-05T12:00:00Z"`), "grant", "ok", "2026-08-05T12:00:00Z", "", 0},

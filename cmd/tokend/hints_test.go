@@ -55,6 +55,15 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// What a setting mends is told in every state; what a login mends once.
+func TestStatusHintsOfSettings(t *testing.T) {
+	clean(t)
+	answering(t, 200, `{"clients":[{"client":"demo","state":"unavailable","failure":{"class":"invalid_configuration","description":"x","hint":"set issuer to y"}}]}`)
+	if o := tokend(t, "status"); !strings.HasSuffix(o.stdout, "\ndemo: hint: set issuer to y\n") {
+		t.Error(o.stdout)
+	}
+}
+
 // The table of status has the same hints.
 func TestStatusHints(t *testing.T) {
 	for failure, want := range map[string]string{

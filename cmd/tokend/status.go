@@ -132,6 +132,9 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 	for _, c := range clients {
 		if c.Failure != nil {
 			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
+			if c.Failure.Hint != "" && c.State != string(flow.StateLoginRequired) { // whose hint is below
+				fmt.Fprintf(w, "%s: hint: %s\n", c.Client, c.Failure.Hint)
+			}
 		}
 		for _, f := range c.Files {
 			if f.Failure != "" {

@@ -85,7 +85,7 @@ func (p *provider) compareIssuer(m *metadata) *Error {
 		Hint:        "configure the issuer exactly as the tenant gives it, slash included",
 	}
 	if sameButSlash(m.Issuer, p.cfg.Issuer) {
-		e.Hint = "set issuer to " + m.Issuer + " exactly: the slash at the end counts"
+		e.Class, e.Hint = ClassConfig, "set issuer to "+m.Issuer+" exactly: the slash at the end counts"
 	}
 	return e
 }

@@ -99,7 +99,7 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 		parts []string
 		calls int
 	}{
-		"B10 slash":                 {doc: set("issuer", "https://tenant.test"), class: ClassBadResponse, parts: []string{`"https://tenant.test"`, `"https://tenant.test/"`}},
+		"B10 slash":                 {doc: set("issuer", "https://tenant.test"), class: ClassConfig, parts: []string{`"https://tenant.test"`, `"https://tenant.test/"`}},
 		"discovery-issuer-mismatch": {doc: set("issuer", "https://evil.test/"), class: ClassBadResponse, parts: []string{`"https://evil.test/"`, `"https://tenant.test/"`}},
 		"B11 token_endpoint":        {doc: drop("token_endpoint"), class: ClassBadResponse, parts: []string{`"token_endpoint"`}},
 		"B11 jwks_uri":              {doc: drop("jwks_uri"), class: ClassBadResponse, parts: []string{`"jwks_uri"`}},

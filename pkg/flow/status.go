@@ -12,7 +12,7 @@ const (
 	StateDegraded       ClientState = "degraded"        // a valid token, but the last refresh failed
 	StateLoginRequired  ClientState = "login_required"  // a person must log in
 	StateClientRejected ClientState = "client_rejected" // the tenant refuses the client: mend the configuration
-	StateUnavailable    ClientState = "unavailable"     // no valid token, tenant or store down; recovers by itself
+	StateUnavailable    ClientState = "unavailable"     // no valid token: tenant or store are down, or a setting is wrong; the failure says which
 )
 
 // Status is what is known of a client, without secrets. Times are zero when
