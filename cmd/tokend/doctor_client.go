@@ -24,7 +24,7 @@ func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Findi
 	if err != nil {
 		return skip("settings", "see above: its configuration is wrong")
 	}
-	found := slices.Concat(d.checkRedirect(c), d.checkScopes(c), d.checkState(c), d.checkGrantEnd(c), d.checkOverlap(c), d.checkWindows(c))
+	found := slices.Concat(d.checkRedirect(c), d.checkScopes(c), d.checkAudience(c), d.checkState(c), d.checkFiles(c), d.checkGrantEnd(c), d.checkOverlap(c), d.checkWindows(c))
 	if d.offline {
 		return append(found, skip("tenant", "not asked: --offline")...)
 	}
@@ -97,6 +97,39 @@ func (d *doctor) checkScopes(c clientSettings) []flow.Finding {
 	}
 	return warn(check, "no offline_access among "+or(strings.Join(c.Scopes, " "), "none")+": there is no refresh token, and a person must log in for each access token",
 		"add offline_access to scopes, allow it at the API (Allow Offline Access), and log in again")
+}
+
+// checkAudience wants an API that the tokens are for. A seed's was settled by who
+// has logged in.
+func (d *doctor) checkAudience(c clientSettings) []flow.Finding {
+	const check = "audience"
+	if _, seed := c.Source.(flow.Seed); seed {
+		return nil
+	}
+	if c.Audience == "" {
+		return warn(check, "none: without one Auth0 issues an opaque token, which APIs refuse, unless the tenant has a default audience",
+			"set audience to the Identifier of the API that the tokens are for")
+	}
+	return good(check, c.Audience)
+}
+
+// checkFiles tells of token files that are not as they should be.
+func (d *doctor) checkFiles(c clientSettings) []flow.Finding {
+	const check = "files"
+	var found []flow.Finding
+	files := d.running.clients[c.Name].Files
+	for _, f := range files {
+		if f.Failure == "" {
+			continue
+		}
+		text, hint, _ := strings.Cut(f.Failure, "; hint: ")
+		found = append(found, bad(check, classNoService, f.Path+": "+oneLine(text), cmp.Or(oneLine(hint),
+			"mend what it says; it is tried again at least every minute"))...)
+	}
+	if found == nil && len(files) > 0 {
+		return good(check, counted(len(files), "token file")+" as configured")
+	}
+	return found
 }
 
 // checkState tells what the service has to say of the client.

@@ -32,6 +32,13 @@ var clientCases = []doctorCase{
 	{"without, by device", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_GRANT=device_code"), "scopes", "warning", "no offline_access among openid", "add offline_access to scopes", 76},
 	{"without, headless", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_LOGIN=headless"), "scopes", "ok", "without a person", "", 0},
 
+	{"one", fine, "audience", "ok", "https://api.example.com/", "", 0},
+	{"none", set("TOKEND_CLIENT_DEMO_AUDIENCE="), "audience", "warning", "Auth0 issues an opaque token", "set audience to the Identifier", 0},
+
+	{"good", answersOnly(`"state":"ready","files":[{"path":"/run/t"}]`), "files", "ok", "1 token file as configured", "", 0},
+	{"hook", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"hook failed: reload: exit status 1"}]`), "files", "problem", "/run/t: hook failed: reload: exit status 1", "tried again at least every minute", 69},
+	{"directory", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"directory /run cannot be used: gone; hint: make it"}]`), "files", "problem", "/run/t: directory /run cannot be used: gone", "make it", 69},
+
 	{"untold", fine, "state", "skipped", "does not tell", "", 0},
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
 	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},

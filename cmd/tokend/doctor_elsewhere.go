@@ -64,6 +64,6 @@ func (d *doctor) unknown() error {
 func (d *doctor) checkServedClient(st clientStatus) []flow.Finding {
 	c := clientSettings{login: st.Login}
 	c.Name = st.Client
-	found := slices.Concat(d.checkState(c), d.checkGrantEnd(c), d.checkWindows(c))
+	found := slices.Concat(d.checkState(c), d.checkFiles(c), d.checkGrantEnd(c), d.checkWindows(c))
 	return append(found, skip("tenant", "its settings are the service's: run tokend doctor with the variables of the service")...)
 }

@@ -52,7 +52,7 @@ func newPlace(t *testing.T) *place {
 	p.tenant = httptest.NewServer(p.serveTenant(t))
 	t.Cleanup(p.tenant.Close)
 	setenv(t, "TOKEND_LISTEN=127.0.0.1:"+freePort(t), "TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/",
-		"TOKEND_CLIENT_DEMO_CLIENT_ID=the-id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET="+canarySecret)
+		"TOKEND_CLIENT_DEMO_CLIENT_ID=the-id", "TOKEND_CLIENT_DEMO_AUDIENCE=https://api.example.com/", "TOKEND_CLIENT_DEMO_CLIENT_SECRET="+canarySecret)
 	return p
 }
 

@@ -47,7 +47,7 @@ var localCases = []doctorCase{
 	{"a caller's environment", func(t *testing.T, p *place) {
 		p.service(t, buildVersion(), `{"client":"demo","state":"ready"}`)
 		unset(t, "TOKEND_CLIENTS")
-		for _, name := range []string{"ISSUER", "CLIENT_ID", "CLIENT_SECRET"} {
+		for _, name := range []string{"ISSUER", "CLIENT_ID", "CLIENT_SECRET", "AUDIENCE"} {
 			unset(t, "TOKEND_CLIENT_DEMO_"+name)
 		}
 	}, "settings", "warning", "no client is configured here; the service at http://127.0.0.1:", "with the service's variables", 0},
