@@ -30,9 +30,9 @@ var faultCases = map[string]struct {
 	"variable of no client":  {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
 	"client twice":           {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
 	"same variables":         {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
-	"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b"`}},
+	"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b" is not allowed`}},
 	"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
-	"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http"}},
+	"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http", "hint: use https://, or insecure_allow_http for a tenant of your own"}},
 	"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=implicit"}, want: []string{`grant "implicit" is not supported`}},
 	"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=phone"}, want: []string{`login "phone" is not supported`}},
 	"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=tls_client_auth"}, want: []string{`token_auth "tls_client_auth" is not supported`}},
@@ -47,6 +47,7 @@ var faultCases = map[string]struct {
 	"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
 	"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
 	"both API keys":          {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
+	"no API key file":        {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
 	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
 	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
 	"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
@@ -63,7 +64,7 @@ var faultCases = map[string]struct {
 	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
 
 	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
-	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b"`}},
+	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
 	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
 	"file: unknown keys": {
 		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",

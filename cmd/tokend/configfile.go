@@ -260,7 +260,7 @@ func readKeys(file map[string]keyConfig, clients []string, f *faults) []daemon.K
 	var keys []daemon.Key
 	for name, k := range file {
 		if !clientName.MatchString(name) {
-			f.add("use a-z, 0-9, - and _", "key name %q", name)
+			f.add("use a-z, 0-9, - and _", "key name %q is not allowed", name)
 		}
 		place := "keys." + name + ".key"
 		secret := secretOf(place, k.Key, k.KeyFile, f)

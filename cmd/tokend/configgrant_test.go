@@ -58,7 +58,7 @@ func TestGrantFaults(t *testing.T) {
 		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" is of no use with grant device_code`}},
 		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" is of no use with grant authorization_code`}},
 		"password of nobody":         {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
-		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password: secret file", "open to everybody"}},
+		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password_file: secret file", "open to everybody"}},
 		"password twice":             {[]string{"GRANT=password", "USERNAME=u", "PASSWORD=" + canaryPassword, "PASSWORD_FILE=" + secret}, []string{"both password and password_file are set"}},
 		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password is of no use with grant authorization_code", "username is of no use", "realm is of no use"}},
 		"exchange of nothing":        {[]string{"GRANT=token_exchange"}, []string{"subject_token_type is missing", "subject_token_file is missing"}},
@@ -75,7 +75,7 @@ func TestGrantFaults(t *testing.T) {
 		"jwt without a key":       {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},
 		"jwt with a secret":       {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "CLIENT_SECRET=" + canarySecret}, []string{"a client secret is set"}},
 		"jwt, no PEM":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + secret}, []string{"the private key is not PEM-encoded"}},
-		"jwt, absent":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key: secret file /nonexistent cannot be read"}},
+		"jwt, absent":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key_file: secret file /nonexistent cannot be read"}},
 		"jwt, other algorithm":    {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "PRIVATE_KEY_ALG=ES256"}, []string{`does not sign with "ES256"`, "RS256"}},
 		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key is of no use with token_auth post"}},
 	} {

@@ -167,7 +167,7 @@ func TestWaitInVain(t *testing.T) {
 	}
 	t.Setenv("TOKEND_API_KEY_FILE", "/nonexistent/key")
 	o = tokend(t, "token", "demo", "--wait", "--timeout", "250ms")
-	if o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "TOKEND_API_KEY: secret file /nonexistent/key cannot be read") {
+	if o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "TOKEND_API_KEY_FILE: secret file /nonexistent/key cannot be read") {
 		t.Errorf("no key file: %+v", o)
 	}
 }

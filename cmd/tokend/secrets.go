@@ -72,7 +72,8 @@ func secretOf(name, value, file string, f *faults) flow.Secret {
 	if value != "" {
 		return flow.Secret(value)
 	}
-	if file == "" {
+	given := file != ""
+	if !given {
 		file = credential(name)
 	}
 	if file == "" {
@@ -80,9 +81,20 @@ func secretOf(name, value, file string, f *faults) flow.Secret {
 	}
 	s, err := readSecret(file)
 	if err != nil {
-		f.add("", "%s: %v", name, err)
+		if given {
+			name = fileVariant(name)
+		}
+		f.add(secretHint(err), "%s: %v", name, err)
 	}
 	return s
+}
+
+// secretHint is what helps against an error of readSecret that does not say so.
+func secretHint(err error) string {
+	if strings.Contains(err.Error(), "hint: ") {
+		return ""
+	}
+	return "name a file that holds the secret alone and that the user of the service can read"
 }
 
 // fileVariant is the name of what gives a secret's file, in a variable's or a

@@ -200,7 +200,7 @@ func clientNames(file fileConfig, fromEnv []string, f *faults) []string {
 	variables := map[string]string{}
 	for _, name := range names {
 		if !clientName.MatchString(name) {
-			f.add("use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "client name %q", name)
+			f.add("use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "client name %q is not allowed", name)
 		}
 		if other, ok := variables[variableOf(name)]; ok {
 			f.add("rename one", "clients %q and %q have the same variables TOKEND_CLIENT_%s_…", other, name, variableOf(name))

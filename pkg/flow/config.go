@@ -173,7 +173,7 @@ func (c *Config) check() error {
 	if c.Issuer == "" {
 		fault("set issuer to the tenant's issuer, such as https://acme.eu.auth0.com/", "the issuer is missing")
 	} else if why := c.plain(c.Issuer); why != "" {
-		fault("use https://, or insecure_allow_http (InsecureAllowHTTP) for a tenant of your own", "issuer %q %s", c.Issuer, why)
+		fault("use https://, or insecure_allow_http for a tenant of your own", "issuer %q %s", c.Issuer, why)
 	}
 	if c.ClientID == "" {
 		fault("set it to the application's Client ID", "the client id is missing")
