@@ -198,9 +198,12 @@ func refusal(where string, status int, body []byte) error {
 	case a.Code == "unauthorized":
 		hint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
 	case status == http.StatusServiceUnavailable:
-		hint = "try again; tokend status says more"
+		hint = "try again; " + a.doctor() + " says more"
 	case status == http.StatusBadGateway && a.Client != "":
-		hint = "tokend doctor " + a.Client + " looks at what the provider answers"
+		hint = a.doctor() + " looks at what the provider answers"
+	}
+	if a.Code == string(flow.ClassClientRejected) {
+		hint = strings.TrimPrefix(hint+"; ", "; ") + a.doctor() + " says more"
 	}
 	if hint != "" {
 		text += "\nhint: " + hint
@@ -218,6 +221,9 @@ func (a answer) exitCode(status int) int {
 	}
 	return codeOf(status, a.Code)
 }
+
+// doctor is the command that looks at what the answer is about.
+func (a answer) doctor() string { return strings.TrimSpace("tokend doctor " + a.Client) }
 
 // loginHint is how a client gets its grant; said is the service's own hint.
 func (a answer) loginHint(said string, remedy flow.Remedy) string {

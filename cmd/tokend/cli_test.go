@@ -153,8 +153,11 @@ func TestExitCodeOfAnswers(t *testing.T) {
 			t.Errorf("%d %s: exit %d, want %d: %q %q", c.status, c.code, o.code, c.want, o.stdout, o.stderr)
 		}
 		hint := "do"
-		if c.code == "login_required" {
+		switch c.code {
+		case "login_required":
 			hint = "do: tokend login demo"
+		case "client_rejected":
+			hint = "do; tokend doctor demo says more"
 		}
 		if c.code != "" && o.stderr != "error: "+c.code+": text\nhint: "+hint+"\n" {
 			t.Errorf("%d %s: %q", c.status, c.code, o.stderr)

@@ -184,7 +184,7 @@ func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
 	if left > soon {
 		return good(check, "it ends at "+when(st.GrantEnds))
 	}
-	return warn(check, fmt.Sprintf("it ends at %s, in %v", when(st.GrantEnds), max(0, left).Round(time.Minute)), "before that: "+c.loginHint())
+	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), span(max(0, left))), "before that: "+c.loginHint())
 }
 
 // loginHint is how the client gets a new grant.

@@ -51,7 +51,7 @@ var clientCases = []doctorCase{
 	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},
 
 	{"far", answersOnly(`"state":"ready","grant_ends":"2026-08-05T12:00:00Z"`), "grant", "ok", "2026-08-05T12:00:00Z", "", 0},
-	{"near", answersOnly(`"state":"ready","grant_ends":"2026-08-03T12:00:00Z"`), "grant", "warning", "it ends at 2026-08-03T12:00:00Z, in 48h0m0s", "tokend login demo", 0},
+	{"near", answersOnly(`"state":"ready","grant_ends":"2026-08-03T12:00:00Z"`), "grant", "warning", "it ends at 2026-08-03T12:00:00Z, in 48h", "tokend login demo", 0},
 	{"past", answersOnly(`"state":"ready","grant_ends":"2026-07-03T12:00:00Z"`), "grant", "warning", "in 0s", "tokend login demo", 0},
 
 	{"unknown", fine, "rotation", "skipped", "known after the first refresh", "", 0},

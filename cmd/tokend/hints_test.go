@@ -43,6 +43,8 @@ func TestHints(t *testing.T) {
 		{"device", 409, login + `","login":"device"}`, 77, "tokend login demo"},
 		{"password", 409, login + `; hint: correct the password, or log in again"}`, 77, "correct the password, or log in again: tokend login demo"},
 		{"seed", 409, login + `; hint: give a new refresh token","remedy":"setting"}`, 77, "give a new refresh token"},
+		{"rejected", 409, `{"error":"client_rejected","client":"demo","error_description":"the tenant shows the page \"Oops\" at /authorize; hint: check client id"}`, 77, "check client id; tokend doctor demo says more"},
+		{"unavailable", 503, `{"error":"idp_unreachable","client":"demo","error_description":"x"}`, 75, "try again; tokend doctor demo says more"},
 		{"audience", 400, `{"error":"invalid_request","error_description":"access_denied: Service not found: x; hint: audience (--audience) …","provider_error":"access_denied"}`, 78, "audience (--audience) …"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -62,6 +62,7 @@ func (p *program) command() *cobra.Command {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(flagError)
 	p.addLimits(root)
 	root.AddCommand(
 		p.serve(),

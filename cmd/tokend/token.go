@@ -154,7 +154,7 @@ func (t tokenAnswer) lacks(asked string) string {
 // tooShort says why a token ends sooner than was asked: the provider could not
 // give another one, or its tokens live no longer.
 func (s *service) tooShort(ctx context.Context, t tokenAnswer, f tokenFlags) error {
-	text := fmt.Sprintf("the token is valid for %s, not for %s", time.Duration(t.ExpiresIn)*time.Second, f.minValidity)
+	text := "the token is " + shortOf(t, f.minValidity)
 	c, err := s.client(ctx, "GET", clientPath(f.client, ""), nil)
 	if err != nil || c.Failure == nil {
 		return exitf(exitConfig, "%s: the provider's tokens live no longer\nhint: ask for less, or raise the token lifetime of the API at the provider", text)
