@@ -19,35 +19,46 @@ var goodClient = []string{
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
 var faultCases = map[string]struct {
-	env   []string // beside goodClient, unless there is a file
-	file  string
-	want  []string // in stderr
-	alone bool     // no other fault is reported
+	env     []string // beside goodClient, unless there is a file
+	file    string
+	want    []string // in stderr
+	alone   bool     // no other fault is reported
+	exactly int      // so many faults are
 }{
-	"nothing":                {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
-	"unknown variable":       {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
-	"unknown client field":   {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
-	"variable of no client":  {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
-	"client twice":           {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
-	"same variables":         {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
-	"bad name":               {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b" is not allowed`}},
-	"missing":                {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
-	"TestB12 http issuer":    {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http", "hint: use https://, or insecure_allow_http for a tenant of your own"}},
-	"grant":                  {env: []string{"TOKEND_CLIENT_DEMO_GRANT=implicit"}, want: []string{`grant "implicit" is not supported`}},
-	"login":                  {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=phone"}, want: []string{`login "phone" is not supported`}},
-	"auth":                   {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=tls_client_auth"}, want: []string{`token_auth "tls_client_auth" is not supported`}},
-	"rotation":               {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
-	"duration":               {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
-	"negative duration":      {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
-	"bool":                   {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
-	"params":                 {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
-	"upstream http":          {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: an upstream is a URL such as"}},
-	"upstreams, all":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" holds a user`}},
-	"seed missing":           {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
-	"seed of no use":         {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
-	"both secrets":           {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
-	"both API keys":          {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
-	"no API key file":        {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
+	"nothing":               {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
+	"unknown variable":      {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
+	"unknown client field":  {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
+	"variable of no client": {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
+	"client twice":          {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
+	"same variables":        {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
+	"bad name":              {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b" is not allowed`}},
+	"missing":               {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
+	"TestB12 http issuer":   {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http", "hint: use https://, or insecure_allow_http for a tenant of your own"}},
+	"grant":                 {env: []string{"TOKEND_CLIENT_DEMO_GRANT=implicit"}, want: []string{`grant "implicit" is not supported`}},
+	"login":                 {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=phone"}, want: []string{`login "phone" is not supported`}},
+	"auth":                  {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=tls_client_auth"}, want: []string{`token_auth "tls_client_auth" is not supported`}},
+	"rotation":              {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
+	"duration":              {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
+	"negative duration":     {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
+	"bool":                  {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
+	"params":                {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
+	"upstream http":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: an upstream is a URL such as"}},
+	"upstreams, all":        {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" holds a user`}},
+	"seed missing":          {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
+	"seed of no use":        {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
+	"both secrets":          {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
+	"both API keys":         {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
+	"no API key file":       {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
+	"all of a client": {
+		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/", "TOKEND_CLIENT_DEMO_LEEWAY=-30s", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback", "TOKEND_CLIENT_DEMO_TOKEN_AUTH=x"},
+		want:    []string{`token_auth "x" is not supported`, `leeway "-30s" is not a duration`, `client demo: issuer "http://acme.example.com/" is plain HTTP`, `client demo: redirect_uri "callback" is not an absolute URL`},
+		exactly: 4,
+	},
+	"missing and wrong": {
+		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=", "TOKEND_CLIENT_DEMO_GRANT=password", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback"},
+		want:    []string{"issuer is missing", "username is missing", "password is missing", `redirect_uri "callback"`},
+		exactly: 4,
+	},
 	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
 	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
 	"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
@@ -118,7 +129,7 @@ func TestB18_Faults(t *testing.T) {
 						t.Errorf("%v: stderr lacks %q:\n%s", args, want, o.stderr)
 					}
 				}
-				if n := strings.Count(o.stderr, "error: "); c.alone && n != 1 {
+				if n := strings.Count(o.stderr, "error: "); c.alone && n != 1 || c.exactly > 0 && n != c.exactly {
 					t.Errorf("%v: %d faults:\n%s", args, n, o.stderr)
 				}
 				noCanary(t, "stderr", o.stderr)

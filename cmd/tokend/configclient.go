@@ -98,11 +98,24 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 	s.Source, s.login = r.source()
 	s.hosts = r.hosts()
 	s.upstreams = r.upstreams()
-	if len(*f) == before {
-		_, err := flow.New(s.Config)
-		r.refused(err)
+	judged := s.Config
+	if len(*f) > before {
+		judged = withoutFaulty(judged)
 	}
+	_, err := flow.New(judged)
+	r.refused(err)
 	return s
+}
+
+// withoutFaulty is a client that had faults, for the rest of it to be judged:
+// what is missing is filled in, and source and secrets were read in vain perhaps.
+func withoutFaulty(c flow.Config) flow.Config {
+	c.Issuer, c.ClientID = or(c.Issuer, "https://missing.invalid/"), or(c.ClientID, "missing")
+	c.ClientSecret, c.PrivateKey, c.Auth, c.Rotation = "", nil, "", ""
+	if _, code := c.Source.(flow.AuthorizationCode); !code {
+		c.Source = nil
+	}
+	return c
 }
 
 // override reads a client's variables over what the file says. A secret in a
@@ -197,6 +210,7 @@ func (r clientReader) duration(field, value string) time.Duration {
 	d, err := time.ParseDuration(value)
 	if err != nil || d < 0 {
 		r.fault(`such as "30s" or "15m"`, "%s %q is not a duration", field, value)
+		return 0
 	}
 	return d
 }
