@@ -43,6 +43,7 @@ var clientCases = []doctorCase{
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
 	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},
 	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
+	{"login tried again", answersOnly(`"state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"`), "state", "problem", "login_required", "tokend login demo; the service tries again by itself at 2026-08-01T12:00:00Z", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
 	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be the Identifier of an API of this tenant, exactly, that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},

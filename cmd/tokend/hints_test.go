@@ -57,6 +57,15 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// A login without a person is tried again, and that is told.
+func TestStatusHintOfALoginThatIsTriedAgain(t *testing.T) {
+	clean(t)
+	answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"}]}`)
+	if o := tokend(t, "status"); !strings.HasSuffix(o.stdout, "\ndemo: tokend login demo; the service tries again by itself at 2026-08-01T12:00:00Z\n") {
+		t.Error(o.stdout)
+	}
+}
+
 // What a setting mends is told in every state; what a login mends once.
 func TestStatusHintsOfSettings(t *testing.T) {
 	clean(t)

@@ -151,13 +151,18 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 	return nil
 }
 
-// loginHint is how the client gets its grant.
+// loginHint is how the client gets its grant, and whether the service tries by
+// itself meanwhile.
 func (c clientStatus) loginHint() string {
 	f := failure{}
 	if c.Failure != nil {
 		f = *c.Failure
 	}
-	return answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(f.Hint, f.Remedy)
+	hint := answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(f.Hint, f.Remedy)
+	if c.Login == "headless" && !c.NextRefresh.IsZero() {
+		hint += "; the service tries again by itself at " + when(c.NextRefresh)
+	}
+	return hint
 }
 
 func when(t time.Time) string {
