@@ -12,6 +12,7 @@ const (
 	ownHeaders     = "Tokend-"
 	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
 	errorHeader    = "Tokend-Error"    // marks an answer that is tokend's own
+	networkHeader  = "Tokend-Network"  // of a relay: what its own caller came over
 )
 
 // dropOwn takes off a request what is between caller and tokend.
@@ -60,7 +61,8 @@ func ofUpstream(name string) bool {
 // noTrailer says of a header of an answer that it has no place at its end.
 func noTrailer(name string) bool {
 	switch name {
-	case "Location", "Content-Location", "Set-Cookie", "Connection", "Www-Authenticate":
+	case "Location", "Content-Location", "Set-Cookie", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "Trailer",
+		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info":
 		return true
 	}
 	return false

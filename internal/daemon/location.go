@@ -13,21 +13,23 @@ import (
 // it, takes off those that no caller may follow, and returns their names.
 func (to *target) relocate(h http.Header) (off []string) {
 	for _, name := range []string{"Location", "Content-Location"} {
-		for i, ref := range h[name] {
-			if here := to.reference(ref); here != "" {
-				h[name][i] = here
-				continue
-			}
-			h.Del(name)
-			off = append(off, name)
-			break
+		refs := h[name]
+		if len(refs) == 0 {
+			continue
 		}
+		if here := to.reference(refs[0]); here != "" && len(refs) == 1 { // some software joins two to a third
+			h.Set(name, here)
+			continue
+		}
+		h.Del(name)
+		off = append(off, name)
 	}
 	return off
 }
 
 // reference keeps a reference into the upstream on the proxy. One that leads to
-// another machine is left, and made absolute so that it still does. One to this
+// another machine is left, and made absolute so that it still does; to a caller
+// over a socket none does, as software dials that for every host. One to this
 // machine is "": software would follow it with the caller's key, to tokend or to
 // another's port. So is what software may read in another way than this does.
 func (to *target) reference(ref string) string {
@@ -36,7 +38,7 @@ func (to *target) reference(ref string) string {
 		return ""
 	}
 	if flow.Within([]*url.URL{to.base}, u) == nil {
-		if onThisMachine(u.Hostname()) {
+		if to.local || onThisMachine(u.Hostname()) {
 			return ""
 		}
 		return u.String()

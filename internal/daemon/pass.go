@@ -23,8 +23,8 @@ type passing struct {
 	failed  func(error)            // answers, when via has not
 }
 
-// errStatus is an answer that HTTP does not have.
-var errStatus = errors.New("the status is below 100")
+// errNoHTTP is an answer that HTTP/1 does not have; HTTP/2 lets it through.
+var errNoHTTP = errors.New("the status has not three digits, or the length is none")
 
 // pass streams a request and its answer through, however long they take.
 func (d *Daemon) pass(c *gin.Context, how passing) {
@@ -64,8 +64,9 @@ func (d *Daemon) pass(c *gin.Context, how passing) {
 
 // pass makes an answer the one that the caller gets.
 func (how passing) pass(resp *http.Response) error {
-	if resp.StatusCode < 100 {
-		return errStatus
+	length := resp.Header["Content-Length"]
+	if resp.StatusCode < 100 || resp.StatusCode > 999 || len(length) > 1 || len(length) == 1 && resp.ContentLength < 0 {
+		return errNoHTTP
 	}
 	trailers := func() {
 		without(resp.Trailer, how.private)
@@ -88,12 +89,16 @@ type passWriter struct {
 }
 
 func (w passWriter) WriteHeader(code int) {
-	if raw := unwrap(w.ResponseWriter); code >= 100 && code < 200 && code != http.StatusSwitchingProtocols {
+	if code == http.StatusSwitchingProtocols { // of an upgrade it is written elsewhere; HTTP/2 has none
+		return
+	}
+	if raw := unwrap(w.ResponseWriter); code >= 100 && code < 200 {
 		without(w.Header(), w.private)
+		without(w.Header(), noTrailer) // nor before the answer
 		raw.WriteHeader(code)
 		return
 	}
-	if code != http.StatusSwitchingProtocols && !w.body.ended.Load() {
+	if !w.body.ended.Load() {
 		closeAfter(w.ResponseWriter)
 	}
 	w.ResponseWriter.WriteHeader(code)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -38,6 +39,7 @@ func (d *Daemon) proxy(c *gin.Context) {
 		return
 	}
 	answer := func(resp *http.Response) error {
+		resp.Header.Add("Vary", upstreamHeader) // the same path is another answer
 		for _, name := range to.relocate(resp.Header) {
 			d.log.WarnContext(c.Request.Context(), "a reference of the upstream was taken off: it leads to this machine, or is malformed",
 				"client", cl.Name(), "upstream", to.base.Host, "header", name)
@@ -63,11 +65,12 @@ type target struct {
 	base   *url.URL // the upstream, as configured or as the header narrows it
 	url    url.URL
 	prefix string // of the proxy's own paths
+	local  bool   // the caller came over a unix socket
 }
 
 // target reads which upstream a request is for and which path of it.
 func (cl *client) target(r *http.Request) (target, *problem) {
-	to := target{prefix: proxyPrefix(cl.Name())}
+	to := target{prefix: proxyPrefix(cl.Name()), local: cmp.Or(r.Header.Get(networkHeader), network(r)) == "unix"}
 	var p *problem
 	if to.base, p = cl.upstream(r.Header[upstreamHeader]); p != nil {
 		return to, p
@@ -88,6 +91,14 @@ func (cl *client) target(r *http.Request) (target, *problem) {
 	}
 	to.url.RawQuery, to.url.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
 	return to, nil
+}
+
+// network is what a request has come over, "tcp" or "unix".
+func network(r *http.Request) string {
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return addr.Network()
+	}
+	return ""
 }
 
 // upstream is the one that the header's values name, or the first.
@@ -134,7 +145,7 @@ func why(err error) string {
 	case errors.As(err, &op) && op.Op == "dial":
 		return "cannot connect: " + op.Err.Error()
 	case isTLS(err):
-		return "no TLS connection: " + err.Error()
+		return "no TLS connection: " + strings.ReplaceAll(err.Error(), "hint: ", "hint ") // a certificate gives no advice
 	}
 	return "the connection broke, or the answer was not HTTP"
 }

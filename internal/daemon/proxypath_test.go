@@ -157,6 +157,55 @@ func TestProxyKeepsCallersOnIt(t *testing.T) {
 	}
 }
 
+// Some software joins two lines to one reference. Over a socket every host is
+// tokend's.
+func TestProxyReferencesTwiceAndOverASocket(t *testing.T) {
+	var refs []string
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Location"] = refs
+		w.WriteHeader(307)
+	})
+	l := socket(t)
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}}, l)
+	at := socket(t)
+	r := startRelay(t, d, u.URL, at)
+	over := func(l net.Listener, path string) answered {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return exchange(t, c, get(path, "localhost", ""))
+	}
+	const elsewhere = "https://other.example.com/x"
+	for _, c := range []struct {
+		refs        []string
+		tcp, socket string
+	}{
+		{[]string{"/a"}, "/a", "/a"},
+		{[]string{elsewhere}, elsewhere, ""},
+		{[]string{"/a", "https://evil.example/%2e%2e/%2e%2e/token"}, "", ""},
+		{[]string{"/a", "/a"}, "", ""},
+	} {
+		refs = c.refs
+		for by, got := range map[string]struct {
+			answered
+			want string
+		}{
+			"service": {d.raw(t, get(proxyPath+"/", "HOST", auth)), strings.Replace(c.tcp, "/a", proxyPath+"/a", 1)},
+			"relay":   {r.raw(t, get("/", "HOST", relayAuth)), c.tcp},
+			"socket":  {over(l, proxyPath+"/"), strings.Replace(c.socket, "/a", proxyPath+"/a", 1)},
+			"relay's": {over(at, "/"), c.socket},
+		} {
+			if has := strings.Join(got.Header["Location"], " "); has != got.want || got.Header.Get("Vary") != upstreamHeader {
+				t.Errorf("%q by %s: %q, want %q; Vary %q", c.refs, by, has, got.want, got.Header["Vary"])
+			}
+		}
+	}
+	if h := u.last(t).Header; h[networkHeader] != nil {
+		t.Errorf("the upstream got %v", h)
+	}
+}
+
 // A Go program tells with Referer where a redirect was; it stays on the proxy.
 func TestProxyFollowedByGo(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {

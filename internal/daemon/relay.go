@@ -95,6 +95,7 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	to.RawQuery, to.ForceQuery = p.In.URL.RawQuery, p.In.URL.ForceQuery
 	p.Out.URL, p.Out.Host = &to, to.Host
 	p.Out.Header.Set(upstreamHeader, r.cfg.Upstream)
+	p.Out.Header.Set(networkHeader, network(p.In))
 	for _, name := range []string{"Authorization", "Referer"} { // the relay's own, as its guards have seen to
 		p.Out.Header.Del(name)
 	}
