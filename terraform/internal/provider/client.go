@@ -57,7 +57,7 @@ func (*client) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datas
 				Validators:          []validator.String{check("a client's name", checkClient)},
 			},
 			"state": text("`ready`; `degraded`: a valid token, but the last refresh failed; `login_required`: a person must log in; " +
-				"`client_rejected`: the provider refuses the client; `unavailable`: no valid token, recovers by itself; `starting`."),
+				"`client_rejected`: the provider refuses the client; `unavailable`: no valid token, `failure` says why; `starting`."),
 			"issuer":           text("Issuer of the tokens."),
 			"subject":          text("Who logged in: the `sub` claim."),
 			"scope":            text("Granted scopes, separated by spaces."),
