@@ -104,7 +104,10 @@ func TestTimeoutOfWhatRuns(t *testing.T) {
 	clean(t)
 	newStub(t)
 	t.Setenv("TOKEND_API_KEY", "0123456789abcdefghijklmnop")
+	setenv(t, "TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=http://127.0.0.1:1/", "TOKEND_CLIENT_DEMO_CLIENT_ID=x",
+		"TOKEND_CLIENT_DEMO_CLIENT_SECRET=x", "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=off")
 	for _, args := range []string{
+		"serve",
 		"file demo --to " + t.TempDir() + "/token",
 		"proxy demo --upstream https://api.example.com/v2",
 	} {
