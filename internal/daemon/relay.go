@@ -72,8 +72,8 @@ func basicIsBearer(c *gin.Context) {
 }
 
 func (r *Relay) relay(c *gin.Context) {
-	all := func(string) bool { return false } // the service has taken off what it must
-	r.d.pass(c, passing{via: r.cfg.Base, rewrite: r.rewrite, answer: r.answer, private: all, failed: func(err error) {
+	none := func(string) bool { return false } // the service has taken off what it must
+	r.d.pass(c, passing{via: r.cfg.Base, rewrite: r.rewrite, answer: r.answer, private: none, failed: func(err error) {
 		p := &problem{
 			Status: http.StatusServiceUnavailable, Code: string(flow.ClassService), RetryAfter: 1, Client: r.cfg.Client,
 			Description: why(err) + "; hint: start the service with tokend serve",
