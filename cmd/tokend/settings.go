@@ -16,6 +16,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/near"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -234,34 +235,10 @@ func unknownVariables(clients []string, f *faults) {
 // didYouMean begins the hint for a name that none of known is, with the one that
 // is nearly it; "" when none is.
 func didYouMean(name string, known []string) string {
-	plain := strings.NewReplacer("_", "", "-", "")
-	for _, k := range known {
-		a, b := strings.ToLower(plain.Replace(name)), strings.ToLower(plain.Replace(k))
-		if a == b || oneEdit(a, b) {
-			return "did you mean " + k + "? "
-		}
+	if meant := near.Name(name, known); meant != "" {
+		return "did you mean " + meant + "? "
 	}
 	return ""
-}
-
-// oneEdit says whether a letter added, left out, changed or swapped with its
-// neighbour makes b of a.
-func oneEdit(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	switch len(b) - len(a) {
-	case 1:
-		return a[i:] == b[i+1:]
-	case 0:
-		swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-		return i < len(a) && (a[i+1:] == b[i+1:] || swapped)
-	}
-	return false
 }
 
 // tokendVariables are the names of the process's variables with our prefix, sorted.

@@ -1,0 +1,59 @@
+// Package near finds what a misspelt name was meant to be.
+package near
+
+import "strings"
+
+// Name returns the known name that another one nearly is: one letter in four may
+// differ, two at most. "" when there is none, or two are equally near.
+func Name(name string, known []string) string {
+	found, least := "", 3
+	for _, k := range known {
+		switch d := typos(plain(name), plain(k)); {
+		case d > len(k)/4:
+		case d < least:
+			found, least = k, d
+		case d == least:
+			found = ""
+		}
+	}
+	return found
+}
+
+// plain leaves out what differs between camelCase, snake_case and kebab-case.
+func plain(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+}
+
+// typos is the distance of two names, where two neighbours that have changed
+// places are one.
+func typos(a, b string) int {
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	if len(a) == len(b) && i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:] {
+		return 1
+	}
+	return distance(a, b)
+}
+
+// distance counts the bytes to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1) // of the bytes of a so far, to each length of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
