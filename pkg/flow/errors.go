@@ -14,6 +14,7 @@ var (
 	ErrConflict = errors.New("flow: the grant was changed by another process")      // Store.Save, Lease.Renew
 	ErrLocked   = errors.New("flow: the grant is being changed by another process") // Store.Lock
 	ErrCorrupt  = errors.New("flow: the stored grant cannot be read")               // Store.Load
+	ErrReplaced = errors.New("flow: the store was deleted, replaced or put back")   // every operation of a Store
 )
 
 // Class sorts failures by what helps against them. The values are those of

@@ -13,9 +13,11 @@ type GrantState string
 
 // The states of a grant (docs/rotation.md has the transitions).
 const (
-	GrantActive    GrantState = "active"    // the refresh token is believed good
-	GrantUncertain GrantState = "uncertain" // an exchange was sent, its outcome is unknown
-	GrantDead      GrantState = "dead"      // the tenant refused it; a new login is needed
+	GrantActive    GrantState = "active"     // the refresh token is believed good
+	GrantUncertain GrantState = "uncertain"  // an exchange was sent, its outcome is unknown
+	GrantDead      GrantState = "dead"       // the tenant refused it; a new login is needed
+	GrantLoggedOut GrantState = "logged_out" // a tombstone: somebody logged out; only a login ends it
+	GrantNone      GrantState = "none"       // there was no login yet; the row holds why nothing is sent
 )
 
 // Grant is what is kept for one client: the refresh token, the access tokens
@@ -27,6 +29,7 @@ type Grant struct {
 	Subject  string `json:"sub,omitempty"`
 
 	Revision   int64      `json:"-"`          // of the stored row, kept by the Store: compare-and-set
+	Restored   bool       `json:"-"`          // kept by the Store: an older copy of it was put back, so the refresh token may be spent
 	Generation int64      `json:"generation"` // counts exchanges; 1 after the login
 	State      GrantState `json:"state"`
 
