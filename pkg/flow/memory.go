@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// MemoryStore is a [Store] that forgets everything when the process ends.
+// MemoryStore is a [Store] that forgets everything when the process ends. Its
+// zero value is an empty store.
 type MemoryStore struct {
-	Now func() time.Time // the clock of its leases; nil: time.Now. Not to be changed in use.
+	Now func() time.Time // the clock of its leases; nil: time.Now. Set it before use.
 
 	mu     sync.Mutex
-	grants map[string]*Grant
-	leases map[string]*memoryLease
+	grants map[string]*Grant       // nil until the first Save
+	leases map[string]*memoryLease // nil until the first Lock
 }
 
 // NewMemoryStore returns an empty store.
-func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{grants: map[string]*Grant{}, leases: map[string]*memoryLease{}}
-}
+func NewMemoryStore() *MemoryStore { return &MemoryStore{} }
 
 type memoryLease struct {
 	store *MemoryStore
@@ -34,10 +33,9 @@ func (s *MemoryStore) now() time.Time {
 	return time.Now()
 }
 
-// holds reports whether l is the lease in force; s.mu is held.
-func (s *MemoryStore) holds(l *memoryLease) bool {
-	return s.leases[l.key] == l && s.now().Before(l.end)
-}
+// owns reports whether nobody has released or taken l; s.mu is held. A lease
+// that has run out still counts.
+func (s *MemoryStore) owns(l *memoryLease) bool { return s.leases[l.key] == l }
 
 // Load implements [Store].
 func (s *MemoryStore) Load(ctx context.Context, key string) (*Grant, error) {
@@ -61,7 +59,7 @@ func (s *MemoryStore) Save(ctx context.Context, l Lease, g *Grant) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ml, ok := l.(*memoryLease)
-	if !ok || ml.store != s || !s.holds(ml) {
+	if !ok || ml.store != s || !s.owns(ml) {
 		return ErrConflict
 	}
 	var revision int64
@@ -72,6 +70,9 @@ func (s *MemoryStore) Save(ctx context.Context, l Lease, g *Grant) error {
 		return ErrConflict
 	}
 	g.Revision++
+	if s.grants == nil {
+		s.grants = map[string]*Grant{}
+	}
 	s.grants[ml.key] = g.clone()
 	return nil
 }
@@ -94,10 +95,13 @@ func (s *MemoryStore) Lock(ctx context.Context, key string, ttl time.Duration) (
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.leases[key]; l != nil && s.holds(l) {
+	if l := s.leases[key]; l != nil && s.now().Before(l.end) {
 		return nil, ErrLocked
 	}
 	l := &memoryLease{store: s, key: key, ttl: ttl, end: s.now().Add(ttl)}
+	if s.leases == nil {
+		s.leases = map[string]*memoryLease{}
+	}
 	s.leases[key] = l
 	return l, nil
 }
@@ -112,7 +116,7 @@ func (l *memoryLease) Renew(ctx context.Context) error {
 	}
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	if !l.store.holds(l) {
+	if !l.store.owns(l) {
 		return ErrConflict
 	}
 	l.end = l.store.now().Add(l.ttl)

@@ -220,6 +220,17 @@ func change(t *testing.T, path, query string, args ...any) {
 	}
 }
 
+// lockDatabase keeps the database from being written until the result is called.
+func lockDatabase(t *testing.T, path string) (unlock func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	must(t, err)
+	return func() { must(t, db.Close()) } // rolls back
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct{ name, query, want string }{
 		{"newer schema", "PRAGMA user_version = 99", "schema version 99"},

@@ -19,17 +19,36 @@ func place(key string, revision, generation int64) []string {
 
 // Load implements flow.Store.
 func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
-	var revision, generation int64
-	var sealed []byte
-	err := s.db.QueryRowContext(ctx, `SELECT revision, generation, sealed FROM grants WHERE key = ?`, key).
-		Scan(&revision, &generation, &sealed)
+	var g *flow.Grant
+	err := s.do(ctx, "load", func(ctx context.Context) (err error) {
+		g, err = s.load(ctx, key)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of meta and row
+	if err != nil {
+		return nil, wrap("load", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	if err := s.current(ctx, "load", tx); err != nil {
+		return nil, err
+	}
+	r, restored := row{key: key}, false
+	err = tx.QueryRowContext(ctx, `SELECT revision, generation, sealed, restored FROM grants WHERE key = ?`, key).
+		Scan(&r.revision, &r.generation, &r.sealed, &restored)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("sqlite: load %q: %w", key, flow.ErrNotFound)
 	}
 	if err != nil {
 		return nil, wrap("load", err)
 	}
-	plain, err := s.seal.Open(sealed, place(key, revision, generation)...)
+	plain, err := s.seal.Open(r.sealed, place(key, r.revision, r.generation)...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: load %q: %w: %w", key, flow.ErrCorrupt, err)
 	}
@@ -37,7 +56,7 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 	if err := json.Unmarshal(plain, g); err != nil { // the cause may quote a secret
 		return nil, fmt.Errorf("sqlite: load %q: %w: it is no grant", key, flow.ErrCorrupt)
 	}
-	g.Revision = revision
+	g.Revision, g.Restored = r.revision, restored
 	return g, nil
 }
 
@@ -51,41 +70,55 @@ func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: save %q: %w", held.key, err)
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	var revision int64
+	err = s.do(ctx, "save", func(ctx context.Context) (err error) {
+		revision, err = s.save(ctx, held, g, plain)
+		return err
+	})
 	if err != nil {
-		return wrap("save", err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil {
 		return err
 	}
-	var revision int64
-	err = tx.QueryRowContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'revision' RETURNING value`).Scan(&revision)
-	if err != nil {
-		return wrap("save", err)
-	}
-	sealed, err := s.seal.Seal(plain, place(held.key, revision, g.Generation)...)
-	if err != nil {
-		return fmt.Errorf("sqlite: save %q: %w", held.key, err)
-	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO grants (key, revision, generation, state, saved, sealed)
-		VALUES (?, ?, ?, ?, unixepoch('subsec'), ?)`, held.key, revision, g.Generation, string(g.State), sealed)
-	if err != nil {
-		return wrap("save", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return wrap("save", err)
-	}
 	g.Revision = revision
+	s.note(revision)
+	// The grant is durable. A mark that cannot be written now is raised by a later Save.
+	_ = s.mark.raise(s.id, revision)
 	return nil
 }
 
-// mayReplace is flow.ErrConflict unless the lease is held and the stored
-// revision is the one that the new grant was made from.
-func (s *Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64) error {
+func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []byte) (revision int64, err error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, wrap("save", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	if err := s.current(ctx, "save", tx); err != nil {
+		return 0, err
+	}
+	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil {
+		return 0, err
+	}
+	err = tx.QueryRowContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'revision' RETURNING value`).Scan(&revision)
+	if err != nil {
+		return 0, wrap("save", err)
+	}
+	sealed, err := s.seal.Seal(plain, place(held.key, revision, g.Generation)...)
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: save %q: %w", held.key, err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO grants (key, revision, generation, state, saved, sealed, restored)
+		VALUES (?, ?, ?, ?, unixepoch('subsec'), ?, ?)`, held.key, revision, g.Generation, string(g.State), sealed, g.Restored)
+	if err != nil {
+		return 0, wrap("save", err)
+	}
+	return revision, wrap("save", tx.Commit())
+}
+
+// mayReplace is flow.ErrConflict unless the lease still has its owner and the
+// stored revision is the one that the new grant was made from. The lease's time
+// does not matter: while nobody has taken it, nobody else has saved.
+func (*Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64) error {
 	var held bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE key = ? AND owner = ? AND ends > `+clock+`)`,
-		l.key, l.owner, s.skew().Seconds()).Scan(&held)
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE key = ? AND owner = ?)`, l.key, l.owner).Scan(&held)
 	if err != nil {
 		return wrap("save", err)
 	}
@@ -105,6 +138,8 @@ func (s *Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64
 
 // Delete implements flow.Store.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM grants WHERE key = ?`, key)
-	return wrap("delete", err)
+	return s.do(ctx, "delete", func(ctx context.Context) error {
+		_, err := s.db.ExecContext(ctx, `DELETE FROM grants WHERE key = ?`, key)
+		return wrap("delete", err)
+	})
 }

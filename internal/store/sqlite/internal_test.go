@@ -38,6 +38,25 @@ func TestSecondDatabaseLoses(t *testing.T) {
 	}
 }
 
+// TestPingWrites: a database that can only be read is not ready.
+func TestPingWrites(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, ready := range map[string]bool{"PRAGMA query_only = 1": false, "PRAGMA query_only = 0": true} {
+		if _, err := s.db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Ping(t.Context()); (err == nil) != ready {
+			t.Errorf("%s: Ping = %v", query, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCommitsAreDurable: with less than FULL the log is not synced at commit,
 // and a power cut takes back what Save has returned for.
 func TestCommitsAreDurable(t *testing.T) {

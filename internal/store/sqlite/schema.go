@@ -21,31 +21,6 @@ const (
 	keyCheck    = "tokend store" // sealed in meta when the database is made
 )
 
-// migrations lead from one user_version to the next; the first makes the
-// schema. revision never returns to a value that was used, so that a grant
-// that was deleted and made anew is not taken for the former.
-var migrations = [...]string{
-	`CREATE TABLE meta (
-		name  TEXT PRIMARY KEY,
-		value ANY
-	) STRICT, WITHOUT ROWID;
-	INSERT INTO meta VALUES ('revision', 0);
-	CREATE TABLE grants (
-		key        TEXT PRIMARY KEY,
-		revision   INTEGER NOT NULL,
-		generation INTEGER NOT NULL,
-		state      TEXT NOT NULL,
-		saved      REAL NOT NULL, -- Unix seconds
-		sealed     BLOB NOT NULL
-	) STRICT;
-	CREATE TABLE leases (
-		key   TEXT PRIMARY KEY,
-		owner TEXT NOT NULL,
-		ends  REAL NOT NULL, -- Unix seconds
-		ttl   REAL NOT NULL  -- seconds
-	) STRICT, WITHOUT ROWID;`,
-}
-
 // ensure makes the database file, whole or not at all, when there is none. So
 // an empty file is always a damaged one, and is refused like every other
 // damage that its size shows.
@@ -129,27 +104,6 @@ func (s *Store) create(ctx context.Context) error {
 	return wrap("create", err)
 }
 
-// migrate brings the schema from a version to the newest, all or nothing.
-func (s *Store) migrate(ctx context.Context, from int) error {
-	if from == len(migrations) {
-		return nil
-	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return wrap("migrate", err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	for _, m := range migrations[from:] {
-		if _, err := tx.ExecContext(ctx, m); err != nil {
-			return wrap("migrate", err)
-		}
-	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
-		return wrap("migrate", err)
-	}
-	return wrap("migrate", tx.Commit())
-}
-
 // check refuses, before anything is written, what inspect refuses and what
 // cannot be written.
 func (s *Store) check(ctx context.Context) error {
@@ -178,8 +132,7 @@ func (s *Store) inspect(ctx context.Context) (version int, err error) {
 			"hint: name another file", app, version)
 	}
 	if version > len(migrations) {
-		return 0, fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
-			"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
+		return 0, tooNew(version)
 	}
 	var verdict string
 	if err := s.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
@@ -222,13 +175,18 @@ func (s *Store) checkKey(ctx context.Context) error {
 	return nil
 }
 
+func tooNew(version int) error {
+	return fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
+		"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
+}
+
 func damaged(why string) error {
 	return fmt.Errorf("sqlite: the database is damaged: %s: %w\n"+
 		"hint: restore a backup, or move the file away and log in again; nothing was changed", why, flow.ErrCorrupt)
 }
 
 // wrap names the operation and turns SQLite's codes for damage into
-// flow.ErrCorrupt.
+// flow.ErrCorrupt. A busy or locked database (5, 6) is not damaged.
 func wrap(op string, err error) error {
 	if err == nil {
 		return nil

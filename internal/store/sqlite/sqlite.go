@@ -8,7 +8,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -23,8 +26,9 @@ type Sealer interface {
 
 // Options of [Open].
 type Options struct {
-	Sealer Sealer               // seals grants; required
-	Skew   func() time.Duration // added to the store's clock, for tests; nil adds nothing
+	Sealer   Sealer               // seals grants; required
+	MarkFile string               // holds the highest revision outside the database; "", and where it cannot be written: PATH.mark
+	Skew     func() time.Duration // added to the store's clock, for tests; nil adds nothing
 }
 
 // Store implements [example.com/tokend/pkg/flow.Store].
@@ -32,18 +36,30 @@ type Store struct {
 	db   *sql.DB
 	seal Sealer
 	skew func() time.Duration
+	id   string       // in meta
+	seen atomic.Int64 // the highest revision that this process knows
+
+	// Of a database in a file; else zero.
+	path  string
+	file  fs.FileInfo // as it was opened
+	alive *alive
+	mark  *mark
 }
 
 // memory is the path of a database without a file.
 const memory = ":memory:"
 
-// busy is how long a statement waits for another process's write.
+// busy is how long an operation waits for others' writes.
 const busy = 5 * time.Second
 
+// errBusy is the cause when the time of an operation is over.
+var errBusy = fmt.Errorf("the database has been locked for %v", busy)
+
 // Open opens the database at path (absolute, or ":memory:"), making it when
-// there is none; its directory must be there. A damaged one is
+// there is none; its directory must exist. A damaged one is
 // [example.com/tokend/pkg/flow.ErrCorrupt]; one that was sealed with another
 // key or written by a newer version is an error too. None is changed by that.
+// One that is older than its mark was put back: its grants are restored ones.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Sealer == nil {
 		return nil, errors.New("sqlite: no sealer")
@@ -52,24 +68,51 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if s.skew == nil {
 		s.skew = func() time.Duration { return 0 }
 	}
-	if path != memory {
-		if err := s.ensure(ctx, path); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if s.db, err = connect(path); err != nil {
-		return nil, err
-	}
-	if path == memory {
-		err = s.create(ctx)
-	} else {
-		err = s.check(ctx)
+	err := s.open(ctx, path, o.MarkFile)
+	if err != nil && s.db != nil {
+		err = errors.Join(err, s.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, err
 	}
 	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, path, markFile string) (err error) {
+	if path == memory {
+		if s.db, err = connect(path); err != nil {
+			return err
+		}
+		if err := s.create(ctx); err != nil {
+			return err
+		}
+		return s.checkMark(ctx)
+	}
+	if err := s.ensure(ctx, path); err != nil {
+		return err
+	}
+	file, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if s.db, err = connect(path); err != nil {
+		return err
+	}
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	s.path, s.file = path, file
+	if err := s.checkFile(); err != nil { // it may have been replaced before SQLite opened it
+		return err
+	}
+	if s.mark, err = openMark(markFile, path+".mark"); err != nil {
+		return err
+	}
+	if err := s.checkMark(ctx); err != nil {
+		return err
+	}
+	s.alive, err = openAlive(path + ".alive")
+	return err
 }
 
 // connect has one connection: writers do not wait for one another inside
@@ -97,11 +140,45 @@ func connectTo(name string) (*sql.DB, error) {
 	return db, nil
 }
 
-// Ping reports whether the database answers.
-func (s *Store) Ping(ctx context.Context) error {
-	var n int
-	return wrap("ping", s.db.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name = 'keycheck'`).Scan(&n))
+// do runs an operation: not on a file that is no longer the store's, and no
+// longer than busy, however many other goroutines and processes are waiting.
+func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	if err := s.checkFile(); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, busy, errBusy)
+	defer cancel()
+	err := f(limited)
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(limited), errBusy) {
+		return fmt.Errorf("sqlite: %s: %w", op, errBusy)
+	}
+	return err
 }
 
-// Close ends the use of the database. Leases that are held run out.
-func (s *Store) Close() error { return wrap("close", s.db.Close()) }
+// ID is the random id that the store was made with.
+func (s *Store) ID() string { return s.id }
+
+// Ping reports whether the database answers, is still the one that was opened,
+// and can be written: it commits a write.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.do(ctx, "ping", func(ctx context.Context) error {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return wrap("ping", err)
+		}
+		defer func() { _ = tx.Rollback() }() // nothing after Commit
+		if err := s.current(ctx, "ping", tx); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO meta VALUES ('probe', unixepoch('subsec'))
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+		if err != nil {
+			return wrap("ping", err)
+		}
+		return wrap("ping", tx.Commit())
+	})
+}
+
+// Close ends the use of the database. Others can take the leases that are held
+// at once.
+func (s *Store) Close() error { return errors.Join(wrap("close", s.db.Close()), s.alive.close()) }

@@ -19,8 +19,8 @@ func testLoadWithoutGrant(t *testing.T, o Opened) {
 
 func testRoundTrip(t *testing.T, o Opened) {
 	g := Grant()
-	if zero := zeroFields(reflect.ValueOf(g), "Grant"); !slices.Equal(zero, []string{"Grant.Revision"}) {
-		t.Fatalf("Grant() leaves zero: %v; want the revision alone", zero)
+	if zero := zeroFields(reflect.ValueOf(g), "Grant"); !slices.Equal(zero, []string{"Grant.Revision", "Grant.Restored"}) {
+		t.Fatalf("Grant() leaves zero: %v; want the revision and restored alone", zero)
 	}
 	save(t, o.Store, lock(t, o.Store, "a"), g)
 	for _, s := range []flow.Store{o.Store, o.Other} {
@@ -115,6 +115,39 @@ func testRevisionsDoNotReturn(t *testing.T, o Opened) {
 	}
 	save(t, o.Store, l, Grant())
 	unchanged(t, o.Store, l, old)
+}
+
+// testRestoredIsKept: Save writes the flag as it is given, for the flow to clear.
+func testRestoredIsKept(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	g := Grant()
+	for _, restored := range []bool{true, true, false} {
+		g.Restored = restored
+		save(t, o.Store, l, g)
+		if got := load(t, o.Other, "a").Restored; got != restored {
+			t.Errorf("saved with Restored %v, loaded with %v", restored, got)
+		}
+	}
+}
+
+// testLogoutIsAState: a logout stays stored, and what was made from the grant
+// before it is refused.
+func testLogoutIsAState(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	g := Grant()
+	save(t, o.Store, l, g)
+	refreshed := load(t, o.Other, "a")
+	refreshed.Generation++
+
+	save(t, o.Store, l, &flow.Grant{Revision: g.Revision, State: flow.GrantLoggedOut})
+	got := load(t, o.Other, "a")
+	if got.State != flow.GrantLoggedOut || got.RefreshToken != "" {
+		t.Errorf("Load = %s, want the logout without a token", text(got))
+	}
+	unchanged(t, o.Store, l, refreshed)
+	login := Grant()
+	login.Revision = got.Revision
+	save(t, o.Store, l, login)
 }
 
 func testDelete(t *testing.T, o Opened) {

@@ -52,9 +52,38 @@ func testLeaseRunsOut(t *testing.T, o Opened) {
 	g := Grant()
 	save(t, o.Store, l, g)
 	o.Advance(time.Minute + time.Second)
-	unchanged(t, o.Store, l, g) // even though nobody has taken it yet
-	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
 	lock(t, o.Other, "a")
+}
+
+// testLateSave: an answer that arrives after the lease's time is saved, for as
+// long as no other holder has taken the lease.
+func testLateSave(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	g := Grant()
+	save(t, o.Store, l, g)
+	o.Advance(ttl + time.Minute)
+	g.Generation++
+	save(t, o.Store, l, g)
+	if got := load(t, o.Other, "a").Generation; got != g.Generation {
+		t.Errorf("Load has generation %d, want the late save's %d", got, g.Generation)
+	}
+	save(t, o.Other, lock(t, o.Other, "a"), g)
+	unchanged(t, o.Store, l, g)
+}
+
+func testLateRenew(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	o.Advance(ttl + time.Minute)
+	if err := l.Renew(t.Context()); err != nil {
+		t.Fatalf("Renew of a lease that has run out and that nobody has taken = %v", err)
+	}
+	locked(t, o.Other)
+	o.Advance(ttl + time.Second)
+	heir := lock(t, o.Other, "a")
+	want(t, "Renew after it was taken", l.Renew(t.Context()), flow.ErrConflict)
+	release(t, heir)
+	want(t, "Renew after it was taken and released", l.Renew(t.Context()), flow.ErrConflict)
+	unchanged(t, o.Store, l, Grant())
 }
 
 func testLostLease(t *testing.T, o Opened) {

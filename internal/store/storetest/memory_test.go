@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,8 +17,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestMemoryStore(t *testing.T) {
 	storetest.Run(t, func(testing.TB) storetest.Opened {
 		var skew atomic.Int64
-		s := flow.NewMemoryStore()
-		s.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+		s := &flow.MemoryStore{Now: func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }}
 		return storetest.Opened{Store: s, Other: s, Advance: func(d time.Duration) { skew.Add(int64(d)) }, Volatile: true}
 	})
+}
+
+// TestMemoryStoreZeroValue: each operation works on a store that was not made by
+// NewMemoryStore, whichever comes first.
+func TestMemoryStoreZeroValue(t *testing.T) {
+	ctx := t.Context()
+	if _, err := (&flow.MemoryStore{}).Load(ctx, "a"); !errors.Is(err, flow.ErrNotFound) {
+		t.Errorf("Load = %v, want ErrNotFound", err)
+	}
+	if err := (&flow.MemoryStore{}).Delete(ctx, "a"); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	storetest.Increment(t, &flow.MemoryStore{}, "a")
 }

@@ -39,11 +39,15 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 		{"SaveSetsRevision", testSaveSetsRevision},
 		{"SaveOfOldRevision", testSaveOfOldRevision},
 		{"SaveOfDeleted", testSaveOfDeleted},
+		{"RestoredIsKept", testRestoredIsKept},
+		{"LogoutIsAState", testLogoutIsAState},
 		{"RevisionsDoNotReturn", testRevisionsDoNotReturn},
 		{"Delete", testDelete},
 		{"LockExcludes", testLockExcludes},
 		{"ReleasedLease", testReleasedLease},
 		{"LeaseRunsOut", testLeaseRunsOut},
+		{"LateSave", testLateSave},
+		{"LateRenew", testLateRenew},
 		{"LostLease", testLostLease},
 		{"Renew", testRenew},
 		{"ClockSetBack", testClockSetBack},
@@ -77,8 +81,8 @@ const full = `{
 	}]
 }`
 
-// Grant returns a grant that is not stored yet, with every other field set; its
-// secrets all hold the word "canary".
+// Grant returns a grant that is not stored yet and not restored, with every
+// other field set; its secrets all hold the word "canary".
 func Grant() *flow.Grant {
 	g := &flow.Grant{}
 	if err := g.UnmarshalJSON([]byte(full)); err != nil {

@@ -1,0 +1,201 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tokend/internal/store/sqlite"
+	"example.com/tokend/internal/store/storetest"
+	"example.com/tokend/pkg/flow"
+)
+
+// TestStoppedHolderIsWaitedFor: a process that was stopped may go on, so only
+// the time of its lease ends it; and what it saves afterwards is refused.
+func TestStoppedHolderIsWaitedFor(t *testing.T) {
+	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
+	var skew atomic.Int64
+	s := open(t, path, sqlite.Options{Sealer: keys, Skew: func() time.Duration { return time.Duration(skew.Load()) }})
+	put(t, s, "a", 1)
+	cmd, out, in := child(t, childTask{Path: path, Keys: keysText(t, keys), Steps: true, Times: 1, Conflict: true})
+	reach(t, out, in, "loaded")
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock while the holder is stopped = %v, want ErrLocked", err)
+	}
+	skew.Store(int64(time.Minute + time.Second))
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatalf("Lock after the lease's time = %v", err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "\n"); err != nil { // it saves
+		t.Fatal(err)
+	}
+	if line, err := out.ReadString('\n'); err != nil || line != "conflict\n" {
+		t.Errorf("the holder that goes on says %q (%v), want a conflict", line, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	g, err := s.Load(t.Context(), "a")
+	if err != nil || g.Generation != 1 {
+		t.Fatalf("Load = %v, %v; want generation 1", g, err)
+	}
+	if err := s.Save(t.Context(), l, g); err != nil {
+		t.Errorf("Save of the successor = %v", err)
+	}
+}
+
+// TestDeadHolder_OneSuccessorWins has many stores take the leases of one that
+// has ended.
+func TestDeadHolder_OneSuccessorWins(t *testing.T) {
+	const leases, successors = 40, 4
+	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
+	holder, err := sqlite.Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range leases {
+		if _, err := holder.Lock(t.Context(), fmt.Sprint(i), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var won [leases]atomic.Int64
+	var wg sync.WaitGroup
+	for range successors {
+		s := open(t, path, o)
+		wg.Go(func() {
+			for i := range leases {
+				switch _, err := s.Lock(t.Context(), fmt.Sprint(i), time.Hour); {
+				case err == nil:
+					won[i].Add(1)
+				case !errors.Is(err, flow.ErrLocked):
+					t.Errorf("Lock = %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range won {
+		if n := won[i].Load(); n != 1 {
+			t.Errorf("lease %d was taken by %d successors, want 1", i, n)
+		}
+	}
+}
+
+// aliveFiles are those of the processes that the database knows.
+func aliveFiles(t *testing.T, path string) []string {
+	t.Helper()
+	names, err := filepath.Glob(path + ".alive/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestAliveFiles(t *testing.T) {
+	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
+	first, err := sqlite.Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{path + ".alive": 0o700, aliveFiles(t, path)[0]: 0o600} {
+		if fi, err := os.Stat(name); err != nil || fi.Mode().Perm() != mode {
+			t.Errorf("%s: %v (%v), want %#o", name, fi.Mode(), err, mode)
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if names := aliveFiles(t, path); len(names) != 0 {
+		t.Errorf("%v after Close, want none", names)
+	}
+	dead := filepath.Join(path+".alive", "00112233445566778899aabbccddeeff")
+	stranger := filepath.Join(path+".alive", "notes")
+	for _, name := range []string{dead, stranger} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := open(t, path, o)
+	third := open(t, path, o)
+	if names := aliveFiles(t, path); len(names) != 3 {
+		t.Errorf("%v, want those of the two open stores, and the one that is no store's", names)
+	}
+	l, err := second.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := third.Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v: Open took the file of a store that is open", err)
+	}
+	if err := second.Save(t.Context(), l, storetest.Grant()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAliveFileRemoved: somebody has cleaned up. The next lease is no dead
+// process's for it.
+func TestAliveFileRemoved(t *testing.T) {
+	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
+	s := open(t, path, o)
+	for _, name := range aliveFiles(t, path) {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Lock(t.Context(), "a", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, path, o).Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v, want ErrLocked", err)
+	}
+}
+
+// TestHolderOfAnotherKind: a holder that is unknown, or names a file that is no
+// store's, is waited for, and the file stays.
+func TestHolderOfAnotherKind(t *testing.T) {
+	for _, holder := range []string{"", "../victim", "/etc/hosts", "..", "x"} {
+		o, dir := sqlite.Options{Sealer: newKeys(t)}, t.TempDir()
+		path, victim := filepath.Join(dir, "tokend.db"), filepath.Join(dir, "victim")
+		if err := os.WriteFile(victim, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, path, o)
+		if _, err := s.Lock(t.Context(), "a", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		change(t, path, `UPDATE leases SET holder = ?`, holder)
+		if _, err := s.Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+			t.Errorf("holder %q: Lock = %v, want ErrLocked", holder, err)
+		}
+		if _, err := os.Stat(victim); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAliveDirectoryOfOthersIsRefused(t *testing.T) {
+	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
+	if err := errors.Join(os.Mkdir(path+".alive", 0o700), os.Chmod(path+".alive", 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sqlite.Open(t.Context(), path, o); err == nil {
+		t.Error("Open succeeded", s.Close())
+	}
+}

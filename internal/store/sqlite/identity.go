@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// position is what meta says of the database: which store it is, and its
+// highest revision.
+type position struct {
+	id       string
+	revision int64
+}
+
+// querier is a *sql.DB or a *sql.Tx.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// readPosition reads meta. A row that is missing gives a zero field.
+func readPosition(ctx context.Context, q querier) (position, error) {
+	var id sql.NullString
+	var revision sql.NullInt64
+	err := q.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE name = 'id'), (SELECT value FROM meta WHERE name = 'revision')`).
+		Scan(&id, &revision)
+	return position{id.String, revision.Int64}, err
+}
+
+// checkFile is flow.ErrReplaced when the path no longer leads to the file that
+// was opened. What SQLite writes then is lost when the process ends.
+func (s *Store) checkFile() error {
+	if s.file == nil {
+		return nil
+	}
+	fi, err := os.Lstat(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.replaced("was deleted")
+	case err != nil:
+		return fmt.Errorf("sqlite: %w", err)
+	case !os.SameFile(fi, s.file):
+		return s.replaced("was replaced by another file")
+	}
+	return nil
+}
+
+// checkPosition is flow.ErrReplaced when the content of the file is another
+// store's, or is older than seen, which is the highest revision that this
+// process knew before it read p.
+func (s *Store) checkPosition(p position, seen int64) error {
+	switch {
+	case p.id != s.id:
+		return s.replaced("was overwritten with another store")
+	case p.revision < seen:
+		return s.replaced(fmt.Sprintf("was put back to an older state (revision %d after %d)", p.revision, seen))
+	}
+	return nil
+}
+
+// current checks file and content, and notes the revision.
+func (s *Store) current(ctx context.Context, op string, q querier) error {
+	seen := s.seen.Load()
+	p, err := readPosition(ctx, q)
+	if err != nil {
+		return wrap(op, err)
+	}
+	if err := s.checkPosition(p, seen); err != nil {
+		return err
+	}
+	s.note(p.revision)
+	return nil
+}
+
+// note raises the highest revision that this process knows.
+func (s *Store) note(revision int64) {
+	for {
+		seen := s.seen.Load()
+		if revision <= seen || s.seen.CompareAndSwap(seen, revision) {
+			return
+		}
+	}
+}
+
+func (s *Store) replaced(what string) error {
+	return fmt.Errorf("sqlite: %s %s while it was in use: %w\nhint: restart tokend", s.path, what, flow.ErrReplaced)
+}
+
+// checkMark compares the database with the mark. When it is older, all its
+// grants are marked as restored, and its revisions go on from the mark, so that
+// none is used twice.
+func (s *Store) checkMark(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap("open", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	p, err := readPosition(ctx, tx)
+	if err != nil {
+		return wrap("open", err)
+	}
+	if p.id == "" {
+		return damaged("its id is missing")
+	}
+	var m marked
+	if s.mark != nil {
+		if m, err = s.mark.read(); err != nil {
+			return err
+		}
+	}
+	if m.Store == p.id && m.Revision > p.revision {
+		p.revision = m.Revision
+		if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = 'revision'`, p.revision); err != nil {
+			return wrap("open", err)
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE grants SET restored = 1`); err != nil {
+			return wrap("open", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return wrap("open", err)
+	}
+	s.id = p.id
+	s.note(p.revision)
+	return s.mark.raise(p.id, p.revision)
+}

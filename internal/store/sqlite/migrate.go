@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// migration leads from one user_version to the next.
+type migration struct {
+	sql  string
+	fill func(ctx context.Context, s *Store, tx *sql.Tx) error // after sql; nil: nothing
+}
+
+// migrations are all of them; the first makes the schema. A revision never
+// returns to a value that was used, so that a grant that was deleted and made
+// again is not taken for the former.
+var migrations = [...]migration{
+	{sql: `CREATE TABLE meta (
+		name  TEXT PRIMARY KEY,
+		value ANY
+	) STRICT, WITHOUT ROWID;
+	INSERT INTO meta VALUES ('revision', 0);
+	CREATE TABLE grants (
+		key        TEXT PRIMARY KEY,
+		revision   INTEGER NOT NULL,
+		generation INTEGER NOT NULL,
+		state      TEXT NOT NULL,
+		saved      REAL NOT NULL, -- Unix seconds
+		sealed     BLOB NOT NULL
+	) STRICT;
+	CREATE TABLE leases (
+		key   TEXT PRIMARY KEY,
+		owner TEXT NOT NULL,
+		ends  REAL NOT NULL, -- Unix seconds
+		ttl   REAL NOT NULL  -- seconds
+	) STRICT, WITHOUT ROWID;`},
+	{sql: `INSERT INTO meta VALUES ('id', lower(hex(randomblob(16))));
+	ALTER TABLE grants ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE leases ADD COLUMN holder TEXT NOT NULL DEFAULT ''; -- a file of alive; '' when unknown`,
+		fill: changeKeys},
+}
+
+// migrate brings the schema from a version to the newest, all or nothing.
+func (s *Store) migrate(ctx context.Context, from int) error {
+	if from == len(migrations) {
+		return nil
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap("migrate", err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	// Another process may have been first.
+	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&from); err != nil {
+		return wrap("migrate", err)
+	}
+	if from > len(migrations) {
+		return tooNew(from)
+	}
+	for _, m := range migrations[from:] {
+		if _, err := tx.ExecContext(ctx, m.sql); err != nil {
+			return wrap("migrate", err)
+		}
+		if m.fill == nil {
+			continue
+		}
+		if err := m.fill(ctx, s, tx); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
+		return wrap("migrate", err)
+	}
+	return wrap("migrate", tx.Commit())
+}
+
+// row is one of grants.
+type row struct {
+	key                  string
+	revision, generation int64
+	sealed               []byte
+}
+
+// changeKeys is part of version 2: keys that were a client's name become
+// [flow.GrantKey]. The seal binds a grant to its key and is made again. A row
+// that does not open stays as it is.
+func changeKeys(ctx context.Context, s *Store, tx *sql.Tx) error {
+	rows, err := readRows(ctx, tx)
+	if err != nil {
+		return wrap("migrate", err)
+	}
+	for _, r := range rows {
+		plain, err := s.seal.Open(r.sealed, place(r.key, r.revision, r.generation)...)
+		if err != nil {
+			continue
+		}
+		var g flow.Grant
+		if json.Unmarshal(plain, &g) != nil {
+			continue
+		}
+		key := flow.GrantKey(g.Issuer, g.ClientID, r.key)
+		sealed, err := s.seal.Seal(plain, place(key, r.revision, r.generation)...)
+		if err != nil {
+			return fmt.Errorf("sqlite: migrate: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE grants SET key = ?, sealed = ? WHERE key = ?`, key, sealed, r.key); err != nil {
+			return wrap("migrate", err)
+		}
+		// A refresh of the former version that is under way is waited for.
+		if _, err := tx.ExecContext(ctx, `UPDATE leases SET key = ? WHERE key = ?`, key, r.key); err != nil {
+			return wrap("migrate", err)
+		}
+	}
+	return nil
+}
+
+func readRows(ctx context.Context, tx *sql.Tx) ([]row, error) {
+	found, err := tx.QueryContext(ctx, `SELECT key, revision, generation, sealed FROM grants`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }() // Err has what went wrong
+	var rows []row
+	for found.Next() {
+		var r row
+		if err := found.Scan(&r.key, &r.revision, &r.generation, &r.sealed); err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	return rows, found.Err()
+}
