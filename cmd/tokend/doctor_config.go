@@ -102,7 +102,7 @@ func (d *doctor) checkStore(ctx context.Context) []flow.Finding {
 			return bad("keyset", flow.ClassConfig, err.Error(), "put back the keyset that the store was made with")
 		}
 	}
-	made, err := store.Check(ctx, s.store, keys, s.keysetFile)
+	made, err := store.Check(ctx, s.store, store.Options{Keys: keys, SpillDir: s.spillDir}, s.keysetFile)
 	switch {
 	case errors.Is(err, flow.ErrCorrupt):
 		return badError(check, flow.ClassStoreCorrupt, err)

@@ -182,7 +182,7 @@ func makeStore(t *testing.T, home, keyset string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), url, keys)
+	s, err := store.Open(t.Context(), url, store.Options{Keys: keys})
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
   TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; made when absent
+  TOKEND_SPILL_DIR        keeps grants that the store cannot save; beside the store
   TOKEND_API_KEY[_FILE]   callers' key; made when absent
   TOKEND_LOG_LEVEL        debug, info, warn, error
   TOKEND_LOG_FORMAT       text, json
@@ -165,7 +167,11 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, s.store, keys)
+	o := store.Options{Keys: keys, SpillDir: s.spillDir}
+	if _, err := os.Lstat(s.keysetFile); err == nil { // else the keyset is of a variable
+		o.MarkFile = s.keysetFile + ".mark"
+	}
+	return store.Open(ctx, s.store, o)
 }
 
 // daemon makes the clients and the service over them.

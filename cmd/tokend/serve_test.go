@@ -106,7 +106,7 @@ func TestStoreOfOtherKeyIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(state, "tokend.db"), keys)
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(state, "tokend.db"), store.Options{Keys: keys})
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type environment struct {
 	Clients      []string
 	Addr         string // of the command line
 	APIKeyFile   string `split_words:"true"`
+	SpillDir     string `split_words:"true"`
 }
 
 // settings are the whole configuration of the service, checked. Nothing was
@@ -44,6 +45,7 @@ type settings struct {
 	store          string // URL
 	keyset         flow.Secret
 	keysetFile     string // made when absent; used when keyset is ""
+	spillDir       string // "": beside the database
 	apiKey         flow.Secret
 	apiKeyFile     string // made when absent; used when apiKey is ""
 	keys           []daemon.Key
@@ -117,6 +119,7 @@ func (s *settings) where(env environment, places paths, f *faults) {
 		s.store = "sqlite:" + places.store
 	}
 	s.keyset, s.keysetFile = makeable("TOKEND_STORE_KEY", env.StoreKey, env.StoreKeyFile, besideStore(s.store, places.keyset), f)
+	s.spillDir = env.SpillDir
 	s.apiKey, s.apiKeyFile = makeable("TOKEND_API_KEY", env.APIKey, env.APIKeyFile, places.apiKey, f)
 	checkKey("TOKEND_API_KEY", s.apiKey, f)
 }

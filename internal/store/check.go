@@ -8,15 +8,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 )
 
 // Check says what [Open] would refuse of the store that url names, while others
-// may use it, and changes nothing. It does not try to write. keys are those
-// that it opens with; nil when the file keyset, which is to have them, is not
-// there yet. made is false when there is no store yet.
-func Check(ctx context.Context, url string, keys *seal.Keyset, keyset string) (made bool, err error) {
+// may use it, and changes nothing. It does not try to write. o.Keys is nil when
+// the file keyset, which is to have them, does not exist yet. made is false when
+// there is no store yet.
+func Check(ctx context.Context, url string, o Options, keyset string) (made bool, err error) {
 	path, err := sqlitePath(url)
 	if err != nil || path == memory {
 		return false, err
@@ -34,14 +33,17 @@ func Check(ctx context.Context, url string, keys *seal.Keyset, keyset string) (m
 	if err := guardFiles(path); err != nil {
 		return false, err
 	}
+	if err := checkSpill(path, o.SpillDir); err != nil {
+		return false, err
+	}
 	found, err := exists(url)
 	if err != nil || found == "" {
 		return false, err
 	}
-	if keys == nil {
+	if o.Keys == nil {
 		return true, noKeyset(keyset, found)
 	}
-	err = sqlite.Check(ctx, path, keys)
+	err = sqlite.Check(ctx, path, o.Keys)
 	if errors.Is(err, fs.ErrNotExist) { // only a spill
 		return false, nil
 	}
@@ -49,6 +51,21 @@ func Check(ctx context.Context, url string, keys *seal.Keyset, keyset string) (m
 		return true, fmt.Errorf("store %s: %w", path, err)
 	}
 	return true, nil
+}
+
+// checkSpill refuses a spill directory that others can write to.
+func checkSpill(database, dir string) error {
+	if dir == "" {
+		dir = spillDir(database)
+	}
+	fi, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("store: spill: %w", err)
+	}
+	return judgeDir(dir, fi)
 }
 
 // Dir returns the directory that the store that url names lies in, "" when it

@@ -104,7 +104,7 @@ func TestCheckChangesNothing(t *testing.T) {
 			if name != "no directory" {
 				before = snapshotOf(t, dir)
 			}
-			made, err := store.Check(t.Context(), url, tc.keys, "k.json")
+			made, err := store.Check(t.Context(), url, store.Options{Keys: tc.keys}, "k.json")
 			if made != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("made %v, error %v", made, err)
 			}
@@ -122,10 +122,10 @@ func TestCheckChangesNothing(t *testing.T) {
 }
 
 func TestCheckOfOtherURLs(t *testing.T) {
-	if made, err := store.Check(t.Context(), "sqlite::memory:", nil, ""); made || err != nil {
+	if made, err := store.Check(t.Context(), "sqlite::memory:", store.Options{}, ""); made || err != nil {
 		t.Errorf("memory: %v, %v", made, err)
 	}
-	if _, err := store.Check(t.Context(), "redis:x", nil, ""); err == nil || !strings.Contains(err.Error(), "redis") {
+	if _, err := store.Check(t.Context(), "redis:x", store.Options{}, ""); err == nil || !strings.Contains(err.Error(), "redis") {
 		t.Errorf("redis: %v", err)
 	}
 	for url, want := range map[string]string{"sqlite::memory:": "", "sqlite:/a/b/tokend.db": "/a/b", "sqlite:///a/tokend.db": "/a"} {

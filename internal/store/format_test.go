@@ -1,59 +1,143 @@
 package store_test
 
 import (
-	"flag"
+	"bytes"
+	"database/sql"
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/storetest"
 	"example.com/tokend/pkg/flow"
 )
 
-var update = flag.Bool("update", false, "write testdata anew: only before a format was released")
-
-// formatKeys are those of testdata alone.
-const formatKeys = "testdata/v1/keyset.json"
-
-// TestFormatV1 reads what this version's first format wrote: keyset, database
-// and spill. Later versions must go on doing so.
-func TestFormatV1(t *testing.T) {
-	if *update {
-		writeV1(t)
-	}
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("testdata/v1")); err != nil {
-		t.Fatal(err)
-	}
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+// copyV1 copies the files that the first format wrote, and returns their
+// directory and the keys.
+func copyV1(t *testing.T) (dir string, keys *seal.Keyset) {
+	t.Helper()
+	dir = t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("testdata/v1")))
+	must(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		return os.Chmod(path, 0o600) // git keeps no such mode
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
-	if err != nil {
-		t.Fatal(err)
+	must(t, err)
+	return dir, keys
+}
+
+// newKey is the key of the grant that the first format has under a name.
+func newKey(name string) string {
+	g := storetest.Grant()
+	return flow.GrantKey(g.Issuer, g.ClientID, name)
+}
+
+// TestFormatV1 reads what the first format wrote: keyset, database and spill.
+// Its keys were names of clients. Later versions must read it too.
+func TestFormatV1(t *testing.T) {
+	dir, keys := copyV1(t)
+	for _, when := range []string{"first", "again"} {
+		s := open(t, "sqlite:"+dir+"/tokend.db", keys)
+		for name, generation := range map[string]int64{"saved": 7, "spilled": 8} {
+			want := storetest.Grant()
+			want.Generation = generation
+			got, err := s.Load(t.Context(), newKey(name))
+			if err != nil {
+				t.Fatalf("%s: Load(%q) = %v", when, name, err)
+			}
+			if !reflect.DeepEqual(oldFields(got), oldFields(want)) || got.Restored {
+				t.Errorf("%s: Load(%q) = %v, want %v", when, name, got, want)
+			}
+			if _, err := s.Load(t.Context(), name); !errors.Is(err, flow.ErrNotFound) {
+				t.Errorf("%s: Load under the former key %q = %v", when, name, err)
+			}
+		}
+		must(t, s.Close())
 	}
 	s := open(t, "sqlite:"+dir+"/tokend.db", keys)
-	for key, generation := range map[string]int64{"saved": 7, "spilled": 8} {
-		want := storetest.Grant()
-		want.Generation = generation
-		got, err := s.Load(t.Context(), key)
-		if err != nil {
-			t.Fatalf("Load(%q) = %v", key, err)
-		}
-		want.Revision = got.Revision
-		if !reflect.DeepEqual(oldFields(got), oldFields(want)) {
-			t.Errorf("Load(%q) = %v, want %v", key, got, want)
-		}
+	g, err := s.Load(t.Context(), newKey("spilled"))
+	must(t, err)
+	must(t, s.Save(t.Context(), lock(t, s, newKey("spilled")), g))
+	if names, err := filepath.Glob(dir + "/tokend.db.spill/*"); err != nil || len(names) != 0 {
+		t.Errorf("%v (%v) after the save, want no spill", names, err)
 	}
+}
+
+// TestFormatV1_UnreadableRowStays, and is in nobody's way.
+func TestFormatV1_UnreadableRowStays(t *testing.T) {
+	dir, keys := copyV1(t)
+	change(t, dir+"/tokend.db", `INSERT INTO grants SELECT 'bad', revision, generation, state, saved, sealed FROM grants WHERE key = 'saved'`)
+	s := open(t, "sqlite:"+dir+"/tokend.db", keys)
+	_, err := s.Load(t.Context(), newKey("saved"))
+	must(t, err)
+	if _, err := s.Load(t.Context(), newKey("bad")); !errors.Is(err, flow.ErrNotFound) {
+		t.Errorf("Load = %v, want ErrNotFound", err)
+	}
+	must(t, s.Close())
+	db, err := sql.Open("sqlite", dir+"/tokend.db")
+	must(t, err)
+	var size int
+	err = db.QueryRowContext(t.Context(), `SELECT length(sealed) FROM grants WHERE key = 'bad'`).Scan(&size)
+	must(t, errors.Join(err, db.Close()))
+	if size == 0 {
+		t.Error("the row that cannot be read is lost")
+	}
+}
+
+// TestFormatV1_LeaseIsKept: a refresh of the former version may be under way.
+func TestFormatV1_LeaseIsKept(t *testing.T) {
+	dir, keys := copyV1(t)
+	change(t, dir+"/tokend.db", `INSERT OR REPLACE INTO leases VALUES ('saved', 'x', unixepoch('subsec') + 60, 60)`)
+	s := open(t, "sqlite:"+dir+"/tokend.db", keys)
+	if _, err := s.Lock(t.Context(), newKey("saved"), time.Minute); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v, want ErrLocked", err)
+	}
+}
+
+// TestFormatV1_Check accepts it and migrates nothing.
+func TestFormatV1_Check(t *testing.T) {
+	dir, keys := copyV1(t)
+	before := contents(t, dir)
+	made, err := store.Check(t.Context(), "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys}, "")
+	if !made || err != nil {
+		t.Errorf("Check = %v, %v", made, err)
+	}
+	if after := contents(t, dir); !maps.EqualFunc(before, after, bytes.Equal) {
+		t.Error("Check changed files")
+	}
+}
+
+// TestFormatV1_SpillDirConfigured: what was spilled beside the database moves
+// to the directory that is configured now.
+func TestFormatV1_SpillDirConfigured(t *testing.T) {
+	dir, keys := copyV1(t)
+	to := filepath.Join(t.TempDir(), "spill")
+	s := openAt(t, "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys, SpillDir: to})
+	g, err := s.Load(t.Context(), newKey("spilled"))
+	if err != nil || g.Generation != 8 {
+		t.Errorf("Load = %v, %v; want the spilled generation 8", g, err)
+	}
+	if names, err := filepath.Glob(to + "/*"); err != nil || len(names) != 1 {
+		t.Errorf("%v (%v), want one file", names, err)
+	}
+}
+
+// change runs SQL behind the store's back.
+func change(t *testing.T, path, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), query)
+	must(t, errors.Join(err, db.Close()))
 }
 
 // oldFields leaves of a grant what the first format had, whatever was added.
@@ -69,33 +153,6 @@ func oldFields(g *flow.Grant) []any {
 		fields = append(fields, t.AccessToken.Reveal(), t.TokenType, t.Scope, t.Audience, t.IDToken.Reveal(), t.Obtained, t.Expiry, t.Generation)
 	}
 	return fields
-}
-
-func writeV1(t *testing.T) {
-	t.Helper()
-	if err := os.RemoveAll("testdata/v1"); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := store.LoadOrCreateKeyset(formatKeys, "sqlite:testdata/v1/tokend.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := open(t, "sqlite:testdata/v1/tokend.db", keys)
-	for _, key := range []string{"saved", "spilled"} {
-		g := storetest.Grant()
-		if err := s.Save(t.Context(), lock(t, s, key), g); err != nil {
-			t.Fatal(err)
-		}
-		if key == "spilled" {
-			g.Generation++
-			if err := s.Spill(t.Context(), key, g); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // FuzzSpill gives Load whatever bytes as the spill: it is the saved grant that

@@ -137,7 +137,7 @@ func TestFirstStartOfMany(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			s, err := store.Open(t.Context(), url, k)
+			s, err := store.Open(t.Context(), url, store.Options{Keys: k})
 			if err != nil {
 				t.Error(err)
 				return
@@ -160,7 +160,7 @@ func TestFirstStartOfMany(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if files := contents(t, dir); len(files) != 2 {
-		t.Errorf("%d files, want keyset and database and nothing that was left over", len(files))
+	if files := contents(t, dir); len(files) != 3 {
+		t.Errorf("%d files, want keyset, database and mark, and nothing that was left over", len(files))
 	}
 }

@@ -23,13 +23,15 @@ const maxSpill = 16 << 20
 // spill keeps, one sealed file each, the grants that could not be saved. Its
 // zero value keeps none.
 type spill struct {
-	dir  string
-	keys *seal.Keyset
+	dir   string
+	store string // id of the store, so that two can share dir
+	keys  *seal.Keyset
 }
 
 // spilled is the file's form: in the clear what says whether it still counts,
 // which the seal covers.
 type spilled struct {
+	Store      string `json:"store,omitempty"` // "": the first format, whose key is a client's name
 	Key        string `json:"key"`
 	Revision   int64  `json:"revision"` // of the row that it was to replace
 	Generation int64  `json:"generation"`
@@ -37,14 +39,32 @@ type spilled struct {
 }
 
 func (f *spilled) place() []string {
-	return []string{"spill", f.Key, strconv.FormatInt(f.Revision, 10), strconv.FormatInt(f.Generation, 10)}
+	names := []string{"spill", f.Key, strconv.FormatInt(f.Revision, 10), strconv.FormatInt(f.Generation, 10)}
+	if f.Store != "" {
+		names = append(names, f.Store)
+	}
+	return names
 }
 
-// spillDir is beside the database.
+// spillDir is the default: beside the database.
 func spillDir(database string) string { return database + ".spill" }
 
+// newSpill refuses a directory that others can write to. One that is configured
+// is made, so that what is wrong with it is found at the start.
+func newSpill(database string, o Options) (spill, error) {
+	s := spill{dir: spillDir(database), keys: o.Keys}
+	if o.SpillDir == "" {
+		return s, checkSpill(database, "")
+	}
+	var err error
+	if s.dir, err = filepath.Abs(o.SpillDir); err != nil {
+		return s, fmt.Errorf("store: spill: %w", err)
+	}
+	return s, guardDir(s.dir)
+}
+
 func (s spill) file(key string) string {
-	h := sha256.Sum256([]byte(key))
+	h := sha256.Sum256([]byte(s.store + "\x00" + key))
 	return filepath.Join(s.dir, hex.EncodeToString(h[:]))
 }
 
@@ -72,21 +92,31 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 		return nil, err
 	}
 	aside, spillErr := s.spill.load(key)
-	if spillErr != nil || !newer(aside, saved) {
+	switch {
+	case errors.Is(spillErr, fs.ErrNotExist) || errors.Is(spillErr, flow.ErrCorrupt):
+		return saved, err
+	case spillErr != nil: // it may be newer than the saved one, whose token is spent then
+		return nil, fmt.Errorf("store: spill: %w", spillErr)
+	case !newer(aside, saved):
 		return saved, err
 	}
 	aside.Revision = 0
 	if saved != nil {
-		aside.Revision = saved.Revision
+		aside.Revision, aside.Restored = saved.Revision, saved.Restored
 	}
 	return aside, nil
 }
 
 // Save implements [flow.Store]. A spilled grant goes once it is saved; one that
-// another has superseded is kept under a name that ends in ".lost".
+// another has superseded is kept under a name that ends in ".lost". A logout
+// removes all that was spilled.
 func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	if err := s.medium.Save(ctx, l, g); err != nil {
 		return err
+	}
+	if g.State == flow.GrantLoggedOut {
+		_ = s.spill.remove(l.Key()) // what stays is older than the logout, so Load ignores it
+		return nil
 	}
 	s.spill.settle(l.Key(), g)
 	return nil
@@ -102,11 +132,17 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // newer reports whether a spilled grant supersedes the saved one (nil: none):
 // it came of a later login, or of a later exchange of the same, or was made
-// from this very revision or a later one. A grant that was deleted stays so.
+// from this very revision or a later one. A grant that was deleted stays so, and
+// after a logout only what was made from it counts. A spilled logout supersedes
+// all but a later login.
 func newer(aside, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
 		return aside.Revision == 0
+	case saved.State == flow.GrantLoggedOut || aside.State == flow.GrantLoggedOut && !aside.LoggedIn.Equal(saved.LoggedIn):
+		return aside.Revision >= saved.Revision
+	case aside.State == flow.GrantLoggedOut:
+		return true
 	case !aside.LoggedIn.Equal(saved.LoggedIn):
 		return aside.LoggedIn.After(saved.LoggedIn)
 	case aside.Generation != saved.Generation:
@@ -116,12 +152,15 @@ func newer(aside, saved *flow.Grant) bool {
 	}
 }
 
-func (s spill) save(key string, g *flow.Grant) error {
+func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
+
+// write makes the file durable, whole or not at all.
+func (s spill) write(name, key string, g *flow.Grant) error {
 	plain, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	f := &spilled{Key: key, Revision: g.Revision, Generation: g.Generation}
+	f := &spilled{Store: s.store, Key: key, Revision: g.Revision, Generation: g.Generation}
 	if f.Sealed, err = s.keys.Seal(plain, f.place()...); err != nil {
 		return err
 	}
@@ -132,11 +171,11 @@ func (s spill) save(key string, g *flow.Grant) error {
 	if err := guardDir(s.dir); err != nil {
 		return err
 	}
-	tmp, err := writeTemp(s.file(key), b)
+	tmp, err := writeTemp(name, b)
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	if err := os.Rename(tmp, s.file(key)); err != nil {
+	if err := os.Rename(tmp, name); err != nil {
 		return fmt.Errorf("store: spill: %w", errors.Join(err, os.Remove(tmp)))
 	}
 	if err := errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir))); err != nil {
@@ -151,7 +190,19 @@ func (s spill) load(key string) (*flow.Grant, error) {
 	if s.dir == "" {
 		return nil, fs.ErrNotExist
 	}
-	file, err := os.Open(s.file(key))
+	f, err := readSpilled(s.file(key))
+	if err != nil {
+		return nil, err
+	}
+	if f.Key != key || f.Store != s.store {
+		return nil, flow.ErrCorrupt
+	}
+	return f.open(s.keys)
+}
+
+// readSpilled is flow.ErrCorrupt when the file has another form.
+func readSpilled(name string) (*spilled, error) {
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -159,15 +210,16 @@ func (s spill) load(key string) (*flow.Grant, error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
-	return s.parse(key, b)
-}
-
-func (s spill) parse(key string, b []byte) (*flow.Grant, error) {
-	var f spilled
-	if err := json.Unmarshal(b, &f); err != nil || f.Key != key {
+	f := &spilled{}
+	if json.Unmarshal(b, f) != nil {
 		return nil, flow.ErrCorrupt
 	}
-	plain, err := s.keys.Open(f.Sealed, f.place()...)
+	return f, nil
+}
+
+// open is flow.ErrCorrupt when the grant cannot be read.
+func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
+	plain, err := keys.Open(f.Sealed, f.place()...)
 	if err != nil {
 		return nil, flow.ErrCorrupt
 	}
@@ -193,7 +245,7 @@ func (s spill) settle(key string, g *flow.Grant) {
 	case errors.Is(err, flow.ErrCorrupt):
 		_ = os.Rename(s.file(key), s.file(key)+damaged) // where it is, it is ignored as well
 	case err != nil || newer(aside, g):
-	case aside.RefreshToken == g.RefreshToken:
+	case aside.RefreshToken == g.RefreshToken || aside.State == flow.GrantLoggedOut:
 		_ = os.Remove(s.file(key)) // likewise
 	default:
 		_ = os.Rename(s.file(key), s.file(key)+lost) // likewise

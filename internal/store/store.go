@@ -20,6 +20,14 @@ type medium interface {
 	flow.Store
 	io.Closer
 	Ping(ctx context.Context) error
+	ID() string // random, of the store's making
+}
+
+// Options of [Open].
+type Options struct {
+	Keys     *seal.Keyset // seals grants; required
+	SpillDir string       // for grants that cannot be saved; "": beside the database
+	MarkFile string       // holds the highest revision, to notice an older copy; "", and where it cannot be written: DATABASE.mark
 }
 
 // Store is a [flow.Store] on a durable medium. Beside it, where the medium is
@@ -42,15 +50,19 @@ const memory = ":memory:"
 //	sqlite:/path/to/tokend.db   a file; a relative path is from the working directory
 //	sqlite::memory:             forgotten at Close
 //
-// Grants are sealed with keys. A store that was sealed with other keys, is
+// Grants are sealed with o.Keys. A store that was sealed with other keys, is
 // damaged (its error is [flow.ErrCorrupt]), or lies where others could change
 // it, is an error, and nothing in it is overwritten. Close it after use.
-func Open(ctx context.Context, url string, keys *seal.Keyset) (*Store, error) {
+//
+// From then on a store that was deleted, replaced or put back to an older copy
+// is [flow.ErrReplaced] in every operation. An older copy that was put back
+// before Open has grants with [flow.Grant.Restored] set.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	path, err := sqlitePath(url)
 	if err != nil {
 		return nil, err
 	}
-	if keys == nil {
+	if o.Keys == nil {
 		return nil, errors.New("store: no keyset to seal grants with")
 	}
 	s := &Store{}
@@ -58,10 +70,19 @@ func Open(ctx context.Context, url string, keys *seal.Keyset) (*Store, error) {
 		if err := guardDatabase(path); err != nil {
 			return nil, err
 		}
-		s.spill = spill{dir: spillDir(path), keys: keys}
+		if s.spill, err = newSpill(path, o); err != nil {
+			return nil, err
+		}
 	}
-	if s.medium, err = sqlite.Open(ctx, path, sqlite.Options{Sealer: keys}); err != nil {
+	s.medium, err = sqlite.Open(ctx, path, sqlite.Options{Sealer: o.Keys, MarkFile: o.MarkFile})
+	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	if path != memory {
+		s.spill.store = s.ID()
+		if err := s.spill.takeOver(spillDir(path)); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }

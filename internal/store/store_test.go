@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func openChild(url string) int {
 	k, err := store.LoadOrCreateKeyset(os.Getenv(childKeys), url)
 	if err == nil {
-		_, err = store.Open(context.Background(), url, k)
+		_, err = store.Open(context.Background(), url, store.Options{Keys: k})
 	}
 	fmt.Println(err)
 	return 0
@@ -56,7 +56,12 @@ func newKeys(t testing.TB) *seal.Keyset {
 
 func open(t testing.TB, url string, k *seal.Keyset) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, k)
+	return openAt(t, url, store.Options{Keys: k})
+}
+
+func openAt(t testing.TB, url string, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func lock(t testing.TB, s *store.Store, key string) flow.Lease {
 
 func refused(t *testing.T, url, want string) {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, newKeys(t))
+	s, err := store.Open(t.Context(), url, store.Options{Keys: newKeys(t)})
 	if err == nil {
 		_ = s.Close()
 		t.Fatalf("Open(%q) succeeded, want an error with %q", url, want)
@@ -120,10 +125,10 @@ func TestURL(t *testing.T) {
 	for _, url := range []string{"sqlite:", "sqlite:dir/", "sqlite:///"} {
 		refused(t, url, "names no file")
 	}
-	if _, err := store.Open(t.Context(), "sqlite:x\x00.db", newKeys(t)); err == nil {
+	if _, err := store.Open(t.Context(), "sqlite:x\x00.db", store.Options{Keys: newKeys(t)}); err == nil {
 		t.Error("a path with NUL was taken")
 	}
-	if _, err := store.Open(t.Context(), "sqlite:x.db", nil); err == nil {
+	if _, err := store.Open(t.Context(), "sqlite:x.db", store.Options{}); err == nil {
 		t.Error("a store without keys was opened")
 	}
 }
