@@ -44,7 +44,7 @@ func TestStoppedHolderIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line, err := out.ReadString('\n'); err != nil || line != "conflict\n" {
-		t.Errorf("the holder that goes on says %q (%v), want a conflict", line, err)
+		t.Fatalf("the holder that goes on says %q (%v), want a conflict", line, err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)

@@ -31,6 +31,7 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 }
 
 func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
+	known := s.known(key)
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of meta and row
 	if err != nil {
 		return nil, wrap("load", err)
@@ -48,6 +49,9 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	if err != nil {
 		return nil, wrap("load", err)
 	}
+	if r.revision < known {
+		return nil, s.replaced(fmt.Sprintf("has an older grant again (revision %d after %d)", r.revision, known))
+	}
 	plain, err := s.seal.Open(r.sealed, place(key, r.revision, r.generation)...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: load %q: %w: %w", key, flow.ErrCorrupt, err)
@@ -57,6 +61,7 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 		return nil, fmt.Errorf("sqlite: load %q: %w: it is no grant", key, flow.ErrCorrupt)
 	}
 	g.Revision, g.Restored = r.revision, restored
+	s.noteRow(key, r.revision)
 	return g, nil
 }
 
@@ -80,6 +85,7 @@ func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	}
 	g.Revision = revision
 	s.note(revision)
+	s.noteRow(held.key, revision)
 	// The grant is durable. A mark that cannot be written now is raised by a later Save.
 	_ = s.mark.raise(s.id, revision)
 	return nil
@@ -94,7 +100,7 @@ func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []by
 	if err := s.current(ctx, "save", tx); err != nil {
 		return 0, err
 	}
-	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil {
+	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil { // else g.Revision is the stored one
 		return 0, err
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'revision' RETURNING value`).Scan(&revision)
@@ -107,6 +113,10 @@ func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []by
 	}
 	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO grants (key, revision, generation, state, saved, sealed, restored)
 		VALUES (?, ?, ?, ?, unixepoch('subsec'), ?, ?)`, held.key, revision, g.Generation, string(g.State), sealed, g.Restored)
+	if err != nil {
+		return 0, wrap("save", err)
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value + ? WHERE name = 'revisions'`, revision-g.Revision)
 	if err != nil {
 		return 0, wrap("save", err)
 	}
@@ -139,7 +149,25 @@ func (*Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64) 
 // Delete implements flow.Store.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.do(ctx, "delete", func(ctx context.Context) error {
-		_, err := s.db.ExecContext(ctx, `DELETE FROM grants WHERE key = ?`, key)
-		return wrap("delete", err)
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return wrap("delete", err)
+		}
+		defer func() { _ = tx.Rollback() }() // nothing after Commit
+		if err := s.current(ctx, "delete", tx); err != nil {
+			return err
+		}
+		var revision int64
+		err = tx.QueryRowContext(ctx, `DELETE FROM grants WHERE key = ? RETURNING revision`, key).Scan(&revision)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value - ? WHERE name = 'revisions'`, revision)
+		}
+		if err != nil {
+			return wrap("delete", err)
+		}
+		return wrap("delete", tx.Commit())
 	})
 }

@@ -77,6 +77,23 @@ func (s *Store) current(ctx context.Context, op string, q querier) error {
 	return nil
 }
 
+// known is the highest revision of a key's grant that this process has seen.
+func (s *Store) known(key string) int64 {
+	revision, _ := s.rows.Load(key)
+	n, _ := revision.(int64)
+	return n
+}
+
+// noteRow raises known.
+func (s *Store) noteRow(key string, revision int64) {
+	for {
+		old, loaded := s.rows.LoadOrStore(key, revision)
+		if n, _ := old.(int64); !loaded || n >= revision || s.rows.CompareAndSwap(key, old, revision) {
+			return
+		}
+	}
+}
+
 // note raises the highest revision that this process knows.
 func (s *Store) note(revision int64) {
 	for {
@@ -91,10 +108,12 @@ func (s *Store) replaced(what string) error {
 	return fmt.Errorf("sqlite: %s %s while it was in use: %w\nhint: restart tokend", s.path, what, flow.ErrReplaced)
 }
 
-// checkMark compares the database with the mark. When it is older, all its
-// grants are marked as restored, and its revisions go on from the mark, so that
-// none is used twice.
-func (s *Store) checkMark(ctx context.Context) error {
+// checkAge finds out whether an older copy was put back: the revision is below
+// the mark, or the rows are older than meta says. The latter happens when the
+// copy was written into the file while SQLite's log had newer pages. Then all
+// grants are marked as restored, and revisions go on from the mark, so that none
+// is used twice.
+func (s *Store) checkAge(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return wrap("open", err)
@@ -113,12 +132,18 @@ func (s *Store) checkMark(ctx context.Context) error {
 			return err
 		}
 	}
-	if m.Store == p.id && m.Revision > p.revision {
+	var noted, sum int64
+	err = tx.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'revisions'), 0), (SELECT coalesce(sum(revision), 0) FROM grants)`).
+		Scan(&noted, &sum)
+	if err != nil {
+		return wrap("open", err)
+	}
+	below := m.Store == p.id && m.Revision > p.revision
+	if below {
 		p.revision = m.Revision
-		if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = 'revision'`, p.revision); err != nil {
-			return wrap("open", err)
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE grants SET restored = 1`); err != nil {
+	}
+	if below || sum < noted {
+		if err := restore(ctx, tx, p.revision, sum); err != nil {
 			return wrap("open", err)
 		}
 	}
@@ -128,4 +153,15 @@ func (s *Store) checkMark(ctx context.Context) error {
 	s.id = p.id
 	s.note(p.revision)
 	return s.mark.raise(p.id, p.revision)
+}
+
+func restore(ctx context.Context, tx *sql.Tx, revision, sum int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE grants SET restored = 1`)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = 'revision'`, revision)
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = 'revisions'`, sum)
+	}
+	return err
 }

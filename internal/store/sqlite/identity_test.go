@@ -81,6 +81,51 @@ func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
 	}
 }
 
+// TestF32_OlderCopyWrittenIntoTheFile: SQLite's log goes on to have some of the
+// newer pages, the revision among them.
+func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
+	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
+	first, err := sqlite.Open(t.Context(), path, o)
+	must(t, err)
+	put(t, first, "a", 1)
+	put(t, first, "b", 1)
+	must(t, first.Close())
+	old, err := os.ReadFile(path)
+	must(t, err)
+
+	s := open(t, path, o)
+	put(t, s, "a", 2)
+	put(t, s, "a", 3)
+	change(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
+	_, err = s.Load(t.Context(), "a") // into SQLite's cache
+	must(t, err)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.Write(old)
+	must(t, errors.Join(err, f.Close()))
+	must(t, s.Ping(t.Context())) // from the cache: the revision is in the log now
+
+	restored(t, open(t, path, o), "a", true)
+	if g, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrReplaced) {
+		t.Errorf("Load in the process that has seen newer ones = %v, %v; want ErrReplaced", g, err)
+	}
+}
+
+// TestDeletedGrantIsNotMissed: with some grants deleted, and others made by a
+// version that keeps no sum, the rest is no older copy.
+func TestDeletedGrantIsNotMissed(t *testing.T) {
+	o := sqlite.Options{Sealer: newKeys(t)}
+	path := closedDatabase(t, o)
+	s := open(t, path, o)
+	must(t, s.Delete(t.Context(), "b"))
+	must(t, s.Delete(t.Context(), "b"))
+	put(t, s, "b", 1)
+	must(t, s.Delete(t.Context(), "b"))
+	restored(t, open(t, path, o), "a", false)
+	change(t, path, `INSERT INTO grants SELECT 'c', revision, generation, state, saved, sealed, 0 FROM grants WHERE key = 'a'`)
+	restored(t, open(t, path, o), "a", false)
+}
+
 // TestOtherProcessMovesOn: revisions of other processes are no replacement.
 func TestOtherProcessMovesOn(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type Store struct {
 	skew func() time.Duration
 	id   string       // in meta
 	seen atomic.Int64 // the highest revision that this process knows
+	rows sync.Map     // likewise of each key: string to int64
 
 	// Of a database in a file; else zero.
 	path  string
@@ -86,7 +88,7 @@ func (s *Store) open(ctx context.Context, path, markFile string) (err error) {
 		if err := s.create(ctx); err != nil {
 			return err
 		}
-		return s.checkMark(ctx)
+		return s.checkAge(ctx)
 	}
 	if err := s.ensure(ctx, path); err != nil {
 		return err
@@ -108,7 +110,7 @@ func (s *Store) open(ctx context.Context, path, markFile string) (err error) {
 	if s.mark, err = openMark(markFile, path+".mark"); err != nil {
 		return err
 	}
-	if err := s.checkMark(ctx); err != nil {
+	if err := s.checkAge(ctx); err != nil {
 		return err
 	}
 	s.alive, err = openAlive(path + ".alive")
