@@ -27,7 +27,7 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 	if err != nil {
 		return false, fmt.Errorf("store: %w", err)
 	}
-	if err := judgeDir(filepath.Dir(path), fi); err != nil {
+	if err := judgeDir(stateDir, filepath.Dir(path), fi); err != nil {
 		return false, err
 	}
 	if err := guardFiles(path); err != nil {
@@ -65,7 +65,7 @@ func checkSpill(database, dir string) error {
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	return judgeDir(dir, fi)
+	return judgeDir(spills, dir, fi)
 }
 
 // Dir returns the directory that the store that url names lies in, "" when it

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"flag"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,12 +20,19 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// copyV1 copies the files that the first format wrote, and returns their
-// directory and the keys.
+var update = flag.Bool("update", false, "write testdata/v2 again: only before this format is released")
+
 func copyV1(t *testing.T) (dir string, keys *seal.Keyset) {
 	t.Helper()
+	return copyFormat(t, "v1")
+}
+
+// copyFormat copies the files that a version of the format wrote, and returns
+// their directory and the keys.
+func copyFormat(t *testing.T, version string) (dir string, keys *seal.Keyset) {
+	t.Helper()
 	dir = t.TempDir()
-	must(t, os.CopyFS(dir, os.DirFS("testdata/v1")))
+	must(t, os.CopyFS(dir, os.DirFS("testdata/"+version)))
 	must(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -41,10 +50,19 @@ func newKey(name string) string {
 	return flow.GrantKey(g.Issuer, g.ClientID, name)
 }
 
-// TestFormatV1 reads what the first format wrote: keyset, database and spill.
-// Its keys were names of clients. Later versions must read it too.
-func TestFormatV1(t *testing.T) {
-	dir, keys := copyV1(t)
+// TestFormat reads what each version wrote: keyset, database and spill. The keys
+// of the first were names of clients. Later versions must read them too.
+func TestFormat(t *testing.T) {
+	if *update {
+		writeV2(t)
+	}
+	for _, version := range []string{"v1", "v2"} {
+		t.Run(version, func(t *testing.T) { testFormat(t, version) })
+	}
+}
+
+func testFormat(t *testing.T, version string) {
+	dir, keys := copyFormat(t, version)
 	for _, when := range []string{"first", "again"} {
 		s := open(t, "sqlite:"+dir+"/tokend.db", keys)
 		for name, generation := range map[string]int64{"saved": 7, "spilled": 8} {
@@ -70,6 +88,28 @@ func TestFormatV1(t *testing.T) {
 	if names, err := filepath.Glob(dir + "/tokend.db.spill/*"); err != nil || len(names) != 0 {
 		t.Errorf("%v (%v) after the save, want no spill", names, err)
 	}
+}
+
+// writeV2 writes what TestFormat reads of this version.
+func writeV2(t *testing.T) {
+	t.Helper()
+	const dir = "testdata/v2"
+	must(t, os.RemoveAll(dir))
+	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
+	must(t, err)
+	s := openAt(t, "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys, MarkFile: dir + "/keyset.json.mark"})
+	for _, name := range []string{"saved", "spilled"} {
+		key, g := newKey(name), storetest.Grant()
+		l := lock(t, s, key)
+		must(t, s.Save(t.Context(), l, g))
+		if name == "spilled" {
+			g.Generation++
+			must(t, s.Spill(t.Context(), key, g))
+		}
+		must(t, l.Release(t.Context()))
+	}
+	must(t, s.Close())
+	must(t, os.Remove(dir+"/tokend.db.alive"))
 }
 
 // TestFormatV1_UnreadableRowStays, and is in nobody's way.
@@ -101,6 +141,30 @@ func TestFormatV1_LeaseIsKept(t *testing.T) {
 	if _, err := s.Lock(t.Context(), newKey("saved"), time.Minute); !errors.Is(err, flow.ErrLocked) {
 		t.Errorf("Lock = %v, want ErrLocked", err)
 	}
+}
+
+// TestFormatV1_StartOfMany: one migrates, the others find it done.
+func TestFormatV1_StartOfMany(t *testing.T) {
+	dir, keys := copyV1(t)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s, err := store.Open(t.Context(), "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for name, generation := range map[string]int64{"saved": 7, "spilled": 8} {
+				if g, err := s.Load(t.Context(), newKey(name)); err != nil || g.Generation != generation || g.Restored {
+					t.Errorf("Load(%q) = %v, %v", name, g, err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestFormatV1_Check accepts it and migrates nothing.

@@ -8,10 +8,16 @@ import (
 	"path/filepath"
 )
 
+// What a directory is called in messages.
+const (
+	stateDir = "state directory"
+	spills   = "spill directory"
+)
+
 // guardDatabase makes the database's directory ready and refuses what others
 // could have put there.
 func guardDatabase(path string) error {
-	if err := guardDir(filepath.Dir(path)); err != nil {
+	if err := guardDir(stateDir, filepath.Dir(path)); err != nil {
 		return err
 	}
 	return guardFiles(path)
@@ -39,9 +45,9 @@ func guardFiles(path string) error {
 	return nil
 }
 
-// guardDir creates a state directory for its owner alone, or refuses one that
+// guardDir creates a directory for its owner alone, or refuses one that
 // others can write to or that we cannot.
-func guardDir(dir string) error {
+func guardDir(what, dir string) error {
 	fi, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(dir, 0o700); err == nil {
@@ -49,34 +55,34 @@ func guardDir(dir string) error {
 		}
 	}
 	if err != nil {
-		return notWritable(dir, err)
+		return notWritable(what, dir, err)
 	}
-	if err := judgeDir(dir, fi); err != nil {
+	if err := judgeDir(what, dir, fi); err != nil {
 		return err
 	}
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
-		return notWritable(dir, err)
+		return notWritable(what, dir, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // judgeDir refuses what is no directory, and one that others can write to.
-func judgeDir(dir string, fi fs.FileInfo) error {
+func judgeDir(what, dir string, fi fs.FileInfo) error {
 	if !fi.IsDir() {
-		return fmt.Errorf("store: state directory %s is not a directory\nhint: name a file in a directory", dir)
+		return fmt.Errorf("store: %s %s is not a directory\nhint: name another", what, dir)
 	}
 	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("store: state directory %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", dir, perm, dir)
+		return fmt.Errorf("store: %s %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", what, dir, perm, dir)
 	}
 	return nil
 }
 
-func notWritable(dir string, err error) error {
+func notWritable(what, dir string, err error) error {
 	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 		err = pe.Err // the path is named already, the probe's name helps nobody
 	}
-	return fmt.Errorf("store: state directory %s not writable: %w\nhint: make it writable for the user that runs this, or name another", dir, err)
+	return fmt.Errorf("store: %s %s not writable: %w\nhint: make it writable for the user that runs this, or name another", what, dir, err)
 }
 
 func kind(fi fs.FileInfo) string {

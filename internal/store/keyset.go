@@ -93,7 +93,7 @@ func createKeyset(path string) error {
 	if _, err := keys.WriteTo(&b); err != nil {
 		return err
 	}
-	if err := guardDir(filepath.Dir(path)); err != nil {
+	if err := guardDir(stateDir, filepath.Dir(path)); err != nil {
 		return err
 	}
 	tmp, err := writeTemp(path, b.Bytes())

@@ -60,7 +60,7 @@ func newSpill(database string, o Options) (spill, error) {
 	if s.dir, err = filepath.Abs(o.SpillDir); err != nil {
 		return s, fmt.Errorf("store: spill: %w", err)
 	}
-	return s, guardDir(s.dir)
+	return s, guardDir(spills, s.dir)
 }
 
 func (s spill) file(key string) string {
@@ -168,7 +168,7 @@ func (s spill) write(name, key string, g *flow.Grant) error {
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	if err := guardDir(s.dir); err != nil {
+	if err := guardDir(spills, s.dir); err != nil {
 		return err
 	}
 	tmp, err := writeTemp(name, b)
