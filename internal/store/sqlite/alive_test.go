@@ -98,6 +98,24 @@ func TestDeadHolder_OneSuccessorWins(t *testing.T) {
 	}
 }
 
+// TestHolderIsTheLastOne: the end of a former holder frees nothing.
+func TestHolderIsTheLastOne(t *testing.T) {
+	var skew atomic.Int64
+	o := sqlite.Options{Sealer: newKeys(t), Skew: func() time.Duration { return time.Duration(skew.Load()) }}
+	path := filepath.Join(t.TempDir(), "tokend.db")
+	first, err := sqlite.Open(t.Context(), path, o)
+	must(t, err)
+	_, err = first.Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	skew.Store(int64(time.Minute + time.Second))
+	_, err = open(t, path, o).Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	must(t, first.Close())
+	if _, err := open(t, path, o).Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v, want ErrLocked: the second holder lives", err)
+	}
+}
+
 // aliveFiles are those of the processes that the database knows.
 func aliveFiles(t *testing.T, path string) []string {
 	t.Helper()

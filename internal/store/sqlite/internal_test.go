@@ -1,10 +1,14 @@
 package sqlite
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"example.com/tokend/pkg/flow"
 )
 
 type noSeal struct{}
@@ -38,6 +42,77 @@ func TestSecondDatabaseLoses(t *testing.T) {
 	}
 }
 
+// TestMarkIsWrittenUnderItsLock alone: of two writers one would put it back. A
+// process that is stopped with the lock does not stop the others.
+func TestMarkIsWrittenUnderItsLock(t *testing.T) {
+	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.raise("store", 5); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(m.path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryLock(f); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := m.raise("store", 6); !errors.Is(err, errLocked) {
+		t.Errorf("raise = %v, want errLocked", err)
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("raise took %v", d)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		store         string
+		revision, now int64
+	}{{"store", 4, 5}, {"store", 7, 7}, {"another", 1, 1}} {
+		if err := m.raise(c.store, c.revision); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := m.read(); err != nil || got.Revision != c.now {
+			t.Errorf("after %s, %d the mark is %v (%v), want %d", c.store, c.revision, got, err, c.now)
+		}
+	}
+}
+
+// TestBusyIsNoDamage: SQLite's own code of it.
+func TestBusyIsNoDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokend.db")
+	s, err := Open(t.Context(), path, Options{Sealer: noSeal{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.ExecContext(t.Context(), "PRAGMA busy_timeout = 0"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := connect(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := other.BeginTx(t.Context(), nil) // takes the lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Save(t.Context(), l, &flow.Grant{})
+	if err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") || errors.Is(err, flow.ErrCorrupt) {
+		t.Errorf("Save = %v, want it busy and not damaged", err)
+	}
+	if err := errors.Join(tx.Rollback(), other.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestPingWrites: a database that can only be read is not ready.
 func TestPingWrites(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
@@ -51,6 +126,11 @@ func TestPingWrites(t *testing.T) {
 		if err := s.Ping(t.Context()); (err == nil) != ready {
 			t.Errorf("%s: Ping = %v", query, err)
 		}
+	}
+	var probe float64
+	err = s.db.QueryRowContext(t.Context(), `SELECT value FROM meta WHERE name = 'probe'`).Scan(&probe)
+	if err != nil || time.Since(time.Unix(int64(probe), 0)) > time.Hour {
+		t.Errorf("the probe is %v (%v), want the time of the Ping", probe, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -38,11 +38,13 @@ var migrations = [...]migration{
 		ends  REAL NOT NULL, -- Unix seconds
 		ttl   REAL NOT NULL  -- seconds
 	) STRICT, WITHOUT ROWID;`},
-	{sql: `INSERT INTO meta VALUES ('id', lower(hex(randomblob(16))));
+	{
+		sql: `INSERT INTO meta VALUES ('id', lower(hex(randomblob(16))));
 	INSERT INTO meta SELECT 'revisions', coalesce(sum(revision), 0) FROM grants; -- the sum of them
 	ALTER TABLE grants ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE leases ADD COLUMN holder TEXT NOT NULL DEFAULT ''; -- a file of alive; '' when unknown`,
-		fill: changeKeys},
+		fill: changeKeys,
+	},
 }
 
 // migrate brings the schema from a version to the newest, all or nothing.
