@@ -112,7 +112,7 @@ func writeV2(t *testing.T) {
 	must(t, os.Remove(dir+"/tokend.db.alive"))
 }
 
-// TestFormatV1_UnreadableRowStays, and is in nobody's way.
+// TestFormatV1_UnreadableRowStays: it is not lost, and the others are migrated.
 func TestFormatV1_UnreadableRowStays(t *testing.T) {
 	dir, keys := copyV1(t)
 	change(t, dir+"/tokend.db", `INSERT INTO grants SELECT 'bad', revision, generation, state, saved, sealed FROM grants WHERE key = 'saved'`)

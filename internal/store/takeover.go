@@ -68,7 +68,7 @@ func (s spill) takeOverFile(name string) error {
 	default:
 		other, err := there.open(s.keys)
 		if err != nil || !newer(g, other) {
-			return nil //nolint:nilerr // likewise
+			return nil //nolint:nilerr // the one that is there is newer or damaged
 		}
 	}
 	if err := s.write(target, key, g); err != nil {

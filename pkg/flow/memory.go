@@ -33,8 +33,8 @@ func (s *MemoryStore) now() time.Time {
 	return time.Now()
 }
 
-// owns reports whether nobody has released or taken l; s.mu is held. A lease
-// that has run out still counts.
+// owns reports whether l was neither released nor taken by another holder; s.mu
+// is held. A lease that has run out still counts.
 func (s *MemoryStore) owns(l *memoryLease) bool { return s.leases[l.key] == l }
 
 // Load implements [Store].

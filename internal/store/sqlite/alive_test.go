@@ -167,8 +167,8 @@ func TestAliveFiles(t *testing.T) {
 	}
 }
 
-// TestAliveFileRemoved: somebody has cleaned up. The next lease is no dead
-// process's for it.
+// TestAliveFileRemoved: the file was deleted by hand. The process lives, and its
+// next lease counts.
 func TestAliveFileRemoved(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)

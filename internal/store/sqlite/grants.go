@@ -125,7 +125,7 @@ func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []by
 
 // mayReplace is flow.ErrConflict unless the lease still has its owner and the
 // stored revision is the one that the new grant was made from. The lease's time
-// does not matter: while nobody has taken it, nobody else has saved.
+// does not matter: until another holder takes it, no other can save.
 func (*Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64) error {
 	var held bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE key = ? AND owner = ?)`, l.key, l.owner).Scan(&held)

@@ -146,8 +146,8 @@ func TestOtherProcessMovesOn(t *testing.T) {
 	}
 }
 
-// TestF30_LockedDatabase: what has to wait for another process fails in about
-// five seconds, however many wait, and is no damage and nobody's conflict.
+// TestF30_LockedDatabase: an operation that waits for another process fails
+// after about five seconds, however many wait. It is no damage and no conflict.
 func TestF30_LockedDatabase(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)

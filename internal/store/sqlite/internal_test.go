@@ -42,8 +42,8 @@ func TestSecondDatabaseLoses(t *testing.T) {
 	}
 }
 
-// TestMarkIsWrittenUnderItsLock alone: of two writers one would put it back. A
-// process that is stopped with the lock does not stop the others.
+// TestMarkIsWrittenUnderItsLock: without it, one of two writers could lower the
+// mark. A process that is stopped while it has the lock does not stop the others.
 func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {

@@ -116,7 +116,7 @@ func lockSoon(f *os.File) error {
 		<-time.After(pause)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil // one process alone is kept apart by mu
+		return nil // mu still keeps the goroutines of this process apart
 	}
 	return err
 }

@@ -39,7 +39,7 @@ type Store struct {
 	skew func() time.Duration
 	id   string       // in meta
 	seen atomic.Int64 // the highest revision that this process knows
-	rows sync.Map     // likewise of each key: string to int64
+	rows sync.Map     // key to the highest revision of its grant that this process knows
 
 	// Of a database in a file; else zero.
 	path  string

@@ -75,7 +75,7 @@ func testLateRenew(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	o.Advance(ttl + time.Minute)
 	if err := l.Renew(t.Context()); err != nil {
-		t.Fatalf("Renew of a lease that has run out and that nobody has taken = %v", err)
+		t.Fatalf("Renew of a lease that has run out and was not taken = %v", err)
 	}
 	locked(t, o.Other)
 	o.Advance(ttl + time.Second)
