@@ -28,6 +28,11 @@ const (
 // nowhere else, with the pinned client authentication and one deadline for all
 // of it.
 func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values) (answer, outcome, *Error) {
+	ctx, release, e := c.idp.admit(ctx, op)
+	if e != nil {
+		return answer{}, notSent, e
+	}
+	defer release()
 	r, body, o, err := c.send(ctx, op, endpoint, form)
 	if r == nil {
 		return answer{}, o, asError(op, err)
@@ -94,7 +99,8 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 func dialFailed(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+	var queued *notStarted
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &queued)
 }
 
 // judge sorts the answer to a request with that form. The body is read before
@@ -122,6 +128,7 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return a, refused, e
 	case limited(r, a.code):
 		e.Class = ClassRateLimited
+		c.holdAll(e, form)
 		return a, refused, e
 	case form.Get("grant_type") == "refresh_token" && deadWord(a.code):
 		e.Class, e.dead = ClassLoginRequired, true
@@ -212,6 +219,14 @@ func limited(r *http.Response, code string) bool {
 		return false
 	}
 	return r.Header.Get("X-RateLimit-Limit") != "" || r.Header.Get("X-RateLimit-Reset") != "" || r.Header.Get("Retry-After") != ""
+}
+
+// holdAll holds all clients of the provider back after a limit that names its
+// end. What counts the attempts of one account or one device concerns no others.
+func (c *Client) holdAll(e *Error, form url.Values) {
+	if e.RetryAfter > 0 && form.Has("grant_type") && e.Code != "too_many_attempts" && e.Code != "slow_down" {
+		c.idp.hold(e.RetryAfter)
+	}
 }
 
 // secretsOf returns the values of a request that its answer must not bring into a log.
