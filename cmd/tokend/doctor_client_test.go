@@ -70,7 +70,7 @@ var clientCases = []doctorCase{
 	{"good", fine, "discovery", "ok", "answers", "", 0},
 	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the tenant up?", 75},
 	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "check that issuer", 76},
-	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA or P-256", 76},
+	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA, EC or Ed25519", 76},
 	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
 	{"callback", func(_ *testing.T, p *place) { p.page = "Callback URL mismatch" }, "authorize", "problem", "is not among the application's Allowed Callback URLs", "Allowed Callback URLs of application the-id", 78},
 	{"client", func(_ *testing.T, p *place) { p.page = "Unknown client: the-id" }, "authorize", "problem", `no application with client_id "the-id"`, "set client_id", 78},
@@ -79,7 +79,7 @@ var clientCases = []doctorCase{
 		p.authorize = "error=access_denied&error_description=Service+not+found:+https://api.example.com"
 	}, "authorize", "problem", "access_denied: Service not found", "it is https://api.example.com", 78},
 	{"good", fine, "endpoints", "ok", "every endpoint", "", 0},
-	{"no token endpoint", func(_ *testing.T, p *place) { p.without = "token_endpoint" }, "endpoints", "problem", `has no "token_endpoint"`, "OpenID provider", 76},
+	{"no token endpoint", func(_ *testing.T, p *place) { p.without = "token_endpoint" }, "endpoints", "problem", `has no "token_endpoint"`, "OpenID or OAuth provider", 76},
 	{"good", fine, "clock", "ok", "agrees", "", 0},
 	{"behind", func(_ *testing.T, p *place) { p.ahead = time.Hour }, "clock", "problem", "behind the tenant's", "set the clock", 78},
 	{"a little behind", func(_ *testing.T, p *place) { p.ahead = 20 * time.Second }, "clock", "warning", "behind the tenant's", "set the clock", 0},

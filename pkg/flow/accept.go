@@ -68,21 +68,37 @@ func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Tok
 			t.Scope = strings.Join(c.cfg.Scopes, " ")
 		}
 	}
-	switch exp, ok := peekExpiry(a.access); {
+	own, known := ownLifetime(a, sent)
+	switch {
+	case known && own <= 0:
+		return nil, "the access token has expired on arrival"
+	case a.lifetime > 0 && known:
+		t.Expiry = sent.Add(min(a.lifetime, own))
 	case a.lifetime > 0:
 		t.Expiry = sent.Add(a.lifetime)
-		if early := t.Expiry.Sub(exp); ok && early > 0 && early <= time.Second {
-			t.Expiry = exp // which has no fractions of a second: the token ends that much sooner
-		}
-	case ok && exp.After(sent) && exp.Before(sent.Add(maxLifetime)):
-		t.Expiry = exp
-	case ok && !exp.After(sent):
-		return nil, "the access token has expired on arrival"
+	case known:
+		t.Expiry = sent.Add(own)
 	default:
 		t.Expiry = sent.Add(c.cfg.Lifetime)
 		c.guess()
 	}
 	return t, ""
+}
+
+// ownLifetime returns how long an access token that is a JWT lives by its own
+// exp. It is measured on the provider's clock, the answer's Date, so that a wrong
+// local clock does not matter; without a Date, from when the request was sent.
+func ownLifetime(a answer, sent time.Time) (d time.Duration, known bool) {
+	exp, ok := peekExpiry(a.access)
+	if !ok {
+		return 0, false
+	}
+	from := a.date
+	if early := sent.Sub(from); from.IsZero() || early > 0 && early < time.Second {
+		from = sent // a Date has whole seconds: the clocks agree, and this one is more exact
+	}
+	d = exp.Sub(from)
+	return d, d < maxLifetime // else it is not in seconds
 }
 
 // guess logs, once, that the tenant does not say how long its tokens live.

@@ -1,14 +1,18 @@
 package flow
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // answer is what the token endpoint said (RFC 6749 sections 5.1 and 5.2).
@@ -19,25 +23,25 @@ type answer struct {
 	code, description          string        // of an error answer
 	date                       time.Time     // the answer's Date, zero when absent
 	fault                      string        // why the access token must not be used; refresh may still be good
+	complete                   bool          // the body is a whole JSON object: nothing of it is missing
 }
 
 var answerNames = []string{
 	"access_token", "refresh_token", "id_token", "token_type", "expires_in", "scope", "error", "error_description",
 }
 
-// parseAnswer reads the body of an answer. It is lenient where that is harmless
-// (expires_in in any form or absent, unknown members, order) and strict where a
-// second reader could see something else. A refresh token is taken even when
-// the rest is unusable: the tenant has rotated by then.
+// parseAnswer reads the body of an answer. The body decides, whatever status
+// and content type it comes with: a JSON object, or else a form. It is lenient
+// where that is harmless (expires_in in any form or absent, unknown members,
+// order) and strict where a second reader could see something else. A refresh
+// token is taken even when the rest is unusable: the provider has rotated by
+// then.
 func parseAnswer(contentType string, body []byte) (answer, error) {
-	if mt, _, err := mime.ParseMediaType(contentType); err != nil || mt != "application/json" && !strings.HasSuffix(mt, "+json") {
-		return answer{}, fmt.Errorf("the answer's content-type is %q, not application/json", clean(contentType, 64))
-	}
-	m, err := members(body, answerNames...)
+	m, complete, err := document(contentType, body)
 	if m == nil {
-		return answer{}, fmt.Errorf("the answer %w", err)
+		return answer{}, err
 	}
-	var a answer
+	a := answer{complete: complete}
 	var doubled doubledError
 	if errors.As(err, &doubled) {
 		if !slices.Contains(doubled, "refresh_token") {
@@ -46,27 +50,151 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		a.fault = "the answer " + doubled.Error()
 		return a, nil
 	}
-	a.code, _ = text(m, "error")
+	a.code = errorCode(m)
 	a.description, _ = text(m, "error_description")
-	if v, ok := m["error"]; ok && string(v) != "null" && a.code == "" {
-		a.code = "unknown"
-	}
-	a.scope, _ = text(m, "scope")
-	a.scoped = a.scope != "" || string(m["scope"]) == `""` // which says that none was granted
+	a.scope, a.scoped = scopeOf(m["scope"])
 	a.refresh = a.token(m, "refresh_token")
 	a.access = a.token(m, "access_token")
 	a.id = a.token(m, "id_token")
 	if a.access == "" && a.fault == "" {
 		a.fault = "the answer has no access_token"
 	}
-	if t, _ := text(m, "token_type"); !strings.EqualFold(t, "Bearer") {
-		a.fault = fmt.Sprintf("unsupported token_type %q", clean(t, 32))
+	if t, ok := text(m, "token_type"); !ok || t != "" && !strings.EqualFold(t, "Bearer") {
+		a.fault = fmt.Sprintf("unsupported token_type %q", clean(cmp.Or(t, string(m["token_type"])), 32))
 	}
 	var positive bool
 	if a.lifetime, positive = lifetime(m["expires_in"]); !positive {
 		a.fault = fmt.Sprintf("expires_in is %s: the token has no lifetime", clean(string(m["expires_in"]), 32))
 	}
 	return a, nil
+}
+
+// document returns the members of a body that is a JSON object or, failing
+// that, a form. A byte order mark before it and NUL or white space after it are
+// ignored. The content type counts for nothing but the words of the error.
+func document(contentType string, body []byte) (m map[string]json.RawMessage, complete bool, err error) {
+	body = trimBody(body)
+	m, err = members(body, answerNames...)
+	if m != nil {
+		return m, true, err
+	}
+	if form, ferr := formMembers(body); form != nil {
+		return form, false, ferr
+	}
+	if mt, _, merr := mime.ParseMediaType(contentType); merr != nil || mt != "application/json" && !strings.HasSuffix(mt, "+json") {
+		return nil, false, fmt.Errorf("the answer's content-type is %q, not application/json", clean(contentType, 64))
+	}
+	return nil, false, fmt.Errorf("the answer %w", err)
+}
+
+// trimBody removes what some servers put around their JSON.
+func trimBody(body []byte) []byte {
+	return bytes.TrimRight(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), "\x00 \t\r\n")
+}
+
+// formMembers reads a form that is an answer of a token endpoint (GitHub's
+// default). Text that only looks like one, such as a page, is none.
+func formMembers(body []byte) (map[string]json.RawMessage, error) {
+	if bytes.ContainsAny(body, "<>{}\"\\") || bytes.ContainsFunc(body, unicode.IsControl) {
+		return nil, nil
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, nil
+	}
+	if !form.Has("access_token") && !form.Has("refresh_token") && !form.Has("error") {
+		return nil, nil
+	}
+	m := map[string]json.RawMessage{}
+	var doubled doubledError
+	for name, values := range form {
+		m[name], _ = json.Marshal(values[0]) // a string: it cannot fail
+		for _, k := range answerNames {
+			if strings.EqualFold(name, k) && (len(values) > 1 || name != k) {
+				doubled = append(doubled, k)
+			}
+		}
+	}
+	if doubled != nil {
+		return m, doubled
+	}
+	return m, nil
+}
+
+// errorCode returns the error of an answer, "" when it has none: an "error" that
+// is empty is none, whatever its type. Some providers nest the code, and some
+// name a dead refresh token in a member of their own.
+func errorCode(m map[string]json.RawMessage) string {
+	v := m["error"]
+	if code, ok := text(m, "error"); ok && code != "" {
+		return code
+	}
+	switch compact(v) {
+	case "", `""`, "null", "false", "0", "{}", "[]":
+		return ownWord(m)
+	}
+	var nested map[string]json.RawMessage
+	if json.Unmarshal(v, &nested) == nil {
+		for _, name := range []string{"error", "code", "type", "status"} {
+			if code, ok := text(nested, name); ok && code != "" {
+				return code
+			}
+		}
+	}
+	return "unknown"
+}
+
+// compact returns JSON without white space and a zero as "0".
+func compact(v json.RawMessage) string {
+	var b bytes.Buffer
+	if len(v) == 0 || json.Compact(&b, v) != nil {
+		return string(v)
+	}
+	if f, err := strconv.ParseFloat(b.String(), 64); err == nil && f == 0 {
+		return "0"
+	}
+	return b.String()
+}
+
+// ownWord returns a word for a dead refresh token from the members in which
+// providers write it instead of "error" (HubSpot's "status").
+func ownWord(m map[string]json.RawMessage) string {
+	if len(m["access_token"]) > 0 {
+		return ""
+	}
+	for _, name := range []string{"status", "code", "error_code", "errorCode"} {
+		if word, ok := text(m, name); ok && deadWord(word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// deadWord reports whether an error code says, in the answer to a refresh, that
+// the refresh token is dead: RFC 6749's word and those that other providers use.
+func deadWord(code string) bool {
+	switch strings.ToLower(code) {
+	case "invalid_grant", "bad_refresh_token", "invalid_refresh_token", "invalid_token",
+		"token_expired", "token_revoked", "expired_token":
+		return true
+	}
+	return false
+}
+
+// scopeOf reads the scope of an answer: a string, or a list of strings. Of
+// another type it grants nothing. said is false when it is absent.
+func scopeOf(v json.RawMessage) (scope string, said bool) {
+	if len(v) == 0 || string(v) == "null" {
+		return "", false
+	}
+	var list []string
+	if json.Unmarshal(v, &list) == nil {
+		return strings.Join(list, " "), true
+	}
+	if json.Unmarshal(v, &scope) != nil {
+		return "", true
+	}
+	return scope, true
 }
 
 // token returns a member that is a token; a malformed one is a fault and not returned.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -25,13 +26,16 @@ func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
 		"for ever":               {body: `{` + rest + `,"expires_in":1e300}`, lifetime: maxLifetime},
 		"beyond floats":          {body: `{` + rest + `,"expires_in":1e999}`, lifetime: maxLifetime},
 		"order, unknown members": {body: `{"x":{"y":[1]},"expires_in":60,` + rest + `,"scope":null}`, lifetime: time.Minute},
-		"scope as a list":        {body: `{` + rest + `,"scope":["a"],"expires_in":60}`, lifetime: time.Minute},
+		"B25 scope as a list":    {body: `{` + rest + `,"scope":["a"],"expires_in":60}`, lifetime: time.Minute},
 		"B04 zero":               {body: `{` + rest + `,"expires_in":0}`, fault: "expires_in is 0"},
 		"B04 negative":           {body: `{` + rest + `,"expires_in":-5}`, fault: "expires_in is -5"},
 		"B05 no access token":    {body: `{"token_type":"Bearer","refresh_token":"rt"}`, fault: "no access_token"},
 		"access token a number":  {body: `{"access_token":1,"token_type":"Bearer","refresh_token":"rt"}`, fault: "not a token"},
 		"B06 mac":                {body: `{"access_token":"at","token_type":"mac","refresh_token":"rt"}`, fault: `unsupported token_type "mac"`},
-		"B06 no type":            {body: `{"access_token":"at","refresh_token":"rt"}`, fault: `unsupported token_type ""`},
+		"B06 DPoP":               {body: `{"access_token":"at","token_type":"DPoP","refresh_token":"rt"}`, fault: `unsupported token_type "DPoP"`},
+		"B06 type a number":      {body: `{"access_token":"at","token_type":1,"refresh_token":"rt"}`, fault: `unsupported token_type "1"`},
+		"B25 no type":            {body: `{"access_token":"at","refresh_token":"rt"}`},
+		"B25 type null":          {body: `{"access_token":"at","token_type":null,"refresh_token":"rt"}`},
 		"B07 line break":         {body: `{"access_token":"a\r\nX: y","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
 		"B07 NUL":                {body: `{"access_token":"a\u0000","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
 		"B07 space":              {body: `{"access_token":"a b","token_type":"Bearer","refresh_token":"rt"}`, fault: "access_token is not a token"},
@@ -156,13 +160,17 @@ func FuzzParseAnswer(f *testing.F) {
 	f.Add([]byte(`{"access_token":"a","access_token":"b"}`))
 	f.Add([]byte(`{"expires_in":"0x1p-2","refresh_token":1}`))
 	f.Add([]byte(`{"error":"x"}`))
+	f.Add([]byte("\xef\xbb\xbf{\"error\":{\"code\":\"x\"}}\x00"))
+	f.Add([]byte(`access_token=at&token_type=bearer&Refresh_Token=x`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a, err := parseAnswer("application/json", body)
 		if err != nil {
 			return
 		}
-		if !json.Valid(body) && a.fault == "" {
-			t.Errorf("invalid JSON accepted: %q", body)
+		form, _ := formMembers(bytes.TrimRight(body, "\x00 \t\r\n"))
+		trimmed := bytes.TrimRight(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), "\x00")
+		if !json.Valid(trimmed) && a.complete && a.fault == "" || !a.complete && form == nil {
+			t.Errorf("accepted: %q", body)
 		}
 		for _, s := range []string{a.access, a.refresh, a.id} {
 			if !vschar(s) {
@@ -192,11 +200,12 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// A scope that is not said is the one asked for (RFC 6749 section 5.1); one that
-// is said to be empty is none.
-func TestGrantedScope(t *testing.T) {
+// A scope that is absent is the one asked for (RFC 6749 section 5.1). One that is
+// empty, or of another type than a string or a list of strings, grants nothing.
+func TestB25_GrantedScope(t *testing.T) {
 	for said, want := range map[string]string{
-		``: "read:x", `,"scope":null`: "read:x", `,"scope":["a"]`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
+		``: "read:x", `,"scope":null`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
+		`,"scope":["a","b"]`: "a b", `,"scope":7`: "", `,"scope":["a",1]`: "", `,"scope":{"a":true}`: "", `,"scope":false`: "",
 	} {
 		s := newTenant()
 		c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })

@@ -44,26 +44,33 @@ const (
 // another's result is skipped without it.
 func (c *Client) Check(ctx context.Context) []Finding {
 	r := &recorder{next: c.http.Transport, now: c.cfg.Now}
-	p := &provider{cfg: &c.cfg, tasks: &c.tasks, http: &http.Client{Transport: r, Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect}}
-	m, err := p.fetchDocument(ctx)
-	found := []Finding{{Check: opDiscovery, Result: ResultOK, Text: p.discoveryURL() + " answers"}}
-	if err != nil {
-		return append(c.without(opDiscovery, unreached(opDiscovery, p.cfg.Issuer, err)), r.checkClock())
-	}
-	issuer := p.checkIssuer(m)
-	found = append(found, issuer)
-	if issuer.Result == ResultProblem && !sameButSlash(m.Issuer, c.cfg.Issuer) { // another's endpoints
-		return append(c.without("the right issuer", found...), r.checkClock())
-	}
-	if e := p.complete(m); e != nil {
-		found = append(found, Finding{Check: "endpoints", Result: ResultProblem, Class: e.Class, Text: e.Description, Hint: "is the issuer an OpenID provider's?"})
+	h := &http.Client{Transport: r, Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect}
+	p := &Provider{issuer: c.cfg.Issuer, http: h, now: c.cfg.Now, log: c.cfg.Log, keys: map[string]*keySet{}}
+	v := &view{Provider: p, cfg: &c.cfg, tasks: &c.tasks}
+	var found []Finding
+	m := v.configured()
+	if v.missing(m) == "" {
+		found = append(found, Finding{Check: opDiscovery, Result: ResultSkipped, Text: "the endpoints are configured"})
 	} else {
-		found = append(found, Finding{Check: "endpoints", Result: ResultOK, Text: "every endpoint that is needed is there"})
+		doc, err := p.fetchDocument(ctx)
+		if err != nil {
+			return append(c.without(opDiscovery, unreached(opDiscovery, p.issuer, err)), r.checkClock())
+		}
+		issuer := v.checkIssuer(doc)
+		found = append(found, Finding{Check: opDiscovery, Result: ResultOK, Text: doc.at + " answers"}, issuer)
+		if issuer.Result == ResultProblem && !sameButSlash(doc.Issuer, c.cfg.Issuer) { // another's endpoints
+			return append(c.without("the right issuer", found...), r.checkClock())
+		}
+		endpoints := Finding{Check: "endpoints", Result: ResultOK, Text: "every endpoint that is needed is there"}
+		if _, e := v.complete(doc); e != nil {
+			endpoints = Finding{Check: "endpoints", Result: ResultProblem, Class: e.Class, Text: e.Description, Hint: e.Hint}
+		}
+		found, m = append(found, endpoints), v.overlay(doc)
 	}
-	keys := p.checkKeys(ctx, m)
+	keys := v.checkKeys(ctx, m)
 	found = append(found, r.checkClock(), keys)
 	if _, ok := c.cfg.Source.(AuthorizationCode); ok {
-		found = append(found, c.checkAuthorize(ctx, p.http, m))
+		found = append(found, c.checkAuthorize(ctx, h, m))
 	}
 	return found
 }
@@ -82,13 +89,13 @@ func skipped(check, needs string) Finding {
 }
 
 // checkIssuer holds the document's issuer against the configured one.
-func (p *provider) checkIssuer(m *metadata) Finding {
-	f := Finding{Check: "issuer", Result: ResultOK, Text: p.cfg.Issuer}
-	u, err := url.Parse(p.cfg.Issuer)
-	if e := p.compareIssuer(m); e != nil {
+func (v *view) checkIssuer(m *metadata) Finding {
+	f := Finding{Check: "issuer", Result: ResultOK, Text: v.cfg.Issuer}
+	u, err := url.Parse(v.cfg.Issuer)
+	if e := v.compareIssuer(m); e != nil {
 		f.Result, f.Class, f.Text, f.Hint = ResultProblem, ClassConfig, e.Description, e.Hint
 	} else if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-		f.Result, f.Text = ResultWarning, p.cfg.Issuer+" is plain HTTP to another machine: who is between reads secrets and tokens"
+		f.Result, f.Text = ResultWarning, v.cfg.Issuer+" is plain HTTP to another machine: who is between reads secrets and tokens"
 		f.Hint = "use the tenant's https:// address, and take insecure_allow_http out"
 	}
 	return f
@@ -122,12 +129,12 @@ func (r *recorder) off() (off time.Duration, side string) {
 }
 
 // checkKeys wants a key that can verify something.
-func (p *provider) checkKeys(ctx context.Context, m *metadata) Finding {
+func (v *view) checkKeys(ctx context.Context, m *metadata) Finding {
 	const check = "keys"
-	if m.JWKS == "" || p.cfg.plain(m.JWKS) != "" {
+	if m.JWKS == "" || v.cfg.plain(m.JWKS) != "" {
 		return skipped(check, "jwks_uri")
 	}
-	body, err := p.fetch(ctx, check, m.JWKS)
+	body, _, err := v.fetch(ctx, check, m.JWKS)
 	if err != nil {
 		return unreached(check, m.JWKS, err)
 	}
@@ -135,7 +142,7 @@ func (p *provider) checkKeys(ctx context.Context, m *metadata) Finding {
 	if n == 0 {
 		return Finding{
 			Check: check, Result: ResultProblem, Class: ClassBadResponse, Text: "no usable signing keys at " + clean(m.JWKS, 256),
-			Hint: "the tenant must publish an RSA or P-256 key there",
+			Hint: keyHint,
 		}
 	}
 	return Finding{Check: check, Result: ResultOK, Text: fmt.Sprintf("%d usable at %s", n, clean(m.JWKS, 256))}

@@ -17,7 +17,7 @@ import (
 type Client struct {
 	cfg     Config
 	http    *http.Client
-	idp     *provider
+	idp     *view
 	tasks   tasks
 	mem     atomic.Pointer[snapshot]
 	turn    chan struct{} // one at a time uses the grant

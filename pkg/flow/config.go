@@ -46,9 +46,15 @@ type Config struct {
 	Audience     string      // the API that access tokens are for; Auth0's "audience" parameter
 	Scopes       []string    // nil: openid, profile, offline_access where a person logs in, else none
 
-	Endpoint   oauth2.Endpoint // AuthURL, TokenURL and DeviceAuthURL when they are not to be discovered
-	HTTPClient *http.Client    // nil: one with deadlines; its redirect policy and jar are not used
-	Store      Store           // nil: a memory store
+	Provider   *Provider    // shared by the clients of one issuer; nil: one of the client's own
+	HTTPClient *http.Client // of the client's own provider; nil: one with deadlines; its redirect policy and jar are not used
+	Store      Store        // nil: a memory store
+
+	// Endpoints that are not to be discovered. Nothing is discovered when those
+	// are set that the grant needs.
+	Endpoint      oauth2.Endpoint // AuthURL, TokenURL and DeviceAuthURL
+	JWKSURL       string          // the signing keys; needed only when an ID token comes
+	RevocationURL string          // needed only by Forget
 
 	Rotation  Rotation      // of the client's refresh tokens at the tenant, when it is known
 	Leeway    time.Duration // the tenant's rotation overlap; 0 unknown or off
@@ -80,34 +86,35 @@ const (
 // recovered from by itself. All faults of c are reported together, joined, each
 // an [*Error] of [ClassConfig].
 func New(c Config) (*Client, error) {
-	ownTransport := c.HTTPClient == nil
 	c.defaults()
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	h := &http.Client{
-		Transport:     c.HTTPClient.Transport,
-		Timeout:       c.HTTPClient.Timeout,
-		CheckRedirect: noRedirect,
+	p := c.Provider
+	if p == nil {
+		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log})
 	}
 	cl := &Client{
 		cfg:     c,
-		http:    h,
+		http:    p.http,
 		turn:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		flights: map[string]*flight{},
 		gates:   map[string]*gate{},
 
-		ownTransport: ownTransport,
+		ownTransport: c.HTTPClient == nil && c.Provider == nil,
 		spread:       (fraction(c.Rand) - 0.5) / 5,
 	}
-	cl.idp = &provider{cfg: &cl.cfg, http: h, tasks: &cl.tasks}
-	cl.idp.jwks.fetch.transient, cl.device.transient = true, true
+	cl.idp = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
+	cl.device.transient = true
 	return cl, nil
 }
 
 // defaults fills what was left out.
 func (c *Config) defaults() {
+	if c.Provider != nil {
+		c.Issuer = cmp.Or(c.Issuer, c.Provider.issuer)
+	}
 	c.Name = cmp.Or(c.Name, c.ClientID+" at "+c.Issuer)
 	if c.Source == nil {
 		c.Source = AuthorizationCode{}
@@ -132,9 +139,6 @@ func (c *Config) defaults() {
 	c.Mandatory = cmp.Or(c.Mandatory, time.Minute)
 	c.Lifetime = cmp.Or(c.Lifetime, 5*time.Minute)
 	c.Idle = cmp.Or(c.Idle, auth0Idle)
-	if c.HTTPClient == nil {
-		c.HTTPClient = &http.Client{Transport: newTransport()}
-	}
 	if c.Store == nil {
 		c.Store = NewMemoryStore()
 	}
@@ -159,7 +163,7 @@ func newTransport() *http.Transport {
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout: dialTimeout,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 2,
+		MaxIdleConnsPerHost: providerSlots,
 		IdleConnTimeout:     30 * time.Second,
 	}
 }
@@ -178,9 +182,15 @@ func (c *Config) check() error {
 	if c.ClientID == "" {
 		fault("set it to the application's Client ID", "the client id is missing")
 	}
+	if p := c.Provider; p != nil && p.issuer != c.Issuer {
+		fault("give the provider of this issuer", "the issuer is %q, and the provider's is %q", c.Issuer, p.issuer)
+	}
+	if c.Provider != nil && c.HTTPClient != nil {
+		fault("give the HTTP client to the provider", "there are both a provider and an HTTP client")
+	}
 	c.checkAuth(fault)
 	c.checkSource(fault)
-	for _, e := range []struct{ key, url string }{{"authorization endpoint", c.Endpoint.AuthURL}, {"token endpoint", c.Endpoint.TokenURL}, {"device authorization endpoint", c.Endpoint.DeviceAuthURL}} {
+	for _, e := range []struct{ key, url string }{{"authorization endpoint", c.Endpoint.AuthURL}, {"token endpoint", c.Endpoint.TokenURL}, {"device authorization endpoint", c.Endpoint.DeviceAuthURL}, {"key URL", c.JWKSURL}, {"revocation endpoint", c.RevocationURL}} {
 		if e.url == "" {
 			continue
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -100,9 +99,9 @@ func (c *Client) authorizeDevice(ctx context.Context, m *metadata) (Login, *Erro
 	if r == nil {
 		return Login{}, asError(op, err)
 	}
-	v, perr := members(body, deviceNames...)
-	if _, refused := v["error"]; r.StatusCode != http.StatusOK || err != nil || refused {
-		if _, _, e := c.judge(op, r, body, err, secretsOf(form, c.cfg.ClientSecret)); e != nil {
+	v, perr := members(trimBody(body), deviceNames...)
+	if r.StatusCode/100 != 2 || err != nil || errorCode(v) != "" {
+		if _, _, e := c.judge(op, r, body, err, form); e != nil {
 			return Login{}, e
 		}
 	}
@@ -120,7 +119,7 @@ func (c *Client) authorizeDevice(ctx context.Context, m *metadata) (Login, *Erro
 }
 
 var deviceNames = []string{
-	"device_code", "user_code", "verification_uri", "verification_uri_complete", "expires_in", "interval", "error", "error_description",
+	"device_code", "user_code", "verification_uri", "verification_url", "verification_uri_complete", "expires_in", "interval", "error", "error_description",
 }
 
 // deviceAnswer reads RFC 8628 section 3.2, or says what is wrong. A person
@@ -129,6 +128,9 @@ func (c *Client) deviceAnswer(v map[string]json.RawMessage) (l Login, what strin
 	code, _ := text(v, "device_code")
 	user, _ := text(v, "user_code")
 	at, _ := text(v, "verification_uri")
+	if google, _ := text(v, "verification_url"); at == "" {
+		at = google
+	}
 	complete, _ := text(v, "verification_uri_complete")
 	life, ok := lifetime(v["expires_in"])
 	interval, _ := lifetime(v["interval"])

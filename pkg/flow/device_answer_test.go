@@ -23,6 +23,17 @@ func TestDeviceAuthorizationAnswers(t *testing.T) {
 			h:     change(`"verification_uri_complete":"https://tenant.test/activate?user_code=QTZL-MCBW",`, ``),
 			check: func(l Login) bool { return l.URL == "https://tenant.test/activate" },
 		},
+		"B26 verification_url": {
+			h: answering(200, `{"device_code":"d","user_code":"QTZL-MCBW","verification_url":"https://tenant.test/device","expires_in":900}`),
+			check: func(l Login) bool {
+				return l.VerificationURI == "https://tenant.test/device" && l.URL == l.VerificationURI
+			},
+		},
+		"B26 plain verification_url": {
+			h:     answering(200, `{"device_code":"d","user_code":"U","verification_url":"http://tenant.test/device","expires_in":900}`),
+			class: ClassBadResponse, part: "verification_uri",
+		},
+		"B21 empty error, BOM": {h: answering(201, "\xef\xbb\xbf"+strings.Replace(deviceAnswer, `{`, `{"error":"",`, 1)+"\x00"), check: func(l Login) bool { return l.UserCode == "QTZL-MCBW" }},
 		"no interval":          {h: change(`,"interval":5`, ``), check: func(l Login) bool { return l.Interval == 5 }},
 		"interval 0":           {h: change(`"interval":5`, `"interval":0`), check: func(l Login) bool { return l.Interval == 5 }},
 		"interval of a day":    {h: change(`"interval":5`, `"interval":86400`), check: func(l Login) bool { return l.Interval == 60 }},

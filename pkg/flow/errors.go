@@ -62,7 +62,13 @@ type Error struct {
 	Status      int           // of the tenant's answer; 0 without one
 	RetryAfter  time.Duration // how long to wait before another attempt helps; 0 unknown
 	Err         error         // the cause
+
+	dead bool // the provider refuses the refresh token that was sent
 }
+
+// deadToken reports whether the provider has refused the refresh token that was
+// sent, in whatever words: it is not to be sent again.
+func (e *Error) deadToken() bool { return e.dead }
 
 // Error implements error: what is wrong, then "hint:" what to do.
 func (e *Error) Error() string {

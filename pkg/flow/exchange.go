@@ -233,7 +233,7 @@ func (x *exchange) again(ctx context.Context, g *Grant, e *Error, attempt int) b
 // refuse ends a request that has not spent the refresh token.
 func (x *exchange) refuse(ctx context.Context, g, prior *Grant, e *Error) (*Token, *Error) {
 	c := x.c
-	if e.Code == "invalid_grant" && g.RefreshToken != "" {
+	if e.deadToken() {
 		return x.die(ctx, g, e)
 	}
 	if x.asked(g) {

@@ -3,9 +3,13 @@ package flow
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,15 +23,35 @@ const (
 	keyWindow  = 30 * time.Second
 	minRSABits = 2048
 	maxTries   = 5 // keys tried for a token without a key id
+
+	keyMaxAge = 24 * time.Hour
+	keyMinAge = 5 * time.Minute // whatever Cache-Control says
 )
 
-// keySet is the tenant's signing keys (RFC 7517).
+// keySet is the signing keys at one URL (RFC 7517).
 type keySet struct {
-	mu      sync.Mutex
+	at    string
+	fetch shared[[]jose.JSONWebKey]
+
+	mu      sync.Mutex // guards what follows
 	keys    []jose.JSONWebKey
+	got     time.Time // when keys came
+	maxAge  time.Duration
 	fetched []time.Time // the last fetches, failed ones too
-	fetch   shared[[]jose.JSONWebKey]
 	lastErr error
+}
+
+// keysAt returns the keys at a URL, not fetched yet.
+func (p *Provider) keysAt(at string) *keySet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.keys[at]
+	if s == nil {
+		s = &keySet{at: at}
+		s.fetch.transient = true
+		p.keys[at] = s
+	}
+	return s
 }
 
 // matching returns the keys that may have made a signature: those of the key
@@ -38,41 +62,60 @@ func matching(keys []jose.JSONWebKey, kid string, alg jose.SignatureAlgorithm) [
 		if kid != "" && k.KeyID != kid || k.Algorithm != "" && k.Algorithm != string(alg) || len(fit) == maxTries {
 			continue
 		}
-		switch key := k.Key.(type) {
-		case *rsa.PublicKey:
-			if alg != jose.ES256 {
-				fit = append(fit, k)
-			}
-		case *ecdsa.PublicKey:
-			if alg == jose.ES256 && key.Curve == elliptic.P256() {
-				fit = append(fit, k)
-			}
+		if fits(k.Key, alg) {
+			fit = append(fit, k)
 		}
 	}
 	return fit
 }
 
-func (p *provider) cachedKeys() []jose.JSONWebKey {
-	p.jwks.mu.Lock()
-	defer p.jwks.mu.Unlock()
-	return p.jwks.keys
+// fits reports whether a key is of the type, and on the curve, that an algorithm
+// needs (RFC 7518 section 3.1, RFC 8037).
+func fits(key any, alg jose.SignatureAlgorithm) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		switch alg {
+		case jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512:
+			return true
+		}
+	case *ecdsa.PublicKey:
+		switch alg {
+		case jose.ES256:
+			return k.Curve == elliptic.P256()
+		case jose.ES384:
+			return k.Curve == elliptic.P384()
+		case jose.ES512:
+			return k.Curve == elliptic.P521()
+		}
+	case ed25519.PublicKey:
+		return alg == jose.EdDSA
+	}
+	return false
 }
 
-// refetchKeys fetches the keys, within the rate limit; without a fetch it
-// returns those of the last one.
-func (p *provider) refetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
-	return p.jwks.fetch.get(ctx, p.tasks, func(ctx context.Context) ([]jose.JSONWebKey, error) {
-		s := &p.jwks
+// cached returns the keys in memory; fresh is false when they are to be fetched
+// again before use.
+func (s *keySet) cached(now time.Time) (keys []jose.JSONWebKey, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys, within(now, s.got, s.maxAge)
+}
+
+// refetch fetches the keys, within the rate limit; without a fetch it returns
+// those of the last one.
+func (p *Provider) refetchKeys(ctx context.Context, ts *tasks, s *keySet) ([]jose.JSONWebKey, error) {
+	return s.fetch.get(ctx, ts, func(ctx context.Context) ([]jose.JSONWebKey, error) {
 		s.mu.Lock()
 		keys, err := s.keys, s.lastErr
 		s.mu.Unlock()
-		if s.admit(p.cfg.Now()) {
-			keys, err = p.fetchKeys(ctx)
+		if !s.admit(p.now()) {
+			return keys, err
 		}
+		keys, maxAge, err := p.fetchKeys(ctx, s.at)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.lastErr = err; err == nil {
-			s.keys = keys
+			s.keys, s.got, s.maxAge = keys, p.now(), maxAge
 		}
 		return keys, err
 	})
@@ -92,33 +135,47 @@ func (s *keySet) admit(now time.Time) bool {
 	return true
 }
 
-func (p *provider) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+// keyHint is what helps where there are no keys.
+const keyHint = "the provider must publish an RSA, EC or Ed25519 key there"
+
+func (p *Provider) fetchKeys(ctx context.Context, at string) ([]jose.JSONWebKey, time.Duration, error) {
 	const op = "keys"
-	m, err := p.discover(ctx)
+	body, header, err := p.fetch(ctx, op, at)
 	if err != nil {
-		return nil, err
-	}
-	body, err := p.fetch(ctx, op, m.JWKS)
-	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	keys := parseKeys(body)
 	if len(keys) == 0 {
-		return nil, &Error{
-			Op: op, Class: ClassBadResponse, Description: "no usable signing keys at " + m.JWKS,
-			Hint: "the tenant must publish an RSA or P-256 key there",
-		}
+		return nil, 0, &Error{Op: op, Class: ClassBadResponse, Description: "no usable signing keys at " + clean(at, 256), Hint: keyHint}
 	}
-	return keys, nil
+	return keys, maxAgeOf(header), nil
 }
 
-// parseKeys returns the usable public keys of a JWK set; junk among them is
-// passed over.
+// maxAgeOf returns how long keys may be kept: Cache-Control's max-age (RFC 9111
+// section 5.2.2.1) within bounds, else a day.
+func maxAgeOf(h http.Header) time.Duration {
+	age := keyMaxAge
+	for _, part := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(part)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return keyMinAge
+		case "max-age":
+			if s, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 32); err == nil && s >= 0 {
+				age = time.Duration(s) * time.Second
+			}
+		}
+	}
+	return max(keyMinAge, min(age, keyMaxAge))
+}
+
+// parseKeys returns the usable public keys of a JWK set and ignores what else
+// is in it.
 func parseKeys(body []byte) []jose.JSONWebKey {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if json.Unmarshal(body, &set) != nil {
+	if json.Unmarshal(trimBody(body), &set) != nil {
 		return nil
 	}
 	var keys []jose.JSONWebKey
@@ -132,7 +189,7 @@ func parseKeys(body []byte) []jose.JSONWebKey {
 			if key.N.BitLen() < minRSABits {
 				continue
 			}
-		case *ecdsa.PublicKey:
+		case *ecdsa.PublicKey, ed25519.PublicKey:
 		default:
 			continue
 		}

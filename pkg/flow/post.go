@@ -28,11 +28,16 @@ const (
 // nowhere else, with the pinned client authentication and one deadline for all
 // of it.
 func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values) (answer, outcome, *Error) {
+	ctx, release, e := c.idp.admit(ctx, op)
+	if e != nil {
+		return answer{}, notSent, e
+	}
+	defer release()
 	r, body, o, err := c.send(ctx, op, endpoint, form)
 	if r == nil {
 		return answer{}, o, asError(op, err)
 	}
-	return c.judge(op, r, body, err, secretsOf(form, c.cfg.ClientSecret))
+	return c.judge(op, r, body, err, form)
 }
 
 // send is post without a look at what the answer says. Without an answer r is
@@ -94,27 +99,40 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 func dialFailed(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+	var queued *notStarted
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &queued)
 }
 
-// judge sorts an answer of the token endpoint.
-func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, secrets []string) (answer, outcome, *Error) {
+// judge sorts the answer to a request with that form. The body is read before
+// status and content type are looked at: an answer that holds tokens is good in
+// any envelope of the 2xx kind, and one that ends the refresh token does so
+// under any status.
+func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, form url.Values) (answer, outcome, *Error) {
 	bad := func(o outcome, what string) (answer, outcome, *Error) {
 		return answer{}, o, &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: what}
 	}
+	secrets := c.secretsOf(r, form)
 	date, _ := http.ParseTime(r.Header.Get("Date"))
 	a, err := parseAnswer(r.Header.Get("Content-Type"), body)
 	a.date = date
 	a.code, a.description = clean(redact(a.code, secrets), 64), clean(redact(a.description, secrets), 256)
 	e := &Error{Op: op, Code: a.code, Description: a.description, Status: r.StatusCode}
 	e.RetryAfter = retryAfter(r.Header, c.cfg.Now())
+	if a.complete && r.StatusCode/100 == 2 {
+		readErr = nil // nothing of the answer is missing, whatever broke after it
+	}
 	switch {
 	case r.StatusCode >= 300 && r.StatusCode < 400:
 		e.Class, e.Description = ClassRedirect, "the token endpoint redirects, which is not followed"
-		e.Hint = "configure the issuer under which the tenant really answers"
+		e.Hint = "configure the issuer under which the provider really answers"
 		return a, refused, e
 	case limited(r, a.code):
 		e.Class = ClassRateLimited
+		c.holdAll(e, form)
+		return a, refused, e
+	case form.Get("grant_type") == "refresh_token" && deadWord(a.code):
+		e.Class, e.dead = ClassLoginRequired, true
+		c.nameSetting(e)
 		return a, refused, e
 	case r.StatusCode >= 500 && a.code != "unsupported_grant_type" || r.StatusCode == http.StatusRequestTimeout:
 		e.Class = ClassUnreachable
@@ -137,8 +155,6 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return bad(refused, "the tenant answers "+statusLine(r)+" without an error code")
 	case err != nil:
 		return bad(unknown, redact(err.Error(), secrets))
-	case r.StatusCode != http.StatusOK:
-		return bad(unknown, "the tenant answers "+statusLine(r)+" to a token request")
 	case a.fault != "" && a.refresh == "":
 		return bad(unknown, a.fault)
 	}
@@ -205,11 +221,27 @@ func limited(r *http.Response, code string) bool {
 	return r.Header.Get("X-RateLimit-Limit") != "" || r.Header.Get("X-RateLimit-Reset") != "" || r.Header.Get("Retry-After") != ""
 }
 
-// secretsOf returns the values of a request that an answer must not bring into a log.
-func secretsOf(form url.Values, secret Secret) []string {
-	s := []string{secret.Reveal()}
-	for _, k := range []string{"refresh_token", "code", "code_verifier", "token", "password", "subject_token", "device_code", "client_assertion"} {
+// holdAll holds all clients of the provider back after a limit that names its
+// end. What counts the attempts of one account or one device concerns no others.
+func (c *Client) holdAll(e *Error, form url.Values) {
+	if e.RetryAfter > 0 && form.Has("grant_type") && e.Code != "too_many_attempts" && e.Code != "slow_down" {
+		c.idp.hold(e.RetryAfter)
+	}
+}
+
+// secretsOf returns the values of a request that its answer must not bring into a log.
+func (c *Client) secretsOf(r *http.Response, form url.Values) []string {
+	s := []string{c.cfg.ClientSecret.Reveal()}
+	for _, k := range []string{
+		"refresh_token", "code", "code_verifier", "token", "password", "subject_token", "device_code", "client_assertion", "client_secret",
+	} {
 		s = append(s, form.Get(k))
+	}
+	if r.Request != nil {
+		if _, escaped, ok := r.Request.BasicAuth(); ok {
+			secret, _ := url.QueryUnescape(escaped)
+			s = append(s, escaped, secret)
+		}
 	}
 	return s
 }

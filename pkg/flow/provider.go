@@ -7,84 +7,214 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"time"
 )
 
-const opDiscovery = "discovery"
+const (
+	opDiscovery    = "discovery"
+	metadataMaxAge = 24 * time.Hour
+	metadataRetry  = 5 * time.Minute // after a refetch that failed
+	providerSlots  = 8               // requests at once
+)
 
-// provider is the tenant: its metadata and its keys, fetched at first use.
-type provider struct {
-	cfg   *Config
-	http  *http.Client
-	tasks *tasks
-	meta  shared[*metadata]
-	jwks  keySet
+// ProviderConfig is a provider. Issuer must be set.
+type ProviderConfig struct {
+	Issuer     string           // "https://acme.eu.auth0.com/", compared exactly, slash included
+	HTTPClient *http.Client     // nil: one with deadlines; its redirect policy and jar are not used
+	Now        func() time.Time // nil: time.Now
+	Log        *slog.Logger     // nil: silent
+}
+
+// Provider is what the clients of one issuer share: its metadata and keys, HTTP
+// connections, the limit of eight requests at once, and the wait that a rate
+// limit of the whole provider asks for. It is safe for concurrent use;
+// [NewProvider] makes it.
+type Provider struct {
+	issuer   string
+	http     *http.Client
+	now      func() time.Time
+	log      *slog.Logger
+	slots    chan struct{}
+	fetching shared[*metadata]
+
+	mu      sync.Mutex // guards what follows
+	meta    *metadata
+	fetched time.Time // of meta
+	tried   time.Time // the last refetch of meta, failed or not
+	keys    map[string]*keySet
+	until   time.Time // a rate limit of the provider holds requests back until then
+}
+
+// NewProvider returns the provider of c. It does no I/O: metadata and keys are
+// fetched when a client needs them. [New] checks the issuer.
+func NewProvider(c ProviderConfig) *Provider {
+	h := c.HTTPClient
+	if h == nil {
+		h = &http.Client{Transport: newTransport()}
+	}
+	p := &Provider{
+		issuer: c.Issuer, now: c.Now, log: c.Log,
+		slots: make(chan struct{}, providerSlots), keys: map[string]*keySet{},
+	}
+	p.fetching.transient = true
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.http = &http.Client{Transport: &limitedTransport{p: p, next: h.Transport}, Timeout: h.Timeout, CheckRedirect: noRedirect}
+	return p
+}
+
+// Issuer returns the provider's issuer.
+func (p *Provider) Issuer() string { return p.issuer }
+
+// Close closes the connections that are idle. Fetches in flight belong to the
+// clients that wait for them, and end with [Client.Close].
+func (p *Provider) Close() error {
+	p.http.CloseIdleConnections()
+	return nil
 }
 
 // metadata is what is used of OpenID Connect Discovery 1.0 section 3 and RFC 8414.
 type metadata struct {
-	Issuer        string `json:"issuer"`
-	Authorization string `json:"authorization_endpoint"`
-	Token         string `json:"token_endpoint"`
-	JWKS          string `json:"jwks_uri"`
-	Revocation    string `json:"revocation_endpoint"`
-	Device        string `json:"device_authorization_endpoint"`                  // RFC 8628
-	IssParameter  bool   `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	Issuer        string   `json:"issuer"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	JWKS          string   `json:"jwks_uri"`
+	Revocation    string   `json:"revocation_endpoint"`
+	Device        string   `json:"device_authorization_endpoint"`                  // RFC 8628
+	PAR           string   `json:"pushed_authorization_request_endpoint"`          // RFC 9126
+	RequirePAR    bool     `json:"require_pushed_authorization_requests"`          // RFC 9126
+	IssParameter  bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+
+	at string // where it was found
 }
 
-// discover returns the tenant's metadata, fetched once for all that wait.
-func (p *provider) discover(ctx context.Context) (*metadata, error) {
-	return p.meta.get(ctx, p.tasks, p.fetchMetadata)
+// discover returns the provider's metadata, fetched once for all that wait, in
+// one of the caller's tasks. After a day it is fetched again; the old one is
+// kept while that fails.
+func (p *Provider) discover(ctx context.Context, ts *tasks) (*metadata, error) {
+	old := p.cached()
+	if old != nil && p.fresh() {
+		return old, nil
+	}
+	m, err := p.fetching.get(ctx, ts, p.refetch)
+	if err != nil && old != nil {
+		p.log.Warn("the provider's metadata cannot be fetched again: the old one is used", "issuer", p.issuer, "error", err)
+		return old, nil
+	}
+	return m, err
 }
 
-func (p *provider) fetchMetadata(ctx context.Context) (*metadata, error) {
+// cached returns the metadata in memory, however old, or nil.
+func (p *Provider) cached() *metadata {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.meta
+}
+
+func (p *Provider) fresh() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	return within(now, p.fetched, metadataMaxAge) || within(now, p.tried, metadataRetry)
+}
+
+// within reports whether t is at most d ago. A time in the future is not: the
+// clock was set back.
+func within(now, t time.Time, d time.Duration) bool {
+	age := now.Sub(t)
+	return !t.IsZero() && age >= 0 && age < d
+}
+
+// expire makes the next use fetch metadata again: m lacks what a client needs.
+func (p *Provider) expire(m *metadata) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.meta == m {
+		p.fetched, p.tried = time.Time{}, time.Time{}
+	}
+}
+
+func (p *Provider) refetch(ctx context.Context) (*metadata, error) {
 	m, err := p.fetchDocument(ctx)
+	if err == nil {
+		if e := p.compareIssuer(m); e != nil {
+			err = e
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried = p.now()
 	if err != nil {
 		return nil, err
 	}
-	if e := p.compareIssuer(m); e != nil {
-		return nil, e
-	}
-	if e := p.complete(m); e != nil {
-		return nil, e
-	}
+	p.meta, p.fetched = m, p.tried
 	return m, nil
 }
 
-// discoveryURL is where the metadata is, with one slash whatever the issuer has.
-func (p *provider) discoveryURL() string {
-	return strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
+// metadataURLs are the places of the metadata: OpenID Connect's, then those of
+// RFC 8414 section 3, before the issuer's path and, as some have it, after it.
+func (p *Provider) metadataURLs() []string {
+	base := strings.TrimSuffix(p.issuer, "/")
+	urls := []string{base + "/.well-known/openid-configuration"}
+	const oauth = "/.well-known/oauth-authorization-server"
+	if u, err := url.Parse(base); err == nil && u.Path != "" {
+		path := u.EscapedPath()
+		urls = append(urls, strings.TrimSuffix(base, path)+oauth+path)
+	}
+	return append(urls, base+oauth)
 }
 
-// fetchDocument reads the metadata and judges nothing.
-func (p *provider) fetchDocument(ctx context.Context) (*metadata, error) {
-	at := p.discoveryURL()
-	body, err := p.fetch(ctx, opDiscovery, at)
-	if err != nil {
-		return nil, err
+// fetchDocument reads the metadata from the first place that has it. When none
+// has, the error is about the first place.
+func (p *Provider) fetchDocument(ctx context.Context) (*metadata, error) {
+	var first error
+	for _, at := range p.metadataURLs() {
+		body, _, err := p.fetch(ctx, opDiscovery, at)
+		if err != nil {
+			first = cmp.Or(first, err)
+			if notFound(err) {
+				continue
+			}
+			return nil, err
+		}
+		m := metadata{at: at}
+		if err := json.Unmarshal(trimBody(body), &m); err != nil {
+			return nil, &Error{Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s is not JSON metadata", at)}
+		}
+		return &m, nil
 	}
-	var m metadata
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, &Error{Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s is not JSON metadata", at)}
-	}
-	return &m, nil
+	return nil, first
+}
+
+// notFound reports whether a document is not where it was looked for.
+func notFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone || e.Status == http.StatusMethodNotAllowed)
 }
 
 // compareIssuer wants the issuer exactly as configured (OpenID Connect
-// Discovery 1.0 section 4.3). Where a slash is all that differs the error names
-// the string to configure.
-func (p *provider) compareIssuer(m *metadata) *Error {
-	if m.Issuer == p.cfg.Issuer {
+// Discovery 1.0 section 4.3, RFC 8414 section 3.3). Where a slash is all that
+// differs the error names the string to configure.
+func (p *Provider) compareIssuer(m *metadata) *Error {
+	if m.Issuer == p.issuer {
 		return nil
 	}
 	e := &Error{
 		Op: opDiscovery, Class: ClassBadResponse,
-		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.cfg.Issuer, p.discoveryURL(), clean(m.Issuer, 256)),
-		Hint:        "configure the issuer exactly as the tenant gives it, slash included",
+		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.issuer, m.at, clean(m.Issuer, 256)),
+		Hint:        "configure the issuer exactly as the provider gives it, slash included",
 	}
-	if sameButSlash(m.Issuer, p.cfg.Issuer) {
+	if sameButSlash(m.Issuer, p.issuer) {
 		e.Class, e.Hint = ClassConfig, "set issuer to "+m.Issuer+" exactly: the slash at the end counts"
 	}
 	return e
@@ -92,81 +222,39 @@ func (p *provider) compareIssuer(m *metadata) *Error {
 
 func sameButSlash(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
-// complete puts configured endpoints in place and wants those that are needed.
-func (p *provider) complete(m *metadata) *Error {
-	if p.cfg.Endpoint.AuthURL != "" {
-		m.Authorization = p.cfg.Endpoint.AuthURL
-	}
-	if p.cfg.Endpoint.TokenURL != "" {
-		m.Token = p.cfg.Endpoint.TokenURL
-	}
-	m.Device = cmp.Or(p.cfg.Endpoint.DeviceAuthURL, m.Device)
-	required := []struct{ key, url string }{{"token_endpoint", m.Token}, {"jwks_uri", m.JWKS}}
-	switch p.cfg.Source.(type) {
-	case AuthorizationCode:
-		required = append(required, struct{ key, url string }{"authorization_endpoint", m.Authorization})
-	case Device:
-		required = append(required, struct{ key, url string }{"device_authorization_endpoint", m.Device})
-	}
-	for _, e := range required {
-		if e.url == "" {
-			return &Error{
-				Op: opDiscovery, Class: ClassBadResponse,
-				Description: fmt.Sprintf("the document at %s has no %q", p.discoveryURL(), e.key),
-			}
-		}
-		if why := p.cfg.plain(e.url); why != "" {
-			return &Error{Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("%s %q %s", e.key, clean(e.url, 256), why)}
-		}
-	}
-	if m.Revocation != "" && p.cfg.plain(m.Revocation) != "" {
-		m.Revocation = ""
-	}
-	return nil
-}
-
-// endpoints returns the metadata, without a request when both endpoints are configured.
-func (p *provider) endpoints(ctx context.Context) (*metadata, error) {
-	_, device := p.cfg.Source.(Device)
-	if e := p.cfg.Endpoint; e.TokenURL != "" && (device && e.DeviceAuthURL != "" || !device && e.AuthURL != "") {
-		return &metadata{Issuer: p.cfg.Issuer, Authorization: e.AuthURL, Token: e.TokenURL, Device: e.DeviceAuthURL}, nil
-	}
-	return p.discover(ctx)
-}
-
-// fetch reads a public document of the tenant. Up to three redirects are
+// fetch reads a public document of the provider. Up to three redirects are
 // followed, within its origin.
-func (p *provider) fetch(ctx context.Context, op, at string) ([]byte, error) {
+func (p *Provider) fetch(ctx context.Context, op, at string) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	first := at
 	for range 4 {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
-			return nil, &Error{Op: op, Class: ClassConfig, Err: err}
+			return nil, nil, &Error{Op: op, Class: ClassConfig, Err: err}
 		}
 		req.Header.Set("Accept", "application/json")
 		r, err := p.http.Do(req)
 		if err != nil {
-			return nil, networkError(op, err)
+			return nil, nil, networkError(op, err)
 		}
 		body, err := readBody(r.Body)
 		switch {
 		case r.StatusCode >= 300 && r.StatusCode < 400:
 			if at, err = sameOrigin(at, r.Header.Get("Location")); err != nil {
-				return nil, &Error{Op: op, Class: ClassRedirect, Status: r.StatusCode, Err: err}
+				return nil, nil, &Error{Op: op, Class: ClassRedirect, Status: r.StatusCode, Err: err}
 			}
 			continue
 		case r.StatusCode != http.StatusOK:
-			return nil, statusError(op, r, p.cfg.Now())
+			return nil, nil, statusError(op, r, p.now())
 		case errors.Is(err, errTooLarge):
-			return nil, &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Err: err}
+			return nil, nil, &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Err: err}
 		case err != nil:
-			return nil, networkError(op, err)
+			return nil, nil, networkError(op, err)
 		}
-		return body, nil
+		return body, r.Header, nil
 	}
-	return nil, &Error{Op: op, Class: ClassRedirect, Description: fmt.Sprintf("%s redirects more than three times", first)}
+	return nil, nil, &Error{Op: op, Class: ClassRedirect, Description: fmt.Sprintf("%s redirects more than three times", first)}
 }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d KiB", maxBody>>10)

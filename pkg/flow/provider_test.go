@@ -102,7 +102,6 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 		"B10 slash":                 {doc: set("issuer", "https://tenant.test"), class: ClassConfig, parts: []string{`"https://tenant.test"`, `"https://tenant.test/"`}},
 		"discovery-issuer-mismatch": {doc: set("issuer", "https://evil.test/"), class: ClassBadResponse, parts: []string{`"https://evil.test/"`, `"https://tenant.test/"`}},
 		"B11 token_endpoint":        {doc: drop("token_endpoint"), class: ClassBadResponse, parts: []string{`"token_endpoint"`}},
-		"B11 jwks_uri":              {doc: drop("jwks_uri"), class: ClassBadResponse, parts: []string{`"jwks_uri"`}},
 		"B11 authorization":         {doc: drop("authorization_endpoint"), class: ClassBadResponse, parts: []string{`"authorization_endpoint"`}},
 		"plain token endpoint":      {doc: set("token_endpoint", "http://tenant.test/t"), class: ClassBadResponse, parts: []string{"token_endpoint", "plain HTTP"}},
 		"F12 loop":                  {path: redirect(path), class: ClassRedirect, parts: []string{"more than three times"}, calls: 4},

@@ -182,9 +182,11 @@ func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
 	}{
 		"F05 maintenance page":  {raw(200, "text/html; charset=utf-8", "<h1>CANARY-body</h1>"), `content-type is "text/html; charset=utf-8"`},
 		"F06 garbage":           {raw(200, "application/json", "{"), "JSON"},
-		"no content type":       {raw(200, "", `{"access_token":"a","token_type":"Bearer"}`), "content-type"},
+		"no content type":       {raw(200, "", `nothing`), "content-type"},
+		"no content":            {raw(204, "application/json", ``), "not a JSON object"},
+		"cut off":               {raw(200, "application/json", `{"access_token":"a","refresh_token":"CANARY`), "not valid JSON"},
+		"a page with a form":    {raw(200, "text/html", `<a href="?access_token=CANARY">`), "content-type"},
 		"F13 64 MiB":            {raw(200, "application/json", strings.Repeat(" ", 64<<20)), "larger than 256 KiB"},
-		"created, not ok":       {raw(201, "application/json", `{"access_token":"a","token_type":"Bearer"}`), "201"},
 		"B05 no access token":   {raw(200, "application/json", `{"token_type":"Bearer"}`), "no access_token"},
 		"a list":                {raw(200, "application/json", `[]`), "not a JSON object"},
 		"two documents":         {raw(200, "application/json", `{"access_token":"a","token_type":"Bearer"}{}`), "after its JSON"},

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"net/http"
 	"time"
 )
 
@@ -90,9 +89,17 @@ func (c *Client) settleDown() {
 func (c *Client) end() {
 	c.hasten()
 	c.tasks.wait()
-	if t, ok := c.http.Transport.(*http.Transport); ok && c.ownTransport {
-		t.CloseIdleConnections()
+	if c.ownTransport {
+		c.http.CloseIdleConnections()
 	}
+}
+
+// Close waits for the client's own requests in flight and closes the idle
+// connections that it made itself; those of a shared [Provider] stay. It may be
+// called more than once. A client that is used afterwards works on.
+func (c *Client) Close() error {
+	c.end()
+	return nil
 }
 
 // plan is what Run does next, and when; zero when nothing helps but a person.

@@ -13,11 +13,12 @@ func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
 	for name, answer := range map[string]struct {
 		code int
 		kind string
+		body string
 	}{
-		"no error code":  {418, "text/plain"},
-		"server error":   {503, "text/plain"},
-		"created":        {201, "application/json"},
-		"a content-type": {200, "text/CANARY-secret"},
+		"no error code":  {418, "text/plain", `{}`},
+		"server error":   {503, "text/plain", `{}`},
+		"created":        {201, "application/json", `{}`},
+		"a content-type": {200, "text/CANARY-secret", `[]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
@@ -32,7 +33,7 @@ func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
 					})}
 				})
 				loud = true
-				s.keep(raw(answer.code, answer.kind, `{"access_token":"a","token_type":"Bearer"}`))
+				s.keep(raw(answer.code, answer.kind, answer.body))
 				_, err := c.Refresh(t.Context())
 				if err == nil || strings.Contains(strings.ToLower(err.Error()), "canary-secret") || strings.ContainsRune(err.Error(), '\x1b') {
 					t.Errorf("got %q", err)

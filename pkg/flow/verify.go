@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -22,10 +23,23 @@ const (
 	farFuture  = 50 * 365 * 24 * time.Hour
 )
 
-// algorithms are the only ones accepted. "none" and HS256 are not among them,
-// so that a public key is never taken for a shared secret (RFC 8725 section 3.1).
-func algorithms() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+// asymmetric are the only algorithms that are ever accepted. "none" and HS256
+// are not among them, whatever the provider announces, so that a public key is
+// never taken for a shared secret (RFC 8725 section 3.1).
+func asymmetric() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{
+		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+	}
+}
+
+// accepted are the algorithms that ID tokens may have: the asymmetric ones that
+// the provider announces, or three where it announces nothing.
+func accepted(announced []string) []jose.SignatureAlgorithm {
+	if len(announced) == 0 {
+		return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+	}
+	return slices.DeleteFunc(asymmetric(), func(a jose.SignatureAlgorithm) bool { return !slices.Contains(announced, string(a)) })
 }
 
 // expected is what an ID token is held against.
@@ -42,79 +56,100 @@ type identity struct {
 }
 
 // verify checks an ID token by OpenID Connect Core 1.0 sections 3.1.3.7 and 12.2.
-func (p *provider) verify(ctx context.Context, op, raw string, want expected) (identity, error) {
+func (v *view) verify(ctx context.Context, op, raw string, want expected) (identity, error) {
 	reject := func(err error) (identity, error) {
 		return identity{}, &Error{Op: op, Class: ClassBadResponse, Description: "the ID token is refused: " + err.Error(), Err: err}
 	}
 	if len(raw) > maxIDToken {
 		return reject(fmt.Errorf("it is larger than %d KiB", maxIDToken>>10))
 	}
-	payload, err := p.verifySignature(ctx, raw)
+	payload, alg, err := v.verifySignature(ctx, raw)
 	var e *Error
-	if errors.As(err, &e) { // the keys could not be had, which is not the token's fault
+	if errors.As(err, &e) { // the keys are not available, which is not the token's fault
 		return identity{}, err
 	}
 	if err != nil {
 		return reject(err)
 	}
-	id, err := p.checkClaims(payload, want)
+	id, err := v.checkClaims(payload, alg, want)
 	if err != nil {
 		return reject(err)
 	}
 	return id, nil
 }
 
-// verifySignature returns the payload of a token that one of the tenant's keys
-// has signed. Keys in the token's own header are never looked at.
-func (p *provider) verifySignature(ctx context.Context, raw string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(raw, algorithms())
+// verifySignature returns the payload of a token that one of the provider's keys
+// has signed, and its algorithm. Keys in the token's own header are never looked
+// at.
+func (v *view) verifySignature(ctx context.Context, raw string) ([]byte, jose.SignatureAlgorithm, error) {
+	jws, err := jose.ParseSignedCompact(raw, asymmetric())
 	if err != nil {
-		return nil, errors.New("it is no JWT signed with RS256, PS256 or ES256")
+		return nil, "", errors.New("it is no JWT signed with an asymmetric algorithm")
 	}
 	h := jws.Signatures[0].Header
 	alg := jose.SignatureAlgorithm(h.Algorithm)
+	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); strings.HasSuffix(strings.ToLower(typ), "+jwt") {
+		return nil, "", fmt.Errorf("its type is %q: it is a token of another kind", clean(typ, 64)) // RFC 8725 section 3.11
+	}
+	at, announced, err := v.keySource(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if allowed := accepted(announced); !slices.Contains(allowed, alg) {
+		return nil, "", fmt.Errorf("it is no JWT signed with one of %v", allowed)
+	}
+	payload, err := v.tryKeys(ctx, v.keysAt(at), jws, h.KeyID, alg)
+	return payload, alg, err
+}
+
+// tryKeys verifies a signature with the keys in memory and then, once, with
+// those of a fetch: keys that are too old are fetched first, and used when that
+// fails.
+func (v *view) tryKeys(ctx context.Context, s *keySet, jws *jose.JSONWebSignature, kid string, alg jose.SignatureAlgorithm) ([]byte, error) {
 	try := func(keys []jose.JSONWebKey) []byte {
-		for _, k := range keys {
+		for _, k := range matching(keys, kid, alg) {
 			if payload, err := jws.Verify(k.Key); err == nil {
 				return payload
 			}
 		}
 		return nil
 	}
-	fit := matching(p.cachedKeys(), h.KeyID, alg)
-	if payload := try(fit); payload != nil {
-		return payload, nil
-	}
-	if h.KeyID == "" || len(fit) == 0 { // a key of today that was not known yesterday
-		keys, err := p.refetchKeys(ctx)
-		if err != nil {
-			return nil, err
-		}
-		fit = matching(keys, h.KeyID, alg)
-		if payload := try(fit); payload != nil {
+	old, fresh := s.cached(v.now())
+	if fresh {
+		if payload := try(old); payload != nil {
 			return payload, nil
 		}
 	}
-	if len(fit) == 0 {
-		return nil, fmt.Errorf("no key of the tenant has its key id %q and algorithm %s", clean(h.KeyID, 64), alg)
+	keys, err := v.refetchKeys(ctx, v.tasks, s) // a key of today that was not known yesterday
+	if err != nil {
+		if payload := try(old); payload != nil {
+			return payload, nil
+		}
+		return nil, err
+	}
+	if payload := try(keys); payload != nil {
+		return payload, nil
+	}
+	if len(matching(keys, kid, alg)) == 0 {
+		return nil, fmt.Errorf("no key of the provider has its key id %q and algorithm %s", clean(kid, 64), alg)
 	}
 	return nil, errors.New("its signature is wrong")
 }
 
 var claimNames = []string{"iss", "sub", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "auth_time"}
 
-func (p *provider) checkClaims(payload []byte, want expected) (identity, error) {
+func (v *view) checkClaims(payload []byte, alg jose.SignatureAlgorithm, want expected) (identity, error) {
 	m, err := members(payload, claimNames...)
 	if err != nil {
 		return identity{}, fmt.Errorf("its payload %w", err)
 	}
-	if iss, ok := text(m, "iss"); !ok || iss != p.cfg.Issuer {
-		return identity{}, fmt.Errorf("its iss is %q, not %q", clean(iss, 256), p.cfg.Issuer)
+	if iss, ok := text(m, "iss"); !ok || iss != v.cfg.Issuer {
+		return identity{}, fmt.Errorf("its iss is %q, not %q", clean(iss, 256), v.cfg.Issuer)
 	}
-	if err := checkAudience(m, p.cfg.ClientID); err != nil {
+	if err := checkAudience(m, v.cfg.ClientID); err != nil {
 		return identity{}, err
 	}
-	now := p.cfg.Now()
+	now := v.cfg.Now()
 	if err := checkTimes(m, now); err != nil {
 		return identity{}, err
 	}
@@ -129,7 +164,7 @@ func (p *provider) checkClaims(payload []byte, want expected) (identity, error) 
 	if want.subject != "" && id.subject != want.subject {
 		return identity{}, errors.New("its sub is another user's")
 	}
-	if h, ok := text(m, "at_hash"); !ok || h != "" && h != accessHash(want.accessToken) {
+	if h, ok := text(m, "at_hash"); !ok || h != "" && h != accessHash(alg, want.accessToken) {
 		return identity{}, errors.New("its at_hash is not that of the access token")
 	}
 	if at, there, ok := seconds(m, "auth_time"); there && ok {
@@ -194,10 +229,22 @@ func seconds(m map[string]json.RawMessage, name string) (t time.Time, there, ok 
 	return time.Unix(int64(f), 0), true, true
 }
 
-// accessHash is at_hash for the algorithms here, which all hash with SHA-256.
-func accessHash(token string) string {
-	h := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(h[:sha256.Size/2])
+// accessHash is at_hash (OpenID Connect Core 1.0 section 3.1.3.6): the left half
+// of a hash of the algorithm's size. Ed25519 hashes with SHA-512.
+func accessHash(alg jose.SignatureAlgorithm, token string) string {
+	var sum []byte
+	switch {
+	case alg == jose.EdDSA, strings.HasSuffix(string(alg), "512"):
+		h := sha512.Sum512([]byte(token))
+		sum = h[:]
+	case strings.HasSuffix(string(alg), "384"):
+		h := sha512.Sum384([]byte(token))
+		sum = h[:]
+	default:
+		h := sha256.Sum256([]byte(token))
+		sum = h[:]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // peekExpiry returns the exp of an access token that is a JWT, unverified: it

@@ -52,7 +52,7 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 		"nbf of tomorrow":              {claims: set("nbf", time.Now().Add(24*time.Hour).Unix()), reject: "future"},
 		"nbf as text":                  {claims: set("nbf", "soon"), reject: "nbf is malformed"},
 		"invalid-athash":               {claims: set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), reject: "at_hash"},
-		"at_hash":                      {claims: set("at_hash", accessHash("at-2"))},
+		"at_hash":                      {claims: set("at_hash", accessHash(jose.RS256, "at-2"))},
 		"missing-athash":               {},
 		"idtoken-sig-none, X13":        {sign: unsigned, reject: "no JWT signed"},
 		"invalid-sig-rs256":            {sign: func(c map[string]any) string { return signed(other, "k1", c) }, reject: "signature"},

@@ -1,0 +1,184 @@
+package flow
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// tokens is a good answer; what stands around it differs.
+const tokens = `"access_token":"at-good","refresh_token":"rt-good","token_type":"Bearer","expires_in":3600`
+
+// The body decides, not its envelope: the tokens are used and the successor is stored.
+func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
+	const form = `access_token=at-good&refresh_token=rt-good&token_type=bearer&expires_in=3600`
+	headers := func(h handler, kv ...string) handler {
+		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			for i := 0; i < len(kv); i += 2 {
+				w.Header().Set(kv[i], kv[i+1])
+			}
+			h(w, r, next)
+		}
+	}
+	cases := map[string]handler{
+		"B21 BOM":             raw(200, "application/json", "\xef\xbb\xbf{"+tokens+"}"),
+		"B21 trailing NUL":    raw(200, "application/json", "{"+tokens+"}\x00"),
+		"B21 trailing space":  raw(200, "application/json", "{"+tokens+"} \r\n\x00\n"),
+		"B21 a WAF's header":  headers(raw(200, "text/html", "{"+tokens+"}"), "Content-Disposition", "attachment"),
+		"B21 status member":   raw(200, "application/json", `{"status":"ok",`+tokens+`}`),
+		"B21 ok true (Slack)": raw(200, "application/json", `{"ok":true,`+tokens+`}`),
+	}
+	for _, kind := range []string{"text/plain", "text/html; charset=utf-8", "text/javascript", "application/octet-stream", "", ";"} {
+		cases["B21 JSON as "+kind] = raw(200, kind, "{"+tokens+"}")
+	}
+	for _, kind := range []string{"application/x-www-form-urlencoded", "application/json", "text/html", ""} {
+		cases["B21 form as "+kind] = raw(200, kind, form+"\n")
+	}
+	for status, name := range map[int]string{201: "created", 202: "accepted", 203: "by a proxy", 206: "partial", 299: "unknown"} {
+		cases["B21 "+name] = raw(status, "application/json", "{"+tokens+"}")
+	}
+	for _, none := range []string{`""`, "null", "false", "0", "0.0", "{}", "{ }", "[]"} {
+		cases["B21 error "+none] = raw(200, "application/json", `{"error":`+none+`,`+tokens+`}`)
+	}
+	for name, h := range cases {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, nil)
+				s.script(h)
+				if _, err := c.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-good" {
+					t.Errorf("served %v, %v", tok, err)
+				}
+				if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.RefreshToken != "rt-good" || s.count("refresh_token") != 1 {
+					t.Errorf("stored %+v, %v", g, err)
+				}
+			})
+		})
+	}
+}
+
+// A connection that is lost after the whole object costs nothing; one that is
+// lost within it, or within a form, whose end nothing marks, is an answer cut off.
+func TestB21_LostConnectionAfterTheBody(t *testing.T) {
+	s := newTenant()
+	c := mustNew(t, s.config())
+	for body, want := range map[string]outcome{
+		"{" + tokens + "}": succeeded, "{" + tokens: unknown, "access_token=a&refresh_token=b": unknown,
+	} {
+		r := &http.Response{StatusCode: 200, Header: http.Header{}}
+		a, o, e := c.judge("refresh", r, []byte(body), io.ErrUnexpectedEOF, nil)
+		if o != want || (e == nil) != (want == succeeded) || want == succeeded && a.refresh != "rt-good" {
+			t.Errorf("%s: %v, %v", body, o, e)
+		}
+	}
+}
+
+// What looks like tokens and is not one whole answer is none.
+func TestB21_NotTokens(t *testing.T) {
+	for name, body := range map[string]string{
+		"cut off":                "{" + tokens,
+		"a page":                 `<html>access_token=a&refresh_token=b</html>`,
+		"text":                   "access denied",
+		"a form of other things": "a=b&c=d",
+		"a form twice":           "access_token=a&access_token=b",
+		"a form, other case":     "access_token=a&ACCESS_TOKEN=b",
+		"a form with a line":     "access_token=a%0D%0AX&token_type=Bearer",
+		"JSON in text":           "// {" + tokens + "}",
+	} {
+		if a, err := parseAnswer("application/json", []byte(body)); err == nil && a.fault == "" {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}
+
+// A dead refresh token in the provider's own words: a login is required, and
+// nothing more is sent.
+func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
+	cases := map[string]handler{
+		"B22 GitHub":                 raw(200, "application/x-www-form-urlencoded; charset=utf-8", "error=bad_refresh_token&error_description=The+refresh+token+passed+is+incorrect+or+expired."),
+		"B22 GitHub as JSON":         raw(200, "application/json", `{"error":"bad_refresh_token"}`),
+		"B22 Slack":                  raw(200, "application/json", `{"ok":false,"error":"invalid_refresh_token"}`),
+		"B22 HubSpot":                raw(400, "application/json;charset=utf-8", `{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}`),
+		"B22 nested":                 raw(400, "application/json", `{"error":{"code":"token_revoked","message":"no"}}`),
+		"B22 text/plain":             raw(403, "text/plain", `{"error":"invalid_grant"}`),
+		"B22 text/html":              raw(400, "text/html", `{"error":"invalid_grant"}`),
+		"B22 no content type":        raw(400, "", `{"error":"invalid_grant"}`),
+		"B22 in capitals":            raw(400, "application/json", `{"error":"INVALID_GRANT"}`),
+		"B22 form":                   raw(400, "text/plain", `error=invalid_grant`),
+		"B22 with a BOM and a NUL":   raw(400, "application/json", "\xef\xbb\xbf"+`{"error":"invalid_grant"}`+"\x00"),
+		"B22 with tokens beside it":  raw(200, "application/json", `{"error":"invalid_grant",`+tokens+`}`),
+		"B22 error_code, not status": raw(400, "application/json", `{"error":"","error_code":"token_expired"}`),
+	}
+	for _, status := range []int{200, 400, 401, 403, 404, 500, 503} {
+		for _, word := range []string{
+			"invalid_grant", "bad_refresh_token", "invalid_refresh_token", "invalid_token", "token_expired", "token_revoked", "expired_token",
+		} {
+			cases["B22 "+word+" under "+http.StatusText(status)] = refuse(status, word)
+		}
+	}
+	for name, h := range cases {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, func(c *Config) { c.Source = AuthorizationCode{Headless: true} })
+				c.cfg.Source = AuthorizationCode{} // from here on a person must log in
+				s.keep(h)
+				_, err := c.Refresh(t.Context())
+				if e := wantError(t, err, ClassLoginRequired, ""); !e.deadToken() {
+					t.Error("no mark of a dead token")
+				}
+				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.State != GrantDead {
+					t.Errorf("state %s", g.State)
+				}
+				for range 3 {
+					_, err := c.Refresh(t.Context())
+					wantError(t, err, ClassLoginRequired, "")
+				}
+				if n := s.count("refresh_token"); n != 1 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+// What says nothing about the refresh token leaves the grant alive.
+func TestB22_NotDead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		h     handler
+		class Class
+	}{
+		"B22 Atlassian": {raw(403, "application/json", `{"error":"unauthorized_client","error_description":"refresh_token is invalid"}`), ClassClientRejected},
+		"rate limit":    {refuse(429, "invalid_grant"), ClassRateLimited},
+		"a description": {raw(400, "application/json", `{"error":"invalid_scope","error_description":"invalid_grant"}`), ClassRequest},
+		"no words":      {raw(400, "application/json", `{"status":"error"}`), ClassBadResponse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				c := s.signedIn(t, nil)
+				s.script(tc.h)
+				_, err := c.Refresh(t.Context())
+				if e := wantError(t, err, tc.class, ""); e.deadToken() {
+					t.Error("marked as dead")
+				}
+				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.State == GrantDead || g.RefreshToken != "rt-2" {
+					t.Errorf("grant %+v", g)
+				}
+			})
+		})
+	}
+}
+
+// The words for a dead refresh token mean nothing of the kind in other requests:
+// a device code that has expired is not a grant that has died.
+func TestB22_OnlyOfARefresh(t *testing.T) {
+	s := newTenant()
+	c := mustNew(t, s.config())
+	s.script(refuse(400, "token_revoked"))
+	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}})
+	if e == nil || e.deadToken() || e.Class != ClassRequest || strings.Contains(e.Error(), "CANARY") {
+		t.Errorf("got %v", e)
+	}
+}
