@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -76,6 +77,7 @@ func (c *Client) proof(s asker, value Secret) string {
 		value = ""
 	}
 	v := s.params()
+	maps.Copy(v, c.cfg.TokenParams)
 	v.Set("secret", value.Reveal())
 	v.Set("audience", c.cfg.Audience)
 	v.Set("scope", strings.Join(c.cfg.Scopes, " "))

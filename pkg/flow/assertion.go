@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -31,6 +32,7 @@ type PrivateKey struct {
 	id     string
 	alg    jose.SignatureAlgorithm
 	signer jose.Signer
+	print  string // fingerprint of the key
 }
 
 // signingAlgorithms are those that Auth0 takes for a key's type, the default
@@ -91,7 +93,7 @@ func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) 
 	if err != nil {
 		return fault("", "cannot be used")
 	}
-	return &PrivateKey{id: id, alg: alg, signer: signer}, nil
+	return &PrivateKey{id: id, alg: alg, signer: signer, print: fingerprint(Secret(block.Bytes))}, nil
 }
 
 // decodeKey returns the key in a PEM block, or what is wrong with it. The
@@ -132,7 +134,16 @@ func (k *PrivateKey) LogValue() slog.Value { return slog.StringValue(k.String())
 // audience is the issuer, slash included, as Auth0 documents
 // (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt),
 // and it works once: each request has its own.
-func (c *Client) assert(form url.Values) error {
+// An assertion that somebody else has signed is sent as it is.
+func (c *Client) assert(ctx context.Context, form url.Values) error {
+	if c.cfg.AssertionFrom != nil {
+		text, err := c.clientAssertion(ctx)
+		if err != nil {
+			return err
+		}
+		c.setAssertion(form, text.Reveal())
+		return nil
+	}
 	id := make([]byte, 24)
 	if _, err := io.ReadFull(c.cfg.Rand, id); err != nil {
 		return fmt.Errorf("no randomness: %w", err)
@@ -157,8 +168,12 @@ func (c *Client) assert(form url.Values) error {
 	if err != nil {
 		return err
 	}
+	c.setAssertion(form, text)
+	return nil
+}
+
+func (c *Client) setAssertion(form url.Values, text string) {
 	form.Set("client_id", c.cfg.ClientID)
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", text)
-	return nil
 }

@@ -18,7 +18,10 @@ func (c *Client) checkAuthorize(ctx context.Context, h *http.Client, m *metadata
 	if m.Authorization == "" || c.cfg.plain(m.Authorization) != "" {
 		return skipped(check, "authorization_endpoint")
 	}
-	l, err := c.login(m)
+	if c.pushes(m) { // which is a token request of its own
+		return skipped(check, "a pushed authorization request (PAR), which is not made here")
+	}
+	l, err := c.login(ctx, m)
 	if err != nil {
 		return failedCheck(check, asError(check, err))
 	}
@@ -73,6 +76,9 @@ func (c *Client) judgeAuthorize(l Login, r *http.Response, body []byte) Finding 
 		f.Result, f.Class, f.Hint = ResultProblem, ClassUnreachable, "try again later"
 	default:
 		f.Result, f.Class, f.Hint = ResultProblem, ClassConfig, c.hintFor(code)
+		if c.wantsPAR(code, said) {
+			f.Hint = parHint
+		}
 	}
 	f.Text = fmt.Sprintf("the tenant refuses the login with %s: %s", code, said)
 	return f
@@ -118,6 +124,8 @@ func (c *Client) refusedOnPage(f Finding, l Login, words []byte, shown string) F
 	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }
 	f.Result, f.Class = ResultProblem, ClassConfig
 	switch {
+	case !c.cfg.PAR && namesPAR.Match(words):
+		f.Text, f.Hint = "the tenant refuses the login request: "+shown, parHint
 	case has("callback url mismatch"), has("allowed callback urls"):
 		f.Text = "redirect_uri " + l.RedirectURL + " is not among the application's Allowed Callback URLs"
 		f.Hint = "add " + l.RedirectURL + " to Allowed Callback URLs of application " + c.cfg.ClientID +

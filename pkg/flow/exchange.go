@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -95,6 +96,7 @@ func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) 
 		scopes = c.cfg.Scopes
 	}
 	setParams(v, audience, scopes)
+	maps.Copy(v, c.cfg.TokenParams)
 	return v, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -89,10 +90,11 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	return c.login(m)
+	return c.login(ctx, m)
 }
 
-func (c *Client) login(m *metadata) (Login, error) {
+// login makes the authorization request, and pushes it where that is required.
+func (c *Client) login(ctx context.Context, m *metadata) (Login, error) {
 	if c.cfg.RedirectURL == "" {
 		return Login{}, &Error{
 			Op: "login", Class: ClassConfig, Description: "the client has no redirect_uri",
@@ -116,12 +118,24 @@ func (c *Client) login(m *metadata) (Login, error) {
 		RedirectURL: c.cfg.RedirectURL, Audience: c.cfg.Audience, Scopes: slices.Clone(c.cfg.Scopes),
 		Expires: c.cfg.Now().Round(0).Add(loginLifetime),
 	}
-	q := u.Query()
-	s, _ := c.cfg.Source.(AuthorizationCode)
-	for k, v := range s.Params {
-		q[k] = v
+	q, err := c.authorizeQuery(ctx, m, l, random[1])
+	if err != nil {
+		return Login{}, err
 	}
-	challenge := sha256.Sum256([]byte(random[1]))
+	all := u.Query()
+	maps.Copy(all, q)
+	u.RawQuery = all.Encode()
+	l.URL = u.String()
+	return l, nil
+}
+
+// authorizeQuery returns the parameters of an authorization request: all of
+// them, or of one that was pushed its reference (RFC 9126 section 4).
+func (c *Client) authorizeQuery(ctx context.Context, m *metadata, l Login, verifier string) (url.Values, error) {
+	q := url.Values{}
+	s, _ := c.cfg.Source.(AuthorizationCode)
+	maps.Copy(q, s.Params)
+	challenge := sha256.Sum256([]byte(verifier))
 	for k, v := range map[string]string{
 		"response_type": "code", "client_id": c.cfg.ClientID, "redirect_uri": l.RedirectURL, "state": l.State, "nonce": l.Nonce,
 		"code_challenge": base64.RawURLEncoding.EncodeToString(challenge[:]), "code_challenge_method": "S256",
@@ -131,9 +145,14 @@ func (c *Client) login(m *metadata) (Login, error) {
 			q.Set(k, v)
 		}
 	}
-	u.RawQuery = q.Encode()
-	l.URL = u.String()
-	return l, nil
+	if !c.pushes(m) {
+		return q, nil
+	}
+	uri, e := c.push(ctx, m, q)
+	if e != nil {
+		return nil, e
+	}
+	return url.Values{"client_id": {c.cfg.ClientID}, "request_uri": {uri}}, nil
 }
 
 // Finish ends a login with the query of its callback: it checks state, expiry

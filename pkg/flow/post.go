@@ -69,14 +69,18 @@ func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values)
 // tokenRequest builds the request. Its body cannot be rewound, so that the
 // transport cannot send it a second time.
 func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
+	secret, err := c.clientSecret(ctx)
+	if err != nil {
+		return nil, err
+	}
 	switch c.cfg.Auth {
 	case AuthPost:
 		form.Set("client_id", c.cfg.ClientID)
-		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+		form.Set("client_secret", secret.Reveal())
 	case AuthNone:
 		form.Set("client_id", c.cfg.ClientID)
 	case AuthPrivateKeyJWT:
-		if err := c.assert(form); err != nil {
+		if err := c.assert(ctx, form); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +93,7 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	if c.cfg.Auth == AuthBasic { // form-encoded first: RFC 6749 section 2.3.1
-		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(secret.Reveal()))
 	}
 	return req, nil
 }
@@ -196,6 +200,8 @@ func (c *Client) nameSetting(e *Error) {
 	p, _ := c.cfg.Source.(Password)
 	switch {
 	case e.Code == "mfa_required":
+	case c.wantsPAR(e.Code, e.Description):
+		e.Hint = parHint
 	case p.Realm != "" && (has("connection") || has("realm")):
 		e.Hint = "set realm to the name of a connection of the tenant that is enabled for the application"
 	case has("invalid_target"), has("service not found"), has("audience"), has("resource server"):

@@ -54,7 +54,7 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 // signIn logs in headless, under the lease: no two processes do it at once.
 func (x *exchange) signIn(ctx context.Context, revision int64) (*Token, *Error) {
 	c := x.c
-	l, err := c.login(x.meta)
+	l, err := c.login(ctx, x.meta)
 	if err != nil {
 		return nil, c.failed(x.w, asError("login", err))
 	}

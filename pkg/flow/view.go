@@ -77,13 +77,17 @@ func (v *view) complete(doc *metadata) (*metadata, *Error) {
 }
 
 func noEndpoint(doc *metadata, key string) *Error {
-	return &Error{
+	e := &Error{
 		Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("the document at %s has no %q", doc.at, key),
-		Hint: "check that the issuer is an OpenID or OAuth provider's, or set the endpoint (" + settingOf(key) + ")",
+		Hint: "check that the issuer is an OpenID or OAuth provider's",
 	}
+	if setting := settingOf(key); setting != "" {
+		e.Hint += ", or set the endpoint (" + setting + ")"
+	}
+	return e
 }
 
-// settingOf is the setting that gives an endpoint.
+// settingOf is the setting that gives an endpoint, "" where there is none.
 func settingOf(key string) string {
 	switch key {
 	case "token_endpoint":
@@ -92,8 +96,10 @@ func settingOf(key string) string {
 		return "authorize_url"
 	case "device_authorization_endpoint":
 		return "device_url"
+	case "jwks_uri":
+		return "jwks_url"
 	}
-	return "jwks_url"
+	return ""
 }
 
 // needed are the endpoints that the client's grant needs.
@@ -102,6 +108,9 @@ func (v *view) needed(m *metadata) []struct{ key, url string } {
 	switch v.cfg.Source.(type) {
 	case AuthorizationCode:
 		list = append(list, struct{ key, url string }{"authorization_endpoint", m.Authorization})
+		if v.cfg.PAR {
+			list = append(list, struct{ key, url string }{"pushed_authorization_request_endpoint", m.PAR})
+		}
 	case Device:
 		list = append(list, struct{ key, url string }{"device_authorization_endpoint", m.Device})
 	}
@@ -124,7 +133,7 @@ func (v *view) checkPlain(m *metadata) *Error {
 		if why := v.cfg.plain(e.url); why != "" {
 			return &Error{
 				Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("%s %q %s", e.key, clean(e.url, 256), why),
-				Hint: "the provider must announce an https:// address, or set " + settingOf(e.key),
+				Hint: "the provider must announce an https:// address",
 			}
 		}
 	}
