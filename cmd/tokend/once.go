@@ -31,7 +31,9 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			cl.files[i].HookAlways = true // one that failed may be why it is started again
 		}
 	}
-	clients, files, err := s.keep(grants, log, 0, func(flow.Status) {})
+	ps := providers{}
+	defer ps.close()
+	clients, files, err := s.keep(ps, grants, log, 0, func(flow.Status) {})
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}

@@ -34,6 +34,10 @@ Configuration comes from variables and a YAML file; variables win.
     TOKEN_AUTH (post, basic, private_key_jwt, none),
     PRIVATE_KEY[_FILE] (PEM), PRIVATE_KEY_ID,
     PRIVATE_KEY_ALG (RS256, RS384, PS256; ES256 or ES384 by the curve),
+    CLIENT_ASSERTION_FILE (a JWT that somebody else signs, read at each use),
+    AUTHORIZE_URL, TOKEN_URL, DEVICE_URL, JWKS_URL, REVOCATION_URL (in place of
+    discovery), TOKEN_PARAMS (name:value,…: of the requests for a grant),
+    PAR (push authorization requests),
     GRANT (authorization_code, refresh_token, client_credentials, device_code,
     password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE,
     LOGIN (headless, browser, paste; device), AUTHORIZE_PARAMS (name:value,…),
@@ -106,7 +110,9 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		}
 	}()
 	manager := newManager(s.clients, log)
-	d, files, err := s.daemon(listeners, grants, manager, log)
+	ps := providers{}
+	defer ps.close()
+	d, files, err := s.daemon(listeners, ps, grants, manager, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
@@ -175,7 +181,7 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 }
 
 // daemon makes the clients and the service over them.
-func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, fileKeeper, error) {
+func (s settings) daemon(listeners []net.Listener, ps providers, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, fileKeeper, error) {
 	key, port := s.apiKey, tcpPort(listeners[0])
 	if key == "" && port != 0 {
 		made := false
@@ -193,23 +199,39 @@ func (s settings) daemon(listeners []net.Listener, grants *store.Store, m *manag
 	}
 	var files fileKeeper
 	var err error
-	if c.Clients, files, err = s.keep(grants, log, port, m.note); err != nil {
+	if c.Clients, files, err = s.keep(ps, grants, log, port, m.note); err != nil {
 		return nil, nil, err
 	}
 	d, err := daemon.New(c)
 	return d, files, err
 }
 
+// providers are what clients of one issuer share, by issuer.
+type providers map[string]*flow.Provider
+
+func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
+	if ps[issuer] == nil {
+		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
+	}
+	return ps[issuer]
+}
+
+func (ps providers) close() {
+	for _, p := range ps {
+		_ = p.Close() // it has no error
+	}
+}
+
 // keep makes the clients over the store, and the files of their tokens. port is
 // the listener's, for the default redirect URI; 0: the configured one's. note is
 // told of every change.
-func (s settings) keep(grants flow.Store, log *slog.Logger, port int, note func(flow.Status)) ([]daemon.Client, fileKeeper, error) {
+func (s settings) keep(ps providers, grants flow.Store, log *slog.Logger, port int, note func(flow.Status)) ([]daemon.Client, fileKeeper, error) {
 	var clients []daemon.Client
 	var files fileKeeper
 	for _, cl := range s.clients {
 		fc := cl.Config
 		own := &clientFiles{}
-		fc.Store, fc.Log = grants, log
+		fc.Store, fc.Log, fc.Provider = grants, log, ps.of(fc.Issuer, log)
 		fc.OnChange = func(st flow.Status) { note(st); own.changed() }
 		if cl.ownRedirect && port != 0 {
 			fc.RedirectURL = redirectTo(port)
