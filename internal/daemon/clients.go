@@ -64,7 +64,7 @@ func (d *Daemon) view(ctx context.Context, cl *client) clientView {
 		}
 		v.LoginFailure = &f
 	}
-	if v.State == flow.StateLoginRequired {
+	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
 		v.AuthorizeURL = d.offer(ctx, cl)
 	}
 	return v
