@@ -105,12 +105,14 @@ func (c *Client) Close() error {
 
 // plan is what Run does next, and when; zero when only a person helps.
 func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
+	s, now := c.mem.Load(), c.cfg.Now()
 	defer func() {
 		c.mu.Lock()
-		c.next = at.Round(0)
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		if c.next = at.Round(0); s == nil {
+			c.next = time.Time{}
+		}
 	}()
-	s, now := c.mem.Load(), c.cfg.Now()
 	c.mu.Lock()
 	unsaved, probe, hold := c.unsaved != nil, c.probe, c.gates[""].ends()
 	c.probe = false
