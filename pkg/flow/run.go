@@ -120,11 +120,13 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	if s == nil { // not loaded yet; what is stored may be good still
 		return c.want(Request{}), latest(now, hold)
 	}
-	w = c.want(Request{Force: true})
-	w.flush, w.probe = unsaved, probe
 	if unsaved {
+		w = c.want(Request{})
+		w.flush = true
 		return w, latest(now, hold)
 	}
+	w = c.want(Request{Force: true})
+	w.probe = probe
 	d := c.decide(ctx, s.grant, w)
 	if d.at.IsZero() {
 		return w, time.Time{}
