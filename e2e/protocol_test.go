@@ -46,7 +46,7 @@ var steps = []struct {
 	{"the same text with a new life", "pkg/flow/snapshot.go", " && was.token.Expiry.Equal(t.Expiry)", "", "pkg/flow"},
 	{"an invalid_grant loads again first", "pkg/flow/exchange.go", "err == nil && now != nil && now.RefreshToken != g.RefreshToken", "err == nil && now == nil", "pkg/flow"},
 	{"a dead holder's lease is free", "internal/store/sqlite/lease.go", "if !l.store.alive.ended(other) {", "if true || !l.store.alive.ended(other) {", "internal/store/sqlite"},
-	{"a replaced file is noticed", "internal/store/sqlite/identity.go", "case !os.SameFile(fi, s.file):", "case false:", "internal/store/sqlite"},
+	{"a replaced file is noticed", "internal/store/sqlite/identity.go", "case !os.SameFile(fi, s.file):", "case false && !os.SameFile(fi, s.file):", "internal/store/sqlite"},
 	{"an older copy is noticed", "internal/store/sqlite/identity.go", "UPDATE grants SET restored = 1", "UPDATE grants SET restored = 0", "internal/store/sqlite"},
 }
 

@@ -86,8 +86,10 @@ func loadSettingsAt(places paths) (settings, error) {
 	names := clientNames(file, env.Clients, &f)
 	vars := tokendVariables()
 	unknownVariables(names, vars, &f)
+	redirect := s.redirect()
+	s.clients = make([]clientSettings, 0, len(names))
 	for _, name := range names {
-		s.clients = append(s.clients, readClient(name, file.Clients[name], s.redirect(), vars, &f))
+		s.clients = append(s.clients, readClient(name, file.Clients[name], redirect, vars, &f))
 	}
 	sameSeeds(s.clients, &f)
 	if len(names) == 0 {

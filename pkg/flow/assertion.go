@@ -32,7 +32,7 @@ type PrivateKey struct {
 	id     string
 	alg    jose.SignatureAlgorithm
 	signer jose.Signer
-	print  string // fingerprint of the key
+	hash   string // fingerprint of the key
 }
 
 // signingAlgorithms are those that Auth0 takes for a key's type, the default
@@ -93,7 +93,7 @@ func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) 
 	if err != nil {
 		return fault("", "cannot be used")
 	}
-	return &PrivateKey{id: id, alg: alg, signer: signer, print: fingerprint(Secret(block.Bytes))}, nil
+	return &PrivateKey{id: id, alg: alg, signer: signer, hash: fingerprint(Secret(block.Bytes))}, nil
 }
 
 // decodeKey returns the key in a PEM block, or what is wrong with it. The
