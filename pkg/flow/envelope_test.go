@@ -164,14 +164,10 @@ func TestB22_NotDead(t *testing.T) {
 				if e.deadToken() {
 					t.Error("marked as dead")
 				}
-<<<<<<< HEAD
-				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State == GrantDead || g.RefreshToken != "rt-2" {
-=======
 				if again := strings.Contains(e.Hint, "or log in again"); again != (tc.class == ClassClientRejected) {
 					t.Errorf("hint %q", e.Hint)
 				}
-				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.State == GrantDead || g.RefreshToken != "rt-2" {
->>>>>>> provider
+				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State == GrantDead || g.RefreshToken != "rt-2" {
 					t.Errorf("grant %+v", g)
 				}
 			})
