@@ -31,7 +31,7 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			cl.files[i].HookAlways = true // one that failed may be why it is started again
 		}
 	}
-	clients, files, err := s.keep(grants, log, 0, func(flow.Status) {})
+	clients, files, err := s.keepAlone(grants, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -87,7 +88,9 @@ func loadSettingsAt(places paths) (settings, error) {
 	unknownVariables(names, &f)
 	for _, name := range names {
 		c := file.Clients[name]
-		s.clients = append(s.clients, readClient(name, c, s.redirect(), &f))
+		cl := readClient(name, c, s.redirect(), &f)
+		cl.written = fmt.Sprintf("%#v", c)
+		s.clients = append(s.clients, cl)
 	}
 	if len(names) == 0 {
 		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), noClient)
