@@ -53,7 +53,12 @@ ConfigurationDirectory= that of the directories above. In the file
 the fields are in small letters under clients.<name>; keys.<name> with key_file
 and clients is a caller key that opens these clients only; files is a list of
 files with client, path, format (text, json, header, env), mode, min_validity
-and hook, a command's words.`
+and hook, a command's words.
+
+SIGHUP loads the file and every file that holds a secret again: clients, keys and
+token files change, all at once; what is the same keeps its tokens and logins. A
+file with an error changes nothing, and the log says what is wrong. Listener,
+socket, store, log and variables need a restart.`
 
 func (p *program) serve() *cobra.Command {
 	var once bool
