@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -89,7 +90,10 @@ func loadSettingsAt(places paths) (settings, error) {
 	redirect := s.redirect()
 	s.clients = make([]clientSettings, 0, len(names))
 	for _, name := range names {
-		s.clients = append(s.clients, readClient(name, file.Clients[name], redirect, vars, &f))
+		c := file.Clients[name]
+		cl := readClient(name, c, redirect, vars, &f)
+		cl.written = fmt.Sprintf("%#v", c)
+		s.clients = append(s.clients, cl)
 	}
 	sameSeeds(s.clients, &f)
 	if len(names) == 0 {

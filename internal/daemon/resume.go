@@ -8,7 +8,7 @@ import (
 
 // resume lets a grant be refreshed again whose store was put back to an older
 // copy, and answers with the client's state.
-func (d *Daemon) resume(c *gin.Context) {
+func (d *api) resume(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return

@@ -35,6 +35,15 @@ type PrivateKey struct {
 	hash   string // fingerprint of the key
 }
 
+// Equal reports whether two keys sign alike: the same key, key id and algorithm.
+// A nil key equals a nil one.
+func (k *PrivateKey) Equal(o *PrivateKey) bool {
+	if k == nil || o == nil {
+		return k == o
+	}
+	return k.id == o.id && k.alg == o.alg && k.hash == o.hash
+}
+
 // signingAlgorithms are those that Auth0 takes for a key's type, the default
 // first (https://auth0.com/docs/get-started/applications/configure-private-key-jwt).
 func signingAlgorithms(key any) []jose.SignatureAlgorithm {
