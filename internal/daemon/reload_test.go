@@ -183,7 +183,7 @@ func (l *life) inUse() int {
 func TestF35_Replace_WhileARequestWaitsForTheLease(t *testing.T) {
 	f := newTenant(t)
 	store := flow.NewMemoryStore()
-	lease, err := store.Lock(t.Context(), "demo", time.Minute)
+	lease, err := store.Lock(t.Context(), flow.GrantKey(f.issuer(), "demo", "demo"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
