@@ -45,6 +45,30 @@ func TestF35_Keep_UnchangedClients(t *testing.T) {
 	}
 }
 
+// A file that is configured as before is the very same one, and goes on. Another
+// client's token, or another setting, is another file.
+func TestF35_Keep_UnchangedFiles(t *testing.T) {
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}}
+	s := keptSettings("demo")
+	s.files = []tokenfile.Config{{Path: "/run/tokend/one"}, {Path: "/run/tokend/two"}}
+	old, err := k.keep([]clientSettings{s}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.files = []tokenfile.Config{{Path: "/run/tokend/two"}, {Path: "/run/tokend/one", Format: "header"}}
+	next, err := k.keep([]clientSettings{s}, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next[0].files[0] != old[0].files[1] || next[0].files[1] == old[0].files[0] {
+		t.Errorf("files %v, before %v", next[0].files, old[0].files)
+	}
+	s.ClientSecret = "another"
+	if next, err = k.keep([]clientSettings{s}, next); err != nil || next[0].files[0] == old[0].files[1] {
+		t.Errorf("the file of a changed client asks the old one (%v)", err)
+	}
+}
+
 // Only active clients report, each of them to the files that it has now.
 func TestF35_Activate(t *testing.T) {
 	noted := map[string]int{}
