@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -278,4 +279,23 @@ func readAll(t *testing.T, r *http.Response) string {
 		t.Error(err)
 	}
 	return string(b)
+}
+
+// A login that a request of the old configuration has begun after the switch is
+// of no use to a client that is registered otherwise, or that is gone.
+func TestF35_Replace_LoginOfAnotherRegistration(t *testing.T) {
+	f := newTenant(t)
+	web := person(t, f, "web")
+	d := start(t, Config{Clients: []Client{web}})
+	d.logins.put(login("web", "other", time.Now()), registration{issuer: web.Status().Issuer, clientID: "another"})
+	d.logins.put(login("gone", "gone", time.Now()), registration{})
+	for _, state := range []string{"other", "gone"} {
+		if err := d.active.Load().finish(t.Context(), url.Values{"state": {state}, "code": {canaryCode}}, ""); !errors.Is(err, flow.ErrState) {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+	d.logins.put(login("web", "offered", time.Now()), registration{clientID: "another"})
+	if l, ok := d.logins.offered("web", web.registration()); ok {
+		t.Errorf("offered: %+v", l)
+	}
 }
