@@ -1,8 +1,9 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fuzz mutants build deps clean
+.PHONY: help run test bench lint fuzz mutants torture build deps clean
 
 FUZZTIME ?= 10s
+TORTURE ?= 2000
 TOOL := go tool -modfile=tools/go.mod
 
 # A checkout that belongs to somebody else has no version that git would tell.
@@ -40,6 +41,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 mutants: ## every refusal and documented line taken out, one at a time: a test must fail (hours)
 	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
 	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
+
+torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run
+	@TORTURE=$(TORTURE) go test -count=1 -v -timeout 2h -run '^TestTorture$$' ./e2e/torture
 
 build: ## both programs, into bin/
 	@$(BUILD) -o bin/ ./cmd/...

@@ -89,7 +89,8 @@ func (a *agent) killedDuringARefresh(rng *rand.Rand) {
 		defer close(ended)
 		a.ask(context.Background(), "POST", "/v1/clients/demo/refresh")
 	}()
-	time.Sleep(time.Duration(rng.IntN(40_000)) * time.Microsecond)
+	latest := []int{4_000, 40_000}[rng.IntN(2)] // half of them before or just after the request is sent
+	time.Sleep(time.Duration(rng.IntN(latest)) * time.Microsecond)
 	a.Kill()
 	<-ended
 }

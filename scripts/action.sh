@@ -19,6 +19,9 @@ done
 [[ $CLIENT =~ ^[a-z0-9][a-z0-9_-]{0,62}$ ]] || fail "client is not a name of a-z, 0-9, - and _"
 if [ "$FEDERATE" != true ] && [ "$FEDERATE" != false ]; then fail "federate is neither true nor false"; fi
 if [ "$FEDERATE" = true ] && [ -n "$REFRESH_TOKEN" ]; then fail "federate and refresh-token exclude each other"; fi
+if [ "$FEDERATE" = true ] && [ -z "$SUBJECT_TOKEN_TYPE" ]; then
+    fail "federate needs subject-token-type; hint: set it to that of the tenant's Custom Token Exchange Profile"
+fi
 if [ "$FEDERATE" = true ] && [ -z "${ACTIONS_ID_TOKEN_REQUEST_URL-}" ]; then
     fail "the job has no ID token to exchange; hint: permissions: id-token: write"
 fi

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"example.com/tokend/pkg/flow"
 )
@@ -45,7 +48,7 @@ var faultCases = map[string]struct {
 	"upstream http":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: an upstream is a URL such as"}},
 	"upstreams, all":        {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" holds a user`}},
 	"seed missing":          {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
-	"seed of no use":        {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token is of no use"}},
+	"seed of no use":        {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token has no effect"}},
 	"both secrets":          {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
 	"both API keys":         {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
 	"no API key file":       {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
@@ -57,7 +60,7 @@ var faultCases = map[string]struct {
 	"missing and wrong": {
 		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=", "TOKEND_CLIENT_DEMO_GRANT=password", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback"},
 		want:    []string{"issuer is missing", "username is missing", "password is missing", `redirect_uri "callback"`},
-		exactly: 4,
+		exactly: 5,
 	},
 	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
 	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
@@ -248,7 +251,7 @@ keys:
 	}
 	c := s.clients[1]
 	source, _ := c.Source.(flow.AuthorizationCode)
-	if c.ClientID != "overridden" || c.ClientSecret != canarySecret || len(c.Scopes) != 3 || c.Audience != "https://api.example.com/" ||
+	if c.ClientID != "overridden" || secretNow(t, c) != canarySecret || len(c.Scopes) != 3 || c.Audience != "https://api.example.com/" ||
 		c.login != "headless" || !source.Headless || source.Params.Get("connection") != "staff" || c.Auth != flow.AuthBasic ||
 		c.Leeway != 30*time.Second || c.Rotation != flow.RotationOn || c.Advisory != 10*time.Minute || c.Mandatory != 3*time.Minute ||
 		c.RedirectURL != "http://localhost:8484/callback" || !c.ownRedirect ||
@@ -258,6 +261,19 @@ keys:
 	if len(s.keys) != 1 || s.keys[0].Secret != canaryKey || s.keys[0].Clients[0] != "env" {
 		t.Errorf("keys: %+v", s.keys)
 	}
+}
+
+// secretNow is the client secret as the client would read it.
+func secretNow(t *testing.T, c clientSettings) flow.Secret {
+	t.Helper()
+	if c.ClientSecretFrom == nil {
+		return c.ClientSecret
+	}
+	s, err := c.ClientSecretFrom(t.Context())
+	if err != nil || c.ClientSecret != "" {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestCredentialsDirectory(t *testing.T) {
@@ -270,7 +286,7 @@ func TestCredentialsDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.clients[0].ClientSecret != canarySecret || s.apiKey != canaryKey {
+	if secretNow(t, s.clients[0]) != canarySecret || s.apiKey != canaryKey {
 		t.Error("the credentials were not read")
 	}
 }
@@ -279,8 +295,17 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add([]byte("clients:\n  demo:\n    issuer: x\n    refresh: {advisory: 1m}\nkeys: {ci: {clients: [demo]}}\n"))
 	f.Add([]byte("clients: &a {<<: *a}\n"))
 	f.Add([]byte("? [a]\n: b\n"))
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Add([]byte("clients:\n  a:\n    scopes: !0000\n    b\n"))
+	f.Add([]byte(goodFile + "    scopes: [a, b]\n    par: true\n    audience: 0x10\n    authorize_params: {prompt: login}\n    realm: |\n      two\n      lines\n    'login': \"x\\ty\"\n    leeway: ~\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
 		var faults faults
-		parseFile("tokend.yaml", b, &faults)
+		c, whole := parseFile("tokend.yaml", b, &faults)
+		if !whole || faults != nil {
+			return
+		}
+		var library fileConfig // what the library's decoder reads
+		if err := yaml.UnmarshalWithOptions(b, &library, yaml.AllowDuplicateMapKey()); err != nil || !reflect.DeepEqual(c, library) && fmt.Sprint(c) != fmt.Sprint(library) {
+			t.Errorf("%q\nis %+v\nnot %+v, %v", b, c, library, err)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
+	"golang.org/x/oauth2"
 
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
@@ -35,6 +37,15 @@ type clientConfig struct {
 	Hosts            []string          `yaml:"hosts" split_words:"true"`
 	Upstreams        []string          `yaml:"upstreams" split_words:"true"`
 
+	AuthorizeURL  string            `yaml:"authorize_url" split_words:"true"`
+	TokenURL      string            `yaml:"token_url" split_words:"true"`
+	DeviceURL     string            `yaml:"device_url" split_words:"true"`
+	JwksURL       string            `yaml:"jwks_url" split_words:"true"`
+	RevocationURL string            `yaml:"revocation_url" split_words:"true"`
+	TokenParams   map[string]string `yaml:"token_params" split_words:"true"`
+	PAR           bool              `yaml:"par" split_words:"true"`
+
+	ClientAssertionFile  string `yaml:"client_assertion_file" split_words:"true"`
 	PrivateKey           string `yaml:"private_key" split_words:"true"`
 	PrivateKeyFile       string `yaml:"private_key_file" split_words:"true"`
 	PrivateKeyID         string `yaml:"private_key_id" split_words:"true"`
@@ -76,9 +87,11 @@ type clientSettings struct {
 }
 
 // readClient checks a client of the file, overridden by its variables.
-func readClient(name string, c clientConfig, redirect string, f *faults) clientSettings {
-	prefix := "TOKEND_CLIENT_" + variableOf(name)
-	override(prefix, &c, f)
+func readClient(name string, c clientConfig, redirect string, vars variableSet, f *faults) clientSettings {
+	prefix := clientPrefix + variableOf(name)
+	if vars.hasPrefix(prefix + "_") {
+		override(prefix, &c, f)
+	}
 	r := clientReader{name: name, prefix: prefix, c: c, faults: f}
 	before := len(*f)
 	s := clientSettings{ownRedirect: c.RedirectURI == "", env: r.env(), actionsIDToken: c.ActionsIDToken}
@@ -87,15 +100,19 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 	}
 	s.Config = flow.Config{
 		Name: name, Issuer: r.required("issuer", c.Issuer), ClientID: r.required("client_id", c.ClientID),
-		ClientSecret: r.secret("client_secret", c.ClientSecret, c.ClientSecretFile),
-		RedirectURL:  or(c.RedirectURI, redirect), Audience: c.Audience, Scopes: scopes(c.Scopes),
+		RedirectURL: or(c.RedirectURI, redirect), Audience: c.Audience, Scopes: scopes(c.Scopes),
 		Auth:       flow.AuthMethod(r.oneOf("token_auth", c.TokenAuth, "", "post", "basic", "private_key_jwt", "none")),
 		PrivateKey: r.privateKey(),
 		Rotation:   flow.Rotation(r.oneOf("rotation", c.Rotation, "", "on", "off")),
 		Leeway:     r.duration("leeway", c.Leeway),
 		Advisory:   r.duration("refresh.advisory", c.Refresh.Advisory), Mandatory: r.duration("refresh.mandatory", c.Refresh.Mandatory),
 		InsecureAllowHTTP: c.InsecureAllowHTTP,
+
+		Endpoint: oauth2.Endpoint{AuthURL: c.AuthorizeURL, TokenURL: c.TokenURL, DeviceAuthURL: c.DeviceURL},
+		JWKSURL:  c.JwksURL, RevocationURL: c.RevocationURL, TokenParams: values(c.TokenParams), PAR: c.PAR,
 	}
+	s.ClientSecret, s.ClientSecretFrom = r.clientSecret()
+	s.AssertionFrom = r.assertion()
 	s.Source, s.login = r.source()
 	s.hosts = r.hosts()
 	s.upstreams = r.upstreams()
@@ -113,8 +130,9 @@ func readClient(name string, c clientConfig, redirect string, f *faults) clientS
 func withoutFaulty(c flow.Config) flow.Config {
 	c.Issuer, c.ClientID = or(c.Issuer, "https://missing.invalid/"), or(c.ClientID, "missing")
 	c.ClientSecret, c.PrivateKey, c.Auth, c.Rotation = "", nil, "", ""
+	c.ClientSecretFrom, c.AssertionFrom = nil, nil
 	if _, code := c.Source.(flow.AuthorizationCode); !code {
-		c.Source = nil
+		c.Source, c.TokenParams = nil, nil
 	}
 	return c
 }
@@ -127,7 +145,7 @@ func override(prefix string, c *clientConfig, f *faults) {
 	var parse *envconfig.ParseError
 	if err := envconfig.Process(prefix, c); errors.As(err, &parse) {
 		hint := "true or false"
-		if strings.HasSuffix(parse.KeyName, "_AUTHORIZE_PARAMS") {
+		if strings.HasSuffix(parse.KeyName, "_PARAMS") {
 			hint = "name:value,name:value"
 		}
 		f.add(hint, "%s is %q", parse.KeyName, parse.Value)
@@ -178,6 +196,22 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 		r.fault("", "%s", line)
 	}
 	return s
+}
+
+// clientSecret returns the client's secret, or of one in a file a function that
+// reads it at each use: somebody else may renew it. The file was read once here,
+// so that a missing one is a config error.
+func (r clientReader) clientSecret() (flow.Secret, func(context.Context) (flow.Secret, error)) {
+	const field = "client_secret"
+	s := r.secret(field, r.c.ClientSecret, r.c.ClientSecretFile)
+	file := r.c.ClientSecretFile
+	if file == "" && r.c.ClientSecret == "" {
+		file = credential(r.variable(field))
+	}
+	if s == "" || file == "" {
+		return s, nil
+	}
+	return "", func(context.Context) (flow.Secret, error) { return readSecret(file) }
 }
 
 // hosts are those that credential helpers may hand the token to.

@@ -108,11 +108,11 @@ func parseFile(path string, b []byte, f *faults) (c fileConfig, whole bool) {
 		return c, false
 	}
 	before := len(*f)
-	r := fileReader{path, f}
+	r := fileReader{path, f, map[reflect.Type]map[string]int{}}
 	for _, doc := range tree.Docs {
 		r.check("", doc.Body, reflect.TypeFor[fileConfig]())
+		err = r.decodeFile(b, doc.Body, &c) // there is one document
 	}
-	err = yaml.UnmarshalWithOptions(b, &c, yaml.AllowDuplicateMapKey())
 	if err != nil && len(*f) == before { // else it says the same again
 		f.add("", "%s", yamlError(path, err))
 	}
@@ -174,6 +174,7 @@ func fits(n ast.Node, t reflect.Type) bool {
 type fileReader struct {
 	path   string
 	faults *faults
+	fields map[reflect.Type]map[string]int // of the keys of a struct
 }
 
 // check compares a YAML node with what t takes.
@@ -213,7 +214,7 @@ func (r fileReader) checkKeys(place string, m ast.MapNode, t reflect.Type) {
 			continue
 		}
 		seen[key] = line
-		inner, known := member(t, key)
+		inner, known := r.member(t, key)
 		if !known {
 			r.faults.add(didYouMean(key, members(t))+"one of "+strings.Join(members(t), ", "), "%s:%d: unknown key %s", r.path, line, within(place, key))
 			continue
@@ -231,20 +232,32 @@ func within(place, key string) string {
 
 // member is the type that a key of t has; every key of a map, the tagged ones
 // of a struct.
-func member(t reflect.Type, key string) (reflect.Type, bool) {
+func (r fileReader) member(t reflect.Type, key string) (reflect.Type, bool) {
 	switch t.Kind() {
 	case reflect.Map:
 		return t.Elem(), true
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if t.Field(i).Tag.Get("yaml") == key {
-				return t.Field(i).Type, true
-			}
+		i, known := r.fieldsOf(t)[key]
+		if !known {
+			return nil, false
 		}
-		return nil, false
+		return t.Field(i).Type, true
 	default:
 		return t, true
 	}
+}
+
+// fieldsOf returns the fields of a struct by their keys.
+func (r fileReader) fieldsOf(t reflect.Type) map[string]int {
+	keys := r.fields[t]
+	if keys == nil {
+		keys = map[string]int{}
+		for i := range t.NumField() {
+			keys[t.Field(i).Tag.Get("yaml")] = i
+		}
+		r.fields[t] = keys
+	}
+	return keys
 }
 
 func members(t reflect.Type) []string {
@@ -258,6 +271,10 @@ func members(t reflect.Type) []string {
 // readKeys has the caller keys that open some clients only.
 func readKeys(file map[string]keyConfig, clients []string, f *faults) []daemon.Key {
 	var keys []daemon.Key
+	known := make(map[string]bool, len(clients))
+	for _, c := range clients {
+		known[c] = true
+	}
 	for name, k := range file {
 		if !clientName.MatchString(name) {
 			f.add("use a-z, 0-9, - and _", "key name %q is not allowed", name)
@@ -272,7 +289,7 @@ func readKeys(file map[string]keyConfig, clients []string, f *faults) []daemon.K
 			f.add("list the clients that it opens", "keys.%s.clients is empty", name)
 		}
 		for _, c := range k.Clients {
-			if !slices.Contains(clients, c) {
+			if !known[c] {
 				f.add("one of "+strings.Join(clients, ", "), "keys.%s.clients names the unknown client %q", name, c)
 			}
 		}

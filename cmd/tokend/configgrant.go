@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -21,8 +23,8 @@ func (r clientReader) source() (flow.Source, string) {
 		grant = "device_code"
 	}
 	grant = or(grant, grants[0])
-	if login != "" && (login == "device") != (grant == "device_code") {
-		r.fault("leave it out, or set grant: device_code with login: device", "login %q is of no use with grant %s", login, grant)
+	if with, _ := effective("login"); login != "" && slices.Contains(with, grant) && (login == "device") != (grant == "device_code") {
+		r.fault("leave it out, or set grant: device_code with login: device", "login %q has no effect with grant %s", login, grant)
 	}
 	r.unused(grant)
 	switch grant {
@@ -41,11 +43,15 @@ func (r clientReader) source() (flow.Source, string) {
 	case "token_exchange":
 		return r.exchange(), ""
 	}
-	params := url.Values{}
-	for k, v := range r.c.AuthorizeParams {
-		params.Set(k, v)
+	return flow.AuthorizationCode{Headless: login == "headless", Params: values(r.c.AuthorizeParams)}, or(login, "browser")
+}
+
+func values(params map[string]string) url.Values {
+	v := url.Values{}
+	for name, value := range params {
+		v.Set(name, value)
 	}
-	return flow.AuthorizationCode{Headless: login == "headless", Params: params}, or(login, "browser")
+	return v
 }
 
 // present reports a secret that is missing; one whose file has a fault was
@@ -56,20 +62,45 @@ func (r clientReader) present(field string, value flow.Secret, file string) {
 	}
 }
 
-// unused reports fields of other grants: whoever set one expects something of it.
+// effective returns the grants with which a setting of a client has an effect;
+// nil: with every grant. ok is false for a setting that is not in the table.
+func effective(setting string) (with []string, ok bool) {
+	const code, seed, machine, device, password, exchange = "authorization_code", "refresh_token", "client_credentials", "device_code", "password", "token_exchange"
+	switch setting {
+	case "issuer", "client_id", "client_secret", "client_secret_file", "grant", "scopes", "audience", "token_auth", "refresh", "hosts", "upstreams",
+		"token_url", "client_assertion_file", "private_key", "private_key_file", "private_key_id", "private_key_alg",
+		"insecure_allow_http", "env", "file", "actions_id_token":
+		return nil, true
+	case "refresh_token", "refresh_token_file":
+		return []string{seed}, true
+	case "redirect_uri", "authorize_params", "authorize_url", "par":
+		return []string{code}, true
+	case "login":
+		return []string{code, device}, true
+	case "device_url":
+		return []string{device}, true
+	case "leeway", "rotation", "revocation_url", "jwks_url": // of refresh tokens and ID tokens
+		return []string{code, seed, device, password, exchange}, true
+	case "token_params":
+		return []string{machine, password, exchange}, true
+	case "username", "password", "password_file", "realm":
+		return []string{password}, true
+	case "subject_token_file", "subject_token_type", "subject_token_source", "subject_token_audience":
+		return []string{exchange}, true
+	}
+	return nil, false
+}
+
+// unused reports settings that have no effect with the client's grant.
 func (r clientReader) unused(grant string) {
-	for _, f := range []struct{ field, grant, value string }{
-		{"refresh_token", "refresh_token", r.c.RefreshToken + r.c.RefreshTokenFile},
-		{"username", "password", r.c.Username},
-		{"password", "password", r.c.Password + r.c.PasswordFile},
-		{"realm", "password", r.c.Realm},
-		{"subject_token_file", "token_exchange", r.c.SubjectTokenFile},
-		{"subject_token_type", "token_exchange", r.c.SubjectTokenType},
-		{"subject_token_source", "token_exchange", r.c.SubjectTokenSource},
-		{"subject_token_audience", "token_exchange", r.c.SubjectTokenAudience},
-	} {
-		if f.value != "" && f.grant != grant {
-			r.fault("set grant: "+f.grant+", or take it out", "%s is of no use with grant %s", f.field, grant)
+	v := reflect.ValueOf(r.c)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			continue
+		}
+		setting := v.Type().Field(i).Tag.Get("yaml")
+		if with, _ := effective(setting); with != nil && !slices.Contains(with, grant) {
+			r.fault("remove it, or set grant: "+strings.Join(with, " or "), "%s has no effect with grant %s", setting, grant)
 		}
 	}
 }
@@ -90,20 +121,59 @@ func (r clientReader) exchange() flow.Source {
 	case c.SubjectTokenFile == "":
 		r.fault("set it, or subject_token_source: github-actions", "subject_token_file is missing")
 	case c.SubjectTokenAudience != "":
-		r.fault("it is asked of GitHub: set subject_token_source: github-actions, or take it out", "subject_token_audience is of no use with subject_token_file")
+		r.fault("it is asked of GitHub: set subject_token_source: github-actions, or remove it", "subject_token_audience has no effect with subject_token_file")
 	}
 	return s
+}
+
+// assertion reads the client assertion that somebody else signs, at each use;
+// nil without one. The file is read once here, so that a missing one is a config
+// error.
+func (r clientReader) assertion() func(context.Context) (flow.Secret, error) {
+	c := r.c
+	switch {
+	case c.ClientAssertionFile == "":
+		return nil
+	case c.TokenAuth != "private_key_jwt":
+		r.fault("set token_auth: private_key_jwt, or remove it", "client_assertion_file has no effect with token_auth %s", r.tokenAuth())
+		return nil
+	}
+	from := flow.TokenFile(c.ClientAssertionFile)
+	if _, err := from(context.Background()); err != nil {
+		r.refused(err)
+	}
+	return from
+}
+
+// tokenAuth is the client authentication that is configured, or the default.
+func (r clientReader) tokenAuth() string {
+	if r.c.TokenAuth == "" && r.c.ClientSecret+r.c.ClientSecretFile+credential(r.variable("client_secret")) == "" {
+		return "none"
+	}
+	return or(r.c.TokenAuth, "post")
 }
 
 // privateKey is the key of private_key_jwt, nil without one.
 func (r clientReader) privateKey() *flow.PrivateKey {
 	c := r.c
 	text := r.secret("private_key", c.PrivateKey, c.PrivateKeyFile)
+	given := []struct{ setting, value string }{
+		{"private_key", c.PrivateKey}, {"private_key_file", c.PrivateKeyFile}, {"private_key_id", c.PrivateKeyID}, {"private_key_alg", c.PrivateKeyAlg},
+	}
 	switch {
-	case c.TokenAuth != "private_key_jwt" && c.PrivateKey+c.PrivateKeyFile+c.PrivateKeyID+c.PrivateKeyAlg != "":
-		r.fault("set token_auth: private_key_jwt, or take it out", "private_key is of no use with token_auth %s", or(c.TokenAuth, "post"))
-		return nil
 	case c.TokenAuth != "private_key_jwt":
+		for _, g := range given {
+			if g.value != "" {
+				r.fault("set token_auth: private_key_jwt, or remove it", "%s has no effect with token_auth %s", g.setting, r.tokenAuth())
+			}
+		}
+		return nil
+	case c.ClientAssertionFile != "":
+		for _, g := range given {
+			if g.value != "" {
+				r.fault("set one of them", "%s has no effect with client_assertion_file", g.setting)
+			}
+		}
 		return nil
 	case text == "":
 		r.present("private_key", text, c.PrivateKeyFile)
@@ -140,4 +210,21 @@ func (c clientConfig) holdsSecret() bool {
 	return slices.ContainsFunc([]string{c.ClientSecret, c.RefreshToken, c.Password, c.PrivateKey}, func(s string) bool {
 		return strings.TrimSpace(s) != ""
 	})
+}
+
+// sameSeeds refuses two clients that start from the same refresh token: when it
+// rotates, the second one to use it ends the grants of both.
+func sameSeeds(clients []clientSettings, f *faults) {
+	first := map[flow.Secret]string{}
+	for _, c := range clients {
+		s, ok := c.Source.(flow.Seed)
+		if !ok || s.RefreshToken == "" {
+			continue
+		}
+		if other, taken := first[s.RefreshToken]; taken {
+			f.add("give each client a refresh token of its own", "clients %s and %s start from the same refresh_token", other, c.Name)
+			continue
+		}
+		first[s.RefreshToken] = c.Name
+	}
 }

@@ -55,29 +55,29 @@ func TestGrantFaults(t *testing.T) {
 		fields []string
 		want   []string
 	}{
-		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" is of no use with grant device_code`}},
-		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" is of no use with grant authorization_code`}},
+		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" has no effect with grant device_code`}},
+		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" has no effect with grant authorization_code`}},
 		"password of nobody":         {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
 		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password_file: secret file", "open to everybody"}},
 		"password twice":             {[]string{"GRANT=password", "USERNAME=u", "PASSWORD=" + canaryPassword, "PASSWORD_FILE=" + secret}, []string{"both password and password_file are set"}},
-		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password is of no use with grant authorization_code", "username is of no use", "realm is of no use"}},
+		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password has no effect with grant authorization_code", "username has no effect", "realm has no effect"}},
 		"exchange of nothing":        {[]string{"GRANT=token_exchange"}, []string{"subject_token_type is missing", "subject_token_file is missing"}},
 		"exchange, type no URI":      {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=jwt", "SUBJECT_TOKEN_FILE=f"}, []string{`"jwt" is not a URI`}},
 		"exchange of two":            {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"both subject_token_file and subject_token_source"}},
 		"exchange, unknown source":   {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=gitlab"}, []string{`subject_token_source "gitlab" is not supported`}},
-		"exchange, audience of file": {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_AUDIENCE=a"}, []string{"subject_token_audience is of no use"}},
+		"exchange, audience of file": {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_AUDIENCE=a"}, []string{"subject_token_audience has no effect"}},
 		"not in a job":               {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "id-token: write"}},
 		"a job's plain URL": {
 			[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions", "ACTIONS_ID_TOKEN_REQUEST_URL=http://a.example.com/", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + canaryRequest},
 			[]string{"ACTIONS_ID_TOKEN_REQUEST_URL is no https URL"},
 		},
-		"subject token of no use": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file is of no use with grant authorization_code", "subject_token_type is of no use"}},
+		"subject token of no use": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file has no effect with grant authorization_code", "subject_token_type has no effect"}},
 		"jwt without a key":       {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},
 		"jwt with a secret":       {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "CLIENT_SECRET=" + canarySecret}, []string{"a client secret is set"}},
 		"jwt, no PEM":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + secret}, []string{"the private key is not PEM-encoded"}},
 		"jwt, absent":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key_file: secret file /nonexistent cannot be read"}},
 		"jwt, other algorithm":    {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "PRIVATE_KEY_ALG=ES256"}, []string{`does not sign with "ES256"`, "RS256"}},
-		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key is of no use with token_auth post"}},
+		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key_file has no effect with token_auth post"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clean(t)

@@ -18,7 +18,7 @@ func TestDocumentedGrants(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := yamlBlocks.FindAllStringSubmatch(string(doc), -1)
-	if len(blocks) != 5 {
+	if len(blocks) != 8 {
 		t.Fatalf("%d configurations", len(blocks))
 	}
 	for _, b := range blocks {
@@ -29,7 +29,8 @@ func TestDocumentedGrants(t *testing.T) {
 		if !strings.HasPrefix(text, "clients:") {
 			text = goodFile + text
 		}
-		text = strings.NewReplacer("/run/secrets/key.pem", key, "/run/secrets/ci", secret, "/run/secrets/agent", secret).Replace(text)
+		text = strings.NewReplacer("/run/secrets/key.pem", key, "/run/secrets/ci", secret, "/run/secrets/agent", secret,
+			"/var/run/secrets/tokens/tenant", secret).Replace(text)
 		write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), text, 0o600)
 		setenv(t, "ACTIONS_ID_TOKEN_REQUEST_URL=https://actions.example.com/token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=job")
 		if o := tokend(t, "config", "check"); o.code != 0 {

@@ -74,6 +74,7 @@ var checks = []struct {
 	{"configuration", (*doctor).checkStore},
 	{"configuration", (*doctor).checkWritable},
 	{"configuration", (*doctor).checkOwners},
+	{"configuration", (*doctor).checkMixUp},
 	{"environment", (*doctor).checkDirectories},
 	{"environment", (*doctor).checkDisk},
 	{"environment", (*doctor).checkFileLimit},

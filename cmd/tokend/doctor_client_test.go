@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,28 @@ var clientCases = []doctorCase{
 		setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+s.URL+"/")
 	}, "discovery", "problem", "signed by an authority", "SSL_CERT_FILE", 78},
 	{"no grant for a login", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials"); p.page = "x" }, "keys", "ok", "1 usable", "", 0},
+	{"X35 one callback", secondIssuer(), "mix-up", "warning", "clients demo and second have different issuers and the same redirect_uri http://localhost:", "set redirect_uri of one of them", 0},
+	{"X35 two callbacks", secondIssuer("TOKEND_CLIENT_SECOND_REDIRECT_URI=http://LISTEN/callback"), "mix-up", "ok", "tells the issuers apart", "", 0},
+	{"X35 named", named(secondIssuer()), "mix-up", "ok", "tells the issuers apart", "", 0},
 	{"wrong", set("TOKEND_CLIENT_DEMO_ISSUER=ftp://x"), "settings", "skipped", "its configuration is wrong", "", 78},
+}
+
+// secondIssuer adds a client of another issuer.
+func secondIssuer(fields ...string) func(*testing.T, *place) {
+	return func(t *testing.T, p *place) {
+		other := &place{named: p.named, authorize: p.authorize}
+		other.tenant = httptest.NewServer(other.serveTenant(t))
+		t.Cleanup(other.tenant.Close)
+		setenv(t, "TOKEND_CLIENTS=demo,second", "TOKEND_CLIENT_SECOND_ISSUER="+other.tenant.URL+"/", "TOKEND_CLIENT_SECOND_CLIENT_ID=x",
+			"TOKEND_CLIENT_SECOND_SCOPES=openid,offline_access")
+		for _, f := range fields {
+			setenv(t, strings.ReplaceAll(f, "LISTEN", os.Getenv("TOKEND_LISTEN")))
+		}
+	}
+}
+
+func named(spoil func(*testing.T, *place)) func(*testing.T, *place) {
+	return func(t *testing.T, p *place) { p.named = true; spoil(t, p) }
 }
 
 func windowed(window string) func(*testing.T, *place) {

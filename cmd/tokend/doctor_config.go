@@ -164,3 +164,68 @@ func (d *doctor) checkOwners(context.Context) []flow.Finding {
 	}
 	return good(check, fmt.Sprintf("user %d", d.machine.uid))
 }
+
+// checkMixUp looks for clients of different issuers on one redirect URI whose
+// providers do not name themselves in the callback: a code of one may then be
+// taken for the other's (RFC 9700 section 4.4).
+func (d *doctor) checkMixUp(ctx context.Context) []flow.Finding {
+	const check = "mix-up"
+	byCallback, issuers := map[string][]clientSettings{}, map[string]bool{}
+	for _, c := range d.settings.clients {
+		if _, code := c.Source.(flow.AuthorizationCode); code {
+			byCallback[c.RedirectURL] = append(byCallback[c.RedirectURL], c)
+			issuers[c.Issuer] = true
+		}
+	}
+	switch {
+	case len(issuers) < 2:
+		return nil
+	case d.offline:
+		return skip(check, "the providers are not asked: --offline")
+	}
+	var found []flow.Finding
+	for callback, clients := range byCallback {
+		var unnamed []clientSettings
+		for _, c := range clients {
+			if !namesIssuer(ctx, c) {
+				unnamed = append(unnamed, c)
+			}
+		}
+		one, other := mixed(unnamed, clients)
+		if one == "" {
+			continue
+		}
+		found = append(found, warn(check,
+			fmt.Sprintf("clients %s and %s have different issuers and the same redirect_uri %s, and callbacks for %s do not name their issuer", one, other, callback, one),
+			"set redirect_uri of one of them to another address of tokend, such as http://127.0.0.1:8484/callback")...)
+	}
+	if found == nil {
+		return good(check, "a callback tells the issuers apart")
+	}
+	return found
+}
+
+// mixed returns the first client that is not named in its callbacks, and one of
+// another issuer.
+func mixed(unnamed, clients []clientSettings) (one, other string) {
+	for _, u := range unnamed {
+		for _, c := range clients {
+			if c.Issuer != u.Issuer {
+				return u.Name, c.Name
+			}
+		}
+	}
+	return "", ""
+}
+
+// namesIssuer reports whether the callbacks of a client name its issuer. A
+// provider that cannot be asked is reported by other checks.
+func namesIssuer(ctx context.Context, c clientSettings) bool {
+	client, err := flow.New(c.Config)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = client.Close() }() // it has no error
+	named, err := client.NamesIssuer(ctx)
+	return named || err != nil
+}

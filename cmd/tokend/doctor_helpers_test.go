@@ -34,6 +34,7 @@ type place struct {
 	ahead     time.Duration // of the tenant's clock
 	without   string        // a member that the discovery document lacks
 	keyless   bool          // no key in the key set
+	named     bool          // callbacks name the issuer
 }
 
 func newPlace(t *testing.T) *place {
@@ -70,8 +71,11 @@ func (p *place) serveTenant(t *testing.T) http.Handler {
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		u := p.tenant.URL
 		w.Header().Set("Date", time.Now().Add(p.ahead).UTC().Format(http.TimeFormat))
-		doc := map[string]string{
+		doc := map[string]any{
 			"issuer": u + "/", "authorization_endpoint": u + "/authorize", "token_endpoint": u + "/oauth/token", "jwks_uri": u + "/jwks",
+		}
+		if p.named {
+			doc["authorization_response_iss_parameter_supported"] = true
 		}
 		delete(doc, p.without)
 		_ = json.NewEncoder(w).Encode(doc)

@@ -87,7 +87,7 @@ func codeOf(status int, code string) int {
 	switch code {
 	case "unknown_client":
 		return exitNoClient
-	case "login_required", "client_rejected", "invalid_state":
+	case "login_required", "client_rejected", "grant_restored", "invalid_state":
 		return exitNoPerm
 	case "invalid_configuration", "store_corrupt":
 		return exitConfig
@@ -115,7 +115,7 @@ func codeOfClass(class flow.Class) int {
 		return exitTryAgain
 	case flow.ClassBadResponse, flow.ClassRedirect:
 		return exitProtocol
-	case flow.ClassLoginRequired, flow.ClassClientRejected, classKey:
+	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored, classKey:
 		return exitNoPerm
 	default: // invalid_configuration, invalid_request, store_corrupt
 		return exitConfig

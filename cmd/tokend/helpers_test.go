@@ -64,7 +64,7 @@ func setenv(t *testing.T, vars ...string) {
 	}
 }
 
-func write(t *testing.T, path, text string, perm os.FileMode) string {
+func write(t testing.TB, path, text string, perm os.FileMode) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,9 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			cl.files[i].HookAlways = true // one that failed may be why it is started again
 		}
 	}
-	clients, files, err := s.keepAlone(grants, log)
+	ps := providers{}
+	defer ps.close()
+	clients, files, err := s.keepAlone(ps, grants, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}

@@ -75,6 +75,7 @@ func (p *program) command() *cobra.Command {
 		p.status(),
 		p.refresh(),
 		p.logout(),
+		p.resume(),
 		p.doctor(),
 		p.healthcheck(),
 		p.config(),

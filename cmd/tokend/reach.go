@@ -173,7 +173,8 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	}
 	key := flow.Secret(rand.Text())
 	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Ready: grants.Ping, Version: buildVersion(), Log: log}
-	c.Clients, _, err = s.keepAlone(grants, log)
+	ps := providers{}
+	c.Clients, _, err = s.keepAlone(ps, grants, log)
 	for i := range c.Clients {
 		c.Clients[i].Login = "" // nobody could come back from the login page
 		c.Clients[i].ActionsIDToken = c.Clients[i].ActionsIDToken || c.Clients[i].Name() == flags.actions
@@ -191,7 +192,11 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	log.InfoContext(ctx, "listening", "network", "tcp", "addr", listeners[0].Addr().String())
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(d.Run(serving, listeners...), grants.Close()) }()
+	go func() {
+		err := d.Run(serving, listeners...)
+		ps.close()
+		ended <- errors.Join(err, grants.Close())
+	}()
 	own, err := serviceAt("", "http://"+listeners[0].Addr().String())
 	if err != nil {
 		panic(err) // it is loopback

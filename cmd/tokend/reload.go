@@ -28,7 +28,7 @@ type serving struct {
 
 // build makes the clients, their files and the API over them, and starts nothing.
 func (s *serving) build() (err error) {
-	s.keeper = keeper{grants: s.grants, log: s.log, port: s.port, note: s.manager.note}
+	s.keeper = keeper{grants: s.grants, ps: providers{}, log: s.log, port: s.port, note: s.manager.note}
 	if s.kept, err = s.keeper.keep(s.settings.clients, nil); err != nil {
 		return err
 	}
@@ -43,6 +43,9 @@ func (s *serving) build() (err error) {
 	s.files = newFileKeeper(allFiles(s.kept))
 	return err
 }
+
+// close closes the connections to the providers, when the service has ended.
+func (s *serving) close() { s.keeper.ps.close() }
 
 // keys are the callers' keys. Where callers come over TCP there is one that opens
 // all clients, which is made where there is none.
@@ -124,21 +127,13 @@ func (s *serving) apply(next settings) (comparison, error) {
 	s.manager.keep(made)
 	s.files.replace(allFiles(made))
 	for _, k := range made {
-		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
-			retry(k.client)
+		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client && k.client.Status().State == flow.StateClientRejected {
+			k.client.Retry() // what was wrong may have been corrected at the provider
 		}
 	}
 	done := compare(s.settings.clients, next.clients)
 	s.settings, s.kept = next, made
 	return done, nil
-}
-
-// retry makes a client that the provider has rejected ask again: what was wrong
-// may have been corrected at the provider.
-func retry(c *flow.Client) {
-	if r, ok := any(c).(interface{ Retry() }); ok {
-		r.Retry()
-	}
 }
 
 // refuse logs what is wrong with a configuration, each fault with its hint.

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/pkg/flow"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -32,6 +33,10 @@ Configuration comes from variables and a YAML file; variables win.
     TOKEN_AUTH (post, basic, private_key_jwt, none),
     PRIVATE_KEY[_FILE] (PEM), PRIVATE_KEY_ID,
     PRIVATE_KEY_ALG (RS256, RS384, PS256; ES256 or ES384 by the curve),
+    CLIENT_ASSERTION_FILE (a JWT that somebody else signs, read at each use),
+    AUTHORIZE_URL, TOKEN_URL, DEVICE_URL, JWKS_URL, REVOCATION_URL (in place of
+    discovery), TOKEN_PARAMS (name:value,…: of the requests for a grant),
+    PAR (push authorization requests),
     GRANT (authorization_code, refresh_token, client_credentials, device_code,
     password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE,
     LOGIN (headless, browser, paste; device), AUTHORIZE_PARAMS (name:value,…),
@@ -115,6 +120,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		}
 	}()
 	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), log: log}
+	defer svc.close()
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)
 	}
@@ -181,4 +187,20 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		o.MarkFile = s.keysetFile + ".mark"
 	}
 	return store.Open(ctx, s.store, o)
+}
+
+// providers are what clients of one issuer share, by issuer.
+type providers map[string]*flow.Provider
+
+func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
+	if ps[issuer] == nil {
+		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
+	}
+	return ps[issuer]
+}
+
+func (ps providers) close() {
+	for _, p := range ps {
+		_ = p.Close() // it has no error
+	}
 }

@@ -85,13 +85,16 @@ func loadSettingsAt(places paths) (settings, error) {
 		return s, f.err() // what is said of clients would be about those that were not read
 	}
 	names := clientNames(file, env.Clients, &f)
-	unknownVariables(names, &f)
+	vars := tokendVariables()
+	unknownVariables(names, vars, &f)
+	redirect := s.redirect()
+	s.clients = make([]clientSettings, 0, len(names))
 	for _, name := range names {
-		c := file.Clients[name]
-		cl := readClient(name, c, s.redirect(), &f)
-		cl.written = fmt.Sprintf("%#v", c)
+		cl := readClient(name, file.Clients[name], redirect, vars, &f)
+		cl.written = fmt.Sprintf("%#v", file.Clients[name])
 		s.clients = append(s.clients, cl)
 	}
+	sameSeeds(s.clients, &f)
 	if len(names) == 0 {
 		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), noClient)
 	}
@@ -198,10 +201,10 @@ func clientNames(file fileConfig, fromEnv []string, f *faults) []string {
 		if seen[name] {
 			f.add("name each once", "TOKEND_CLIENTS has client %q twice", name)
 		}
-		seen[name] = true
-		if _, inFile := file.Clients[name]; !inFile && !slices.Contains(names, name) {
+		if _, inFile := file.Clients[name]; !inFile && !seen[name] {
 			names = append(names, name)
 		}
+		seen[name] = true
 	}
 	slices.Sort(names)
 	variables := map[string]string{}
@@ -220,22 +223,52 @@ func clientNames(file fileConfig, fromEnv []string, f *faults) []string {
 // variableOf is a client's name as it stands in variables.
 func variableOf(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-// unknownVariables finds misspelt variables: a setting that is passed over in
-// silence is found out too late.
-func unknownVariables(clients []string, f *faults) {
-	known := variables("TOKEND", &environment{})
+// clientPrefix begins the variables of clients.
+const clientPrefix = "TOKEND_CLIENT_"
+
+// variableSet are the names of the process's variables with our prefix, sorted.
+type variableSet []string
+
+// hasPrefix reports whether a variable begins with prefix.
+func (v variableSet) hasPrefix(prefix string) bool {
+	i, _ := slices.BinarySearch(v, prefix)
+	return i < len(v) && strings.HasPrefix(v[i], prefix)
+}
+
+// unknownVariables finds misspelt variables: a setting that is ignored in
+// silence is noticed too late.
+func unknownVariables(clients []string, vars variableSet, f *faults) {
+	service := variables("TOKEND", &environment{})
+	fields := variables("", &clientConfig{})
+	named := make(map[string]bool, len(clients))
 	for _, name := range clients {
-		known = append(known, variables("TOKEND_CLIENT_"+variableOf(name), &clientConfig{})...)
+		named[variableOf(name)] = true
 	}
-	for _, name := range tokendVariables() {
-		if !slices.Contains(known, name) {
-			hint := "unset it; tokend serve --help lists the variables"
-			if strings.HasPrefix(name, "TOKEND_CLIENT_") {
-				hint = "unset it, or name its client in TOKEND_CLIENTS; tokend serve --help lists the variables"
-			}
-			f.add(didYouMean(name, known)+hint, "unknown variable %s", name)
+	for _, name := range vars {
+		if slices.Contains(service, name) || ofClient(name, named, fields) {
+			continue
 		}
+		known := slices.Clone(service)
+		for client := range named {
+			for _, field := range fields {
+				known = append(known, clientPrefix+client+"_"+field)
+			}
+		}
+		hint := "unset it; tokend serve --help lists the variables"
+		if strings.HasPrefix(name, clientPrefix) {
+			hint = "unset it, or name its client in TOKEND_CLIENTS; tokend serve --help lists the variables"
+		}
+		f.add(didYouMean(name, known)+hint, "unknown variable %s", name)
 	}
+}
+
+// ofClient reports whether a variable is a setting of one of the named clients.
+func ofClient(variable string, named map[string]bool, fields []string) bool {
+	rest, ok := strings.CutPrefix(variable, clientPrefix)
+	return ok && slices.ContainsFunc(fields, func(field string) bool {
+		client, ok := strings.CutSuffix(rest, "_"+field)
+		return ok && named[client]
+	})
 }
 
 // didYouMean begins the hint for a name that none of known is, with the one that
@@ -248,8 +281,8 @@ func didYouMean(name string, known []string) string {
 }
 
 // tokendVariables are the names of the process's variables with our prefix, sorted.
-func tokendVariables() []string {
-	var names []string
+func tokendVariables() variableSet {
+	var names variableSet
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "TOKEND_") {
 			names = append(names, name)

@@ -144,6 +144,8 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		switch l := c.DeviceLogin; {
 		case l != nil && l.Failure == nil:
 			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
+		case c.State == string(flow.StateRestored):
+			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend login %s, or tokend resume %s if its token was not used since\n", c.Client, c.Client, c.Client)
 		case c.State == string(flow.StateLoginRequired):
 			fmt.Fprintf(w, "%s: %s\n", c.Client, c.loginHint())
 		}

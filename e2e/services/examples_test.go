@@ -171,7 +171,8 @@ func TestActionRefuses(t *testing.T) {
 		"no name":         {map[string]any{"client": "a b"}, "is not a name"},
 		"neither":         {map[string]any{"federate": "yes"}, "neither true nor false"},
 		"two ways":        {map[string]any{"federate": true, "refresh-token": "r"}, "exclude each other"},
-		"no ID token":     {map[string]any{"federate": true}, "id-token: write"},
+		"no ID token":     {map[string]any{"federate": true, "subject-token-type": "urn:x"}, "id-token: write"},
+		"no type":         {map[string]any{"federate": true}, "federate needs subject-token-type"},
 		"a wrong setting": {map[string]any{"issuer": "tenant.example.com"}, "hint: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 		}
 		v.LoginFailure = &f
 	}
-	if v.State == flow.StateLoginRequired {
+	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
 		v.AuthorizeURL = d.offer(ctx, cl)
 	}
 	return v
@@ -124,6 +124,7 @@ func (d *api) forget(c *gin.Context) {
 	}
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
 		d.failWith(c, cl, err)

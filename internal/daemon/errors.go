@@ -57,7 +57,8 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	if p.Code == codeInternal {
 		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "error", err)
 	}
-	if p.Code == string(flow.ClassLoginRequired) {
+	switch flow.Class(p.Code) {
+	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may help each of them
 		p.Login = cl.Login
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
 		pendingDevice(cl, p)
@@ -74,13 +75,13 @@ func statusOf(class flow.Class) int {
 		return http.StatusBadRequest
 	case flow.ClassUpstream:
 		return http.StatusForbidden
-	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassConfig:
+	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassConfig, flow.ClassRestored:
 		return http.StatusConflict
 	case flow.ClassBadResponse, flow.ClassRedirect:
 		return http.StatusBadGateway
-	case flow.ClassUnreachable, flow.ClassTimeout, flow.ClassRateLimited, flow.ClassLeaseBusy:
+	case flow.ClassUnreachable, flow.ClassTimeout, flow.ClassRateLimited, flow.ClassLeaseBusy, flow.ClassStoreUnavailable:
 		return http.StatusServiceUnavailable
-	default: // store_unavailable, store_corrupt
+	default: // store_corrupt
 		return http.StatusInternalServerError
 	}
 }

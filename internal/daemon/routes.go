@@ -36,6 +36,7 @@ func (d *api) routes() http.Handler {
 		{"POST", "/v1/clients/:client/login", keyed, d.startLogin},
 		{"POST", "/v1/clients/:client/code", keyed, d.finishLogin},
 		{"POST", "/v1/clients/:client/refresh", keyed, d.refresh},
+		{"POST", "/v1/clients/:client/resume", keyed, d.resume},
 		{"DELETE", "/v1/clients/:client/grant", keyed, d.forget},
 		{"GET", "/callback", landing, d.callback},
 		{"GET", "/healthz", open, d.healthz},

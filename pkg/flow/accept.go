@@ -10,33 +10,36 @@ import (
 // accept takes a good answer: first it is made durable, then verified, then served.
 func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Time) (*Token, *Error) {
 	c := x.c
-	n := g.clone()
-	n.Generation++
-	n.Exchanged, n.State, n.Intent, n.Failure = sent, GrantActive, nil, nil
 	switch {
 	case x.asked(g):
-		n.LoggedIn, n.RefreshToken = sent, Secret(a.refresh)
+		g.LoggedIn, g.RefreshToken = sent, Secret(a.refresh)
 	case g.RefreshToken == "":
 	case a.refresh == "" || a.refresh == g.RefreshToken.Reveal():
-		n.Rotation = RotationOff
+		g.Rotation = RotationOff
 	default:
-		n.RefreshToken, n.Rotation = Secret(a.refresh), RotationOn
+		g.RefreshToken, g.Rotation = Secret(a.refresh), RotationOn
 	}
-	t, why := c.token(a, sent, n.Generation, x.w)
+	g.Generation++
+	g.Exchanged, g.State, g.Intent = sent, GrantActive, nil
+	g.Failure, g.Rejected, g.Held = nil, nil, time.Time{}
+	t, why := c.token(a, sent, g.Generation, x.w)
 	if t == nil {
 		e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Description: why}
-		n.Failure = c.failureOf(e)
-		_ = c.persist(ctx, x.l, n) // kept, where it can be; the answer fails either way
+		g.Failure = c.failureOf(e)
+		_ = c.persist(ctx, x.f, x.l, g) // kept, where it can be; the answer fails either way
 		return nil, c.failed(x.w, e)
 	}
-	n.Tokens = replace(n.Tokens, t, sent)
-	if e := c.persist(ctx, x.l, n); e != nil {
+	g.Tokens = replace(g.Tokens, t, sent)
+	if e := c.persist(ctx, x.f, x.l, g); e != nil {
+		if t := c.found(x.w); t != nil { // another process has stored a later one
+			return c.serve(x.w, t), nil
+		}
 		return nil, c.failed(x.w, e)
 	}
-	c.cfg.Log.Info("refreshed", "generation", n.Generation, "audience", t.Audience, "scope", t.Scope,
-		"expiry", t.Expiry, "rotation", n.Rotation)
+	c.cfg.Log.Info("refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
+		"expiry", t.Expiry, "rotation", g.Rotation)
 	if t.unverified {
-		return x.confirm(ctx, n, t)
+		return x.confirm(ctx, g, t)
 	}
 	return c.serve(x.w, t), nil
 }
@@ -183,12 +186,7 @@ func (c *Client) failed(w want, e *Error) *Error {
 	switch e.Class {
 	case ClassRequest:
 		c.shut(w.key, e)
-	case ClassClientRejected:
-		c.mu.Lock()
-		c.rejected = e
-		c.mu.Unlock()
-		c.cfg.Log.Error("the tenant refuses the client", "code", e.Code, "status", e.Status)
-	case ClassLoginRequired, ClassLeaseBusy:
+	case ClassLoginRequired, ClassLeaseBusy, ClassClientRejected:
 	default:
 		c.shut("", e)
 	}
@@ -228,6 +226,6 @@ func (c *Client) succeeded() {
 	if c.unsaved != nil {
 		return
 	}
-	c.failure, c.rejected = nil, nil
+	c.failure = nil
 	delete(c.gates, "")
 }

@@ -79,7 +79,7 @@ func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
 				s.answer = change
 				_, err := c.Refresh(t.Context())
 				wantError(t, err, ClassBadResponse, "")
-				g, err := c.cfg.Store.Load(t.Context(), "demo")
+				g, err := c.cfg.Store.Load(t.Context(), demoKey)
 				if err != nil || g.RefreshToken != "rt-3" || g.State != GrantActive || g.Intent != nil || g.Generation != 2 {
 					t.Fatalf("stored %+v, %v", g, err)
 				}

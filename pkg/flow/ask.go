@@ -20,9 +20,9 @@ const (
 	grantDevice   = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
-// asker is a source that asks with what the client has: no person is needed,
+// credentialSource is a source that asks with what the client has: no person is needed,
 // and an answer may bring a refresh token.
-type asker interface {
+type credentialSource interface {
 	Source
 	params() url.Values                                                    // of the request, without secret, audience and scope
 	secret(ctx context.Context) (parameter string, value Secret, e *Error) // what is asked with
@@ -47,19 +47,13 @@ func (s Password) params() url.Values {
 	return url.Values{"grant_type": {"password"}, "username": {s.Username}}
 }
 
-func (s Password) secret(context.Context) (string, Secret, *Error) { //nolint:unparam // as an asker has it
+func (s Password) secret(context.Context) (string, Secret, *Error) { //nolint:unparam // as a credentialSource has it
 	return "password", s.Password, nil
 }
 func (s Password) lasting() bool { return true }
 
-// asker returns the client's source when it is one.
-func (c *Client) asker() (asker, bool) {
-	s, ok := c.cfg.Source.(asker)
-	return s, ok
-}
-
-// askForm is what is asked with.
-func (x *exchange) askForm(ctx context.Context, s asker) (form url.Values, e *Error) {
+// credentialForm is the request with the source's credential.
+func (x *exchange) credentialForm(ctx context.Context, s credentialSource) (form url.Values, e *Error) {
 	name, value, e := s.secret(ctx)
 	if e != nil {
 		return nil, e
@@ -69,10 +63,9 @@ func (x *exchange) askForm(ctx context.Context, s asker) (form url.Values, e *Er
 	return form, nil
 }
 
-// proof identifies what is asked with and for, without telling it: what was
-// refused once is not sent again. A password can be guessed, so that its proof
-// is made slowly.
-func (c *Client) proof(s asker, value Secret) string {
+// credentialHash identifies what is asked with and for: what was refused once is
+// not sent again. A password can be guessed, so its hash is slow to make.
+func (c *Client) credentialHash(s credentialSource, value Secret) string {
 	if !s.lasting() {
 		value = ""
 	}
@@ -84,13 +77,13 @@ func (c *Client) proof(s asker, value Secret) string {
 	if _, ok := s.(Password); !ok {
 		return fingerprint(Secret(v.Encode()))
 	}
-	c.proveOnce.Do(func() { c.proved = slowly(c.cfg.Issuer, c.cfg.ClientID, v.Encode()) })
-	return c.proved
+	c.hashOnce.Do(func() { c.hashed = passwordHash(c.cfg.Issuer, c.cfg.ClientID, v.Encode()) })
+	return c.hashed
 }
 
-// slowly is the proof of a password, by PBKDF2 (RFC 8018). It does not change
-// in a client's life.
-func slowly(issuer, clientID, text string) string {
+// passwordHash hashes a password by PBKDF2 (RFC 8018). It does not change in a
+// client's life.
+func passwordHash(issuer, clientID, text string) string {
 	key, err := pbkdf2.Key(sha256.New, text, []byte(issuer+" "+clientID), 100_000, sha256.Size)
 	if err != nil {
 		return "none" // FIPS mode refuses a short salt: no change of the password is noticed then
@@ -98,61 +91,36 @@ func slowly(issuer, clientID, text string) string {
 	return base64.RawURLEncoding.EncodeToString(key)
 }
 
-// present is the proof of what the client would ask with now, when g was
-// refused with such; "" when that cannot be told.
-func (c *Client) present(ctx context.Context, g *Grant) string {
-	s, ok := c.asker()
-	if !ok || g == nil || g.Refused == "" {
+// currentCredentialHash is the hash of what the client would ask with now, where
+// g was refused with such; "" when that cannot be told.
+func (c *Client) currentCredentialHash(ctx context.Context, g *Grant) string {
+	s := c.kind.credentials
+	if s == nil || g == nil || g.Refused == "" {
 		return ""
 	}
 	if !s.lasting() {
-		return c.proof(s, "")
+		return c.credentialHash(s, "")
 	}
 	_, value, e := s.secret(ctx)
 	if e != nil {
 		return ""
 	}
-	return c.proof(s, value)
+	return c.credentialHash(s, value)
 }
 
-// asksAgain is when a dead grant is replaced by asking, and whether it is: not
-// with what was refused, and not after Forget. c.mu is held.
-func (c *Client) asksAgain(g *Grant, present string) (at time.Time, ok bool) {
-	if _, asks := c.asker(); !asks || c.forgotten {
-		return at, false
+// newGrant begins a grant in the place of one that cannot be used any longer, or
+// must not be.
+func (x *exchange) newGrant(g *Grant, revision int64) *Grant {
+	if g.begun() {
+		x.prior = g
 	}
-	if g.Refused == "" {
-		return c.relogin, true
-	}
-	return at, present != "" && present != g.Refused
-}
-
-// mayAsk reports whether a grant that has just died is replaced at once.
-func (x *exchange) mayAsk(g *Grant) bool {
-	x.c.mu.Lock()
-	defer x.c.mu.Unlock()
-	at, ok := x.c.asksAgain(g, "")
-	return ok && !x.c.cfg.Now().Before(at)
-}
-
-// anew begins a grant in the place of one that cannot be used any longer, or
-// must not be. A tenant that ends each grant at once is asked once a minute.
-func (x *exchange) anew(g *Grant, revision int64) *Grant {
-	c := x.c
-	x.prior = g
-	if !x.w.signIn && g != nil {
-		c.mu.Lock()
-		c.relogin = c.cfg.Now().Add(reloginAfter)
-		c.mu.Unlock()
-	}
-	return c.blank(revision)
+	return x.c.blank(g, revision)
 }
 
 // asked reports whether g is had by asking, so that a refusal is of the
 // credential and not of a refresh token.
 func (x *exchange) asked(g *Grant) bool {
-	_, ok := x.c.asker()
-	return ok && g.RefreshToken == ""
+	return x.c.kind.credentials != nil && g.RefreshToken == ""
 }
 
 // askPause is between requests that were refused for what they ask. Auth0 lets
@@ -172,19 +140,19 @@ func (c *Client) sortAsk(e *Error) {
 	case e.Code == "too_many_attempts":
 		e.Class, e.RetryAfter = ClassRateLimited, max(e.RetryAfter, askPause)
 	case e.Class == ClassLoginRequired, e.Code == "invalid_user_password", e.Code == "password_leaked":
-		e.Class, e.Hint = ClassLoginRequired, "it is not sent again until it is another: correct the subject token and its type, or log in again"
+		e.Class, e.Hint = ClassLoginRequired, "it is not sent again until it changes: correct the subject token and its type, or log in again"
 		if password {
-			e.Hint = "it is not sent again until it is another: correct username or password, or log in again"
+			e.Hint = "it is not sent again until it changes: correct username or password, or log in again"
 		}
 	case e.Class == ClassRequest:
 		e.RetryAfter = max(e.RetryAfter, askPause)
 	}
 }
 
-// turnDown ends a request that was refused for what it was asked with. The
+// rejectCredential ends a request that was refused for what it was asked with. The
 // refusal is stored, so that a restart does not repeat it. A grant that lives
 // stays, as does an access token that is valid.
-func (x *exchange) turnDown(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
+func (x *exchange) rejectCredential(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
 	c := x.c
 	if e.Class == ClassRequest && e.Code != "mfa_required" && !x.w.isOwn() {
 		return nil, c.failed(x.w, e)
@@ -200,14 +168,13 @@ func (x *exchange) turnDown(ctx context.Context, g *Grant, e *Error) (*Token, *E
 	case x.prior != nil && x.prior.State != GrantDead && x.prior.RefreshToken != "":
 		return nil, e // a login by hand that failed
 	}
-	s, _ := c.asker()
 	n := x.prior
 	if n == nil {
 		if n = g.clone(); n.Generation == 0 {
 			n.LoggedIn = time.Time{}
 		}
 	}
-	n.State, n.Refused, n.Failure = GrantDead, c.proof(s, x.sent), c.failureOf(e)
+	n.State, n.Refused, n.Failure = GrantDead, c.credentialHash(c.kind.credentials, x.sent), c.failureOf(e)
 	c.note(ctx, x.l, n)
 	c.cfg.Log.Error("the tenant has refused what was asked with", "grant", c.cfg.Source.source(), "code", e.Code)
 	return nil, c.failed(x.w, e)
@@ -220,7 +187,7 @@ func (c *Client) refusal(g *Grant) *Error {
 		e.Code, e.Err = g.Failure.Code, errors.New(g.Failure.Description)
 	}
 	c.nameSetting(e)
-	if _, ok := c.asker(); ok && g.Refused != "" && g.Failure != nil {
+	if c.kind.credentials != nil && g.Refused != "" && g.Failure != nil {
 		e.Description = g.Failure.Description
 		c.sortAsk(e)
 	}

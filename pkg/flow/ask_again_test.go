@@ -27,36 +27,6 @@ func TestForgottenAskerDoesNotAsk(t *testing.T) {
 	}
 }
 
-// Nor does it for a grant that another process has left dead.
-func TestForgottenAskerLeavesADeadGrant(t *testing.T) {
-	for name, source := range asking(t) {
-		bubble(t, func(t *testing.T, s *tenant) {
-			store := NewMemoryStore()
-			with := func(c *Config) { c.Store, c.Scopes = store, []string{"offline_access"} }
-			forgotten := s.asks(t, source, with)
-			if err := forgotten.Forget(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			dead := &Grant{Issuer: s.issuer, ClientID: "client", Generation: 3, State: GrantDead, RefreshToken: "rt-old"}
-			l, err := store.Lock(t.Context(), "demo", time.Minute)
-			if err != nil || store.Save(t.Context(), l, dead) != nil || l.Release(t.Context()) != nil {
-				t.Fatal("the dead grant could not be stored")
-			}
-			stop := running(t, forgotten)
-			time.Sleep(time.Hour)
-			_, err = forgotten.Get(t.Context(), Request{})
-			if wantError(t, err, ClassLoginRequired, "refused the refresh token"); s.count("") != 0 {
-				t.Errorf("%s: %d requests", name, s.count(""))
-			}
-			stop()
-			other := s.asks(t, source, with) // one that was not told to forget asks
-			if _, err := other.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 0 || s.count("") != 1 {
-				t.Errorf("%s: %v, %d requests", name, err, s.count(""))
-			}
-		})
-	}
-}
-
 // While a refused request waits, Run does not look at the store all the time.
 func TestRunWaitsWithARefusedRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {

@@ -155,7 +155,7 @@ func (c *Client) CheckSecret(ctx context.Context) Finding {
 		return skipped(f.Check, "discovery and the right issuer")
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {"made-up"}, "redirect_uri": {c.cfg.RedirectURL}}
-	_, o, e := c.post(ctx, f.Check, m.Token, form)
+	_, o, e := c.post(ctx, f.Check, m.Token, form, tries{})
 	if c.ownTransport {
 		c.http.CloseIdleConnections()
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -16,6 +17,8 @@ import (
 // safe for concurrent use; [New] makes it.
 type Client struct {
 	cfg     Config
+	key     string // of the grant in the store
+	kind    kind
 	http    *http.Client
 	idp     *view
 	tasks   tasks
@@ -27,20 +30,18 @@ type Client struct {
 	flights      map[string]*flight
 	gates        map[string]*gate // by request; "" holds all back
 	failure      *Failure         // the last one of the client's own token
-	rejected     *Error           // the tenant refuses the client
-	forgotten    bool             // Forget was called: do not sign in unasked
-	unsaved      *Grant           // handed out by the tenant, not in the store yet
+	probe        bool             // ask once more, although the provider refuses the client
+	unsaved      *Grant           // issued by the provider, not in the store yet
 	ownTransport bool
 	spread       float64   // of the advisory window, ±10 %
-	relogin      time.Time // before this, a dead grant is not replaced unasked
 	next         time.Time // when Run refreshes
 	guessed      bool      // a lifetime was guessed, and that was logged
 
 	device  shared[Login]
 	polling *poll // the last device login, pending or over; guarded by mu
 
-	proveOnce sync.Once
-	proved    string // of a password: see proof
+	hashOnce sync.Once
+	hashed   string // of a password: see credentialHash
 
 	notify   sync.Mutex // one OnChange at a time, in order
 	notified Status
@@ -55,7 +56,7 @@ type Request struct {
 	Not         Secret        // a token other than this one, which an API has refused; refreshes only if there is none
 }
 
-// Name returns the client's name, which is its grant's key in the store.
+// Name returns the client's name.
 func (c *Client) Name() string { return c.cfg.Name }
 
 // Cached returns the token in memory that satisfies r, or nil. It takes no
@@ -70,7 +71,7 @@ func (c *Client) Cached(r Request) *Token {
 	if r.Scopes == nil {
 		r.Scopes = c.cfg.Scopes
 	}
-	if e := c.mem.Load().find(c.own(r)); e != nil && c.suits(e, r.MinValidity) && (r.Not == "" || e.token.AccessToken != r.Not) {
+	if e := c.mem.Load().find(c.own(r)); e != nil && c.satisfies(e, r.MinValidity) && (r.Not == "" || e.token.AccessToken != r.Not) {
 		return e.token
 	}
 	return nil
@@ -85,16 +86,17 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 		return t, nil
 	}
 	w := c.want(r)
+	w.probe = r.Force
 	var f *flight
 	for range 3 { // a flight that was joined may have wanted less, or have brought what w refuses
 		f = c.join(w)
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return c.instead(w, f.gaveUp(ctx))
+			return c.staleToken(w, f.gaveUp(ctx))
 		}
 		if f.err != nil {
-			return c.instead(w, f.err)
+			return c.staleToken(w, f.err)
 		}
 		if t := c.found(w); t != nil {
 			return t, nil
@@ -106,12 +108,28 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	return f.token, nil
 }
 
-// instead returns the token that is still valid, if there is one, in place of err.
-func (c *Client) instead(w want, err *Error) (*Token, error) {
-	if e := c.mem.Load().find(w.audience, w.scopes); !w.force && e != nil && e.remaining(c.cfg.Now()) > 0 {
+// staleToken returns the token that is still valid, if there is one, in place of
+// err. When there is none, a refusal of the client's own refresh needs a person.
+func (c *Client) staleToken(w want, err *Error) (*Token, error) {
+	s := c.mem.Load()
+	e := s.find(w.audience, w.scopes)
+	valid := e != nil && e.remaining(c.cfg.Now()) > 0
+	if valid && !w.force {
 		return e.token, nil
 	}
+	if !valid && w.isOwn() && s != nil && c.noWayOn(s.grant, err.Class) {
+		login := *err
+		login.Class = ClassLoginRequired
+		login.Hint = "log in again; or " + cmp.Or(err.Hint, "check the client's audience and scopes")
+		return nil, &login
+	}
 	return nil, err
+}
+
+// noWayOn reports whether a refusal of the class leaves a grant without a way to
+// another token but a login, once its access token has ended.
+func (c *Client) noWayOn(g *Grant, class Class) bool {
+	return c.kind.login && class == ClassRequest && g != nil && g.RefreshToken != ""
 }
 
 // want is a request in the form of the slow path.
@@ -123,7 +141,8 @@ type want struct {
 	force    bool
 	seen     Secret // the access token that force wants another than
 	signIn   bool   // a new grant, whatever there is
-	settle   bool   // first of all save what could not be saved
+	flush    bool   // first of all save what could not be saved
+	probe    bool   // also while the provider refuses the client
 }
 
 func (c *Client) want(r Request) want {
@@ -154,7 +173,7 @@ func (w *want) isOwn() bool { return w.audience == "" && len(w.scopes) == 0 }
 // found returns the token in memory that satisfies w, or nil.
 func (c *Client) found(w want) *Token {
 	e := c.mem.Load().find(w.audience, w.scopes)
-	if e == nil || !c.suits(e, w.min) || w.force && e.token.AccessToken == w.seen {
+	if e == nil || !c.satisfies(e, w.min) || w.force && e.token.AccessToken == w.seen {
 		return nil
 	}
 	return e.token

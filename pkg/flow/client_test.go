@@ -129,7 +129,7 @@ func TestClientCredentials(t *testing.T) {
 func TestForget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
-		c.plan() // as Run does
+		c.plan(t.Context()) // as Run does
 		if c.Status().NextRefresh.IsZero() {
 			t.Fatal("no refresh is announced")
 		}
@@ -144,8 +144,8 @@ func TestForget(t *testing.T) {
 		}
 		_, err := c.Get(t.Context(), Request{})
 		wantError(t, err, ClassLoginRequired, "")
-		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("still stored: %v", err)
+		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || g.RefreshToken != "" || len(g.Tokens) != 0 {
+			t.Errorf("stored: %v, %v", g, err)
 		}
 		if _, err := c.SignIn(t.Context()); err != nil {
 			t.Fatal(err)
@@ -194,8 +194,8 @@ func TestForgetWithoutRevocation(t *testing.T) {
 		c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }
 		wantError(t, c.Forget(t.Context()), ClassBadResponse, "403 Forbidden at tenant.test/oauth/revoke: the grant is deleted here and lives on there")
-		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("still stored: %v", err)
+		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || g.RefreshToken != "" || len(g.Tokens) != 0 {
+			t.Errorf("stored: %v, %v", g, err)
 		}
 		if err := c.Forget(t.Context()); err != nil || strings.Count(log.String(), "revoked=false") != 2 {
 			t.Errorf("nothing was left to revoke: %v, logged %s", err, log.String())

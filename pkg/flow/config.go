@@ -33,7 +33,7 @@ const (
 // Config is a client. Issuer and ClientID must be set; the zero value of
 // everything else is safe.
 type Config struct {
-	Name         string      // the grant's key in the store; default: client id at issuer
+	Name         string      // tells clients of one issuer and client id apart in the store; default: client id at issuer
 	Issuer       string      // "https://acme.eu.auth0.com/", compared exactly, slash included
 	ClientID     string      // as registered
 	ClientSecret Secret      // empty: a public client
@@ -102,6 +102,8 @@ func New(c Config) (*Client, error) {
 	}
 	cl := &Client{
 		cfg:     c,
+		key:     GrantKey(c.Issuer, c.ClientID, c.Name),
+		kind:    kindOf(c.Source),
 		http:    p.http,
 		turn:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
@@ -113,6 +115,9 @@ func New(c Config) (*Client, error) {
 	}
 	cl.idp = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
+	if c.Leeway > 0 && c.Leeway < shortLeeway {
+		c.Log.Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", shortLeeway)
+	}
 	return cl, nil
 }
 
@@ -172,17 +177,6 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: providerSlots,
 		IdleConnTimeout:     30 * time.Second,
 	}
-}
-
-// unattended reports whether a grant can be had without a person.
-func (c *Config) unattended() bool {
-	switch s := c.Source.(type) {
-	case AuthorizationCode:
-		return s.Headless
-	case Device:
-		return false
-	}
-	return true
 }
 
 // lockedReader lets many goroutines share one source of randomness.

@@ -69,7 +69,7 @@ func TestClientCredentialThatCannotBeRead(t *testing.T) {
 				if h := c.clientCredentialHash(t.Context()); h != "" || s.count("refresh_token") != 0 {
 					t.Errorf("hash %q, %d requests", h, s.count("refresh_token"))
 				}
-				if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.Intent != nil || g.State != GrantActive {
+				if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.Intent != nil || g.State != GrantActive {
 					t.Errorf("stored %+v, %v", g, err)
 				}
 			})

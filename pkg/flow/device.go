@@ -95,7 +95,7 @@ func (c *Client) authorizeDevice(ctx context.Context, m *metadata) (Login, *Erro
 	const op = "login"
 	form := url.Values{}
 	setParams(form, c.cfg.Audience, c.cfg.Scopes)
-	r, body, _, err := c.send(ctx, op, m.Device, form)
+	r, body, _, err := c.send(ctx, op, m.Device, form, tries{})
 	if r == nil {
 		return Login{}, asError(op, err)
 	}
@@ -218,7 +218,7 @@ func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
 			return &Error{Op: "login", Class: ClassLoginRequired, Code: "expired_token", Description: "nobody has confirmed the code in time", Hint: "begin a new login"}
 		}
 		sent := c.cfg.Now().Round(0)
-		a, o, e := c.post(context.Background(), "login", m.Token, url.Values{"grant_type": {grantDevice}, "device_code": {l.DeviceCode.Reveal()}})
+		a, o, e := c.post(context.Background(), "login", m.Token, url.Values{"grant_type": {grantDevice}, "device_code": {l.DeviceCode.Reveal()}}, tries{})
 		switch {
 		case o == succeeded:
 			c.skew(a.date, sent)
@@ -254,8 +254,6 @@ func (c *Client) undecided(e *Error) *Error {
 	switch {
 	case e.Code == "expired_token", e.Code == "invalid_grant":
 		e.Class, e.Hint = ClassLoginRequired, "begin a new login"
-	case e.Class == ClassClientRejected:
-		return c.failed(c.want(Request{}), e)
 	case e.Hint == "":
 		e.Hint = "begin a new login"
 	}
@@ -283,7 +281,7 @@ func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 	if !c.spill(ctx, g) {
 		return f.err
 	}
-	c.adopt(g)
+	c.setSnapshot(g)
 	c.loggedIn()
 	return nil
 }
@@ -305,10 +303,12 @@ func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) 
 		return e
 	}
 	defer h.release()
-	if _, g.Revision, e = c.read(ctx); e != nil {
+	prior, revision, e := c.read(ctx)
+	if e != nil {
 		return e
 	}
-	if e := c.storeLogin(ctx, h, g); e != nil {
+	g.Revision = revision
+	if e := c.storeLogin(ctx, f, h, g, prior); e != nil {
 		return e
 	}
 	c.loggedIn()

@@ -151,9 +151,9 @@ func TestDeviceLoginEnds(t *testing.T) {
 		"denied":              {refuse(403, "access_denied"), ClassRequest, "access_denied", 5 * time.Second, StateLoginRequired},
 		"expired":             {refuse(403, "expired_token"), ClassLoginRequired, "expired_token", 5 * time.Second, StateLoginRequired},
 		"lost":                {refuse(403, "invalid_grant"), ClassLoginRequired, "invalid_grant", 5 * time.Second, StateLoginRequired},
-		"client rejected":     {refuse(401, "invalid_client"), ClassClientRejected, "invalid_client", 5 * time.Second, StateClientRejected},
-		"wrong secret":        {refuse(401, "access_denied"), ClassClientRejected, "access_denied", 5 * time.Second, StateClientRejected},
-		"not allowed":         {refuse(403, "unauthorized_client"), ClassClientRejected, "unauthorized_client", 5 * time.Second, StateClientRejected},
+		"client rejected":     {refuse(401, "invalid_client"), ClassClientRejected, "invalid_client", 5 * time.Second, StateLoginRequired},
+		"wrong secret":        {refuse(401, "access_denied"), ClassClientRejected, "access_denied", 5 * time.Second, StateLoginRequired},
+		"not allowed":         {refuse(403, "unauthorized_client"), ClassClientRejected, "unauthorized_client", 5 * time.Second, StateLoginRequired},
 		"redirect":            {func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, "/x", 307) }, ClassRedirect, "", 5 * time.Second, StateLoginRequired},
 		"404":                 {raw(404, "text/plain", "no"), ClassBadResponse, "404", 5 * time.Second, StateLoginRequired},
 		"nobody came":         {refuse(403, "authorization_pending"), ClassLoginRequired, "in time", 15 * time.Minute, StateLoginRequired},
@@ -182,7 +182,7 @@ func TestDeviceLoginEnds(t *testing.T) {
 				if d := st.DeviceLogin; st.State != tc.state || d == nil || d.Failure == nil || d.Failure.Class != tc.class {
 					t.Errorf("%+v, %+v", st, d)
 				}
-				if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) {
+				if _, err := c.cfg.Store.Load(t.Context(), demoKey); !errors.Is(err, ErrNotFound) {
 					t.Errorf("stored: %v", err)
 				}
 				n := s.count("")
@@ -322,8 +322,8 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 		c.hasten()
 		close(s.serving)
 		synctest.Wait()
-		if _, err := c.cfg.Store.Load(t.Context(), "demo"); !errors.Is(err, ErrNotFound) || revoked.Get("token") != "rt-1" {
-			t.Errorf("stored: %v; revoked %v", err, revoked)
+		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || revoked.Get("token") != "rt-1" {
+			t.Errorf("stored: %v, %v; revoked %v", g, err, revoked)
 		}
 		if st := c.Status(); st.State != StateLoginRequired {
 			t.Errorf("%+v", st)
@@ -361,7 +361,7 @@ func TestDeviceLoginOutlivesTheStore(t *testing.T) {
 				}
 				store.set(nil)
 				time.Sleep(2 * time.Minute)
-				g, err := store.Load(t.Context(), "demo")
+				g, err := store.Load(t.Context(), demoKey)
 				if err != nil || g.Generation != 1 || !g.LoggedIn.After(old.grant().LoggedIn) || c.Status().State != StateReady {
 					t.Errorf("%+v, %v, %+v", g, err, c.Status())
 				}

@@ -52,7 +52,7 @@ func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
 				if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-good" {
 					t.Errorf("served %v, %v", tok, err)
 				}
-				if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.RefreshToken != "rt-good" || s.count("refresh_token") != 1 {
+				if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.RefreshToken != "rt-good" || s.count("refresh_token") != 1 {
 					t.Errorf("stored %+v, %v", g, err)
 				}
 			})
@@ -129,7 +129,7 @@ func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
 				if e := wantError(t, err, ClassLoginRequired, ""); !e.deadToken() {
 					t.Error("no mark of a dead token")
 				}
-				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.State != GrantDead {
+				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State != GrantDead {
 					t.Errorf("state %s", g.State)
 				}
 				for range 3 {
@@ -160,10 +160,14 @@ func TestB22_NotDead(t *testing.T) {
 				c := s.signedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
-				if e := wantError(t, err, tc.class, ""); e.deadToken() {
+				e := wantError(t, err, tc.class, "")
+				if e.deadToken() {
 					t.Error("marked as dead")
 				}
-				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.State == GrantDead || g.RefreshToken != "rt-2" {
+				if again := strings.Contains(e.Hint, "or log in again"); again != (tc.class == ClassClientRejected) {
+					t.Errorf("hint %q", e.Hint)
+				}
+				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State == GrantDead || g.RefreshToken != "rt-2" {
 					t.Errorf("grant %+v", g)
 				}
 			})
@@ -177,7 +181,7 @@ func TestB22_OnlyOfARefresh(t *testing.T) {
 	s := newTenant()
 	c := mustNew(t, s.config())
 	s.script(refuse(400, "token_revoked"))
-	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}})
+	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}}, tries{})
 	if e == nil || e.deadToken() || e.Class != ClassRequest || strings.Contains(e.Error(), "CANARY") {
 		t.Errorf("got %v", e)
 	}

@@ -33,7 +33,8 @@ const (
 	ClassTimeout          Class = "idp_timeout"           // try again: no answer in time
 	ClassRateLimited      Class = "idp_rate_limited"      // try again after RetryAfter
 	ClassLeaseBusy        Class = "lease_busy"            // try again: another process is refreshing
-	ClassStoreUnavailable Class = "store_unavailable"     // the store does not answer
+	ClassStoreUnavailable Class = "store_unavailable"     // try again: the store does not answer, or was replaced
+	ClassRestored         Class = "grant_restored"        // an older copy of the store was put back: nothing is sent until Resume or a login
 	ClassStoreCorrupt     Class = "store_corrupt"         // the store's content cannot be read
 	ClassUpstream         Class = "upstream_forbidden"    // no token is sent there: it is not in the list
 	ClassService          Class = "tokend_unreachable"    // tokend does not answer; see Remote

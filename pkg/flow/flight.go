@@ -41,7 +41,7 @@ func (f *flight) gaveUp(ctx context.Context) *Error {
 func (c *Client) join(w want) *flight {
 	return c.launch(w.key, func(ctx context.Context, f *flight) {
 		f.seen = w.seen
-		f.token, f.fresh, f.err = c.fly(ctx, f, w)
+		f.token, f.fresh, f.err = c.refreshOrLoad(ctx, f, w)
 	})
 }
 
@@ -58,7 +58,7 @@ func (c *Client) launch(key string, work func(context.Context, *flight)) *flight
 	c.tasks.start(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flightTime)
 		defer cancel()
-		f.err = &Error{Op: "token", Class: ClassTimeout, Description: "an earlier request of this client takes too long"}
+		f.err = &Error{Op: "token", Class: ClassTimeout, Description: "timed out waiting for another request of this client"}
 		select {
 		case c.turn <- struct{}{}:
 			f.err = nil
@@ -101,10 +101,10 @@ func (f *flight) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// fly has a token for w: what another process has stored meanwhile, or the
-// answer of one token request. fresh says which.
-func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bool, e *Error) {
-	if t := c.found(w); t != nil && !w.settle && !w.signIn { // by the flight before
+// refreshOrLoad gets a token for w: what another process has stored since, or
+// the answer of one token request. fresh says which.
+func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token, fresh bool, e *Error) {
+	if t := c.found(w); t != nil && !w.flush && !w.signIn { // by the flight before
 		return t, false, nil
 	}
 	g, _, e := c.load(ctx)
@@ -114,11 +114,11 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.seen == "" {
 		w.seen = was.token.AccessToken // force wants another than what is stored, too
 	}
-	if t := c.found(w); t != nil && !w.settle && !w.signIn {
+	if t := c.found(w); t != nil && !w.flush && !w.signIn {
 		return t, false, nil
 	}
-	if e := c.hindrance(g, w, c.present(ctx, g)); e != nil {
-		return nil, false, e
+	if d := c.decide(ctx, g, w); d.why != nil {
+		return nil, false, d.why
 	}
 	meta, err := c.idp.endpoints(ctx)
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 		return nil, false, e
 	}
 	defer l.release()
-	if e := c.settle(ctx, l); e != nil {
+	if e := c.flushUnsaved(ctx, l); e != nil {
 		return nil, false, c.failed(w, e)
 	}
 	g, revision, e := c.load(ctx) // another process may have done it before us
@@ -139,51 +139,14 @@ func (c *Client) fly(ctx context.Context, f *flight, w want) (t *Token, fresh bo
 	if t := c.found(w); t != nil && !w.signIn {
 		return t, false, nil
 	}
-	if e := c.hindrance(g, w, c.present(ctx, g)); e != nil {
-		return nil, false, e
+	d := c.decide(ctx, g, w)
+	if d.why != nil {
+		return nil, false, d.why
 	}
+	w.signIn = w.signIn || d.signIn
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
 	t, e = x.run(ctx, g, revision)
 	return t, e == nil, e
-}
-
-// hindrance is why no request may be made for w now, or nil. present is of g.
-func (c *Client) hindrance(g *Grant, w want, present string) *Error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.cfg.Now()
-	if c.rejected != nil {
-		return c.rejected
-	}
-	for _, key := range []string{"", w.key} {
-		if e := c.gates[key].shut(now); e != nil {
-			return e
-		}
-	}
-	if w.signIn || c.unsaved != nil {
-		return nil
-	}
-	login := &Error{Op: "token", Class: ClassLoginRequired, Description: "there is no grant"}
-	_, own := c.cfg.Source.(ClientCredentials)
-	switch {
-	case own:
-		return nil
-	case g == nil || g.RefreshToken == "" && g.State != GrantDead:
-		if c.cfg.unattended() && !c.forgotten {
-			return c.gates[loginGate].shut(now)
-		}
-		if g != nil {
-			login.Description = "the grant has no refresh token"
-			login.Hint = "log in again, with the scope offline_access for a grant that lasts"
-		}
-		return login
-	case g.State == GrantDead:
-		if at, ok := c.asksAgain(g, present); c.newSeed(g) || ok && !now.Before(at) {
-			return nil
-		}
-		return c.refusal(g)
-	}
-	return c.deferred(g, now)
 }
 
 // asError returns err as what it is made of, or as a bad response.

@@ -38,10 +38,11 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 		return e
 	}
 	defer l.release()
-	g, _, e := c.read(ctx)
+	g, revision, e := c.read(ctx)
 	if e != nil && e.Class != ClassStoreCorrupt {
 		return e
 	}
+	corrupt := e != nil
 	c.mu.Lock()
 	if c.unsaved != nil {
 		g = c.unsaved
@@ -60,19 +61,39 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 			refused.Hint = "revoke it in the tenant's dashboard"
 		}
 	}
-	dctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	if err := c.cfg.Store.Delete(dctx, c.cfg.Name); err != nil {
+	if err := c.bury(ctx, l, g, revision, corrupt); err != nil {
 		return storeError("forget", err)
 	}
-	c.adopt(nil)
 	c.mu.Lock()
-	c.forgotten, c.failure, c.unsaved = true, nil, nil
+	c.failure, c.unsaved = nil, nil
 	c.next = time.Time{} // what was planned was of the grant
 	clear(c.gates)
 	c.mu.Unlock()
 	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
 	return refused
+}
+
+// bury stores in the grant's place that somebody has logged out, so that every
+// process and every later start respects it.
+func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, corrupt bool) error {
+	if corrupt {
+		dctx, cancel := context.WithTimeout(ctx, storeTime)
+		defer cancel()
+		if err := c.cfg.Store.Delete(dctx, c.key); err != nil {
+			return err
+		}
+		revision = 0
+	}
+	t := c.blank(nil, revision)
+	t.State, t.LoggedIn = GrantLoggedOut, time.Time{}
+	if g != nil {
+		t.Generation, t.LoggedIn = g.Generation, g.LoggedIn
+	}
+	if err := c.save(ctx, l, t); err != nil {
+		return err
+	}
+	c.setSnapshot(t)
+	return nil
 }
 
 // passes says whether a revocation that failed may work later.

@@ -44,8 +44,16 @@ type Grant struct {
 	Intent    *Intent   `json:"intent,omitempty"`   // an exchange that was begun and not concluded
 	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
+	Held      time.Time `json:"held,omitzero"`      // no request before: the provider has limited the rate
+	Rejected  *rejected `json:"rejected,omitempty"` // the provider refuses the client itself
 	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it came of, if it did
 	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of what the tenant refused to give a new one for
+}
+
+// begun reports whether there is a grant, alive or dead: a row may also hold
+// only why nothing is sent.
+func (g *Grant) begun() bool {
+	return g != nil && g.State != GrantNone && g.State != GrantLoggedOut
 }
 
 // String masks: it names the grant without its secrets.
@@ -76,6 +84,14 @@ type Intent struct {
 	Generation int64     `json:"generation"`
 	Hash       string    `json:"hash"` // base64url SHA-256 of the token sent
 	Replays    int       `json:"replays,omitempty"`
+}
+
+// rejected records that the provider refuses the client, and when it is asked
+// again.
+type rejected struct {
+	Probes     int       `json:"probes"`               // requests that were refused so
+	Next       time.Time `json:"next"`                 // of the next one
+	Credential string    `json:"credential,omitempty"` // hash of what the client authenticated with
 }
 
 // Failure is the memory of a failed attempt; it never holds a secret.
@@ -183,6 +199,10 @@ func (g *Grant) clone() *Grant {
 	if g.Failure != nil {
 		f := *g.Failure
 		n.Failure = &f
+	}
+	if g.Rejected != nil {
+		r := *g.Rejected
+		n.Rejected = &r
 	}
 	return &n
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 )
 
+// demoKey is the key of the grant of such a client.
+var demoKey = GrantKey(testIssuer, "client", "demo")
+
 // config is a client of s, in memory.
 func (s *tenant) config() Config {
 	return Config{

@@ -7,22 +7,56 @@ import (
 	"time"
 )
 
-// The lease is longer than a token request and its write, and is renewed each
-// third of its time; who waits for it waits longer than it lasts, so that a
-// holder that crashed is outlived.
 const (
-	leaseTime  = 30 * time.Second
-	leaseWait  = 35 * time.Second
-	storeTime  = 5 * time.Second // for one operation of the store
+	leaseMax   = 10 * time.Second
+	leaseMin   = time.Second
+	leaseWait  = 35 * time.Second // longer than a token request and its write take
+	storeTime  = 5 * time.Second  // for one operation of the store
+	storeRetry = 5 * time.Second  // what a caller is told to wait when the store does not answer
 	pollAtMost = 400 * time.Millisecond
 )
+
+// leaseTime is how long a lease is held without being renewed: at most a third
+// of the overlap, so that a holder that was stopped does not use the overlap up.
+func (c *Client) leaseTime() time.Duration {
+	if c.cfg.Leeway == 0 {
+		return leaseMax
+	}
+	return max(leaseMin, min(leaseMax, c.cfg.Leeway/3))
+}
 
 // held is a lease that is kept until release.
 type held struct {
 	lease  Lease
+	ttl    time.Duration
+	now    func() time.Time
 	cancel context.CancelFunc
 	done   chan struct{}
 	lost   atomic.Bool
+	from   atomic.Pointer[claim]
+}
+
+// claim is when a lease was last taken or renewed, before the store was asked.
+type claim struct {
+	wall time.Time // by the configured clock
+	mono time.Time // with the monotonic reading, which stands still while the machine sleeps
+}
+
+func (h *held) claimed(at claim) { h.from.Store(&at) }
+
+func (h *held) claimNow() claim { return claim{wall: h.now().Round(0), mono: time.Now()} }
+
+// mine returns nil while the lease is certainly held, by wall and by monotonic
+// clock. A process that was stopped may find that another one has it.
+func (h *held) mine() *Error {
+	from := h.from.Load()
+	if !h.lost.Load() && time.Since(from.mono) < h.ttl && h.now().Sub(from.wall) < h.ttl {
+		return nil
+	}
+	return &Error{
+		Op: "refresh", Class: ClassLeaseBusy, Description: "the lease may have run out before the request was sent: nothing was sent",
+		Hint: "try again", RetryAfter: time.Second,
+	}
 }
 
 // lock takes the grant's lease, waiting for its holder.
@@ -31,12 +65,17 @@ func (c *Client) lock(ctx context.Context, f *flight) (*held, *Error) {
 	defer f.leasing.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, leaseWait)
 	defer cancel()
+	h := &held{ttl: c.leaseTime(), now: c.cfg.Now}
 	for wait := 25 * time.Millisecond; ; wait = min(2*wait, pollAtMost) {
 		opctx, done := context.WithTimeout(ctx, storeTime)
-		l, err := c.cfg.Store.Lock(opctx, c.cfg.Name, leaseTime)
+		at := h.claimNow()
+		l, err := c.cfg.Store.Lock(opctx, c.key, h.ttl)
 		done()
 		if err == nil {
-			return c.hold(l), nil
+			h.lease = l
+			h.claimed(at)
+			c.renew(h)
+			return h, nil
 		}
 		if !errors.Is(err, ErrLocked) {
 			return nil, storeError("lock", err)
@@ -50,13 +89,14 @@ func (c *Client) lock(ctx context.Context, f *flight) (*held, *Error) {
 	}
 }
 
-// hold renews the lease until release.
-func (c *Client) hold(l Lease) *held {
-	ctx, cancel := context.WithCancel(context.Background())
-	h := &held{lease: l, cancel: cancel, done: make(chan struct{})}
+// renew renews the lease every third of its time, until release.
+func (c *Client) renew(h *held) {
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(context.Background())
+	h.done = make(chan struct{})
 	go func() {
 		defer close(h.done)
-		t := time.NewTicker(leaseTime / 3)
+		t := time.NewTicker(h.ttl / 3)
 		defer t.Stop()
 		for {
 			select {
@@ -65,16 +105,19 @@ func (c *Client) hold(l Lease) *held {
 			case <-t.C:
 			}
 			opctx, done := context.WithTimeout(ctx, storeTime)
-			err := l.Renew(opctx)
+			at := h.claimNow()
+			err := h.lease.Renew(opctx)
 			done()
-			if errors.Is(err, ErrConflict) {
+			switch {
+			case err == nil:
+				h.claimed(at)
+			case errors.Is(err, ErrConflict):
 				h.lost.Store(true)
-				c.cfg.Log.Error("the lease was lost")
+				c.cfg.Log.Error("the lease was lost: another process has taken it")
 				return
 			}
 		}
 	}()
-	return h
 }
 
 // release ends the renewing, then the lease.
@@ -97,5 +140,5 @@ func storeError(op string, err error) *Error {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrLocked):
 		return &Error{Op: op, Class: ClassLeaseBusy, Err: err, Hint: "try again", RetryAfter: time.Second}
 	}
-	return &Error{Op: op, Class: ClassStoreUnavailable, Err: err}
+	return &Error{Op: op, Class: ClassStoreUnavailable, Err: err, RetryAfter: storeRetry}
 }

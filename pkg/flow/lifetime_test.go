@@ -45,7 +45,7 @@ func TestB24_OwnExpiryBoundsWhatIsServed(t *testing.T) {
 					raw(200, "application/json", fmt.Sprintf(`{"access_token":%q,"refresh_token":"rt-9","expires_in":%s}`, access, tc.expiresIn))(w, r, next)
 				})
 				_, err := c.Refresh(t.Context())
-				if g, _ := c.cfg.Store.Load(t.Context(), "demo"); g.RefreshToken != "rt-9" {
+				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.RefreshToken != "rt-9" {
 					t.Error("the successor is not stored")
 				}
 				if tc.want == 0 {

@@ -195,15 +195,12 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 		return e
 	}
 	defer h.release()
-	_, revision, e := c.read(ctx)
+	prior, revision, e := c.read(ctx)
 	if e != nil {
 		return e
 	}
-	if _, e = c.redeem(ctx, h, m, l, code, revision); e != nil {
-		if e.Class == ClassClientRejected {
-			return c.failed(c.want(Request{}), e)
-		}
-		return e
+	if _, e = c.redeem(ctx, f, h, m, l, code, prior, revision); e != nil {
+		return e // a login that fails changes nothing
 	}
 	c.loggedIn()
 	return nil
@@ -213,14 +210,14 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 func (c *Client) loggedIn() {
 	c.mu.Lock()
 	clear(c.gates)
-	c.forgotten = false
 	c.mu.Unlock()
 	c.succeeded()
 }
 
 // storeLogin makes the grant of a login durable.
-func (c *Client) storeLogin(ctx context.Context, h *held, g *Grant) *Error {
-	if e := c.persist(ctx, h, g); e != nil {
+func (c *Client) storeLogin(ctx context.Context, f *flight, h *held, g, prior *Grant) *Error {
+	keepRefreshToken(g, prior)
+	if e := c.persist(ctx, f, h, g); e != nil {
 		return e
 	}
 	c.cfg.Log.Info("logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
@@ -278,13 +275,13 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 
 // redeem exchanges a code and stores the grant that it yields. Nothing is
 // stored of an answer that does not verify.
-func (c *Client) redeem(ctx context.Context, h *held, m *metadata, l Login, code Secret, revision int64) (*Grant, *Error) {
+func (c *Client) redeem(ctx context.Context, f *flight, h *held, m *metadata, l Login, code Secret, prior *Grant, revision int64) (*Grant, *Error) {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {l.RedirectURL},
 		"code_verifier": {l.Verifier.Reveal()},
 	}
 	sent := c.cfg.Now().Round(0)
-	a, o, e := c.post(ctx, "exchange", m.Token, form)
+	a, o, e := c.post(ctx, "exchange", m.Token, form, tries{})
 	if o != succeeded {
 		return nil, e
 	}
@@ -294,12 +291,29 @@ func (c *Client) redeem(ctx context.Context, h *held, m *metadata, l Login, code
 		return nil, e
 	}
 	g.Revision = revision
-	return g, c.storeLogin(ctx, h, g)
+	return g, c.storeLogin(ctx, f, h, g, prior)
+}
+
+// keepRefreshToken keeps the refresh token of the grant before in one that came
+// without: some providers issue it at the first login only. It is kept for the
+// same subject alone.
+func keepRefreshToken(g, prior *Grant) {
+	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead ||
+		g.Subject == "" || g.Subject != prior.Subject {
+		return
+	}
+	g.RefreshToken, g.Rotation, g.Intent = prior.RefreshToken, prior.Rotation, prior.Intent
+	g.Generation = prior.Generation + 1
+	g.Tokens[0].Generation = g.Generation
+	if prior.State == GrantUncertain {
+		g.State = GrantUncertain
+	}
 }
 
 // grantOf makes the grant of a login's answer, once that is verified.
 func (c *Client) grantOf(ctx context.Context, l Login, a answer, sent time.Time) (*Grant, *Error) {
-	g := c.blank(0)
+	g := c.blank(nil, 0)
+	g.State = GrantActive
 	g.Generation, g.LoggedIn, g.Exchanged, g.Scopes = 1, sent, sent, l.Scopes
 	g.RefreshToken, g.IDToken = Secret(a.refresh), Secret(a.id)
 	t, why := c.token(a, sent, g.Generation, want{})

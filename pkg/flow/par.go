@@ -28,7 +28,7 @@ func (c *Client) push(ctx context.Context, m *metadata, params url.Values) (stri
 	}
 	defer release()
 	form := maps.Clone(params)
-	r, body, _, err := c.send(ctx, op, m.PAR, form)
+	r, body, _, err := c.send(ctx, op, m.PAR, form, tries{})
 	if r == nil {
 		return "", asError(op, err)
 	}

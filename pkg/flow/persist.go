@@ -9,18 +9,14 @@ import (
 )
 
 // load reads the grant and makes it what this process knows. The revision is
-// that of the stored row, also when it is of another issuer or client, and then
-// the grant is nil: it is never used.
+// that of the stored row.
 func (c *Client) load(ctx context.Context) (*Grant, int64, *Error) {
 	g, revision, e := c.read(ctx)
 	if e != nil {
 		return nil, 0, e
 	}
-	c.mu.Lock()
-	newer := c.unsaved
-	c.mu.Unlock()
-	if newer == nil {
-		c.adopt(g)
+	if !c.hasUnsaved() {
+		c.setSnapshot(g)
 	}
 	return g, revision, nil
 }
@@ -28,7 +24,7 @@ func (c *Client) load(ctx context.Context) (*Grant, int64, *Error) {
 func (c *Client) read(ctx context.Context) (*Grant, int64, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	g, err := c.cfg.Store.Load(ctx, c.cfg.Name)
+	g, err := c.cfg.Store.Load(ctx, c.key)
 	if errors.Is(err, ErrNotFound) {
 		return nil, 0, nil
 	}
@@ -49,21 +45,29 @@ func (c *Client) save(ctx context.Context, l *held, g *Grant) error {
 	return c.cfg.Store.Save(ctx, l.lease, g)
 }
 
-// note writes what is good to have stored, but not worth failing for.
+// note writes what is good to have stored, but not worth failing for. When
+// another process has changed the grant, its state counts.
 func (c *Client) note(ctx context.Context, l *held, g *Grant) {
-	if err := c.save(ctx, l, g); err != nil {
+	err := c.save(ctx, l, g)
+	if errors.Is(err, ErrConflict) {
+		c.cfg.Log.Warn("another process has changed the grant: this process's note is dropped", "err", err)
+		_, _, _ = c.load(context.WithoutCancel(ctx))
+		return
+	}
+	if err != nil {
 		c.cfg.Log.Warn("the grant's state could not be stored", "err", err)
 	}
-	c.adopt(g)
+	c.setSnapshot(g)
 }
 
-// writes is how often a grant is written before it is put aside.
+// writes is how often a grant is written when there is no place to spill it.
 const writes = 6
 
-// persist makes a grant that the tenant has handed out durable. The write is
-// repeated, never the request that led to it; a store that stays down leaves
-// the spill. Nothing of g is served unless it returns nil.
-func (c *Client) persist(ctx context.Context, l *held, g *Grant) *Error {
+// persist makes a grant that the provider has issued durable. After the first
+// write that fails it goes to the spill, and the store is tried on by later
+// flights; without a spill the write is repeated here. The request that led to
+// it is never repeated. Nothing of g is served unless persist returns nil.
+func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Error {
 	var err error
 	for i, wait := 0, 50*time.Millisecond; i < writes; i, wait = i+1, 2*wait {
 		if i > 0 {
@@ -72,29 +76,61 @@ func (c *Client) persist(ctx context.Context, l *held, g *Grant) *Error {
 			case <-ctx.Done():
 			}
 		}
-		if err = c.save(ctx, l, g); err == nil {
+		err = c.save(ctx, l, g)
+		if err == nil || errors.Is(err, ErrConflict) && c.isStored(ctx, g) { // by a write that failed only to say so
 			c.setUnsaved(nil)
-			c.adopt(g)
+			c.setSnapshot(g)
 			return nil
 		}
 		if errors.Is(err, ErrConflict) {
-			if c.isStored(ctx, g) { // by a write that failed only to say so
-				c.setUnsaved(nil)
-				c.adopt(g)
-				return nil
-			}
-			return c.aside(ctx, g, err)
+			return c.saveLate(ctx, f, g, err)
+		}
+		c.setUnsaved(g)
+		if c.spill(ctx, g) {
+			c.cfg.Log.Error("a refreshed grant could not be stored and was spilled; the store is tried again", "err", err)
+			c.setSnapshot(g)
+			c.fail(storeError("save", err))
+			return nil
 		}
 	}
-	e := storeError("save", err)
-	c.setUnsaved(g)
 	c.cfg.Log.Error("a refreshed grant could not be stored", "err", err)
-	if c.spill(ctx, g) {
-		c.adopt(g)
-		c.fail(e)
-		return nil
+	return storeError("save", err)
+}
+
+// saveLate stores a grant whose lease another process has taken since, as when
+// this one was stopped while the answer arrived. It replaces what is stored
+// unless that is of the same generation or a later one; then it is kept aside.
+func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, cause error) *Error {
+	ctx = context.WithoutCancel(ctx)
+	h, e := c.lock(ctx, f)
+	if e != nil {
+		c.setUnsaved(g)
+		c.spillConflict(ctx, g, cause)
+		return e
 	}
-	return e
+	defer h.release()
+	s, revision, e := c.read(ctx)
+	switch {
+	case e != nil:
+	case s != nil && s.State == GrantLoggedOut:
+		_ = c.revoke(ctx, g.RefreshToken) // nobody wants it any more
+		c.setSnapshot(s)
+		return c.decide(ctx, s, want{}).why
+	case s != nil && (s.LoggedIn.After(g.LoggedIn) || s.Generation >= g.Generation):
+		c.spillConflict(ctx, g, cause)
+		c.setSnapshot(s)
+		return storeError("save", cause)
+	default:
+		g.Revision = revision
+		if err := c.save(ctx, h, g); err == nil {
+			c.setUnsaved(nil)
+			c.setSnapshot(g)
+			return nil
+		}
+	}
+	c.setUnsaved(g)
+	c.spillConflict(ctx, g, cause)
+	return storeError("save", cause)
 }
 
 // isStored reports whether the store has g itself, and takes its revision then.
@@ -107,11 +143,10 @@ func (c *Client) isStored(ctx context.Context, g *Grant) bool {
 	return true
 }
 
-// aside keeps a grant that lost against another process's change.
-func (c *Client) aside(ctx context.Context, g *Grant, err error) *Error {
+// spillConflict keeps a grant that lost against another process's change.
+func (c *Client) spillConflict(ctx context.Context, g *Grant, err error) {
 	kept := c.spill(ctx, g)
 	c.cfg.Log.Error("another process has changed the grant during a refresh", "spilled", kept, "err", err)
-	return storeError("save", err)
 }
 
 func (c *Client) spill(ctx context.Context, g *Grant) bool {
@@ -121,7 +156,7 @@ func (c *Client) spill(ctx context.Context, g *Grant) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	if err := s.Spill(ctx, c.cfg.Name, g); err != nil {
+	if err := s.Spill(ctx, c.key, g); err != nil {
 		c.cfg.Log.Error("a refreshed grant could not be spilled", "err", err)
 		return false
 	}
@@ -137,9 +172,10 @@ func (c *Client) setUnsaved(g *Grant) {
 	c.unsaved = g
 }
 
-// settle stores what could not be stored before, under the lease. Until it
-// succeeds no request is made: the stored refresh token is a spent one.
-func (c *Client) settle(ctx context.Context, l *held) *Error {
+// flushUnsaved stores what could not be stored before, under the lease. Until it
+// succeeds no request is made: the stored refresh token is a spent one. What the
+// store has taken up from the spill by itself is saved in its place, too.
+func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 	c.mu.Lock()
 	g := c.unsaved
 	c.mu.Unlock()
@@ -150,11 +186,10 @@ func (c *Client) settle(ctx context.Context, l *held) *Error {
 	if e != nil {
 		return e
 	}
-	if s != nil && (s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
-		c.setUnsaved(nil) // the store has taken the spill up, or there was a new login
-		return nil
-	}
 	g = g.clone()
+	if s != nil && (s.State == GrantLoggedOut || s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
+		g = s // a later login, another process, or the spill
+	}
 	g.Revision = revision
 	if err := c.save(ctx, l, g); err != nil {
 		return storeError("save", err)

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -27,84 +25,17 @@ const (
 // post sends one token request: exactly one POST, to where the endpoint is and
 // nowhere else, with the pinned client authentication and one deadline for all
 // of it.
-func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values) (answer, outcome, *Error) {
+func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values, how tries) (answer, outcome, *Error) {
 	ctx, release, e := c.idp.admit(ctx, op)
 	if e != nil {
 		return answer{}, notSent, e
 	}
 	defer release()
-	r, body, o, err := c.send(ctx, op, endpoint, form)
+	r, body, o, err := c.send(ctx, op, endpoint, form, how)
 	if r == nil {
 		return answer{}, o, asError(op, err)
 	}
 	return c.judge(op, r, body, err, form)
-}
-
-// send is post without a look at what the answer says. Without an answer r is
-// nil and err an [*Error]; with one, err is why its body could not be read.
-func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values) (r *http.Response, body []byte, o outcome, err error) {
-	ctx, cancel := context.WithTimeout(ctx, postTimeout)
-	defer cancel()
-	var traced, wrote atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:      func(string) { traced.Store(true) },
-		WroteHeaders: func() { wrote.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { wrote.Store(true) },
-	})
-	req, err := c.tokenRequest(ctx, endpoint, form)
-	if err != nil {
-		return nil, nil, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
-	}
-	r, err = c.http.Do(req)
-	if err != nil {
-		if traced.Load() && !wrote.Load() || dialFailed(err) {
-			return nil, nil, notSent, networkError(op, err)
-		}
-		return nil, nil, unknown, networkError(op, err)
-	}
-	body, err = readBody(r.Body)
-	return r, body, unknown, err
-}
-
-// tokenRequest builds the request. Its body cannot be rewound, so that the
-// transport cannot send it a second time.
-func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
-	secret, err := c.clientSecret(ctx)
-	if err != nil {
-		return nil, err
-	}
-	switch c.cfg.Auth {
-	case AuthPost:
-		form.Set("client_id", c.cfg.ClientID)
-		form.Set("client_secret", secret.Reveal())
-	case AuthNone:
-		form.Set("client_id", c.cfg.ClientID)
-	case AuthPrivateKeyJWT:
-		if err := c.assert(ctx, form); err != nil {
-			return nil, err
-		}
-	}
-	body := form.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.GetBody = nil
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	if c.cfg.Auth == AuthBasic { // form-encoded first: RFC 6749 section 2.3.1
-		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(secret.Reveal()))
-	}
-	return req, nil
-}
-
-// dialFailed reports whether err is of a connection that was never made, for
-// transports that cannot be traced.
-func dialFailed(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	var queued *notStarted
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &queued)
 }
 
 // judge sorts the answer to a request with that form. The body is read before
@@ -153,6 +84,9 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return a, unknown, e
 	case a.code != "":
 		sortCode(e)
+		if e.Code == "unauthorized_client" && form.Get("grant_type") == "refresh_token" { // Atlassian's word for a dead token, too
+			e.Hint += ", or log in again"
+		}
 		c.nameSetting(e)
 		return a, refused, e
 	case r.StatusCode >= 400:

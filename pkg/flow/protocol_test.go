@@ -163,7 +163,7 @@ func TestIntentFoundAtStart(t *testing.T) {
 		if _, err := c.Refresh(t.Context()); err == nil {
 			t.Fatal("nothing that is not durable is served")
 		}
-		g, _ := inner.Load(t.Context(), "demo")
+		g, _ := inner.Load(t.Context(), demoKey)
 		if g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") || g.Generation != 1 {
 			t.Fatalf("stored %+v", g)
 		}
@@ -233,7 +233,7 @@ func TestF17_Spilled(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		store.set(nil)
 		time.Sleep(2 * time.Minute)
-		g, err := store.Load(t.Context(), "demo")
+		g, err := store.Load(t.Context(), demoKey)
 		if err != nil || g.RefreshToken != "rt-3" || s.count("refresh_token") != 1 || c.Status().State != StateReady {
 			t.Errorf("made up for: %v, %v, %d requests, %+v", g, err, s.count("refresh_token"), c.Status())
 		}
@@ -247,7 +247,7 @@ func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-			if g, err := store.Store.Load(r.Context(), "demo"); err != nil || g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") {
+			if g, err := store.Store.Load(r.Context(), demoKey); err != nil || g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") {
 				t.Errorf("at the request the store has %+v, %v", g, err)
 			}
 			next(w, r)
@@ -322,7 +322,7 @@ func TestLeaseBusyAndOutlived(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
-		if _, err := store.Lock(t.Context(), "demo", 30*time.Second); err != nil { // of a process that crashed
+		if _, err := store.Lock(t.Context(), demoKey, 30*time.Second); err != nil { // of a process that crashed
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -344,17 +344,16 @@ func TestLeaseIsRenewedAndReleased(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
-		l, err := store.Lock(t.Context(), "demo", leaseTime)
-		if err != nil {
-			t.Fatal(err)
+		h, e := c.lock(t.Context(), &flight{hurry: make(chan struct{})})
+		if e != nil {
+			t.Fatal(e)
 		}
-		h := c.hold(l)
-		time.Sleep(5 * leaseTime)
-		if _, err := store.Lock(t.Context(), "demo", leaseTime); !errors.Is(err, ErrLocked) {
+		time.Sleep(5 * leaseMax)
+		if _, err := store.Lock(t.Context(), demoKey, leaseMax); !errors.Is(err, ErrLocked) {
 			t.Errorf("taken by another: %v", err)
 		}
 		h.release()
-		if _, err := store.Lock(t.Context(), "demo", leaseTime); err != nil {
+		if _, err := store.Lock(t.Context(), demoKey, leaseMax); err != nil {
 			t.Errorf("not released: %v", err)
 		}
 	})
@@ -366,14 +365,14 @@ func TestInvalidGrantLoadsAgainFirst(t *testing.T) {
 		store := NewMemoryStore()
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
 		s.script(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
-			g, _ := store.Load(r.Context(), "demo")
+			g, _ := store.Load(r.Context(), demoKey)
 			g.RefreshToken, g.Intent, g.Generation = "rt-other", nil, 2
 			tok := *g.Tokens[0]
 			tok.AccessToken, tok.Generation = "at-other", 2
 			g.Tokens = []*Token{&tok}
 			store.mu.Lock()
 			g.Revision++
-			store.grants["demo"] = g
+			store.grants[demoKey] = g
 			store.mu.Unlock()
 			refuse(403, "invalid_grant")(w, r, nil)
 		})

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -180,5 +181,21 @@ func TestB28_AllConfigured(t *testing.T) {
 	wantError(t, err, ClassConfig, "key URL")
 	if !strings.Contains(err.Error(), "revocation endpoint") {
 		t.Error(err)
+	}
+}
+
+// at_hash is the left half of a hash of the algorithm's size (OpenID Connect
+// Core 1.0 section 3.1.3.6).
+func TestB27_AccessTokenHash(t *testing.T) {
+	for alg, hash := range map[jose.SignatureAlgorithm]crypto.Hash{
+		jose.RS256: crypto.SHA256, jose.PS256: crypto.SHA256, jose.ES256: crypto.SHA256,
+		jose.RS384: crypto.SHA384, jose.PS384: crypto.SHA384, jose.ES384: crypto.SHA384,
+		jose.RS512: crypto.SHA512, jose.PS512: crypto.SHA512, jose.ES512: crypto.SHA512, jose.EdDSA: crypto.SHA512,
+	} {
+		h := hash.New()
+		h.Write([]byte("token"))
+		if want := base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:hash.Size()/2]); accessHash(alg, "token") != want {
+			t.Errorf("%s: %s, want %s", alg, accessHash(alg, "token"), want)
+		}
 	}
 }

@@ -126,13 +126,13 @@ func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, o, e := c.post(ctx, "refresh", testIssuer+"oauth/token", nil)
+		_, o, e := c.post(ctx, "refresh", testIssuer+"oauth/token", nil, tries{})
 		if o != notSent || e.Class != ClassTimeout || s.count("") != 0 {
 			t.Errorf("%v, %v", o, e)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}) // without post's own wait
+		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}, tries{}) // without post's own wait
 		if o != notSent || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v", o, err)
 		}

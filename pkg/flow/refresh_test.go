@@ -319,16 +319,35 @@ func TestF10_ClientRejected(t *testing.T) {
 		bubble(t, func(t *testing.T, s *tenant) {
 			c := s.signedIn(t, nil)
 			s.keep(refuse(tc.status, tc.code))
-			for range 5 {
-				_, err := c.Refresh(t.Context())
-				wantError(t, err, ClassClientRejected, tc.code)
-				time.Sleep(10 * time.Minute)
-			}
-			if n := s.count("refresh_token"); n != 1 {
-				t.Errorf("%s: %d requests", tc.code, n)
-			}
+			refused := s.now()
+			_, err := c.Refresh(t.Context())
+			wantError(t, err, ClassClientRejected, tc.code)
 			if g := c.grant(); g.State != GrantActive || g.RefreshToken != "rt-2" || c.Status().State != StateClientRejected {
 				t.Errorf("%v, %s", g, c.Status().State)
+			}
+			stop := running(t, c)
+			for _, minutes := range []int{1, 3, 7, 15, 30, 45} { // 1, 2, 4, 8, 15, 15 apart
+				probe := refused.Add(time.Duration(minutes) * time.Minute)
+				n := s.count("refresh_token")
+				time.Sleep(probe.Add(-time.Second).Sub(s.now()))
+				if s.count("refresh_token") != n {
+					t.Errorf("%s: probed before minute %d", tc.code, minutes)
+				}
+				if time.Sleep(31 * time.Second); s.count("refresh_token") != n+1 {
+					t.Errorf("%s: %d requests at minute %d", tc.code, s.count("refresh_token")-n, minutes)
+				}
+				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run looks at the clock twice a minute
+			}
+			stop()
+			other := mustNew(t, c.cfg) // what is stored counts for a second process, too
+			n := s.count("refresh_token")
+			_, err = other.Get(t.Context(), Request{MinValidity: 55 * time.Minute})
+			if err != nil || s.count("refresh_token") != n {
+				t.Errorf("%s: a second process: %v, %d requests", tc.code, err, s.count("refresh_token")-n)
+			}
+			s.keep(nil)
+			if _, err := other.Refresh(t.Context()); err != nil || other.Status().State != StateReady {
+				t.Errorf("%s: refresh probes at once: %v, %s", tc.code, err, other.Status().State)
 			}
 		})
 	}

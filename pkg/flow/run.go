@@ -7,7 +7,8 @@ import (
 
 const (
 	lookAgain    = 30 * time.Second // how often Run looks at the clock and, without a token, at the store
-	breath       = 500 * time.Millisecond
+	retryPause   = 500 * time.Millisecond
+	minPause     = time.Second
 	reloginAfter = time.Minute // before a headless login replaces a grant that the tenant has just ended
 	advisoryRate = time.Minute // between attempts while nobody waits for one
 )
@@ -19,7 +20,7 @@ const (
 func (c *Client) Run(ctx context.Context) error {
 	defer c.end()
 	for ctx.Err() == nil {
-		w, at := c.plan()
+		w, at := c.plan(ctx)
 		now := c.cfg.Now()
 		wait := lookAgain
 		switch {
@@ -31,7 +32,7 @@ func (c *Client) Run(ctx context.Context) error {
 			if c.await(ctx, c.join(w)) {
 				continue
 			}
-			wait = breath
+			wait = retryPause
 		}
 		c.announce()
 		if at.IsZero() || !at.After(now) { // its own flight's end is no news
@@ -102,80 +103,63 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// plan is what Run does next, and when; zero when nothing helps but a person.
-func (c *Client) plan() (w want, at time.Time) {
-	w = c.want(Request{Force: true})
-	first := c.want(Request{}) // what is stored may be good still
+// plan is what Run does next, and when; zero when only a person helps.
+func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	s, now := c.mem.Load(), c.cfg.Now()
-	present := ""
-	if s != nil {
-		present = c.present(context.Background(), s.grant)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer func() { c.next = at.Round(0) }()
-	hold := latest(now, c.gates[""].ends(), c.gates[w.key].ends())
-	alone := c.cfg.unattended() && !c.forgotten
-	_, own := c.cfg.Source.(ClientCredentials)
-	_, asks := c.asker()
-	switch {
-	case c.rejected != nil:
-		return w, time.Time{}
-	case c.unsaved != nil:
-		w.settle = true
-		return w, hold
-	case s == nil: // not loaded yet
-		return first, hold
-	case own:
-	case s.grant == nil || s.grant.State != GrantDead && s.grant.RefreshToken == "":
-		if e := s.find("", nil); s.grant != nil && e != nil {
-			return w, c.ifAlone(alone, latest(c.due(s, e, now), hold))
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.next = at.Round(0); s == nil {
+			c.next = time.Time{}
 		}
-		return w, c.ifAlone(alone, latest(hold, c.gates[loginGate].ends()))
-	case s.grant.State == GrantDead && c.newSeed(s.grant):
-		return w, hold
-	case s.grant.State == GrantDead && asks:
-		at, ok := c.asksAgain(s.grant, present)
-		return w, c.ifAlone(ok, latest(hold, at))
-	case s.grant.State == GrantDead:
-		_, code := c.cfg.Source.(AuthorizationCode)
-		w.signIn = true
-		return w, c.ifAlone(alone && code, latest(hold, c.relogin, c.gates[loginGate].ends()))
+	}()
+	c.mu.Lock()
+	unsaved, probe, hold := c.unsaved != nil, c.probe, c.gates[""].ends()
+	c.probe = false
+	c.mu.Unlock()
+	if s == nil { // not loaded yet; what is stored may be good still
+		return c.want(Request{}), latest(now, hold)
 	}
-	return w, latest(c.due(s, s.find("", nil), now), hold)
+	if unsaved {
+		w = c.want(Request{})
+		w.flush = true
+		return w, latest(now, hold)
+	}
+	w = c.want(Request{Force: true})
+	w.probe = probe
+	d := c.decide(ctx, s.grant, w)
+	if d.at.IsZero() {
+		return w, time.Time{}
+	}
+	w.signIn = d.signIn
+	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil && !probe {
+		return w, latest(d.at, c.due(s, e, now))
+	}
+	return w, latest(now, d.at)
 }
 
-func (c *Client) ifAlone(alone bool, at time.Time) time.Time {
-	if !alone {
-		return time.Time{}
-	}
-	return at
-}
-
-// due is when a living grant is to be refreshed; c.mu is held. A failed attempt
+// due is when a living grant is to be refreshed. A failed attempt
 // is repeated once a minute while nobody waits, at every back-off slot when
 // somebody may.
 func (c *Client) due(s *snapshot, e *entry, now time.Time) time.Time {
-	if e == nil || s.grant == nil {
-		return now
-	}
 	advisory, mandatory := c.windows(e.life)
 	end := now.Add(e.remaining(now))
 	last := end.Add(-mandatory)
 	at := end.Add(-advisory - time.Duration(c.spread*float64(advisory)))
+	at = latest(at, e.token.Obtained.Add(max(minPause, e.life/3))) // a success that gained no life is not repeated at once
 	if g := s.grant; g.RefreshToken != "" {
 		if c.uncertain(g) {
-			if g.Intent.Replays < replays && c.inLeeway(g, now) {
-				return now
-			}
-			return last
+			return c.replayAt(g, now)
 		}
 		if idle := g.Exchanged.Add(c.cfg.Idle / 2); !g.Exchanged.IsZero() && idle.Before(at) {
 			at = idle
 		}
 	}
-	if c.failure != nil && now.Before(last) {
-		if again := c.failure.Time.Add(advisoryRate); again.Before(last) {
+	c.mu.Lock()
+	failure := c.failure
+	c.mu.Unlock()
+	if failure != nil && now.Before(last) {
+		if again := failure.Time.Add(advisoryRate); again.Before(last) {
 			return latest(at, again)
 		}
 		return latest(at, last)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 const (
@@ -22,14 +23,13 @@ const (
 // credentials, a token exchange or a password, refused before or not. Where a page wants a person it is an [*Error] of
 // [ClassLoginRequired] that names the page.
 func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
-	if !c.cfg.unattended() {
+	if !c.kind.unattended {
 		return nil, &Error{
 			Op: "login", Class: ClassLoginRequired, Description: "this client's login needs a person",
 			Hint: "log in with a browser, here or, with the grant device_code, anywhere",
 		}
 	}
 	c.mu.Lock()
-	c.forgotten, c.rejected = false, nil
 	for _, key := range []string{loginGate, signInKey} {
 		delete(c.gates, key)
 	}
@@ -38,7 +38,7 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 	}
 	c.mu.Unlock()
 	w := c.want(Request{Force: true})
-	w.key, w.signIn = signInKey, true
+	w.key, w.signIn, w.probe = signInKey, true, true
 	f := c.join(w)
 	select {
 	case <-f.done:
@@ -52,7 +52,8 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 }
 
 // signIn logs in headless, under the lease: no two processes do it at once.
-func (x *exchange) signIn(ctx context.Context, revision int64) (*Token, *Error) {
+// Nothing that it meets changes a grant that works.
+func (x *exchange) signIn(ctx context.Context, prior *Grant, revision int64) (*Token, *Error) {
 	c := x.c
 	l, err := c.login(ctx, x.meta)
 	if err != nil {
@@ -67,16 +68,37 @@ func (x *exchange) signIn(ctx context.Context, revision int64) (*Token, *Error) 
 		code, e = c.checkCallback(l, callback, x.meta)
 	}
 	if e == nil {
-		g, e = c.redeem(ctx, x.l, x.meta, l, code, revision)
+		g, e = c.redeem(ctx, x.f, x.l, x.meta, l, code, prior, revision)
 	}
 	if e != nil {
-		c.shut(loginGate, e)
-		return nil, c.failed(x.w, e)
+		return nil, x.loginFailed(ctx, prior, revision, e)
 	}
 	c.mu.Lock()
 	delete(c.gates, loginGate)
 	c.mu.Unlock()
 	return c.serve(x.w, g.Tokens[0]), nil
+}
+
+// loginFailed ends a headless login that brought no grant. Where there is none,
+// the next attempt is held back: by the stored schedule when the provider refuses
+// the client's authentication, else by a back-off.
+func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64, e *Error) *Error {
+	c := x.c
+	if prior.begun() && prior.State != GrantDead && prior.RefreshToken != "" {
+		return e
+	}
+	if e.Op == "exchange" && e.Class == ClassClientRejected {
+		g := prior
+		if g == nil {
+			g = c.blank(nil, revision)
+			g.LoggedIn = time.Time{}
+		}
+		c.reject(g, e, c.clientCredentialHash(ctx))
+		c.note(ctx, x.l, g)
+		return c.failed(x.w, e)
+	}
+	c.shut(loginGate, e)
+	return c.failed(x.w, e)
 }
 
 // walk follows the redirects of /authorize within the tenant's origin, with

@@ -38,10 +38,10 @@ func (c *Client) windows(life time.Duration) (advisory, mandatory time.Duration)
 	return min(c.cfg.Advisory, life/3), min(c.cfg.Mandatory, life/10)
 }
 
-// suits reports whether the token is valid for at least want. A want that the
+// satisfies reports whether the token is valid for at least want. A want that the
 // tenant cannot fulfil is met by a token in the first tenth of its life, so
 // that asking for too much does not refresh at every call.
-func (c *Client) suits(e *entry, want time.Duration) bool {
+func (c *Client) satisfies(e *entry, want time.Duration) bool {
 	_, mandatory := c.windows(e.life)
 	left := e.remaining(c.cfg.Now())
 	return left > 0 && left >= max(min(want, e.life-e.life/10), mandatory)
@@ -87,9 +87,9 @@ func sameSet(a, b []string) bool {
 	return true
 }
 
-// adopt makes g what this process knows. Tokens it knew keep the clock reading
+// setSnapshot makes g what this process knows. Tokens it knew keep the clock reading
 // of when they came.
-func (c *Client) adopt(g *Grant) {
+func (c *Client) setSnapshot(g *Grant) {
 	old, now := c.mem.Load(), c.cfg.Now()
 	s := &snapshot{}
 	if g != nil {
@@ -99,7 +99,7 @@ func (c *Client) adopt(g *Grant) {
 				continue
 			}
 			e := entry{token: t, life: t.Expiry.Sub(t.Obtained), left: t.Expiry.Sub(now), at: now}
-			if was := old.find(t.Audience, t.requested); was != nil && was.token.AccessToken == t.AccessToken {
+			if was := old.find(t.Audience, t.requested); was != nil && was.token.AccessToken == t.AccessToken && was.token.Expiry.Equal(t.Expiry) {
 				e = *was
 			}
 			s.entries = append(s.entries, e)

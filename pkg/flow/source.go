@@ -40,7 +40,7 @@ type Exchange struct {
 // Password asks with a user's name and password (RFC 6749 section 4.3). A
 // refresh token, which the scope offline_access brings, is kept and used;
 // without one each new access token is asked for with the password. A password
-// that was refused is not sent again until it is another or [Client.SignIn] is
+// that was refused is not sent again until it changes or [Client.SignIn] is
 // called, because accounts are blocked after a few attempts.
 type Password struct {
 	Username string
@@ -54,3 +54,30 @@ func (Seed) source() string              { return "refresh_token" }
 func (ClientCredentials) source() string { return "client_credentials" }
 func (Exchange) source() string          { return "token_exchange" }
 func (Password) source() string          { return "password" }
+
+// kind is what the sources of grants differ in, for the code that keeps a grant.
+type kind struct {
+	unattended  bool             // a grant needs no person
+	headless    bool             // the client follows /authorize itself
+	login       bool             // a person can log in
+	seed        Secret           // the refresh token to start from
+	direct      bool             // there is no refresh token: each access token is asked for
+	credentials credentialSource // what a grant is asked for with; nil: not with that
+}
+
+// kindOf returns the kind of a source.
+func kindOf(s Source) kind {
+	switch s := s.(type) {
+	case AuthorizationCode:
+		return kind{unattended: s.Headless, headless: s.Headless, login: true}
+	case Device:
+		return kind{login: true}
+	case Seed:
+		return kind{unattended: true, seed: s.RefreshToken}
+	case ClientCredentials:
+		return kind{unattended: true, direct: true}
+	case credentialSource:
+		return kind{unattended: true, credentials: s}
+	}
+	return kind{unattended: true}
+}

@@ -1,6 +1,9 @@
 package flow
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // ClientState is what a client can do at the moment.
 type ClientState string
@@ -11,7 +14,8 @@ const (
 	StateReady          ClientState = "ready"           // a token is there and the last refresh went well
 	StateDegraded       ClientState = "degraded"        // a valid token, but the last refresh failed
 	StateLoginRequired  ClientState = "login_required"  // a person must log in
-	StateClientRejected ClientState = "client_rejected" // the tenant refuses the client: mend the configuration
+	StateClientRejected ClientState = "client_rejected" // the provider refuses the client: fix the configuration
+	StateRestored       ClientState = "restored"        // an older copy of the store was put back: log in, or resume
 	StateUnavailable    ClientState = "unavailable"     // no valid token: tenant or store are down, or a setting is wrong; the failure says which
 )
 
@@ -42,20 +46,23 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := Status{Client: c.cfg.Name, Issuer: c.cfg.Issuer, Failure: c.failure, NextRefresh: c.next}
-	if c.rejected != nil {
-		st.NextRefresh = time.Time{}
-	}
 	e := s.find("", nil)
 	if e != nil {
 		st.Scope, st.Expiry, st.Obtained = e.token.Scope, e.token.Expiry, e.token.Obtained
 	}
 	if s != nil && s.grant != nil {
 		g := s.grant
+		if st.Failure == nil {
+			st.Failure = g.Failure
+		}
 		st.Subject, st.LastExchange, st.LoggedIn = g.Subject, g.Exchanged, g.LoggedIn
 		st.Generation, st.Rotation = g.Generation, g.Rotation
 		st.GrantEnds = c.grantEnds(g)
-		if st.Failure == nil {
-			st.Failure = g.Failure
+		if at := c.replayAt(g, now); at.After(now) {
+			unknown := c.outcomeUnknown(g, at, now)
+			f := *cmp.Or(st.Failure, &Failure{Time: g.Intent.Time, Class: unknown.Class})
+			f.Description, f.Hint = unknown.Description, unknown.Hint
+			st.Failure = &f
 		}
 	}
 	st.DeviceLogin = c.deviceLogin()
@@ -65,17 +72,22 @@ func (c *Client) Status() Status {
 
 // state sums up; c.mu is held.
 func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
-	_, own := c.cfg.Source.(ClientCredentials)
+	var g *Grant
+	if s != nil {
+		g = s.grant
+	}
 	switch {
-	case c.rejected != nil:
+	case g != nil && g.Rejected != nil, !valid && last != nil && last.Class == ClassClientRejected:
 		return StateClientRejected
-	case s != nil && s.grant != nil && s.grant.State == GrantDead:
+	case g != nil && (g.State == GrantDead || g.State == GrantLoggedOut):
 		return StateLoginRequired
+	case g != nil && g.Restored && g.RefreshToken != "" && !c.rotationOff(g):
+		return StateRestored
 	case valid && last == nil:
 		return StateReady
 	case valid:
 		return StateDegraded
-	case last != nil && last.Class == ClassLoginRequired, s != nil && !own && c.needsLogin(s.grant):
+	case last != nil && (last.Class == ClassLoginRequired || c.noWayOn(g, last.Class)), s != nil && c.needsLogin(g):
 		return StateLoginRequired
 	case last != nil:
 		return StateUnavailable
@@ -85,7 +97,7 @@ func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
 
 // needsLogin reports whether only a person helps; c.mu is held.
 func (c *Client) needsLogin(g *Grant) bool {
-	return (g == nil || g.RefreshToken == "") && (c.forgotten || !c.cfg.unattended())
+	return (!g.begun() || g.RefreshToken == "") && !c.kind.unattended
 }
 
 // grantEnds forecasts when the refresh token ends: the absolute lifetime counts

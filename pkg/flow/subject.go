@@ -18,7 +18,7 @@ const maxSubject = 64 << 10
 // subject has the token that is exchanged.
 func (s Exchange) subject(ctx context.Context) (Secret, *Error) {
 	if s.SubjectTokenFile != "" {
-		return subjectFile(s.SubjectTokenFile)
+		return readTokenFile("subject token", s.SubjectTokenFile)
 	}
 	t, err := s.SubjectToken(ctx)
 	var e *Error
@@ -33,13 +33,25 @@ func (s Exchange) subject(ctx context.Context) (Secret, *Error) {
 	return t, nil
 }
 
-// subjectFile reads a file whose content somebody else renews, such as a
-// projected service account token of Kubernetes. Those are readable to all in
-// their container, so that the file's mode is not looked at.
-func subjectFile(path string) (Secret, *Error) {
-	fault := func(what string, err error) (Secret, *Error) {
+// TokenFile returns a function for [Config.AssertionFrom] that reads a file at
+// each use. Somebody else renews what is in it, such as a projected service
+// account token of Kubernetes.
+func TokenFile(path string) func(context.Context) (Secret, error) {
+	return func(context.Context) (Secret, error) {
+		t, e := readTokenFile("client assertion", path)
+		if e != nil {
+			return "", e
+		}
+		return t, nil
+	}
+}
+
+// readTokenFile reads a file that holds one token. Projected tokens are readable to
+// all in their container, so that the file's mode is not looked at.
+func readTokenFile(what, path string) (Secret, *Error) {
+	fault := func(why string, err error) (Secret, *Error) {
 		return "", &Error{
-			Op: "subject token", Class: ClassConfig, Description: fmt.Sprintf("the subject token file %s %s", path, what),
+			Op: what, Class: ClassConfig, Description: fmt.Sprintf("the %s file %s %s", what, path, why),
 			Hint: "it must hold one token, for tokend to read", Err: err,
 		}
 	}

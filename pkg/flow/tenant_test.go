@@ -101,8 +101,11 @@ func (s *tenant) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	}
 	var body []byte
 	if r.Body != nil {
-		body, _ = io.ReadAll(r.Body)
+		body, err = io.ReadAll(r.Body)
 		_ = r.Body.Close()
+		if err != nil {
+			return nil, err
+		}
 	}
 	if t != nil && t.WroteHeaders != nil {
 		t.WroteHeaders()

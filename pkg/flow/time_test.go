@@ -113,7 +113,7 @@ func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
 		}
 		close(s.serving)
 		c.tasks.wait()
-		if g, err := c.cfg.Store.Load(t.Context(), "demo"); err != nil || g.Generation != 3 {
+		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.Generation != 3 {
 			t.Errorf("stored %v, %v", g, err)
 		}
 	})

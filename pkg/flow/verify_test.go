@@ -94,7 +94,7 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 			if c.Cached(Request{}) != nil || c.grant() != nil {
 				t.Error("a token is served")
 			}
-			if _, err := c.cfg.Store.Load(t.Context(), "demo"); err == nil {
+			if _, err := c.cfg.Store.Load(t.Context(), demoKey); err == nil {
 				t.Error("a grant is stored")
 			}
 		})
@@ -162,7 +162,7 @@ func TestX21_ConformanceIDTokenAtRefresh(t *testing.T) {
 					s.answer = func(b map[string]any) { delete(b, "id_token") }
 				}
 				g, err := c.Refresh(t.Context())
-				stored, _ := c.cfg.Store.Load(t.Context(), "demo")
+				stored, _ := c.cfg.Store.Load(t.Context(), demoKey)
 				if stored.RefreshToken != "rt-3" || stored.State != GrantActive {
 					t.Errorf("the successor is not stored: %+v", stored)
 				}

@@ -140,6 +140,16 @@ func (v *view) checkPlain(m *metadata) *Error {
 	return nil
 }
 
+// NamesIssuer reports whether the provider announces that its callbacks name it
+// (RFC 9207), so that a code can not be taken for another provider's.
+func (c *Client) NamesIssuer(ctx context.Context) (bool, error) {
+	m, err := c.idp.Provider.discover(ctx, &c.tasks)
+	if err != nil {
+		return false, err
+	}
+	return m.IssParameter, nil
+}
+
 // keySource returns where the keys are and which algorithms ID tokens may have.
 // Metadata is fetched only when the configuration does not name the keys.
 func (v *view) keySource(ctx context.Context) (at string, algorithms []string, err error) {

@@ -1,0 +1,24 @@
+package daemon
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// resume lets a grant be refreshed again whose store was put back to an older
+// copy, and answers with the client's state.
+func (d *api) resume(c *gin.Context) {
+	cl := d.known(c)
+	if cl == nil {
+		return
+	}
+	ctx, cancel := detached(c.Request.Context())
+	defer cancel()
+	defer cl.life.use()()
+	if err := cl.Resume(ctx); err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+}

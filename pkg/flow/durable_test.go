@@ -1,0 +1,506 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stoppedStore is the store of a process that is stopped while it holds a lease:
+// nothing renews it. It can spill.
+type stoppedStore struct {
+	*MemoryStore
+	fail func(g *Grant) error // before a save; nil: none
+
+	mu     sync.Mutex
+	saves  int // that failed
+	before int // of them before the first spill
+	spills []*Grant
+}
+
+type stoppedLease struct{ Lease }
+
+func (l stoppedLease) Renew(context.Context) error { return errors.New("stopped") }
+
+func (s *stoppedStore) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	l, err := s.MemoryStore.Lock(ctx, key, ttl)
+	if err != nil {
+		return nil, err
+	}
+	return stoppedLease{l}, nil
+}
+
+func (s *stoppedStore) Save(ctx context.Context, l Lease, g *Grant) error {
+	if s.fail != nil {
+		if err := s.fail(g); err != nil {
+			s.mu.Lock()
+			s.saves++
+			s.mu.Unlock()
+			return err
+		}
+	}
+	return s.MemoryStore.Save(ctx, l.(stoppedLease).Lease, g)
+}
+
+func (s *stoppedStore) Spill(_ context.Context, _ string, g *Grant) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spills = append(s.spills, g.clone()); len(s.spills) == 1 {
+		s.before = s.saves
+	}
+	return nil
+}
+
+// F27: a process dies after the provider's commit and holds the lease. The next
+// one waits for at most a third of the overlap and replays inside it.
+func TestF27_DeadHolderDoesNotUseUpTheOverlap(t *testing.T) {
+	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			s.overlap = overlap
+			store := NewMemoryStore()
+			c := s.signedIn(t, func(c *Config) { c.Store, c.Leeway = store, overlap })
+			g, _ := store.Load(t.Context(), demoKey)
+			l, err := store.Lock(t.Context(), demoKey, c.leaseTime()) // the dead process's
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Intent = &Intent{Time: s.now(), Generation: 1, Hash: fingerprint(g.RefreshToken)}
+			if err := store.Save(t.Context(), l, g); err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			s.n++
+			s.rotate("rt-2", map[string]any{})
+			s.mu.Unlock()
+			begun := time.Now()
+			next := mustNew(t, c.cfg)
+			if g, err := next.Refresh(t.Context()); err != nil || g.Generation != 2 || s.revoked != 0 {
+				t.Errorf("%v: %v, %v, %d revoked", overlap, g, err, s.revoked)
+			}
+			if d := time.Since(begun); d > overlap/3+time.Second {
+				t.Errorf("%v: waited %v", overlap, d)
+			}
+		})
+	}
+}
+
+// Two replays whose answers never come fit into the overlap, too.
+func TestF27_ReplaysThatHang(t *testing.T) {
+	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			s.overlap = overlap
+			c := s.signedIn(t, func(c *Config) { c.Leeway = overlap })
+			defer running(t, c)()
+			time.Sleep(time.Minute)
+			s.script(hangAfter, hangAfter)
+			_, _ = c.Refresh(t.Context())
+			time.Sleep(overlap)
+			if g := c.grant(); g.State != GrantActive || g.Generation != 2 || s.revoked != 0 || s.count("refresh_token") != 3 {
+				t.Errorf("%v: %+v, %d revoked, %d requests", overlap, g, s.revoked, s.count("refresh_token"))
+			}
+		})
+	}
+}
+
+// F28: a process that was stopped between intent and request finds its lease run
+// out, by the monotonic clock or by the wall clock, and sends nothing.
+func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
+	for _, clock := range []string{"monotonic", "wall"} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			store := &stoppedStore{MemoryStore: NewMemoryStore()}
+			var ahead time.Duration
+			stopped := false
+			now := func() time.Time { return time.Now().Add(ahead) }
+			c := s.signedIn(t, func(c *Config) {
+				c.Store, c.Leeway, c.Now = store, 30*time.Second, now
+				c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					if stopped && clock == "wall" {
+						ahead = 11 * time.Second
+					} else if stopped {
+						time.Sleep(11 * time.Second)
+						ahead = -11 * time.Second // the wall clock was set back by as much
+					}
+					return s.RoundTrip(r)
+				})}
+			})
+			stopped = true
+			_, err := c.Refresh(t.Context())
+			wantError(t, err, ClassLeaseBusy, "nothing was sent")
+			if n := s.count("refresh_token"); n != 0 && s.posts[len(s.posts)-1].Get("refresh_token") != "" {
+				t.Errorf("%s: the refresh token was sent", clock)
+			}
+			if g, _ := store.Load(t.Context(), demoKey); g.Intent != nil || g.State != GrantActive {
+				t.Errorf("%s: stored %+v", clock, g)
+			}
+			stopped, ahead = false, 0
+			if _, err := c.Refresh(t.Context()); err != nil || s.revoked != 0 {
+				t.Errorf("%s: %v, %d revoked", clock, err, s.revoked)
+			}
+		})
+	}
+}
+
+// F29: another process has taken the lease while the answer arrived. The answer
+// is used unless the other one has a later grant, or somebody has logged out.
+func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		other func(g *Grant) // what the other process has stored
+		good  bool
+		token Secret // served afterwards
+	}{
+		"nothing stored": {nil, true, "at-3"},
+		"uncertain":      {func(g *Grant) { g.State = GrantUncertain }, true, "at-3"},
+		"refreshed, too": {func(g *Grant) {
+			tok := *g.Tokens[0]
+			tok.AccessToken, tok.Generation = "at-other", 2
+			g.RefreshToken, g.Generation, g.Intent, g.Tokens = "rt-other", 2, nil, []*Token{&tok}
+		}, true, "at-other"},
+		"logged out": {func(g *Grant) {
+			*g = Grant{Issuer: g.Issuer, ClientID: g.ClientID, State: GrantLoggedOut, Revision: g.Revision}
+		}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				store := &stoppedStore{MemoryStore: NewMemoryStore()}
+				c := s.signedIn(t, func(c *Config) { c.Store = store })
+				s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+					next(w, r)
+					time.Sleep(leaseMax)
+					l, err := store.Lock(context.Background(), demoKey, time.Second)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if tc.other != nil {
+						g, _ := store.Load(context.Background(), demoKey)
+						if tc.other(g); store.Save(context.Background(), l, g) != nil {
+							t.Error("the other process cannot save")
+						}
+					}
+				})
+				tok, err := c.Get(t.Context(), Request{Force: true})
+				if tc.good && (err != nil || tok.AccessToken != tc.token) || !tc.good && !errors.Is(err, ErrLogin) {
+					t.Errorf("%v, %v", tok, err)
+				}
+				g, _ := store.Load(t.Context(), demoKey)
+				switch {
+				case tc.token == "at-3" && (g.Generation != 2 || g.RefreshToken != "rt-3" || g.State != GrantActive):
+					t.Errorf("stored %+v", g)
+				case tc.token == "at-other" && len(store.spills) != 1:
+					t.Errorf("%d spilled", len(store.spills))
+				case !tc.good && (g.State != GrantLoggedOut || !s.refresh["rt-3"].dead):
+					t.Errorf("stored %+v, or the successor was not revoked", g)
+				}
+				if s.count("refresh_token") != 1 {
+					t.Errorf("%d requests", s.count("refresh_token"))
+				}
+			})
+		})
+	}
+}
+
+// F30: after the first write that fails the grant is spilled, and served.
+func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &stoppedStore{MemoryStore: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.answer = func(b map[string]any) { delete(b, "id_token") } // nothing else is written
+		store.fail = func(g *Grant) error {
+			if g.Generation == 2 {
+				return errDisk
+			}
+			return nil
+		}
+		tok, err := c.Get(t.Context(), Request{Force: true})
+		if err != nil || tok.AccessToken != "at-3" || store.before != 1 || len(store.spills) != 1 || store.spills[0].RefreshToken != "rt-3" {
+			t.Fatalf("%v, %v, %d writes, %d spilled", tok, err, store.before, len(store.spills))
+		}
+		if st := c.Status(); st.State != StateDegraded || st.Failure.Class != ClassStoreUnavailable {
+			t.Errorf("%+v", st)
+		}
+		store.fail = nil
+		stop := running(t, c)
+		time.Sleep(time.Minute)
+		stop()
+		if g, _ := store.Load(t.Context(), demoKey); g.RefreshToken != "rt-3" || c.Status().State != StateReady || s.count("refresh_token") != 1 {
+			t.Errorf("stored %v, %s, %d requests", g, c.Status().State, s.count("refresh_token"))
+		}
+	})
+}
+
+// F31: a logout is stored. Neither a second process nor a later start obtains
+// anything before a login, whatever the grant.
+func TestF31_LogoutIsStored(t *testing.T) {
+	sources := asking(t)
+	sources["authorization_code"] = AuthorizationCode{Headless: true}
+	sources["client_credentials"] = ClientCredentials{}
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				store := NewMemoryStore()
+				with := func(c *Config) { c.Store, c.RedirectURL = store, "http://localhost/callback" }
+				first := s.asks(t, source, with)
+				if _, err := first.Get(t.Context(), Request{}); err != nil {
+					t.Fatal(err)
+				}
+				if err := first.Forget(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				posts := s.count("")
+				second := s.asks(t, source, with)
+				defer running(t, second)()
+				time.Sleep(3 * time.Hour)
+				for _, c := range []*Client{first, second, s.asks(t, source, with)} {
+					_, err := c.Get(t.Context(), Request{})
+					wantError(t, err, ClassLoginRequired, "logged out")
+					if st := c.Status(); st.State != StateLoginRequired {
+						t.Errorf("%s", st.State)
+					}
+				}
+				if n := s.count("") - posts; n != 0 {
+					t.Errorf("%d requests after the logout", n)
+				}
+				if _, err := first.SignIn(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(lookAgain + time.Second)
+				if _, err := second.Get(t.Context(), Request{}); err != nil {
+					t.Errorf("after a login: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// F33: what says nothing of the grant changes nothing for good.
+func TestF33_ReadyByItself(t *testing.T) {
+	page := raw(403, "text/html", "<title>Oops</title>")
+	bubble(t, func(t *testing.T, s *tenant) { // a page at the first login
+		s.authorize = page
+		c := mustNew(t, s.config())
+		defer running(t, c)()
+		time.Sleep(10 * time.Minute)
+		if st := c.Status(); st.State != StateClientRejected {
+			t.Errorf("%+v", st)
+		}
+		s.authorize = nil
+		if time.Sleep(2 * time.Minute); c.Status().State != StateReady {
+			t.Errorf("%+v", c.Status())
+		}
+	})
+	for name, fail := range map[string]func(s *tenant){
+		"page":          func(s *tenant) { s.authorize = page },
+		"client secret": func(s *tenant) { s.script(refuse(401, "invalid_client")) },
+		"code":          func(s *tenant) { s.script(refuse(403, "invalid_grant")) },
+		"down":          func(s *tenant) { s.script(refuse(503, "")) },
+	} {
+		bubble(t, func(t *testing.T, s *tenant) { // a second login that fails, headless and by a person
+			c := s.signedIn(t, nil)
+			fail(s)
+			if _, err := c.SignIn(t.Context()); err == nil {
+				t.Errorf("%s: logged in", name)
+			}
+			s.authorize = nil
+			l, err := c.Login(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			fail(s)
+			_, err = c.Finish(t.Context(), l, url.Values{"code": {"CANARY-code"}, "state": {l.State}})
+			if err == nil {
+				t.Errorf("%s: finished", name)
+			}
+			s.authorize = nil
+			s.script()
+			if st := c.Status(); st.State != StateReady || st.Failure != nil {
+				t.Errorf("%s: %+v", name, st)
+			}
+			if _, err := c.Refresh(t.Context()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// F10: the secret has been changed in its file just now: one more attempt.
+func TestF10_SecretChangedMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		secret := Secret("CANARY-old")
+		c := s.signedIn(t, func(c *Config) {
+			c.ClientSecret, c.Auth = "", AuthPost
+			c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, nil }
+		})
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			secret = "CANARY-new"
+			refuse(401, "invalid_client")(w, r, next)
+		})
+		if _, err := c.Refresh(t.Context()); err != nil || s.posts[len(s.posts)-1].Get("client_secret") != "CANARY-new" {
+			t.Errorf("%v", err)
+		}
+		s.keep(refuse(401, "invalid_client"))
+		n := s.count("refresh_token")
+		_, err := c.Refresh(t.Context())
+		if wantError(t, err, ClassClientRejected, ""); s.count("refresh_token") != n+1 {
+			t.Errorf("%d requests for a secret that is the same", s.count("refresh_token")-n)
+		}
+		_, err = c.Get(t.Context(), Request{MinValidity: 59 * time.Minute, Not: "at-3"})
+		if wantError(t, err, ClassClientRejected, ""); s.count("refresh_token") != n+1 {
+			t.Error("asked before the probe")
+		}
+		secret = "CANARY-newer"
+		s.keep(nil)
+		if _, err := c.Get(t.Context(), Request{Not: "at-3"}); err != nil {
+			t.Errorf("another secret is tried at once: %v", err)
+		}
+	})
+}
+
+// F07: the rate limit is in the stored row: a second process respects it.
+func TestF07_RateLimitIsStored(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, func(c *Config) { c.Store = NewMemoryStore() })
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			w.Header().Set("Retry-After", "7")
+			refuse(429, "too_many_requests")(w, r, next)
+		})
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassRateLimited, "")
+		second := mustNew(t, c.cfg)
+		_, err = second.Refresh(t.Context())
+		if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter > 7*time.Second || s.count("refresh_token") != 1 {
+			t.Errorf("%v, %d requests", e.RetryAfter, s.count("refresh_token"))
+		}
+		time.Sleep(7 * time.Second)
+		if _, err := second.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// F32: the store was put back to an older copy: nothing is sent until somebody
+// resumes or logs in; without rotation there is no danger.
+func TestF32_RestoredGrant(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, c *Client) error{
+		"resume": func(t *testing.T, c *Client) error { return c.Resume(t.Context()) },
+		"login":  func(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err },
+	} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			store := NewMemoryStore()
+			c := s.signedIn(t, func(c *Config) { c.Store = store })
+			store.mu.Lock()
+			store.grants[demoKey].Restored = true
+			store.mu.Unlock()
+			c = mustNew(t, c.cfg)
+			stop := running(t, c)
+			time.Sleep(2 * time.Hour)
+			_, err := c.Refresh(t.Context())
+			wantError(t, err, ClassRestored, "older copy")
+			if st := c.Status(); st.State != StateRestored || s.count("refresh_token") != 0 {
+				t.Errorf("%s, %d requests", st.State, s.count("refresh_token"))
+			}
+			stop()
+			if err := end(t, c); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Refresh(t.Context()); err != nil || c.Status().State != StateReady {
+				t.Errorf("%s: %v, %s", name, err, c.Status().State)
+			}
+		})
+	}
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		s.rotating = false
+		c := s.signedIn(t, func(c *Config) { c.Store, c.Rotation = store, RotationOff })
+		store.mu.Lock()
+		store.grants[demoKey].Restored = true
+		store.mu.Unlock()
+		if _, err := mustNew(t, c.cfg).Refresh(t.Context()); err != nil {
+			t.Errorf("without rotation: %v", err)
+		}
+	})
+}
+
+// F34: the provider repeats the access token's text with a new life.
+func TestF34_SameTokenNewLife(t *testing.T) {
+	for _, lifetime := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			s.lifetime = lifetime
+			s.answer = func(b map[string]any) { b["access_token"] = "at-static"; delete(b, "id_token") }
+			c := mustNew(t, func() Config { c := s.config(); c.Scopes = []string{"offline_access"}; return c }())
+			defer running(t, c)()
+			const lives = 100
+			time.Sleep(lives * lifetime)
+			if n := s.count("refresh_token"); n > 2*lives {
+				t.Errorf("%v: %d requests in %d lives", lifetime, n, lives)
+			}
+			if _, err := c.SignIn(t.Context()); err != nil || !c.Status().Expiry.Equal(s.now().Add(lifetime)) {
+				t.Errorf("%v: a login answers with %v: %v", lifetime, c.Status().Expiry, err)
+			}
+		})
+	}
+}
+
+// B23: a later login that brings no refresh token keeps the former one, for the
+// same subject.
+func TestB23_LoginWithoutRefreshToken(t *testing.T) {
+	for subject, keeps := range map[string]bool{"user|1": true, "user|2": false} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			c := s.signedIn(t, nil)
+			s.answer = func(b map[string]any) { delete(b, "refresh_token") }
+			s.claims = func(m map[string]any) { m["sub"] = subject }
+			if _, err := c.SignIn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			g := c.grant()
+			if kept := g.RefreshToken == "rt-2"; kept != keeps || keeps && g.Generation != 2 {
+				t.Errorf("%s: %+v", subject, g)
+			}
+			s.answer = nil
+			if _, err := c.Refresh(t.Context()); keeps && (err != nil || s.revoked != 0) {
+				t.Errorf("%s: %v, %d revoked", subject, err, s.revoked)
+			}
+		})
+	}
+}
+
+// A refusal that still stands when the access token has ended needs a person.
+func TestRefusedUntilTheEndNeedsALogin(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		s.keep(refuse(403, "access_denied"))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassRequest, "access_denied")
+		if st := c.Status(); st.State != StateDegraded {
+			t.Errorf("%s", st.State)
+		}
+		time.Sleep(2 * time.Hour)
+		_, err = c.Get(t.Context(), Request{})
+		wantError(t, err, ClassLoginRequired, "access_denied")
+		if st := c.Status(); st.State != StateLoginRequired {
+			t.Errorf("%s", st.State)
+		}
+	})
+}
+
+// While the outcome of a refresh is unknown, status and errors say until when.
+func TestOutcomeUnknownIsReported(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.signedIn(t, nil)
+		s.script(refuse(503, ""))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassUnreachable, "")
+		time.Sleep(5 * time.Minute)
+		_, err = c.Refresh(t.Context())
+		e := wantError(t, err, ClassUnreachable, "may or may not have reached the provider; retrying at 2000-01-01T00:59:00Z")
+		if e.RetryAfter != 54*time.Minute || e.Hint != "to retry now, log in again" {
+			t.Errorf("%v, %q", e.RetryAfter, e.Hint)
+		}
+		if f := c.Status().Failure; f == nil || f.Description != e.Description || f.Hint != e.Hint {
+			t.Errorf("%+v", f)
+		}
+	})
+}

@@ -1,0 +1,145 @@
+package flow
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	lateBy    = time.Second     // a deadline that fires this much late: the process was stopped or the machine slept
+	lateGrace = 2 * time.Second // to read what has arrived since
+)
+
+// tries is how one token request is sent.
+type tries struct {
+	timeout time.Duration // for the whole request; 0: postTimeout
+	mine    func() *Error // asked last of all, before the first byte of the body; nil: always
+}
+
+// send sends a token request and reads the answer's body, but does not look at
+// what it says. Without an answer r is nil and err an [*Error]; with one, err is
+// why its body could not be read. The request counts as sent once its body was
+// asked for: the refresh token is in the body.
+func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values, how tries) (r *http.Response, body []byte, o outcome, err error) {
+	ctx, cancel := withDeadline(ctx, how.timeout)
+	defer cancel()
+	req, err := c.tokenRequest(ctx, endpoint, form)
+	if err != nil {
+		return nil, nil, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
+	}
+	b := &guardedBody{Reader: req.Body, mine: how.mine}
+	req.Body = b
+	r, err = c.http.Do(req)
+	switch {
+	case err == nil:
+		body, err = readBody(r.Body)
+		return r, body, unknown, deadlineError(ctx, err)
+	case b.refused.Load() != nil:
+		return nil, nil, notSent, b.refused.Load()
+	case !b.read.Load():
+		return nil, nil, notSent, networkError(op, deadlineError(ctx, err))
+	}
+	return nil, nil, unknown, networkError(op, deadlineError(ctx, err))
+}
+
+// guardedBody is the body of a token request. It asks whether the request may
+// still be made as the last act before its first byte is written.
+type guardedBody struct {
+	io.Reader
+	mine    func() *Error
+	read    atomic.Bool
+	refused atomic.Pointer[Error]
+}
+
+// Read implements [io.Reader].
+func (b *guardedBody) Read(p []byte) (int, error) {
+	if !b.read.Load() && b.mine != nil {
+		if e := b.mine(); e != nil {
+			b.refused.Store(e)
+			return 0, e
+		}
+	}
+	b.read.Store(true)
+	return b.Reader.Read(p)
+}
+
+// Close implements [io.Closer].
+func (b *guardedBody) Close() error { return nil }
+
+// withDeadline is [context.WithTimeout] with a grace when the deadline fires
+// late, because the process was stopped or the machine slept: an answer that has
+// arrived is then read before the request is given up.
+func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		d = postTimeout
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	began := time.Now()
+	var grace atomic.Pointer[time.Timer]
+	t := time.AfterFunc(d, func() {
+		if time.Since(began) < d+lateBy {
+			cancel(errDeadline{})
+			return
+		}
+		grace.Store(time.AfterFunc(lateGrace, func() { cancel(errDeadline{}) }))
+	})
+	return ctx, func() {
+		t.Stop()
+		if g := grace.Load(); g != nil {
+			g.Stop()
+		}
+		cancel(context.Canceled)
+	}
+}
+
+// errDeadline is the cause of a context that withDeadline has ended.
+type errDeadline struct{}
+
+func (errDeadline) Error() string   { return "no answer in time" }
+func (errDeadline) Timeout() bool   { return true }
+func (errDeadline) Temporary() bool { return true } // as [net.Error] has it
+
+// deadlineError returns err, or that the deadline of ctx has ended it.
+func deadlineError(ctx context.Context, err error) error {
+	if d, late := context.Cause(ctx).(errDeadline); late && err != nil { //nolint:errorlint // the cause itself
+		return d
+	}
+	return err
+}
+
+// tokenRequest builds the request. Its body cannot be rewound, so that the
+// transport cannot send it a second time.
+func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
+	secret, err := c.clientSecret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch c.cfg.Auth {
+	case AuthPost:
+		form.Set("client_id", c.cfg.ClientID)
+		form.Set("client_secret", secret.Reveal())
+	case AuthNone:
+		form.Set("client_id", c.cfg.ClientID)
+	case AuthPrivateKeyJWT:
+		if err := c.assert(ctx, form); err != nil {
+			return nil, err
+		}
+	}
+	body := form.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.GetBody = nil
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if c.cfg.Auth == AuthBasic { // form-encoded first: RFC 6749 section 2.3.1
+		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(secret.Reveal()))
+	}
+	return req, nil
+}
