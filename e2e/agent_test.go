@@ -19,12 +19,17 @@ import (
 // overlap in seconds, and whose API's tokens live so many.
 func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
 	t.Helper()
+	return mock.Start(t, mock.Config{Tenant: rotatingExport(overlap, lifetime)})
+}
+
+// rotatingExport is the description of such a tenant.
+func rotatingExport(overlap, lifetime int) *mock.Export {
 	e := mock.DefaultTenant()
 	e.Clients[0].RefreshToken = &mock.RefreshPolicy{
 		RotationType: "rotating", ExpirationType: "expiring", TokenLifetime: 2592000, IdleTokenLifetime: 2592000, Leeway: overlap,
 	}
 	e.ResourceServers[0].TokenLifetime = lifetime
-	return mock.Start(t, mock.Config{Tenant: e})
+	return e
 }
 
 // agent is a tokend process, of client demo at a tenant.

@@ -39,10 +39,27 @@ func (c *changes) report(st flow.Status) {
 // keeper makes clients over a store.
 type keeper struct {
 	grants flow.Store
-	ps     providers // those of a client that a reload has removed stay until the end
 	log    *slog.Logger
 	port   int               // of the listener, for the default redirect URI; 0: the configured one
 	note   func(flow.Status) // called after every change of a client
+
+	providers providers
+}
+
+// providers are what clients of one issuer share, by issuer.
+type providers map[string]*flow.Provider
+
+func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
+	if ps[issuer] == nil {
+		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
+	}
+	return ps[issuer]
+}
+
+func (ps providers) close() {
+	for _, p := range ps {
+		_ = p.Close() // it has no error
+	}
 }
 
 // keep makes the clients of the settings and their files, and starts nothing.
@@ -84,8 +101,8 @@ func keptOf(list []*kept, name string) *kept {
 func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
-	c.Store, c.Log, c.Provider = k.grants, k.log, k.ps.of(c.Issuer, k.log)
-	c.OnChange, c.RedirectURL = made.changes.report, k.redirect(made.settings)
+	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
+	c.Provider = k.providers.of(c.Issuer, k.log)
 	made.client, err = flow.New(c)
 	return err
 }
@@ -156,7 +173,7 @@ func (k *kept) status() []daemon.FileStatus {
 
 // keepAlone makes the clients of s for a process that never reloads.
 func (s settings) keepAlone(ps providers, grants flow.Store, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
-	k := keeper{grants: grants, ps: ps, log: log, note: func(flow.Status) {}}
+	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, providers: ps}
 	list, err := k.keep(s.clients, nil)
 	if err != nil {
 		return nil, nil, err

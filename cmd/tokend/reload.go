@@ -9,7 +9,6 @@ import (
 
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/store"
-	"example.com/tokend/pkg/flow"
 )
 
 // serving is a running "tokend serve", and the configuration that is active in it.
@@ -28,7 +27,6 @@ type serving struct {
 
 // build makes the clients, their files and the API over them, and starts nothing.
 func (s *serving) build() (err error) {
-	s.keeper = keeper{grants: s.grants, ps: providers{}, log: s.log, port: s.port, note: s.manager.note}
 	if s.kept, err = s.keeper.keep(s.settings.clients, nil); err != nil {
 		return err
 	}
@@ -43,9 +41,6 @@ func (s *serving) build() (err error) {
 	s.files = newFileKeeper(allFiles(s.kept))
 	return err
 }
-
-// close closes the connections to the providers, when the service has ended.
-func (s *serving) close() { s.keeper.ps.close() }
 
 // keys are the callers' keys. Where callers come over TCP there is one that opens
 // all clients, which is made where there is none.
@@ -127,7 +122,7 @@ func (s *serving) apply(next settings) (comparison, error) {
 	s.manager.keep(made)
 	s.files.replace(allFiles(made))
 	for _, k := range made {
-		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client && k.client.Status().State == flow.StateClientRejected {
+		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
 			k.client.Retry() // what was wrong may have been corrected at the provider
 		}
 	}

@@ -12,7 +12,6 @@ import (
 
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
-	"example.com/tokend/pkg/flow"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -120,7 +119,8 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		}
 	}()
 	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), log: log}
-	defer svc.close()
+	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.manager.note, providers: providers{}}
+	defer svc.keeper.providers.close()
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)
 	}
@@ -187,20 +187,4 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		o.MarkFile = s.keysetFile + ".mark"
 	}
 	return store.Open(ctx, s.store, o)
-}
-
-// providers are what clients of one issuer share, by issuer.
-type providers map[string]*flow.Provider
-
-func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
-	if ps[issuer] == nil {
-		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
-	}
-	return ps[issuer]
-}
-
-func (ps providers) close() {
-	for _, p := range ps {
-		_ = p.Close() // it has no error
-	}
 }

@@ -90,8 +90,9 @@ func loadSettingsAt(places paths) (settings, error) {
 	redirect := s.redirect()
 	s.clients = make([]clientSettings, 0, len(names))
 	for _, name := range names {
-		cl := readClient(name, file.Clients[name], redirect, vars, &f)
-		cl.written = fmt.Sprintf("%#v", file.Clients[name])
+		c := file.Clients[name]
+		cl := readClient(name, c, redirect, vars, &f)
+		cl.written = fmt.Sprintf("%#v", c)
 		s.clients = append(s.clients, cl)
 	}
 	sameSeeds(s.clients, &f)

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package torture_test kills, stops and cuts off real tokend processes at
 // random, and checks that no refresh token is lost. "make torture" runs it.
 package torture_test

@@ -21,8 +21,6 @@ const drain = 10 * time.Second
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// The clients outlive ctx: a request that is drained may begin a refresh,
 	// and their Run waits for it.
-	// The clients outlive ctx: a request that is drained may begin a refresh,
-	// and their Run waits for it.
 	d.running.begin(context.WithoutCancel(ctx), &d.active)
 	defer d.running.end()
 	return d.serve(ctx, listeners)

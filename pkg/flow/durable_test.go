@@ -504,3 +504,28 @@ func TestOutcomeUnknownIsReported(t *testing.T) {
 		}
 	})
 }
+
+// A forced refresh right after the start is one, although Run loads the stored
+// token at that moment; and Retry does nothing for a client that is well.
+func TestForceAtTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		store.set(func(op string, _ *Grant) error {
+			if op == "load" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		c = mustNew(t, c.cfg)
+		defer running(t, c)()
+		g, err := c.Refresh(t.Context())
+		if err != nil || g.Generation != 2 || s.count("refresh_token") != 1 {
+			t.Errorf("%v, %v, %d requests", g, err, s.count("refresh_token"))
+		}
+		c.Retry()
+		if time.Sleep(time.Minute); s.count("refresh_token") != 1 {
+			t.Error("Retry has refreshed a client that is well")
+		}
+	})
+}

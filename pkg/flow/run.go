@@ -126,13 +126,13 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 		return w, latest(now, hold)
 	}
 	w = c.want(Request{Force: true})
-	w.probe = probe
+	w.probe = probe && s.grant != nil && s.grant.Rejected != nil
 	d := c.decide(ctx, s.grant, w)
 	if d.at.IsZero() {
 		return w, time.Time{}
 	}
 	w.signIn = d.signIn
-	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil && !probe {
+	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil {
 		return w, latest(d.at, c.due(s, e, now))
 	}
 	return w, latest(now, d.at)
