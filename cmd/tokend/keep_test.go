@@ -18,7 +18,7 @@ func keptSettings(name string) clientSettings {
 // A client whose grant is kept in the same way stays the very same one, whatever
 // else changes about it.
 func TestF35_Keep_UnchangedClients(t *testing.T) {
-	k := keeper{providers: providers{}, grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}}
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
 	old, err := k.keep([]clientSettings{keptSettings("demo")}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestF35_Keep_UnchangedClients(t *testing.T) {
 // A file that is configured as before is the very same one, and goes on. Another
 // client's token, or another setting, is another file.
 func TestF35_Keep_UnchangedFiles(t *testing.T) {
-	k := keeper{providers: providers{}, grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}}
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
 	s := keptSettings("demo")
 	s.files = []tokenfile.Config{{Path: "/run/tokend/one"}, {Path: "/run/tokend/two"}}
 	old, err := k.keep([]clientSettings{s}, nil)
@@ -72,7 +72,7 @@ func TestF35_Keep_UnchangedFiles(t *testing.T) {
 // Only active clients report, each of them to the files that it has now.
 func TestF35_Activate(t *testing.T) {
 	noted := map[string]int{}
-	k := keeper{providers: providers{}, grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(s flow.Status) { noted[s.Client]++ }}
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(s flow.Status) { noted[s.Client]++ }, providers: providers{}}
 	old, err := k.keep([]clientSettings{keptSettings("stays"), keptSettings("goes")}, nil)
 	if err != nil {
 		t.Fatal(err)
