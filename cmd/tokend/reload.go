@@ -9,7 +9,6 @@ import (
 
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/store"
-	"example.com/tokend/pkg/flow"
 )
 
 // serving is a running "tokend serve", and the configuration that is active in it.
@@ -124,20 +123,12 @@ func (s *serving) apply(next settings) (comparison, error) {
 	s.files.replace(allFiles(made))
 	for _, k := range made {
 		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
-			retry(k.client)
+			k.client.Retry() // what was wrong may have been corrected at the provider
 		}
 	}
 	done := compare(s.settings.clients, next.clients)
 	s.settings, s.kept = next, made
 	return done, nil
-}
-
-// retry makes a client that the provider has rejected ask again: what was wrong
-// may have been corrected at the provider.
-func retry(c *flow.Client) {
-	if r, ok := any(c).(interface{ Retry() }); ok {
-		r.Retry()
-	}
 }
 
 // refuse logs what is wrong with a configuration, each fault with its hint.

@@ -149,6 +149,30 @@ func TestF35_Reload_Keys(t *testing.T) {
 	}
 }
 
+// A client that the provider has rejected is tried again, although its settings
+// are the same: somebody may have corrected it at the provider.
+func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
+	f := newTenant(t)
+	f.refuse(401, "invalid_client")
+	r := serveFile(t, f, oneClient)
+	until(t, func() error {
+		if o := tokend(t, "status"); !strings.Contains(o.stdout, "client_rejected") {
+			return fmt.Errorf("status: %+v", o)
+		}
+		return nil
+	})
+	f.mu.Lock()
+	f.token = nil
+	f.mu.Unlock()
+	r.reload(t, oneClient, "unchanged=1")
+	until(t, func() error {
+		if o := tokend(t, "status"); !strings.Contains(o.stdout, "ready") {
+			return fmt.Errorf("status: %+v", o)
+		}
+		return nil
+	})
+}
+
 // Files of the configuration begin and end with it; one that stays is not
 // written again, and one that is removed stays where it is.
 func TestF35_Reload_Files(t *testing.T) {

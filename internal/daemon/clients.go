@@ -124,6 +124,7 @@ func (d *api) forget(c *gin.Context) {
 	}
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
 		d.failWith(c, cl, err)

@@ -158,9 +158,7 @@ func TestF35_Replace_WhileARequestWaits(t *testing.T) {
 	waits := make(chan answered, 1)
 	go func() { waits <- d.call(t, "GET", "/v1/clients/demo/token", "") }()
 	<-began
-	for d.active.Load().clients["demo"].life.inUse() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	d.waitForUse(t, "demo")
 	if err := d.Replace(nil, []Key{{Name: "main", Secret: mainKey}}); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +168,17 @@ func TestF35_Replace_WhileARequestWaits(t *testing.T) {
 	close(release)
 	if a := <-waits; a.StatusCode != 200 {
 		t.Errorf("the request that waited: %d %s", a.StatusCode, a.body)
+	}
+}
+
+// waitForUse waits until a request waits for a client.
+func (r *running) waitForUse(t *testing.T, client string) {
+	t.Helper()
+	l := r.active.Load().clients[client].life
+	for end := time.Now().Add(20 * time.Second); l.inUse() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no request waits")
+		}
 	}
 }
 
@@ -194,9 +203,7 @@ func TestF35_Replace_WhileARequestWaitsForTheLease(t *testing.T) {
 	}, "")}})
 	waits := make(chan answered, 1)
 	go func() { waits <- d.call(t, "GET", "/v1/clients/demo/token", "") }()
-	for d.active.Load().clients["demo"].life.inUse() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	d.waitForUse(t, "demo")
 	if err := d.Replace(nil, nil); err != nil {
 		t.Fatal(err)
 	}

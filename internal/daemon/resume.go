@@ -15,6 +15,7 @@ func (d *api) resume(c *gin.Context) {
 	}
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	if err := cl.Resume(ctx); err != nil {
 		d.failWith(c, cl, err)
 		return
