@@ -17,7 +17,7 @@ var steps = []struct {
 	{"the grant is loaded again under the lease", "pkg/flow/flight.go", "g, revision, e := c.load(ctx) // another process may have done it before us", "var revision int64\n\tif g != nil {\n\t\trevision = g.Revision\n\t}", "pkg/flow"},
 	{"the lease is checked before the first byte", "pkg/flow/exchange.go", "how.mine = x.l.mine", "how.mine = nil", "pkg/flow"},
 	{"by the monotonic clock", "pkg/flow/lease.go", "time.Since(from.mono) < h.ttl && ", "", "pkg/flow"},
-	{"by the wall clock", "pkg/flow/lease.go", " && h.now().Sub(from.wall) < h.ttl", "", "pkg/flow"},
+	{"by the wall clock", "pkg/flow/lease.go", " && wall < h.ttl && wall > -time.Second", " && wall < 24*h.ttl", "pkg/flow"},
 	{"the lease is a third of the overlap", "pkg/flow/lease.go", "min(leaseMax, c.cfg.Leeway/3)", "3*leaseMax", "pkg/flow"},
 	{"the lease is renewed", "pkg/flow/lease.go", "err := h.lease.Renew(opctx)", "err := opctx.Err()", "pkg/flow"},
 	{"two replays fit into the overlap", "pkg/flow/decide.go", "min(postTimeout, c.cfg.Leeway/3)", "postTimeout", "pkg/flow"},

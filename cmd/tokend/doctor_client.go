@@ -195,11 +195,11 @@ func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
 }
 
 // loginHint is how the client gets a new grant.
-func (c clientSettings) loginHint() string {
-	if _, seed := c.Source.(flow.Seed); seed {
+func (s clientSettings) loginHint() string {
+	if _, seed := s.Source.(flow.Seed); seed {
 		return "give a new refresh token (refresh_token_file or refresh_token of the client)"
 	}
-	return loginCommand(c.Name, c.login)
+	return loginCommand(s.Name, s.login)
 }
 
 // checkOverlap wants the tenant's rotation overlap to be known: without one a

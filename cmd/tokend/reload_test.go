@@ -183,7 +183,7 @@ func TestF35_Reload_Files(t *testing.T) {
 		t.Helper()
 		until(t, func() error {
 			if b, err := os.ReadFile(filepath.Join(home, name)); err != nil || string(b) != want {
-				return fmt.Errorf("%s holds %q, %v", name, b, err)
+				return fmt.Errorf("%s holds %q: %w", name, b, err)
 			}
 			return nil
 		})

@@ -86,7 +86,10 @@ func second(t *testing.T, place string, typ reflect.Type) reflect.Value {
 	t.Helper()
 	v := reflect.New(typ).Elem()
 	for _, known := range []any{
-		&url.URL{Host: "other"}, []*url.URL{{Host: "other"}}, url.Values{"other": {"1"}}, []tokenfile.Config{{Path: "/other"}},
+		&url.URL{Host: "other"},
+		[]*url.URL{{Host: "other"}},
+		url.Values{"other": {"1"}},
+		[]tokenfile.Config{{Path: "/other"}},
 		slog.Default(), http.DefaultClient, &flow.Provider{}, otherKey(t),
 		func(context.Context) (flow.Secret, error) { return "", nil }, time.Now, func(flow.Status) {},
 	} {

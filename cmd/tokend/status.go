@@ -145,7 +145,7 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		case l != nil && l.Failure == nil:
 			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
 		case c.State == string(flow.StateRestored):
-			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend login %s, or tokend resume %s if its token was not used since\n", c.Client, c.Client, c.Client)
+			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s\n", c.Client, c.Client, c.newGrantHint())
 		case c.State == string(flow.StateLoginRequired):
 			fmt.Fprintf(w, "%s: %s\n", c.Client, c.loginHint())
 		}
@@ -172,4 +172,13 @@ func when(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// newGrantHint is how a client gets another grant: a login, or a seed where it
+// has no way to log in.
+func (c clientStatus) newGrantHint() string {
+	if c.Login == "" {
+		return "give it a new refresh token (refresh_token_file), or log it in: tokend login " + c.Client
+	}
+	return loginCommand(c.Client, c.Login)
 }

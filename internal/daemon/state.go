@@ -49,9 +49,9 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 }
 
 // lifeOf returns the life of a client: the one that it has already, or a new one.
-func (a *api) lifeOf(cl Client, of *lives) *life {
-	if a != nil {
-		if old := a.clients[cl.Name()]; old != nil && old.Client.Client == cl.Client {
+func (d *api) lifeOf(cl Client, of *lives) *life {
+	if d != nil {
+		if old := d.clients[cl.Name()]; old != nil && old.Client.Client == cl.Client {
 			return old.life
 		}
 	}

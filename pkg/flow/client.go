@@ -147,6 +147,7 @@ type want struct {
 	force    bool
 	seen     Secret // the access token that force wants another than
 	signIn   bool   // a new grant, whatever there is
+	relogin  bool   // a new grant in place of a dead one
 	flush    bool   // first of all save what could not be saved
 	probe    bool   // also while the provider refuses the client
 }

@@ -95,7 +95,7 @@ func TestSeed(t *testing.T) {
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassLoginRequired, "")
 		_, err = seeded("seed-1").SignIn(t.Context())
-		wantError(t, err, ClassLoginRequired, "refused this seed")
+		wantError(t, err, ClassLoginRequired, "give a new refresh token")
 		s.refresh["seed-2"] = &family{current: "seed-2"}
 		if _, err := seeded("seed-2").Refresh(t.Context()); err != nil {
 			t.Errorf("a new seed: %v", err)

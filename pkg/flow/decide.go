@@ -23,23 +23,45 @@ func (c *Client) decide(ctx context.Context, g *Grant, w want) decision {
 		return d
 	}
 	switch {
-	case w.signIn || c.hasUnsaved():
+	case w.signIn && !c.sameSeed(g) || c.hasUnsaved():
 		return decision{at: now}
 	case g != nil && g.State == GrantLoggedOut:
-		return decision{why: &Error{Op: "token", Class: ClassLoginRequired, Description: "the client was logged out", Hint: "log in again"}}
+		e := loggedOut()
+		if c.kind.seed != "" {
+			e.Hint, e.Remedy = seedHint, RemedySetting
+		}
+		return decision{why: e}
 	case c.kind.direct:
 		return decision{at: now}
 	case !g.begun() || g.RefreshToken == "" && g.State != GrantDead:
 		return c.decideFirst(g, now)
 	case g.State == GrantDead:
-		return c.decideDead(ctx, g, now)
+		return c.decideDead(ctx, g, w, now)
 	case g.Restored && !c.rotationOff(g):
 		return decision{why: &Error{
 			Op: "token", Class: ClassRestored, Description: "an older copy of the store was put back: the refresh token may be a spent one",
-			Hint: "log in again; or, if the token was not used since that copy was made, resume the client",
+			Hint: c.loginHint() + "; or, if the token was not used since that copy was made, resume the client",
 		}}
 	}
 	return c.decideUncertain(g, now)
+}
+
+// sameSeed reports whether a login would do no more than send the refresh token
+// that the client has already: one that starts from a seed, and it is the same.
+func (c *Client) sameSeed(g *Grant) bool {
+	return c.kind.seed != "" && g != nil && g.State != GrantNone && !c.newSeed(g)
+}
+
+// loginHint is how the client gets a grant.
+func (c *Client) loginHint() string {
+	if c.kind.seed != "" {
+		return seedHint
+	}
+	return "log in again"
+}
+
+func loggedOut() *Error {
+	return &Error{Op: "token", Class: ClassLoginRequired, Description: "the client was logged out", Hint: "log in again"}
 }
 
 // heldBack is a decision with a reason while the provider refuses the client or
@@ -87,7 +109,7 @@ func (c *Client) decideFirst(g *Grant, now time.Time) decision {
 
 // decideDead decides for a grant that the provider has ended: it is replaced
 // where that needs no person, at most once a minute.
-func (c *Client) decideDead(ctx context.Context, g *Grant, now time.Time) decision {
+func (c *Client) decideDead(ctx context.Context, g *Grant, w want, now time.Time) decision {
 	d := decision{why: c.refusal(g)}
 	switch {
 	case c.newSeed(g):
@@ -98,20 +120,30 @@ func (c *Client) decideDead(ctx context.Context, g *Grant, now time.Time) decisi
 		if g.Failure != nil {
 			d.at = g.Failure.Time.Add(reloginAfter)
 		}
+		d.at = soonEnough(d.at, now)
 		c.mu.Lock()
 		d.at = latest(d.at, c.gates[loginGate].ends())
 		c.mu.Unlock()
 	case c.kind.credentials != nil && g.Refused == "":
-		d.at = g.LoggedIn.Add(reloginAfter)
+		d.at = soonEnough(g.LoggedIn.Add(reloginAfter), now)
 	case c.kind.credentials != nil:
 		if h := c.currentCredentialHash(ctx, g); h != "" && h != g.Refused {
 			return decision{at: now}
 		}
 	}
-	if !d.signIn && !d.at.IsZero() && !now.Before(d.at) { // a new login is Run's: a caller does not wait for it
+	if (!d.signIn || w.relogin) && !d.at.IsZero() && !now.Before(d.at) { // a new login is Run's: a caller does not wait for it
 		d.why = nil
 	}
 	return d
+}
+
+// soonEnough returns at, or now when at is further away than a new login ever
+// waits: the clock was set back.
+func soonEnough(at, now time.Time) time.Time {
+	if at.Sub(now) > reloginAfter {
+		return now
+	}
+	return at
 }
 
 // uncertain reports whether g's refresh token was sent and its outcome is not
@@ -170,7 +202,7 @@ func (c *Client) outcomeUnknown(g *Grant, at, now time.Time) *Error {
 	e := failureError(g.Failure, ClassTimeout, at.Sub(now))
 	e.Op = "refresh"
 	e.Description = "the last refresh may or may not have reached the provider; retrying at " + at.UTC().Format(time.RFC3339)
-	e.Hint = "to retry now, log in again"
+	e.Hint = "to retry now, " + c.loginHint()
 	return e
 }
 

@@ -277,6 +277,14 @@ func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 	case f.err == nil, errors.Is(f.err, ErrConflict), errors.Is(f.err, errVoid):
 		return f.err
 	}
+	c.mu.Lock()
+	void := p.void
+	c.mu.Unlock()
+	if void {
+		_ = c.revoke(ctx, g.RefreshToken)
+		return f.err
+	}
+	keepRefreshToken(g, c.grant())
 	c.setUnsaved(g) // and Run stores it when it can
 	if !c.spill(ctx, g) {
 		return f.err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -112,22 +113,22 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 	for _, clock := range []string{"monotonic", "wall"} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			store := &stoppedStore{MemoryStore: NewMemoryStore()}
-			var ahead time.Duration
-			stopped := false
-			now := func() time.Time { return time.Now().Add(ahead) }
+			var ahead atomic.Int64 // of the wall clock
+			var stopped atomic.Bool
+			now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 			c := s.signedIn(t, func(c *Config) {
 				c.Store, c.Leeway, c.Now = store, 30*time.Second, now
 				c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-					if stopped && clock == "wall" {
-						ahead = 11 * time.Second
-					} else if stopped {
+					if stopped.Load() && clock == "wall" {
+						ahead.Store(int64(11 * time.Second))
+					} else if stopped.Load() {
 						time.Sleep(11 * time.Second)
-						ahead = -11 * time.Second // the wall clock was set back by as much
+						ahead.Store(-int64(11 * time.Second)) // the wall clock was set back by as much
 					}
 					return s.RoundTrip(r)
 				})}
 			})
-			stopped = true
+			stopped.Store(true)
 			_, err := c.Refresh(t.Context())
 			wantError(t, err, ClassLeaseBusy, "nothing was sent")
 			if n := s.count("refresh_token"); n != 0 && s.posts[len(s.posts)-1].Get("refresh_token") != "" {
@@ -136,7 +137,8 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 			if g, _ := store.Load(t.Context(), demoKey); g.Intent != nil || g.State != GrantActive {
 				t.Errorf("%s: stored %+v", clock, g)
 			}
-			stopped, ahead = false, 0
+			stopped.Store(false)
+			ahead.Store(0)
 			if _, err := c.Refresh(t.Context()); err != nil || s.revoked != 0 {
 				t.Errorf("%s: %v, %d revoked", clock, err, s.revoked)
 			}
@@ -280,20 +282,20 @@ func TestF31_LogoutIsStored(t *testing.T) {
 func TestF33_ReadyByItself(t *testing.T) {
 	page := raw(403, "text/html", "<title>Oops</title>")
 	bubble(t, func(t *testing.T, s *tenant) { // a page at the first login
-		s.authorize = page
+		s.setAuthorize(page)
 		c := mustNew(t, s.config())
 		defer running(t, c)()
 		time.Sleep(10 * time.Minute)
 		if st := c.Status(); st.State != StateClientRejected {
 			t.Errorf("%+v", st)
 		}
-		s.authorize = nil
+		s.setAuthorize(nil)
 		if time.Sleep(2 * time.Minute); c.Status().State != StateReady {
 			t.Errorf("%+v", c.Status())
 		}
 	})
 	for name, fail := range map[string]func(s *tenant){
-		"page":          func(s *tenant) { s.authorize = page },
+		"page":          func(s *tenant) { s.setAuthorize(page) },
 		"client secret": func(s *tenant) { s.script(refuse(401, "invalid_client")) },
 		"code":          func(s *tenant) { s.script(refuse(403, "invalid_grant")) },
 		"down":          func(s *tenant) { s.script(refuse(503, "")) },
@@ -304,7 +306,7 @@ func TestF33_ReadyByItself(t *testing.T) {
 			if _, err := c.SignIn(t.Context()); err == nil {
 				t.Errorf("%s: logged in", name)
 			}
-			s.authorize = nil
+			s.setAuthorize(nil)
 			l, err := c.Login(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -314,7 +316,7 @@ func TestF33_ReadyByItself(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: finished", name)
 			}
-			s.authorize = nil
+			s.setAuthorize(nil)
 			s.script()
 			if st := c.Status(); st.State != StateReady || st.Failure != nil {
 				t.Errorf("%s: %+v", name, st)
@@ -526,6 +528,62 @@ func TestForceAtTheStart(t *testing.T) {
 		c.Retry()
 		if time.Sleep(time.Minute); s.count("refresh_token") != 1 {
 			t.Error("Retry has refreshed a client that is well")
+		}
+	})
+}
+
+// A login that another process makes after a logout, or a logout that it stores
+// while this one waits to log in again, holds: what Run knew before does not count.
+func TestF31_LogoutWhileARelogin(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		defer running(t, c)()
+		s.script(refuse(403, "invalid_grant"))
+		_, err := c.Refresh(t.Context())
+		wantError(t, err, ClassLoginRequired, "")
+		if err := mustNew(t, c.cfg).Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n := s.count("authorization_code")
+		if time.Sleep(time.Hour); s.count("authorization_code") != n {
+			t.Error("logged in again after the logout of another process")
+		}
+		if g, _ := store.Load(t.Context(), demoKey); g.State != GrantLoggedOut {
+			t.Errorf("stored %+v", g)
+		}
+	})
+}
+
+// For a client that starts from a seed a login with the same seed is a refresh:
+// it is refused while that may send a spent token, and after a logout.
+func TestF32_SameSeedIsNoLogin(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		first := s.signedIn(t, nil)
+		seed := Seed{RefreshToken: first.grant().RefreshToken}
+		store := NewMemoryStore()
+		cfg := s.config()
+		cfg.Source, cfg.RedirectURL, cfg.Store = seed, "", store
+		c := mustNew(t, cfg)
+		if _, err := c.Get(t.Context(), Request{}); err != nil {
+			t.Fatal(err)
+		}
+		posts := s.count("refresh_token")
+		store.mu.Lock()
+		store.grants[demoKey].Restored = true
+		store.mu.Unlock()
+		_, err := c.SignIn(t.Context())
+		wantError(t, err, ClassRestored, "give a new refresh token")
+		if s.count("refresh_token") != posts {
+			t.Error("the token of an older copy was sent")
+		}
+		if err := c.Forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.SignIn(t.Context())
+		wantError(t, err, ClassLoginRequired, "give a new refresh token")
+		if s.count("refresh_token") != posts {
+			t.Error("the seed was sent after the logout")
 		}
 	})
 }

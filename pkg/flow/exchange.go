@@ -51,7 +51,7 @@ func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *
 		return t, e
 	}
 	t, e := x.refresh(ctx, g)
-	if e != nil && g.State == GrantDead && c.kind.credentials != nil && c.decideDead(ctx, g, c.cfg.Now()).why == nil {
+	if e != nil && g.State == GrantDead && c.kind.credentials != nil && c.decideDead(ctx, g, x.w, c.cfg.Now()).why == nil {
 		return x.refresh(ctx, x.newGrant(g, g.Revision))
 	}
 	return t, e
@@ -119,6 +119,11 @@ func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 	if e != nil {
 		return nil, c.failed(x.w, e)
 	}
+	ctx, release, e := c.idp.admit(ctx, "refresh") // before the intent, from which the overlap counts
+	if e != nil {
+		return nil, c.failed(x.w, e)
+	}
+	defer release()
 	for attempt := 1; ; attempt++ {
 		state, intent := g.State, g.Intent
 		if e := x.intend(ctx, g); e != nil {

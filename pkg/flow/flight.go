@@ -107,6 +107,11 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if t := c.found(w); t != nil && !w.flush && !w.signIn { // by the flight before
 		return t, false, nil
 	}
+	if c.hasUnsaved() {
+		if e := c.flushNow(ctx, f); e != nil {
+			return nil, false, c.failed(w, e)
+		}
+	}
 	g, _, e := c.load(ctx)
 	if e != nil {
 		return nil, false, c.failed(w, e)
@@ -114,7 +119,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.seen == "" {
 		w.seen = was.token.AccessToken // force wants another than what is stored, too
 	}
-	if t := c.found(w); t != nil && !w.flush && !w.signIn {
+	if t := c.found(w); t != nil && !w.signIn {
 		return t, false, nil
 	}
 	if d := c.decide(ctx, g, w); d.why != nil {
@@ -129,9 +134,6 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 		return nil, false, e
 	}
 	defer l.release()
-	if e := c.flushUnsaved(ctx, l); e != nil {
-		return nil, false, c.failed(w, e)
-	}
 	g, revision, e := c.load(ctx) // another process may have done it before us
 	if e != nil {
 		return nil, false, c.failed(w, e)
@@ -143,7 +145,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if d.why != nil {
 		return nil, false, d.why
 	}
-	w.signIn = w.signIn || d.signIn
+	w.signIn = w.signIn || d.signIn // as decided under the lease
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
 	t, e = x.run(ctx, g, revision)
 	return t, e == nil, e

@@ -86,8 +86,9 @@ func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, co
 	}
 	t := c.blank(nil, revision)
 	t.State, t.LoggedIn = GrantLoggedOut, time.Time{}
+	t.Exchanged = c.cfg.Now().Round(0) // of the logout: a later login that could not be stored yet counts
 	if g != nil {
-		t.Generation, t.LoggedIn = g.Generation, g.LoggedIn
+		t.Generation, t.LoggedIn, t.Seed = g.Generation, g.LoggedIn, g.Seed
 	}
 	if err := c.save(ctx, l, t); err != nil {
 		return err

@@ -50,7 +50,8 @@ func (h *held) claimNow() claim { return claim{wall: h.now().Round(0), mono: tim
 // clock. A process that was stopped may find that another one has it.
 func (h *held) mine() *Error {
 	from := h.from.Load()
-	if !h.lost.Load() && time.Since(from.mono) < h.ttl && h.now().Sub(from.wall) < h.ttl {
+	wall := h.now().Sub(from.wall) // negative: the clock was set back, and others may have taken the lease
+	if !h.lost.Load() && time.Since(from.mono) < h.ttl && wall < h.ttl && wall > -time.Second {
 		return nil
 	}
 	return &Error{

@@ -102,10 +102,10 @@ func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Err
 // unless that is of the same generation or a later one; then it is kept aside.
 func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, cause error) *Error {
 	ctx = context.WithoutCancel(ctx)
+	c.spillConflict(ctx, g, cause) // durable before another process is waited for
 	h, e := c.lock(ctx, f)
 	if e != nil {
 		c.setUnsaved(g)
-		c.spillConflict(ctx, g, cause)
 		return e
 	}
 	defer h.release()
@@ -113,11 +113,14 @@ func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, cause error)
 	switch {
 	case e != nil:
 	case s != nil && s.State == GrantLoggedOut:
-		_ = c.revoke(ctx, g.RefreshToken) // nobody wants it any more
+		if g.RefreshToken != "" {
+			_ = c.revoke(ctx, g.RefreshToken) // nobody wants it any more
+		}
+		c.setUnsaved(nil)
 		c.setSnapshot(s)
-		return c.decide(ctx, s, want{}).why
-	case s != nil && (s.LoggedIn.After(g.LoggedIn) || s.Generation >= g.Generation):
-		c.spillConflict(ctx, g, cause)
+		return loggedOut()
+	case s != nil && (s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation && s.RefreshToken != g.RefreshToken):
+		c.setUnsaved(nil)
 		c.setSnapshot(s)
 		return storeError("save", cause)
 	default:
@@ -129,7 +132,6 @@ func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, cause error)
 		}
 	}
 	c.setUnsaved(g)
-	c.spillConflict(ctx, g, cause)
 	return storeError("save", cause)
 }
 
@@ -187,8 +189,8 @@ func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 		return e
 	}
 	g = g.clone()
-	if s != nil && (s.State == GrantLoggedOut || s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
-		g = s // a later login, another process, or the spill
+	if s != nil && (s.State == GrantLoggedOut && !g.LoggedIn.After(s.Exchanged) || s.State != GrantLoggedOut && s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
+		g = s // a logout, a later login, another process, or the spill
 	}
 	g.Revision = revision
 	if err := c.save(ctx, l, g); err != nil {
@@ -197,6 +199,16 @@ func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 	c.setUnsaved(nil)
 	c.succeeded()
 	return nil
+}
+
+// flushNow is flushUnsaved under a lease of its own.
+func (c *Client) flushNow(ctx context.Context, f *flight) *Error {
+	l, e := c.lock(ctx, f)
+	if e != nil {
+		return e
+	}
+	defer l.release()
+	return c.flushUnsaved(ctx, l)
 }
 
 // fingerprint identifies a secret without telling it.

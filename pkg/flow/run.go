@@ -88,6 +88,9 @@ func (c *Client) settleDown() {
 
 // end waits for what is in flight.
 func (c *Client) end() {
+	if c.hasUnsaved() {
+		c.launch("flush", func(ctx context.Context, f *flight) { f.err = c.flushNow(ctx, f) })
+	}
 	c.hasten()
 	c.tasks.wait()
 	if c.ownTransport {
@@ -131,7 +134,7 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	if d.at.IsZero() {
 		return w, time.Time{}
 	}
-	w.signIn = d.signIn
+	w.relogin = d.signIn
 	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil {
 		return w, latest(d.at, c.due(s, e, now))
 	}

@@ -58,6 +58,9 @@ func (c *Client) Status() Status {
 		st.Subject, st.LastExchange, st.LoggedIn = g.Subject, g.Exchanged, g.LoggedIn
 		st.Generation, st.Rotation = g.Generation, g.Rotation
 		st.GrantEnds = c.grantEnds(g)
+		if g.State == GrantLoggedOut {
+			st.LastExchange = time.Time{}
+		}
 		if at := c.replayAt(g, now); at.After(now) {
 			unknown := c.outcomeUnknown(g, at, now)
 			f := *cmp.Or(st.Failure, &Failure{Time: g.Intent.Time, Class: unknown.Class})

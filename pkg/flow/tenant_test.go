@@ -137,7 +137,7 @@ func (s *tenant) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 func (s *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls[r.URL.Path]++
-	h := s.paths[r.URL.Path]
+	h, authorize := s.paths[r.URL.Path], s.authorize
 	s.mu.Unlock()
 	switch {
 	case h != nil:
@@ -162,8 +162,8 @@ func (s *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		reply(w, 200, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k}})
 	case r.URL.Path == "/authorize":
-		if s.authorize != nil {
-			s.authorize(w, r, s.serveAuthorize)
+		if authorize != nil {
+			authorize(w, r, s.serveAuthorize)
 			return
 		}
 		s.serveAuthorize(w, r)
@@ -370,6 +370,12 @@ func (s *tenant) script(h ...handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = h
+}
+
+func (s *tenant) setAuthorize(h handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.authorize = h
 }
 
 func (s *tenant) keep(h handler) {
