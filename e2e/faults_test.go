@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -197,20 +196,11 @@ func TestF25_FewFiles(t *testing.T) {
 	oneLogin(t, tenant)
 }
 
-// TestF26_TerminatedDuringARefresh: SIGTERM, and the end of its terminal or
-// session, wait for the refresh in flight and end with 0; the next start has the
-// grant.
+// TestF26_TerminatedDuringARefresh: SIGTERM waits for the refresh in flight and
+// ends with 0; the next start has the grant. What SIGHUP does is in
+// TestF35_Reload_ThenTerminated.
 func TestF26_TerminatedDuringARefresh(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
-		t.Run(sig.String(), func(t *testing.T) {
-			t.Parallel()
-			terminated(t, sig)
-		})
-	}
-}
-
-func terminated(t *testing.T, sig syscall.Signal) {
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant)
 	a.start(t, "")
@@ -231,7 +221,7 @@ func terminated(t *testing.T, sig syscall.Signal) {
 		return nil
 	})
 	began := time.Now()
-	a.EndBy(t, sig)
+	a.End(t)
 	if took := time.Since(began); took > 15*time.Second || took < 100*time.Millisecond {
 		t.Errorf("it took %v to end", took)
 	}

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"example.com/tokend/pkg/flow"
 )
@@ -292,8 +295,17 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add([]byte("clients:\n  demo:\n    issuer: x\n    refresh: {advisory: 1m}\nkeys: {ci: {clients: [demo]}}\n"))
 	f.Add([]byte("clients: &a {<<: *a}\n"))
 	f.Add([]byte("? [a]\n: b\n"))
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Add([]byte("clients:\n  a:\n    scopes: !0000\n    b\n"))
+	f.Add([]byte(goodFile + "    scopes: [a, b]\n    par: true\n    audience: 0x10\n    authorize_params: {prompt: login}\n    realm: |\n      two\n      lines\n    'login': \"x\\ty\"\n    leeway: ~\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
 		var faults faults
-		parseFile("tokend.yaml", b, &faults)
+		c, whole := parseFile("tokend.yaml", b, &faults)
+		if !whole || faults != nil {
+			return
+		}
+		var library fileConfig // what the library's decoder reads
+		if err := yaml.UnmarshalWithOptions(b, &library, yaml.AllowDuplicateMapKey()); err != nil || !reflect.DeepEqual(c, library) && fmt.Sprint(c) != fmt.Sprint(library) {
+			t.Errorf("%q\nis %+v\nnot %+v, %v", b, c, library, err)
+		}
 	})
 }

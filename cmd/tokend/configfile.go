@@ -108,10 +108,10 @@ func parseFile(path string, b []byte, f *faults) (c fileConfig, whole bool) {
 		return c, false
 	}
 	before := len(*f)
-	r := fileReader{path, f, map[reflect.Type]map[string]reflect.Type{}}
+	r := fileReader{path, f, map[reflect.Type]map[string]int{}}
 	for _, doc := range tree.Docs {
 		r.check("", doc.Body, reflect.TypeFor[fileConfig]())
-		err = decode(doc.Body, &c) // there is one
+		err = r.decodeFile(b, doc.Body, &c) // there is one document
 	}
 	if err != nil && len(*f) == before { // else it says the same again
 		f.add("", "%s", yamlError(path, err))
@@ -120,15 +120,6 @@ func parseFile(path string, b []byte, f *faults) (c fileConfig, whole bool) {
 		return fileConfig{}, false // of what was decoded, nothing says how much is missing
 	}
 	return c, len(*f) == before || len(c.Clients) > 0
-}
-
-// decode reads a document that is parsed already: parsing takes most of the time
-// that a large file needs.
-func decode(body ast.Node, c *fileConfig) error {
-	if body == nil {
-		return nil
-	}
-	return yaml.NodeToValue(body, c, yaml.AllowDuplicateMapKey())
 }
 
 // yamlError is the error's place and kind in one line, without the source
@@ -183,7 +174,7 @@ func fits(n ast.Node, t reflect.Type) bool {
 type fileReader struct {
 	path   string
 	faults *faults
-	types  map[reflect.Type]map[string]reflect.Type // of the keys of a struct
+	fields map[reflect.Type]map[string]int // of the keys of a struct
 }
 
 // check compares a YAML node with what t takes.
@@ -246,19 +237,27 @@ func (r fileReader) member(t reflect.Type, key string) (reflect.Type, bool) {
 	case reflect.Map:
 		return t.Elem(), true
 	case reflect.Struct:
-		keys := r.types[t]
-		if keys == nil {
-			keys = map[string]reflect.Type{}
-			for i := range t.NumField() {
-				keys[t.Field(i).Tag.Get("yaml")] = t.Field(i).Type
-			}
-			r.types[t] = keys
+		i, known := r.fieldsOf(t)[key]
+		if !known {
+			return nil, false
 		}
-		inner, known := keys[key]
-		return inner, known
+		return t.Field(i).Type, true
 	default:
 		return t, true
 	}
+}
+
+// fieldsOf returns the fields of a struct by their keys.
+func (r fileReader) fieldsOf(t reflect.Type) map[string]int {
+	keys := r.fields[t]
+	if keys == nil {
+		keys = map[string]int{}
+		for i := range t.NumField() {
+			keys[t.Field(i).Tag.Get("yaml")] = i
+		}
+		r.fields[t] = keys
+	}
+	return keys
 }
 
 func members(t reflect.Type) []string {

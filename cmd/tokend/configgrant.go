@@ -95,9 +95,11 @@ func effective(setting string) (with []string, ok bool) {
 func (r clientReader) unused(grant string) {
 	v := reflect.ValueOf(r.c)
 	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			continue
+		}
 		setting := v.Type().Field(i).Tag.Get("yaml")
-		with, _ := effective(setting)
-		if with != nil && !v.Field(i).IsZero() && !slices.Contains(with, grant) {
+		if with, _ := effective(setting); with != nil && !slices.Contains(with, grant) {
 			r.fault("remove it, or set grant: "+strings.Join(with, " or "), "%s has no effect with grant %s", setting, grant)
 		}
 	}

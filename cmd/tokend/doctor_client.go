@@ -153,12 +153,19 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	case flow.StateReady, flow.StateStarting:
 		return good(check, text)
 	case flow.StateDegraded:
-		return warn(check, text, "a token is served to its end; what follows here may say why no new one comes")
+		hint := "a token is served to its end; what follows here may say why no new one comes"
+		if strings.Contains(why, "may or may not have reached") {
+			hint = "to retry now: " + c.loginHint()
+		}
+		return warn(check, text, hint)
 	case flow.StateLoginRequired:
 		st.Login = cmp.Or(st.Login, c.login)
 		return bad(check, flow.ClassLoginRequired, text, st.loginHint())
 	case flow.StateClientRejected:
-		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application, then restart the service or log in; --probe-secret tries the secret")
+		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service tries again by itself, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
+	case flow.StateRestored:
+		return bad(check, flow.ClassRestored, "an older copy of the store was put back: nothing is sent, because the refresh token may be a spent one",
+			"tokend login "+c.Name+"; or tokend resume "+c.Name+", if the token was not used since that copy was made")
 	case flow.StateUnavailable:
 		return st.unavailable(check, text)
 	}
@@ -209,6 +216,9 @@ func (d *doctor) checkOverlap(c clientSettings) []flow.Finding {
 	switch {
 	case rotation == flow.RotationOff:
 		return good(check, "off")
+	case c.Leeway > 0 && c.Leeway < flow.ShortLeeway:
+		return warn(check, "an overlap of "+c.Leeway.String()+" is too short to recover a lost answer in time",
+			"set Rotation Overlap Period of application "+c.ClientID+" in the tenant's dashboard to 30 seconds, and leeway: 30s here")
 	case c.Leeway > 0:
 		return good(check, "an overlap of "+c.Leeway.String()+" is counted on; the tenant must have as much")
 	case rotation == flow.RotationOn:

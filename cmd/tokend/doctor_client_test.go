@@ -43,6 +43,8 @@ var clientCases = []doctorCase{
 	{"untold", fine, "state", "skipped", "does not tell", "", 0},
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
 	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},
+	{"outcome unknown", answersOnly(`"state":"degraded","failure":{"class":"idp_unreachable","description":"the last refresh may or may not have reached the provider; retrying at 2026-08-01T12:00:00Z"}`), "state", "warning", "retrying at 2026-08-01T12:00:00Z", "to retry now: tokend login demo", 0},
+	{"restored", answersOnly(`"state":"restored"`), "state", "problem", "an older copy of the store was put back", "tokend resume demo", 77},
 	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
 	{"login tried again", answersOnly(`"state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"`), "state", "problem", "login_required", "tokend login demo; the service tries again by itself at 2026-08-01T12:00:00Z", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
@@ -60,6 +62,7 @@ var clientCases = []doctorCase{
 	{"off", set("TOKEND_CLIENT_DEMO_ROTATION=off"), "rotation", "ok", "off", "", 0},
 	{"on, without overlap", set("TOKEND_CLIENT_DEMO_ROTATION=on"), "rotation", "warning", "on, and leeway is 0", "set Rotation Overlap Period of application the-id in the tenant's dashboard to 30 seconds, and leeway: 30s here", 0},
 	{"on, with overlap", set("TOKEND_CLIENT_DEMO_ROTATION=on", "TOKEND_CLIENT_DEMO_LEEWAY=30s"), "rotation", "ok", "an overlap of 30s", "", 0},
+	{"a short overlap", set("TOKEND_CLIENT_DEMO_ROTATION=on", "TOKEND_CLIENT_DEMO_LEEWAY=5s"), "rotation", "warning", "an overlap of 5s is too short to recover a lost answer in time", "leeway: 30s here", 0},
 	{"seen to be on", answersOnly(`"state":"ready","rotation":"on"`), "rotation", "warning", "on, and leeway is 0", "Rotation Overlap Period", 0},
 
 	{"good", answersOnly(`"state":"ready","obtained":"2026-08-01T12:00:00Z","expiry":"2026-08-01T12:10:00Z"`), "windows", "ok", "live 10m0s", "", 0},

@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
-	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )
@@ -109,54 +108,88 @@ func hookEnv(environ []string) []string {
 	return env
 }
 
-// clientFiles are the files of one client.
-type clientFiles struct{ files []*tokenfile.File }
+// fileKeeper runs the token files of all clients.
+type fileKeeper struct {
+	mu      sync.Mutex
+	ctx     context.Context // of the files; nil before around
+	files   []*tokenfile.File
+	ended   bool
+	running map[*tokenfile.File]runningFile
+	paths   map[string]<-chan struct{} // by path, closed when the last file there has ended
+	all     sync.WaitGroup
+}
 
-func (c *clientFiles) open(configs []tokenfile.Config, source tokenfile.Source, log *slog.Logger) error {
-	for _, cfg := range configs {
-		cfg.Log = log
-		f, err := tokenfile.New(cfg, source)
-		if err != nil {
-			return err
+type runningFile struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+func newFileKeeper(files []*tokenfile.File) *fileKeeper {
+	return &fileKeeper{files: files, running: map[*tokenfile.File]runningFile{}, paths: map[string]<-chan struct{}{}}
+}
+
+// replace runs these files and no others. It does not wait: a file whose path
+// another one still writes to begins after that one has ended.
+func (k *fileKeeper) replace(files []*tokenfile.File) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.files = files
+	if k.ctx == nil || k.ended {
+		return
+	}
+	for f, r := range k.running {
+		if !slices.Contains(files, f) {
+			r.cancel()
+			delete(k.running, f)
 		}
-		c.files = append(c.files, f)
 	}
-	return nil
-}
-
-// changed tells the files that the client has changed.
-func (c *clientFiles) changed() {
-	for _, f := range c.files {
-		f.Wake()
+	for _, f := range files {
+		if _, runs := k.running[f]; !runs {
+			k.start(f)
+		}
 	}
 }
 
-func (c *clientFiles) status() []daemon.FileStatus {
-	var list []daemon.FileStatus
-	for _, f := range c.files {
-		s := f.Status()
-		list = append(list, daemon.FileStatus{Path: s.Path, Written: s.Written, Expiry: s.Expiry, Failure: s.Failure})
-	}
-	return list
+// start runs a file; mu is held.
+func (k *fileKeeper) start(f *tokenfile.File) {
+	path := f.Status().Path
+	before := k.paths[path]
+	ctx, cancel := context.WithCancel(k.ctx)
+	r := runningFile{cancel: cancel, ended: make(chan struct{})}
+	k.running[f], k.paths[path] = r, r.ended
+	k.all.Go(func() {
+		defer close(r.ended)
+		if before != nil {
+			<-before
+		}
+		f.Run(ctx)
+	})
 }
 
-// fileKeeper keeps the files of all clients.
-type fileKeeper []*tokenfile.File
+// end keeps further files from being started.
+func (k *fileKeeper) end() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+}
 
-// around runs the service and keeps the files meanwhile. The files end first:
-// they ask the clients, which the service waits for.
-func (k fileKeeper) around(ctx context.Context, service func(context.Context) error) error {
+// around runs the service and the files. The files end first: they ask the
+// clients, which the service waits for.
+func (k *fileKeeper) around(ctx context.Context, service func(context.Context) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	k.mu.Lock()
+	k.ctx = ctx
+	for _, f := range k.files {
+		k.start(f)
+	}
+	k.mu.Unlock()
 	group.Go(func() error {
 		defer stop()
-		var all sync.WaitGroup
-		for _, f := range k {
-			all.Go(func() { f.Run(ctx) })
-		}
 		<-ctx.Done()
-		all.Wait()
+		k.end()
+		k.all.Wait()
 		return nil
 	})
 	group.Go(func() error {

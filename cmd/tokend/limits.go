@@ -42,7 +42,10 @@ func (p *program) addLimits(root *cobra.Command) {
 	f.DurationVar(&p.limits.timeout, "timeout", 0, "end the command after this time, such as 30s, with exit code 75")
 	f.BoolVar(&p.limits.wait, "wait", false, "wait for the service, and when it says try again, until --timeout or for 60s")
 	f.BoolVar(&p.limits.noInput, "no-input", inCI(), "ask nobody and open no browser; set by CI=true")
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return p.limit(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		p.hangups.end(cmd)
+		return p.limit(cmd)
+	}
 }
 
 // inCI says whether the environment is a pipeline's, where nobody sits.

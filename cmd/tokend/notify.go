@@ -43,8 +43,26 @@ func newManager(clients []clientSettings, log *slog.Logger) *manager {
 // note takes a client's news for the status line. It does not block.
 func (m *manager) note(s flow.Status) {
 	m.mu.Lock()
-	m.states[s.Client] = s.State
+	if _, kept := m.states[s.Client]; kept {
+		m.states[s.Client] = s.State
+	}
 	m.mu.Unlock()
+	m.update()
+}
+
+// keep shows these clients and no others.
+func (m *manager) keep(clients []*kept) {
+	m.mu.Lock()
+	m.states = map[string]flow.ClientState{}
+	for _, k := range clients { // with mu held, so that a later change comes after this
+		m.states[k.settings.Name] = k.client.Status().State
+	}
+	m.mu.Unlock()
+	m.update()
+}
+
+// update has the status line sent.
+func (m *manager) update() {
 	select {
 	case m.changed <- struct{}{}:
 	default: // it will read this, too
@@ -60,6 +78,7 @@ func (m *manager) attend(ctx context.Context, ping func(context.Context) error) 
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return func() {}
 	}
+	m.ready()
 	ended, left := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(left)
@@ -69,7 +88,6 @@ func (m *manager) attend(ctx context.Context, ping func(context.Context) error) 
 }
 
 func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(context.Context) error) {
-	m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary())
 	var tick <-chan time.Time
 	if m.every > 0 {
 		t := time.NewTicker(m.every)
@@ -94,6 +112,16 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 		}
 	}
 }
+
+// reloading tells the manager that a reload has begun; ready tells that it has
+// ended (sd_notify(3)).
+func (m *manager) reloading() {
+	m.send(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+}
+
+// ready tells the manager that the service is ready, at the start and after a
+// reload.
+func (m *manager) ready() { m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary()) }
 
 // alive feeds the watchdog when the store answers. One that answers with an
 // error does, too: a restart would not mend a full disk, and would lose the

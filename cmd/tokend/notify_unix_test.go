@@ -168,3 +168,16 @@ func TestDirectoriesOfTheUnit(t *testing.T) {
 		t.Errorf("a relative directory: %s", got)
 	}
 }
+
+// A reload is told, and the clients that it has removed are not shown any more.
+func TestF35_NotifiesReload(t *testing.T) {
+	n := serviceManager(t)
+	r := serveFile(t, newTenant(t), twoClients, "NOTIFY_SOCKET="+os.Getenv("NOTIFY_SOCKET"))
+	n.until(t, "STATUS=2 of 2 clients ready")
+	r.reload(t, oneClient, "removed=more")
+	n.until(t, "RELOADING=1\nMONOTONIC_USEC=")
+	n.until(t, "READY=1\nSTATUS=1 of 1 clients ready")
+	r.reload(t, "clients: [", "not reloaded")
+	n.until(t, "RELOADING=1\n")
+	n.until(t, "READY=1\nSTATUS=1 of 1 clients ready")
+}

@@ -33,7 +33,7 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 	}
 	ps := providers{}
 	defer ps.close()
-	clients, files, err := s.keep(ps, grants, log, 0, func(flow.Status) {})
+	clients, files, err := s.keepAlone(ps, grants, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}

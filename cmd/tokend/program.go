@@ -20,6 +20,7 @@ type program struct {
 	now     func() time.Time // nil: time.Now
 	machine *machine         // what doctor looks at; nil: this one
 	limits  limits           // of the command that runs
+	hangups hangups          // SIGHUP; the zero value: it is not caught
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil

@@ -174,7 +174,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	key := flow.Secret(rand.Text())
 	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Ready: grants.Ping, Version: buildVersion(), Log: log}
 	ps := providers{}
-	c.Clients, _, err = s.keep(ps, grants, log, 0, func(flow.Status) {})
+	c.Clients, _, err = s.keepAlone(ps, grants, log)
 	for i := range c.Clients {
 		c.Clients[i].Login = "" // nobody could come back from the login page
 		c.Clients[i].ActionsIDToken = c.Clients[i].ActionsIDToken || c.Clients[i].Name() == flags.actions

@@ -10,10 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
-	"example.com/tokend/pkg/flow"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -59,13 +57,24 @@ ConfigurationDirectory= that of the directories above. In the file
 the fields are in small letters under clients.<name>; keys.<name> with key_file
 and clients is a caller key that opens these clients only; files is a list of
 files with client, path, format (text, json, header, env), mode, min_validity
-and hook, a command's words.`
+and hook, a command's words.
+
+SIGHUP loads the file and every file that holds a secret again: clients, keys and
+token files change, all at once; what is the same keeps its tokens and logins. A
+file with an error changes nothing, and the log says what is wrong. Listener,
+socket, store, log and variables need a restart.`
 
 func (p *program) serve() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the service", Long: serveHelp, Args: cobra.NoArgs,
+		Annotations: map[string]string{reloads: ""},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if once {
+				p.hangups.endWith(cmd.Context())
+			} else {
+				p.hangups.reload()
+			}
 			s, err := loadSettingsAt(servicePaths())
 			if err != nil {
 				return err
@@ -109,11 +118,10 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	manager := newManager(s.clients, log)
-	ps := providers{}
-	defer ps.close()
-	d, files, err := s.daemon(listeners, ps, grants, manager, log)
-	if err != nil {
+	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), log: log}
+	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.manager.note, providers: providers{}}
+	defer svc.keeper.providers.close()
+	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)
 	}
 	var addrs []net.Addr
@@ -124,8 +132,9 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if p.listening != nil {
 		p.listening(addrs)
 	}
-	defer manager.attend(ctx, grants.Ping)()
-	if err = files.around(ctx, func(ctx context.Context) error { return d.Run(ctx, listeners...) }); err == nil {
+	defer svc.manager.attend(ctx, grants.Ping)()
+	defer svc.reloadOn(ctx, p.hangups.c)()
+	if err = svc.files.around(ctx, func(ctx context.Context) error { return svc.daemon.Run(ctx, listeners...) }); err == nil {
 		log.InfoContext(context.WithoutCancel(ctx), "ended")
 		err = ended(ctx)
 	}
@@ -178,76 +187,4 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		o.MarkFile = s.keysetFile + ".mark"
 	}
 	return store.Open(ctx, s.store, o)
-}
-
-// daemon makes the clients and the service over them.
-func (s settings) daemon(listeners []net.Listener, ps providers, grants *store.Store, m *manager, log *slog.Logger) (*daemon.Daemon, fileKeeper, error) {
-	key, port := s.apiKey, tcpPort(listeners[0])
-	if key == "" && port != 0 {
-		made := false
-		var err error
-		if key, made, err = readOrCreateKey(s.apiKeyFile); err != nil {
-			return nil, nil, err
-		}
-		if made {
-			log.Info("made an API key", "file", s.apiKeyFile)
-		}
-	}
-	c := daemon.Config{Keys: s.keys, Ready: grants.Ping, Version: buildVersion(), Log: log}
-	if key != "" {
-		c.Keys = append([]daemon.Key{{Name: "main", Secret: key}}, s.keys...)
-	}
-	var files fileKeeper
-	var err error
-	if c.Clients, files, err = s.keep(ps, grants, log, port, m.note); err != nil {
-		return nil, nil, err
-	}
-	d, err := daemon.New(c)
-	return d, files, err
-}
-
-// providers are what clients of one issuer share, by issuer.
-type providers map[string]*flow.Provider
-
-func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
-	if ps[issuer] == nil {
-		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
-	}
-	return ps[issuer]
-}
-
-func (ps providers) close() {
-	for _, p := range ps {
-		_ = p.Close() // it has no error
-	}
-}
-
-// keep makes the clients over the store, and the files of their tokens. port is
-// the listener's, for the default redirect URI; 0: the configured one's. note is
-// told of every change.
-func (s settings) keep(ps providers, grants flow.Store, log *slog.Logger, port int, note func(flow.Status)) ([]daemon.Client, fileKeeper, error) {
-	var clients []daemon.Client
-	var files fileKeeper
-	for _, cl := range s.clients {
-		fc := cl.Config
-		own := &clientFiles{}
-		fc.Store, fc.Log, fc.Provider = grants, log, ps.of(fc.Issuer, log)
-		fc.OnChange = func(st flow.Status) { note(st); own.changed() }
-		if cl.ownRedirect && port != 0 {
-			fc.RedirectURL = redirectTo(port)
-		}
-		kept, err := flow.New(fc)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := own.open(cl.files, kept, log); err != nil {
-			return nil, nil, err
-		}
-		files = append(files, own.files...)
-		clients = append(clients, daemon.Client{
-			Client: kept, Audience: fc.Audience, Login: cl.login, Hosts: cl.hosts, Upstreams: cl.upstreams,
-			Env: cl.env, ActionsIDToken: cl.actionsIDToken, Files: own.status,
-		})
-	}
-	return clients, files, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -86,8 +87,13 @@ func loadSettingsAt(places paths) (settings, error) {
 	names := clientNames(file, env.Clients, &f)
 	vars := tokendVariables()
 	unknownVariables(names, vars, &f)
+	redirect := s.redirect()
+	s.clients = make([]clientSettings, 0, len(names))
 	for _, name := range names {
-		s.clients = append(s.clients, readClient(name, file.Clients[name], s.redirect(), vars, &f))
+		c := file.Clients[name]
+		cl := readClient(name, c, redirect, vars, &f)
+		cl.written = fmt.Sprintf("%#v", c)
+		s.clients = append(s.clients, cl)
 	}
 	sameSeeds(s.clients, &f)
 	if len(names) == 0 {

@@ -16,7 +16,7 @@ import (
 // &audience= put to its end, and takes "value". The value is the access token
 // for that audience, the client's own when none is named.
 // https://docs.github.com/en/actions/reference/security/oidc
-func (d *Daemon) actionsIDToken(c *gin.Context) {
+func (d *api) actionsIDToken(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
@@ -29,7 +29,7 @@ func (d *Daemon) actionsIDToken(c *gin.Context) {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 	defer cancel()
-	t, err := cl.Get(ctx, r)
+	t, err := cl.get(ctx, r)
 	if err != nil {
 		d.failWith(c, cl, err)
 		return

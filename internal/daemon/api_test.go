@@ -111,7 +111,7 @@ func TestErrorAnswers(t *testing.T) {
 		w := httptest.NewRecorder()
 		ctx, _ := gin.CreateTestContext(w)
 		ctx.Request = httptest.NewRequest("GET", tokenPath, nil)
-		d.failWith(ctx, cl, c.err)
+		d.active.Load().failWith(ctx, cl, c.err)
 		fmt.Fprintf(&all, "== %s\n%s\n", c.name, dump(w.Result(), w.Body.String()))
 		if w.Code == http.StatusTooManyRequests {
 			t.Errorf("%s: 429", c.name)

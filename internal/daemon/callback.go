@@ -42,7 +42,7 @@ func newPage() (page, error) {
 }
 
 // callback is where the tenant sends the browser after a login.
-func (d *Daemon) callback(c *gin.Context) {
+func (d *api) callback(c *gin.Context) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err == nil {
 		err = d.finish(c.Request.Context(), query, "")

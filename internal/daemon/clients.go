@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,10 +24,8 @@ type clientView struct {
 	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
 }
 
-func sortedNames(m map[string]*client) []string { return slices.Sorted(maps.Keys(m)) }
-
 // known returns the client in the path, or answers 404 and returns nil.
-func (d *Daemon) known(c *gin.Context) *client {
+func (d *api) known(c *gin.Context) *client {
 	name := c.Param("client")
 	cl := d.clients[name]
 	if cl == nil {
@@ -41,7 +38,7 @@ func (d *Daemon) known(c *gin.Context) *client {
 }
 
 // namesFor lists the clients that the caller may see.
-func (d *Daemon) namesFor(r *http.Request) string {
+func (d *api) namesFor(r *http.Request) string {
 	names := slices.DeleteFunc(slices.Clone(d.names), func(name string) bool { return !d.opened(r, name) })
 	if len(names) == 0 {
 		return "tokend status lists them"
@@ -49,7 +46,7 @@ func (d *Daemon) namesFor(r *http.Request) string {
 	return "the clients are " + strings.Join(names, ", ")
 }
 
-func (d *Daemon) view(ctx context.Context, cl *client) clientView {
+func (d *api) view(ctx context.Context, cl *client) clientView {
 	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
@@ -70,7 +67,7 @@ func (d *Daemon) view(ctx context.Context, cl *client) clientView {
 	return v
 }
 
-func (d *Daemon) listClients(c *gin.Context) {
+func (d *api) listClients(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), offerPatience)
 	defer cancel()
 	views := []clientView{}
@@ -84,7 +81,7 @@ func (d *Daemon) listClients(c *gin.Context) {
 	}{views})
 }
 
-func (d *Daemon) getClient(c *gin.Context) {
+func (d *api) getClient(c *gin.Context) {
 	if cl := d.known(c); cl != nil {
 		writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 	}
@@ -93,7 +90,7 @@ func (d *Daemon) getClient(c *gin.Context) {
 // refresh forces a new access token, as after a downstream 401. Who names the
 // token that was refused gets a refresh only if there is no other one yet. The
 // token itself is asked for separately.
-func (d *Daemon) refresh(c *gin.Context) {
+func (d *api) refresh(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
@@ -113,20 +110,21 @@ func (d *Daemon) refresh(c *gin.Context) {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 	defer cancel()
-	if _, err := cl.Get(ctx, r); err != nil {
+	if _, err := cl.get(ctx, r); err != nil {
 		d.failWith(c, cl, err)
 		return
 	}
 	writeJSON(c, http.StatusOK, d.view(ctx, cl))
 }
 
-func (d *Daemon) forget(c *gin.Context) {
+func (d *api) forget(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
 	}
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
 		d.failWith(c, cl, err)

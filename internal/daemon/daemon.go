@@ -7,10 +7,10 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"example.com/tokend/pkg/flow"
@@ -34,6 +34,8 @@ type Client struct {
 	Audience string   // of its tokens when a request names none; as in flow.Config
 	Hosts    []string // where credential helpers may hand its tokens to
 	Login    string   // how it signs in: "headless", "browser", "paste", "device"; "" when that needs nobody
+
+	ClientID, RedirectURL string // as in flow.Config; a pending login outlives a Replace that changes neither
 
 	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
 	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
@@ -59,11 +61,11 @@ type Key struct {
 	Clients []string // names; nil: all clients
 }
 
-// Daemon is tokend's HTTP API over a set of clients; see docs/architecture.md.
+// Daemon is tokend's HTTP API over a set of clients, which [Daemon.Replace]
+// changes; see docs/architecture.md.
 type Daemon struct {
-	clients map[string]*client
-	names   []string // of clients, sorted
-	keys    keyring
+	active  atomic.Pointer[api]
+	running lives
 	logins  *logins
 	ready   func(ctx context.Context) error
 	now     func() time.Time
@@ -80,9 +82,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{
-		clients: map[string]*client{}, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log, base: c.Base, drain: drain,
-	}
+	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log, base: c.Base, drain: drain}
 	if d.base == nil {
 		d.base = newUpstreams(nil)
 	}
@@ -95,27 +95,14 @@ func New(c Config) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	var faults []error
-	for _, cl := range c.Clients {
-		if _, twice := d.clients[cl.Name()]; twice {
-			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
-		}
-		d.clients[cl.Name()] = &client{Client: cl, transport: &flow.Transport{
-			Source: patient{cl.Client}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
-		}}
-	}
-	var err error
-	if d.keys, err = newKeyring(c.Keys); err != nil {
-		faults = append(faults, err)
-	}
-	if d.page, err = newPage(); err != nil {
-		faults = append(faults, err)
-	}
-	if err := errors.Join(faults...); err != nil {
+	d.logins = newLogins(d.now)
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
+	page, pageErr := newPage()
+	d.page = page
+	a, err := d.newAPI(c.Clients, c.Keys)
+	if err := errors.Join(err, pageErr); err != nil {
 		return nil, err
 	}
-	d.names = sortedNames(d.clients)
-	d.logins = newLogins(d.now)
-	d.handler = d.routes()
+	d.active.Store(a)
 	return d, nil
 }

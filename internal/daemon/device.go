@@ -24,9 +24,10 @@ type deviceAnswer struct {
 func (c Client) device() bool { return c.Login == "device" }
 
 // startDevice begins a device login, or answers with the one that is pending.
-func (d *Daemon) startDevice(c *gin.Context, cl *client) {
+func (d *api) startDevice(c *gin.Context, cl *client) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 	defer cancel()
+	defer cl.life.use()()
 	l, err := cl.Client.Client.Login(ctx)
 	if err != nil {
 		d.failWith(c, cl, err)

@@ -51,7 +51,7 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 }
 
 // failWith answers with what err means; it is the one way of a flow error out.
-func (d *Daemon) failWith(c *gin.Context, cl *client, err error) {
+func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
 	p.Client = cl.Name()
 	if p.Code == codeInternal {

@@ -12,7 +12,7 @@ import (
 
 // guard stands before a route and its 404 and 405: nothing of the API is
 // reached, or told, past a refusal.
-func (d *Daemon) guard(need access) gin.HandlerFunc {
+func (d *api) guard(need access) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if p := d.admit(c.Request, need, c.Param("client")); p != nil {
 			d.log.WarnContext(c.Request.Context(), "refused", "error", p.Code, "reason", p.Description,
@@ -24,7 +24,7 @@ func (d *Daemon) guard(need access) gin.HandlerFunc {
 }
 
 // admit runs the guards in order and returns the first refusal.
-func (d *Daemon) admit(r *http.Request, need access, client string) *problem {
+func (d *api) admit(r *http.Request, need access, client string) *problem {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if p := checkHost(r, local); p != nil || need == landing {
 		return p
@@ -123,7 +123,7 @@ func checkForwarded(r *http.Request) *problem {
 // checkCaller stops other users and programs of the machine: over TCP the key
 // says who calls and which clients that opens. The unix socket's peer was
 // checked when it connected.
-func (d *Daemon) checkCaller(r *http.Request, local net.Addr, client string) *problem {
+func (d *api) checkCaller(r *http.Request, local net.Addr, client string) *problem {
 	if _, ok := local.(*net.UnixAddr); ok {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (d *Daemon) checkCaller(r *http.Request, local net.Addr, client string) *pr
 }
 
 // opened says whether the caller, whom the guard has let in, may see a client.
-func (d *Daemon) opened(r *http.Request, client string) bool {
+func (d *api) opened(r *http.Request, client string) bool {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return d.checkCaller(r, local, client) == nil
 }

@@ -120,7 +120,7 @@ func makeClient(t testing.TB, c flow.Config, login string) Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Client{Client: fc, Audience: c.Audience, Login: login}
+	return Client{Client: fc, Audience: c.Audience, Login: login, ClientID: c.ClientID, RedirectURL: c.RedirectURL}
 }
 
 // running is a daemon on a port of its own.

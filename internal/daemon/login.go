@@ -30,7 +30,7 @@ type loginAnswer struct {
 
 // startLogin begins a login for a person, or with {"headless":true} does the
 // whole of it without one and answers with the client's state.
-func (d *Daemon) startLogin(c *gin.Context) {
+func (d *api) startLogin(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
@@ -68,9 +68,10 @@ func (d *Daemon) startLogin(c *gin.Context) {
 	})
 }
 
-func (d *Daemon) signIn(c *gin.Context, cl *client) {
+func (d *api) signIn(c *gin.Context, cl *client) {
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	_, err := cl.SignIn(ctx)
 	if p := d.ended(ctx, cl, err); p != nil {
 		d.failWith(c, cl, err)
@@ -80,20 +81,20 @@ func (d *Daemon) signIn(c *gin.Context, cl *client) {
 }
 
 // begin begins a login and keeps it for the callback.
-func (d *Daemon) begin(ctx context.Context, cl *client) (flow.Login, error) {
+func (d *api) begin(ctx context.Context, cl *client) (flow.Login, error) {
 	l, err := cl.Client.Client.Login(ctx)
 	if err == nil {
-		d.logins.put(l)
+		d.logins.put(l, cl.registration())
 	}
 	return l, err
 }
 
 // offer returns a URL where a person can log a client in, "" when there is none.
-func (d *Daemon) offer(ctx context.Context, cl *client) string {
+func (d *api) offer(ctx context.Context, cl *client) string {
 	if !cl.interactive() {
 		return ""
 	}
-	if l, ok := d.logins.offered(cl.Name()); ok {
+	if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok {
 		return l.URL
 	}
 	ctx, cancel := context.WithTimeout(ctx, offerPatience)
@@ -107,7 +108,7 @@ func (d *Daemon) offer(ctx context.Context, cl *client) string {
 }
 
 // finishLogin ends a login with what the person's browser was sent back with.
-func (d *Daemon) finishLogin(c *gin.Context) {
+func (d *api) finishLogin(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
@@ -126,7 +127,7 @@ func (d *Daemon) finishLogin(c *gin.Context) {
 
 // finish takes the login that a callback belongs to, of any client when the
 // name is "", and ends it.
-func (d *Daemon) finish(ctx context.Context, query url.Values, client string) error {
+func (d *api) finish(ctx context.Context, query url.Values, client string) error {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
 		return flow.ErrState
@@ -136,9 +137,13 @@ func (d *Daemon) finish(ctx context.Context, query url.Values, client string) er
 		return flow.ErrState
 	}
 	cl := d.clients[l.Client]
+	if cl == nil || cl.registration() != l.of {
+		return flow.ErrState
+	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	_, err := cl.Finish(ctx, l, query)
+	defer cl.life.use()()
+	_, err := cl.Finish(ctx, l.Login, query)
 	d.ended(ctx, cl, err)
 	return err
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +25,15 @@ type logins struct {
 type pendingLogin struct {
 	flow.Login
 	begun time.Time
+	of    registration
+}
+
+// registration is what a login depends on: the provider gives the code to this
+// client at this URL, and to no other.
+type registration struct{ issuer, clientID, redirectURL string }
+
+func (c Client) registration() registration {
+	return registration{issuer: c.Status().Issuer, clientID: c.ClientID, redirectURL: c.RedirectURL}
 }
 
 func newLogins(now func() time.Time) *logins {
@@ -30,16 +41,16 @@ func newLogins(now func() time.Time) *logins {
 }
 
 // put keeps a login until it is taken, runs out or is crowded out.
-func (s *logins) put(l flow.Login) {
+func (s *logins) put(l flow.Login, of registration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := append(s.alive(l.Client), pendingLogin{Login: l, begun: s.now()})
+	list := append(s.alive(l.Client), pendingLogin{Login: l, begun: s.now(), of: of})
 	s.pending[l.Client] = list[max(0, len(list)-maxLogins):]
 }
 
 // take returns the login of a state and forgets it: a state works once. With a
 // client name it finds that client's only, and leaves others alone.
-func (s *logins) take(state, client string) (flow.Login, bool) {
+func (s *logins) take(state, client string) (pendingLogin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range s.pending {
@@ -50,16 +61,16 @@ func (s *logins) take(state, client string) (flow.Login, bool) {
 		for i, l := range list {
 			if l.State == state {
 				s.pending[name] = append(list[:i:i], list[i+1:]...)
-				return l.Login, true
+				return l, true
 			}
 		}
 	}
-	return flow.Login{}, false
+	return pendingLogin{}, false
 }
 
 // offered returns the newest pending login of a client that has at least half
 // its time left, so that asking for a URL again and again begins one login.
-func (s *logins) offered(client string) (flow.Login, bool) {
+func (s *logins) offered(client string, of registration) (flow.Login, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.alive(client)
@@ -68,7 +79,7 @@ func (s *logins) offered(client string) (flow.Login, bool) {
 	}
 	l := list[len(list)-1]
 	now := s.now()
-	return l.Login, l.Expires.Sub(now) >= now.Sub(l.begun)
+	return l.Login, l.of == of && l.Expires.Sub(now) >= now.Sub(l.begun)
 }
 
 // drop forgets the pending logins of a client.
@@ -76,6 +87,22 @@ func (s *logins) drop(client string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.pending, client)
+}
+
+// retain drops the logins, and the failures, of clients that are no longer there
+// or that are registered otherwise.
+func (s *logins) retain(clients map[string]*client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, list := range s.pending {
+		s.pending[name] = slices.DeleteFunc(list, func(l pendingLogin) bool {
+			return clients[name] == nil || clients[name].registration() != l.of
+		})
+		if len(s.pending[name]) == 0 {
+			delete(s.pending, name)
+		}
+	}
+	maps.DeleteFunc(s.failures, func(name string, _ *flow.Failure) bool { return clients[name] == nil })
 }
 
 // ended records how a client's login went.

@@ -28,7 +28,7 @@ var proxyMethods = []string{
 
 // proxy passes a request on to an upstream of the client, with the client's
 // token in place of the caller's key.
-func (d *Daemon) proxy(c *gin.Context) {
+func (d *api) proxy(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return

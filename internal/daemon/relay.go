@@ -42,14 +42,15 @@ func NewRelay(c RelayConfig) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{cfg: c, d: d, prefix: proxyPrefix(url.PathEscape(c.Client))}
+	a := d.active.Load()
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.Use(d.accessLog, d.recovery, basicIsBearer)
 	for _, method := range proxyMethods {
-		e.Handle(method, "/*path", d.guard(passed), r.relay)
+		e.Handle(method, "/*path", a.guard(passed), r.relay)
 	}
-	d.outside(e)
+	a.outside(e)
 	d.handler = e
 	return r, nil
 }

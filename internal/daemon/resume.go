@@ -8,13 +8,14 @@ import (
 
 // resume lets a grant be refreshed again whose store was put back to an older
 // copy, and answers with the client's state.
-func (d *Daemon) resume(c *gin.Context) {
+func (d *api) resume(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
 	}
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
+	defer cl.life.use()()
 	if err := cl.Resume(ctx); err != nil {
 		d.failWith(c, cl, err)
 		return

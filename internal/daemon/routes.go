@@ -17,7 +17,7 @@ const (
 )
 
 // routes is the whole API.
-func (d *Daemon) routes() http.Handler {
+func (d *api) routes() http.Handler {
 	gin.SetMode(gin.ReleaseMode) // debug mode prints routes to stdout
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
@@ -53,7 +53,7 @@ func (d *Daemon) routes() http.Handler {
 }
 
 // outside answers for what is no route.
-func (d *Daemon) outside(e *gin.Engine) {
+func (d *api) outside(e *gin.Engine) {
 	e.NoRoute(d.guard(keyed), func(c *gin.Context) {
 		d.fail(c, &problem{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such path"})
 	})

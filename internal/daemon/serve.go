@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,20 +21,9 @@ const drain = 10 * time.Second
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// The clients outlive ctx: a request that is drained may begin a refresh,
 	// and their Run waits for it.
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	var clients sync.WaitGroup
-	for _, name := range d.names {
-		clients.Go(func() {
-			if err := d.clients[name].Run(keeping); err != nil {
-				d.log.ErrorContext(keeping, "client ended", "client", name, "error", err)
-			}
-		})
-	}
-	err := d.serve(ctx, listeners)
-	stop()
-	clients.Wait()
-	return err
+	d.running.begin(context.WithoutCancel(ctx), &d.active)
+	defer d.running.end()
+	return d.serve(ctx, listeners)
 }
 
 func (d *Daemon) serve(ctx context.Context, listeners []net.Listener) error {

@@ -148,7 +148,7 @@ func drainDuringRefresh(t *testing.T, leaves bool) {
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if d.clients["demo"].Cached(flow.Request{}) == nil {
+	if d.active.Load().clients["demo"].Cached(flow.Request{}) == nil {
 		t.Error("the token of the refresh is lost")
 	}
 }
@@ -234,7 +234,7 @@ func login(client, state string, now time.Time) flow.Login {
 func TestB15_Logins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newLogins(time.Now)
-		s.put(login("a", "1", time.Now()))
+		s.put(login("a", "1", time.Now()), registration{})
 		if _, ok := s.take("1", "b"); ok {
 			t.Error("taken for another client")
 		}
@@ -244,21 +244,21 @@ func TestB15_Logins(t *testing.T) {
 		if _, ok := s.take("1", ""); ok {
 			t.Error("taken twice")
 		}
-		s.put(login("a", "2", time.Now()))
-		if l, ok := s.offered("a"); !ok || l.State != "2" {
+		s.put(login("a", "2", time.Now()), registration{})
+		if l, ok := s.offered("a", registration{}); !ok || l.State != "2" {
 			t.Error("not offered")
 		}
 		time.Sleep(6 * time.Minute) // synctest's clock
-		if _, ok := s.offered("a"); ok {
+		if _, ok := s.offered("a", registration{}); ok {
 			t.Error("offered with less than half its time left")
 		}
 		time.Sleep(5 * time.Minute)
 		if _, ok := s.take("2", ""); ok {
 			t.Error("taken after its time")
 		}
-		s.put(login("b", "b", time.Now()))
+		s.put(login("b", "b", time.Now()), registration{})
 		for i := range maxLogins + 5 {
-			s.put(login("a", fmt.Sprint("a", i), time.Now()))
+			s.put(login("a", fmt.Sprint("a", i), time.Now()), registration{})
 		}
 		if len(s.pending["a"]) != maxLogins {
 			t.Errorf("%d pending", len(s.pending["a"]))

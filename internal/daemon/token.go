@@ -31,6 +31,7 @@ var (
 // to its upstreams.
 type client struct {
 	Client
+	life      *life
 	rendered  atomic.Pointer[rendered]
 	transport *flow.Transport
 }
@@ -53,7 +54,7 @@ func (b *buffers) get() *[]byte {
 
 // getToken serves from memory, without store or log, whenever memory has a
 // token that is good enough.
-func (d *Daemon) getToken(c *gin.Context) {
+func (d *api) getToken(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
 		return
@@ -69,7 +70,7 @@ func (d *Daemon) getToken(c *gin.Context) {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 		defer cancel()
 		var err error
-		if t, err = cl.Get(ctx, q.Request); err != nil {
+		if t, err = cl.get(ctx, q.Request); err != nil {
 			d.failWith(c, cl, err)
 			return
 		}

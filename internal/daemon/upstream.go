@@ -63,7 +63,10 @@ func isTLS(err error) bool {
 }
 
 // patient has tokens for as long as a caller waits.
-type patient struct{ *flow.Client }
+type patient struct {
+	*flow.Client
+	life *life
+}
 
 // Get implements [flow.Getter].
 func (p patient) Get(ctx context.Context, r flow.Request) (*flow.Token, error) {
@@ -72,6 +75,7 @@ func (p patient) Get(ctx context.Context, r flow.Request) (*flow.Token, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	defer p.life.use()()
 	return p.Client.Get(ctx, r)
 }
 

@@ -32,7 +32,16 @@ type PrivateKey struct {
 	id     string
 	alg    jose.SignatureAlgorithm
 	signer jose.Signer
-	print  string // fingerprint of the key
+	hash   string // fingerprint of the key
+}
+
+// Equal reports whether two keys sign alike: the same key, key id and algorithm.
+// A nil key equals a nil one.
+func (k *PrivateKey) Equal(o *PrivateKey) bool {
+	if k == nil || o == nil {
+		return k == o
+	}
+	return k.id == o.id && k.alg == o.alg && k.hash == o.hash
 }
 
 // signingAlgorithms are those that Auth0 takes for a key's type, the default
@@ -93,7 +102,7 @@ func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) 
 	if err != nil {
 		return fault("", "cannot be used")
 	}
-	return &PrivateKey{id: id, alg: alg, signer: signer, print: fingerprint(Secret(block.Bytes))}, nil
+	return &PrivateKey{id: id, alg: alg, signer: signer, hash: fingerprint(Secret(block.Bytes))}, nil
 }
 
 // decodeKey returns the key in a PEM block, or what is wrong with it. The

@@ -85,6 +85,12 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	if t := c.Cached(r); t != nil {
 		return t, nil
 	}
+	if r.Force && c.mem.Load() == nil { // else the stored token would pass for another one
+		select {
+		case <-c.launch("load", c.look).done:
+		case <-ctx.Done():
+		}
+	}
 	w := c.want(r)
 	w.probe = r.Force
 	var f *flight

@@ -115,8 +115,8 @@ func New(c Config) (*Client, error) {
 	}
 	cl.idp = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
-	if c.Leeway > 0 && c.Leeway < shortLeeway {
-		c.Log.Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", shortLeeway)
+	if c.Leeway > 0 && c.Leeway < ShortLeeway {
+		c.Log.Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", ShortLeeway)
 	}
 	return cl, nil
 }
@@ -171,7 +171,7 @@ func (c *Config) defaults() {
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:         dialGuarded(&net.Dialer{Timeout: dialTimeout}),
 		TLSHandshakeTimeout: dialTimeout,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: providerSlots,

@@ -44,7 +44,7 @@ func (c *Client) clientCredentialHash(ctx context.Context) string {
 	switch {
 	case c.cfg.Auth == AuthNone:
 	case c.cfg.PrivateKey != nil:
-		return c.cfg.PrivateKey.print
+		return c.cfg.PrivateKey.hash
 	case c.cfg.AssertionFrom != nil:
 		s, err = c.clientAssertion(ctx)
 	default:

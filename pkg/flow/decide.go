@@ -196,9 +196,9 @@ func (c *Client) exchangeTimeout(g *Grant) time.Duration {
 
 const shortestTimeout = 2 * time.Second
 
-// shortLeeway is the overlap below which a lost answer may not be recovered in
+// ShortLeeway is the overlap below which a lost answer may not be recovered in
 // time: the lease of a process that was stopped and two requests take as long.
-const shortLeeway = 10 * time.Second
+const ShortLeeway = 10 * time.Second
 
 // failureError is the error of a stored failure.
 func failureError(f *Failure, class Class, left time.Duration) *Error {

@@ -122,6 +122,7 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 						ahead = 11 * time.Second
 					} else if stopped {
 						time.Sleep(11 * time.Second)
+						ahead = -11 * time.Second // the wall clock was set back by as much
 					}
 					return s.RoundTrip(r)
 				})}
@@ -135,7 +136,7 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 			if g, _ := store.Load(t.Context(), demoKey); g.Intent != nil || g.State != GrantActive {
 				t.Errorf("%s: stored %+v", clock, g)
 			}
-			stopped = false
+			stopped, ahead = false, 0
 			if _, err := c.Refresh(t.Context()); err != nil || s.revoked != 0 {
 				t.Errorf("%s: %v, %d revoked", clock, err, s.revoked)
 			}
@@ -207,6 +208,7 @@ func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &stoppedStore{MemoryStore: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		s.answer = func(b map[string]any) { delete(b, "id_token") } // nothing else is written
 		store.fail = func(g *Grant) error {
 			if g.Generation == 2 {
 				return errDisk
@@ -499,6 +501,31 @@ func TestOutcomeUnknownIsReported(t *testing.T) {
 		}
 		if f := c.Status().Failure; f == nil || f.Description != e.Description || f.Hint != e.Hint {
 			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// A forced refresh right after the start is one, although Run loads the stored
+// token at that moment; and Retry does nothing for a client that is well.
+func TestForceAtTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &brokenStore{Store: NewMemoryStore()}
+		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		store.set(func(op string, _ *Grant) error {
+			if op == "load" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		c = mustNew(t, c.cfg)
+		defer running(t, c)()
+		g, err := c.Refresh(t.Context())
+		if err != nil || g.Generation != 2 || s.count("refresh_token") != 1 {
+			t.Errorf("%v, %v, %d requests", g, err, s.count("refresh_token"))
+		}
+		c.Retry()
+		if time.Sleep(time.Minute); s.count("refresh_token") != 1 {
+			t.Error("Retry has refreshed a client that is well")
 		}
 	})
 }

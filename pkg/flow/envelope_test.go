@@ -160,8 +160,12 @@ func TestB22_NotDead(t *testing.T) {
 				c := s.signedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
-				if e := wantError(t, err, tc.class, ""); e.deadToken() {
+				e := wantError(t, err, tc.class, "")
+				if e.deadToken() {
 					t.Error("marked as dead")
+				}
+				if again := strings.Contains(e.Hint, "or log in again"); again != (tc.class == ClassClientRejected) {
+					t.Errorf("hint %q", e.Hint)
 				}
 				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State == GrantDead || g.RefreshToken != "rt-2" {
 					t.Errorf("grant %+v", g)

@@ -214,9 +214,6 @@ func (x *exchange) refuse(ctx context.Context, g *Grant, e *Error, credential st
 		return nil, c.failed(x.w, e)
 	}
 	if e.Class == ClassClientRejected {
-		if e.Code == "unauthorized_client" && g.RefreshToken != "" {
-			e.Hint += ", or log in again" // some providers say so of a dead refresh token
-		}
 		c.reject(g, e, credential)
 		c.note(ctx, x.l, g)
 		return nil, c.failed(x.w, e)

@@ -84,6 +84,9 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return a, unknown, e
 	case a.code != "":
 		sortCode(e)
+		if e.Code == "unauthorized_client" && form.Get("grant_type") == "refresh_token" { // Atlassian's word for a dead token, too
+			e.Hint += ", or log in again"
+		}
 		c.nameSetting(e)
 		return a, refused, e
 	case r.StatusCode >= 400:

@@ -114,6 +114,9 @@ func (r *Remote) slot(q Request) *slot {
 	defer r.mu.Unlock()
 	s := r.slots[key]
 	if s == nil {
+		if len(r.slots) >= maxTokens { // callers choose the keys
+			clear(r.slots)
+		}
 		s = &slot{turn: make(chan struct{}, 1)}
 		r.slots[key] = s
 	}

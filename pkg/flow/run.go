@@ -120,17 +120,19 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	if s == nil { // not loaded yet; what is stored may be good still
 		return c.want(Request{}), latest(now, hold)
 	}
-	w = c.want(Request{Force: true})
-	w.flush, w.probe = unsaved, probe
 	if unsaved {
+		w = c.want(Request{})
+		w.flush = true
 		return w, latest(now, hold)
 	}
+	w = c.want(Request{Force: true})
+	w.probe = probe && s.grant != nil && s.grant.Rejected != nil
 	d := c.decide(ctx, s.grant, w)
 	if d.at.IsZero() {
 		return w, time.Time{}
 	}
 	w.signIn = d.signIn
-	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil && !probe {
+	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil {
 		return w, latest(d.at, c.due(s, e, now))
 	}
 	return w, latest(now, d.at)

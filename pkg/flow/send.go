@@ -2,8 +2,8 @@ package flow
 
 import (
 	"context"
-	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -33,6 +33,10 @@ func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values,
 		return nil, nil, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
 	}
 	b := &guardedBody{Reader: req.Body, mine: how.mine}
+	defer b.detach()
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { b.attach(i.Conn) },
+	}))
 	req.Body = b
 	r, err = c.http.Do(req)
 	switch {
@@ -46,30 +50,6 @@ func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values,
 	}
 	return nil, nil, unknown, networkError(op, deadlineError(ctx, err))
 }
-
-// guardedBody is the body of a token request. It asks whether the request may
-// still be made as the last act before its first byte is written.
-type guardedBody struct {
-	io.Reader
-	mine    func() *Error
-	read    atomic.Bool
-	refused atomic.Pointer[Error]
-}
-
-// Read implements [io.Reader].
-func (b *guardedBody) Read(p []byte) (int, error) {
-	if !b.read.Load() && b.mine != nil {
-		if e := b.mine(); e != nil {
-			b.refused.Store(e)
-			return 0, e
-		}
-	}
-	b.read.Store(true)
-	return b.Reader.Read(p)
-}
-
-// Close implements [io.Closer].
-func (b *guardedBody) Close() error { return nil }
 
 // withDeadline is [context.WithTimeout] with a grace when the deadline fires
 // late, because the process was stopped or the machine slept: an answer that has

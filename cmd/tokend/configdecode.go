@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+var errUnreadable = errors.New("it cannot be read")
+
+// decodeFile reads a parsed document. Of a large file the library's decoder takes
+// more time than everything else, as it looks at the fields of clientConfig again
+// for each client; it is asked only for what is not a mapping or a plain string.
+// Anchors, aliases, merges and tags concern other parts of the document: with one
+// of them the library reads all of it.
+func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileConfig) error {
+	switch {
+	case body == nil:
+		return nil
+	case body.Type() != ast.MappingType && body.Type() != ast.MappingValueType, bytes.ContainsAny(text, "&*!") || bytes.Contains(text, []byte("<<")):
+		return decodeNode(body, c)
+	}
+	return r.decode(body, reflect.ValueOf(c).Elem())
+}
+
+// decodeNode asks the library, which panics at some tags.
+func decodeNode(n ast.Node, to any) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errUnreadable
+		}
+	}()
+	return yaml.NodeToValue(n, to, yaml.AllowDuplicateMapKey())
+}
+
+// decode reads a node into v, which can be set. Keys that v does not have were
+// reported before.
+func (r fileReader) decode(n ast.Node, v reflect.Value) error {
+	m, mapping := n.(ast.MapNode)
+	s, text := n.(*ast.StringNode)
+	switch {
+	case n == nil || n.Type() == ast.NullType:
+		return nil
+	case text && v.Kind() == reflect.String:
+		v.SetString(s.Value)
+		return nil
+	case mapping && v.Kind() == reflect.Struct:
+		fields := r.fieldsOf(v.Type())
+		for it := m.MapRange(); it.Next(); {
+			i, known := fields[it.Key().GetToken().Value]
+			if !known {
+				continue
+			}
+			if err := r.decode(it.Value(), v.Field(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case mapping && v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Struct:
+		v.Set(reflect.MakeMap(v.Type()))
+		for it := m.MapRange(); it.Next(); {
+			if _, plain := it.Key().(*ast.StringNode); !plain { // such as 007, which the library makes a number
+				return decodeNode(n, v.Addr().Interface())
+			}
+			value := reflect.New(v.Type().Elem()).Elem()
+			if err := r.decode(it.Value(), value); err != nil {
+				return err
+			}
+			v.SetMapIndex(reflect.ValueOf(it.Key().GetToken().Value), value)
+		}
+		return nil
+	}
+	return decodeNode(n, v.Addr().Interface())
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+	"sync/atomic"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/tokenfile"
+	"example.com/tokend/pkg/flow"
+)
+
+// kept is a client that was made of its settings, and its token files.
+type kept struct {
+	settings clientSettings
+	client   *flow.Client
+	changes  *changes
+	files    []*tokenfile.File
+}
+
+// changes passes on what a client reports: to the status line, and to the
+// client's files. A client that a reload has replaced reports to nobody.
+type changes struct {
+	note  func(flow.Status)
+	files atomic.Pointer[[]*tokenfile.File] // nil: the client does not serve
+}
+
+func (c *changes) report(st flow.Status) {
+	files := c.files.Load()
+	if files == nil {
+		return
+	}
+	c.note(st)
+	for _, f := range *files {
+		f.Wake()
+	}
+}
+
+// keeper makes clients over a store.
+type keeper struct {
+	grants flow.Store
+	log    *slog.Logger
+	port   int               // of the listener, for the default redirect URI; 0: the configured one
+	note   func(flow.Status) // called after every change of a client
+
+	providers providers
+}
+
+// providers are what clients of one issuer share, by issuer.
+type providers map[string]*flow.Provider
+
+func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
+	if ps[issuer] == nil {
+		ps[issuer] = flow.NewProvider(flow.ProviderConfig{Issuer: issuer, Log: log})
+	}
+	return ps[issuer]
+}
+
+func (ps providers) close() {
+	for _, p := range ps {
+		_ = p.Close() // it has no error
+	}
+}
+
+// keep makes the clients of the settings and their files, and starts nothing.
+// What is as in old is taken from there: the client where its grant is kept in
+// the same way, and each of its files.
+func (k keeper) keep(clients []clientSettings, old []*kept) ([]*kept, error) {
+	var list []*kept
+	for _, cl := range clients {
+		made := &kept{settings: cl}
+		before := keptOf(old, cl.Name)
+		if before != nil && before.settings.sameGrant(cl) {
+			made.client, made.changes = before.client, before.changes
+		} else {
+			before = nil
+			if err := k.client(made); err != nil {
+				return nil, err
+			}
+		}
+		for _, c := range cl.files {
+			f, err := k.file(c, made.client, before)
+			if err != nil {
+				return nil, err
+			}
+			made.files = append(made.files, f)
+		}
+		list = append(list, made)
+	}
+	return list, nil
+}
+
+func keptOf(list []*kept, name string) *kept {
+	if i := slices.IndexFunc(list, func(k *kept) bool { return k.settings.Name == name }); i >= 0 {
+		return list[i]
+	}
+	return nil
+}
+
+// client makes the flow client of k.
+func (k keeper) client(made *kept) (err error) {
+	made.changes = &changes{note: k.note}
+	c := made.settings.Config
+	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
+	c.Provider = k.providers.of(c.Issuer, k.log)
+	made.client, err = flow.New(c)
+	return err
+}
+
+func (k keeper) redirect(s clientSettings) string {
+	if s.ownRedirect && k.port != 0 {
+		return redirectTo(k.port)
+	}
+	return s.RedirectURL
+}
+
+// file returns the file that before has of c, or makes one.
+func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) (*tokenfile.File, error) {
+	if before != nil {
+		for i, was := range before.settings.files {
+			if sameFile(was, c) {
+				return before.files[i], nil
+			}
+		}
+	}
+	c.Log = k.log
+	return tokenfile.New(c, source)
+}
+
+// activate lets the clients in list report, and those that only old has no longer.
+func activate(list, old []*kept) {
+	for _, k := range list {
+		k.changes.files.Store(&k.files)
+	}
+	for _, was := range old {
+		if now := keptOf(list, was.settings.Name); now == nil || now.client != was.client {
+			was.changes.files.Store(nil)
+		}
+	}
+}
+
+// served are the clients as the API has them.
+func (k keeper) served(list []*kept) []daemon.Client {
+	var clients []daemon.Client
+	for _, made := range list {
+		s := made.settings
+		clients = append(clients, daemon.Client{
+			Client: made.client, ClientID: s.ClientID, RedirectURL: k.redirect(s),
+			Audience: s.Audience, Login: s.login, Hosts: s.hosts, Upstreams: s.upstreams,
+			Env: s.env, ActionsIDToken: s.actionsIDToken, Files: made.status,
+		})
+	}
+	return clients
+}
+
+// allFiles are the files of all clients.
+func allFiles(list []*kept) []*tokenfile.File {
+	var files []*tokenfile.File
+	for _, k := range list {
+		files = append(files, k.files...)
+	}
+	return files
+}
+
+func (k *kept) status() []daemon.FileStatus {
+	var list []daemon.FileStatus
+	for _, f := range k.files {
+		s := f.Status()
+		list = append(list, daemon.FileStatus{Path: s.Path, Written: s.Written, Expiry: s.Expiry, Failure: s.Failure})
+	}
+	return list
+}
+
+// keepAlone makes the clients of s for a process that never reloads.
+func (s settings) keepAlone(ps providers, grants flow.Store, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
+	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, providers: ps}
+	list, err := k.keep(s.clients, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	activate(list, nil)
+	return k.served(list), allFiles(list), nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"log/slog"
+	"testing"
+
+	"example.com/tokend/internal/tokenfile"
+	"example.com/tokend/pkg/flow"
+)
+
+// keptSettings are a client's settings that keep takes.
+func keptSettings(name string) clientSettings {
+	return clientSettings{Config: flow.Config{
+		Name: name, Issuer: "https://tenant.example.com/", ClientID: name, ClientSecret: canarySecret, Source: flow.ClientCredentials{},
+	}}
+}
+
+// A client whose grant is kept in the same way stays the very same one, whatever
+// else changes about it.
+func TestF35_Keep_UnchangedClients(t *testing.T) {
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
+	old, err := k.keep([]clientSettings{keptSettings("demo")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(*clientSettings)
+		same   bool
+	}{
+		"nothing": {func(*clientSettings) {}, true},
+		"hosts":   {func(s *clientSettings) { s.hosts = []string{"git.example.com"} }, true},
+		"files":   {func(s *clientSettings) { s.files = []tokenfile.Config{{Path: "/run/tokend/token"}} }, true},
+		"secret":  {func(s *clientSettings) { s.ClientSecret = "another" }, false},
+		"scopes":  {func(s *clientSettings) { s.Scopes = []string{"another"} }, false},
+	} {
+		s := keptSettings("demo")
+		tc.change(&s)
+		next, err := k.keep([]clientSettings{s}, old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := next[0].client == old[0].client; same != tc.same {
+			t.Errorf("%s: the same client: %v", name, same)
+		}
+	}
+}
+
+// A file that is configured as before is the very same one, and goes on. Another
+// client's token, or another setting, is another file.
+func TestF35_Keep_UnchangedFiles(t *testing.T) {
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
+	s := keptSettings("demo")
+	s.files = []tokenfile.Config{{Path: "/run/tokend/one"}, {Path: "/run/tokend/two"}}
+	old, err := k.keep([]clientSettings{s}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.files = []tokenfile.Config{{Path: "/run/tokend/two"}, {Path: "/run/tokend/one", Format: "header"}}
+	next, err := k.keep([]clientSettings{s}, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next[0].files[0] != old[0].files[1] || next[0].files[1] == old[0].files[0] {
+		t.Errorf("files %v, before %v", next[0].files, old[0].files)
+	}
+	s.ClientSecret = "another"
+	if next, err = k.keep([]clientSettings{s}, next); err != nil || next[0].files[0] == old[0].files[1] {
+		t.Errorf("the file of a changed client asks the old one (%v)", err)
+	}
+}
+
+// Only active clients report, each of them to the files that it has now.
+func TestF35_Activate(t *testing.T) {
+	noted := map[string]int{}
+	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(s flow.Status) { noted[s.Client]++ }, providers: providers{}}
+	old, err := k.keep([]clientSettings{keptSettings("stays"), keptSettings("goes")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	activate(old, nil)
+	s := keptSettings("stays")
+	s.files = []tokenfile.Config{{Path: "/run/tokend/token"}}
+	next, err := k.keep([]clientSettings{s, keptSettings("comes")}, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next[1].changes.report(flow.Status{Client: "comes"})
+	if noted["comes"] != 0 {
+		t.Error("a client reports before it is active")
+	}
+	activate(next, old)
+	for _, list := range [][]*kept{old[1:], next} {
+		for _, c := range list {
+			c.changes.report(flow.Status{Client: c.settings.Name})
+		}
+	}
+	if noted["goes"] != 0 || noted["stays"] != 1 || noted["comes"] != 1 {
+		t.Errorf("reports: %v", noted)
+	}
+	if files := *next[0].changes.files.Load(); len(files) != 1 || files[0] != next[0].files[0] {
+		t.Error("the client that stays does not wake its new file")
+	}
+}

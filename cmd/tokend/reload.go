@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+
+	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/store"
+)
+
+// serving is a running "tokend serve", and the configuration that is active in it.
+type serving struct {
+	settings settings
+	port     int // of the TCP listener; 0: none
+	grants   *store.Store
+	manager  *manager
+	log      *slog.Logger
+
+	keeper keeper
+	kept   []*kept
+	daemon *daemon.Daemon
+	files  *fileKeeper
+}
+
+// build makes the clients, their files and the API over them, and starts nothing.
+func (s *serving) build() (err error) {
+	if s.kept, err = s.keeper.keep(s.settings.clients, nil); err != nil {
+		return err
+	}
+	keys, err := s.keys(s.settings)
+	if err != nil {
+		return err
+	}
+	s.daemon, err = daemon.New(daemon.Config{
+		Clients: s.keeper.served(s.kept), Keys: keys, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
+	})
+	activate(s.kept, nil)
+	s.files = newFileKeeper(allFiles(s.kept))
+	return err
+}
+
+// keys are the callers' keys. Where callers come over TCP there is one that opens
+// all clients, which is made where there is none.
+func (s *serving) keys(from settings) ([]daemon.Key, error) {
+	key := from.apiKey
+	if key == "" && s.port != 0 {
+		var made bool
+		var err error
+		if key, made, err = readOrCreateKey(from.apiKeyFile); err != nil {
+			return nil, err
+		}
+		if made {
+			s.log.Info("made an API key", "file", from.apiKeyFile)
+		}
+	}
+	if key == "" {
+		return from.keys, nil
+	}
+	return append([]daemon.Key{{Name: "main", Secret: key}}, from.keys...), nil
+}
+
+// reloadOn reloads the configuration at each signal, one after the other, until
+// ctx ends. The function that it returns waits for a reload that is under way.
+func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait func()) {
+	ended := make(chan struct{})
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+				s.reload(ctx)
+			}
+		}
+	}()
+	return func() { stop(); <-ended }
+}
+
+// reload makes the configuration as it is now the active one, or changes nothing
+// and logs why.
+func (s *serving) reload(ctx context.Context) {
+	if ctx.Err() != nil { // the service ends
+		return
+	}
+	s.manager.reloading()
+	defer s.manager.ready()
+	next, err := loadSettingsAt(servicePaths())
+	var done comparison
+	if err == nil {
+		done, err = s.apply(next)
+	}
+	switch {
+	case errors.Is(err, daemon.ErrEnded):
+		return
+	case err != nil:
+		s.refuse(ctx, err)
+		return
+	}
+	s.log.InfoContext(ctx, "configuration reloaded", "added", joined(done.added), "changed", joined(done.changed),
+		"removed", joined(done.removed), "unchanged", len(done.unchanged))
+}
+
+// apply prepares everything that next needs, and then switches.
+func (s *serving) apply(next settings) (comparison, error) {
+	made, err := s.keeper.keep(next.clients, s.kept)
+	if err != nil {
+		return comparison{}, err
+	}
+	keys, err := s.keys(next)
+	if err != nil {
+		return comparison{}, err
+	}
+	if err := s.daemon.Replace(s.keeper.served(made), keys); err != nil {
+		return comparison{}, err
+	}
+	activate(made, s.kept)
+	s.manager.keep(made)
+	s.files.replace(allFiles(made))
+	for _, k := range made {
+		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
+			k.client.Retry() // what was wrong may have been corrected at the provider
+		}
+	}
+	done := compare(s.settings.clients, next.clients)
+	s.settings, s.kept = next, made
+	return done, nil
+}
+
+// refuse logs what is wrong with a configuration, each fault with its hint.
+func (s *serving) refuse(ctx context.Context, err error) {
+	var lines faults
+	if !errors.As(err, &lines) {
+		lines = faults{strings.ReplaceAll(err.Error(), "\nhint: ", "; hint: ")}
+	}
+	for _, line := range lines {
+		fault, hint, _ := strings.Cut(line, "; hint: ")
+		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", fault, "hint", hint)
+	}
+}
+
+// joined is a list of names as the log has it.
+func joined(names []string) string { return strings.Join(names, ",") }

@@ -1,0 +1,89 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// ErrEnded is the error of [Daemon.Replace] after [Daemon.Run] has ended.
+var ErrEnded = errors.New("daemon: the service has ended")
+
+// api is the clients and keys of one configuration, with the routes over them.
+// It is never changed, only replaced as a whole, so that a request sees one
+// configuration from its guards to its answer.
+type api struct {
+	*Daemon
+	clients map[string]*client
+	names   []string // of clients, sorted
+	keys    keyring
+	engine  http.Handler
+}
+
+// newAPI checks clients and keys. It changes nothing of d.
+func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
+	a := &api{Daemon: d, clients: map[string]*client{}}
+	before := d.active.Load()
+	var faults []error
+	for _, cl := range clients {
+		if _, twice := a.clients[cl.Name()]; twice {
+			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
+		}
+		l := before.lifeOf(cl, &d.running)
+		a.clients[cl.Name()] = &client{Client: cl, life: l, transport: &flow.Transport{
+			Source: patient{cl.Client, l}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
+		}}
+	}
+	var err error
+	if a.keys, err = newKeyring(keys); err != nil {
+		faults = append(faults, err)
+	}
+	a.names = slices.Sorted(maps.Keys(a.clients))
+	a.engine = a.routes()
+	return a, errors.Join(faults...)
+}
+
+// lifeOf returns the life of a client: the one that it has already, or a new one.
+func (a *api) lifeOf(cl Client, of *lives) *life {
+	if a != nil {
+		if old := a.clients[cl.Name()]; old != nil && old.Client.Client == cl.Client {
+			return old.life
+		}
+	}
+	return &life{client: cl.Client, of: of}
+}
+
+// Replace changes clients and caller keys, all at once: a request that has begun
+// is answered by the old ones, a later one by the new ones. On an error nothing
+// changes. A client whose [flow.Client] is the same runs on. The others are
+// started, and those that are gone end when the requests that wait for them have
+// their answers; Run waits for that, Replace does not. Pending logins stay where
+// a client has the same issuer, client id and redirect URL as before.
+func (d *Daemon) Replace(clients []Client, keys []Key) error {
+	d.running.mu.Lock()
+	defer d.running.mu.Unlock()
+	if d.running.ended {
+		return ErrEnded
+	}
+	next, err := d.newAPI(clients, keys)
+	if err != nil {
+		return err
+	}
+	old := d.active.Swap(next)
+	d.logins.retain(next.clients)
+	if d.running.ctx != nil {
+		d.running.replace(old, next)
+	}
+	return nil
+}
+
+// get is flow's Get, counted as a use of the client.
+func (cl *client) get(ctx context.Context, r flow.Request) (*flow.Token, error) {
+	defer cl.life.use()()
+	return cl.Client.Get(ctx, r)
+}
