@@ -47,31 +47,57 @@ func TestF27_KillAfterCommit(t *testing.T) {
 
 // TestF29_PausedWithTheAnswerWaiting: tokend is stopped before the answer
 // arrives, longer than any of its deadlines. Afterwards it reads the answer
-// from the socket and uses it.
+// from the socket and uses it. Several processes are tried, because deadline
+// and answer race when a process continues.
 func TestF29_PausedWithTheAnswerWaiting(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{18 * time.Second, 25 * time.Second} {
 		t.Run(pause.String(), func(t *testing.T) {
 			t.Parallel()
-			tenant := rotating(t, 0, 86400)
-			a := newAgent(t, tenant)
-			a.start(t, "")
-			a.signedIn(t)
-			answered := a.refreshCommitted(t, tenant, "500ms")
-			a.signal(t, syscall.SIGSTOP)
+			var paused []*pausedAgent
+			for range 6 {
+				paused = append(paused, newPausedAgent(t))
+			}
 			time.Sleep(pause)
-			a.signal(t, syscall.SIGCONT)
-			<-answered // the caller's own time may have ended
-			if err := within(5*time.Second, func() error { return a.hasGeneration(2) }); err != nil {
-				t.Errorf("%v\n%s", err, a.Log)
+			for _, p := range paused {
+				p.usesTheAnswer(t)
 			}
-			if f := oneLogin(t, tenant); f.Generation != 2 || refreshes(tenant) != 1 {
-				t.Errorf("generation %d after %d POSTs", f.Generation, refreshes(tenant))
-			}
-			a.refreshed(t, 10*time.Second) // sends the successor, which was stored
-			oneLogin(t, tenant)
 		})
 	}
+}
+
+// pausedAgent is an agent that was stopped before an answer arrived.
+type pausedAgent struct {
+	*agent
+	tenant   *mock.Tenant
+	answered <-chan reply
+}
+
+func newPausedAgent(t *testing.T) *pausedAgent {
+	t.Helper()
+	p := &pausedAgent{tenant: rotating(t, 0, 86400)}
+	p.agent = newAgent(t, p.tenant)
+	p.start(t, "")
+	p.signedIn(t)
+	p.answered = p.refreshCommitted(t, p.tenant, "500ms")
+	p.signal(t, syscall.SIGSTOP)
+	return p
+}
+
+// usesTheAnswer continues the agent. Its caller's own time may have ended.
+func (p *pausedAgent) usesTheAnswer(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGCONT)
+	<-p.answered
+	if err := within(5*time.Second, func() error { return p.hasGeneration(2) }); err != nil {
+		t.Errorf("%v\n%s", err, p.Log)
+		return
+	}
+	if f := oneLogin(t, p.tenant); f.Generation != 2 || refreshes(p.tenant) != 1 {
+		t.Errorf("generation %d after %d POSTs", f.Generation, refreshes(p.tenant))
+	}
+	p.refreshed(t, 10*time.Second) // sends the successor, which was stored
+	oneLogin(t, p.tenant)
 }
 
 // hasGeneration asks for the generation of the refresh token.
