@@ -30,6 +30,9 @@ func (s *serving) build() (err error) {
 	if s.kept, err = s.keeper.keep(s.settings.clients, nil); err != nil {
 		return err
 	}
+	if err := s.makeKey(); err != nil {
+		return err
+	}
 	keys, err := s.keys(s.settings)
 	if err != nil {
 		return err
@@ -42,24 +45,30 @@ func (s *serving) build() (err error) {
 	return err
 }
 
-// keys are the callers' keys. Where callers come over TCP there is one that opens
-// all clients, which is made where there is none.
+// keys are the callers' keys. Where callers come over TCP, one of them opens all
+// clients.
 func (s *serving) keys(from settings) ([]daemon.Key, error) {
-	key := from.apiKey
-	if key == "" && s.port != 0 {
-		var made bool
-		var err error
-		if key, made, err = readOrCreateKey(from.apiKeyFile); err != nil {
-			return nil, err
-		}
-		if made {
-			s.log.Info("made an API key", "file", from.apiKeyFile)
-		}
+	switch {
+	case from.apiKey != "":
+		return append([]daemon.Key{{Name: "main", Secret: from.apiKey}}, from.keys...), nil
+	case s.port != 0:
+		return nil, exitf(exitConfig, "API key file %s does not exist\nhint: put it back, or restart the service to make a new key", from.apiKeyFile)
 	}
-	if key == "" {
-		return from.keys, nil
+	return from.keys, nil
+}
+
+// makeKey makes the API key file where callers come over TCP and there is no key
+// yet. Only a start does this: a reload writes nothing.
+func (s *serving) makeKey() error {
+	if s.settings.apiKey != "" || s.port == 0 {
+		return nil
 	}
-	return append([]daemon.Key{{Name: "main", Secret: key}}, from.keys...), nil
+	key, made, err := readOrCreateKey(s.settings.apiKeyFile)
+	if made {
+		s.log.Info("made an API key", "file", s.settings.apiKeyFile)
+	}
+	s.settings.apiKey = key
+	return err
 }
 
 // reloadOn reloads the configuration at each signal, one after the other, until
@@ -88,7 +97,11 @@ func (s *serving) reload(ctx context.Context) {
 		return
 	}
 	s.manager.reloading()
-	defer s.manager.ready()
+	defer func() {
+		if ctx.Err() == nil { // else the manager is told that the service ends
+			s.manager.ready()
+		}
+	}()
 	next, err := loadSettingsAt(servicePaths())
 	var done comparison
 	if err == nil {

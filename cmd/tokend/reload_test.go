@@ -173,6 +173,27 @@ func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	})
 }
 
+// A reload makes no key in place of a file that is gone: the old key stays active.
+func TestF35_Reload_WritesNothing(t *testing.T) {
+	r := serveFile(t, newTenant(t), oneClient)
+	key := filepath.Join(filepath.Dir(r.path), "api.key")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	r.reload(t, oneClient, "reloaded")
+	if _, err := os.Lstat(key); err == nil {
+		t.Error("the reload has made a key")
+	}
+	if want := "API key file " + key + ` does not exist" hint="put it back`; !strings.Contains(r.log.String(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, r.log)
+	}
+	setenv(t, "TOKEND_ADDR=http://"+r.tcp, "TOKEND_API_KEY="+canaryKey)
+	unset(t, "TOKEND_API_KEY_FILE")
+	if o := tokend(t, "token", "demo"); o.code != 0 {
+		t.Errorf("the key that callers have: %+v", o)
+	}
+}
+
 // Files of the configuration begin and end with it; one that stays is not
 // written again, and one that is removed stays where it is.
 func TestF35_Reload_Files(t *testing.T) {
