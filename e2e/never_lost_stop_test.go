@@ -99,7 +99,7 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 			time.Sleep(time.Duration(20+10*(attempt%5)) * time.Microsecond)
 			a.signal(t, syscall.SIGSTOP)
 			time.Sleep(2 * time.Millisecond) // what was sent arrives
-			if tenant.posts.Load() == posts && a.revision(t) != revision && a.databaseFree(t) {
+			if tenant.posts.Load() == posts && a.databaseFree(t) && a.revision(t) != revision {
 				t.Logf("stopped in attempt %d", attempt+1)
 				return answered
 			}

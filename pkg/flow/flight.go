@@ -155,7 +155,8 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 func asError(op string, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return e
+		own := *e // a shared fetch has one error for all clients of the provider
+		return &own
 	}
 	return &Error{Op: op, Class: ClassBadResponse, Err: err}
 }
