@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -98,6 +101,7 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 		for tenant.posts.Load() == posts {
 			time.Sleep(time.Duration(20+10*(attempt%5)) * time.Microsecond)
 			a.signal(t, syscall.SIGSTOP)
+			a.hasStopped(t)
 			time.Sleep(2 * time.Millisecond) // what was sent arrives
 			if tenant.posts.Load() == posts && a.databaseFree(t) && a.revision(t) != revision {
 				t.Logf("stopped in attempt %d", attempt+1)
@@ -111,6 +115,26 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 	}
 	t.Fatal("the process was never stopped between intent and request")
 	return nil
+}
+
+// hasStopped waits until every thread has stopped, which takes a while on a
+// busy machine.
+func (a *agent) hasStopped(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		time.Sleep(50 * time.Millisecond)
+		return
+	}
+	eventually(t, func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", a.Process.Pid))
+		for _, name := range threads {
+			stat, err := os.ReadFile(name)
+			if err != nil || !strings.Contains(string(stat), ") T ") {
+				return fmt.Errorf("not stopped: %q, %v", stat, err)
+			}
+		}
+		return err
+	})
 }
 
 // revision is that of the stored grant; a stored intent is a new one.
