@@ -199,7 +199,7 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 }
 
 // clientSecret returns the client's secret, or of one in a file a function that
-// reads it at each use: somebody else may renew it. The file was read once here,
+// reads it at each use: another program may renew it. The file was read once here,
 // so that a missing one is a config error.
 func (r clientReader) clientSecret() (flow.Secret, func(context.Context) (flow.Secret, error)) {
 	const field = "client_secret"

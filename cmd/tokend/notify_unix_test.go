@@ -169,7 +169,7 @@ func TestDirectoriesOfTheUnit(t *testing.T) {
 	}
 }
 
-// A reload is told, and the clients that it has removed are not shown any more.
+// A reload is reported, and the clients that it has removed are no longer shown.
 func TestF35_NotifiesReload(t *testing.T) {
 	n := serviceManager(t)
 	r := serveFile(t, newTenant(t), twoClients, "NOTIFY_SOCKET="+os.Getenv("NOTIFY_SOCKET"))

@@ -150,7 +150,7 @@ func TestF35_Reload_Keys(t *testing.T) {
 }
 
 // A client that the provider has rejected is tried again, although its settings
-// are the same: somebody may have corrected it at the provider.
+// are the same: it may have been corrected at the provider.
 func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	f := newTenant(t)
 	f.refuse(401, "invalid_client")

@@ -32,7 +32,7 @@ Configuration comes from variables and a YAML file; variables win.
     TOKEN_AUTH (post, basic, private_key_jwt, none),
     PRIVATE_KEY[_FILE] (PEM), PRIVATE_KEY_ID,
     PRIVATE_KEY_ALG (RS256, RS384, PS256; ES256 or ES384 by the curve),
-    CLIENT_ASSERTION_FILE (a JWT that somebody else signs, read at each use),
+    CLIENT_ASSERTION_FILE (a JWT signed elsewhere, read at each use),
     AUTHORIZE_URL, TOKEN_URL, DEVICE_URL, JWKS_URL, REVOCATION_URL (in place of
     discovery), TOKEN_PARAMS (name:value,…: of the requests for a grant),
     PAR (push authorization requests),

@@ -76,6 +76,21 @@ func (c *Client) launch(key string, work func(context.Context, *flight)) *flight
 	return f
 }
 
+// do runs work in a flight of that key and waits for it. When ctx ends, only this
+// caller stops waiting.
+func (c *Client) do(ctx context.Context, key string, work func(context.Context, *flight) *Error) error {
+	f := c.launch(key, func(ctx context.Context, f *flight) { f.err = work(ctx, f) })
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return f.gaveUp(ctx)
+	}
+	if f.err != nil {
+		return f.err
+	}
+	return nil
+}
+
 // hasten makes the flights under way wait for nothing that can be left.
 func (c *Client) hasten() {
 	c.mu.Lock()

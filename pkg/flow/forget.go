@@ -20,16 +20,7 @@ func (c *Client) Forget(ctx context.Context) error {
 		p.end()
 	}
 	c.mu.Unlock()
-	f := c.launch("forget", func(ctx context.Context, f *flight) { f.err = c.forget(ctx, f) })
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return f.gaveUp(ctx)
-	}
-	if f.err != nil {
-		return f.err
-	}
-	return nil
+	return c.do(ctx, "forget", c.forget)
 }
 
 func (c *Client) forget(ctx context.Context, f *flight) *Error {

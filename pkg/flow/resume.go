@@ -7,16 +7,7 @@ import "context"
 // the next refresh makes the provider revoke the grant. It does nothing for a
 // grant that was not restored.
 func (c *Client) Resume(ctx context.Context) error {
-	f := c.launch("resume", func(ctx context.Context, f *flight) { f.err = c.resume(ctx, f) })
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return f.gaveUp(ctx)
-	}
-	if f.err != nil {
-		return f.err
-	}
-	return nil
+	return c.do(ctx, "resume", c.resume)
 }
 
 func (c *Client) resume(ctx context.Context, f *flight) *Error {
