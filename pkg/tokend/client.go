@@ -1,0 +1,231 @@
+package tokend
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// Client talks to one tokend. It is safe for concurrent use.
+type Client struct {
+	service Service
+	base    string // URL without a path
+	http    *http.Client
+	key     *apiKey
+	now     func() time.Time
+}
+
+// Dial returns a client of the service at addr, "http://127.0.0.1:8484" or
+// "unix:/path"; "" is the service that the command line finds. The key is found as
+// [Find] does. Dial does no I/O; [Client.Health] does.
+func Dial(addr string) (*Client, error) {
+	s, err := Find(func(variable string) string {
+		if variable == "TOKEND_ADDR" && addr != "" {
+			return addr
+		}
+		return os.Getenv(variable)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return New(s)
+}
+
+// New returns a client of s. It does no I/O.
+func New(s Service) (*Client, error) {
+	var endpoints []endpoint
+	base := ""
+	for _, addr := range s.Addrs {
+		e, err := parseAddr(addr)
+		if err != nil {
+			return nil, err
+		}
+		if e.network == "tcp" && base == "" {
+			base = "http://" + e.addr
+		}
+		endpoints = append(endpoints, e)
+	}
+	switch {
+	case len(endpoints) == 0:
+		return nil, addressError("such as http://127.0.0.1:8484", "there is no address of tokend")
+	case s.Key != "" && s.KeyFile != "":
+		return nil, addressError("set one of them", "both a key and a key file are set")
+	}
+	return &Client{
+		service: s, base: first(base, "http://localhost"),
+		http: &http.Client{Transport: newTransport(endpoints, s.OwnOnly), CheckRedirect: noRedirect, Timeout: timeout},
+		key:  &apiKey{file: s.KeyFile, optional: s.KeyFileOptional, value: s.Key, read: s.Key != ""},
+		now:  time.Now,
+	}, nil
+}
+
+// Service returns what the client was made of.
+func (c *Client) Service() Service { return c.service }
+
+// Key returns the API key that requests carry, "" when there is none.
+func (c *Client) Key() (Secret, error) { return c.key.get() }
+
+// BaseURL is what paths of the API are appended to, for [Client.HTTPClient].
+func (c *Client) BaseURL() string { return c.base }
+
+// HTTPClient returns the client that reaches the service, at [Client.BaseURL]. It
+// sends no key.
+func (c *Client) HTTPClient() *http.Client { return c.http }
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Health asks whether the service answers, and returns its version. It needs no
+// key.
+func (c *Client) Health(ctx context.Context) (version string, err error) {
+	var health struct {
+		Status  string `json:"status"`
+		Version string `json:"version"`
+	}
+	body, err := c.send(ctx, http.MethodGet, "/healthz", nil, "")
+	if err != nil {
+		return "", err
+	}
+	if json.Unmarshal(body, &health) != nil || health.Status != "ok" {
+		return "", c.unreadable("a health check")
+	}
+	return health.Version, nil
+}
+
+// Clients returns the state of every client that the key opens.
+func (c *Client) Clients(ctx context.Context) ([]Status, error) {
+	var all struct {
+		Clients []Status `json:"clients"`
+	}
+	body, err := c.call(ctx, http.MethodGet, "/v1/clients", nil)
+	if err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(body, &all) != nil || all.Clients == nil {
+		return nil, c.unreadable("a list of clients")
+	}
+	return all.Clients, nil
+}
+
+// Status returns the state of a client.
+func (c *Client) Status(ctx context.Context, name string) (*Status, error) {
+	return c.status(ctx, http.MethodGet, clientPath(name, ""), nil)
+}
+
+// Refresh obtains a new access token, as after a 401 of an API, and returns the
+// client's state. It refreshes only once when several callers ask at a time.
+func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Status, error) {
+	in := map[string]string{}
+	for name, value := range map[string]string{"refused": r.Refused.Reveal(), "audience": r.Audience, "scope": strings.Join(r.Scopes, " ")} {
+		if value != "" {
+			in[name] = value
+		}
+	}
+	return c.status(ctx, http.MethodPost, clientPath(r.Client, "/refresh"), in)
+}
+
+// RefreshRequest says which token to refresh.
+type RefreshRequest struct {
+	Client   string
+	Refused  Secret // the token that an API refused; no refresh when another has replaced it
+	Audience string // as in TokenRequest
+	Scopes   []string
+}
+
+// Resume lets the grant of a restored store be refreshed again.
+func (c *Client) Resume(ctx context.Context, name string) (*Status, error) {
+	return c.status(ctx, http.MethodPost, clientPath(name, "/resume"), nil)
+}
+
+// Logout revokes the client's grant at the provider and removes it.
+func (c *Client) Logout(ctx context.Context, name string) (*Status, error) {
+	return c.status(ctx, http.MethodDelete, clientPath(name, "/grant"), nil)
+}
+
+func (c *Client) status(ctx context.Context, method, path string, in any) (*Status, error) {
+	var s Status
+	body, err := c.call(ctx, method, path, in)
+	if err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(body, &s) != nil || s.Client == "" {
+		return nil, c.unreadable("a client's state")
+	}
+	return &s, nil
+}
+
+// call sends a request with the key and returns the body of a success. in is sent
+// as JSON unless it is nil. After a 401 it is sent once more if the key file has
+// changed.
+func (c *Client) call(ctx context.Context, method, path string, in any) ([]byte, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, err
+		}
+	}
+	key, err := c.key.get()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.send(ctx, method, path, body, key)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized && c.key.changed(key) {
+		if key, err = c.key.get(); err == nil {
+			answer, err = c.send(ctx, method, path, body, key)
+		}
+	}
+	return answer, err
+}
+
+// send sends a request once.
+func (c *Client) send(ctx context.Context, method, path string, in []byte, key Secret) ([]byte, error) {
+	var body io.Reader
+	if in != nil {
+		body = bytes.NewReader(in)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, addressError("", "the request has no URL: %v", err)
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key.Reveal())
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreachable(c.base, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, unreachable(c.base, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(c.service.String(), resp.StatusCode, b)
+	}
+	return b, nil
+}
+
+// unreadable is a success that is not what was asked for.
+func (c *Client) unreadable(what string) *Error {
+	return &Error{
+		Status: http.StatusOK, Code: CodeNotTokend, Description: "the answer of " + c.service.String() + " is not " + what,
+		Hint: "check TOKEND_ADDR, TOKEND_LISTEN and TOKEND_SOCKET, and use a client of the service's version",
+	}
+}
+
+func clientPath(name, rest string) string { return "/v1/clients/" + url.PathEscape(name) + rest }

@@ -1,0 +1,66 @@
+package tokend
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// timeout is longer than the service lets a caller wait.
+const timeout = 50 * time.Second
+
+// endpoint is where a service listens.
+type endpoint struct{ network, addr string }
+
+// parseAddr reads an address of [Service]. It must be on this machine: the key
+// goes there in the clear.
+func parseAddr(addr string) (endpoint, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return endpoint{"unix", strings.TrimPrefix(path, "//")}, nil
+	}
+	const hint = "such as http://127.0.0.1:8484"
+	u, err := url.Parse(addr)
+	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return endpoint{}, addressError(hint, "the address is not http://HOST:PORT or unix:/path")
+	}
+	host, port := u.Hostname(), u.Port()
+	if port == "" {
+		port = "80"
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || ip != netip.AddrFrom4([4]byte{127, 0, 0, 1}) && ip != netip.IPv6Loopback()) {
+		return endpoint{}, addressError(hint, "host %q of the address is not 127.0.0.1, [::1] or localhost, and there is no TLS", host)
+	}
+	return endpoint{"tcp", net.JoinHostPort(host, port)}, nil
+}
+
+// newTransport connects to the first endpoint that answers, past any proxy.
+func newTransport(endpoints []endpoint, ownOnly bool) *http.Transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		err := errors.New("there is no address")
+		for _, e := range endpoints {
+			var c net.Conn
+			if c, err = d.DialContext(ctx, e.network, e.addr); err != nil {
+				continue
+			}
+			if !ownOnly {
+				return c, nil
+			}
+			if err = checkOwner(c, os.Geteuid()); err != nil {
+				return nil, errors.Join(err, c.Close())
+			}
+			return c, nil
+		}
+		return nil, err
+	}
+	return &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second}
+}
+
+// noRedirect returns a redirect as the answer: requests are for this machine.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,0 +1,112 @@
+package tokend
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Service says where a tokend is and how to authenticate to it.
+type Service struct {
+	// Addrs are "unix:/path/to/tokend.sock" or "http://HOST:PORT", with 127.0.0.1,
+	// [::1] or localhost as host. The first that answers is used.
+	Addrs []string
+
+	Key     Secret // the API key; a unix socket needs none
+	KeyFile string // read for the first request, and again after a 401; not used with Key
+
+	// KeyFileOptional is for a file that the service creates when it starts: as
+	// long as it is absent, no key is sent.
+	KeyFileOptional bool
+
+	// OwnOnly refuses a listener of another user, except root. It needs Linux. A
+	// default address can be taken by anyone while tokend does not run.
+	OwnOnly bool
+}
+
+// Find returns the service that the command line uses: the one that TOKEND_ADDR
+// names, else that of the default socket (TOKEND_SOCKET), then that of the default
+// listener (TOKEND_LISTEN), which must belong to this user. The key is
+// TOKEND_API_KEY, the content of TOKEND_API_KEY_FILE, or the key file that the
+// service makes at its first start. "off" as TOKEND_SOCKET or TOKEND_LISTEN takes
+// that address out. getenv is [os.Getenv] or stands in for it.
+func Find(getenv func(string) string) (Service, error) {
+	s := Service{Key: Secret(getenv("TOKEND_API_KEY")), KeyFile: getenv("TOKEND_API_KEY_FILE")}
+	if s.Key != "" && s.KeyFile != "" {
+		return s, addressError("set one of them", "both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set")
+	}
+	if s.Key == "" && s.KeyFile == "" {
+		s.KeyFile, s.KeyFileOptional = defaultKeyFile(getenv), true
+		if dir := getenv("CREDENTIALS_DIRECTORY"); filepath.IsAbs(dir) { // systemd.exec(5), LoadCredential=
+			if file := filepath.Join(dir, "TOKEND_API_KEY"); exists(file) {
+				s.KeyFile, s.KeyFileOptional = file, false
+			}
+		}
+	}
+	if addr := getenv("TOKEND_ADDR"); addr != "" {
+		s.Addrs = []string{addr}
+		return s, nil
+	}
+	s.OwnOnly = true
+	if socket := first(getenv("TOKEND_SOCKET"), under(runtimeDir(getenv), "tokend.sock")); socket != "off" && socket != "" {
+		s.Addrs = append(s.Addrs, "unix:"+socket)
+	}
+	if listen := first(getenv("TOKEND_LISTEN"), "127.0.0.1:8484"); listen != "off" {
+		s.Addrs = append(s.Addrs, "http://"+listen)
+	}
+	if len(s.Addrs) == 0 {
+		return s, addressError("set TOKEND_ADDR", "there is no address of tokend: TOKEND_SOCKET and TOKEND_LISTEN are off")
+	}
+	return s, nil
+}
+
+func defaultKeyFile(getenv func(string) string) string { return under(stateDir(getenv), "api.key") }
+
+// runtimeDir and stateDir are base directories of the XDG specification, which
+// says to ignore relative ones; "" when the environment names no home.
+func runtimeDir(getenv func(string) string) string {
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return dir
+	}
+	return stateDir(getenv) // no session manager, as in a container
+}
+
+func stateDir(getenv func(string) string) string {
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state")
+	}
+	return ""
+}
+
+func under(base, file string) string {
+	if base == "" {
+		return ""
+	}
+	return filepath.Join(base, "tokend", file)
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func exists(file string) bool {
+	_, err := os.Lstat(file)
+	return err == nil
+}
+
+// String names the addresses for a person.
+func (s Service) String() string {
+	var names []string
+	for _, addr := range s.Addrs {
+		names = append(names, strings.TrimPrefix(addr, "unix:"))
+	}
+	return strings.Join(names, " or ")
+}

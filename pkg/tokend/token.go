@@ -1,0 +1,82 @@
+package tokend
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TokenRequest says which token is wanted.
+type TokenRequest struct {
+	Client      string        // its name in tokend's configuration
+	MinValidity time.Duration // how long the token must be valid from now; 0: any
+	Audience    string        // the API; "": the client's own
+	Scopes      []string      // nil: the client's own
+	IDToken     bool          // also return the ID token
+}
+
+// Token is an access token as the service answers. It is not to be changed.
+type Token struct {
+	AccessToken Secret    `json:"access_token"`
+	TokenType   string    `json:"token_type"`
+	IDToken     Secret    `json:"id_token"`
+	ExpiresIn   int64     `json:"expires_in"` // seconds, when it was asked for
+	ExpiresAt   time.Time `json:"expires_at"`
+	Scope       string    `json:"scope"` // granted, separated by spaces
+	Audience    string    `json:"audience"`
+	Client      string    `json:"client"`
+
+	// MinValiditySatisfied is false when the token is valid, but not for as long
+	// as was asked.
+	MinValiditySatisfied bool `json:"min_validity_satisfied"`
+
+	raw []byte
+}
+
+// RawJSON returns the service's answer, with the token in it.
+func (t *Token) RawJSON() []byte { return t.raw }
+
+// Token asks the service for a token, which refreshes first where needed.
+func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
+	query := url.Values{}
+	if r.MinValidity > 0 {
+		query.Set("min_validity", r.MinValidity.String())
+	}
+	if r.Audience != "" {
+		query.Set("audience", r.Audience)
+	}
+	if r.Scopes != nil {
+		query.Set("scope", strings.Join(r.Scopes, " "))
+	}
+	if r.IDToken {
+		query.Set("id_token", "true")
+	}
+	path := clientPath(r.Client, "/token")
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	body, err := c.call(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	t := &Token{raw: body}
+	if json.Unmarshal(body, t) != nil || t.AccessToken == "" {
+		return nil, c.unreadable("a token")
+	}
+	// A line break would end a header or a line of the caller. RFC 6749 allows none
+	// (appendix A.12).
+	if strings.ContainsFunc(t.AccessToken.Reveal(), func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		return nil, c.unreadable("a token: it contains a control character, or one outside of ASCII")
+	}
+	return t, nil
+}
+
+// Lacks returns the scopes of asked that were not granted.
+func (t *Token) Lacks(asked []string) []string {
+	granted := strings.Fields(t.Scope)
+	return slices.DeleteFunc(slices.Clone(asked), func(scope string) bool { return slices.Contains(granted, scope) })
+}

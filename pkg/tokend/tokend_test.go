@@ -1,0 +1,324 @@
+package tokend
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/oauth2"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeService answers as tokend does, with numbered tokens.
+type fakeService struct {
+	mu        sync.Mutex
+	n         int
+	expiresIn int
+	gets      []string // queries
+	refreshes []string // bodies
+	auth      string
+	answer    http.HandlerFunc // instead, when set
+}
+
+func (s *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	s.auth = r.Header.Get("Authorization")
+	switch {
+	case s.answer != nil:
+		s.answer(w, r)
+	case r.Method == http.MethodGet && r.URL.Path == "/v1/clients/demo/token":
+		s.gets = append(s.gets, r.URL.RawQuery)
+		reply(w, 200, map[string]any{
+			"access_token": fmt.Sprint("token-", s.n), "token_type": "Bearer", "expires_in": s.expiresIn, "scope": "read", "client": "demo", "min_validity_satisfied": true,
+		})
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/clients/demo/refresh":
+		var in map[string]string
+		if json.Unmarshal(body, &in) != nil {
+			w.WriteHeader(400)
+			return
+		}
+		s.refreshes = append(s.refreshes, string(body))
+		if in["refused"] == "" || in["refused"] == fmt.Sprint("token-", s.n) {
+			s.n++
+		}
+		reply(w, 200, map[string]string{"client": "demo"})
+	default:
+		w.WriteHeader(404)
+	}
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (s *fakeService) set(answer http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = answer
+}
+
+func (s *fakeService) counts() (gets, refreshes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.gets), len(s.refreshes)
+}
+
+// dial returns a client of s over TCP; now may be nil.
+func (s *fakeService) dial(t testing.TB, now func() time.Time) *Client {
+	t.Helper()
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	c, err := New(Service{Addrs: []string{srv.URL}, Key: "CANARY-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now != nil {
+		c.now = now
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func wantError(t *testing.T, err error, code, part string) *Error {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Error(), part) {
+		t.Fatalf("got %v, want code %q with %q", err, code, part)
+	}
+	return e
+}
+
+func TestSource_KeepsTokenUntilItIsShort(t *testing.T) {
+	s := &fakeService{expiresIn: 3600}
+	now := time.Now()
+	c := s.dial(t, func() time.Time { return now })
+	source := c.Source(t.Context(), TokenRequest{Client: "demo"})
+	get := func(from *Source, want string, asked int) {
+		t.Helper()
+		tok, err := from.Get(t.Context(), "")
+		if gets, _ := s.counts(); err != nil || tok.AccessToken.Reveal() != want || gets != asked {
+			t.Errorf("%v, %v after %d requests, want %s after %d", tok, err, gets, want, asked)
+		}
+	}
+	get(source, "token-0", 1)
+	get(source, "token-0", 1)
+	get(c.Source(t.Context(), TokenRequest{Client: "demo", MinValidity: 2 * time.Hour}), "token-0", 2)
+	get(c.Source(t.Context(), TokenRequest{Client: "demo", Audience: "https://other.test/", Scopes: []string{"b", "a"}}), "token-0", 3)
+	if want := []string{"", "min_validity=2h0m0s", "audience=https%3A%2F%2Fother.test%2F&scope=b+a"}; fmt.Sprint(s.gets) != fmt.Sprint(want) {
+		t.Errorf("asked %q", s.gets)
+	}
+	if s.auth != "Bearer CANARY-key" {
+		t.Errorf("sent %q", s.auth)
+	}
+	now = now.Add(59*time.Minute - time.Second)
+	get(source, "token-0", 3)
+	now = now.Add(time.Second)
+	get(source, "token-0", 4)
+	s.expiresIn = 20 // a tenth of a short life is held back
+	now = now.Add(time.Hour)
+	get(source, "token-0", 5)
+	now = now.Add(17 * time.Second)
+	get(source, "token-0", 5)
+	now = now.Add(time.Second)
+	get(source, "token-0", 6)
+}
+
+func TestSource_MinValidityIsHeldBack(t *testing.T) {
+	s := &fakeService{expiresIn: 3600}
+	now := time.Now()
+	source := s.dial(t, func() time.Time { return now }).Source(t.Context(), TokenRequest{Client: "demo", MinValidity: 30 * time.Minute})
+	for _, step := range []struct {
+		after time.Duration
+		asked int
+	}{{0, 1}, {29 * time.Minute, 1}, {time.Minute, 2}} {
+		now = now.Add(step.after)
+		if _, err := source.Get(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		if gets, _ := s.counts(); gets != step.asked {
+			t.Errorf("%d requests, want %d", gets, step.asked)
+		}
+	}
+}
+
+func TestSource_RefusedTokenIsReplacedOnce(t *testing.T) {
+	s := &fakeService{expiresIn: 3600}
+	source := s.dial(t, nil).Source(t.Context(), TokenRequest{Client: "demo", Audience: "a", Scopes: []string{"b", "c"}})
+	var all sync.WaitGroup
+	if _, err := source.Get(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		all.Go(func() {
+			if tok, err := source.Get(t.Context(), "token-0"); err != nil || tok.AccessToken != "token-1" {
+				t.Errorf("%v, %v", tok, err)
+			}
+		})
+	}
+	all.Wait()
+	if want := `[{"audience":"a","refused":"token-0","scope":"b c"}]`; fmt.Sprint(s.refreshes) != want {
+		t.Errorf("asked %q, want %s", s.refreshes, want)
+	}
+}
+
+func TestSource_WaitsNoLongerThanItsContext(t *testing.T) {
+	s := &fakeService{expiresIn: 3600}
+	source := s.dial(t, nil).Source(t.Context(), TokenRequest{Client: "demo"})
+	source.turn <- struct{}{} // another caller asks
+	ctx, cancel := contextWithCancel(t)
+	cancel()
+	_, err := source.Get(ctx, "")
+	wantError(t, err, CodeUnreachable, "context canceled")
+}
+
+func TestErrors(t *testing.T) {
+	s := &fakeService{}
+	c := s.dial(t, nil)
+	problem := func(status int, body map[string]any) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { reply(w, status, body) }
+	}
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		code   string
+		part   string
+		retry  time.Duration
+	}{
+		"login required": {problem(409, map[string]any{"error": "login_required", "error_description": "there is no grant", "hint": "tokend login demo"}), CodeLoginRequired, "login_required: there is no grant\nhint: tokend login demo", 0},
+		"without hint":   {problem(409, map[string]any{"error": "login_required", "error_description": "x"}), CodeLoginRequired, "login_required: x", 0},
+		"try again":      {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 7}), "idp_unreachable", "no", 7 * time.Second},
+		"for ever":       {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 1e9}), "idp_unreachable", "no", time.Hour},
+		"no key":         {problem(401, map[string]any{"error": "unauthorized", "error_description": "no API key"}), CodeUnauthorized, "no API key", 0},
+		"no client":      {problem(404, map[string]any{"error": "unknown_client", "error_description": "x"}), CodeUnknownClient, "", 0},
+		"control":        {problem(500, map[string]any{"error": "a\nb", "error_description": "x\ny"}), "a b", "x y", 0},
+		"not tokend":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502); _, _ = io.WriteString(w, "<html>") }, CodeNotTokend, "is not tokend", 0},
+		"redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }, CodeNotTokend, "is not tokend", 0},
+		"no token":       {problem(200, map[string]any{"access_token": ""}), CodeNotTokend, "is not a token", 0},
+		"two lines":      {problem(200, map[string]any{"access_token": "a\r\nX: b"}), CodeNotTokend, "control character", 0},
+		"broken off":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, CodeUnreachable, "tokend does not answer", time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.set(tt.answer)
+			_, err := c.Token(t.Context(), TokenRequest{Client: "demo"})
+			e := wantError(t, err, tt.code, tt.part)
+			if e.RetryAfter != tt.retry || strings.Contains(e.Error(), "CANARY") {
+				t.Errorf("%v, retry after %v", e, e.RetryAfter)
+			}
+			if want := e.Status == 503 || tt.code == CodeUnreachable; e.Temporary() != want {
+				t.Errorf("temporary: %v", e.Temporary())
+			}
+			if _, err := c.Source(t.Context(), TokenRequest{Client: "demo"}).Token(); err == nil {
+				t.Error("the source returned a token")
+			}
+		})
+	}
+}
+
+func TestNew_RefusesAddresses(t *testing.T) {
+	for name, s := range map[string]Service{
+		"no address":   {},
+		"empty":        {Addrs: []string{""}},
+		"https":        {Addrs: []string{"https://127.0.0.1:1"}},
+		"another host": {Addrs: []string{"http://tokend.example:1"}},
+		"any host":     {Addrs: []string{"http://0.0.0.0:1"}},
+		"other net":    {Addrs: []string{"http://127.0.0.2:1"}},
+		"mapped":       {Addrs: []string{"http://[::ffff:127.0.0.1]:1"}},
+		"path":         {Addrs: []string{"http://127.0.0.1:1/v1"}},
+		"user":         {Addrs: []string{"http://CANARY@127.0.0.1:1"}},
+		"query":        {Addrs: []string{"http://127.0.0.1:1?CANARY"}},
+		"second":       {Addrs: []string{"http://127.0.0.1:1", "http://example.com"}},
+		"two keys":     {Addrs: []string{"http://127.0.0.1:1"}, Key: "CANARY", KeyFile: "f"},
+	} {
+		_, err := New(s)
+		if e := wantError(t, err, CodeAddress, "hint: "); strings.Contains(e.Error(), "CANARY") {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+}
+
+// Neither a proxy nor a redirect target gets what is for tokend.
+func TestClient_StaysOnThisMachine(t *testing.T) {
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	t.Setenv("http_proxy", other.URL)
+	t.Setenv("HTTP_PROXY", other.URL)
+	s := &fakeService{answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) }}
+	c := s.dial(t, nil)
+	if tr, ok := c.http.Transport.(*http.Transport); !ok || tr.Proxy != nil {
+		t.Error("the transport uses a proxy")
+	}
+	_, err := c.Token(t.Context(), TokenRequest{Client: "demo"})
+	wantError(t, err, CodeNotTokend, "")
+	if elsewhere.Load() != 0 {
+		t.Error("followed a redirect")
+	}
+}
+
+func TestClient_OverSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "tokend")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: &fakeService{expiresIn: 60}}}
+	srv.Start()
+	defer srv.Close()
+	t.Setenv("TOKEND_API_KEY", "")
+	for _, addr := range []string{"unix:" + l.Addr().String(), "unix://" + l.Addr().String()} {
+		c, err := Dial(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := oauth2.ReuseTokenSource(nil, c.Source(t.Context(), TokenRequest{Client: "demo"})).Token()
+		if err != nil || tok.AccessToken != "token-0" || tok.Extra("scope") != "read" || time.Until(tok.Expiry) > time.Minute {
+			t.Errorf("%s: %v, %v", addr, tok, err)
+		}
+		c.Close()
+	}
+	c, err := New(Service{Addrs: []string{"unix:" + filepath.Join(dir, "nothing")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Token(t.Context(), TokenRequest{Client: "demo"})
+	wantError(t, err, CodeUnreachable, "hint: start it")
+	if !NotListening(err) {
+		t.Errorf("%v does not say that nothing listens", err)
+	}
+}
+
+func TestClient_UsesTheFirstAddressThatAnswers(t *testing.T) {
+	srv := httptest.NewServer(&fakeService{})
+	defer srv.Close()
+	c, err := New(Service{Addrs: []string{"unix:/nonexistent/s", srv.URL}})
+	if err != nil || c.BaseURL() != srv.URL {
+		t.Fatalf("%v, %v", c, err)
+	}
+	defer c.Close()
+	if _, err := c.Token(t.Context(), TokenRequest{Client: "demo"}); err != nil {
+		t.Error(err)
+	}
+	if c, err := New(Service{Addrs: []string{"unix:/s"}}); err != nil || c.BaseURL() != "http://localhost" {
+		t.Errorf("%v, %v", c, err)
+	}
+}

@@ -1,0 +1,131 @@
+package tokend
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Transport is an [http.RoundTripper] that sends the token of Source with each
+// request, in place of any Authorization that the request has.
+//
+// The token goes to Origins only. A request to another origin fails with an
+// [*OriginError], also when a redirect leads there.
+//
+// After a 401 (RFC 6750 section 3.1) the token is replaced and the request sent
+// once more, if it has no body or a GetBody. A token that has replaced a refused
+// one is not replaced itself for a minute: an API that refuses every token costs
+// one refresh a minute. A 401 with insufficient_scope is returned, because a
+// refresh grants no scopes.
+type Transport struct {
+	Source  *Source
+	Origins []string          // such as "https://api.example.com"
+	Base    http.RoundTripper // nil: http.DefaultTransport
+
+	mu    sync.Mutex
+	fresh Secret    // replaced a refused token
+	until time.Time // before this, fresh is not replaced
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(req)
+	if err != nil && resp == nil && req.Body != nil {
+		_ = req.Body.Close() // RoundTripper closes it on errors, too
+	}
+	return resp, err
+}
+
+func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
+	if !slices.ContainsFunc(t.Origins, func(o string) bool { return sameOrigin(o, req.URL) }) {
+		return nil, &OriginError{Origin: req.URL.Scheme + "://" + req.URL.Host}
+	}
+	token, err := t.Source.Get(req.Context(), "")
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.base().RoundTrip(withToken(req, token))
+	if err != nil || !t.replaceable(req, resp, token) {
+		return resp, err
+	}
+	again := req.Clone(req.Context())
+	if req.GetBody != nil {
+		if again.Body, err = req.GetBody(); err != nil {
+			return resp, nil //nolint:nilerr // the 401 is the answer
+		}
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
+	_ = resp.Body.Close()                         // only read
+	if token, err = t.Source.Get(req.Context(), token.AccessToken); err != nil {
+		return nil, err
+	}
+	t.note(token)
+	return t.base().RoundTrip(withToken(again, token))
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	return http.DefaultTransport
+}
+
+var insufficientScope = regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
+
+// replaceable reports whether an answer is a 401 that another token may avoid, and
+// the request can be sent again.
+func (t *Transport) replaceable(req *http.Request, resp *http.Response, token *Token) bool {
+	if resp.StatusCode != http.StatusUnauthorized || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return false
+	}
+	if slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), insufficientScope.MatchString) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return token.AccessToken != t.fresh || !t.Source.client.now().Before(t.until)
+}
+
+// note remembers the token that replaced a refused one.
+func (t *Transport) note(token *Token) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if token.AccessToken != t.fresh {
+		t.fresh, t.until = token.AccessToken, t.Source.client.now().Add(time.Minute)
+	}
+}
+
+// withToken returns a copy of req with the token: a RoundTripper must not change
+// what it was given.
+func withToken(req *http.Request, token *Token) *http.Request {
+	out := req.Clone(req.Context())
+	out.Header.Set("Authorization", "Bearer "+token.AccessToken.Reveal())
+	return out
+}
+
+// OriginError is a request to an origin that is not among [Transport.Origins].
+// Nothing was sent.
+type OriginError struct{ Origin string }
+
+func (e *OriginError) Error() string {
+	return "the token is not sent to " + e.Origin + "\nhint: add it to the origins of the transport"
+}
+
+// sameOrigin compares scheme, host and port (RFC 6454 section 4).
+func sameOrigin(origin string, u *url.URL) bool {
+	o, err := url.Parse(origin)
+	return err == nil && o.Host != "" && strings.EqualFold(o.Scheme, u.Scheme) && strings.EqualFold(hostPort(o), hostPort(u))
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return u.Hostname() + ":" + port
+}
