@@ -44,12 +44,12 @@ func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *pro
 	if !cl.ActionsIDToken {
 		return want, &problem{
 			Status: http.StatusNotFound, Code: "not_found",
-			Description: "this client does not answer in GitHub's form; hint: set actions_id_token: true for it",
+			Description: "this client does not answer in GitHub's form", Hint: "set actions_id_token: true for it",
 		}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil { // a pair that is left out could be the audience
-		return want, badRequest("the query is malformed; hint: audience is percent-encoded")
+		return want, badRequest("the query is malformed").withHint("percent-encode the audience")
 	}
 	for name, v := range query {
 		switch {
@@ -58,7 +58,7 @@ func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *pro
 		case name == "audience":
 			want.Audience = v[0]
 		case name != "api-version": // which callers copy from the URL that they were given
-			return want, badRequest("there is no parameter " + strconv.Quote(name) + "; hint: audience")
+			return want, badRequest("there is no parameter " + strconv.Quote(name)).withHint("the parameter is audience")
 		}
 	}
 	return want, nil

@@ -327,13 +327,13 @@ func TestFinishByAPI(t *testing.T) {
 		status int
 		says   string
 	}{
-		"empty":        {"", 400, "hint: send"},
+		"empty":        {"", 400, `"hint":"send`},
 		"not JSON":     {"{", 400, "not the JSON object"},
 		"twice":        {"{}{}", 400, "not the JSON object"},
 		"unknown":      {`{"kode":"x"}`, 400, "not the JSON object"},
 		"both":         {`{"code":"x","state":"y","callback_url":"http://localhost/"}`, 400, "both callback_url and"},
-		"no state":     {`{"code":"x"}`, 400, "hint: send"},
-		"no code":      {`{"state":"` + ofOther + `"}`, 400, "hint: send"},
+		"no state":     {`{"code":"x"}`, 400, `"hint":"send`},
+		"no code":      {`{"state":"` + ofOther + `"}`, 400, `"hint":"send`},
 		"other client": {`{"code":"x","state":"` + ofOther + `"}`, 400, "unknown, used or expired"},
 		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400, "is no URL"},
 		"bad query":    {`{"callback_url":"http://localhost/?code=%zz"}`, 400, "query of callback_url"},

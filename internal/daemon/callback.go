@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
@@ -54,11 +53,7 @@ func (d *api) callback(c *gin.Context) {
 		return
 	}
 	p := problemOf(err)
-	text, hint, _ := strings.Cut(p.Description, "hint: ")
-	d.showPage(c, pageStatus(p.Status), pageText{
-		Title: "Not signed in",
-		Text:  strings.TrimRight(text, "; "), Hint: hint,
-	})
+	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not signed in", Text: p.Description, Hint: p.Hint})
 }
 
 // pageStatus is the status of a failed callback: what the browser brought was

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/near"
 	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
 )
@@ -31,19 +32,26 @@ func (d *api) known(c *gin.Context) *client {
 	if cl == nil {
 		d.fail(c, &problem{
 			Status: http.StatusNotFound, Code: "unknown_client",
-			Description: fmt.Sprintf("there is no client %q; hint: %s", name, d.namesFor(c.Request)), Client: name,
+			Description: fmt.Sprintf("there is no client %q", name), Hint: d.nearNames(c.Request, name), Client: name,
 		})
 	}
 	return cl
 }
 
-// namesFor lists the clients that the caller may see.
-func (d *api) namesFor(r *http.Request) string {
-	names := slices.DeleteFunc(slices.Clone(d.names), func(name string) bool { return !d.opened(r, name) })
-	if len(names) == 0 {
-		return "tokend status lists them"
+// nearNames names the clients that were probably meant, of those that the caller
+// may see. Its cost does not grow with the number of clients.
+func (d *api) nearNames(r *http.Request, name string) string {
+	const window = 32 // a name with a typo is mostly sorted beside the right one
+	at, _ := slices.BinarySearch(d.names, name)
+	around := d.names[max(0, at-window):min(len(d.names), at+window)]
+	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !d.opened(r, name) })
+	if names := near.Names(name, seen, 3); len(names) > 0 {
+		return "did you mean " + strings.Join(names, ", ") + "?"
 	}
-	return "the clients are " + strings.Join(names, ", ")
+	if len(seen) > 0 && len(seen) <= 3 && len(d.names) <= window {
+		return "the clients are " + strings.Join(seen, ", ")
+	}
+	return "tokend status lists the clients"
 }
 
 func (d *api) view(ctx context.Context, cl *client) clientView {
@@ -62,7 +70,9 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 		v.LoginFailure = &f
 	}
 	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
-		v.AuthorizeURL = d.offer(ctx, cl)
+		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // looking starts no login
+			v.AuthorizeURL = l.URL
+		}
 	}
 	return v
 }

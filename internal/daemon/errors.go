@@ -18,6 +18,7 @@ import (
 type problem struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
+	Hint         string `json:"hint,omitempty"` // what to do about it
 	Client       string `json:"client,omitempty"`
 	Login        string `json:"login,omitempty"`         // of a client without a grant: how it signs in
 	AuthorizeURL string `json:"authorize_url,omitempty"` // of the same, where a person can
@@ -34,6 +35,9 @@ type problem struct {
 	Status    int    `json:"-"`
 	challenge string // of a 401
 }
+
+// codeNoService is a relay's answer when the service does not answer it.
+const codeNoService = "tokend_unreachable"
 
 // codeInternal is a failure that nobody foresaw.
 const codeInternal = "internal"
@@ -63,6 +67,7 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
 		pendingDevice(cl, p)
 	}
+	p.advise()
 	d.fail(c, p)
 }
 
@@ -95,10 +100,10 @@ func problemOf(err error) *problem {
 	case errors.Is(err, flow.ErrState):
 		return &problem{
 			Status: http.StatusBadRequest, Code: "invalid_state",
-			Description: "the state is unknown, used or expired; hint: start a new login",
+			Description: "the state is unknown, used or expired", Hint: "start a new login",
 		}
 	case errors.As(err, &e):
-		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e), Remedy: string(e.Remedy)}
+		p = &problem{Status: statusOf(e.Class), Code: string(e.Class), Description: describe(e), Hint: e.Hint, Remedy: string(e.Remedy)}
 		switch {
 		case p.Status == http.StatusServiceUnavailable:
 			p.RetryAfter = seconds(e.RetryAfter)
@@ -123,7 +128,7 @@ func problemOf(err error) *problem {
 	return p
 }
 
-// describe says what is wrong in one line, with the hint when there is one.
+// describe says what is wrong in one line.
 func describe(e *flow.Error) string {
 	s := e.Description
 	switch {
@@ -136,11 +141,13 @@ func describe(e *flow.Error) string {
 	if e.Code != "" && e.Code != string(e.Class) {
 		s = e.Code + ": " + s
 	}
-	s = strings.ReplaceAll(s, "hint: ", "hint ") // the tenant's words are not tokend's advice
-	if e.Hint != "" {
-		s += "; hint: " + e.Hint
-	}
-	return s
+	return strings.ReplaceAll(s, "hint: ", "hint ") // the provider's words are not tokend's advice
+}
+
+// withHint adds what to do.
+func (p *problem) withHint(hint string) *problem {
+	p.Hint = hint
+	return p
 }
 
 // seconds rounds up, to at least one: "now" would make callers spin.

@@ -77,7 +77,10 @@ func (ring keyring) caller(h http.Header) (*heldKey, *problem) {
 
 // unauthorized is a 401; reason is RFC 6750's error code, "" when no key was sent.
 func unauthorized(reason, text string) *problem {
-	p := &problem{Status: http.StatusUnauthorized, Code: "unauthorized", Description: text, challenge: `Bearer realm="tokend"`}
+	p := &problem{
+		Status: http.StatusUnauthorized, Code: "unauthorized", Description: text, challenge: `Bearer realm="tokend"`,
+		Hint: "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service",
+	}
 	if reason != "" {
 		p.challenge += `, error="` + reason + `"`
 	}

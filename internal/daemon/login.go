@@ -51,7 +51,7 @@ func (d *api) startLogin(c *gin.Context) {
 		return
 	}
 	if !cl.interactive() {
-		d.failFor(c, cl, badRequest(`this client's grant needs no person; hint: send {"headless":true}`))
+		d.failFor(c, cl, badRequest("this client's grant needs no person").withHint(`send {"headless":true}`))
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
@@ -173,7 +173,7 @@ func readCallback(c *gin.Context) (url.Values, *problem) {
 	}
 	switch {
 	case in.CallbackURL != "" && (in.Code != "" || in.State != ""):
-		return nil, badRequest("both callback_url and code or state; hint: send one or the other")
+		return nil, badRequest("the body has both callback_url and code or state").withHint("send one or the other")
 	case in.CallbackURL != "":
 		u, err := url.Parse(in.CallbackURL)
 		if err != nil {
@@ -185,7 +185,7 @@ func readCallback(c *gin.Context) (url.Values, *problem) {
 		}
 		return query, nil
 	case in.Code == "" || in.State == "":
-		return nil, badRequest(`hint: send {"code":"…","state":"…"} or {"callback_url":"…"}`)
+		return nil, badRequest("the body has no callback_url, and not both code and state").withHint(`send {"code":"…","state":"…"} or {"callback_url":"…"}`)
 	}
 	return url.Values{"code": {in.Code}, "state": {in.State}}, nil
 }

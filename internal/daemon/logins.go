@@ -111,7 +111,7 @@ func (s *logins) ended(client string, p *problem) {
 	defer s.mu.Unlock()
 	delete(s.failures, client)
 	if p != nil {
-		s.failures[client] = &flow.Failure{Time: s.now(), Class: flow.Class(p.Code), Description: p.Description}
+		s.failures[client] = &flow.Failure{Time: s.now(), Class: flow.Class(p.Code), Description: p.Description, Hint: p.Hint, Remedy: flow.Remedy(p.Remedy)}
 	}
 }
 

@@ -105,7 +105,7 @@ func network(r *http.Request) string {
 func (cl *client) upstream(named []string) (*url.URL, *problem) {
 	forbidden := &problem{Status: http.StatusForbidden, Code: string(flow.ClassUpstream)}
 	if len(cl.Upstreams) == 0 {
-		forbidden.Description = "this client has no upstreams; hint: list the APIs that may be sent its token under clients." + cl.Name() + ".upstreams"
+		forbidden.Description, forbidden.Hint = "this client has no upstreams", "list the APIs that may get its token under clients."+cl.Name()+".upstreams"
 		return nil, forbidden
 	}
 	if len(named) == 0 {
@@ -116,7 +116,7 @@ func (cl *client) upstream(named []string) (*url.URL, *problem) {
 		return nil, badRequest("the header " + upstreamHeader + " is not one URL such as https://api.example.com/")
 	}
 	if flow.Within(cl.Upstreams, u) == nil {
-		forbidden.Description = u.String() + " is in none of the client's upstreams; hint: add it to clients." + cl.Name() + ".upstreams, or ask for another one"
+		forbidden.Description, forbidden.Hint = u.String()+" is in none of the client's upstreams", "add it to clients."+cl.Name()+".upstreams, or ask for another one"
 		return nil, forbidden
 	}
 	return u, nil

@@ -194,7 +194,7 @@ func TestProxyErrors(t *testing.T) {
 		"unknown client":     {get("/v1/clients/nobody/proxy/", "HOST", auth), 404, "unknown_client", ""},
 		"login required":     {get("/v1/clients/login/proxy/", "HOST", auth), 409, "login_required", "authorize_url"},
 		"provider down":      {get("/v1/clients/cut/proxy/", "HOST", auth), 503, "idp_unreachable", "connection refused"},
-		"no upstreams":       {get("/v1/clients/ci/proxy/", "HOST", auth), 403, "upstream_forbidden", "hint: list the APIs"},
+		"no upstreams":       {get("/v1/clients/ci/proxy/", "HOST", auth), 403, "upstream_forbidden", `"hint":"list the APIs`},
 		"down":               {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: "+down.URL), 502, "upstream_unreachable", "connection refused"},
 		"malformed chunk":    {"POST " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\nTransfer-Encoding: chunked\n\nxyz\nGET / HTTP/1.1\n\n", 400, "invalid_request", "body of the request"},
 		"no HTTP":            {get(proxyPath+"/", "HOST", auth+"\nTokend-Upstream: http://"+chatter.Addr().String()), 502, "upstream_unreachable", "the answer was not HTTP"},

@@ -92,7 +92,7 @@ func TestProxyUpstreams(t *testing.T) {
 		}
 		a := d.raw(t, get(proxyPath+"/x", "HOST", auth+h))
 		if want.api == nil {
-			if a.StatusCode == 403 && !strings.Contains(a.body, "hint: add it to clients.demo.upstreams") {
+			if a.StatusCode == 403 && !strings.Contains(a.body, `"hint":"add it to clients.demo.upstreams`) {
 				t.Errorf("%q: no word of what to do: %s", header, a.body)
 			}
 			if got := fmt.Sprint(a.StatusCode, " ", a.error(t)); got != want.uri || a.Header.Get(errorHeader) != a.error(t) {

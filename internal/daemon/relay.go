@@ -76,11 +76,11 @@ func (r *Relay) relay(c *gin.Context) {
 	none := func(string) bool { return false } // the service has taken off what it must
 	r.d.pass(c, passing{via: r.cfg.Base, rewrite: r.rewrite, answer: r.answer, private: none, failed: func(err error) {
 		p := &problem{
-			Status: http.StatusServiceUnavailable, Code: string(flow.ClassService), RetryAfter: 1, Client: r.cfg.Client,
-			Description: why(err) + "; hint: start the service with tokend serve",
+			Status: http.StatusServiceUnavailable, Code: codeNoService, RetryAfter: 1, Client: r.cfg.Client,
+			Description: why(err), Hint: "start the service: tokend serve",
 		}
 		if errors.Is(err, context.Canceled) {
-			p.Status, p.Code, p.Description = http.StatusBadGateway, codeUpstreamDown, why(err)
+			p.Status, p.Code, p.Hint = http.StatusBadGateway, codeUpstreamDown, ""
 		}
 		r.d.fail(c, p)
 	}})

@@ -14,23 +14,23 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // startRelay runs a relay to d until the test ends.
 func startRelay(t testing.TB, d *running, upstream string, more ...net.Listener) *running {
 	t.Helper()
-	h, base, err := flow.LocalClient("http://" + d.addr)
+	client, err := tokend.New(tokend.Service{Addrs: []string{"http://" + d.addr}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := url.Parse(base)
+	service, err := url.Parse(client.BaseURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &running{log: &syncBuffer{}}
 	relay, err := NewRelay(RelayConfig{
-		Client: "demo", Upstream: upstream, Service: service, Base: h.Transport, Key: mainKey,
+		Client: "demo", Upstream: upstream, Service: service, Base: client.HTTPClient().Transport, Key: mainKey,
 		Keys: []Key{{Name: "main", Secret: ciKey}}, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

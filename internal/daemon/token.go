@@ -192,7 +192,7 @@ func (q *tokenQuery) set(name, value string) *problem {
 		}
 		q.idToken = value == "true"
 	default:
-		return badRequest("there is no parameter " + strconv.Quote(name) + "; hint: min_validity, audience, scope, format, id_token")
+		return badRequest("there is no parameter " + strconv.Quote(name)).withHint("the parameters are min_validity, audience, scope, format and id_token")
 	}
 	return nil
 }

@@ -1,7 +1,11 @@
 // Package near finds what a misspelt name was meant to be.
 package near
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Name returns the known name that another one nearly is: one letter in four may
 // differ, two at most. "" when there is none, or two are equally near.
@@ -17,6 +21,27 @@ func Name(name string, known []string) string {
 		}
 	}
 	return found
+}
+
+// Names returns the known names that are nearest to name, at most most of them and
+// the nearest first. One letter in four may differ, two at most, or the end may be
+// missing.
+func Names(name string, known []string, most int) []string {
+	distances := map[string]int{}
+	var names []string
+	for _, k := range known {
+		a, b := plain(name), plain(k)
+		d := typos(a, b)
+		if len(a) >= 3 && strings.HasPrefix(b, a) {
+			d = min(d, 1)
+		}
+		if d <= max(1, min(2, len(b)/4)) && d < len(b) {
+			distances[k] = d
+			names = append(names, k)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(distances[a], distances[b]) })
+	return names[:min(most, len(names))]
 }
 
 // plain leaves out what differs between camelCase, snake_case and kebab-case.

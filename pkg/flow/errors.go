@@ -37,7 +37,6 @@ const (
 	ClassRestored         Class = "grant_restored"        // an older copy of the store was put back: nothing is sent until Resume or a login
 	ClassStoreCorrupt     Class = "store_corrupt"         // the store's content cannot be read
 	ClassUpstream         Class = "upstream_forbidden"    // no token is sent there: it is not in the list
-	ClassService          Class = "tokend_unreachable"    // tokend does not answer; see Remote
 )
 
 // Remedy is what gives a client a grant where [ClassLoginRequired] says that it

@@ -88,26 +88,6 @@ func ExampleTransport() {
 	// true upstream_forbidden
 }
 
-// A tokend that runs already keeps the grant; a program asks it for tokens.
-func ExampleRemote() {
-	remote, err := flow.NewRemote(flow.RemoteConfig{
-		Client: "demo", Addr: "unix:/run/user/1000/tokend/tokend.sock",
-	})
-	if err != nil {
-		panic(err)
-	}
-	defer remote.Close()
-	_, err = remote.Get(context.Background(), flow.Request{MinValidity: 10 * time.Minute})
-	var e *flow.Error
-	if errors.As(err, &e) && e.Class == flow.ClassService {
-		fmt.Println(e.Hint)
-	}
-	fmt.Println(errors.Is(err, flow.ErrLogin))
-	// Output:
-	// start it with tokend serve, or look at its address
-	// false
-}
-
 // A login in a browser has two halves: where to send the person, and what came
 // back to the callback.
 func ExampleClient_Login() {

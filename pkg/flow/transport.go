@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Getter has access tokens: a [*Client] of this process, or a [*Remote] of
-// another. It is safe for concurrent use.
+// Getter returns access tokens, as a [*Client] does. It is safe for concurrent use.
 type Getter interface {
 	Get(ctx context.Context, r Request) (*Token, error)
 }

@@ -34,10 +34,10 @@ func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
 // refused is explain for what tokend itself answers.
 func refused(ctx context.Context, s *service.Service, client string, r *service.Refusal) diag.Diagnostic {
-	text, hint, _ := strings.Cut(r.Description, "hint: ")
-	text = fmt.Sprintf("tokend says %s: %s", r.Code, strings.TrimRight(text, "; \n"))
-	if hint != "" {
-		hint = "Hint: " + hint + "."
+	text := fmt.Sprintf("tokend says %s: %s", r.Code, r.Description)
+	var hint string
+	if r.Hint != "" {
+		hint = "Hint: " + r.Hint + "."
 	}
 	switch {
 	case r.Code == "unknown_client":

@@ -80,9 +80,9 @@ func TestTokenDefaults(t *testing.T) {
 // refusals of tokend, as its API words them.
 const (
 	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","login":"browser","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
-	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name; hint: tokend status lists them","client":"demo"}`
+	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name","hint":"tokend status lists them","client":"demo"}`
 	wrongKey      = `401 {"error":"unauthorized","error_description":"the caller key is not one of tokend's"}`
-	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized; hint: check the client's secret","client":"demo"}`
+	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized","hint":"check the client's secret","client":"demo"}`
 	forbidden     = `403 {"error":"client_forbidden","error_description":"this key does not open that client","client":"demo"}`
 	providerDown  = `503 {"error":"idp_unreachable","error_description":"token endpoint: connection refused","client":"demo","retry_after":40}`
 	nonsense      = `502 {"error":"idp_bad_response","error_description":"token answer without access_token","client":"demo"}`
@@ -99,7 +99,7 @@ const (
 // neither key nor token.
 // signIn is a refusal that a login mends, or a setting.
 func signIn(login, remedy string) string {
-	return `409 {"error":"login_required","error_description":"there is no grant; hint: give another","client":"demo","login":"` + login +
+	return `409 {"error":"login_required","error_description":"there is no grant","hint":"give another","client":"demo","login":"` + login +
 		`","remedy":"` + remedy + `","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
 }
 

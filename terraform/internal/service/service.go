@@ -95,6 +95,7 @@ type Refusal struct {
 	Status       int    `json:"-"`
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
+	Hint         string `json:"hint"`
 	Client       string `json:"client"`
 	Login        string `json:"login"`
 	AuthorizeURL string `json:"authorize_url"`

@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"net/http"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// advise completes the hint of a problem of one client: how to log in, or which
+// command shows more. Callers print it as it is.
+func (p *problem) advise() {
+	doctor := "tokend doctor " + p.Client
+	switch {
+	case p.Code == string(flow.ClassLoginRequired):
+		p.Hint = p.loginHint()
+	case p.Code == string(flow.ClassClientRejected) && p.Hint != "":
+		p.Hint += "; " + doctor + " shows more"
+	case p.Hint != "":
+	case p.Code == string(flow.ClassClientRejected), p.Status == http.StatusBadGateway:
+		p.Hint = doctor + " shows what the provider answers"
+	case p.Status == http.StatusServiceUnavailable:
+		p.Hint = "try again; " + doctor + " shows more"
+	}
+}
+
+// loginHint says how the client gets its grant.
+func (p *problem) loginHint() string {
+	if p.UserCode != "" {
+		return "confirm the code " + p.UserCode + " at " + p.VerificationURIComplete
+	}
+	if p.Remedy == string(flow.RemedySetting) {
+		return p.Hint
+	}
+	login := p.Login
+	if p.Remedy == string(flow.RemedyBrowser) {
+		login = "browser"
+	}
+	hint := loginCommand(p.Client, login)
+	if p.Hint != "" {
+		hint = p.Hint + ": " + hint
+	}
+	if login == "browser" && p.AuthorizeURL != "" {
+		hint += ", or open " + p.AuthorizeURL
+	}
+	return hint
+}
+
+// loginCommand is the command that logs a client in.
+func loginCommand(name, login string) string {
+	switch login {
+	case "browser":
+		return "tokend login " + name + " --browser or --paste"
+	case "paste":
+		return "tokend login " + name + " --paste"
+	}
+	return "tokend login " + name
+}
