@@ -222,7 +222,7 @@ func (s *Service) once(ctx context.Context, path string, query url.Values, into 
 	if json.Unmarshal(body, &r) != nil || r.Code == "" {
 		return fmt.Errorf("%w: status %d without its body", ErrForeign, resp.StatusCode)
 	}
-	for _, text := range []*string{&r.Code, &r.Description, &r.Client, &r.Login, &r.AuthorizeURL} {
+	for _, text := range []*string{&r.Code, &r.Description, &r.Hint, &r.Client, &r.Login, &r.AuthorizeURL} {
 		*text = printable(*text)
 	}
 	return &r
