@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"net"
@@ -52,17 +53,17 @@ func rank(l net.Listener) int {
 func activated(f *os.File) (net.Listener, error) {
 	defer func() { _ = f.Close() }() // the listener has a duplicate
 	if !accepts(f) {
-		return nil, errors.New("it is no listening stream socket\nhint: ListenStream= and Accept=no")
+		return nil, hint.Errorf("ListenStream= and Accept=no", "it is no listening stream socket")
 	}
 	l, err := net.FileListener(f)
 	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: ListenStream=127.0.0.1:8484 or a path", err)
+		return nil, hint.Errorf("ListenStream=127.0.0.1:8484 or a path", "%w", err)
 	}
 	switch a := l.Addr().(type) {
 	case *net.TCPAddr:
 		_, _, err = loopback(a.String())
 		if err != nil {
-			err = fmt.Errorf("%w\nhint: ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", err)
+			err = hint.Errorf("ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", "%w", err)
 		}
 	case *net.UnixAddr:
 		err = ownSocket(a.Name)
@@ -77,24 +78,24 @@ func activated(f *os.File) (net.Listener, error) {
 // lets in, nobody else, and nobody to put another in its place.
 func ownSocket(path string) error {
 	if !filepath.IsAbs(path) {
-		return errors.New("an abstract socket has no mode\nhint: ListenStream=/run/tokend/tokend.sock")
+		return hint.Errorf("ListenStream=/run/tokend/tokend.sock", "an abstract socket has no mode")
 	}
 	fi, err := os.Lstat(path)
 	if err != nil {
 		return err
 	}
 	if perm := fi.Mode().Perm(); perm&0o022 != 0 { // who may write may connect (unix(7))
-		return fmt.Errorf("%s is open to others (mode %#o)\nhint: SocketMode=0600", path, perm)
+		return hint.Errorf("SocketMode=0600", "%s is open to others (mode %#o)", path, perm)
 	}
 	if uid, known := owner(fi); known && uid != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, and tokend runs as %d, whose callers alone are let in\nhint: SocketUser= as the service's User=", path, uid, os.Geteuid())
+		return hint.Errorf("SocketUser= as the service's User=", "%s belongs to user %d, and tokend runs as %d, whose callers alone are let in", path, uid, os.Geteuid())
 	}
 	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	if perm := dir.Mode().Perm(); perm&0o022 != 0 && dir.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("others can write to %s (mode %#o)\nhint: DirectoryMode=0755, or 0700 for a user's service", filepath.Dir(path), perm)
+		return hint.Errorf("DirectoryMode=0755, or 0700 for a user's service", "others can write to %s (mode %#o)", filepath.Dir(path), perm)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"example.com/tokend/internal/hint"
 	"net"
 	"os"
 	"path/filepath"
@@ -107,7 +108,7 @@ func TestSocketOfAnother(t *testing.T) {
 	if err := os.Chown(l.Addr().String(), 65532, -1); err != nil {
 		t.Fatal(err)
 	}
-	if err := ownSocket(l.Addr().String()); err == nil || !strings.Contains(err.Error(), "SocketUser=") {
+	if err := ownSocket(l.Addr().String()); err == nil || !strings.Contains(hint.Of(err), "SocketUser=") {
 		t.Errorf("ownSocket = %v", err)
 	}
 	if err := ownSocket("@abstract"); err == nil || !strings.Contains(err.Error(), "has no mode") {
@@ -125,11 +126,11 @@ func TestActivationReplacesListeners(t *testing.T) {
 		t.Errorf("the first listener is %s, not the passed %s", s.tcp, tcp.Addr())
 	}
 	setenv(t, "TOKEND_ADDR=unix:"+socket.Addr().String())
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Errorf("over the socket: %+v", o)
 	}
 	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Errorf("over TCP: %+v", o)
 	}
 	if _, err := os.Stat(filepath.Join(home, ".local/state/tokend/tokend.sock")); err == nil {
@@ -147,7 +148,7 @@ func TestActivationOfAnotherProcess(t *testing.T) {
 	newTenant(t).configure(t)
 	setenv(t, "LISTEN_FDS=1", "LISTEN_PID=1")
 	s := serve(t)
-	if o := tokend(t, "healthcheck"); o.code != 0 {
+	if o := runTokend(t, "healthcheck"); o.code != 0 {
 		t.Errorf("%+v\n%s", o, s.log)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"slices"
 	"strings"
@@ -94,17 +93,11 @@ func askedClients(ctx context.Context) (names []string, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
+	all, err := s.clients(ctx)
 	if err != nil {
 		return nil, false
 	}
-	var all struct {
-		Clients []clientStatus `json:"clients"`
-	}
-	if json.Unmarshal(body, &all) != nil {
-		return nil, false
-	}
-	for _, c := range all.Clients {
+	for _, c := range all {
 		names = append(names, c.Client)
 	}
 	return names, true

@@ -16,7 +16,7 @@ import (
 // completed is what a shell is offered for a command line that ends in args.
 func completed(t *testing.T, args ...string) []string {
 	t.Helper()
-	o := tokend(t, append([]string{"__completeNoDesc"}, args...)...)
+	o := runTokend(t, append([]string{"__completeNoDesc"}, args...)...)
 	offered, directive, found := strings.Cut(o.stdout, ":")
 	if o.code != 0 || !found || directive == "" {
 		t.Fatalf("%+v", o)
@@ -124,7 +124,7 @@ func TestCompletesSeveralClients(t *testing.T) {
 func TestCompletionScripts(t *testing.T) {
 	clean(t)
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		o := tokend(t, "completion", shell)
+		o := runTokend(t, "completion", shell)
 		if o.code != 0 || !strings.Contains(o.stdout, "__complete") {
 			t.Errorf("%s: %d %s", shell, o.code, o.stderr)
 		}
@@ -137,7 +137,7 @@ func TestCompletionScripts(t *testing.T) {
 			t.Errorf("%s -n: %v\n%s", shell, err, out)
 		}
 	}
-	if o := tokend(t, "completion", "tcsh"); o.code != 64 || o.stdout != "" {
+	if o := runTokend(t, "completion", "tcsh"); o.code != 64 || o.stdout != "" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -123,7 +123,7 @@ func TestB18_Faults(t *testing.T) {
 			}
 			setenv(t, c.env...)
 			for _, args := range [][]string{{"config", "check"}, {"serve"}} {
-				o := tokend(t, args...)
+				o := runTokend(t, args...)
 				if o.code != 78 || o.stdout != "" {
 					t.Fatalf("%v: exit %d, stdout %q", args, o.code, o.stdout) // what is right would be served
 				}
@@ -148,7 +148,7 @@ func TestB18_SecretFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ path, want string }{
 		"empty":      {write(t, filepath.Join(dir, "empty"), "\n", 0o600), "is empty"},
-		"mode 0644":  {write(t, filepath.Join(dir, "open"), canarySecret, 0o644), "is open to everybody (mode 0644); hint: chmod 600"},
+		"mode 0644":  {write(t, filepath.Join(dir, "open"), canarySecret, 0o644), "is open to everyone (mode 0644); hint: chmod 600"},
 		"unreadable": {filepath.Join(dir, "absent"), "cannot be read: no such file"},
 		"directory":  {dir, "is not a regular file"},
 		"huge":       {write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecret+1), 0o600), "is larger than 64 KiB"},
@@ -157,7 +157,7 @@ func TestB18_SecretFiles(t *testing.T) {
 			clean(t)
 			setenv(t, goodClient[:3]...)
 			setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE="+c.path)
-			o := tokend(t, "config", "check")
+			o := runTokend(t, "config", "check")
 			if o.code != 78 || !strings.Contains(o.stderr, c.path+" "+c.want) || !strings.Contains(o.stderr, "client demo: client_secret") {
 				t.Errorf("exit %d: %s", o.code, o.stderr)
 			}
@@ -169,7 +169,7 @@ func TestB18_SecretFiles(t *testing.T) {
 func TestB18_AllFaultsTogether(t *testing.T) {
 	clean(t)
 	setenv(t, "TOKEND_CLIENTS=demo,ci", "TOKEND_TYPO=1", "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent", "TOKEND_LOG_LEVEL=x")
-	o := tokend(t, "config", "check")
+	o := runTokend(t, "config", "check")
 	lines := strings.Split(strings.TrimSpace(o.stderr), "\n")
 	if o.code != 78 || len(lines) != 7 {
 		t.Errorf("exit %d, %d lines:\n%s", o.code, len(lines), o.stderr)
@@ -186,11 +186,11 @@ func TestOpenConfigFileWithSecret(t *testing.T) {
 	path := filepath.Join(home, ".config/tokend/tokend.yaml")
 	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, client_secret: " + canarySecret + "}}\n"
 	write(t, path, file, 0o644)
-	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everybody") {
+	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everyone") {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 	write(t, path, file, 0o600)
-	if o := tokend(t, "config", "check"); o.code != 0 {
+	if o := runTokend(t, "config", "check"); o.code != 0 {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 }
@@ -201,12 +201,12 @@ func TestConfigFileThatEverybodyCanWrite(t *testing.T) {
 	path := filepath.Join(home, ".config/tokend/tokend.yaml")
 	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, token_auth: none}}\n"
 	write(t, path, file, 0o646)
-	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "can be written by everybody (mode 0646)") || !strings.Contains(o.stderr, "chmod o-w "+path) {
+	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "can be written by everybody (mode 0646)") || !strings.Contains(o.stderr, "chmod o-w "+path) {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 	for _, perm := range []os.FileMode{0o644, 0o664, 0o600} { // a group of one's own is usual
 		write(t, path, file, perm)
-		if o := tokend(t, "config", "check"); o.code != 0 {
+		if o := runTokend(t, "config", "check"); o.code != 0 {
 			t.Errorf("mode %#o: exit %d: %s", perm, o.code, o.stderr)
 		}
 	}

@@ -192,8 +192,8 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 	}
 	var f faults
 	s := secretOf(name, value, file, &f)
-	for _, line := range f {
-		r.fault("", "%s", line)
+	for _, fault := range f {
+		r.fault(fault.hint, "%s", fault.text)
 	}
 	return s
 }

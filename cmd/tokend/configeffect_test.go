@@ -44,7 +44,7 @@ func TestB29_SettingWithoutEffect(t *testing.T) {
 				var f faults
 				clientReader{name: "demo", c: given, faults: &f}.unused(grant)
 				want := setting + " has no effect with grant " + grant
-				if refused := strings.Contains(strings.Join(f, "\n"), want); refused != (with != nil && !slices.Contains(with, grant)) {
+				if refused := strings.Contains(f.Error(), want); refused != (with != nil && !slices.Contains(with, grant)) {
 					t.Errorf("refused: %t, %v", refused, f)
 				}
 			})
@@ -80,7 +80,7 @@ func TestB29_ExitCodeNamesSettingAndGrant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			clean(t)
 			setenv(t, demo(tc.fields...)...)
-			o := tokend(t, "config", "check")
+			o := runTokend(t, "config", "check")
 			if o.code != 78 || !strings.Contains(o.stderr, tc.want) || !strings.Contains(o.stderr, "hint: ") {
 				t.Errorf("exit %d: %s", o.code, o.stderr)
 			}
@@ -132,7 +132,7 @@ func TestClientSecretFileIsReadAtEachUse(t *testing.T) {
 		t.Error("the file was not read again")
 	}
 	setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent")
-	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "/nonexistent") {
+	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "/nonexistent") {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 }
@@ -147,11 +147,11 @@ func TestTwoClientsWithTheSameSeed(t *testing.T) {
 		}
 	}
 	setenv(t, seeds(canaryFresh, canaryFresh)...)
-	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "clients one and two start from the same refresh_token") || strings.Contains(o.stderr, canaryFresh) {
+	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "clients one and two start from the same refresh_token") || strings.Contains(o.stderr, canaryFresh) {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 	setenv(t, seeds(canaryFresh, canaryFresh+"2")...)
-	if o := tokend(t, "config", "check"); o.code != 0 {
+	if o := runTokend(t, "config", "check"); o.code != 0 {
 		t.Errorf("exit %d: %s", o.code, o.stderr)
 	}
 }

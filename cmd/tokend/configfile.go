@@ -58,7 +58,7 @@ func loadFile(named, fallback string, f *faults) (c fileConfig, whole bool) {
 	}
 	c, whole = parseFile(path, b, f)
 	if perm&0o007 != 0 && c.holdsSecret() {
-		f.add("chmod 600 "+path+", or use client_secret_file", "%s holds a secret and is open to everybody (mode %#o)", path, perm)
+		f.add("chmod 600 "+path+", or use client_secret_file", "%s holds a secret and is open to everyone (mode %#o)", path, perm)
 	}
 	return c, whole
 }

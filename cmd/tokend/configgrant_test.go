@@ -58,7 +58,7 @@ func TestGrantFaults(t *testing.T) {
 		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" has no effect with grant device_code`}},
 		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" has no effect with grant authorization_code`}},
 		"password of nobody":         {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
-		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password_file: secret file", "open to everybody"}},
+		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password_file: secret file", "open to everyone"}},
 		"password twice":             {[]string{"GRANT=password", "USERNAME=u", "PASSWORD=" + canaryPassword, "PASSWORD_FILE=" + secret}, []string{"both password and password_file are set"}},
 		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password has no effect with grant authorization_code", "username has no effect", "realm has no effect"}},
 		"exchange of nothing":        {[]string{"GRANT=token_exchange"}, []string{"subject_token_type is missing", "subject_token_file is missing"}},
@@ -84,7 +84,7 @@ func TestGrantFaults(t *testing.T) {
 			unset(t, "ACTIONS_ID_TOKEN_REQUEST_URL")
 			unset(t, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 			setenv(t, demo(tc.fields...)...)
-			o := tokend(t, "config", "check")
+			o := runTokend(t, "config", "check")
 			if o.code != 78 || o.stdout != "" {
 				t.Errorf("exit %d, stdout %q", o.code, o.stdout)
 			}
@@ -171,7 +171,7 @@ func TestGrantVariablesOverrideTheFile(t *testing.T) {
 	}
 	unset(t, "TOKEND_CLIENT_DEMO_PASSWORD_FILE")
 	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    grant: password\n    username: u\n    password: of-the-file\n", 0o644)
-	if o := tokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everybody") {
+	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everyone") {
 		t.Errorf("a password in an open file: %d, %s", o.code, o.stderr)
 	}
 }

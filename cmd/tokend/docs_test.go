@@ -33,7 +33,7 @@ func TestDocumentedGrants(t *testing.T) {
 			"/var/run/secrets/tokens/tenant", secret).Replace(text)
 		write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), text, 0o600)
 		setenv(t, "ACTIONS_ID_TOKEN_REQUEST_URL=https://actions.example.com/token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=job")
-		if o := tokend(t, "config", "check"); o.code != 0 {
+		if o := runTokend(t, "config", "check"); o.code != 0 {
 			t.Errorf("exit %d: %s\n%s", o.code, o.stderr, text)
 		}
 	}

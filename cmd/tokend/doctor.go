@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +131,8 @@ func chosen(all []clientSettings, names []string) ([]clientSettings, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(c clientSettings) bool { return c.Name == name })
 		if i < 0 {
-			return nil, exitf(exitNoClient, "client %q is not configured here\nhint: the clients are %s", name, or(strings.Join(namesOf(all), ", "), "none"))
+			return nil, hintf(exitNoClient, fmt.Sprintf("the clients are %s", or(strings.Join(namesOf(all), ", "), "none")),
+				"client %q is not configured here", name)
 		}
 		some = append(some, all[i])
 	}
@@ -205,11 +208,9 @@ func bad(check string, class flow.Class, text, hint string) []flow.Finding {
 	return []flow.Finding{{Check: check, Result: flow.ResultProblem, Class: class, Text: text, Hint: hint}}
 }
 
-// badError is a problem with the words of err, whose hint stands behind
-// "hint: ", on a line of its own or in the same.
+// badError is a problem with the text and the hint of err.
 func badError(check string, class flow.Class, err error) []flow.Finding {
-	text, hint, _ := strings.Cut(err.Error(), "hint: ")
-	return bad(check, class, oneLine(strings.TrimRight(text, "; \n")), oneLine(hint))
+	return bad(check, class, oneLine(err.Error()), oneLine(hint.Of(err)))
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

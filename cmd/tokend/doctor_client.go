@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // soon is how early the end of a grant is told.
@@ -122,9 +123,8 @@ func (d *doctor) checkFiles(c clientSettings) []flow.Finding {
 		if f.Failure == "" {
 			continue
 		}
-		text, hint, _ := strings.Cut(f.Failure, "; hint: ")
-		found = append(found, bad(check, classNoService, f.Path+": "+oneLine(text), cmp.Or(oneLine(hint),
-			"mend what it says; it is tried again at least every minute"))...)
+		found = append(found, bad(check, classNoService, f.Path+": "+oneLine(f.Failure), cmp.Or(oneLine(f.Hint),
+			"fix this; tokend retries at least every minute"))...)
 	}
 	if found == nil && len(files) > 0 {
 		return good(check, counted(len(files), "token file")+" as configured")
@@ -160,20 +160,20 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 		return warn(check, text, hint)
 	case flow.StateLoginRequired:
 		st.Login = cmp.Or(st.Login, c.login)
-		return bad(check, flow.ClassLoginRequired, text, st.loginHint())
+		return bad(check, flow.ClassLoginRequired, text, loginHint(&st))
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service tries again by itself, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
 	case flow.StateRestored:
 		return bad(check, flow.ClassRestored, "an older copy of the store was put back: nothing is sent, because the refresh token may be a spent one",
 			"tokend login "+c.Name+"; or tokend resume "+c.Name+", if the token was not used since that copy was made")
 	case flow.StateUnavailable:
-		return st.unavailable(check, text)
+		return unavailable(&st, check, text)
 	}
 	return warn(check, "state "+text+" is unknown here", "use the command line of the service's version")
 }
 
 // unavailable tells what passes by itself from what somebody must mend.
-func (c clientStatus) unavailable(check, text string) []flow.Finding {
+func unavailable(c *tokend.Status, check, text string) []flow.Finding {
 	if c.Failure == nil || codeOfClass(flow.Class(c.Failure.Class)) == exitTryAgain {
 		return bad(check, flow.ClassUnreachable, text, "it recovers by itself when what fails is back")
 	}

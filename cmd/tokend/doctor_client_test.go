@@ -37,8 +37,8 @@ var clientCases = []doctorCase{
 	{"none", set("TOKEND_CLIENT_DEMO_AUDIENCE="), "audience", "warning", "Auth0 issues an opaque token", "set audience to the Identifier", 0},
 
 	{"good", answersOnly(`"state":"ready","files":[{"path":"/run/t"}]`), "files", "ok", "1 token file as configured", "", 0},
-	{"hook", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"hook failed: reload: exit status 1"}]`), "files", "problem", "/run/t: hook failed: reload: exit status 1", "tried again at least every minute", 69},
-	{"directory", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"directory /run cannot be used: gone; hint: make it"}]`), "files", "problem", "/run/t: directory /run cannot be used: gone", "make it", 69},
+	{"hook", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"hook failed: reload: exit status 1"}]`), "files", "problem", "/run/t: hook failed: reload: exit status 1", "tokend retries at least every minute", 69},
+	{"directory", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"directory /run cannot be used: gone","hint":"make it"}]`), "files", "problem", "/run/t: directory /run cannot be used: gone", "make it", 69},
 
 	{"untold", fine, "state", "skipped", "does not tell", "", 0},
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
@@ -46,7 +46,7 @@ var clientCases = []doctorCase{
 	{"outcome unknown", answersOnly(`"state":"degraded","failure":{"class":"idp_unreachable","description":"the last refresh may or may not have reached the provider; retrying at 2026-08-01T12:00:00Z"}`), "state", "warning", "retrying at 2026-08-01T12:00:00Z", "to retry now: tokend login demo", 0},
 	{"restored", answersOnly(`"state":"restored"`), "state", "problem", "an older copy of the store was put back", "tokend resume demo", 77},
 	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
-	{"login tried again", answersOnly(`"state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"`), "state", "problem", "login_required", "tokend login demo; the service tries again by itself at 2026-08-01T12:00:00Z", 77},
+	{"login tried again", answersOnly(`"state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"`), "state", "problem", "login_required", "tokend login demo; the service retries at 2026-08-01T12:00:00Z", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
 	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be the Identifier of an API of this tenant, exactly, that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},

@@ -25,8 +25,8 @@ func (d *doctor) checkSettings(context.Context) []flow.Finding {
 		return good(check, "clients "+strings.Join(namesOf(d.settings.clients), ", "))
 	}
 	var found []flow.Finding
-	for _, line := range d.faults {
-		found = append(found, badError(check, flow.ClassConfig, errors.New(line))...)
+	for _, f := range d.faults {
+		found = append(found, bad(check, flow.ClassConfig, oneLine(f.text), oneLine(f.hint))...)
 	}
 	if d.remote != "" {
 		return warn(check, noClient+" here; the service at "+d.remote+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
@@ -53,8 +53,8 @@ func (d *doctor) checkAPIKey(context.Context) []flow.Finding {
 
 // faulty says whether a fault names a variable or a client.
 func (d *doctor) faulty(name string) bool {
-	for _, line := range d.faults {
-		if strings.Contains(line, name) {
+	for _, f := range d.faults {
+		if strings.Contains(f.text, name) {
 			return true
 		}
 	}

@@ -2,21 +2,23 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // elsewhere settles whether the service has a configuration of its own: here is
 // none, and TOKEND_ADDR names it or one answers at the default places.
 func (d *doctor) elsewhere(ctx context.Context) bool {
-	if len(d.faults) != 1 || !strings.HasPrefix(d.faults[0], noClient) {
+	if len(d.faults) != 1 || !strings.HasPrefix(d.faults[0].text, noClient) {
 		return false
 	}
-	if d.remote = os.Getenv(namedAddr); d.remote != "" {
+	if d.remote = os.Getenv(addrVariable); d.remote != "" {
 		return true
 	}
 	doors, err := d.doors()
@@ -54,14 +56,15 @@ func (d *doctor) unknown() error {
 	for _, name := range d.names {
 		if _, there := d.running.clients[name]; !there {
 			all := strings.Join(slices.Sorted(maps.Keys(d.running.clients)), ", ")
-			return exitf(exitNoClient, "client %q is not one of the service's at %s\nhint: the clients are %s", name, d.remote, or(all, "none"))
+			return hintf(exitNoClient, fmt.Sprintf("the clients are %s", or(all, "none")),
+				"client %q is not one of the service's at %s", name, d.remote)
 		}
 	}
 	return nil
 }
 
 // checkServedClient makes the checks that need the service's word alone.
-func (d *doctor) checkServedClient(st clientStatus) []flow.Finding {
+func (d *doctor) checkServedClient(st tokend.Status) []flow.Finding {
 	c := clientSettings{login: st.Login}
 	c.Name = st.Client
 	found := slices.Concat(d.checkState(c), d.checkFiles(c), d.checkGrantEnd(c), d.checkWindows(c))

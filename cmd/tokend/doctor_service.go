@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // The classes of what only the command line meets.
@@ -31,25 +30,30 @@ type running struct {
 	needKey *service // the listener, when it answers: its callers need a key
 	version string
 	listed  bool // the clients are known
-	clients map[string]clientStatus
+	clients map[string]tokend.Status
 }
 
 // door is a way to the service.
 type door struct {
 	check, addr string
-	service     *service
+	service     service
 	keyed       bool
 }
 
 // doors are the ways that the environment names.
 func (d *doctor) doors() ([]door, error) {
-	if addr := os.Getenv("TOKEND_ADDR"); addr != "" {
+	if addr := os.Getenv(addrVariable); addr != "" {
 		s, err := locateService()
 		return []door{{"address", addr, s, !strings.HasPrefix(addr, "unix:")}}, err
 	}
+	at, err := tokend.Find(os.Getenv)
+	if err != nil {
+		return nil, exitFrom(err)
+	}
 	var doors []door
 	if path := d.settings.socket; path != off && path != "" {
-		s, err := serviceAt("TOKEND_SOCKET", "unix:"+path)
+		at.Addrs = []string{"unix:" + path}
+		s, err := serviceAt(at)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +61,8 @@ func (d *doctor) doors() ([]door, error) {
 	}
 	if listen := d.settings.listen; listen != off {
 		if _, port, err := loopback(listen); err == nil && port != 0 {
-			s, err := serviceAt("TOKEND_LISTEN", "http://"+listen)
+			at.Addrs = []string{"http://" + listen}
+			s, err := serviceAt(at)
 			if err != nil {
 				return nil, err
 			}
@@ -88,7 +93,7 @@ func (d *doctor) checkDoors(ctx context.Context) []flow.Finding {
 	case len(silent) == 0:
 	case d.running.door != nil:
 		found = append(found, warn("service", "tokend runs, but nothing answers at "+where, "start it with the same TOKEND_SOCKET and TOKEND_LISTEN as this command has")...)
-	case os.Getenv("TOKEND_ADDR") != "":
+	case os.Getenv(addrVariable) != "":
 		found = append(found, bad("service", classNoService, "nothing answers at "+where, "start tokend serve there, or correct TOKEND_ADDR")...)
 	case len(found) == 0:
 		found = append(found, warn("service", "tokend does not run: nothing answers at "+where, "start it: tokend serve")...)
@@ -103,22 +108,18 @@ func (d *doctor) checkDoors(ctx context.Context) []flow.Finding {
 func (d *doctor) knock(ctx context.Context, at door) (f flow.Finding, answers bool) {
 	ctx, cancel := context.WithTimeout(ctx, doorPatience)
 	defer cancel()
-	defer at.service.http.CloseIdleConnections()
-	body, err := at.service.once(ctx, http.MethodGet, "/healthz", nil, nil)
-	var health struct {
-		Status  string `json:"status"`
-		Version string `json:"version"`
-	}
+	defer at.service.Close()
+	version, err := at.service.Health(ctx)
 	switch {
-	case err == nil && json.Unmarshal(body, &health) == nil && health.Status == "ok":
-		if d.running.door = at.service; at.keyed {
-			d.running.needKey = at.service
+	case err == nil:
+		if d.running.door = &at.service; at.keyed {
+			d.running.needKey = &at.service
 		}
-		d.running.version = health.Version
+		d.running.version = version
 		return good(at.check, "tokend answers at "+at.addr)[0], true
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return warn(at.check, "", "")[0], false
-	case errors.Is(err, errForeign):
+	case errors.Is(err, tokend.ErrForeign):
 		return bad(at.check, classNoService, "what listens at "+at.addr+" is another user's, and is shown no key", "stop that program, or set TOKEND_LISTEN to another port; if its tokend is meant, set TOKEND_ADDR")[0], false
 	case errors.Is(err, fs.ErrPermission):
 		return bad(at.check, classNoService, at.addr+" is closed to this user", "run this as the user of the service: the socket is for that one alone")[0], false
@@ -143,10 +144,11 @@ func (d *doctor) checkCallerKey(ctx context.Context) []flow.Finding {
 		return d.list(ctx, d.running.door, skip(check, "the socket needs none"))
 	}
 	s := d.running.needKey
-	if err := s.readKey(defaultPaths().apiKey); err != nil {
-		return badError(check, flow.ClassConfig, err)
+	key, err := s.Key()
+	if err != nil {
+		return badError(check, flow.ClassConfig, exitFrom(err))
 	}
-	if s.key == "" {
+	if key == "" {
 		return warn(check, "there is none for callers of the listener", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
 	}
 	return d.list(ctx, s, good(check, "the service takes it"))
@@ -156,21 +158,19 @@ func (d *doctor) checkCallerKey(ctx context.Context) []flow.Finding {
 func (d *doctor) list(ctx context.Context, s *service, fine []flow.Finding) []flow.Finding {
 	ctx, cancel := context.WithTimeout(ctx, doorPatience)
 	defer cancel()
-	defer s.http.CloseIdleConnections()
-	body, err := s.once(ctx, http.MethodGet, "/v1/clients", nil, nil)
-	var all struct {
-		Clients []clientStatus `json:"clients"`
-	}
+	defer s.Close()
+	all, err := s.Clients(ctx)
+	err = exitFrom(err)
 	switch {
 	case exitCode(err) == exitNoPerm:
 		return bad(fine[0].Check, classKey, "the service does not take this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+	case exitCode(err) == exitProtocol:
+		return bad(fine[0].Check, classNoService, "its answer is not a list of clients", "use the command line of the service's version")
 	case err != nil:
 		return badError(fine[0].Check, classNoService, err)
-	case json.Unmarshal(body, &all) != nil:
-		return bad(fine[0].Check, classNoService, "its answer is no list of clients", "use the command line of the service's version")
 	}
-	d.running.listed, d.running.clients = true, map[string]clientStatus{}
-	for _, c := range all.Clients {
+	d.running.listed, d.running.clients = true, map[string]tokend.Status{}
+	for _, c := range all {
 		d.running.clients[c.Client] = c
 	}
 	return fine

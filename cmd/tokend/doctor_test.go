@@ -42,7 +42,7 @@ var localCases = []doctorCase{
 	{"open secret file", func(t *testing.T, p *place) {
 		unset(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET")
 		setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE="+write(t, filepath.Join(p.home, "secret"), canarySecret, 0o644))
-	}, "settings", "problem", "is open to everybody (mode 0644)", "chmod 600", 78},
+	}, "settings", "problem", "is open to everyone (mode 0644)", "chmod 600", 78},
 	{"wrong client", set("TOKEND_CLIENT_DEMO_ISSUER=http://a.example/"), "settings", "problem", `issuer "http://a.example/" is plain HTTP`, "use https://", 78},
 	{"a caller's environment", func(t *testing.T, p *place) {
 		p.service(t, buildVersion(), `{"client":"demo","state":"ready"}`)
@@ -242,7 +242,7 @@ var serviceCases = []doctorCase{
 		setenv(t, "TOKEND_API_KEY=another-key-of-another")
 	}, "caller key", "problem", "does not take this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE", 77},
 	{"missing", func(t *testing.T, p *place) { answersOnly(`"state":"ready"`)(t, p); unset(t, "TOKEND_API_KEY") }, "caller key", "warning", "there is none", "set TOKEND_API_KEY", 0},
-	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "caller key", "problem", "no list of clients", "version", 69},
+	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "caller key", "problem", "is not a list of clients", "version", 69},
 
 	{"the same", runs, "version", "ok", "", "", 0},
 	{"another", func(t *testing.T, p *place) { p.service(t, "v0.0.1", "") }, "version", "warning", "the service is v0.0.1", "restart", 0},

@@ -2,11 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // flagError says of a duration that cannot be read how it is written.
@@ -18,7 +21,7 @@ func flagError(_ *cobra.Command, err error) error {
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), " time: ") {
 		return err
 	}
-	return exitf(exitUsage, "%w\nhint: a number with its unit, such as %s", err, withUnit(invalid.GetValue()))
+	return hintf(exitUsage, fmt.Sprintf("a number with its unit, such as %s", withUnit(invalid.GetValue())), "%w", err)
 }
 
 // withUnit is the number in text as seconds, or an example.
@@ -30,7 +33,7 @@ func withUnit(text string) string {
 }
 
 // shortOf says how long a token is valid that was to be valid for wanted.
-func shortOf(t tokenAnswer, wanted time.Duration) string {
+func shortOf(t *tokend.Token, wanted time.Duration) string {
 	has := time.Duration(t.ExpiresIn) * time.Second
 	a, b := span(has), span(wanted)
 	if a == b { // but for less than a minute

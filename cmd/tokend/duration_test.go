@@ -1,6 +1,7 @@
 package main
 
 import (
+	"example.com/tokend/pkg/tokend"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func TestDurationWithoutUnit(t *testing.T) {
 		"status --timeot 5":                    "hint: tokend status --help\n",
 	} {
 		clean(t)
-		if o := tokend(t, strings.Fields(args)...); o.code != 64 || !strings.HasSuffix(o.stderr, want) {
+		if o := runTokend(t, strings.Fields(args)...); o.code != 64 || !strings.HasSuffix(o.stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, o.code, o.stderr)
 		}
 	}
@@ -31,7 +32,7 @@ func TestShortOf(t *testing.T) {
 		{86399, 24 * time.Hour, "valid for 23h59m59s, not for 24h0m0s"},
 		{15, 50 * time.Second, "valid for 15s, not for 50s"},
 	} {
-		if got := shortOf(tokenAnswer{ExpiresIn: c.has}, c.wanted); got != c.want {
+		if got := shortOf(&tokend.Token{ExpiresIn: c.has}, c.wanted); got != c.want {
 			t.Errorf("%d: %s", c.has, got)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -45,7 +46,7 @@ func (p *program) exec() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
 			if dash < 1 || dash == len(args) {
-				return exitf(exitUsage, "exec needs a client and, after --, a command\nhint: such as tokend exec demo -- terraform plan")
+				return hintf(exitUsage, "such as tokend exec demo -- terraform plan", "exec needs a client and, after --, a command")
 			}
 			return p.execute(cmd.Context(), args[:dash], args[dash:], f)
 		},
@@ -151,11 +152,12 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 			name, variable = names[0], pair
 		}
 		if !found && len(names) > 1 {
-			return nil, exitf(exitUsage, "--env %s does not say which of the clients %s it is for\nhint: --env %s=%s",
-				pair, strings.Join(names, ", "), names[0], pair)
+			return nil, hintf(exitUsage, fmt.Sprintf("--env %s=%s", names[0], pair),
+				"--env %s does not say which of the clients %s it is for", pair, strings.Join(names, ", "))
 		}
 		if !slices.Contains(names, name) {
-			return nil, exitf(exitUsage, "--env %s is for none of the clients %s\nhint: --env NAME=VARIABLE, with NAME one of them", pair, strings.Join(names, ", "))
+			return nil, hintf(exitUsage, "--env NAME=VARIABLE, with NAME one of them",
+				"--env %s is for none of the clients %s", pair, strings.Join(names, ", "))
 		}
 		if why := badVariable(variable); why != "" {
 			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)
@@ -180,9 +182,9 @@ func (r *reached) environment(ctx context.Context, names []string, variables map
 		}
 		for _, variable := range own {
 			if _, taken := set[variable]; taken {
-				return nil, exitf(exitUsage, "two tokens are for the variable %s\nhint: tell them apart by --env NAME=VARIABLE", variable)
+				return nil, hintf(exitUsage, "tell them apart by --env NAME=VARIABLE", "two tokens are for the variable %s", variable)
 			}
-			set[variable] = t.AccessToken
+			set[variable] = t.AccessToken.Reveal()
 		}
 	}
 	way, err := r.variables(ctx)
@@ -205,14 +207,17 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 	if given != nil {
 		return given, nil
 	}
-	c, err := r.client(ctx, "GET", clientPath(name, ""), nil)
+	c, err := r.status(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	for _, variable := range c.Env { // the service may be another version, or none
 		if why := badVariable(variable); why != "" {
-			return nil, exitf(exitConfig, "env of client %s at the service: %q %s\nhint: name another one by --env", name, variable, why)
+			return nil, hintf(exitConfig, "name another one by --env", "env of client %s at the service: %q %s", name, variable, why)
 		}
 	}
-	if err != nil || len(c.Env) > 0 {
-		return c.Env, err
+	if len(c.Env) > 0 {
+		return c.Env, nil
 	}
 	return []string{defaultVariable(name)}, nil
 }
@@ -255,10 +260,10 @@ func cannotRun(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return exitf(exitNotFound, "command %q is not found\nhint: give its path, or look at PATH", name)
+		return hintf(exitNotFound, "give its path, or look at PATH", "command %q is not found", name)
 	case errors.Is(err, syscall.ENOEXEC):
-		return exitf(exitNotExecutable, "command %q is no program\nhint: a script's first line is such as #!/bin/sh", name)
+		return hintf(exitNotExecutable, "a script's first line is such as #!/bin/sh", "command %q is no program", name)
 	default:
-		return exitf(exitNotExecutable, "command %q cannot be run: %w\nhint: look at its permissions", name, why)
+		return hintf(exitNotExecutable, "look at its permissions", "command %q cannot be run: %w", name, why)
 	}
 }

@@ -117,7 +117,7 @@ func TestExecPassesOverAnotherUsersService(t *testing.T) {
 			unset(t, name)
 		}
 	}
-	if o, _ := execWith(t, "demo", "--", "true"); o.code != 69 || !strings.Contains(o.stderr, "there is no key for it; and no client is configured") {
+	if o, _ := execWith(t, "demo", "--", "true"); o.code != 69 || !strings.Contains(o.stderr, "there is no key for it, and no client is configured") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -161,7 +161,7 @@ func TestExecUsage(t *testing.T) {
 		{[]string{"demo", "--", "/nonexistent/x"}, 127, "is not found"},
 		{[]string{"demo", "--", text}, 126, "permission denied"},
 		{[]string{"demo", "--", home}, 126, "cannot be run"},
-		{[]string{"demo", "--", "true"}, 69, "no client is configured to do without\nhint: start it with tokend serve, or set TOKEND_CLIENTS=demo and TOKEND_CLIENT_DEMO_ISSUER"},
+		{[]string{"demo", "--", "true"}, 69, "no client is configured here\nhint: start it with tokend serve, or set TOKEND_CLIENTS=demo and TOKEND_CLIENT_DEMO_ISSUER"},
 		{[]string{"demo", "--private", "--", "true"}, 69, "no client is configured"},
 	} {
 		o, b := execWith(t, c.args...)
@@ -356,11 +356,11 @@ func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 		f.say(`{"access_token":"` + canaryToken + `","token_type":"Bearer","expires_in":600}`)
 		f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=1s", "TOKEND_CLIENT_DEMO_REFRESH_MANDATORY=1s")
 		s := serve(t)
-		if o := tokend(t, "token", "demo"); o.code != 0 {
+		if o := runTokend(t, "token", "demo"); o.code != 0 {
 			t.Fatalf("%+v", o)
 		}
 		f.refuse(c.status, c.err)
-		tokend(t, "refresh", "demo") // fails; the token is served still
+		runTokend(t, "refresh", "demo") // fails; the token is served still
 		o, b := execWith(t, "demo", "--min-validity", "11m", "--", "true")
 		if o.code != c.code || !strings.Contains(o.stderr, "and there is no other: ") || b.path != "" || o.stdout != "" {
 			t.Errorf("%s: %+v", class, o)
@@ -381,7 +381,7 @@ func TestPrivateServiceOffersNoLogin(t *testing.T) {
 	if _, err := r.tokenFor(t.Context(), "demo", 0); exitCode(err) != exitNoPerm {
 		t.Errorf("got %v", err)
 	}
-	c, err := r.client(t.Context(), "GET", clientPath("demo", ""), nil)
+	c, err := r.status(t.Context(), "demo")
 	if err != nil || c.State != "login_required" || c.AuthorizeURL != "" {
 		t.Errorf("%+v %v", c, err)
 	}
@@ -393,10 +393,10 @@ func TestPrivateServiceOffersNoLogin(t *testing.T) {
 // A service that is not ours may answer anything.
 func TestExecTakesNoLineBreak(t *testing.T) {
 	clean(t)
-	s := serveAnswers(t, map[string]any{"access_token": "a\nLD_PRELOAD=x", "min_validity_satisfied": true})
+	s := serveAnswers(t, map[string]any{"status": "ok", "access_token": "a\nLD_PRELOAD=x", "min_validity_satisfied": true})
 	setenv(t, "TOKEND_ADDR="+s)
 	o, b := execWith(t, "demo", "--", "true")
-	if o.code != 76 || !strings.Contains(o.stderr, "line break") || strings.Contains(o.stderr, "LD_PRELOAD") || b.path != "" {
+	if o.code != 76 || !strings.Contains(o.stderr, "control character") || strings.Contains(o.stderr, "LD_PRELOAD") || b.path != "" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,12 +29,12 @@ const (
 	exitSignal        = 128 // plus the signal's number
 )
 
-// exitError is an error that knows its exit code. Its text may end in a line
-// "hint: …".
+// exitError is an error with the exit code of the process.
 type exitError struct {
 	code   int
+	hint   string // what to do about it; "": what err says of that
 	reason string // the service's error code; "" when it did not refuse
-	remedy flow.Remedy
+	remedy string
 	err    error
 
 	retryAfter time.Duration // when trying again helps, how soon; 0: not said
@@ -43,9 +44,30 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// Hint returns what to do about the error, "" when nothing is known.
+func (e *exitError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
+	return hint.Of(e.err)
+}
+
+// each returns the errors that err joins, or err alone.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of the error itself
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
 // exitf returns an error that ends the process with code.
 func exitf(code int, format string, args ...any) error {
 	return &exitError{code: code, err: fmt.Errorf(format, args...)}
+}
+
+// hintf is exitf with a hint.
+func hintf(code int, hint, format string, args ...any) error {
+	return &exitError{code: code, hint: hint, err: fmt.Errorf(format, args...)}
 }
 
 // exitWith gives err an exit code unless it has one.
@@ -82,30 +104,6 @@ func exitCode(err error) int {
 	}
 }
 
-// codeOf is the exit code for an answer of the service that is no success.
-func codeOf(status int, code string) int {
-	switch code {
-	case "unknown_client":
-		return exitNoClient
-	case "login_required", "client_rejected", "grant_restored", "invalid_state":
-		return exitNoPerm
-	case "invalid_configuration", "store_corrupt":
-		return exitConfig
-	case "store_unavailable":
-		return exitTryAgain
-	}
-	switch {
-	case status == 401 || status == 403:
-		return exitNoPerm
-	case status == 503:
-		return exitTryAgain
-	case status >= 400 && status < 500:
-		return exitUsage
-	default:
-		return exitProtocol
-	}
-}
-
 // codeOfClass is the exit code for a problem that a check has found.
 func codeOfClass(class flow.Class) int {
 	switch class {
@@ -133,18 +131,31 @@ func worst(codes []int) int {
 	return 0
 }
 
-// faults are all that is wrong with a configuration, one line each.
-type faults []string
+// faults are all that is wrong with a configuration.
+type faults []fault
 
-func (f faults) Error() string { return strings.Join(f, "\n") }
+// fault is one of them, and what to do about it.
+type fault struct{ text, hint string }
+
+func (f fault) String() string {
+	if f.hint == "" {
+		return f.text
+	}
+	return f.text + "; hint: " + f.hint
+}
+
+// Error returns a line for each fault.
+func (f faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fault.String()
+	}
+	return strings.Join(lines, "\n")
+}
 
 // add records a fault and what to do about it.
 func (f *faults) add(hint, format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	if hint != "" {
-		line += "; hint: " + hint
-	}
-	*f = append(*f, line)
+	*f = append(*f, fault{fmt.Sprintf(format, args...), hint})
 }
 
 // err is nil when there is no fault.
@@ -165,19 +176,23 @@ func report(err error) string {
 	}
 	if errors.As(err, &f) {
 		var b strings.Builder
-		for _, line := range f {
-			b.WriteString("error: " + line + "\n")
+		for _, fault := range f {
+			b.WriteString("error: " + fault.String() + "\n")
 		}
 		return b.String()
 	}
 	if e := (*exitError)(nil); errors.As(err, &e) && e.told {
 		return ""
 	}
-	text := err.Error()
+	text := "error: " + err.Error() + "\n"
+	advice := hint.Of(err)
 	if helps(err) {
-		text += "\nhint: tokend --help"
+		advice = "tokend --help"
 	}
-	return "error: " + text + "\n"
+	if advice != "" {
+		text += "hint: " + advice + "\n"
+	}
+	return text
 }
 
 // helps says whether the hint of err is the help of the command line: it is
@@ -185,7 +200,7 @@ func report(err error) string {
 func helps(err error) bool {
 	var e *exitError
 	told := errors.As(err, &e) && (e.told || e.reason != "")
-	return exitCode(err) == exitUsage && !told && !strings.Contains(err.Error(), "\nhint: ")
+	return exitCode(err) == exitUsage && !told && hint.Of(err) == ""
 }
 
 // pointed is err with the help of the command that ran as its hint, where the
@@ -194,5 +209,5 @@ func pointed(err error, command string) error {
 	if err == nil || !helps(err) {
 		return err
 	}
-	return exitf(exitUsage, "%w\nhint: %s --help", err, command)
+	return hintf(exitUsage, command+" --help", "%w", err)
 }

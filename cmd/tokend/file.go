@@ -141,14 +141,14 @@ func (a *answers) Get(ctx context.Context, r flow.Request) (*flow.Token, error) 
 	if err != nil {
 		return nil, err
 	}
-	if a.last != nil && a.last.AccessToken == flow.Secret(t.AccessToken) {
+	if a.last != nil && a.last.AccessToken.Reveal() == t.AccessToken.Reveal() {
 		return a.last, nil
 	}
 	a.last = &flow.Token{
 		AccessToken: flow.Secret(t.AccessToken), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience, Expiry: t.ExpiresAt,
 	}
 	// How long tokens live is in the client's state alone.
-	if c, err := a.client(ctx, "GET", clientPath(a.name, ""), nil); err == nil && c.Expiry.Truncate(time.Second).Equal(t.ExpiresAt) {
+	if c, err := a.status(ctx, a.name); err == nil && c.Expiry.Truncate(time.Second).Equal(t.ExpiresAt) {
 		a.last.Obtained = c.Obtained
 	}
 	return a.last, nil

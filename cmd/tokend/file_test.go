@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"example.com/tokend/pkg/tokend"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +50,7 @@ func TestFileOnce(t *testing.T) {
 				"env":    "DEMO_ACCESS_TOKEN=" + canaryToken + "\nDEMO_ACCESS_TOKEN_EXPIRES_AT=2",
 				"json":   `{"access_token":"` + canaryToken + `","token_type":"Bearer","expires_at":"2`,
 			} {
-				o := tokend(t, "file", "demo", "--to", path, "--once", "--format", format, "--mode", "0640",
+				o := runTokend(t, "file", "demo", "--to", path, "--once", "--format", format, "--mode", "0640",
 					"--", "/bin/sh", "-c", `env | grep -c -e TOKEND -e canary >`+ran+"; true")
 				if o.code != 0 || o.stdout != "" || o.stderr != "" || !strings.HasPrefix(readFile(t, path), want) {
 					t.Errorf("%s: %+v", format, o)
@@ -102,7 +103,7 @@ func TestFileFailures(t *testing.T) {
 		{"demo --to /nonexistent/dir/token", 69, "directory /nonexistent/dir cannot be used"},
 		{"demo --once --to " + good + " -- /bin/false", 69, "hook failed"},
 	} {
-		o := tokend(t, append([]string{"file"}, strings.Fields(c.args)...)...)
+		o := runTokend(t, append([]string{"file"}, strings.Fields(c.args)...)...)
 		if o.code != c.code || o.stdout != "" || !strings.Contains(o.stderr, c.stderr) {
 			t.Errorf("%s: %+v", c.args, o)
 		}
@@ -110,7 +111,7 @@ func TestFileFailures(t *testing.T) {
 	}
 	setenv(t, "TOKEND_STORE=sqlite::memory:")
 	f.refuse(503, "temporarily_unavailable")
-	if o := tokend(t, "file", "demo", "--to", filepath.Join(home, "none")); o.code != 75 || !strings.Contains(o.stderr, "idp_unreachable") {
+	if o := runTokend(t, "file", "demo", "--to", filepath.Join(home, "none")); o.code != 75 || !strings.Contains(o.stderr, "idp_unreachable") {
 		t.Errorf("provider down: %+v", o)
 	}
 }
@@ -137,7 +138,7 @@ func TestFileFailuresOfTheService(t *testing.T) {
 	} {
 		setenv(t, append([]string{"TOKEND_API_KEY="}, c.env...)...)
 		path := filepath.Join(home, "token")
-		o := tokend(t, append([]string{"file", "--to", path}, strings.Fields(c.client)...)...)
+		o := runTokend(t, append([]string{"file", "--to", path}, strings.Fields(c.client)...)...)
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s: there is a file", what)
 		}
@@ -225,18 +226,18 @@ func TestServeKeepsFiles(t *testing.T) {
 	eventually(t, "a hook", holds("ran", "\n"))
 	var shown string
 	eventually(t, "a failure in the status", func() bool {
-		shown = tokend(t, "status").stdout
+		shown = runTokend(t, "status").stdout
 		return strings.Contains(shown, "demo: file "+filepath.Join(home, "open/token")+": refused: directory")
 	})
 	if strings.Count(shown, "demo: file") != 1 {
 		t.Error(shown)
 	}
-	var all struct{ Clients []clientStatus }
-	if o := tokend(t, "status", "--format", "json"); json.Unmarshal([]byte(o.stdout), &all) != nil || len(all.Clients[0].Files) != 4 {
+	var all struct{ Clients []tokend.Status }
+	if o := runTokend(t, "status", "--format", "json"); json.Unmarshal([]byte(o.stdout), &all) != nil || len(all.Clients[0].Files) != 4 {
 		t.Error(o.stdout)
 	}
 	f.say(`{"access_token":"another-token","token_type":"Bearer","expires_in":86400}`)
-	if o := tokend(t, "refresh", "demo"); o.code != 0 {
+	if o := runTokend(t, "refresh", "demo"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
 	refreshed := time.Now()
@@ -258,7 +259,7 @@ func TestServeOnce(t *testing.T) {
 	home := clean(t)
 	f := newTenant(t)
 	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_FILE="+filepath.Join(home, "demo"), "TOKEND_LOG_LEVEL=error")
-	o := tokend(t, "serve", "--once")
+	o := runTokend(t, "serve", "--once")
 	if o.code != 0 || o.stdout != "" || o.stderr != "" || readFile(t, filepath.Join(home, "demo")) != canaryToken {
 		t.Errorf("%+v", o)
 	}
@@ -270,7 +271,7 @@ func TestServeOnce(t *testing.T) {
 	setenv(t, "TOKEND_CLIENTS=demo,one,two,three", "TOKEND_CLIENT_ONE_ISSUER="+f.URL+"/", "TOKEND_CLIENT_ONE_CLIENT_ID=one",
 		"TOKEND_CLIENT_TWO_ISSUER="+f.URL+"/", "TOKEND_CLIENT_TWO_CLIENT_ID=two", "TOKEND_CLIENT_TWO_FILE="+filepath.Join(home, "two"),
 		"TOKEND_CLIENT_THREE_ISSUER="+f.URL+"/", "TOKEND_CLIENT_THREE_CLIENT_ID=three", "TOKEND_CLIENT_THREE_LOGIN=headless", "TOKEND_CLIENT_THREE_SCOPES=offline_access")
-	o = tokend(t, "serve", "--once")
+	o = runTokend(t, "serve", "--once")
 	if o.code != 77 || o.stdout != "" || strings.Count(o.stderr, "error: client ") != 2 || f.exchanged() != 1 {
 		t.Errorf("two need a person, one signs in by itself (%d): %+v", f.exchanged(), o)
 	}
@@ -287,12 +288,12 @@ func TestServeOnce(t *testing.T) {
 			}
 		}
 	}
-	if o = tokend(t, "serve", "--once"); o.code != 78 || !strings.Contains(o.stderr, "error: file "+home+": refused: ") {
+	if o = runTokend(t, "serve", "--once"); o.code != 78 || !strings.Contains(o.stderr, "error: file "+home+": refused: ") {
 		t.Errorf("a file that cannot be: %+v", o)
 	}
 	setenv(t, "TOKEND_CLIENT_DEMO_FILE="+filepath.Join(home, "demo"), "TOKEND_STORE=sqlite::memory:")
 	f.Close()
-	if o = tokend(t, "serve", "--once"); o.code != 75 || strings.Count(o.stderr, "error: ") != 1 || !strings.Contains(o.stderr, "idp_unreachable") {
+	if o = runTokend(t, "serve", "--once"); o.code != 75 || strings.Count(o.stderr, "error: ") != 1 || !strings.Contains(o.stderr, "idp_unreachable") {
 		t.Errorf("provider down: %+v", o)
 	}
 }
@@ -303,14 +304,14 @@ func TestFileOnceRunsItsHookAlways(t *testing.T) {
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_LISTEN=127.0.0.1:0")
 	path := filepath.Join(home, "token")
 	for range 2 {
-		if o := tokend(t, "file", "demo", "--to", path, "--once", "--", "/bin/sh", "-c", "exit 4"); o.code != 69 || !strings.Contains(o.stderr, "exit status 4") {
+		if o := runTokend(t, "file", "demo", "--to", path, "--once", "--", "/bin/sh", "-c", "exit 4"); o.code != 69 || !strings.Contains(o.stderr, "exit status 4") {
 			t.Errorf("%+v", o)
 		}
 	}
 	config := write(t, filepath.Join(home, "c.yaml"), "files: [{client: demo, path: "+path+", hook: [/bin/sh, -c, exit 5]}]", 0o600)
 	setenv(t, "TOKEND_CONFIG="+config)
 	for range 2 {
-		if o := tokend(t, "serve", "--once"); o.code != 69 || !strings.Contains(o.stderr, "exit status 5") {
+		if o := runTokend(t, "serve", "--once"); o.code != 69 || !strings.Contains(o.stderr, "exit status 5") {
 			t.Errorf("serve: %+v", o)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -69,8 +70,8 @@ func (s *settings) checkFile(cl clientSettings, c *tokenfile.Config, paths map[s
 		}
 	}
 	if _, err := tokenfile.New(*c, nameOnly(cl.Name)); err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			f.add("", "file of client %s: %s", cl.Name, line)
+		for _, one := range each(err) {
+			f.add(hint.Of(one), "file of client %s: %v", cl.Name, one)
 		}
 	}
 }

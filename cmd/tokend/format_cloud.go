@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // expiryMargin is how much earlier the expiry is told to client-go, which uses
@@ -34,7 +37,7 @@ func (p *program) execCredential(ctx context.Context, f tokenFlags) error {
 		Version string `json:"apiVersion"`
 		Kind    string `json:"kind"`
 		Status  status `json:"status"`
-	}{version, "ExecCredential", status{expiry(t.ExpiresAt.Add(-early)), t.AccessToken}})
+	}{version, "ExecCredential", status{expiry(t.ExpiresAt.Add(-early)), t.AccessToken.Reveal()}})
 	if err != nil {
 		return exitWith(exitProtocol, err)
 	}
@@ -52,10 +55,11 @@ func execVersion(info string) (string, error) {
 		Kind    string `json:"kind"`
 	}
 	if err := json.Unmarshal([]byte(info), &in); err != nil || in.Kind != "ExecCredential" {
-		return "", exitf(exitUsage, "KUBERNETES_EXEC_INFO holds no ExecCredential\nhint: it is set by kubectl; unset it to run this by hand")
+		return "", hintf(exitUsage, "it is set by kubectl; unset it to run this by hand", "KUBERNETES_EXEC_INFO holds no ExecCredential")
 	}
 	if in.Version != newest && in.Version != group+"v1beta1" {
-		return "", exitf(exitUsage, "the client wants apiVersion %q\nhint: set apiVersion: %s in the kubeconfig's exec", in.Version, newest)
+		return "", hintf(exitUsage, fmt.Sprintf("set apiVersion: %s in the kubeconfig's exec", newest),
+			"the client wants apiVersion %q", in.Version)
 	}
 	return in.Version, nil
 }
@@ -88,17 +92,20 @@ const (
 func (p *program) subjectToken(ctx context.Context, f tokenFlags) (map[string]any, error) {
 	kind := or(os.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"), jwtType)
 	if kind != jwtType && kind != idTokenType {
-		return nil, exitf(exitConfig, "subject_token_type %q is not supported\nhint: %s for the access token, %s for the ID token", kind, jwtType, idTokenType)
+		return nil, hintf(exitConfig, fmt.Sprintf("%s for the access token, %s for the ID token", jwtType, idTokenType),
+			"subject_token_type %q is not supported", kind)
 	}
 	var token string
 	var expires time.Time
 	var err error
-	if f.idToken = kind == idTokenType; f.idToken {
+	if f.IDToken = kind == idTokenType; f.IDToken {
 		token, expires, err = p.freshIDToken(ctx, f)
 	} else {
-		var t tokenAnswer
+		var t *tokend.Token
 		t, err = p.fetch(ctx, f)
-		token, expires = t.AccessToken, t.ExpiresAt
+		if err == nil {
+			token, expires = t.AccessToken.Reveal(), t.ExpiresAt
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -119,32 +126,33 @@ func (p *program) freshIDToken(ctx context.Context, f tokenFlags) (string, time.
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	enough := p.clock().Add(max(f.minValidity, time.Minute))
+	enough := p.clock().Add(max(f.MinValidity, time.Minute))
 	expires, err := idTokenExpiry(t)
 	if err != nil || expires.After(enough) {
-		return t.IDToken, expires, err
+		return t.IDToken.Reveal(), expires, err
 	}
-	if _, err := s.client(ctx, "POST", clientPath(f.client, "/refresh"), nil); err != nil {
+	if _, err := s.refresh(ctx, f.Client); err != nil {
 		return "", expires, err
 	}
 	if t, err = p.ask(ctx, s, f); err != nil {
 		return "", expires, err
 	}
 	if expires, err = idTokenExpiry(t); err == nil && !expires.After(enough) {
-		err = exitf(exitConfig, "the ID token of client %s ends at %s, too soon\nhint: raise its lifetime at the provider", f.client, expiry(expires))
+		err = hintf(exitConfig, "raise its lifetime at the provider",
+			"the ID token of client %s ends at %s, too soon", f.Client, expiry(expires))
 	}
-	return t.IDToken, expires, err
+	return t.IDToken.Reveal(), expires, err
 }
 
 // idTokenExpiry reads exp; the service has verified the token.
-func idTokenExpiry(t tokenAnswer) (time.Time, error) {
+func idTokenExpiry(t *tokend.Token) (time.Time, error) {
 	if t.IDToken == "" {
-		return time.Time{}, exitf(exitConfig, "client %s has no ID token\nhint: add openid to its scopes and log in again", t.Client)
+		return time.Time{}, hintf(exitConfig, "add openid to its scopes and log in again", "client %s has no ID token", t.Client)
 	}
 	var claims struct {
 		Exp int64 `json:"exp"`
 	}
-	parts := strings.Split(t.IDToken, ".")
+	parts := strings.Split(t.IDToken.Reveal(), ".")
 	if len(parts) == 3 {
 		if b, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && json.Unmarshal(b, &claims) == nil && claims.Exp > 0 {
 			return time.Unix(claims.Exp, 0), nil

@@ -32,11 +32,11 @@ func (p *program) external(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	if !t.Satisfied {
+	if !t.MinValiditySatisfied {
 		return s.tooShort(ctx, t, f)
 	}
 	out, err := json.Marshal(map[string]string{ // keys come sorted
-		"access_token": t.AccessToken, "token_type": t.TokenType, "authorization_header": "Bearer " + t.AccessToken,
+		"access_token": t.AccessToken.Reveal(), "token_type": t.TokenType, "authorization_header": "Bearer " + t.AccessToken.Reveal(),
 		"expires_at": expiry(t.ExpiresAt), "expires_in": strconv.FormatInt(t.ExpiresIn, 10),
 		"scope": t.Scope, "audience": t.Audience, "client": t.Client,
 	})
@@ -64,7 +64,7 @@ func (f *tokenFlags) query(in []byte) error {
 	for _, m := range []struct {
 		in *string
 		to *string
-	}{{q.Client, &f.client}, {q.Audience, &f.audience}, {q.Scope, &f.scope}} {
+	}{{q.Client, &f.Client}, {q.Audience, &f.Audience}, {q.Scope, &f.scope}} {
 		if m.in != nil && *m.in != "" {
 			*m.to = *m.in
 		}
@@ -77,10 +77,11 @@ func (f *tokenFlags) query(in []byte) error {
 		if err != nil || d < 0 {
 			return exitf(exitUsage, `min_validity %q is not a duration such as "30m" or seconds such as "1800"`, *q.MinValidity)
 		}
-		f.minValidity = d
+		f.MinValidity = d
 	}
-	if f.client == "" {
-		return exitf(exitUsage, "no client is named\nhint: query = { client = \"NAME\" }, or the name as an argument of the program")
+	f.Scopes = scopesOf(f.scope)
+	if f.Client == "" {
+		return hintf(exitUsage, `query = { client = "NAME" }, or the name as an argument of the program`, "no client is named")
 	}
 	return nil
 }

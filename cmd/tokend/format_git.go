@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // gitCredential is a credential helper of git, see git-credential(1) and
@@ -26,7 +28,7 @@ func (p *program) gitCredential(ctx context.Context, f tokenFlags) error {
 	if err != nil {
 		return err
 	}
-	user, err := s.permitted(ctx, f.client, q.protocol, q.host)
+	user, err := s.permitted(ctx, f.Client, q.protocol, q.host)
 	if err != nil {
 		return err
 	}
@@ -69,17 +71,18 @@ func gitQuery(in []byte) (gitRequest, error) {
 		}
 	}
 	if q.protocol != "https" && q.protocol != "http" || q.host == "" {
-		return q, exitf(exitUsage, "the query on standard input names no protocol (http or https) and host\nhint: it is for git: credential.helper = !tokend token NAME --format git-credential")
+		return q, hintf(exitUsage, "it is for git: credential.helper = !tokend token NAME --format git-credential",
+			"the query on standard input names no protocol (http or https) and host")
 	}
 	return q, nil
 }
 
 // credential is a bearer token where git can send one and the server does not
 // ask for Basic alone; else the token is the password.
-func (q gitRequest) credential(t tokenAnswer, user string) []string {
+func (q gitRequest) credential(t *tokend.Token, user string) []string {
 	basicOnly := slices.Contains(q.offered, "basic") && !slices.Contains(q.offered, "bearer")
 	if q.authtype && !basicOnly {
-		return []string{"capability[]=authtype", "authtype=Bearer", "credential=" + t.AccessToken, "ephemeral=1"}
+		return []string{"capability[]=authtype", "authtype=Bearer", "credential=" + t.AccessToken.Reveal(), "ephemeral=1"}
 	}
-	return []string{"username=" + or(q.username, user), "password=" + t.AccessToken}
+	return []string{"username=" + or(q.username, user), "password=" + t.AccessToken.Reveal()}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // format is one form of "tokend token".
@@ -40,7 +42,7 @@ func formatNames() []string {
 }
 
 // plain is a format that nothing but the token goes into.
-func plain(render func(tokenAnswer, tokenFlags) string) func(*program, context.Context, tokenFlags) error {
+func plain(render func(*tokend.Token, tokenFlags) string) func(*program, context.Context, tokenFlags) error {
 	return func(p *program, ctx context.Context, f tokenFlags) error {
 		t, err := p.fetch(ctx, f)
 		if err != nil {
@@ -51,26 +53,28 @@ func plain(render func(tokenAnswer, tokenFlags) string) func(*program, context.C
 }
 
 // fetch has the token. One that lives shorter than was asked for is told.
-func (p *program) fetch(ctx context.Context, f tokenFlags) (tokenAnswer, error) {
+func (p *program) fetch(ctx context.Context, f tokenFlags) (*tokend.Token, error) {
 	s, err := reach(ctx)
 	if err != nil {
-		return tokenAnswer{}, err
+		return nil, err
 	}
 	t, err := p.ask(ctx, s, f)
-	if err == nil && !t.Satisfied {
-		text, _, _ := strings.Cut(s.tooShort(ctx, t, f).Error(), "\nhint: ")
-		p.tell("warning: %s\n", text)
+	if err == nil && !t.MinValiditySatisfied {
+		p.tell("warning: %v\n", s.tooShort(ctx, t, f))
 	}
 	return t, err
 }
 
 // ask asks the service for the token. Scopes that it lacks are told.
-func (p *program) ask(ctx context.Context, s *service, f tokenFlags) (tokenAnswer, error) {
-	t, err := s.token(ctx, f.tokenRequest)
-	if lacking := t.lacks(f.scope); err == nil && lacking != "" {
-		p.tell("warning: the token is without the scopes %q, with %q\n", lacking, t.Scope)
+func (p *program) ask(ctx context.Context, s service, f tokenFlags) (*tokend.Token, error) {
+	t, err := s.token(ctx, f.TokenRequest)
+	if err != nil {
+		return nil, err
 	}
-	return t, err
+	if lacking := t.Lacks(f.Scopes); len(lacking) > 0 {
+		p.tell("warning: the token is without the scopes %q, with %q\n", strings.Join(lacking, " "), t.Scope)
+	}
+	return t, nil
 }
 
 func (p *program) print(out string) error {
@@ -78,15 +82,17 @@ func (p *program) print(out string) error {
 	return exitWith(exitUnavailable, err)
 }
 
-func text(t tokenAnswer, _ tokenFlags) string { return t.AccessToken }
+func text(t *tokend.Token, _ tokenFlags) string { return t.AccessToken.Reveal() }
 
-func wholeAnswer(t tokenAnswer, _ tokenFlags) string { return string(t.body) }
+func wholeAnswer(t *tokend.Token, _ tokenFlags) string { return string(t.RawJSON()) }
 
-func header(t tokenAnswer, _ tokenFlags) string { return "Authorization: Bearer " + t.AccessToken }
+func header(t *tokend.Token, _ tokenFlags) string {
+	return "Authorization: Bearer " + t.AccessToken.Reveal()
+}
 
-func exports(t tokenAnswer, f tokenFlags) string {
+func exports(t *tokend.Token, f tokenFlags) string {
 	name := or(f.variable, "ACCESS_TOKEN")
-	return "export " + name + "=" + shellQuoted(t.AccessToken) +
+	return "export " + name + "=" + shellQuoted(t.AccessToken.Reveal()) +
 		"\nexport " + name + "_EXPIRES_AT=" + shellQuoted(expiry(t.ExpiresAt))
 }
 
@@ -105,7 +111,8 @@ func (p *program) github(ctx context.Context, f tokenFlags) error {
 	}
 	path := os.Getenv(target)
 	if path == "" {
-		return exitf(exitConfig, "%s is not set: this is no step of GitHub Actions\nhint: --format env is for shells; --env NAME writes $GITHUB_ENV, without it $GITHUB_OUTPUT is written", target)
+		return hintf(exitConfig, "--format env is for shells; --env NAME writes $GITHUB_ENV, without it $GITHUB_OUTPUT is written",
+			"%s is not set: this is no step of GitHub Actions", target)
 	}
 	t, err := p.fetch(ctx, f)
 	if err != nil {
@@ -118,14 +125,14 @@ func (p *program) github(ctx context.Context, f tokenFlags) error {
 	begin, err := lineBegin(file)
 	// Masked before it stands anywhere; % begins an escape of the runner's.
 	if err == nil {
-		err = p.print("::add-mask::" + strings.ReplaceAll(t.AccessToken, "%", "%25"))
+		err = p.print("::add-mask::" + strings.ReplaceAll(t.AccessToken.Reveal(), "%", "%25"))
 	}
 	if err == nil {
 		expires := name + "_expires_at"
 		if f.variable != "" {
 			expires = name + "_EXPIRES_AT"
 		}
-		_, err = fmt.Fprintf(file, "%s%s=%s\n%s=%s\n", begin, name, t.AccessToken, expires, expiry(t.ExpiresAt))
+		_, err = fmt.Fprintf(file, "%s%s=%s\n%s=%s\n", begin, name, t.AccessToken.Reveal(), expires, expiry(t.ExpiresAt))
 	}
 	if cerr := file.Close(); err == nil {
 		err = cerr

@@ -128,7 +128,7 @@ func TestPlainFormats(t *testing.T) {
 	}
 	golden(t, "format_plain", b.String())
 
-	o := tokend(t, "token", "demo", "--format", "json", "--audience", "urn:a b", "--scope", "x y", "--min-validity", "90s")
+	o := runTokend(t, "token", "demo", "--format", "json", "--audience", "urn:a b", "--scope", "x y", "--min-validity", "90s")
 	if !json.Valid([]byte(o.stdout)) || !strings.HasSuffix(o.stdout, "\n") || s.queries[len(s.queries)-1] != "audience=urn%3Aa+b&min_validity=1m30s&scope=x+y" {
 		t.Errorf("json: %+v, asked %q", o, s.queries)
 	}
@@ -165,7 +165,7 @@ func TestGitHub(t *testing.T) {
 
 	// A file that cannot be written: nothing was printed that would have to be masked.
 	setenv(t, "GITHUB_OUTPUT="+dir)
-	if o := tokend(t, "token", "demo", "--format", "github"); o.code != 69 || o.stdout != "" {
+	if o := runTokend(t, "token", "demo", "--format", "github"); o.code != 69 || o.stdout != "" {
 		t.Errorf("%+v", o)
 	}
 }
@@ -291,12 +291,12 @@ func TestScopesThatAreLacking(t *testing.T) {
 		"openid admin x:y": "warning: the token is without the scopes \"admin x:y\", with \"openid\"\n",
 	} {
 		for _, format := range []string{"text", "json", "exec-credential"} {
-			if o := tokend(t, "token", "demo", "--scope", scope, "--format", format); o.code != 0 || o.stderr != want || !strings.Contains(o.stdout, canaryToken) {
+			if o := runTokend(t, "token", "demo", "--scope", scope, "--format", format); o.code != 0 || o.stderr != want || !strings.Contains(o.stdout, canaryToken) {
 				t.Errorf("%s %s: %+v", scope, format, o)
 			}
 		}
 	}
-	if o := tokend(t, "token", "demo", "--scope", "admin", "--format", "json"); !strings.Contains(o.stdout, `"scope":"openid"`) {
+	if o := runTokend(t, "token", "demo", "--scope", "admin", "--format", "json"); !strings.Contains(o.stdout, `"scope":"openid"`) {
 		t.Errorf("%+v", o)
 	}
 }

@@ -14,7 +14,7 @@ func (p *program) healthcheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := s.call(cmd.Context(), "GET", "/healthz", nil, nil); err != nil {
+			if _, err := s.health(cmd.Context()); err != nil {
 				return &exitError{code: exitUnavailable, err: err}
 			}
 			fmt.Fprintln(p.stdout, "ok")

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // helperOf is the subcommand that a name of the process stands for.
@@ -35,8 +37,8 @@ func oneOperation(_ *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	return exitf(exitUsage, "docker-credential-tokend takes one operation, not %d: get, store, erase or list\n"+
-		"hint: Docker runs it, where config.json has \"credsStore\": \"tokend\"; by hand: echo registry.example.com | docker-credential-tokend get", len(args))
+	return hintf(exitUsage, `Docker runs it, where config.json has "credsStore": "tokend"; by hand: echo registry.example.com | docker-credential-tokend get`,
+		"docker-credential-tokend takes one operation, not %d: get, store, erase or list", len(args))
 }
 
 // notFound is what Docker takes for "ask without credentials"; any other text
@@ -73,7 +75,7 @@ func (p *program) docker(ctx context.Context, f tokenFlags) (string, error) {
 	case "list":
 		return dockerList(ctx, f)
 	case "store":
-		return "", exitf(exitUsage, "tokend keeps no password for Docker\nhint: docker login is not needed; tokend login signs a client in")
+		return "", hintf(exitUsage, "docker login is not needed; tokend login signs a client in", "tokend keeps no password for Docker")
 	case "erase": // what tokend keeps is logged out by tokend logout
 		return "", nil
 	case "version":
@@ -85,33 +87,33 @@ func (p *program) docker(ctx context.Context, f tokenFlags) (string, error) {
 func dockerGet(ctx context.Context, f tokenFlags, server string) (string, error) {
 	scheme, host := serverOf(server)
 	if host == "" {
-		return "", exitf(exitUsage, "no server is named on standard input\nhint: such as registry.example.com")
+		return "", hintf(exitUsage, "such as registry.example.com", "no server is named on standard input")
 	}
 	s, err := reach(ctx)
 	if err != nil {
 		return "", err
 	}
 	var user string
-	if f.client != "" {
-		user, err = s.permitted(ctx, f.client, scheme, host)
+	if f.Client != "" {
+		user, err = s.permitted(ctx, f.Client, scheme, host)
 	} else {
-		f.client, user, err = s.responsible(ctx, scheme, host)
+		f.Client, user, err = s.responsible(ctx, scheme, host)
 	}
 	if err != nil {
 		return "", err
 	}
-	t, err := s.token(ctx, f.tokenRequest)
+	t, err := s.token(ctx, f.TokenRequest)
 	if err != nil {
 		return "", err
 	}
-	out, err := json.Marshal(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken}) //nolint:gosec // what Docker asked for
+	out, err := json.Marshal(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken.Reveal()}) //nolint:gosec // what Docker asked for
 	return string(out), exitWith(exitProtocol, err)
 }
 
 // responsible is the client that has host among its hosts. None is what Docker
 // calls not found.
-func (s *service) responsible(ctx context.Context, scheme, host string) (client, user string, err error) {
-	all, err := s.everyClient(ctx)
+func (s service) responsible(ctx context.Context, scheme, host string) (client, user string, err error) {
+	all, err := s.clients(ctx)
 	if err != nil {
 		return "", "", err
 	}
@@ -130,13 +132,13 @@ func dockerList(ctx context.Context, f tokenFlags) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all, err := s.everyClient(ctx)
+	all, err := s.clients(ctx)
 	if err != nil {
 		return "", err
 	}
 	users := map[string]string{}
 	for _, c := range all {
-		if f.client != "" && f.client != c.Client {
+		if f.Client != "" && f.Client != c.Client {
 			continue
 		}
 		for _, entry := range c.Hosts {
@@ -169,8 +171,8 @@ func (p *program) terraformCredentials(ctx context.Context, operation, host stri
 	case "get":
 	case "store", "forget":
 		_, _ = p.read(ctx) // the credentials, which are not wanted
-		return exitf(exitUsage, "tokend keeps no token for Terraform\nhint: terraform %s is not needed; tokend login signs a client in",
-			map[string]string{"store": "login", "forget": "logout"}[operation])
+		return hintf(exitUsage, fmt.Sprintf("terraform %s is not needed; tokend login signs a client in", map[string]string{"store": "login", "forget": "logout"}[operation]),
+			"tokend keeps no token for Terraform")
 	default:
 		return exitf(exitUsage, "operation %q is not one of get, store, forget", operation)
 	}
@@ -178,7 +180,7 @@ func (p *program) terraformCredentials(ctx context.Context, operation, host stri
 	if err != nil {
 		return err
 	}
-	all, err := s.everyClient(ctx)
+	all, err := s.clients(ctx)
 	if err != nil {
 		return err
 	}
@@ -189,13 +191,13 @@ func (p *program) terraformCredentials(ctx context.Context, operation, host stri
 	if client == "" {
 		return p.print("{}")
 	}
-	t, err := s.token(ctx, tokenRequest{client: client})
+	t, err := s.token(ctx, tokend.TokenRequest{Client: client})
 	if err != nil {
 		return err
 	}
 	out, err := json.Marshal(struct {
 		Token string `json:"token"`
-	}{t.AccessToken})
+	}{t.AccessToken.Reveal()})
 	if err != nil {
 		return exitWith(exitProtocol, fmt.Errorf("the token has no JSON form: %w", err))
 	}

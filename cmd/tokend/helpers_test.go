@@ -84,7 +84,7 @@ type output struct {
 	stdout, stderr string
 }
 
-func tokend(t *testing.T, args ...string) output {
+func runTokend(t *testing.T, args ...string) output {
 	t.Helper()
 	return tokendWith(t, program{stdin: strings.NewReader("")}, args...)
 }

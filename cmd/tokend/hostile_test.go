@@ -27,7 +27,7 @@ func hostile(t *testing.T, env, hosts string) {
 			fmt.Fprintf(w, `{"authorize_url":"http://localhost/%s","state":"s","expires_in":600}`, escape)
 		default:
 			w.WriteHeader(409)
-			fmt.Fprintf(w, `{"error":"login_required%s","error_description":"no%s; hint: do%s"}`, escape, escape, escape)
+			fmt.Fprintf(w, `{"error":"login_required%s","error_description":"no%s","hint":"do%s"}`, escape, escape, escape)
 		}
 	}))
 	t.Cleanup(s.Close)
@@ -52,8 +52,8 @@ func TestForeignIsNamed(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
 	t.Setenv("TOKEND_ADDR", s.URL)
-	o := tokend(t, "token", "demo")
-	if want := "error: what answers at " + s.URL + " is not tokend: status 404 without its error body\nhint: look at TOKEND_ADDR"; o.code != 76 || !strings.HasPrefix(o.stderr, want) {
+	o := runTokend(t, "token", "demo")
+	if want := "error: the program at " + s.URL + " is not tokend: it answered with status 404 and no error body\nhint: check TOKEND_ADDR"; o.code != 76 || !strings.HasPrefix(o.stderr, want) {
 		t.Errorf("%+v", o)
 	}
 }
@@ -90,7 +90,7 @@ func TestGitHubFileWithoutNewline(t *testing.T) {
 	for before, want := range map[string]string{"": "", "before=1": "before=1\n", "before=1\n": "before=1\n"} {
 		path := write(t, t.TempDir()+"/output", before, 0o600)
 		setenv(t, "GITHUB_OUTPUT="+path)
-		if o := tokend(t, "token", "demo", "--format", "github"); o.code != 0 {
+		if o := runTokend(t, "token", "demo", "--format", "github"); o.code != 0 {
 			t.Fatalf("%+v", o)
 		}
 		if got, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(got), want+"access_token=") {
@@ -111,7 +111,7 @@ func TestTimeoutOfWhatRuns(t *testing.T) {
 		"file demo --to " + t.TempDir() + "/token",
 		"proxy demo --upstream https://api.example.com/v2",
 	} {
-		o := tokend(t, append(strings.Fields(args), "--timeout", "300ms")...)
+		o := runTokend(t, append(strings.Fields(args), "--timeout", "300ms")...)
 		if o.code != 75 || !strings.Contains(o.stderr, "took longer than --timeout 300ms") {
 			t.Errorf("%s: %+v", args, o)
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // hostEntry is what stands in a client's hosts: where its token may go.
@@ -55,7 +57,7 @@ func overWire(scheme, host string) error {
 	if scheme == "https" || strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback() {
 		return nil
 	}
-	return exitf(exitNoPerm, "%s://%s would get the token in the clear\nhint: use https", scheme, host)
+	return hintf(exitNoPerm, "use https", "%s://%s would get the token in the clear", scheme, host)
 }
 
 // serverOf splits what Docker calls a server: a host, or a URL of one.
@@ -71,30 +73,15 @@ func serverOf(server string) (scheme, host string) {
 	return "https", host
 }
 
-// everyClient has the state of each client that the caller may see.
-func (s *service) everyClient(ctx context.Context) ([]clientStatus, error) {
-	body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	var all struct {
-		Clients []clientStatus `json:"clients"`
-	}
-	if json.Unmarshal(body, &all) != nil {
-		return nil, exitf(exitProtocol, "tokend's answer is no list of clients")
-	}
-	return all.Clients, nil
-}
-
 // clientOf is the one client that has host among its hosts, "" when none has,
 // and the user that goes with its token.
-func clientOf(all []clientStatus, scheme, host string) (client, user string, err error) {
+func clientOf(all []tokend.Status, scheme, host string) (client, user string, err error) {
 	for _, c := range all {
 		u, ok := allowed(c.Hosts, scheme, host)
 		switch {
 		case !ok:
 		case client != "":
-			return "", "", exitf(exitConfig, "clients %s and %s both have host %s\nhint: leave it to one of them", client, c.Client, host)
+			return "", "", hintf(exitConfig, "leave it to one of them", "clients %s and %s both have host %s", client, c.Client, host)
 		default:
 			client, user = c.Client, u
 		}
@@ -103,20 +90,22 @@ func clientOf(all []clientStatus, scheme, host string) (client, user string, err
 }
 
 // permitted checks that a client's token may go to host.
-func (s *service) permitted(ctx context.Context, name, scheme, host string) (user string, err error) {
+func (s service) permitted(ctx context.Context, name, scheme, host string) (user string, err error) {
 	if err := overWire(scheme, host); err != nil {
 		return "", err
 	}
-	c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+	c, err := s.status(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	if len(c.Hosts) == 0 {
-		return "", exitf(exitConfig, "client %s names no host that may have its token\nhint: set hosts: [%s] for it, or TOKEND_CLIENT_%s_HOSTS", name, host, variableOf(name))
+		return "", hintf(exitConfig, fmt.Sprintf("set hosts: [%s] for it, or TOKEND_CLIENT_%s_HOSTS", host, variableOf(name)),
+			"client %s names no host that may have its token", name)
 	}
 	user, ok := allowed(c.Hosts, scheme, host)
 	if !ok {
-		return "", exitf(exitNoPerm, "host %s is not among the hosts of client %s\nhint: add it to its hosts, if it may have the token", host, name)
+		return "", hintf(exitNoPerm, "add it to its hosts, if it may have the token",
+			"host %s is not among the hosts of client %s", host, name)
 	}
 	return user, nil
 }

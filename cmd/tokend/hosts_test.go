@@ -129,7 +129,7 @@ func TestHostEntries(t *testing.T) {
 		"a b": false, "git.example.com:port": false, "@git.example.com": false, "a:b@git.example.com": false, "::1": false, "a,,b": false,
 	} {
 		t.Setenv("TOKEND_CLIENT_DEMO_HOSTS", entry)
-		o := tokend(t, "config", "check")
+		o := runTokend(t, "config", "check")
 		if (o.code == 0) != good || !good && !strings.Contains(o.stderr, "is no host; hint: such as git.example.com") {
 			t.Errorf("%s: %+v", entry, o)
 		}

@@ -166,7 +166,7 @@ func (k *kept) status() []daemon.FileStatus {
 	var list []daemon.FileStatus
 	for _, f := range k.files {
 		s := f.Status()
-		list = append(list, daemon.FileStatus{Path: s.Path, Written: s.Written, Expiry: s.Expiry, Failure: s.Failure})
+		list = append(list, daemon.FileStatus{Path: s.Path, Written: s.Written, Expiry: s.Expiry, Failure: s.Failure, Hint: s.Hint})
 	}
 	return list
 }

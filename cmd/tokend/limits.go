@@ -87,7 +87,7 @@ func (p *program) outOfTime(err error) error {
 	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTimeout) {
 		return err
 	}
-	return exitf(exitTryAgain, "the command took longer than --timeout %s\nhint: try again, or give it more time", p.limits.timeout)
+	return hintf(exitTryAgain, "try again, or give it more time", "the command took longer than --timeout %s", p.limits.timeout)
 }
 
 // waited repeats try while its failure is one that passes and --wait has
@@ -146,7 +146,7 @@ func retryAfter(err error) time.Duration {
 
 // reach is findService; --wait also waits for the key file, which the service
 // makes when it starts for the first time.
-func reach(ctx context.Context) (*service, error) {
+func reach(ctx context.Context) (service, error) {
 	missing := func(error) bool {
 		file := os.Getenv("TOKEND_API_KEY_FILE")
 		_, err := os.Lstat(file)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/pkg/tokend"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,7 +81,7 @@ func TestWaitedEndsWithItsContext(t *testing.T) {
 
 // The service says how soon trying again helps.
 func TestRetryAfterOfAnAnswer(t *testing.T) {
-	err := refusal("here", 503, []byte(`{"error":"idp_rate_limited","error_description":"busy","retry_after":7}`))
+	err := exitFrom(&tokend.Error{Status: 503, Code: "idp_rate_limited", Description: "busy", RetryAfter: 7 * time.Second})
 	if got := retryAfter(err); got != 7*time.Second || !passing(err) {
 		t.Errorf("%v: %s", err, got)
 	}
@@ -132,7 +133,7 @@ func TestWaitForTheProvider(t *testing.T) {
 	}))
 	defer s.Close()
 	t.Setenv("TOKEND_ADDR", s.URL)
-	if o := tokend(t, "token", "demo"); o.code != 75 || asked.Load() != 1 {
+	if o := runTokend(t, "token", "demo"); o.code != 75 || asked.Load() != 1 {
 		t.Errorf("without --wait: %+v after %d requests", o, asked.Load())
 	}
 	if o := waits(t, "token", "demo")(); o != (output{stdout: canaryToken + "\n"}) || asked.Load() != 3 {
@@ -161,13 +162,13 @@ func TestWaitForTheProvider(t *testing.T) {
 func TestWaitInVain(t *testing.T) {
 	clean(t)
 	setenv(t, "TOKEND_ADDR="+refused(t))
-	o := tokend(t, "token", "demo", "--wait", "--timeout", "250ms")
+	o := runTokend(t, "token", "demo", "--wait", "--timeout", "250ms")
 	if o.code != 69 || o.stdout != "" || !strings.HasPrefix(o.stderr, "error: waited 250ms: tokend does not answer: ") || !strings.Contains(o.stderr, "\nhint: start it") {
 		t.Errorf("%+v", o)
 	}
 	t.Setenv("TOKEND_API_KEY_FILE", "/nonexistent/key")
-	o = tokend(t, "token", "demo", "--wait", "--timeout", "250ms")
-	if o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "TOKEND_API_KEY_FILE: secret file /nonexistent/key cannot be read") {
+	o = runTokend(t, "token", "demo", "--wait", "--timeout", "250ms")
+	if o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "cannot read key file /nonexistent/key") {
 		t.Errorf("no key file: %+v", o)
 	}
 }
@@ -207,11 +208,11 @@ func TestTimeout(t *testing.T) {
 	if o.code != 1 || o.stderr != "" || "error: "+o.stdout != want {
 		t.Errorf("docker: %+v", o)
 	}
-	o = tokend(t, "token", "demo", "--format", "gcp-executable", "--timeout", "50ms")
+	o = runTokend(t, "token", "demo", "--format", "gcp-executable", "--timeout", "50ms")
 	if o.code != 0 || !strings.Contains(o.stdout, `"code":"75"`) || !strings.Contains(o.stdout, `"success":false`) {
 		t.Errorf("gcp: %+v", o)
 	}
-	if o := tokend(t, "token", "demo", "--timeout", "-1s"); o.code != 64 {
+	if o := runTokend(t, "token", "demo", "--timeout", "-1s"); o.code != 64 {
 		t.Errorf("negative: %+v", o)
 	}
 }

@@ -45,7 +45,7 @@ func loopback(addr string) (host string, port int, err error) {
 func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error) {
 	host, port, err := loopback(addr)
 	if err != nil {
-		return nil, exitf(exitConfig, "%s: %w\nhint: 127.0.0.1:0 is any free port of this machine", setting, err)
+		return nil, hintf(exitConfig, "127.0.0.1:0 is any free port of this machine", "%s: %w", setting, err)
 	}
 	for attempt := 0; ; attempt++ {
 		ls, err := listenBoth(ctx, host, port)
@@ -54,8 +54,8 @@ func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error
 			continue
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, exitf(exitUnavailable, "port %d is in use on this machine (%s=%s)\n"+
-				"hint: stop what uses it (is tokend running already?) or set %s=%s", port, setting, addr, setting, net.JoinHostPort(host, strconv.Itoa(port%65535+1)))
+			return nil, hintf(exitUnavailable, fmt.Sprintf("stop what uses it (is tokend running already?) or set %s=%s", setting, net.JoinHostPort(host, strconv.Itoa(port%65535+1))),
+				"port %d is in use on this machine (%s=%s)", port, setting, addr)
 		}
 		return ls, exitWith(exitUnavailable, err)
 	}
@@ -94,15 +94,15 @@ func tcpPort(l net.Listener) int {
 func listenSocket(ctx context.Context, setting, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, exitf(exitConfig, "directory of the socket: %w\nhint: set %s to another path", err, setting)
+		return nil, hintf(exitConfig, fmt.Sprintf("set %s to another path", setting), "directory of the socket: %w", err)
 	}
 	fi, err := os.Stat(dir)
 	if err != nil {
 		return nil, exitWith(exitUnavailable, err)
 	}
 	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
-		return nil, exitf(exitConfig, "directory %s of the socket is open to others (mode %#o)\n"+
-			"hint: chmod 700 %s, or set %s to a path in a directory of its own", dir, perm, dir, setting)
+		return nil, hintf(exitConfig, fmt.Sprintf("chmod 700 %s, or set %s to a path in a directory of its own", dir, setting),
+			"directory %s of the socket is open to others (mode %#o)", dir, perm)
 	}
 	if err := clearSocket(ctx, setting, path); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func listenSocket(ctx context.Context, setting, path string) (net.Listener, erro
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, exitf(exitConfig, "socket: %w\nhint: set %s to another path (at most 100 characters)", err, setting)
+		return nil, hintf(exitConfig, fmt.Sprintf("set %s to another path (at most 100 characters)", setting), "socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, exitWith(exitUnavailable, errors.Join(err, l.Close()))
@@ -128,16 +128,17 @@ func clearSocket(ctx context.Context, setting, path string) error {
 		return exitWith(exitUnavailable, err)
 	}
 	if fi.Mode().Type() != fs.ModeSocket {
-		return exitf(exitConfig, "%s is there and is not a socket\nhint: set %s to another path", path, setting)
+		return hintf(exitConfig, fmt.Sprintf("set %s to another path", setting), "%s is there and is not a socket", path)
 	}
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close() // it was only to see that somebody is there
-		return exitf(exitUnavailable, "another process answers on %s\nhint: stop it (is tokend running already?) or set %s to another path", path, setting)
+		return hintf(exitUnavailable, fmt.Sprintf("stop it (is tokend running already?) or set %s to another path", setting),
+			"another process answers on %s", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return exitf(exitUnavailable, "socket: %w\nhint: remove %s when nothing uses it", err, path)
+		return hintf(exitUnavailable, fmt.Sprintf("remove %s when nothing uses it", path), "socket: %w", err)
 	}
 	return exitWith(exitUnavailable, os.Remove(path))
 }

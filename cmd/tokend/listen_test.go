@@ -1,6 +1,7 @@
 package main
 
 import (
+	"example.com/tokend/internal/hint"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,11 +36,11 @@ func TestListenRefuses(t *testing.T) {
 		"a file":         {file, exitConfig, "is not a socket"},
 	} {
 		got, err := listenSocket(t.Context(), "TOKEND_SOCKET", c.path)
-		if got != nil || exitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
+		if got != nil || exitCode(err) != c.code || !strings.Contains(report(err), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := listenTCP(t.Context(), "TOKEND_LISTEN", "0.0.0.0:0"); exitCode(err) != exitConfig || !strings.Contains(err.Error(), "hint: 127.0.0.1:0") {
+	if _, err := listenTCP(t.Context(), "TOKEND_LISTEN", "0.0.0.0:0"); exitCode(err) != exitConfig || !strings.Contains(report(err), "hint: 127.0.0.1:0") {
 		t.Errorf("every address: %v", err)
 	}
 }
@@ -52,7 +53,7 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 	}))
 	defer s.Close()
 	setenv(t, "TOKEND_ADDR="+s.URL)
-	if o := tokend(t, "token", "demo"); o.code != exitUnavailable || o.stdout != "" || !strings.Contains(o.stderr, "tokend's answer broke off") {
+	if o := runTokend(t, "token", "demo"); o.code != exitUnavailable || o.stdout != "" || !strings.Contains(o.stderr, "tokend does not answer: unexpected EOF") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -60,10 +61,10 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 // A key that cannot be made where it should be says where it may be.
 func TestKeyThatCannotBeMade(t *testing.T) {
 	file := write(t, filepath.Join(t.TempDir(), "file"), "", 0o600)
-	if _, _, err := readOrCreateKey(filepath.Join(file, "api.key")); err == nil || strings.Contains(err.Error(), "cannot be made") {
+	if _, _, err := readOrCreateKey(filepath.Join(file, "api.key")); err == nil || strings.Contains(err.Error(), "cannot create") {
 		t.Errorf("beneath a file: %v", err)
 	}
-	if _, _, err := readOrCreateKey("/proc/api.key"); err == nil || !strings.Contains(err.Error(), "cannot be made") || !strings.Contains(err.Error(), "hint: set TOKEND_API_KEY_FILE") {
+	if _, _, err := readOrCreateKey("/proc/api.key"); err == nil || !strings.Contains(err.Error(), "cannot create") || !strings.HasPrefix(hint.Of(err), "set TOKEND_API_KEY_FILE") {
 		t.Errorf("in /proc: %v", err)
 	}
 }
@@ -72,7 +73,7 @@ func TestOnlyKnowsItsClients(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t)
 	setenv(t, "TOKEND_LISTEN=127.0.0.1:1", "HOME="+home)
-	if o := tokend(t, "exec", "nobody", "--", "/bin/true"); o.code != exitNoClient || !strings.Contains(o.stderr, `no client "nobody" is configured`) || !strings.Contains(o.stderr, "hint: there is demo") {
+	if o := runTokend(t, "exec", "nobody", "--", "/bin/true"); o.code != exitNoClient || !strings.Contains(o.stderr, `no client "nobody" is configured`) || !strings.Contains(o.stderr, "hint: there is demo") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -85,7 +86,7 @@ func TestActionsFormNeedsTCP(t *testing.T) {
 	serve(t)
 	socket := filepath.Join(home, ".local/state/tokend/tokend.sock")
 	for setting, says := range map[string]string{
-		"TOKEND_ADDR=unix:" + socket: "which only its socket is known of",
+		"TOKEND_ADDR=unix:" + socket: "only its socket is known",
 		"TOKEND_LISTEN=127.0.0.1:1":  "the service does not answer at http://127.0.0.1:1, as GitHub's form",
 	} {
 		t.Run(setting[:13], func(t *testing.T) {

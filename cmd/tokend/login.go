@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 const loginHelp = `Logs a client in. Without a flag the service does it by itself, which works where
@@ -33,14 +34,6 @@ say where a person can log in.`
 // loginPoll is how often a login in the browser is looked at.
 const loginPoll = 250 * time.Millisecond
 
-// loginAnswer is a login that the service began.
-type loginAnswer struct {
-	AuthorizeURL string    `json:"authorize_url"`
-	State        string    `json:"state"`
-	ExpiresAt    time.Time `json:"expires_at"`
-	ExpiresIn    int64     `json:"expires_in"` // seconds
-}
-
 func (p *program) login() *cobra.Command {
 	var browser, paste bool
 	cmd := &cobra.Command{
@@ -50,11 +43,12 @@ func (p *program) login() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.client(cmd.Context(), "GET", clientPath(args[0], ""), nil)
+			c, err := s.status(cmd.Context(), args[0])
 			switch {
 			case err != nil:
 			case c.Login == "device" && paste:
-				err = exitf(exitUsage, "client %s logs in with a code, and there is nothing to paste\nhint: tokend login %s", args[0], args[0])
+				err = hintf(exitUsage, fmt.Sprintf("tokend login %s", args[0]),
+					"client %s logs in with a code, and there is nothing to paste", args[0])
 			case c.Login == "device":
 				c, err = p.loginDevice(cmd.Context(), s, c, browser)
 			case p.limits.noInput && (browser || paste):
@@ -64,7 +58,7 @@ func (p *program) login() *cobra.Command {
 			case paste:
 				c, err = p.loginPaste(cmd.Context(), s, args[0])
 			default:
-				c, err = s.client(cmd.Context(), "POST", clientPath(args[0], "/login"), map[string]bool{"headless": true})
+				c, err = aboutClient(cmd.Context(), args[0], s.LoginHeadless)
 			}
 			if err != nil {
 				return err
@@ -86,43 +80,24 @@ func as(subject string) string {
 	return " as " + subject
 }
 
-// client sends a request whose answer is a client's state.
-func (s *service) client(ctx context.Context, method, path string, in any) (clientStatus, error) {
-	var c clientStatus
-	body, err := s.call(ctx, method, path, nil, in)
-	if err == nil && json.Unmarshal(body, &c) != nil {
-		err = exitf(exitProtocol, "tokend's answer is no client's state")
-	}
-	return c, err
-}
-
-// begin begins a login for a person.
-func (s *service) begin(ctx context.Context, name string) (loginAnswer, error) {
-	var l loginAnswer
-	body, err := s.call(ctx, "POST", clientPath(name, "/login"), nil, struct{}{})
-	if err == nil && (json.Unmarshal(body, &l) != nil || l.AuthorizeURL == "") {
-		err = exitf(exitProtocol, "tokend's answer is no login")
-	}
-	return l, err
-}
-
 // loginNobody refuses a login that needs a person where none is, and says where
 // one can do it.
-func (p *program) loginNobody(ctx context.Context, s *service, name string) error {
-	l, err := s.begin(ctx, name)
+func (p *program) loginNobody(ctx context.Context, s service, name string) error {
+	l, err := s.login(ctx, name)
 	if err != nil {
 		return err
 	}
-	return exitf(exitNoPerm, "client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here\nhint: open %s, or say --no-input=false", name, l.AuthorizeURL)
+	return hintf(exitNoPerm, fmt.Sprintf("open %s, or say --no-input=false", l.AuthorizeURL),
+		"client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here", name)
 }
 
 // loginBrowser waits for the callback by watching the client's state.
-func (p *program) loginBrowser(ctx context.Context, s *service, name string) (clientStatus, error) {
-	before, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+func (p *program) loginBrowser(ctx context.Context, s service, name string) (*tokend.Status, error) {
+	before, err := s.status(ctx, name)
 	if err != nil {
 		return before, err
 	}
-	l, err := s.begin(ctx, name)
+	l, err := s.login(ctx, name)
 	if err != nil {
 		return before, err
 	}
@@ -132,31 +107,22 @@ func (p *program) loginBrowser(ctx context.Context, s *service, name string) (cl
 }
 
 // loginDevice prints code and page, and waits until a person has decided.
-func (p *program) loginDevice(ctx context.Context, s *service, before clientStatus, browser bool) (clientStatus, error) {
-	var l struct {
-		URL       string `json:"verification_uri_complete"`
-		Page      string `json:"verification_uri"`
-		UserCode  string `json:"user_code"`
-		ExpiresIn int64  `json:"expires_in"` // seconds
-	}
-	body, err := s.call(ctx, "POST", clientPath(before.Client, "/login"), nil, struct{}{})
+func (p *program) loginDevice(ctx context.Context, s service, before *tokend.Status, browser bool) (*tokend.Status, error) {
+	l, err := s.login(ctx, before.Client)
 	if err != nil {
 		return before, err
 	}
-	if json.Unmarshal(body, &l) != nil || l.URL == "" || l.UserCode == "" {
-		return before, exitf(exitProtocol, "tokend's answer is no device login")
-	}
 	if p.limits.noInput {
-		return before, exitf(exitNoPerm, "client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here\n"+
-			"hint: confirm the code %s at %s, for which the service waits, or say --no-input=false to wait here, too", before.Client, l.UserCode, l.URL)
+		return before, hintf(exitNoPerm, fmt.Sprintf("confirm the code %s at %s, for which the service waits, or say --no-input=false to wait here, too", l.UserCode, l.VerificationURIComplete),
+			"client %s needs a person to log in, and --no-input (or CI=true) says that nobody is here", before.Client)
 	}
-	p.tell("open %s\nand confirm the code %s", l.URL, l.UserCode)
-	if l.Page != l.URL {
-		p.tell(", or type it at %s", l.Page)
+	p.tell("open %s\nand confirm the code %s", l.VerificationURIComplete, l.UserCode)
+	if l.VerificationURI != l.VerificationURIComplete {
+		p.tell(", or type it at %s", l.VerificationURI)
 	}
 	fmt.Fprintln(p.stderr)
 	if browser {
-		p.open(ctx, l.URL)
+		p.open(ctx, l.VerificationURIComplete)
 	}
 	return p.awaitLogin(ctx, s, before, time.Duration(l.ExpiresIn+5)*time.Second) // the service says why it ended
 }
@@ -173,7 +139,7 @@ func (p *program) open(ctx context.Context, page string) {
 }
 
 // awaitLogin watches the client's state until somebody has logged in since before.
-func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatus, patience time.Duration) (clientStatus, error) {
+func (p *program) awaitLogin(ctx context.Context, s service, before *tokend.Status, patience time.Duration) (*tokend.Status, error) {
 	name := before.Client
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -188,7 +154,7 @@ func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatu
 			return before, nobody(name)
 		case <-tick.C:
 		}
-		c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+		c, err := s.status(ctx, name)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			return c, err
@@ -196,13 +162,13 @@ func (p *program) awaitLogin(ctx context.Context, s *service, before clientStatu
 		case c.LoggedIn.After(before.LoggedIn):
 			return c, nil
 		case c.LoginFailure != nil && (before.LoginFailure == nil || c.LoginFailure.Time.After(before.LoginFailure.Time)):
-			return c, exitf(exitNoPerm, "%s: %s", c.LoginFailure.Class, strings.Replace(c.LoginFailure.Description, "; hint: ", "\nhint: ", 1))
+			return c, hintf(exitNoPerm, c.LoginFailure.Hint, "%s: %s", c.LoginFailure.Class, c.LoginFailure.Description)
 		}
 	}
 }
 
 func nobody(name string) error {
-	return exitf(exitNoPerm, "nobody logged in\nhint: run tokend login %s again", name)
+	return hintf(exitNoPerm, fmt.Sprintf("run tokend login %s again", name), "nobody logged in")
 }
 
 // openBrowser runs what $BROWSER names, or the system's opener.
@@ -217,10 +183,10 @@ func openBrowser(ctx context.Context, page string) error {
 	return exec.CommandContext(ctx, opener, page).Run() //nolint:gosec // the person's own browser
 }
 
-func (p *program) loginPaste(ctx context.Context, s *service, name string) (clientStatus, error) {
-	l, err := s.begin(ctx, name)
+func (p *program) loginPaste(ctx context.Context, s service, name string) (*tokend.Status, error) {
+	l, err := s.login(ctx, name)
 	if err != nil {
-		return clientStatus{}, err
+		return nil, err
 	}
 	p.tell("log in at\n  %s\nthen paste the address that the browser ends on, or the code:\n", l.AuthorizeURL)
 	line, err := interruptible(ctx, func() (string, error) {
@@ -230,15 +196,18 @@ func (p *program) loginPaste(ctx context.Context, s *service, name string) (clie
 	if line == "" {
 		switch {
 		case errors.Is(err, context.Canceled): // Ctrl-C, as with --browser
-			return clientStatus{}, nobody(name)
+			return nil, nobody(name)
 		case err != nil && !errors.Is(err, io.EOF):
-			return clientStatus{}, exitWith(exitUsage, err)
+			return nil, exitWith(exitUsage, err)
 		}
-		return clientStatus{}, exitf(exitUsage, "nothing was pasted\nhint: the address begins with the redirect URI and holds code= and state=")
+		return nil, hintf(exitUsage, "the address begins with the redirect URI and holds code= and state=", "nothing was pasted")
 	}
-	in := map[string]string{"code": line, "state": l.State}
-	if u, err := url.Parse(line); err == nil && u.IsAbs() {
-		in = map[string]string{"callback_url": line}
+	// A code works once: the call is not repeated.
+	var c *tokend.Status
+	if u, perr := url.Parse(line); perr == nil && u.IsAbs() {
+		c, err = s.Finish(ctx, name, line)
+	} else {
+		c, err = s.FinishCode(ctx, name, tokend.Secret(line), l.State)
 	}
-	return s.client(ctx, "POST", clientPath(name, "/code"), in)
+	return c, exitFrom(err)
 }

@@ -21,7 +21,7 @@ func TestLoginHeadlessAtStart(t *testing.T) {
 	for f.exchanged() == 0 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond) // it happens in another goroutine and asks nobody
 	}
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Fatalf("%+v\n%s", o, s.log)
 	}
 	// After a restart the grant is there: no login.
@@ -29,19 +29,19 @@ func TestLoginHeadlessAtStart(t *testing.T) {
 		t.Fatalf("serve ended with %d:\n%s", code, s.log)
 	}
 	again := serve(t)
-	if o := tokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Errorf("after a restart: %+v\n%s", o, again.log)
 	}
 	if n := f.exchanged(); n != 1 {
 		t.Errorf("%d codes exchanged", n)
 	}
-	if o := tokend(t, "refresh", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: refreshed, token until ") {
+	if o := runTokend(t, "refresh", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: refreshed, token until ") {
 		t.Errorf("refresh: %+v", o)
 	}
-	if o := tokend(t, "logout", "demo"); o.code != 0 || o.stdout != "demo: logged out\n" {
+	if o := runTokend(t, "logout", "demo"); o.code != 0 || o.stdout != "demo: logged out\n" {
 		t.Errorf("logout: %+v", o)
 	}
-	if o := tokend(t, "login", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: logged in") {
+	if o := runTokend(t, "login", "demo"); o.code != 0 || !strings.HasPrefix(o.stdout, "demo: logged in") {
 		t.Errorf("login: %+v", o)
 	}
 	noCanary(t, "log", s.log.String()+again.log.String())
@@ -61,7 +61,7 @@ func TestLoginByPaste(t *testing.T) {
 	if code := (&program{stdin: p, stdout: &stdout, stderr: p}).run(t.Context(), []string{"login", "demo", "--paste"}); code != 0 {
 		t.Errorf("code: exit %d, %q", code, p.seen.String())
 	}
-	if o := tokend(t, "login", "demo", "--paste"); o.code != 64 || o.stdout != "" {
+	if o := runTokend(t, "login", "demo", "--paste"); o.code != 64 || o.stdout != "" {
 		t.Errorf("nothing pasted: %+v", o)
 	}
 	o := tokendWith(t, program{stdin: strings.NewReader("http://localhost/callback?code=x&state=unknown\n")}, "login", "demo", "--paste")
@@ -144,12 +144,12 @@ func TestLoginDeviceWithoutInput(t *testing.T) {
 	}))
 	defer s.Close()
 	t.Setenv("TOKEND_ADDR", s.URL)
-	o := tokend(t, "login", "tv", "--no-input")
+	o := runTokend(t, "login", "tv", "--no-input")
 	if o.code != 77 || o.stdout != "" || !strings.Contains(o.stderr, "needs a person") ||
 		!strings.Contains(o.stderr, "hint: confirm the code QTZL-MCBW at https://tenant.example.com/activate?user_code=QTZL-MCBW") {
 		t.Errorf("%+v", o)
 	}
-	if o := tokend(t, "login", "tv", "--paste"); o.code != 64 || !strings.Contains(o.stderr, "nothing to paste") {
+	if o := runTokend(t, "login", "tv", "--paste"); o.code != 64 || !strings.Contains(o.stderr, "nothing to paste") {
 		t.Errorf("paste: %+v", o)
 	}
 }

@@ -14,7 +14,7 @@ func (p *program) logout() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.client(cmd.Context(), "DELETE", clientPath(args[0], "/grant"), nil)
+			c, err := aboutClient(cmd.Context(), args[0], s.Logout)
 			if err != nil {
 				return err
 			}

@@ -156,11 +156,11 @@ func TestDirectoriesOfTheUnit(t *testing.T) {
 	}
 	// Another unit's directories are no place where a command looks.
 	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
-	if o := tokend(t, "status"); o.code != 77 {
+	if o := runTokend(t, "status"); o.code != 77 {
 		t.Errorf("status took the key of the unit's directory: %+v", o)
 	}
 	setenv(t, "TOKEND_API_KEY="+canaryKey)
-	if o := tokend(t, "status"); o.code != 0 || !strings.Contains(o.stdout, "demo") {
+	if o := runTokend(t, "status"); o.code != 0 || !strings.Contains(o.stdout, "demo") {
 		t.Errorf("the key of the unit's configuration: %+v", o)
 	}
 	setenv(t, "STATE_DIRECTORY=relative")

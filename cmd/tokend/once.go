@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
-	"strings"
 	"sync"
 
 	"example.com/tokend/internal/daemon"
@@ -70,11 +70,7 @@ func withoutToken(name string, err error) error {
 	if e.Class == flow.ClassLoginRequired && e.Remedy != flow.RemedySetting {
 		hint = loginFirst(name)
 	}
-	text, _, _ := strings.Cut(e.Error(), "\nhint: ")
-	if hint != "" {
-		text += "; hint: " + hint
-	}
-	return &exitError{code: codeOfClass(e.Class), reason: string(e.Class), err: fmt.Errorf("client %s: %s", name, text)}
+	return &exitError{code: codeOfClass(e.Class), reason: string(e.Class), hint: hint, err: fmt.Errorf("client %s: %s", name, e.Message())}
 }
 
 // loginFirst is what to do where no service is there that a person could log in at.
@@ -106,7 +102,7 @@ func together(failed []error) error {
 	var codes []int
 	for _, err := range failed {
 		if err != nil {
-			lines.add("", "%s", strings.ReplaceAll(err.Error(), "\nhint: ", "; hint: "))
+			lines.add(hint.Of(err), "%s", err)
 			codes = append(codes, exitCode(exitWith(exitUnavailable, err)))
 		}
 	}

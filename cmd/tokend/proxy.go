@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 const proxyHelp = `Listens as a base URL for software that cannot refresh a token: what is asked of
@@ -43,14 +45,14 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	}
 	if f.listen != "" {
 		if _, _, err := loopback(f.listen); err != nil {
-			return exitf(exitUsage, "--listen: %w\nhint: 127.0.0.1:0 is any free port", err)
+			return hintf(exitUsage, "127.0.0.1:0 is any free port", "--listen: %w", err)
 		}
 	}
 	s, err := reach(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.client(ctx, "GET", clientPath(name, ""), nil)
+	c, err := s.status(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,11 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	if err != nil {
 		return err
 	}
-	keys, err := f.callerKeys(s)
+	key, err := s.Key()
+	if err != nil {
+		return exitFrom(err)
+	}
+	keys, err := f.apiKeys()
 	if err != nil {
 		return err
 	}
@@ -71,12 +77,12 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	if err != nil {
 		return err
 	}
-	service, err := url.Parse(s.base)
+	service, err := url.Parse(s.BaseURL())
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
 	relay, err := daemon.NewRelay(daemon.RelayConfig{
-		Client: name, Upstream: upstream, Service: service, Base: s.http.Transport, Key: s.key, Keys: keys,
+		Client: name, Upstream: upstream, Service: service, Base: s.HTTPClient().Transport, Key: flow.Secret(key), Keys: keys,
 		Log: slog.New(slog.NewTextHandler(p.stderr, nil)),
 	})
 	if err != nil {
@@ -96,7 +102,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 
 // choose is the upstream that is meant. The service checks it with each request;
 // here it is to say so at once.
-func (f proxyFlags) choose(c clientStatus) (string, error) {
+func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 	var list []*url.URL
 	for _, raw := range c.Upstreams {
 		if u, err := flow.ParseUpstream(raw, true); err == nil {
@@ -105,7 +111,7 @@ func (f proxyFlags) choose(c clientStatus) (string, error) {
 	}
 	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + variableOf(c.Client) + "_UPSTREAMS) of the service"
 	if len(list) == 0 {
-		return "", exitf(exitConfig, "client %s has no upstreams\nhint: %s", c.Client, hint)
+		return "", hintf(exitConfig, fmt.Sprintf("%s", hint), "client %s has no upstreams", c.Client)
 	}
 	if f.upstream == "" {
 		return list[0].String(), nil
@@ -115,27 +121,29 @@ func (f proxyFlags) choose(c clientStatus) (string, error) {
 		return "", exitf(exitUsage, "--upstream is not a URL such as https://api.example.com/")
 	}
 	if flow.Within(list, u) == nil {
-		return "", exitf(exitNoPerm, "%s is in none of the upstreams of client %s\nhint: %s", u, c.Client, hint)
+		return "", hintf(exitNoPerm, fmt.Sprintf("%s", hint), "%s is in none of the upstreams of client %s", u, c.Client)
 	}
 	return u.String(), nil
 }
 
-// callerKeys are what callers over TCP show: the key that this command shows to
-// the service itself.
-func (f proxyFlags) callerKeys(s *service) ([]daemon.Key, error) {
+// apiKeys are the keys that callers over TCP send: the key of this command.
+func (f proxyFlags) apiKeys() ([]daemon.Key, error) {
 	if f.listen == "" {
 		return nil, nil
 	}
-	if s.key == "" {
-		if err := s.readKey(defaultPaths().apiKey); err != nil {
-			return nil, err
-		}
+	at, err := tokend.Find(os.Getenv)
+	if err != nil {
+		return nil, exitFrom(err)
 	}
-	if s.key == "" {
-		return nil, exitf(exitConfig, "there is no caller key, so nobody could call over TCP\n"+
-			"hint: set TOKEND_API_KEY_FILE to the key of the service, or use --socket")
+	key, err := at.ReadKey()
+	if err != nil {
+		return nil, exitFrom(err)
 	}
-	return []daemon.Key{{Name: "main", Secret: s.key}}, nil
+	if key == "" {
+		return nil, hintf(exitConfig, "set TOKEND_API_KEY_FILE to the key of the service, or use --socket",
+			"there is no API key, so no caller could use TCP")
+	}
+	return []daemon.Key{{Name: "main", Secret: flow.Secret(key)}}, nil
 }
 
 // open has the listeners, TCP first. Those it has opened it returns with an error too.

@@ -158,13 +158,13 @@ func TestProxyExitCodes(t *testing.T) {
 		{"proxy demo --socket " + plain, "", 78, "set --socket to another path"},
 		{"proxy demo", "TOKEND_API_KEY=wrong-wrong-wrong-wrong", 77, "unauthorized"},
 		{"proxy demo", "TOKEND_ADDR=unix:/nonexistent/s", 69, "does not answer"},
-		{"proxy demo", "TOKEND_ADDR=unix:SOCKET HOME=/nonexistent XDG_STATE_HOME=/nonexistent", 78, "there is no caller key"},
+		{"proxy demo", "TOKEND_ADDR=unix:SOCKET HOME=/nonexistent XDG_STATE_HOME=/nonexistent", 78, "there is no API key"},
 	} {
 		t.Run(strings.TrimSpace(c.args+" "+c.env), func(t *testing.T) {
 			for _, kv := range strings.Fields(strings.Replace(c.env, "SOCKET", filepath.Join(home, ".local/state/tokend/tokend.sock"), 1)) {
 				setenv(t, kv)
 			}
-			o := tokend(t, strings.Fields(c.args)...)
+			o := runTokend(t, strings.Fields(c.args)...)
 			if o.code != c.code || !strings.Contains(o.stderr, c.stderr) || o.stdout != "" {
 				t.Errorf("exit %d, want %d; stdout %q, stderr %q", o.code, c.code, o.stdout, o.stderr)
 			}

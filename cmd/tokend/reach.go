@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,12 +16,13 @@ import (
 
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // reached is a service that answers: one that runs, or a private one of this
 // process, over the same store and its leases.
 type reached struct {
-	*service
+	service
 	private bool
 	started func()       // tells a private one that its failures are no longer the caller's to report
 	end     func() error // of a private one: returns when all that was in flight is stored
@@ -39,38 +38,40 @@ type reachFlags struct {
 // reachOrKeep finds the service, or starts a private one for the named clients
 // where none runs. A TOKEND_ADDR means the service that is there and no other.
 func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFlags) (*reached, error) {
-	nobody := errors.New("no service is wanted")
-	var there *service
+	absent := errors.New("no service is wanted") // why no running service is used
+	var there service
+	found := false
 	if !flags.private {
 		var err error
 		if there, err = reach(ctx); err != nil {
 			return nil, err
 		}
-		_, err = there.once(ctx, "GET", "/healthz", nil, nil)
-		named := os.Getenv("TOKEND_ADDR") != ""
+		found = true
+		_, err = there.Health(ctx)
+		err = exitFrom(err)
+		named := os.Getenv(addrVariable) != ""
 		switch {
-		case err == nil && (named || there.ours(ctx)):
+		case err == nil && (named || there.belongsToUser(ctx)):
 			p.warnOfOwn(ctx, there, names)
 			return &reached{service: there, started: func() {}, end: func() error { return nil }}, nil
 		case err == nil:
-			there, err = nil, fmt.Errorf("what answers at %s is not this user's: there is no key for it", there.base)
+			found, err = false, fmt.Errorf("the service at %s is not this user's: there is no key for it", there.BaseURL())
 		case named:
 			return there.awaited(ctx)
-		case errors.Is(err, errForeign):
-			there = nil
-		case !nobodyThere(err):
+		case errors.Is(err, tokend.ErrForeign):
+			found = false
+		case !tokend.NotListening(err):
 			return nil, err
 		}
-		nobody = err
+		absent = err
 	}
 	s, err := loadSettings()
 	if f := faults(nil); errors.As(err, &f) && len(s.clients) == 0 && len(f) == 1 {
-		if _, waits := ctx.Value(patience{}).(time.Duration); waits && there != nil {
+		if _, waits := ctx.Value(patience{}).(time.Duration); waits && found {
 			return there.awaited(ctx)
 		}
-		text, _, _ := strings.Cut(nobody.Error(), "\nhint: ")
-		return nil, exitf(exitUnavailable, "%s; and no client is configured to do without\n"+
-			"hint: start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", text, names[0], variableOf(names[0]))
+		return nil, hintf(exitUnavailable, fmt.Sprintf("start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", names[0], variableOf(names[0])),
+			"%w, and no client is configured here", absent)
 	}
 	if err != nil {
 		return nil, err
@@ -83,16 +84,15 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 
 // warnOfOwn says when the service's client of a name is another one than this
 // environment's.
-func (p *program) warnOfOwn(ctx context.Context, s *service, names []string) {
+func (p *program) warnOfOwn(ctx context.Context, s service, names []string) {
 	for _, name := range names {
 		setting := "TOKEND_CLIENT_" + variableOf(name) + "_ISSUER"
 		own := os.Getenv(setting)
 		if own == "" {
 			continue
 		}
-		var c struct{ Issuer string }
-		body, err := s.once(ctx, "GET", clientPath(name, ""), nil, nil)
-		if err != nil || json.Unmarshal(body, &c) != nil || strings.TrimSuffix(c.Issuer, "/") == strings.TrimSuffix(own, "/") {
+		c, err := s.Status(ctx, name)
+		if err != nil || strings.TrimSuffix(c.Issuer, "/") == strings.TrimSuffix(own, "/") {
 			continue // what is wrong with it is told when its token is asked for
 		}
 		p.tell("warning: client %s is that of the running service, of %s, not that of %s; --private uses the settings here\n", name, c.Issuer, setting)
@@ -106,31 +106,9 @@ func configuredHere(name string) bool {
 }
 
 // awaited is a service that must answer, with --wait after a while.
-func (s *service) awaited(ctx context.Context) (*reached, error) {
-	_, err := s.call(ctx, "GET", "/healthz", nil, nil)
+func (s service) awaited(ctx context.Context) (*reached, error) {
+	_, err := s.health(ctx)
 	return &reached{service: s, started: func() {}, end: func() error { return nil }}, err
-}
-
-// ours says whether a service that was not named is this user's: another may
-// have the default port.
-func (s *service) ours(ctx context.Context) bool { return s.key != "" || s.answersOnSocket(ctx) }
-
-func (s *service) answersOnSocket(ctx context.Context) bool {
-	if s.socket == "" {
-		return false
-	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", s.socket)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil // it was only to see that it answers
-}
-
-// nobodyThere says whether a request failed because nothing listens.
-func nobodyThere(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" && !op.Timeout() && !errors.Is(err, context.Canceled)
 }
 
 // only has the clients of these names.
@@ -145,7 +123,8 @@ func only(clients []clientSettings, names []string) ([]clientSettings, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, exitf(exitNoClient, "unknown_client: no client %q is configured\nhint: there is %s", name, strings.Join(all, ", "))
+			return nil, hintf(exitNoClient, fmt.Sprintf("there is %s", strings.Join(all, ", ")),
+				"unknown_client: no client %q is configured", name)
 		}
 	}
 	return found, nil
@@ -197,33 +176,32 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 		ps.close()
 		ended <- errors.Join(err, grants.Close())
 	}()
-	own, err := serviceAt("", "http://"+listeners[0].Addr().String())
+	own, err := serviceAt(tokend.Service{Addrs: []string{"http://" + listeners[0].Addr().String()}, Key: tokend.Secret(key)})
 	if err != nil {
 		panic(err) // it is loopback
 	}
-	own.key = key
 	return &reached{
 		service: own,
 		private: true,
 		started: func() { level.Set(min(level.Level(), slog.LevelError)) },
-		end:     sync.OnceValue(func() error { stop(); own.http.CloseIdleConnections(); return <-ended }),
+		end:     sync.OnceValue(func() error { stop(); own.Close(); return <-ended }),
 	}, nil
 }
 
 // ask asks for a client's token.
-func (r *reached) ask(ctx context.Context, name string, minValidity time.Duration) (tokenAnswer, error) {
-	t, err := r.token(ctx, tokenRequest{client: name, minValidity: minValidity})
+func (r *reached) ask(ctx context.Context, name string, minValidity time.Duration) (*tokend.Token, error) {
+	t, err := r.token(ctx, tokend.TokenRequest{Client: name, MinValidity: minValidity})
 	return t, r.explain(name, err)
 }
 
 // tokenFor has a client's token, valid for as long as asked, or an error that says
 // who must act.
-func (r *reached) tokenFor(ctx context.Context, name string, minValidity time.Duration) (tokenAnswer, error) {
+func (r *reached) tokenFor(ctx context.Context, name string, minValidity time.Duration) (*tokend.Token, error) {
 	t, err := r.ask(ctx, name, minValidity)
 	if err != nil {
 		return t, err
 	}
-	if !t.Satisfied {
+	if !t.MinValiditySatisfied {
 		return t, r.tooShort(ctx, name, t, minValidity)
 	}
 	return t, nil
@@ -236,85 +214,91 @@ func (r *reached) explain(name string, err error) error {
 	if err == nil || !errors.As(err, &e) || e.reason == "" {
 		return err
 	}
-	text := fmt.Sprintf("client %s: %v", name, e)
-	if r.private && e.reason == string(flow.ClassLoginRequired) && e.remedy != flow.RemedySetting {
-		text, _, _ = strings.Cut(text, "\nhint: ")
-		text += "\nhint: " + loginFirst(name)
+	hint := e.Hint()
+	if r.private && e.reason == tokend.CodeLoginRequired && e.remedy != tokend.RemedySetting {
+		hint = loginFirst(name)
 	}
-	if !r.private && e.reason == "unknown_client" && configuredHere(name) {
-		text, _, _ = strings.Cut(text, "\nhint: ")
-		text += "\nhint: the running service does not have it, but the settings here do: --private uses them"
+	if !r.private && e.reason == tokend.CodeUnknownClient && configuredHere(name) {
+		hint = "the running service does not have it, but the settings here do: --private uses them"
 	}
-	return &exitError{code: e.code, reason: e.reason, err: errors.New(text)}
+	return &exitError{code: e.code, reason: e.reason, hint: hint, err: fmt.Errorf("client %s: %w", name, err)}
 }
 
 // tooShort says why a token is not valid for as long as was asked: the provider
 // could not be asked for another, or its tokens live no longer.
-func (r *reached) tooShort(ctx context.Context, name string, t tokenAnswer, minValidity time.Duration) error {
+func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, minValidity time.Duration) error {
 	text := fmt.Sprintf("client %s: its token is valid for %s, not for %s", name, time.Duration(t.ExpiresIn)*time.Second, minValidity)
-	c, err := r.client(ctx, "GET", clientPath(name, ""), nil)
+	c, err := r.status(ctx, name)
 	switch {
 	case err != nil:
 		return err
 	case c.Failure != nil:
 		hint := "try again"
 		switch {
-		case c.Failure.Class != string(flow.ClassLoginRequired):
-		case r.private && c.Failure.Remedy != flow.RemedySetting:
+		case c.Failure.Class != tokend.CodeLoginRequired:
+		case r.private && c.Failure.Remedy != tokend.RemedySetting:
 			hint = loginFirst(name)
 		default:
-			hint = c.loginHint()
+			hint = loginHint(c)
 		}
-		return exitf(codeOfClass(flow.Class(c.Failure.Class)), "%s, and there is no other: %s: %s\nhint: %s", text, c.Failure.Class, c.Failure.Description, hint)
+		return hintf(codeOfClass(flow.Class(c.Failure.Class)), fmt.Sprintf("%s", hint),
+			"%s, and there is no other: %s: %s", text, c.Failure.Class, c.Failure.Description)
 	}
-	return exitf(exitConfig, "%s: the provider's tokens live no longer\n"+
-		"hint: ask for less, let the API's tokens live longer at the provider, or let the command ask again: tokend token %s", text, name)
+	return hintf(exitConfig, fmt.Sprintf("ask for less, let the API's tokens live longer at the provider, or let the command ask again: tokend token %s", name),
+		"%s: the provider's tokens live no longer", text)
 }
 
 // variables are how a child reaches the service. The socket needs no key.
 func (r *reached) variables(ctx context.Context) (map[string]string, error) {
 	if r.answersOnSocket(ctx) {
-		path, err := filepath.Abs(r.socket)
+		path, err := filepath.Abs(r.socket())
 		return map[string]string{"TOKEND_ADDR": "unix:" + path}, exitWith(exitUnavailable, err)
 	}
-	v := map[string]string{"TOKEND_ADDR": r.base}
-	if r.key != "" {
-		v["TOKEND_API_KEY"] = r.key.Reveal()
+	key, err := r.Key()
+	if err != nil {
+		return nil, exitFrom(err)
+	}
+	v := map[string]string{addrVariable: r.BaseURL()}
+	if key != "" {
+		v["TOKEND_API_KEY"] = key.Reveal()
 	}
 	return v, nil
 }
 
-// actionsVariables are how a child reaches the service as it would GitHub's.
-// That the client answers so is tried before.
+// actionsVariables are how a child reaches the service as it would GitHub's. One
+// request checks that the client answers so.
 func (r *reached) actionsVariables(ctx context.Context, name string) (map[string]string, error) {
-	const hint = "\nhint: set TOKEND_ADDR=http://127.0.0.1:8484 and TOKEND_API_KEY, or add --private"
-	u, err := url.Parse(r.base)
-	if err != nil || u.Port() == "" || r.key == "" {
-		return nil, exitf(exitConfig, "GitHub's form of a request needs the service's address and key, which only its socket is known of"+hint)
+	const hint = "set TOKEND_ADDR=http://127.0.0.1:8484 and TOKEND_API_KEY, or add --private"
+	u, err := url.Parse(r.BaseURL())
+	if err != nil {
+		return nil, exitWith(exitConfig, err)
 	}
-	setting := namedAddr
-	if os.Getenv(namedAddr) == "" {
-		setting = "TOKEND_LISTEN"
+	key, err := r.Key()
+	if err != nil {
+		return nil, exitFrom(err)
 	}
-	s, err := serviceAt(setting, r.base)
+	if u.Port() == "" || key == "" {
+		return nil, hintf(exitConfig, hint, "GitHub's form of a request needs the service's address and key, and only its socket is known")
+	}
+	s, err := serviceAt(tokend.Service{Addrs: []string{r.BaseURL()}, Key: key, OwnOnly: r.Service().OwnOnly})
 	if err != nil {
 		return nil, err
 	}
-	s.key = r.key
-	query := url.Values{"api-version": {"2.0"}} // callers put &audience= after it
-	_, err = s.call(ctx, "GET", clientPath(name, "/actions-id-token"), query, nil)
+	defer s.Close()
+	_, err = call(ctx, func(ctx context.Context) (tokend.Secret, error) { return s.ActionsIDToken(ctx, name, "") })
 	var e *exitError
 	switch {
 	case err == nil:
-	case nobodyThere(err):
-		return nil, exitf(exitConfig, "the service does not answer at %s, as GitHub's form of a request needs"+hint, r.base)
-	case errors.As(err, &e) && e.reason == "not_found":
-		return nil, exitf(exitConfig, "client %s does not answer in GitHub's form\nhint: set actions_id_token: true for it and start the service again, or add --private", name)
+	case tokend.NotListening(err):
+		return nil, hintf(exitConfig, hint, "the service does not answer at %s, as GitHub's form of a request needs", r.BaseURL())
+	case errors.As(err, &e) && e.reason == tokend.CodeNotFound:
+		return nil, hintf(exitConfig, "set actions_id_token: true for it and start the service again, or add --private",
+			"client %s does not answer in GitHub's form", name)
 	default:
 		return nil, r.explain(name, err)
 	}
 	return map[string]string{
-		"ACTIONS_ID_TOKEN_REQUEST_URL":   r.base + clientPath(name, "/actions-id-token") + "?" + query.Encode(),
-		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": r.key.Reveal(),
+		"ACTIONS_ID_TOKEN_REQUEST_URL":   r.BaseURL() + tokend.ActionsPath(name) + "?api-version=2.0", // callers put &audience= after it
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": key.Reveal(),
 	}, nil
 }

@@ -14,7 +14,7 @@ func (p *program) refresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.client(cmd.Context(), "POST", clientPath(args[0], "/refresh"), nil)
+			c, err := s.refresh(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"log/slog"
 	"os"
 	"strings"
@@ -52,7 +53,8 @@ func (s *serving) keys(from settings) ([]daemon.Key, error) {
 	case from.apiKey != "":
 		return append([]daemon.Key{{Name: "main", Secret: from.apiKey}}, from.keys...), nil
 	case s.port != 0:
-		return nil, exitf(exitConfig, "API key file %s does not exist\nhint: put it back, or restart the service to make a new key", from.apiKeyFile)
+		return nil, hintf(exitConfig, "put it back, or restart the service to make a new key",
+			"API key file %s does not exist", from.apiKeyFile)
 	}
 	return from.keys, nil
 }
@@ -148,11 +150,10 @@ func (s *serving) apply(next settings) (comparison, error) {
 func (s *serving) refuse(ctx context.Context, err error) {
 	var lines faults
 	if !errors.As(err, &lines) {
-		lines = faults{strings.ReplaceAll(err.Error(), "\nhint: ", "; hint: ")}
+		lines = faults{{err.Error(), hint.Of(err)}}
 	}
-	for _, line := range lines {
-		fault, hint, _ := strings.Cut(line, "; hint: ")
-		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", fault, "hint", hint)
+	for _, f := range lines {
+		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", f.text, "hint", f.hint)
 	}
 }
 

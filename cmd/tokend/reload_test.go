@@ -75,10 +75,10 @@ func TestF35_Reload_SaysWhatHasChanged(t *testing.T) {
 	r.reload(t, strings.Replace(oneClient, "client_id: demo", "client_id: demo2", 1)+
 		"  third: {issuer: ISSUER, client_id: third, client_secret: "+canarySecret+", grant: client_credentials}\n",
 		`msg="configuration reloaded" added=third changed=demo removed=more unchanged=0`)
-	if o := tokend(t, "token", "more"); o.code != 66 {
+	if o := runTokend(t, "token", "more"); o.code != 66 {
 		t.Errorf("a removed client: %+v", o)
 	}
-	if o := tokend(t, "token", "third"); o.code != 0 {
+	if o := runTokend(t, "token", "third"); o.code != 0 {
 		t.Errorf("a new client: %+v", o)
 	}
 	r.reload(t, oneClient, "added=\"\" changed=demo removed=third unchanged=0")
@@ -100,7 +100,7 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			logged := strings.ReplaceAll(tc.logged, "HOME", filepath.Dir(r.path))
 			r.reload(t, strings.Replace(tc.text, "client_id: demo", "client_id: other", 1), logged)
-			if o := tokend(t, "status"); o.code != 0 || strings.Contains(o.stdout, "more") {
+			if o := runTokend(t, "status"); o.code != 0 || strings.Contains(o.stdout, "more") {
 				t.Errorf("%+v", o)
 			}
 			if !strings.Contains(r.log.String(), `level=ERROR msg="configuration not reloaded, the old one stays active"`) {
@@ -156,7 +156,7 @@ func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	f.refuse(401, "invalid_client")
 	r := serveFile(t, f, oneClient)
 	until(t, func() error {
-		if o := tokend(t, "status"); !strings.Contains(o.stdout, "client_rejected") {
+		if o := runTokend(t, "status"); !strings.Contains(o.stdout, "client_rejected") {
 			return fmt.Errorf("status: %+v", o)
 		}
 		return nil
@@ -166,7 +166,7 @@ func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	f.mu.Unlock()
 	r.reload(t, oneClient, "unchanged=1")
 	until(t, func() error {
-		if o := tokend(t, "status"); !strings.Contains(o.stdout, "ready") {
+		if o := runTokend(t, "status"); !strings.Contains(o.stdout, "ready") {
 			return fmt.Errorf("status: %+v", o)
 		}
 		return nil
@@ -189,7 +189,7 @@ func TestF35_Reload_WritesNothing(t *testing.T) {
 	}
 	setenv(t, "TOKEND_ADDR=http://"+r.tcp, "TOKEND_API_KEY="+canaryKey)
 	unset(t, "TOKEND_API_KEY_FILE")
-	if o := tokend(t, "token", "demo"); o.code != 0 {
+	if o := runTokend(t, "token", "demo"); o.code != 0 {
 		t.Errorf("the key that callers have: %+v", o)
 	}
 }
@@ -228,7 +228,7 @@ func TestF35_Reload_Files(t *testing.T) {
 	if err := os.Remove(filepath.Join(home, "comes")); err != nil {
 		t.Error(err)
 	}
-	if o := tokend(t, "refresh", "demo"); o.code != 0 { // wakes the files that run
+	if o := runTokend(t, "refresh", "demo"); o.code != 0 { // wakes the files that run
 		t.Fatalf("%+v", o)
 	}
 	holds("comes", canaryToken)

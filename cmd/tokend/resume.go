@@ -20,7 +20,7 @@ func (p *program) resume() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.client(cmd.Context(), "POST", clientPath(args[0], "/resume"), nil)
+			c, err := aboutClient(cmd.Context(), args[0], s.Resume)
 			if err != nil {
 				return err
 			}

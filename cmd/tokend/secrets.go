@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"io"
 	"io/fs"
@@ -33,7 +35,7 @@ func readSecret(path string) (flow.Secret, error) {
 		return "", fmt.Errorf("secret file %s is not a regular file", path)
 	}
 	if perm := fi.Mode().Perm(); perm&0o007 != 0 {
-		return "", fmt.Errorf("secret file %s is open to everybody (mode %#o); hint: chmod 600 %s", path, perm, path)
+		return "", hint.Errorf("chmod 600 "+path, "secret file %s is open to everyone (mode %#o)", path, perm)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
@@ -84,18 +86,13 @@ func secretOf(name, value, file string, f *faults) flow.Secret {
 		if given {
 			name = fileVariant(name)
 		}
-		f.add(secretHint(err), "%s: %v", name, err)
+		f.add(cmp.Or(hint.Of(err), secretHint), "%s: %v", name, err)
 	}
 	return s
 }
 
-// secretHint is what helps against an error of readSecret that does not say so.
-func secretHint(err error) string {
-	if strings.Contains(err.Error(), "hint: ") {
-		return ""
-	}
-	return "name a file that holds the secret alone and that the user of the service can read"
-}
+// secretHint is what helps against an error of readSecret without a hint.
+const secretHint = "name a file that holds the secret alone and that the user of the service can read"
 
 // fileVariant is the name of what gives a secret's file, in a variable's or a
 // key's spelling.
@@ -124,7 +121,8 @@ func credential(name string) string {
 func readOrCreateKey(path string) (key flow.Secret, made bool, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if made, err = createKey(path); err != nil {
-			return "", false, fmt.Errorf("API key file %s cannot be made: %w\nhint: set TOKEND_API_KEY_FILE to a place that can be written, or TOKEND_API_KEY", path, err)
+			return "", false, hint.Errorf("set TOKEND_API_KEY_FILE to a place that can be written, or TOKEND_API_KEY",
+				"cannot create API key file %s: %w", path, err)
 		}
 	}
 	key, err = readSecret(path)

@@ -37,7 +37,7 @@ func TestBusyPort(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	port := strconv.Itoa(tcpPort(l))
 	setenv(t, "TOKEND_LISTEN=127.0.0.1:"+port)
-	o := tokend(t, "serve")
+	o := runTokend(t, "serve")
 	if o.code != 69 || !strings.Contains(o.stderr, "port "+port+" is in use") || !strings.Contains(o.stderr, "hint: ") || strings.Count(o.stderr, "\n") != 2 {
 		t.Errorf("%+v", o)
 	}
@@ -67,7 +67,7 @@ func TestSocket(t *testing.T) {
 	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET="+path)
 
 	write(t, path, "a file", 0o600)
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "is not a socket") {
+	if o := runTokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "is not a socket") {
 		t.Errorf("a file: %+v", o)
 	}
 	if err := os.Remove(path); err != nil {
@@ -76,7 +76,7 @@ func TestSocket(t *testing.T) {
 	if err := os.Chmod(dir, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "hint: chmod 700") {
+	if o := runTokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "hint: chmod 700") {
 		t.Errorf("an open directory: %+v", o)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -86,13 +86,13 @@ func TestSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := tokend(t, "serve"); o.code != 69 || !strings.Contains(o.stderr, "another process answers") {
+	if o := runTokend(t, "serve"); o.code != 69 || !strings.Contains(o.stderr, "another process answers") {
 		t.Errorf("a live socket: %+v", o)
 	}
 	l.SetUnlinkOnClose(false) // as after kill -9
 	_ = l.Close()
 	serve(t)
-	if o := tokend(t, "healthcheck"); o.code != 0 {
+	if o := runTokend(t, "healthcheck"); o.code != 0 {
 		t.Errorf("a stale socket was not replaced: %+v", o)
 	}
 }
@@ -114,14 +114,14 @@ func TestStoreOfOtherKeyIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "keyset") {
+	if o := runTokend(t, "serve"); o.code != 78 || !strings.Contains(o.stderr, "keyset") {
 		t.Errorf("no keyset: %+v", o)
 	}
 	setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(home, "third.json"))
 	if _, err := store.LoadOrCreateKeyset(filepath.Join(home, "third.json"), "sqlite::memory:"); err != nil {
 		t.Fatal(err)
 	}
-	if o := tokend(t, "serve"); o.code != 78 || !strings.HasPrefix(o.stderr, "error: ") {
+	if o := runTokend(t, "serve"); o.code != 78 || !strings.HasPrefix(o.stderr, "error: ") {
 		t.Errorf("another keyset: %+v", o)
 	}
 	after, err := os.ReadFile(filepath.Join(state, "tokend.db"))
@@ -136,10 +136,10 @@ func TestTenantDownAtStart(t *testing.T) {
 	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
 	f.Close()
 	serve(t)
-	if o := tokend(t, "token", "demo"); o.code != 75 || !strings.Contains(o.stderr, "idp_unreachable") {
+	if o := runTokend(t, "token", "demo"); o.code != 75 || !strings.Contains(o.stderr, "idp_unreachable") {
 		t.Errorf("token: %+v", o)
 	}
-	if o := tokend(t, "status"); o.code != 0 || !strings.Contains(o.stdout, "unavailable") {
+	if o := runTokend(t, "status"); o.code != 0 || !strings.Contains(o.stdout, "unavailable") {
 		t.Errorf("status: %+v", o)
 	}
 }
@@ -150,7 +150,7 @@ func TestWrongSecret(t *testing.T) {
 	f.refuse(401, "invalid_client")
 	f.configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
 	s := serve(t)
-	o := tokend(t, "token", "demo")
+	o := runTokend(t, "token", "demo")
 	if o.code != 77 || !strings.Contains(o.stderr, "client_rejected") || !strings.Contains(o.stderr, "hint: ") {
 		t.Errorf("%+v", o)
 	}

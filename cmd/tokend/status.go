@@ -1,59 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
-
-// clientStatus is what the commands read of a client's state.
-type clientStatus struct {
-	Client       string    `json:"client"`
-	State        string    `json:"state"`
-	Subject      string    `json:"subject"`
-	Expiry       time.Time `json:"expiry"`
-	Obtained     time.Time `json:"obtained"`
-	LoggedIn     time.Time `json:"logged_in"`
-	NextRefresh  time.Time `json:"next_refresh"`
-	GrantEnds    time.Time `json:"grant_ends"`
-	Generation   int64     `json:"generation"`
-	Rotation     string    `json:"rotation"`
-	Hosts        []string  `json:"hosts"`
-	Login        string    `json:"login"`
-	AuthorizeURL string    `json:"authorize_url"`
-	Upstreams    []string  `json:"upstreams"`
-	Failure      *failure  `json:"failure"`
-	LoginFailure *failure  `json:"login_failure"`
-	Env          []string  `json:"env"`
-	Files        []struct {
-		Path    string `json:"path"`
-		Failure string `json:"failure"`
-	} `json:"files"`
-
-	DeviceLogin *struct {
-		URL      string   `json:"verification_uri_complete"`
-		UserCode string   `json:"user_code"`
-		Failure  *failure `json:"failure"`
-	} `json:"device_login"`
-}
-
-type failure struct {
-	Time        time.Time `json:"time"`
-	Class       string    `json:"class"`
-	Description string    `json:"description"`
-	Hint        string    `json:"hint"`
-
-	Remedy flow.Remedy `json:"remedy"`
-}
 
 func (p *program) status() *cobra.Command {
 	var format string
@@ -73,53 +31,37 @@ func (p *program) printStatus(ctx context.Context, names []string, format string
 	if err != nil {
 		return err
 	}
-	if format == "json" && len(names) == 0 {
-		body, err := s.call(ctx, "GET", "/v1/clients", nil, nil)
-		if err != nil {
-			return err
-		}
-		return p.print(string(body))
-	}
-	if len(names) > 0 {
-		return p.printNamed(ctx, s, names, format)
-	}
-	all, err := s.everyClient(ctx)
+	all, err := s.statuses(ctx, names)
 	if err != nil {
 		return err
 	}
-	return exitWith(exitUnavailable, writeTable(p.stdout, all))
-}
-
-// printNamed is printStatus of the clients of these names. Its JSON has the form
-// of that of all.
-func (p *program) printNamed(ctx context.Context, s *service, names []string, format string) error {
-	var all struct {
-		Clients []json.RawMessage `json:"clients"`
-	}
-	table := make([]clientStatus, len(names))
-	for i, name := range names {
-		body, err := s.call(ctx, "GET", clientPath(name, ""), nil, nil)
-		if err != nil {
-			return err
-		}
-		if json.Unmarshal(body, &table[i]) != nil {
-			return exitf(exitProtocol, "tokend's answer is no client's state")
-		}
-		all.Clients = append(all.Clients, body)
-	}
 	if format == "table" {
-		return exitWith(exitUnavailable, writeTable(p.stdout, table))
+		return exitWith(exitUnavailable, writeTable(p.stdout, all))
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(all); err != nil {
-		return exitWith(exitProtocol, err)
-	}
-	return p.print(strings.TrimSuffix(b.String(), "\n"))
+	enc := json.NewEncoder(p.stdout)
+	enc.SetEscapeHTML(false) // URLs stay copyable
+	return exitWith(exitUnavailable, enc.Encode(struct {
+		Clients []tokend.Status `json:"clients"`
+	}{all}))
 }
 
-func writeTable(w io.Writer, clients []clientStatus) error {
+// statuses returns the state of the named clients, of all without a name.
+func (s service) statuses(ctx context.Context, names []string) ([]tokend.Status, error) {
+	if len(names) == 0 {
+		return s.clients(ctx)
+	}
+	all := make([]tokend.Status, len(names))
+	for i, name := range names {
+		c, err := s.status(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = *c
+	}
+	return all, nil
+}
+
+func writeTable(w io.Writer, clients []tokend.Status) error {
 	w = terminal{w}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CLIENT\tSTATE\tTOKEN UNTIL\tNEXT REFRESH\tLOGIN UNTIL\tGENERATION")
@@ -132,7 +74,7 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 	for _, c := range clients {
 		if c.Failure != nil {
 			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
-			if c.Failure.Hint != "" && c.State != string(flow.StateLoginRequired) { // whose hint is below
+			if c.Failure.Hint != "" && c.State != tokend.StateLoginRequired { // whose hint is below
 				fmt.Fprintf(w, "%s: hint: %s\n", c.Client, c.Failure.Hint)
 			}
 		}
@@ -143,28 +85,40 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		}
 		switch l := c.DeviceLogin; {
 		case l != nil && l.Failure == nil:
-			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.URL)
-		case c.State == string(flow.StateRestored):
-			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s\n", c.Client, c.Client, c.newGrantHint())
-		case c.State == string(flow.StateLoginRequired):
-			fmt.Fprintf(w, "%s: %s\n", c.Client, c.loginHint())
+			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.VerificationURIComplete)
+		case c.State == tokend.StateRestored:
+			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s\n", c.Client, c.Client, newGrantHint(&c))
+		case c.State == tokend.StateLoginRequired:
+			fmt.Fprintf(w, "%s: %s\n", c.Client, loginHint(&c))
 		}
 	}
 	return nil
 }
 
-// loginHint is how the client gets its grant, and whether the service tries by
-// itself meanwhile.
-func (c clientStatus) loginHint() string {
-	f := failure{}
+// loginHint says how the client gets its grant, and whether the service retries by
+// itself.
+func loginHint(c *tokend.Status) string {
+	var hint string
+	login := c.Login
 	if c.Failure != nil {
-		f = *c.Failure
+		if hint = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
+			return hint
+		}
+		if c.Failure.Remedy == tokend.RemedyBrowser {
+			login = "browser"
+		}
 	}
-	hint := answer{Client: c.Client, Login: c.Login, AuthorizeURL: c.AuthorizeURL}.loginHint(f.Hint, f.Remedy)
+	command := loginCommand(c.Client, login)
+	if hint != "" {
+		command = hint + ": " + command
+	}
+	if login == "browser" && c.AuthorizeURL != "" {
+		command += ", or open " + c.AuthorizeURL
+	}
 	if c.Login == "headless" && !c.NextRefresh.IsZero() {
-		hint += "; the service tries again by itself at " + when(c.NextRefresh)
+		command += "; the service retries at " + when(c.NextRefresh)
 	}
-	return hint
+	return command
 }
 
 func when(t time.Time) string {
@@ -174,9 +128,9 @@ func when(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// newGrantHint is how a client gets another grant: a login, or a seed where it
-// has no way to log in.
-func (c clientStatus) newGrantHint() string {
+// newGrantHint says how a client gets another grant: by a login, or by a seed where
+// it cannot log in.
+func newGrantHint(c *tokend.Status) string {
 	if c.Login == "" {
 		return "give it a new refresh token (refresh_token_file), or log it in: tokend login " + c.Client
 	}

@@ -49,6 +49,7 @@ type FileStatus struct {
 	Written time.Time `json:"written,omitzero"` // when its content changed last
 	Expiry  time.Time `json:"expiry,omitzero"`  // of the token in it
 	Failure string    `json:"failure,omitempty"`
+	Hint    string    `json:"hint,omitempty"`
 }
 
 // interactive says whether a person can log the client in through /authorize.

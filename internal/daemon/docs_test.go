@@ -89,7 +89,7 @@ func TestEveryErrorIsDocumented(t *testing.T) {
 	for _, m := range inSource(t, `forbidden\("(\w+)"`, "*.go") {
 		known["forbidden_"+m] = true
 	}
-	delete(known, "forbidden_")              // a prefix
+	delete(known, "forbidden_") // a prefix
 	if len(known) < 25 {
 		t.Fatalf("only %d codes were found", len(known))
 	}

@@ -139,7 +139,7 @@ func TestGoClientReadsWholeStatus(t *testing.T) {
 			DeviceLogin: &flow.DeviceLogin{URL: "u", VerificationURI: "v", UserCode: "w", Expires: at, Failure: &failure},
 		},
 		Login: "browser", Hosts: []string{"h"}, AuthorizeURL: "a", LoginFailure: &failure, Env: []string{"E"},
-		Files: []FileStatus{{Path: "p", Written: at, Expiry: at, Failure: "f"}}, Upstreams: []string{"u"},
+		Files: []FileStatus{{Path: "p", Written: at, Expiry: at, Failure: "f", Hint: "g"}}, Upstreams: []string{"u"},
 	}
 	for _, v := range []clientView{view, {Status: flow.Status{Client: "demo"}}} {
 		served, err := json.Marshal(v)

@@ -2,6 +2,7 @@ package tokenfile
 
 import (
 	"encoding/json"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (f *File) render(t *flow.Token) ([]byte, error) {
 // has to be quoted.
 func (f *File) env(token, until string) ([]byte, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return !plain(r) }) {
-		return nil, fmt.Errorf("the token holds a character that an env file would have to quote; hint: format text or json")
+		return nil, hint.Errorf("format text or json", "the token holds a character that an env file would have to quote")
 	}
 	var b strings.Builder
 	for _, name := range f.cfg.Variables {

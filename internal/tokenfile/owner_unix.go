@@ -3,6 +3,7 @@
 package tokenfile
 
 import (
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -16,5 +17,5 @@ func guardOwner(dir string, fi fs.FileInfo, uid int) error {
 	if !ok || int(st.Uid) == uid || st.Uid == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: directory %s belongs to user %d, and this runs as user %d; hint: run it as that user, or chown root %s", ErrRefused, dir, st.Uid, uid, dir)
+	return hint.Errorf(fmt.Sprintf("run it as that user, or chown root %s", dir), "%w: directory %s belongs to user %d, and this runs as user %d", ErrRefused, dir, st.Uid, uid)
 }

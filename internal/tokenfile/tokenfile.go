@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"io"
 	"io/fs"
@@ -60,6 +61,7 @@ type Status struct {
 	Written time.Time // when its content changed last, by this process; zero: never
 	Expiry  time.Time // of the token in it
 	Failure string    // why it is not as it should be; "" when it is
+	Hint    string    // what to do about the failure
 }
 
 // The limits of a file.
@@ -118,13 +120,13 @@ func New(c Config, s Source) (*File, error) {
 func (c *Config) check() error {
 	var faults []error
 	if !filepath.IsAbs(c.Path) || filepath.Clean(c.Path) != c.Path || c.Path == "/" {
-		faults = append(faults, fmt.Errorf("path %q is not an absolute path of a file; hint: such as /run/tokend/token", c.Path))
+		faults = append(faults, hint.Errorf("such as /run/tokend/token", "path %q is not an absolute path of a file", c.Path))
 	}
 	if !slices.Contains(Formats(), c.Format) {
 		faults = append(faults, fmt.Errorf("format %q is not one of text, json, header, env", c.Format))
 	}
 	if c.Mode&^0o660 != 0 || c.Mode&0o400 == 0 {
-		faults = append(faults, fmt.Errorf("mode %#o is not for the owner, and perhaps a group, to read; hint: 0600 or 0640", c.Mode))
+		faults = append(faults, hint.Errorf("0600 or 0640", "mode %#o is not for the owner, and perhaps a group, to read", c.Mode))
 	}
 	if c.MinValidity < 0 {
 		faults = append(faults, fmt.Errorf("min_validity %s is negative", c.MinValidity))
@@ -133,6 +135,14 @@ func (c *Config) check() error {
 		faults = append(faults, errors.New("format env needs the name of a variable"))
 	}
 	return errors.Join(faults...)
+}
+
+// describe returns the text of an error and its hint.
+func describe(err error) (text, advice string) {
+	if e := (*flow.Error)(nil); errors.As(err, &e) {
+		return e.Message(), e.Hint
+	}
+	return err.Error(), hint.Of(err)
 }
 
 // Status returns what is known of the file.
@@ -159,7 +169,7 @@ func (f *File) Once(ctx context.Context) error {
 		return nil
 	}
 	f.mu.Lock()
-	f.status.Failure = err.Error() // the caller tells it
+	f.status.Failure, f.status.Hint = describe(err) // the caller reports it
 	f.mu.Unlock()
 	return err
 }
@@ -238,23 +248,23 @@ func (f *File) learn(t *flow.Token) {
 
 // note remembers a failure, or that there is none, and logs what is new.
 func (f *File) note(ctx context.Context, err error) {
-	failure := ""
+	var failure, advice string
 	switch {
 	case err != nil:
-		failure = err.Error()
+		failure, advice = describe(err)
 	case f.token.Remaining(f.cfg.Now()) < f.cfg.MinValidity:
 		failure = fmt.Sprintf("its token is valid for less than min_validity %s", f.cfg.MinValidity)
 	}
 	f.mu.Lock()
 	was := f.status.Failure
-	f.status.Failure = failure
+	f.status.Failure, f.status.Hint = failure, advice
 	f.mu.Unlock()
 	switch {
 	case failure == was:
 	case failure == "":
 		f.cfg.Log.InfoContext(ctx, "token file is good again")
 	default:
-		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "error", failure)
+		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "error", failure, "hint", advice)
 	}
 }
 

@@ -3,6 +3,7 @@ package tokenfile
 import (
 	"bytes"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"os"
@@ -41,13 +42,13 @@ func guardDir(dir string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("directory %s cannot be used: %w; hint: make it, writable for the user that runs this", dir, cause(err))
+		return hint.Errorf("make it, writable for the user that runs this", "directory %s cannot be used: %w", dir, cause(err))
 	}
 	if !fi.IsDir() {
 		return fmt.Errorf("%w: %s is not a directory", ErrRefused, dir)
 	}
 	if perm := fi.Mode().Perm(); perm&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("%w: directory %s can be written by others (mode %#o); hint: chmod 700 %s, or name a directory in it that is not there yet", ErrRefused, dir, perm, dir)
+		return hint.Errorf(fmt.Sprintf("chmod 700 %s, or name a directory in it that is not there yet", dir), "%w: directory %s can be written by others (mode %#o)", ErrRefused, dir, perm)
 	}
 	return guardOwner(dir, fi, os.Geteuid())
 }
@@ -61,7 +62,7 @@ func guardFile(path string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s cannot be looked at: %w", path, cause(err))
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return nil, fmt.Errorf("%w: %s is a symbolic link; hint: give the path that it leads to", ErrRefused, path)
+		return nil, hint.Errorf("give the path that it leads to", "%w: %s is a symbolic link", ErrRefused, path)
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: %s is there and is not a regular file", ErrRefused, path)
 	}
@@ -132,7 +133,7 @@ func syncDir(dir string) error {
 }
 
 func unwritten(path string, err error) error {
-	return fmt.Errorf("%s cannot be written: %w; hint: look at the space and the permissions there", path, cause(err))
+	return hint.Errorf("look at the space and the permissions there", "%s cannot be written: %w", path, cause(err))
 }
 
 // cause takes the path off, which is named already; a temporary name helps nobody.

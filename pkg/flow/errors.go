@@ -72,6 +72,18 @@ func (e *Error) deadToken() bool { return e.dead }
 
 // Error implements error: what is wrong, then "hint:" what to do.
 func (e *Error) Error() string {
+	s := e.Message()
+	switch {
+	case e.Hint != "":
+		s += "\nhint: " + e.Hint
+	case e.Class == ClassLoginRequired:
+		s += "\nhint: log in"
+	}
+	return s
+}
+
+// Message says what is wrong, without the hint.
+func (e *Error) Message() string {
 	s := fmt.Sprintf("%s: %s", e.Op, e.Class)
 	if e.Code != "" {
 		s += " (" + e.Code + ")"
@@ -81,12 +93,6 @@ func (e *Error) Error() string {
 		s += ": " + e.Description
 	case e.Err != nil:
 		s += ": " + e.Err.Error()
-	}
-	switch {
-	case e.Hint != "":
-		s += "\nhint: " + e.Hint
-	case e.Class == ClassLoginRequired:
-		s += "\nhint: log in"
 	}
 	return s
 }

@@ -61,6 +61,9 @@ func New(s Service) (*Client, error) {
 	case s.Key != "" && s.KeyFile != "":
 		return nil, addressError("set one of them", "both a key and a key file are set")
 	}
+	if base == "" { // sockets only
+		s.Key, s.KeyFile = "", ""
+	}
 	return &Client{
 		service: s, base: first(base, "http://localhost"),
 		http: &http.Client{Transport: newTransport(endpoints, s.OwnOnly), CheckRedirect: noRedirect, Timeout: timeout},

@@ -100,7 +100,7 @@ func unreachable(where string, err error) *Error {
 	if errors.Is(err, ErrForeign) {
 		hint = "start it with tokend serve, or set TOKEND_ADDR=" + where + " to use that one"
 	}
-	return &Error{Code: CodeUnreachable, Description: "tokend does not answer: " + err.Error(), Hint: hint, RetryAfter: time.Second, Err: err}
+	return &Error{Code: CodeUnreachable, Description: "tokend does not answer: " + err.Error(), Hint: hint, Err: err}
 }
 
 // refusal reads the body of an answer that is not a success.

@@ -102,6 +102,12 @@ func exists(file string) bool {
 	return err == nil
 }
 
+// ReadKey returns the API key: Key, or the content of KeyFile. It is "" when there
+// is none.
+func (s Service) ReadKey() (Secret, error) {
+	return (&apiKey{file: s.KeyFile, optional: s.KeyFileOptional, value: s.Key, read: s.Key != ""}).get()
+}
+
 // String names the addresses for a person.
 func (s Service) String() string {
 	var names []string

@@ -67,4 +67,5 @@ type File struct {
 	Written time.Time `json:"written,omitzero"`
 	Expiry  time.Time `json:"expiry,omitzero"`
 	Failure string    `json:"failure,omitempty"`
+	Hint    string    `json:"hint,omitempty"`
 }

@@ -75,6 +75,29 @@ func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
 	return t, nil
 }
 
+// ActionsIDToken asks for the client's token in the form of GitHub Actions' ID token
+// request, for audience or, where that is "", the client's own.
+func (c *Client) ActionsIDToken(ctx context.Context, name, audience string) (Secret, error) {
+	query := url.Values{"api-version": {"2.0"}}
+	if audience != "" {
+		query.Set("audience", audience)
+	}
+	var answer struct {
+		Value Secret `json:"value"`
+	}
+	body, err := c.call(ctx, http.MethodGet, ActionsPath(name)+"?"+query.Encode(), nil)
+	if err != nil {
+		return "", err
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Value == "" {
+		return "", c.unreadable("a token in GitHub's form")
+	}
+	return answer.Value, nil
+}
+
+// ActionsPath is the path of that request, for ACTIONS_ID_TOKEN_REQUEST_URL.
+func ActionsPath(name string) string { return clientPath(name, "/actions-id-token") }
+
 // Lacks returns the scopes of asked that were not granted.
 func (t *Token) Lacks(asked []string) []string {
 	granted := strings.Fields(t.Scope)

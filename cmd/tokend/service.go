@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"example.com/tokend/internal/hint"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"example.com/tokend/pkg/tokend"
+)
+
+// service is the running tokend as the commands reach it: failures have an exit
+// code, and with --wait a call is repeated while that may help.
+type service struct{ *tokend.Client }
+
+// findService locates the service and reads the API key. It does not connect.
+func findService() (service, error) {
+	s, err := locateService()
+	if err != nil || strings.HasPrefix(os.Getenv(addrVariable), "unix:") {
+		return s, err // a socket needs no key
+	}
+	_, err = s.Key()
+	return s, exitFrom(err)
+}
+
+// addrVariable names the service that is meant.
+const addrVariable = "TOKEND_ADDR"
+
+// locateService is findService without the key.
+func locateService() (service, error) {
+	at, err := tokend.Find(os.Getenv)
+	if err != nil {
+		return service{}, exitFrom(err)
+	}
+	return serviceAt(at)
+}
+
+func serviceAt(at tokend.Service) (service, error) {
+	c, err := tokend.New(at)
+	if err != nil {
+		return service{}, addressProblem(at, err)
+	}
+	return service{c}, nil
+}
+
+// addressProblem names the variable that an address comes from.
+func addressProblem(at tokend.Service, err error) error {
+	setting := addrVariable
+	if at.OwnOnly {
+		setting = "TOKEND_LISTEN"
+	}
+	return hintf(exitConfig, hint.Of(exitFrom(err)), "%s: %w", setting, exitFrom(err))
+}
+
+// call makes one call of the service's API, and repeats it with --wait.
+func call[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	return waited(ctx, passing, func() (T, error) {
+		v, err := do(ctx)
+		return v, exitFrom(err)
+	})
+}
+
+func (s service) health(ctx context.Context) (string, error) { return call(ctx, s.Health) }
+
+func (s service) clients(ctx context.Context) ([]tokend.Status, error) { return call(ctx, s.Clients) }
+
+// aboutClient calls a method about one client.
+func aboutClient[T any](ctx context.Context, name string, do func(context.Context, string) (T, error)) (T, error) {
+	return call(ctx, func(ctx context.Context) (T, error) { return do(ctx, name) })
+}
+
+func (s service) status(ctx context.Context, name string) (*tokend.Status, error) {
+	return aboutClient(ctx, name, s.Status)
+}
+
+func (s service) login(ctx context.Context, name string) (*tokend.Login, error) {
+	return aboutClient(ctx, name, s.Login)
+}
+
+func (s service) refresh(ctx context.Context, name string) (*tokend.Status, error) {
+	return call(ctx, func(ctx context.Context) (*tokend.Status, error) {
+		return s.Refresh(ctx, tokend.RefreshRequest{Client: name})
+	})
+}
+
+func (s service) token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
+	return call(ctx, func(ctx context.Context) (*tokend.Token, error) { return s.Token(ctx, r) })
+}
+
+// exitOf gives an error of the service's client its exit code.
+func exitFrom(err error) error {
+	var e *tokend.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	text := e.Description
+	if e.Status != 0 && e.Code != tokend.CodeNotTokend {
+		text = e.Code + ": " + e.Description
+	}
+	out := &exitError{code: codeOf(e), hint: e.Hint, reason: e.Code, remedy: e.Remedy, retryAfter: e.RetryAfter, err: &worded{text, e}}
+	if e.Status == 0 {
+		out.reason = "" // it is not an answer
+	}
+	return out
+}
+
+// worded is an error in other words.
+type worded struct {
+	text string
+	err  error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
+
+// codeOf is the exit code of a failed call. What the provider refuses of a request
+// comes from a setting or a flag with a wrong value, not from a wrong command line.
+func codeOf(e *tokend.Error) int {
+	switch e.Code {
+	case tokend.CodeUnreachable:
+		return exitUnavailable
+	case tokend.CodeAddress:
+		return exitConfig
+	case tokend.CodeNotTokend:
+		return exitProtocol
+	case tokend.CodeUnknownClient:
+		return exitNoClient
+	case tokend.CodeLoginRequired, tokend.CodeClientRejected, tokend.CodeGrantRestored, tokend.CodeInvalidState:
+		return exitNoPerm
+	case tokend.CodeConfiguration, tokend.CodeStoreCorrupt:
+		return exitConfig
+	case tokend.CodeStoreUnavailable:
+		return exitTryAgain
+	case tokend.CodeInvalidRequest:
+		if e.ProviderError != "" {
+			return exitConfig
+		}
+	}
+	switch {
+	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
+		return exitNoPerm
+	case e.Status == http.StatusServiceUnavailable:
+		return exitTryAgain
+	case e.Status >= 400 && e.Status < 500:
+		return exitUsage
+	default:
+		return exitProtocol
+	}
+}
+
+// loginCommand logs a client in that is configured with login; "" needs no person.
+func loginCommand(name, login string) string {
+	switch login {
+	case "browser":
+		return "tokend login " + name + " --browser or --paste"
+	case "paste":
+		return "tokend login " + name + " --paste"
+	}
+	return "tokend login " + name
+}
+
+// socket is the path of the unix socket that is tried first, "" without one.
+func (s service) socket() string {
+	path, found := strings.CutPrefix(s.Service().Addrs[0], "unix:")
+	if !found {
+		return ""
+	}
+	return strings.TrimPrefix(path, "//")
+}
+
+// belongsToUser reports whether a service that was not named is this user's:
+// another user may have the default port.
+func (s service) belongsToUser(ctx context.Context) bool {
+	key, err := s.Key()
+	return err == nil && key != "" || s.answersOnSocket(ctx)
+}
+
+func (s service) answersOnSocket(ctx context.Context) bool {
+	path := s.socket()
+	if path == "" {
+		return false
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}

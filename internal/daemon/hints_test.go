@@ -1,0 +1,36 @@
+package daemon
+
+import "testing"
+
+func TestAdvise(t *testing.T) {
+	const page = "http://t.test/a"
+	for name, tt := range map[string]struct {
+		p    problem
+		want string
+	}{
+		"browser":                {problem{Code: "login_required", Login: "browser", AuthorizeURL: page}, "tokend login demo --browser or --paste, or open " + page},
+		"browser, provider down": {problem{Code: "login_required", Login: "browser"}, "tokend login demo --browser or --paste"},
+		"paste":                  {problem{Code: "login_required", Login: "paste", AuthorizeURL: page}, "tokend login demo --paste"},
+		"headless":               {problem{Code: "login_required", Login: "headless", AuthorizeURL: page}, "tokend login demo"},
+		"headless at a page": {
+			problem{Code: "login_required", Login: "headless", Remedy: "browser", AuthorizeURL: page, Hint: "let the tenant answer, or log in"},
+			"let the tenant answer, or log in: tokend login demo --browser or --paste, or open " + page,
+		},
+		"device":         {problem{Code: "login_required", Login: "device"}, "tokend login demo"},
+		"device pending": {problem{Code: "login_required", Login: "device", UserCode: "AB-CD", VerificationURIComplete: page}, "confirm the code AB-CD at " + page},
+		"password":       {problem{Code: "login_required", Hint: "correct the password, or log in again"}, "correct the password, or log in again: tokend login demo"},
+		"seed":           {problem{Code: "login_required", Remedy: "setting", Hint: "give a new refresh token"}, "give a new refresh token"},
+		"rejected":       {problem{Code: "client_rejected", Hint: "check client_id"}, "check client_id; tokend doctor demo shows more"},
+		"rejected, bare": {problem{Code: "client_rejected"}, "tokend doctor demo shows what the provider answers"},
+		"unavailable":    {problem{Code: "idp_unreachable", Status: 503}, "try again; tokend doctor demo shows more"},
+		"nonsense":       {problem{Code: "idp_bad_response", Status: 502}, "tokend doctor demo shows what the provider answers"},
+		"audience":       {problem{Code: "invalid_request", Status: 400, Hint: "audience (--audience) …"}, "audience (--audience) …"},
+		"internal":       {problem{Code: "internal", Status: 500}, ""},
+	} {
+		p := tt.p
+		p.Client = "demo"
+		if p.advise(); p.Hint != tt.want {
+			t.Errorf("%s: %q, want %q", name, p.Hint, tt.want)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+// Package hint adds advice to errors: what to do about them. An error's text says
+// what is wrong, and commands, answers and log lines show the hint beside it.
+package hint
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errorf returns an error as [fmt.Errorf] does, with a hint.
+func Errorf(hint, format string, args ...any) error {
+	return &hinted{error: fmt.Errorf(format, args...), hint: hint}
+}
+
+// Of returns the hint of the first error in err's tree that has one, or "".
+func Of(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint returns what to do.
+func (h *hinted) Hint() string { return h.hint }
+
+func (h *hinted) Unwrap() error { return h.error }
