@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -92,7 +91,7 @@ func loadSettingsAt(places paths) (settings, error) {
 	for _, name := range names {
 		c := file.Clients[name]
 		cl := readClient(name, c, redirect, vars, &f)
-		cl.written = fmt.Sprintf("%#v", c)
+		cl.written = &c
 		s.clients = append(s.clients, cl)
 	}
 	sameSeeds(s.clients, &f)
