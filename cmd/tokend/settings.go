@@ -96,7 +96,7 @@ func loadSettingsAt(places paths) (settings, error) {
 	}
 	sameSeeds(s.clients, &f)
 	if len(names) == 0 {
-		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), noClient)
+		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(or(env.Config, places.config)), noClient)
 	}
 	s.readFiles(file.Files, &f)
 	s.keys = readKeys(file.Keys, names, &f)

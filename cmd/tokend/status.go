@@ -136,6 +136,10 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 				fmt.Fprintf(w, "%s: hint: %s\n", c.Client, c.Failure.Hint)
 			}
 		}
+		if c.LoginFailure != nil {
+			said, hint := c.failedLogin()
+			fmt.Fprintf(w, "%s: the last login failed: %s\n%s: hint: %s\n", c.Client, said, c.Client, hint)
+		}
 		for _, f := range c.Files {
 			if f.Failure != "" {
 				fmt.Fprintf(w, "%s: file %s: %s\n", c.Client, f.Path, f.Failure)
@@ -151,6 +155,17 @@ func writeTable(w io.Writer, clients []clientStatus) error {
 		}
 	}
 	return nil
+}
+
+// failedLogin describes the last login, which failed, and what to do. A login that
+// fails changes nothing of the grant that there is.
+func (c clientStatus) failedLogin() (said, hint string) {
+	f := c.LoginFailure
+	said, hint, _ = strings.Cut(f.Description, "; hint: ")
+	if hint = or(hint, f.Hint); hint == "" {
+		hint = "to try again: " + c.newGrantHint()
+	}
+	return fmt.Sprintf("%s: %s (%s)", f.Class, said, when(f.Time)), hint
 }
 
 // loginHint is how the client gets its grant, and whether the service tries by
