@@ -205,6 +205,9 @@ func olderCopy(t *testing.T) {
 		t.Fatalf("%d POSTs, 1 of them before the copy was restored", n)
 	}
 	oneLogin(t, tenant)
+	if log := a.Log.String(); strings.Count(log, "an older copy of the store was put back: nothing is sent for its clients") != 1 || !strings.Contains(log, "clients=1 first=demo") || !strings.Contains(log, `hint="tokend resume demo`) {
+		t.Errorf("the log:\n%s", log)
+	}
 	a.env = append(a.env, "TOKEND_ADDR="+a.url)
 	if out, code := a.run(t, "resume", "demo"); code != 0 {
 		t.Fatalf("tokend resume demo: exit %d: %s", code, out)

@@ -83,7 +83,7 @@ type clientSettings struct {
 	env            []string // variables for the token of exec; nil: the default
 	files          []tokenfile.Config
 	actionsIDToken bool
-	written        string // what the file says of the client; settings that are functions are made of it
+	written        *clientConfig // what the file says of the client; settings that are functions are made of it
 }
 
 // readClient checks a client of the file, overridden by its variables.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"example.com/tokend/internal/daemon"
 )
@@ -98,7 +97,7 @@ func (c fileConfig) holdsSecret() bool {
 // parseFile reads YAML: unknown and repeated keys and values of another type are
 // faults, each with its line. whole is as in loadFile.
 func parseFile(path string, b []byte, f *faults) (c fileConfig, whole bool) {
-	tree, err := parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
+	tree, err := parseYAML(b)
 	if err != nil {
 		f.add("look there and above for a quote or bracket left open, a tab, or a wrong indentation", "%s", yamlError(path, err))
 		return c, false

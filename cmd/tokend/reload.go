@@ -10,6 +10,7 @@ import (
 
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/store"
+	"example.com/tokend/pkg/flow"
 )
 
 // serving is a running "tokend serve", and the configuration that is active in it.
@@ -18,12 +19,19 @@ type serving struct {
 	port     int // of the TCP listener; 0: none
 	grants   *store.Store
 	manager  *manager
+	restored *restoredWarning
 	log      *slog.Logger
 
 	keeper keeper
 	kept   []*kept
 	daemon *daemon.Daemon
 	files  *fileKeeper
+}
+
+// note takes a client's news. It does not block.
+func (s *serving) note(st flow.Status) {
+	s.manager.note(st)
+	s.restored.note(st)
 }
 
 // build makes the clients, their files and the API over them, and starts nothing.
@@ -135,6 +143,7 @@ func (s *serving) apply(next settings) (comparison, error) {
 	}
 	activate(made, s.kept)
 	s.manager.keep(made)
+	s.restored.keep(made)
 	s.files.replace(allFiles(made))
 	for _, k := range made {
 		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {

@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 
 	"example.com/tokend/internal/tokenfile"
@@ -64,7 +65,7 @@ func (s clientSettings) sameGrant(o clientSettings) bool {
 // or made of the same text of the configuration. The environment does not change
 // while the process runs.
 func (s clientSettings) sameFunc(one, other bool, o clientSettings) bool {
-	return one == other && (!one || s.written == o.written)
+	return one == other && (!one || reflect.DeepEqual(s.written, o.written))
 }
 
 func (s clientSettings) sameSource(o clientSettings) bool {

@@ -146,8 +146,8 @@ func otherKey(t *testing.T) *flow.PrivateKey {
 // A function is compared by what the configuration says of its client.
 func TestF35_Same_Functions(t *testing.T) {
 	from := func(context.Context) (flow.Secret, error) { return "", nil }
-	a := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: "audience: one"}
-	b := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: "audience: two"}
+	a := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientConfig{SubjectTokenAudience: "one"}}
+	b := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientConfig{SubjectTokenAudience: "two"}}
 	if !a.same(a) || a.same(b) {
 		t.Errorf("the same text: %v; another text: %v", a.same(a), a.same(b))
 	}

@@ -118,8 +118,8 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), log: log}
-	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.manager.note, providers: providers{}}
+	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), restored: newRestoredWarning(s.clients, log), log: log}
+	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.note, providers: providers{}}
 	defer svc.keeper.providers.close()
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)

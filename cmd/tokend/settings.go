@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -92,12 +91,12 @@ func loadSettingsAt(places paths) (settings, error) {
 	for _, name := range names {
 		c := file.Clients[name]
 		cl := readClient(name, c, redirect, vars, &f)
-		cl.written = fmt.Sprintf("%#v", c)
+		cl.written = &c
 		s.clients = append(s.clients, cl)
 	}
 	sameSeeds(s.clients, &f)
 	if len(names) == 0 {
-		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(places.config), noClient)
+		f.add("set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(or(env.Config, places.config)), noClient)
 	}
 	s.readFiles(file.Files, &f)
 	s.keys = readKeys(file.Keys, names, &f)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,6 +79,10 @@ func writeTable(w io.Writer, clients []tokend.Status) error {
 				fmt.Fprintf(w, "%s: hint: %s\n", c.Client, c.Failure.Hint)
 			}
 		}
+		if c.LoginFailure != nil {
+			text, hint := failedLogin(&c)
+			fmt.Fprintf(w, "%s: the last login failed: %s\n%s: hint: %s\n", c.Client, text, c.Client, hint)
+		}
 		for _, f := range c.Files {
 			if f.Failure != "" {
 				fmt.Fprintf(w, "%s: file %s: %s\n", c.Client, f.Path, f.Failure)
@@ -93,6 +98,14 @@ func writeTable(w io.Writer, clients []tokend.Status) error {
 		}
 	}
 	return nil
+}
+
+// failedLogin describes the last login, which failed, and what to do. A failed login
+// leaves the grant as it was.
+func failedLogin(c *tokend.Status) (text, hint string) {
+	f := c.LoginFailure
+	hint = cmp.Or(f.Hint, "to try again: "+newGrantHint(c))
+	return fmt.Sprintf("%s: %s (%s)", f.Class, f.Description, when(f.Time)), hint
 }
 
 // loginHint says how the client gets its grant, and whether the service retries by

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// restoredWarning logs, once after the start, that an older copy of the store was
+// put back. Each client finds that out as it loads its grant, so the first state of
+// every client is waited for.
+type restoredWarning struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	starting map[string]bool // clients of which no state is known yet
+	restored []string
+}
+
+func newRestoredWarning(clients []clientSettings, log *slog.Logger) *restoredWarning {
+	w := &restoredWarning{log: log, starting: map[string]bool{}}
+	for _, c := range clients {
+		w.starting[c.Name] = true
+	}
+	return w
+}
+
+// note takes a client's state. It does not block.
+func (w *restoredWarning) note(s flow.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.starting[s.Client] || s.State == flow.StateStarting {
+		return
+	}
+	if s.State == flow.StateRestored {
+		w.restored = append(w.restored, s.Client)
+	}
+	w.known(s.Client)
+}
+
+// keep stops waiting for clients that a reload has removed.
+func (w *restoredWarning) keep(clients []*kept) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name := range w.starting {
+		if keptOf(clients, name) == nil {
+			w.known(name)
+		}
+	}
+}
+
+// known ends the wait for a client; w.mu is held.
+func (w *restoredWarning) known(client string) {
+	delete(w.starting, client)
+	if len(w.starting) > 0 || len(w.restored) == 0 {
+		return
+	}
+	slices.Sort(w.restored)
+	first := w.restored[0]
+	w.log.Warn("an older copy of the store was put back: nothing is sent for its clients, because their refresh tokens may have been used since",
+		"clients", len(w.restored), "first", first,
+		"hint", "tokend resume "+first+" if its refresh token was not used since; else tokend login "+first+"; tokend status lists the others")
+	w.restored = nil
+}
