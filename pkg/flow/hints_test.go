@@ -63,3 +63,41 @@ func TestRedact(t *testing.T) {
 		t.Errorf("not masked: %s", got)
 	}
 }
+
+// A refusal without a description is described by its code, and one that a login
+// might help says what helps this client.
+func TestRefusalWithoutADescription(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body, text, hint string
+		seed             bool
+		class            Class
+	}{
+		"client":          {`{"error":"invalid_client"}`, "the provider answers invalid_client", "check client id", false, ClassClientRejected},
+		"a dead token":    {`{"error":"invalid_grant"}`, "the provider answers invalid_grant", "", false, ClassLoginRequired},
+		"a login":         {`{"error":"login_required"}`, "the provider answers login_required", "", false, ClassLoginRequired},
+		"nested":          {`{"error":{"code":"invalid_client","message":"unknown client"}}`, "unknown client", "check client id", false, ClassClientRejected},
+		"login":           {`{"error":"unauthorized_client"}`, "the provider answers unauthorized_client", "or log in again", false, ClassClientRejected},
+		"no login (seed)": {`{"error":"unauthorized_client"}`, "the provider answers unauthorized_client", "or " + seedHint, true, ClassClientRejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				cfg := s.config()
+				if tc.seed {
+					cfg.Source = Seed{RefreshToken: "seed"}
+				}
+				c := mustNew(t, cfg)
+				if !tc.seed {
+					c = s.signedIn(t, nil)
+				}
+				s.keep(raw(400, "application/json", tc.body))
+				_, err := c.Refresh(t.Context())
+				if e := wantError(t, err, tc.class, tc.text); !strings.Contains(e.Hint, tc.hint) || tc.seed && strings.Contains(e.Hint, "log in") {
+					t.Errorf("hint %q", e.Hint)
+				}
+				if f := c.Status().Failure; !strings.Contains(f.Description, tc.text) {
+					t.Errorf("status %+v", f)
+				}
+			})
+		})
+	}
+}

@@ -263,6 +263,7 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 		}
 		sortCode(e)
 		c.nameSetting(e)
+		onlyCode(e)
 		if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
 			e.Class = ClassUnreachable
 		}
