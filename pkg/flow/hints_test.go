@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -99,5 +100,55 @@ func TestRefusalWithoutADescription(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An error of the store has one hint, and no name of a Go package in it.
+func TestStoreErrorHasOneHint(t *testing.T) {
+	replaced := fmt.Errorf("sqlite: /db was deleted while it was in use: %w\nhint: restart tokend", ErrReplaced)
+	for want, err := range map[string]error{
+		"load: store_unavailable: sqlite: /db was deleted while it was in use\nhint: restart tokend": replaced,
+		"load: store_unavailable: the store was deleted, replaced or put back":                       ErrReplaced,
+		"load: lease_busy: sqlite: lock: the grant was changed by another process\nhint: try again":  fmt.Errorf("sqlite: lock: %w", ErrConflict),
+	} {
+		if e := storeError("load", err); e.Error() != want || !errors.Is(e, errors.Unwrap(e)) {
+			t.Errorf("got %q, want %q", e, want)
+		}
+	}
+}
+
+// A logout that meets an error of the store says so, with a grant and without,
+// and whatever failed before.
+func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
+	for _, grant := range []bool{true, false} {
+		for _, op := range []string{"lock", "load", "save", ""} {
+			bubble(t, func(t *testing.T, s *tenant) {
+				store := &brokenStore{Store: NewMemoryStore()}
+				cfg := s.config()
+				cfg.Store = store
+				c := mustNew(t, cfg)
+				if grant {
+					c = s.signedIn(t, func(c *Config) { c.Store = store })
+				}
+				store.set(func(string, *Grant) error { return errDisk })
+				if _, err := c.Refresh(t.Context()); err == nil {
+					t.Fatal("refreshed without a store")
+				}
+				store.set(func(o string, _ *Grant) error {
+					if o == op {
+						return errDisk
+					}
+					return nil
+				})
+				err := c.Forget(t.Context())
+				if op == "" {
+					if err != nil || c.Status().State != StateLoginRequired {
+						t.Errorf("grant %v: %v, %+v", grant, err, c.Status())
+					}
+					return
+				}
+				wantError(t, err, ClassStoreUnavailable, "no space left")
+			})
+		}
 	}
 }
