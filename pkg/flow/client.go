@@ -29,6 +29,7 @@ type Client struct {
 	mu           sync.Mutex // guards what follows
 	flights      map[string]*flight
 	gates        map[string]*gate // by request; "" holds all back
+	stalls       map[string]stall // by request: successes in a row that brought no time
 	failure      *Failure         // the last one of the client's own token
 	probe        bool             // ask once more, although the provider refuses the client
 	unsaved      *Grant           // issued by the provider, not in the store yet

@@ -59,6 +59,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	c.failure, c.unsaved = nil, nil
 	c.next = time.Time{} // what was planned was of the grant
 	clear(c.gates)
+	clear(c.stalls)
 	c.mu.Unlock()
 	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
 	return refused

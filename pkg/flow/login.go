@@ -210,6 +210,7 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 func (c *Client) loggedIn() {
 	c.mu.Lock()
 	clear(c.gates)
+	clear(c.stalls)
 	c.mu.Unlock()
 	c.succeeded()
 }
