@@ -206,7 +206,15 @@ func (c *Client) failureOf(e *Error) *Failure {
 }
 
 // failed notes the failure of w and returns it: it holds further attempts back.
+// When something to send could not be read here, Run alone is held back: for a
+// caller it is read again at once.
 func (c *Client) failed(w want, e *Error) *Error {
+	if e.local {
+		c.shut(localGate, e)
+		e.RetryAfter = 0
+		c.fail(e)
+		return e
+	}
 	if e.Class == ClassRequest && !w.isOwn() {
 		c.shut(w.key, e)
 		return e
@@ -260,4 +268,5 @@ func (c *Client) succeeded() {
 	}
 	c.failure = nil
 	delete(c.gates, "")
+	delete(c.gates, localGate)
 }

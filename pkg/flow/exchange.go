@@ -116,6 +116,9 @@ func setParams(v url.Values, audience string, scopes []string) {
 func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 	c := x.c
 	form, e := x.form(ctx, g)
+	if e == nil {
+		e = c.credentialError(ctx) // before the intent: nothing is sent without it
+	}
 	if e != nil {
 		return nil, c.failed(x.w, e)
 	}
