@@ -33,6 +33,7 @@ type Client struct {
 	failure      *Failure         // the last one of the client's own token
 	probe        bool             // ask once more, although the provider refuses the client
 	unsaved      *Grant           // issued by the provider, not in the store yet
+	replaces     *time.Time       // login of the row that unsaved was made in place of; nil: unknown
 	ownTransport bool
 	spread       float64   // of the advisory window, ±10 %
 	next         time.Time // when Run refreshes

@@ -274,9 +274,7 @@ func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 		had := false
 		f := c.launch("device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
 			had = true
-			if f.err = c.storeDevice(ctx, f, p, g); f.err != nil {
-				f.err = c.spillDevice(ctx, p, g, f.err)
-			}
+			f.err = c.storeDevice(ctx, f, p, g)
 		})
 		if <-f.done; had {
 			return f.err
@@ -291,9 +289,10 @@ func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 const deviceTurns = 5
 
 // spillDevice keeps a grant that storeDevice could not store, unless another
-// process has a later one or somebody has logged out. cause is why.
-func (c *Client) spillDevice(ctx context.Context, p *poll, g *Grant, cause *Error) *Error {
-	if errors.Is(cause, ErrConflict) || errors.Is(cause, errVoid) {
+// process has a later one or somebody has logged out. cause is why, and replaces
+// is as supersedes has it.
+func (c *Client) spillDevice(ctx context.Context, p *poll, g *Grant, replaces *time.Time, cause *Error) *Error {
+	if errors.Is(cause, ErrConflict) || cause.Class == ClassLoginRequired { // logged out: it is revoked
 		return cause
 	}
 	if c.forgotten(p) { // since storeDevice looked
@@ -301,7 +300,7 @@ func (c *Client) spillDevice(ctx context.Context, p *poll, g *Grant, cause *Erro
 		return cause
 	}
 	keepRefreshToken(g, c.grant())
-	c.setUnsaved(g) // and Run stores it when it can
+	c.setUnsaved(g, replaces) // and Run stores it when it can
 	if !c.spill(ctx, g) {
 		return cause
 	}
@@ -319,8 +318,8 @@ func (c *Client) forgotten(p *poll) bool {
 
 var errVoid = errors.New("the client was logged out meanwhile")
 
-// storeDevice takes the lease for a grant and makes it durable, unless Forget
-// came before.
+// storeDevice takes the lease for a grant and makes it durable, in the store or
+// else in its spill, unless Forget came before.
 func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) *Error {
 	if c.forgotten(p) {
 		_ = c.revoke(ctx, g.RefreshToken) // as good as never had
@@ -328,16 +327,16 @@ func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) 
 	}
 	h, e := c.lock(ctx, f)
 	if e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, nil, e)
 	}
 	defer h.release()
 	prior, revision, e := c.read(ctx)
 	if e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, nil, e)
 	}
 	g.Revision = revision
 	if e := c.storeLogin(ctx, f, h, g, prior); e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, h.replaces, e)
 	}
 	c.loggedIn()
 	return nil

@@ -23,6 +23,7 @@ type exchange struct {
 // run gets a token by whichever way the source and the grant allow.
 func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *Error) {
 	c := x.c
+	x.l.replaces = loginOf(g)
 	switch s := c.cfg.Source.(type) {
 	case AuthorizationCode:
 		if !g.begun() || x.w.signIn || g.RefreshToken == "" {

@@ -35,6 +35,8 @@ type held struct {
 	done   chan struct{}
 	lost   atomic.Bool
 	from   atomic.Pointer[claim]
+
+	replaces *time.Time // login of the row that was read under the lease; nil: none was read
 }
 
 // claim is when a lease was last taken or renewed, before the store was asked.

@@ -217,6 +217,7 @@ func (c *Client) loggedIn() {
 
 // storeLogin makes the grant of a login durable.
 func (c *Client) storeLogin(ctx context.Context, f *flight, h *held, g, prior *Grant) *Error {
+	h.replaces = loginOf(prior)
 	keepRefreshToken(g, prior)
 	if e := c.persist(ctx, f, h, g); e != nil {
 		return e
