@@ -24,10 +24,11 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 	g.Failure, g.Rejected, g.Held = nil, nil, time.Time{}
 	t, why := c.token(a, sent, g.Generation, x.w)
 	if t == nil {
-		e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Description: why}
-		g.Failure = c.failureOf(e)
-		_ = c.persist(ctx, x.f, x.l, g) // kept, where it can be; the answer fails either way
-		return nil, c.failed(x.w, e)
+		return nil, x.unusable(ctx, g, a, why)
+	}
+	no := noGain(tokenFor(g, x.w), t)
+	if no != nil && x.w.isOwn() {
+		g.Failure = c.failureOf(no)
 	}
 	g.Tokens = replace(g.Tokens, t, sent)
 	if e := c.persist(ctx, x.f, x.l, g); e != nil {
@@ -38,10 +39,37 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 	}
 	c.cfg.Log.Info("refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
 		"expiry", t.Expiry, "rotation", g.Rotation)
+	served, e := t, (*Error)(nil)
 	if t.unverified {
-		return x.confirm(ctx, g, t)
+		served, e = x.confirm(ctx, g, t)
+	} else {
+		c.serve(x.w, t)
 	}
-	return c.serve(x.w, t), nil
+	switch {
+	case no != nil:
+		c.stall(x.w, t, no)
+	case e == nil:
+		c.unstall(x.w)
+	}
+	return served, e
+}
+
+// unusable ends a request whose answer has no access token to serve. Its refresh
+// token is kept, where it can be; a grant that it does not renew stays. The next
+// such request would be as useless, so that a pause follows.
+func (x *exchange) unusable(ctx context.Context, g *Grant, a answer, why string) *Error {
+	c := x.c
+	e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Description: why}
+	if a.lifeless || a.fault == "" { // else it has another fault
+		e.Hint = lifetimeHint
+	}
+	if g.RefreshToken != "" {
+		g.Failure = c.failureOf(e)
+		_ = c.persist(ctx, x.f, x.l, g)
+	}
+	c.stall(x.w, nil, e)
+	c.setFailure(e)
+	return e
 }
 
 // serve notes the success of w and returns its token.
@@ -178,7 +206,15 @@ func (c *Client) failureOf(e *Error) *Failure {
 }
 
 // failed notes the failure of w and returns it: it holds further attempts back.
+// When something to send could not be read here, Run alone is held back: for a
+// caller it is read again at once.
 func (c *Client) failed(w want, e *Error) *Error {
+	if e.local {
+		c.shut(localGate, e)
+		e.RetryAfter = 0
+		c.fail(e)
+		return e
+	}
 	if e.Class == ClassRequest && !w.isOwn() {
 		c.shut(w.key, e)
 		return e
@@ -213,6 +249,10 @@ func (c *Client) shut(key string, e *Error) {
 // fail makes e what Status shows.
 func (c *Client) fail(e *Error) {
 	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter)
+	c.setFailure(e)
+}
+
+func (c *Client) setFailure(e *Error) {
 	f := c.failureOf(e)
 	c.mu.Lock()
 	c.failure = f
@@ -228,4 +268,5 @@ func (c *Client) succeeded() {
 	}
 	c.failure = nil
 	delete(c.gates, "")
+	delete(c.gates, localGate)
 }

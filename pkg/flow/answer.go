@@ -24,6 +24,8 @@ type answer struct {
 	date                       time.Time     // the answer's Date, zero when absent
 	fault                      string        // why the access token must not be used; refresh may still be good
 	complete                   bool          // the body is a whole JSON object: nothing of it is missing
+	plain                      bool          // code is a string member "error" of a JSON object (RFC 6749 section 5.2)
+	lifeless                   bool          // the one fault is that the access token has no lifetime
 }
 
 var answerNames = []string{
@@ -51,7 +53,8 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		return a, nil
 	}
 	a.code = errorCode(m)
-	a.description, _ = text(m, "error_description")
+	a.plain = complete && a.code != "" && string(m["error"]) == strconv.Quote(a.code)
+	a.description = errorText(m)
 	a.scope, a.scoped = scopeOf(m["scope"])
 	a.refresh = a.token(m, "refresh_token")
 	a.access = a.token(m, "access_token")
@@ -64,6 +67,7 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 	}
 	var positive bool
 	if a.lifetime, positive = lifetime(m["expires_in"]); !positive {
+		a.lifeless = a.fault == ""
 		a.fault = fmt.Sprintf("expires_in is %s: the token has no lifetime", clean(string(m["expires_in"]), 32))
 	}
 	return a, nil
@@ -119,66 +123,6 @@ func formMembers(body []byte) (map[string]json.RawMessage, error) {
 		return m, doubled
 	}
 	return m, nil
-}
-
-// errorCode returns the error of an answer, "" when it has none: an "error" that
-// is empty is none, whatever its type. Some providers nest the code, and some
-// name a dead refresh token in a member of their own.
-func errorCode(m map[string]json.RawMessage) string {
-	v := m["error"]
-	if code, ok := text(m, "error"); ok && code != "" {
-		return code
-	}
-	switch compact(v) {
-	case "", `""`, "null", "false", "0", "{}", "[]":
-		return ownWord(m)
-	}
-	var nested map[string]json.RawMessage
-	if json.Unmarshal(v, &nested) == nil {
-		for _, name := range []string{"error", "code", "type", "status"} {
-			if code, ok := text(nested, name); ok && code != "" {
-				return code
-			}
-		}
-	}
-	return "unknown"
-}
-
-// compact returns JSON without white space and a zero as "0".
-func compact(v json.RawMessage) string {
-	var b bytes.Buffer
-	if len(v) == 0 || json.Compact(&b, v) != nil {
-		return string(v)
-	}
-	if f, err := strconv.ParseFloat(b.String(), 64); err == nil && f == 0 {
-		return "0"
-	}
-	return b.String()
-}
-
-// ownWord returns a word for a dead refresh token from the members in which
-// providers write it instead of "error" (HubSpot's "status").
-func ownWord(m map[string]json.RawMessage) string {
-	if len(m["access_token"]) > 0 {
-		return ""
-	}
-	for _, name := range []string{"status", "code", "error_code", "errorCode"} {
-		if word, ok := text(m, name); ok && deadWord(word) {
-			return word
-		}
-	}
-	return ""
-}
-
-// deadWord reports whether an error code says, in the answer to a refresh, that
-// the refresh token is dead: RFC 6749's word and those that other providers use.
-func deadWord(code string) bool {
-	switch strings.ToLower(code) {
-	case "invalid_grant", "bad_refresh_token", "invalid_refresh_token", "invalid_token",
-		"token_expired", "token_revoked", "expired_token":
-		return true
-	}
-	return false
 }
 
 // scopeOf reads the scope of an answer: a string, or a list of strings. Of

@@ -20,6 +20,7 @@ type gate struct {
 	failures int
 	until    time.Time
 	err      *Error // why
+	forced   bool   // a forced refresh passes
 }
 
 // close notes a failure; jitter is in [0, 1).
@@ -33,7 +34,7 @@ func (g *gate) close(now time.Time, err *Error, jitter float64) {
 	if err.RetryAfter > 0 {
 		wait = err.RetryAfter // bounded where it was read
 	}
-	g.until, g.err = now.Add(wait), err
+	g.until, g.err, g.forced = now.Add(wait), err, false
 }
 
 // ends is when attempts are let through again; zero when nothing holds them back.

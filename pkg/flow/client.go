@@ -29,9 +29,11 @@ type Client struct {
 	mu           sync.Mutex // guards what follows
 	flights      map[string]*flight
 	gates        map[string]*gate // by request; "" holds all back
+	stalls       map[string]stall // by request: successes in a row that brought no time
 	failure      *Failure         // the last one of the client's own token
 	probe        bool             // ask once more, although the provider refuses the client
 	unsaved      *Grant           // issued by the provider, not in the store yet
+	replaces     *time.Time       // login of the row that unsaved was made in place of; nil: unknown
 	ownTransport bool
 	spread       float64   // of the advisory window, ±10 %
 	next         time.Time // when Run refreshes

@@ -109,6 +109,7 @@ func New(c Config) (*Client, error) {
 		changed: make(chan struct{}, 1),
 		flights: map[string]*flight{},
 		gates:   map[string]*gate{},
+		stalls:  map[string]stall{},
 
 		ownTransport: c.HTTPClient == nil && c.Provider == nil,
 		spread:       (fraction(c.Rand) - 0.5) / 5,

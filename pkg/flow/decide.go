@@ -82,7 +82,7 @@ func (c *Client) heldBack(ctx context.Context, g *Grant, w want, now time.Time) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range []string{"", w.key} {
-		if e := c.gates[key].shut(now); e != nil {
+		if e := c.gates[key].shut(now); e != nil && !(w.probe && c.gates[key].forced) {
 			return decision{at: c.gates[key].ends(), why: e}
 		}
 	}
@@ -252,6 +252,14 @@ const (
 	probeMax = 15 * time.Minute
 )
 
+// probePause is the pause before the nth probe, from 1: 1, 2, 4 … 15 minutes.
+func probePause(n int) time.Duration {
+	if n < 5 {
+		return probeMin << (n - 1)
+	}
+	return probeMax
+}
+
 // reject stores in g that the provider refuses the client, and when it is asked
 // again: after 1, 2, 4 … 15 minutes, at once with another credential.
 func (c *Client) reject(g *Grant, e *Error, credential string) {
@@ -259,10 +267,7 @@ func (c *Client) reject(g *Grant, e *Error, credential string) {
 	if g.Rejected != nil && g.Rejected.Credential == credential {
 		r.Probes = g.Rejected.Probes + 1
 	}
-	pause := probeMax
-	if r.Probes < 5 {
-		pause = probeMin << (r.Probes - 1)
-	}
+	pause := probePause(r.Probes)
 	e.RetryAfter = pause
 	r.Next = c.cfg.Now().Round(0).Add(pause)
 	g.Rejected, g.Failure = r, c.failureOf(e)

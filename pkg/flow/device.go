@@ -260,8 +260,9 @@ func (c *Client) undecided(e *Error) *Error {
 	return e
 }
 
-// keepDevice makes the grant of a device login durable. A person has signed in
-// for it: a lease that cannot be had, or a store, does not lose it.
+// keepDevice makes the grant of a device login durable, in a turn of its own. A
+// person has logged in for it: a long queue, a lease that is busy, or a store that
+// fails does not lose it.
 func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 	ctx, cancel := context.WithTimeout(context.Background(), flightTime)
 	defer cancel()
@@ -269,55 +270,73 @@ func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
 	if e != nil {
 		return e
 	}
-	f := c.launch("device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
-		f.err = c.storeDevice(ctx, f, p, g)
-	})
-	<-f.done
-	switch {
-	case f.err == nil, errors.Is(f.err, ErrConflict), errors.Is(f.err, errVoid):
-		return f.err
+	for range deviceTurns {
+		had := false
+		f := c.launch("device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
+			had = true
+			f.err = c.storeDevice(ctx, f, p, g)
+		})
+		if <-f.done; had {
+			return f.err
+		}
+		e = f.err
 	}
-	c.mu.Lock()
-	void := p.void
-	c.mu.Unlock()
-	if void {
+	c.spill(ctx, g) // where the store finds it; this client's state is another flight's
+	return e
+}
+
+// deviceTurns is how often a device login queues for its turn.
+const deviceTurns = 5
+
+// spillDevice keeps a grant that storeDevice could not store, unless another
+// process has a later one or somebody has logged out. cause is why, and replaces
+// is as supersedes has it.
+func (c *Client) spillDevice(ctx context.Context, p *poll, g *Grant, replaces *time.Time, cause *Error) *Error {
+	if errors.Is(cause, ErrConflict) || cause.Class == ClassLoginRequired { // logged out: it is revoked
+		return cause
+	}
+	if c.forgotten(p) { // since storeDevice looked
 		_ = c.revoke(ctx, g.RefreshToken)
-		return f.err
+		return cause
 	}
 	keepRefreshToken(g, c.grant())
-	c.setUnsaved(g) // and Run stores it when it can
+	c.setUnsaved(g, replaces) // and Run stores it when it can
 	if !c.spill(ctx, g) {
-		return f.err
+		return cause
 	}
 	c.setSnapshot(g)
 	c.loggedIn()
 	return nil
 }
 
+// forgotten reports whether Forget was called since the device login was begun.
+func (c *Client) forgotten(p *poll) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return p.void
+}
+
 var errVoid = errors.New("the client was logged out meanwhile")
 
-// storeDevice takes the lease for a grant and makes it durable, unless Forget
-// came before.
+// storeDevice takes the lease for a grant and makes it durable, in the store or
+// else in its spill, unless Forget came before.
 func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) *Error {
-	c.mu.Lock()
-	void := p.void
-	c.mu.Unlock()
-	if void {
+	if c.forgotten(p) {
 		_ = c.revoke(ctx, g.RefreshToken) // as good as never had
 		return &Error{Op: "login", Class: ClassLoginRequired, Err: errVoid, Hint: "begin a new login"}
 	}
 	h, e := c.lock(ctx, f)
 	if e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, nil, e)
 	}
 	defer h.release()
 	prior, revision, e := c.read(ctx)
 	if e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, nil, e)
 	}
 	g.Revision = revision
 	if e := c.storeLogin(ctx, f, h, g, prior); e != nil {
-		return e
+		return c.spillDevice(ctx, p, g, h.replaces, e)
 	}
 	c.loggedIn()
 	return nil

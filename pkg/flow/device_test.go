@@ -399,3 +399,53 @@ func TestDeviceAnnounced(t *testing.T) {
 		}
 	})
 }
+
+// turnStore notes whether a turn was under way when a grant was spilled.
+type turnStore struct {
+	*spillStore
+	turn chan struct{}
+	out  int // spills outside of any turn
+}
+
+func (s *turnStore) Spill(ctx context.Context, key string, g *Grant) error {
+	if len(s.turn) == 0 {
+		s.out++
+	}
+	return s.spillStore.Spill(ctx, key, g)
+}
+
+// What a device login changes it changes in its turn, also when the store fails,
+// and when another request has had the turn for longer than a flight waits.
+func TestDeviceLoginIsKeptInItsTurn(t *testing.T) {
+	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTime} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				store := &turnStore{spillStore: &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}}
+				c, p := s.withDevice(t, func(c *Config) { c.Store, c.Scopes = store, []string{"offline_access"} })
+				store.turn = c.turn
+				s.decide(p, "")
+				l, err := c.Login(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				store.set(func(string, *Grant) error { return errDisk })
+				if busy > 0 {
+					store.set(nil)
+					c.turn <- struct{}{}
+					time.AfterFunc(busy, func() {
+						if c.mem.Load() != nil || c.hasUnsaved() {
+							t.Error("the state was changed in another's turn")
+						}
+						<-c.turn
+					})
+				}
+				if _, err := c.Finish(t.Context(), l, nil); err != nil || c.grant().RefreshToken == "" {
+					t.Fatalf("%v, %+v", err, c.grant())
+				}
+				if spilled := store.spilled != nil; spilled != (busy == 0) || store.out != 0 {
+					t.Errorf("spilled: %v, %d times outside of its turn", spilled, store.out)
+				}
+			})
+		})
+	}
+}

@@ -41,6 +41,9 @@ func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
 	for _, none := range []string{`""`, "null", "false", "0", "0.0", "{}", "{ }", "[]"} {
 		cases["B21 error "+none] = raw(200, "application/json", `{"error":`+none+`,`+tokens+`}`)
 	}
+	for _, none := range []string{"none", "None"} {
+		cases["B21 error "+none] = raw(200, "application/json", `{"error":"`+none+`",`+tokens+`}`)
+	}
 	for name, h := range cases {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
@@ -112,6 +115,18 @@ func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
 		"B22 with tokens beside it":  raw(200, "application/json", `{"error":"invalid_grant",`+tokens+`}`),
 		"B22 error_code, not status": raw(400, "application/json", `{"error":"","error_code":"token_expired"}`),
 	}
+	for name, body := range map[string]string{
+		"B22 Zoho":                      `{"error":"invalid_code"}`,
+		"B22 Zoho's API":                `{"error":{"code":"INVALID_OAUTHTOKEN","message":"invalid oauth token"}}`,
+		"B22 Facebook 190":              `{"error":{"message":"Error validating access token","type":"OAuthException","code":190,"error_subcode":463}}`,
+		"B22 Facebook 102":              `{"error":{"message":"no session","type":"OAuthException","code":102}}`,
+		"B22 Fitbit":                    `{"errors":[{"errorType":"invalid_grant","message":"Refresh token invalid"}],"success":false}`,
+		"B22 nested, code is a number":  `{"error":{"code":400,"message":"no","status":"INVALID_GRANT"}}`,
+		"B22 nested, word after a kind": `{"error":{"type":"invalid_request_error","error":"oauth","status":"invalid_refresh_token"}}`,
+	} {
+		cases[name] = raw(400, "application/json", body)
+	}
+	cases["B22 under a rate limit's status"] = refuse(429, "invalid_grant") // the body decides
 	for _, status := range []int{200, 400, 401, 403, 404, 500, 503} {
 		for _, word := range []string{
 			"invalid_grant", "bad_refresh_token", "invalid_refresh_token", "invalid_token", "token_expired", "token_revoked", "expired_token",
@@ -151,7 +166,19 @@ func TestB22_NotDead(t *testing.T) {
 		class Class
 	}{
 		"B22 Atlassian": {raw(403, "application/json", `{"error":"unauthorized_client","error_description":"refresh_token is invalid"}`), ClassClientRejected},
-		"rate limit":    {refuse(429, "invalid_grant"), ClassRateLimited},
+		"rate limit":    {refuse(429, "too_many_requests"), ClassRateLimited},
+		"its own word":  {refuse(429, "invalid_token"), ClassRateLimited},
+		"nested in 429": {raw(429, "application/json", `{"error":{"code":"invalid_grant"}}`), ClassRateLimited},
+		"form in 429":   {raw(429, "", `error=invalid_grant`), ClassRateLimited},
+		"error none":    {raw(400, "application/json", `{"error":"none"}`), ClassRequest},
+		"Facebook 4":    {raw(400, "application/json", `{"error":{"type":"OAuthException","code":4,"message":"limit"}}`), ClassRateLimited},
+		"Facebook 2":    {raw(400, "application/json", `{"error":{"type":"OAuthException","code":2,"message":"down"}}`), ClassUnreachable},
+		"Facebook 101":  {raw(400, "application/json", `{"error":{"type":"OAuthException","code":101,"message":"no app"}}`), ClassClientRejected},
+		"Facebook 10":   {raw(400, "application/json", `{"error":{"type":"OAuthException","code":10,"message":"no permission"}}`), ClassRequest},
+		"Google 429":    {raw(200, "application/json", `{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}`), ClassRateLimited},
+		"Google 503":    {raw(200, "application/json", `{"error":{"code":503,"message":"later","status":"UNAVAILABLE"}}`), ClassUnreachable},
+		"Google 403":    {raw(403, "application/json", `{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}`), ClassRequest},
+		"only a number": {raw(400, "application/json", `{"error":{"code":1234,"message":"no"}}`), ClassRequest},
 		"a description": {raw(400, "application/json", `{"error":"invalid_scope","error_description":"invalid_grant"}`), ClassRequest},
 		"no words":      {raw(400, "application/json", `{"status":"error"}`), ClassBadResponse},
 	} {
@@ -164,7 +191,7 @@ func TestB22_NotDead(t *testing.T) {
 				if e.deadToken() {
 					t.Error("marked as dead")
 				}
-				if again := strings.Contains(e.Hint, "or log in again"); again != (tc.class == ClassClientRejected) {
+				if again := strings.Contains(e.Hint, "or log in again"); again != (e.Code == "unauthorized_client") {
 					t.Errorf("hint %q", e.Hint)
 				}
 				if g, _ := c.cfg.Store.Load(t.Context(), demoKey); g.State == GrantDead || g.RefreshToken != "rt-2" {

@@ -63,7 +63,8 @@ type Error struct {
 	RetryAfter  time.Duration // how long to wait before another attempt helps; 0 unknown
 	Err         error         // the cause
 
-	dead bool // the provider refuses the refresh token that was sent
+	dead  bool // the provider refuses the refresh token that was sent
+	local bool // what is sent could not be read on this machine: nothing was sent
 }
 
 // deadToken reports whether the provider has refused the refresh token that was

@@ -23,6 +23,7 @@ type exchange struct {
 // run gets a token by whichever way the source and the grant allow.
 func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *Error) {
 	c := x.c
+	x.l.replaces = loginOf(g)
 	switch s := c.cfg.Source.(type) {
 	case AuthorizationCode:
 		if !g.begun() || x.w.signIn || g.RefreshToken == "" {
@@ -116,6 +117,9 @@ func setParams(v url.Values, audience string, scopes []string) {
 func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 	c := x.c
 	form, e := x.form(ctx, g)
+	if e == nil {
+		e = c.credentialError(ctx) // before the intent: nothing is sent without it
+	}
 	if e != nil {
 		return nil, c.failed(x.w, e)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -44,7 +45,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	if asked {
 		if refused = c.revoke(ctx, g.RefreshToken); refused != nil {
 			if passes(refused) {
-				refused.Hint = "try again: the grant is kept until the tenant has revoked it"
+				refused.Hint = strings.TrimPrefix(refused.Hint+"; ", "; ") + "try again: the grant is kept until the tenant has revoked it"
 				c.cfg.Log.Warn("not forgotten", "class", refused.Class, "status", refused.Status)
 				return refused
 			}
@@ -59,6 +60,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	c.failure, c.unsaved = nil, nil
 	c.next = time.Time{} // what was planned was of the grant
 	clear(c.gates)
+	clear(c.stalls)
 	c.mu.Unlock()
 	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
 	return refused
@@ -90,7 +92,7 @@ func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, co
 
 // passes says whether a revocation that failed may work later.
 func passes(e *Error) bool {
-	return e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
+	return e.local || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
 }
 
 // revoke ends a refresh token at the tenant, with all that came of it.
@@ -107,7 +109,7 @@ func (c *Client) revoke(ctx context.Context, token Secret) *Error {
 	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {"refresh_token"}}
 	req, err := c.tokenRequest(ctx, m.Revocation, form)
 	if err != nil {
-		return &Error{Op: "revoke", Class: ClassConfig, Err: err}
+		return requestError("revoke", err)
 	}
 	r, err := c.http.Do(req)
 	if err != nil {

@@ -17,7 +17,7 @@ var demoKey = GrantKey(testIssuer, "client", "demo")
 func (s *tenant) config() Config {
 	return Config{
 		Name: "demo", Issuer: s.issuer, ClientID: "client", ClientSecret: "CANARY-secret", RedirectURL: "http://localhost/callback",
-		Source: AuthorizationCode{Headless: true}, HTTPClient: &http.Client{Transport: s}, Now: s.now,
+		Source: AuthorizationCode{Headless: true}, HTTPClient: &http.Client{Transport: s}, Now: s.clock,
 	}
 }
 

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +62,93 @@ func TestRedact(t *testing.T) {
 	}
 	if got := redact("wrong: hunter2", []string{"hunter2"}); got != "wrong: "+masked {
 		t.Errorf("not masked: %s", got)
+	}
+}
+
+// A refusal without a description is described by its code, and one that a login
+// might help says what helps this client.
+func TestRefusalWithoutADescription(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body, text, hint string
+		seed             bool
+		class            Class
+	}{
+		"client":          {`{"error":"invalid_client"}`, "the provider answers invalid_client", "check client id", false, ClassClientRejected},
+		"a dead token":    {`{"error":"invalid_grant"}`, "the provider answers invalid_grant", "", false, ClassLoginRequired},
+		"a login":         {`{"error":"login_required"}`, "the provider answers login_required", "", false, ClassLoginRequired},
+		"nested":          {`{"error":{"code":"invalid_client","message":"unknown client"}}`, "unknown client", "check client id", false, ClassClientRejected},
+		"login":           {`{"error":"unauthorized_client"}`, "the provider answers unauthorized_client", "or log in again", false, ClassClientRejected},
+		"no login (seed)": {`{"error":"unauthorized_client"}`, "the provider answers unauthorized_client", "or " + seedHint, true, ClassClientRejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				cfg := s.config()
+				if tc.seed {
+					cfg.Source = Seed{RefreshToken: "seed"}
+				}
+				c := mustNew(t, cfg)
+				if !tc.seed {
+					c = s.signedIn(t, nil)
+				}
+				s.keep(raw(400, "application/json", tc.body))
+				_, err := c.Refresh(t.Context())
+				if e := wantError(t, err, tc.class, tc.text); !strings.Contains(e.Hint, tc.hint) || tc.seed && strings.Contains(e.Hint, "log in") {
+					t.Errorf("hint %q", e.Hint)
+				}
+				if f := c.Status().Failure; !strings.Contains(f.Description, tc.text) {
+					t.Errorf("status %+v", f)
+				}
+			})
+		})
+	}
+}
+
+// An error of the store has one hint, and no name of a Go package in it.
+func TestStoreErrorHasOneHint(t *testing.T) {
+	replaced := fmt.Errorf("sqlite: /db was deleted while it was in use: %w\nhint: restart tokend", ErrReplaced)
+	for want, err := range map[string]error{
+		"load: store_unavailable: sqlite: /db was deleted while it was in use\nhint: restart tokend": replaced,
+		"load: store_unavailable: the store was deleted, replaced or put back":                       ErrReplaced,
+		"load: lease_busy: sqlite: lock: the grant was changed by another process\nhint: try again":  fmt.Errorf("sqlite: lock: %w", ErrConflict),
+	} {
+		if e := storeError("load", err); e.Error() != want || !errors.Is(e, errors.Unwrap(e)) {
+			t.Errorf("got %q, want %q", e, want)
+		}
+	}
+}
+
+// A logout that meets an error of the store says so, with a grant and without,
+// and whatever failed before.
+func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
+	for _, grant := range []bool{true, false} {
+		for _, op := range []string{"lock", "load", "save", ""} {
+			bubble(t, func(t *testing.T, s *tenant) {
+				store := &brokenStore{Store: NewMemoryStore()}
+				cfg := s.config()
+				cfg.Store = store
+				c := mustNew(t, cfg)
+				if grant {
+					c = s.signedIn(t, func(c *Config) { c.Store = store })
+				}
+				store.set(func(string, *Grant) error { return errDisk })
+				if _, err := c.Refresh(t.Context()); err == nil {
+					t.Fatal("refreshed without a store")
+				}
+				store.set(func(o string, _ *Grant) error {
+					if o == op {
+						return errDisk
+					}
+					return nil
+				})
+				err := c.Forget(t.Context())
+				if op == "" {
+					if err != nil || c.Status().State != StateLoginRequired {
+						t.Errorf("grant %v: %v, %+v", grant, err, c.Status())
+					}
+					return
+				}
+				wantError(t, err, ClassStoreUnavailable, "no space left")
+			})
+		}
 	}
 }

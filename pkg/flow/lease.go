@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -34,6 +35,8 @@ type held struct {
 	done   chan struct{}
 	lost   atomic.Bool
 	from   atomic.Pointer[claim]
+
+	replaces *time.Time // login of the row that was read under the lease; nil: none was read
 }
 
 // claim is when a lease was last taken or renewed, before the store was asked.
@@ -130,16 +133,28 @@ func (h *held) release() {
 	_ = h.lease.Release(ctx) // what is not released runs out
 }
 
-// storeError gives a failure of the store its class.
+// storeError gives a failure of the store its class. A hint of the store's own
+// is the hint, unless the class has one.
 func storeError(op string, err error) *Error {
+	e := &Error{Op: op, Class: ClassStoreUnavailable, Err: err, RetryAfter: storeRetry}
+	e.Description, e.Hint = splitHint(err)
 	switch {
 	case errors.Is(err, ErrCorrupt):
-		return &Error{
-			Op: op, Class: ClassStoreCorrupt, Err: err,
-			Hint: "open the store with the key it was written with, or log out and in again",
-		}
+		e.Class, e.RetryAfter = ClassStoreCorrupt, 0
+		e.Hint = "open the store with the key it was written with, or log out and in again"
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrLocked):
-		return &Error{Op: op, Class: ClassLeaseBusy, Err: err, Hint: "try again", RetryAfter: time.Second}
+		e.Class, e.Hint, e.RetryAfter = ClassLeaseBusy, "try again", time.Second
 	}
-	return &Error{Op: op, Class: ClassStoreUnavailable, Err: err, RetryAfter: storeRetry}
+	return e
+}
+
+// splitHint divides the text of an error into what is wrong and its hint. The
+// name of this package is left out: it says nothing to a user.
+func splitHint(err error) (text, hint string) {
+	text, hint, _ = strings.Cut(err.Error(), "hint: ")
+	text = strings.TrimRight(text, "; \n")
+	if errors.Is(err, ErrReplaced) { // the store says better which of the three it was
+		text = strings.TrimSuffix(text, ": "+ErrReplaced.Error())
+	}
+	return strings.ReplaceAll(text, "flow: ", ""), hint
 }

@@ -210,12 +210,14 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 func (c *Client) loggedIn() {
 	c.mu.Lock()
 	clear(c.gates)
+	clear(c.stalls)
 	c.mu.Unlock()
 	c.succeeded()
 }
 
 // storeLogin makes the grant of a login durable.
 func (c *Client) storeLogin(ctx context.Context, f *flight, h *held, g, prior *Grant) *Error {
+	h.replaces = loginOf(prior)
 	keepRefreshToken(g, prior)
 	if e := c.persist(ctx, f, h, g); e != nil {
 		return e
@@ -263,6 +265,7 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 		}
 		sortCode(e)
 		c.nameSetting(e)
+		onlyCode(e)
 		if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
 			e.Class = ClassUnreachable
 		}

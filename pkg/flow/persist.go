@@ -78,14 +78,14 @@ func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Err
 		}
 		err = c.save(ctx, l, g)
 		if err == nil || errors.Is(err, ErrConflict) && c.isStored(ctx, g) { // by a write that failed only to say so
-			c.setUnsaved(nil)
+			c.setUnsaved(nil, nil)
 			c.setSnapshot(g)
 			return nil
 		}
 		if errors.Is(err, ErrConflict) {
-			return c.saveLate(ctx, f, g, err)
+			return c.saveLate(ctx, f, g, l.replaces, err)
 		}
-		c.setUnsaved(g)
+		c.setUnsaved(g, l.replaces)
 		if c.spill(ctx, g) {
 			c.cfg.Log.Error("a refreshed grant could not be stored and was spilled; the store is tried again", "err", err)
 			c.setSnapshot(g)
@@ -100,39 +100,68 @@ func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Err
 // saveLate stores a grant whose lease another process has taken since, as when
 // this one was stopped while the answer arrived. It replaces what is stored
 // unless that is of the same generation or a later one; then it is kept aside.
-func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, cause error) *Error {
+func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, replaces *time.Time, cause error) *Error {
 	ctx = context.WithoutCancel(ctx)
 	c.spillConflict(ctx, g, cause) // durable before another process is waited for
 	h, e := c.lock(ctx, f)
 	if e != nil {
-		c.setUnsaved(g)
+		c.setUnsaved(g, replaces)
 		return e
 	}
 	defer h.release()
 	s, revision, e := c.read(ctx)
 	switch {
 	case e != nil:
-	case s != nil && s.State == GrantLoggedOut:
+	case s != nil && s.State == GrantLoggedOut && s.supersedes(g, replaces):
 		if g.RefreshToken != "" {
 			_ = c.revoke(ctx, g.RefreshToken) // nobody wants it any more
 		}
-		c.setUnsaved(nil)
+		c.setUnsaved(nil, nil)
 		c.setSnapshot(s)
 		return loggedOut()
-	case s != nil && (s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation && s.RefreshToken != g.RefreshToken):
-		c.setUnsaved(nil)
+	case s != nil && s.supersedes(g, replaces) && !(s.LoggedIn.Equal(g.LoggedIn) && s.RefreshToken == g.RefreshToken):
+		c.setUnsaved(nil, nil)
 		c.setSnapshot(s)
 		return storeError("save", cause)
 	default:
 		g.Revision = revision
 		if err := c.save(ctx, h, g); err == nil {
-			c.setUnsaved(nil)
+			c.setUnsaved(nil, nil)
 			c.setSnapshot(g)
 			return nil
 		}
 	}
-	c.setUnsaved(g)
+	c.setUnsaved(g, replaces)
 	return storeError("save", cause)
+}
+
+// loginOf returns when the login of a row was, zero without a row.
+func loginOf(row *Grant) *time.Time {
+	var at time.Time
+	if row != nil {
+		at = row.LoggedIn
+	}
+	return &at
+}
+
+// supersedes reports whether the stored grant g is to stay in place of o, which
+// could not be saved. replaces is the login of the row that o was made in place
+// of, as read under the lease. The order of the leases decides: any other login
+// was stored after o, whatever the clocks say. Only for a login that was made
+// without the lease (nil: a device login while the store was down) the order is
+// unknown, and the wall clock has to decide.
+func (g *Grant) supersedes(o *Grant, replaces *time.Time) bool {
+	switch {
+	case g.State == GrantLoggedOut && replaces != nil:
+		return g.Revision != o.Revision
+	case g.State == GrantLoggedOut:
+		return !o.LoggedIn.After(g.Exchanged)
+	case g.LoggedIn.Equal(o.LoggedIn): // of one login: exchanges are counted
+		return g.Generation >= o.Generation
+	case replaces != nil:
+		return !g.LoggedIn.Equal(*replaces)
+	}
+	return g.LoggedIn.After(o.LoggedIn)
 }
 
 // isStored reports whether the store has g itself, and takes its revision then.
@@ -165,13 +194,14 @@ func (c *Client) spill(ctx context.Context, g *Grant) bool {
 	return true
 }
 
-func (c *Client) setUnsaved(g *Grant) {
+// setUnsaved notes that g is not in the store; replaces is as supersedes has it.
+func (c *Client) setUnsaved(g *Grant, replaces *time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g != nil {
 		g = g.clone()
 	}
-	c.unsaved = g
+	c.unsaved, c.replaces = g, replaces
 }
 
 // flushUnsaved stores what could not be stored before, under the lease. Until it
@@ -179,7 +209,7 @@ func (c *Client) setUnsaved(g *Grant) {
 // store has taken up from the spill by itself is saved in its place, too.
 func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 	c.mu.Lock()
-	g := c.unsaved
+	g, replaces := c.unsaved, c.replaces
 	c.mu.Unlock()
 	if g == nil {
 		return nil
@@ -189,14 +219,14 @@ func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 		return e
 	}
 	g = g.clone()
-	if s != nil && (s.State == GrantLoggedOut && !g.LoggedIn.After(s.Exchanged) || s.State != GrantLoggedOut && s.LoggedIn.After(g.LoggedIn) || s.LoggedIn.Equal(g.LoggedIn) && s.Generation >= g.Generation) {
+	if s != nil && s.supersedes(g, replaces) {
 		g = s // a logout, a later login, another process, or the spill
 	}
 	g.Revision = revision
 	if err := c.save(ctx, l, g); err != nil {
 		return storeError("save", err)
 	}
-	c.setUnsaved(nil)
+	c.setUnsaved(nil, nil)
 	c.succeeded()
 	return nil
 }

@@ -46,7 +46,7 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 	bad := func(o outcome, what string) (answer, outcome, *Error) {
 		return answer{}, o, &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode, Description: what}
 	}
-	secrets := c.secretsOf(r, form)
+	secrets, refresh := c.secretsOf(r, form), form.Get("grant_type") == "refresh_token"
 	date, _ := http.ParseTime(r.Header.Get("Date"))
 	a, err := parseAnswer(r.Header.Get("Content-Type"), body)
 	a.date = date
@@ -61,14 +61,14 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		e.Class, e.Description = ClassRedirect, "the token endpoint redirects, which is not followed"
 		e.Hint = "configure the issuer under which the provider really answers"
 		return a, refused, e
+	case refresh && a.plain && a.code == "invalid_grant": // also of a rate limit's status: the body decides
+		return a, refused, c.deadAnswer(e)
 	case limited(r, a.code):
 		e.Class = ClassRateLimited
 		c.holdAll(e, form)
 		return a, refused, e
-	case form.Get("grant_type") == "refresh_token" && deadWord(a.code):
-		e.Class, e.dead = ClassLoginRequired, true
-		c.nameSetting(e)
-		return a, refused, e
+	case refresh && deadWord(a.code):
+		return a, refused, c.deadAnswer(e)
 	case r.StatusCode >= 500 && a.code != "unsupported_grant_type" || r.StatusCode == http.StatusRequestTimeout:
 		e.Class = ClassUnreachable
 		if e.Description == "" {
@@ -79,24 +79,41 @@ func (c *Client) judge(op string, r *http.Response, body []byte, readErr error, 
 		return a, unknown, networkError(op, readErr)
 	case readErr != nil:
 		return bad(unknown, "the answer breaks off: "+readErr.Error())
-	case a.code == "server_error" || a.code == "temporarily_unavailable":
+	case outageWord(a.code):
 		e.Class = ClassUnreachable
+		onlyCode(e)
 		return a, unknown, e
 	case a.code != "":
 		sortCode(e)
-		if e.Code == "unauthorized_client" && form.Get("grant_type") == "refresh_token" { // Atlassian's word for a dead token, too
-			e.Hint += ", or log in again"
+		if e.Code == "unauthorized_client" && refresh { // Atlassian's word for a dead token, too
+			e.Hint += ", or " + c.loginHint()
 		}
 		c.nameSetting(e)
+		onlyCode(e)
 		return a, refused, e
 	case r.StatusCode >= 400:
 		return bad(refused, "the tenant answers "+statusLine(r)+" without an error code")
 	case err != nil:
 		return bad(unknown, redact(err.Error(), secrets))
-	case a.fault != "" && a.refresh == "":
+	case a.fault != "" && a.refresh == "" && !a.lifeless:
 		return bad(unknown, a.fault)
 	}
 	return a, succeeded, nil
+}
+
+// deadAnswer makes e the refusal of the refresh token that was sent.
+func (c *Client) deadAnswer(e *Error) *Error {
+	e.Class, e.dead = ClassLoginRequired, true
+	c.nameSetting(e)
+	onlyCode(e)
+	return e
+}
+
+// onlyCode describes a refusal by its code where the provider says no more.
+func onlyCode(e *Error) {
+	if e.Description == "" && e.Code != "" {
+		e.Description = "the provider answers " + e.Code + ", without a description"
+	}
 }
 
 // sortCode gives an error code of RFC 6749 section 5.2, OpenID Connect or Auth0
@@ -105,7 +122,7 @@ func sortCode(e *Error) {
 	switch e.Code {
 	case "invalid_grant", "login_required", "consent_required", "interaction_required", "account_selection_required":
 		e.Class = ClassLoginRequired
-	case "invalid_client", "unauthorized_client", "unsupported_grant_type":
+	case "invalid_client", "unauthorized_client", "unsupported_grant_type", "OAuthException/101": // Facebook's is an unknown application
 		e.Class, e.Hint = ClassClientRejected, "check client id, client secret, client authentication and the grants that the application may use"
 	case "access_denied": // Auth0 says 401 access_denied to a wrong client secret
 		e.Class = ClassRequest
@@ -153,7 +170,7 @@ func (c *Client) nameSetting(e *Error) {
 // tenant-wide one as 500 access_denied with X-RateLimit headers.
 func limited(r *http.Response, code string) bool {
 	switch {
-	case r.StatusCode == http.StatusTooManyRequests || code == "too_many_requests":
+	case r.StatusCode == http.StatusTooManyRequests || limitWord(code):
 		return true
 	case r.StatusCode < 500 || code != "access_denied":
 		return false

@@ -21,7 +21,11 @@ func pkce(challenge, verifier string) bool {
 func bubble(t *testing.T, f func(t *testing.T, s *tenant)) {
 	t.Helper()
 	testKey()
-	synctest.Test(t, func(t *testing.T) { f(t, newTenant()) })
+	synctest.Test(t, func(t *testing.T) {
+		s := newTenant()
+		s.rest = &rest{t: t}
+		f(t, s)
+	})
 }
 
 func TestSignInThenServedFromMemory(t *testing.T) {

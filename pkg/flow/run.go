@@ -117,7 +117,8 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 		}
 	}()
 	c.mu.Lock()
-	unsaved, probe, hold := c.unsaved != nil, c.probe, c.gates[""].ends()
+	unsaved, probe, unread := c.unsaved != nil, c.probe, c.gates[localGate].ends()
+	hold := latest(unread, c.gates[""].ends())
 	c.probe = false
 	c.mu.Unlock()
 	if s == nil { // not loaded yet; what is stored may be good still
@@ -136,9 +137,9 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	}
 	w.relogin = d.signIn
 	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil {
-		return w, latest(d.at, c.due(s, e, now))
+		return w, latest(d.at, unread, c.due(s, e, now))
 	}
-	return w, latest(now, d.at)
+	return w, latest(now, unread, d.at)
 }
 
 // due is when a living grant is to be refreshed. A failed attempt

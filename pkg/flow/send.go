@@ -30,7 +30,7 @@ func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values,
 	defer cancel()
 	req, err := c.tokenRequest(ctx, endpoint, form)
 	if err != nil {
-		return nil, nil, notSent, &Error{Op: op, Class: ClassConfig, Err: err}
+		return nil, nil, notSent, requestError(op, err)
 	}
 	b := &guardedBody{Reader: req.Body, mine: how.mine}
 	defer b.detach()

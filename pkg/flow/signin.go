@@ -17,6 +17,7 @@ const (
 	maxHops   = 10
 	signInKey = "sign in"
 	loginGate = "login" // holds back logins without a person after one that failed
+	localGate = "local" // holds Run back, and no caller, while something to send cannot be read
 )
 
 // SignIn has a grant without a person: headless, by the seed, by client
@@ -55,6 +56,9 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 // Nothing that it meets changes a grant that works.
 func (x *exchange) signIn(ctx context.Context, prior *Grant, revision int64) (*Token, *Error) {
 	c := x.c
+	if e := c.credentialError(ctx); e != nil {
+		return nil, x.loginFailed(ctx, prior, revision, e)
+	}
 	l, err := c.login(ctx, x.meta)
 	if err != nil {
 		return nil, c.failed(x.w, asError("login", err))
@@ -86,6 +90,9 @@ func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64
 	c := x.c
 	if prior.begun() && prior.State != GrantDead && prior.RefreshToken != "" {
 		return e
+	}
+	if e.local {
+		return c.failed(x.w, e)
 	}
 	if e.Op == "exchange" && e.Class == ClassClientRejected {
 		g := prior

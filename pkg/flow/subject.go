@@ -52,7 +52,7 @@ func readTokenFile(what, path string) (Secret, *Error) {
 	fault := func(why string, err error) (Secret, *Error) {
 		return "", &Error{
 			Op: what, Class: ClassConfig, Description: fmt.Sprintf("the %s file %s %s", what, path, why),
-			Hint: "it must hold one token, for tokend to read", Err: err,
+			Hint: strings.ReplaceAll(what, " ", "_") + "_file must name a file that holds one token, readable for tokend", Err: err, local: true,
 		}
 	}
 	f, err := os.Open(path)

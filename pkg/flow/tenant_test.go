@@ -73,6 +73,51 @@ type tenant struct {
 	paths     map[string]http.HandlerFunc // further paths
 	serving   chan struct{}               // when set: token requests wait for it
 	refuses   func(url.Values) string     // the error of a token request that asks with a credential; "": granted
+
+	rest *rest // of a test in virtual time
+}
+
+// rest fails a test in virtual time in which a client works without end at one
+// instant, and lets the time pass then, so that the test ends.
+type rest struct {
+	t  testing.TB
+	mu sync.Mutex
+	at time.Time
+
+	posts, looks int // at that instant
+	failed       bool
+}
+
+const (
+	mostPosts = 1000      // token requests at one instant
+	mostLooks = 1_000_000 // looks at the clock at one instant
+)
+
+// note counts one step of a kind; a nil rest counts nothing.
+func (r *rest) note(posts, looks int) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	if now := time.Now(); !now.Equal(r.at) {
+		r.at, r.posts, r.looks = now, 0, 0
+	}
+	r.posts, r.looks = r.posts+posts, r.looks+looks
+	if !r.failed && (r.posts > mostPosts || r.looks > mostLooks) {
+		r.failed = true
+		r.t.Errorf("the client does not rest: %d token requests and %d looks at the clock at one instant", r.posts, r.looks)
+	}
+	failed := r.failed
+	r.mu.Unlock()
+	if failed {
+		time.Sleep(time.Second)
+	}
+}
+
+// clock is the client's clock.
+func (s *tenant) clock() time.Time {
+	s.rest.note(0, 1)
+	return s.now()
 }
 
 type handler func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc)
@@ -225,6 +270,7 @@ func (s *tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 
 func (s *tenant) serveToken(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
+	s.rest.note(1, 0)
 	s.mu.Lock()
 	s.posts, s.sentAt = append(s.posts, maps.Clone(r.Form)), append(s.sentAt, s.now())
 	s.basic = append(s.basic, r.Header.Get("Authorization"))
