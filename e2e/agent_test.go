@@ -13,6 +13,7 @@ import (
 
 	"example.com/tokend/e2e/internal/programs"
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // rotating is a tenant whose client demo rotates its refresh tokens, with an
@@ -23,9 +24,9 @@ func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
 }
 
 // rotatingExport is the description of such a tenant.
-func rotatingExport(overlap, lifetime int) *mock.Export {
-	e := mock.DefaultTenant()
-	e.Clients[0].RefreshToken = &mock.RefreshPolicy{
+func rotatingExport(overlap, lifetime int) *tenant.Export {
+	e := tenant.Default()
+	e.Clients[0].RefreshToken = &tenant.RefreshPolicy{
 		RotationType: "rotating", ExpirationType: "expiring", TokenLifetime: 2592000, IdleTokenLifetime: 2592000, Leeway: overlap,
 	}
 	e.ResourceServers[0].TokenLifetime = lifetime

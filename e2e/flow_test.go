@@ -12,6 +12,7 @@ import (
 
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // Example_flow: a program keeps a grant at a tenant and calls an API with it.
@@ -90,8 +91,8 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 // TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
 // overlap, one request each, and the family lives.
 func TestFlowKeepsARotatingGrant(t *testing.T) {
-	export := mock.DefaultTenant()
-	export.Clients[0].RefreshToken = &mock.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
+	export := tenant.Default()
+	export.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
 	tenant := mock.Start(t, mock.Config{Tenant: export})
 	client := newFlow(t, tenant, nil)
 	const expiries = 200

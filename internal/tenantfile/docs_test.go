@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // TestDocumentedUsers: docs/mock.md has every field of a user once, and what it
@@ -26,7 +26,7 @@ func TestDocumentedUsers(t *testing.T) {
 			got = append(got, field[1])
 		}
 	}
-	for f := range reflect.TypeFor[mock.User]().Fields() {
+	for f := range reflect.TypeFor[tenant.User]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		want = append(want, name)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const maxFile = 256 << 20
@@ -69,7 +69,7 @@ func (l *loader) json(b []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		return false
 	}
-	var e mock.Export
+	var e tenant.Export
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 {

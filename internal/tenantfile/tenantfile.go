@@ -14,11 +14,12 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // Result is a tenant that was read.
 type Result struct {
-	Export  *mock.Export
+	Export  *tenant.Export
 	Ignored []string // one line each: what is not emulated, and what that means
 
 	places func() map[string]place // "clients[3]" → where it stands
@@ -53,7 +54,7 @@ func Load(paths []string, mappings map[string]any) (*Result, error) {
 
 func read(paths []string, mappings map[string]any, slow bool) *loader {
 	l := &loader{
-		export: &mock.Export{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
+		export: &tenant.Export{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
 	}
 	for _, p := range paths {
 		l.path(p)
@@ -89,7 +90,7 @@ func (r *Result) Explain(err error) error {
 
 // loader collects the parts of a tenant, its faults and what it ignored.
 type loader struct {
-	export   *mock.Export
+	export   *tenant.Export
 	places   map[string]place // with slow alone: they hold the whole text
 	slow     bool             // look at lines even where JSON could be read without
 	mappings map[string]any

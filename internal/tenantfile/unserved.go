@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // served are the grants and application types that the mock knows. Auth0 has
@@ -22,7 +22,7 @@ var (
 
 // unserved makes one line of each value that is read and has no effect. What
 // mock.New calls a fault is not among them.
-func unserved(e *mock.Export) []string {
+func unserved(e *tenant.Export) []string {
 	var out []string
 	for _, c := range e.Clients {
 		for i, g := range c.GrantTypes {
@@ -36,8 +36,8 @@ func unserved(e *mock.Export) []string {
 		}
 	}
 	for _, g := range e.ClientGrants {
-		hasClient := slices.ContainsFunc(e.Clients, func(c mock.Client) bool { return g.ClientID == c.ClientID || g.ClientID == c.Name })
-		hasAPI := slices.ContainsFunc(e.ResourceServers, func(r mock.ResourceServer) bool { return r.Identifier == g.Audience })
+		hasClient := slices.ContainsFunc(e.Clients, func(c tenant.Client) bool { return g.ClientID == c.ClientID || g.ClientID == c.Name })
+		hasAPI := slices.ContainsFunc(e.ResourceServers, func(r tenant.ResourceServer) bool { return r.Identifier == g.Audience })
 		if hasClient && !hasAPI {
 			out = append(out, fmt.Sprintf("the client grant of %q for %s has no effect: resourceServers has no such identifier", g.ClientID, g.Audience))
 		}

@@ -22,7 +22,7 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		t.errorPage(c, nil, e)
 		return
 	}
-	if req.client.thirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
+	if req.client.ThirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
 		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}

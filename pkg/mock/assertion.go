@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const (
@@ -50,7 +52,7 @@ func parseAssertion(raw string) (*jose.JSONWebSignature, error) {
 
 // checkAssertion verifies signature, iss and sub, aud (the issuer, slash
 // included), exp and the single use of jti.
-func (t *Tenant) checkAssertion(c *call, client *Client, kind, raw string) *oauthError {
+func (t *Tenant) checkAssertion(c *call, client *tenant.Client, kind, raw string) *oauthError {
 	if kind != assertionType {
 		return unauthorized("client_assertion_type is not jwt-bearer")
 	}
@@ -91,7 +93,7 @@ func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
 	return nil
 }
 
-func verifiedBy(jws *jose.JSONWebSignature, client *Client, claims *assertionClaims) bool {
+func verifiedBy(jws *jose.JSONWebSignature, client *tenant.Client, claims *assertionClaims) bool {
 	if client.Authentication == nil {
 		return false
 	}

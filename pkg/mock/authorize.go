@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // code is an authorization code that was issued; kept by its hash.
@@ -116,7 +118,7 @@ func (t *Tenant) firstPage(req *authRequest) string {
 
 // person is who signs in by himself in [LoginAuto]: whom [Tenant.Approve] plays,
 // the login_hint's user, who is signed in already, or the first.
-func (t *Tenant) person(c *call, req *authRequest, s *session) *User {
+func (t *Tenant) person(c *call, req *authRequest, s *session) *tenant.User {
 	if p, played := c.r.Context().Value(personKey{}).(*person); played && p.login != "" {
 		return t.st.userByLogin(p.login)
 	}
@@ -147,11 +149,11 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 	return req.maxAge >= 0 && c.now.Sub(s.authTime) >= time.Duration(req.maxAge)*time.Second
 }
 
-func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
+func (t *Tenant) eligible(u *tenant.User, req *authRequest) *oauthError {
 	if u.Blocked {
 		return refuse("unauthorized", "user is blocked")
 	}
-	if bad := t.denied(triggerLogin, req.client.ClientID); bad != nil {
+	if bad := t.denied(tenant.TriggerPostLogin, req.client.ClientID); bad != nil {
 		return bad
 	}
 	if req.organization == "" {
@@ -167,7 +169,7 @@ func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
 // value of scope. A first-party client is spared where the API allows it,
 // never on a localhost callback
 // (https://auth0.com/docs/get-started/applications/confidential-and-public-applications/user-consent-and-third-party-applications).
-func (t *Tenant) needsConsent(tx *transaction, u *User) bool {
+func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 	req := tx.req
 	switch {
 	case tx.consented:
@@ -179,15 +181,13 @@ func (t *Tenant) needsConsent(tx *transaction, u *User) bool {
 	}
 	api := t.st.apis[req.audience]
 	skip := api == nil || api.SkipConsent
-	return !skip || req.client.thirdParty() || isLoopbackURL(req.redirectURI)
+	return !skip || req.client.ThirdParty() || isLoopbackURL(req.redirectURI)
 }
 
-func (t *Tenant) consentKey(req *authRequest, u *User) string {
+func (t *Tenant) consentKey(req *authRequest, u *tenant.User) string {
 	scopes := slices.Sorted(slices.Values(req.scopes))
 	return strings.Join([]string{u.UserID, req.client.ClientID, req.audience, strings.Join(scopes, " ")}, "\x00")
 }
-
-func (c *Client) thirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
 
 func isLoopbackURL(raw string) bool {
 	host := originOf(raw)
@@ -215,7 +215,7 @@ func redirect(c *call, location string) {
 }
 
 // grantAuthorization is the end of a successful transaction.
-func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *User) func() {
+func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,

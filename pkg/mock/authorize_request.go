@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // authRequest is an authorization request that may be answered at redirectURI.
 type authRequest struct {
-	client       *Client
+	client       *tenant.Client
 	redirectURI  string
 	sentRedirect bool // redirect_uri was in the request, so it must be at /oauth/token
 	responseType []string
@@ -138,7 +140,7 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 		return nil, missing("redirect_uri")
 	case !req.sentRedirect:
 		req.redirectURI = client.Callbacks[0]
-	case !client.allowsCallback(req.redirectURI):
+	case !allowsCallback(client, req.redirectURI):
 		return nil, refuse("unauthorized_client", fmt.Sprintf(
 			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI)))
 	}
@@ -147,7 +149,7 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 
 // allowsCallback compares exactly; one * may stand for a subdomain label, as
 // Auth0 allows in "Allowed Callback URLs".
-func (c *Client) allowsCallback(uri string) bool {
+func allowsCallback(c *tenant.Client, uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.ContainsAny(uri, "\r\n\t ") {
 		return false
@@ -188,9 +190,9 @@ func responseMode(asked string, types []string) (string, *oauthError) {
 
 func (t *Tenant) checkGrants(req *authRequest, p parameters) *oauthError {
 	for _, rt := range req.responseType {
-		need := grantImplicit
+		need := tenant.GrantImplicit
 		if rt == "code" {
-			need = grantCode
+			need = tenant.GrantAuthorizationCode
 		}
 		if !slices.Contains(req.client.GrantTypes, need) {
 			return notAllowed(need)
@@ -208,7 +210,7 @@ func notAllowed(grant string) *oauthError {
 
 // checkUnsupported refuses what discovery says is not supported, rather than ignore it.
 func (t *Tenant) checkUnsupported(req *authRequest, p parameters) *oauthError {
-	if req.client.thirdParty() {
+	if req.client.ThirdParty() {
 		for _, name := range notForThirdParties {
 			if p.Has(name) {
 				return refuse("invalid_request", "The parameter "+name+" is not allowed for third-party clients")
@@ -269,25 +271,11 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	}
 	req.audience = aud
 	_, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]
-	if policy := api.userPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
+	if policy := api.UserPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
 		return refuse("invalid_request", fmt.Sprintf(
 			`Client "%s" is not authorized to access resource server "%s".`, req.client.ClientID, aud))
 	}
 	return nil
-}
-
-func (api *ResourceServer) userPolicy() string {
-	if api.Authorization == nil {
-		return "allow_all"
-	}
-	return api.Authorization.User.Policy
-}
-
-func (api *ResourceServer) clientPolicy() string {
-	if api.Authorization == nil {
-		return "require_client_grant"
-	}
-	return api.Authorization.Client.Policy
 }
 
 func (t *Tenant) checkOrganization(req *authRequest, p parameters) *oauthError {

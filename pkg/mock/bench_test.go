@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // serve calls the handler without a network or cookies, which is what is measured.
@@ -20,7 +21,7 @@ func serve(b *testing.B, h http.Handler, r *http.Request, status int) *httptest.
 	return rec
 }
 
-func benchTenant(b *testing.B, e *mock.Export) *mock.Tenant {
+func benchTenant(b *testing.B, e *tenant.Export) *mock.Tenant {
 	t, err := mock.New(mock.Config{Issuer: issuer, Tenant: e})
 	if err != nil {
 		b.Fatal(err)
@@ -81,16 +82,16 @@ func BenchmarkClientCredentialsParallel(b *testing.B) {
 }
 
 // largeTenant has 1,000 clients and 100,000 users.
-func largeTenant() *mock.Export {
-	e := mock.DefaultTenant()
+func largeTenant() *tenant.Export {
+	e := tenant.Default()
 	for i := range 1000 {
-		e.Clients = append(e.Clients, mock.Client{
+		e.Clients = append(e.Clients, tenant.Client{
 			Name: fmt.Sprint("Client ", i), ClientID: fmt.Sprint("client-", i), ClientSecret: "secret",
 			Callbacks: []string{fmt.Sprintf("https://app%d.example.com/callback", i)},
 		})
 	}
 	for i := range 100000 {
-		e.Users = append(e.Users, mock.User{Email: fmt.Sprintf("user%d@example.com", i), Password: "password"})
+		e.Users = append(e.Users, tenant.User{Email: fmt.Sprintf("user%d@example.com", i), Password: "password"})
 	}
 	return e
 }

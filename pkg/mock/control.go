@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const controlPrefix = "/_mock/"
@@ -242,16 +244,16 @@ func (t *Tenant) showFamilies(w http.ResponseWriter, _ *http.Request) {
 func (t *Tenant) showClients(w http.ResponseWriter, _ *http.Request) {
 	list := t.Clients()
 	respondJSON(w, struct {
-		Count   int      `json:"count"`
-		Clients []Client `json:"clients"`
+		Count   int             `json:"count"`
+		Clients []tenant.Client `json:"clients"`
 	}{len(list), list})
 }
 
 func (t *Tenant) showUsers(w http.ResponseWriter, _ *http.Request) {
 	list := t.Users()
 	respondJSON(w, struct {
-		Count int    `json:"count"`
-		Users []User `json:"users"`
+		Count int           `json:"count"`
+		Users []tenant.User `json:"users"`
 	}{len(list), list})
 }
 

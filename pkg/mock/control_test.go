@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestClockMovesEverything(t *testing.T) {
@@ -313,19 +314,19 @@ func TestResetUndoesEverything(t *testing.T) {
 
 // A client of an export, which has neither id nor secret, is found and can be used.
 func TestClientsAndUsersAreListed(t *testing.T) {
-	w := newWorld(t, mock.Config{Tenant: &mock.Export{
-		Clients: []mock.Client{
+	w := newWorld(t, mock.Config{Tenant: &tenant.Export{
+		Clients: []tenant.Client{
 			{Name: "Web", Callbacks: []string{callback}},
 			{Name: "App", AppType: "native"},
 			{Name: "Robot", ClientID: "robot", ClientSecret: "own", AppType: "non_interactive"},
 		},
-		ResourceServers: []mock.ResourceServer{{Name: "API", Identifier: "https://api.example.com/"}},
-		ClientGrants:    []mock.ClientGrant{{ClientID: "Web", Audience: "https://api.example.com/"}},
-		Users:           []mock.User{{Email: "a@example.com", Password: "canary-password"}, {Email: "b@example.com"}},
+		ResourceServers: []tenant.ResourceServer{{Name: "API", Identifier: "https://api.example.com/"}},
+		ClientGrants:    []tenant.ClientGrant{{ClientID: "Web", Audience: "https://api.example.com/"}},
+		Users:           []tenant.User{{Email: "a@example.com", Password: "canary-password"}, {Email: "b@example.com"}},
 	}})
 	list := decodeJSON[struct {
-		Count   int           `json:"count"`
-		Clients []mock.Client `json:"clients"`
+		Count   int             `json:"count"`
+		Clients []tenant.Client `json:"clients"`
 	}](t, w.plant("GET", "/_mock/clients", "").body)
 	if list.Count != 3 || len(list.Clients) != 3 {
 		t.Fatalf("%+v", list)

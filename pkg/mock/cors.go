@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // publicEndpoints answer any origin; the others only a client's own.
@@ -59,14 +61,14 @@ func (t *Tenant) knowsOrigin(origin string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.st.clients {
-		if c.allowsOrigin(origin) {
+		if allowsOrigin(c, origin) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *Client) allowsOrigin(origin string) bool {
+func allowsOrigin(c *tenant.Client, origin string) bool {
 	if origin == "" || origin == "null" {
 		return false
 	}

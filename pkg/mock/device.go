@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const (
@@ -49,8 +51,8 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 		return nil, unauthorized("unknown client")
 	}
 	c.entry.ClientID = client.ClientID
-	if !slices.Contains(client.GrantTypes, grantDevice) {
-		return nil, notAllowed(grantDevice)
+	if !slices.Contains(client.GrantTypes, tenant.GrantDeviceCode) {
+		return nil, notAllowed(tenant.GrantDeviceCode)
 	}
 	req := &authRequest{client: client, issuer: c.issuer}
 	if bad := t.checkAudience(req, r.parameters); bad != nil {
@@ -79,7 +81,7 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 }
 
 // pollDevice is the device_code grant of /oauth/token.
-func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("device_code")
 	if value == "" {
 		return nil, missing("device_code")
@@ -110,16 +112,16 @@ func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *o
 
 // tokensFor answers with the tokens of a grant, a refresh token among them when
 // offline_access was granted.
-func (t *Tenant) tokensFor(c *call, client *Client, g grant) func() {
+func (t *Tenant) tokensFor(c *call, client *tenant.Client, g grant) func() {
 	o := t.prepare(c, g)
 	refresh := ""
-	if g.has("offline_access") && slices.Contains(client.GrantTypes, grantRefresh) {
+	if g.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
 		g.nonce = ""
 		refresh, _ = t.newFamily(c, client, g)
 	}
 	return func() {
 		t.respond(c, o, func(access, id string) object {
-			return o.tokenBody(access, refresh, id, id != "" || g.gty == grantPassword)
+			return o.tokenBody(access, refresh, id, id != "" || g.gty == tenant.GrantPassword)
 		})
 	}
 }
@@ -135,7 +137,7 @@ func (t *Tenant) activate(c *call) {
 	userCode := normalUserCode(form.Get("user_code"))
 	d := t.deviceByUserCode(userCode, c.now)
 	view := map[string]any{"Code": userCode, "Confirm": d != nil, "Error": "", "Client": ""}
-	var client *Client
+	var client *tenant.Client
 	if d != nil {
 		client = t.st.clients[d.client]
 		view["Client"] = client.Name

@@ -1,6 +1,10 @@
 package mock
 
-import "net/http"
+import (
+	"net/http"
+
+	"example.com/tokend/pkg/mock/tenant"
+)
 
 // discovery is /.well-known/openid-configuration and its OAuth alias. An
 // endpoint is named when it is routed, so nothing is advertised that is not served.
@@ -43,7 +47,7 @@ func (t *Tenant) discovery(c *call) {
 	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
 	if t.cfg.Profile == ProfileStrictOIDC { // without it OpenID Connect Discovery takes authorization_code and implicit for all
 		o = append(o, member{"grant_types_supported", []string{
-			grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantPassword, grantDevice, grantExchange,
+			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
 		}})
 	}
 	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")

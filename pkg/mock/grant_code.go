@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func badCode(reason string) *oauthError {
@@ -13,7 +15,7 @@ func badCode(reason string) *oauthError {
 }
 
 // exchangeCode is grant_type=authorization_code (RFC 6749 section 4.1.3, RFC 7636).
-func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("code")
 	if value == "" {
 		return nil, missing("code")
@@ -45,7 +47,7 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 	cd.used = true
 	o := t.prepare(c, cd.grant)
 	refresh := ""
-	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, grantRefresh) {
+	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
 		g := cd.grant
 		g.nonce = "" // a refreshed ID token has none
 		refresh, cd.family = t.newFamily(c, client, g)
@@ -97,7 +99,7 @@ func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {
 	return nil
 }
 
-func checkVerifier(cd *code, client *Client, r tokenRequest) *oauthError {
+func checkVerifier(cd *code, client *tenant.Client, r tokenRequest) *oauthError {
 	verifier := r.Get("code_verifier")
 	switch {
 	case cd.challenge == "" && client.TokenEndpointAuthMethod == "none":

@@ -3,13 +3,15 @@ package mock
 import (
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // tokenExchange is Custom Token Exchange (RFC 8693,
 // https://auth0.com/docs/authenticate/custom-token-exchange). Where a tenant
 // runs an Action to find the user, the subject token names him here: a
 // user_id, an e-mail address or a username.
-func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	subject, kind := r.Get("subject_token"), r.Get("subject_token_type")
 	switch {
 	case subject == "":
@@ -36,7 +38,7 @@ func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(),
 	if len(asked) == 0 {
 		asked = []string{"openid", "profile", "email"}
 	}
-	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantExchange, entry: c.id}
+	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
 	o := t.prepare(c, g)

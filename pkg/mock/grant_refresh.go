@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const refreshTokensPerUser = 200 // and client; the oldest gives way without a word
@@ -34,8 +36,8 @@ func badRefresh(reason string) *oauthError {
 }
 
 // newFamily issues the first refresh token of an authorization.
-func (t *Tenant) newFamily(c *call, client *Client, g grant) (token, id string) {
-	g.gty = grantRefresh // of the access tokens to come
+func (t *Tenant) newFamily(c *call, client *tenant.Client, g grant) (token, id string) {
+	g.gty = tenant.GrantRefreshToken // of the access tokens to come
 	f := &family{id: "rtf_" + t.randomString(20), grant: g, created: c.now, seen: c.now, generation: 1}
 	t.st.families[f.id] = f
 	owner := ownerKey(client.ClientID, g.user)
@@ -80,7 +82,7 @@ func (t *Tenant) revokeFamily(f *family, reason string) {
 
 // exchangeRefresh is grant_type=refresh_token
 // (https://auth0.com/docs/secure/tokens/refresh-tokens/refresh-token-rotation).
-func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("refresh_token")
 	if value == "" {
 		return nil, missing("refresh_token")
@@ -97,7 +99,7 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	if bad := t.checkFamily(c, client, f); bad != nil {
 		return nil, bad
 	}
-	rotating := client.refreshPolicy().RotationType == "rotating"
+	rotating := client.RefreshPolicy().RotationType == "rotating"
 	if rotating {
 		if bad := t.checkGeneration(c, client, rt); bad != nil {
 			return nil, bad
@@ -105,7 +107,7 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	}
 	g, bad := t.narrow(client, f.grant, r)
 	if bad == nil {
-		bad = t.denied(triggerLogin, client.ClientID)
+		bad = t.denied(tenant.TriggerPostLogin, client.ClientID)
 	}
 	if bad == nil {
 		bad = t.mfaRequired(client.ClientID)
@@ -128,16 +130,8 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	}, nil
 }
 
-// refreshPolicy is the client's, or the one that a client without any has.
-func (c *Client) refreshPolicy() RefreshPolicy {
-	if c.RefreshToken == nil {
-		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
-	}
-	return *c.RefreshToken
-}
-
-func (t *Tenant) checkFamily(c *call, client *Client, f *family) *oauthError {
-	p := client.refreshPolicy()
+func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthError {
+	p := client.RefreshPolicy()
 	u := t.st.users[f.grant.user]
 	switch {
 	case f.revoked != "":
@@ -157,16 +151,16 @@ func (t *Tenant) checkFamily(c *call, client *Client, f *family) *oauthError {
 // outlived reports whether a lifetime in seconds (0: Auth0's default) has passed.
 func outlived(now, since time.Time, seconds int) bool {
 	if seconds == 0 {
-		seconds = defaultRefreshLifetime
+		seconds = tenant.DefaultRefreshLifetime
 	}
 	return now.Sub(since) >= time.Duration(seconds)*time.Second
 }
 
 // checkGeneration lets the newest token pass and, within the overlap, the one
 // before it. Anything else is a reuse: the whole family dies with it.
-func (t *Tenant) checkGeneration(c *call, client *Client, rt *refreshToken) *oauthError {
+func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToken) *oauthError {
 	f := rt.family
-	leeway := time.Duration(client.refreshPolicy().Leeway) * time.Second
+	leeway := time.Duration(client.RefreshPolicy().Leeway) * time.Second
 	switch {
 	case rt.generation == f.generation:
 		return nil
@@ -179,14 +173,14 @@ func (t *Tenant) checkGeneration(c *call, client *Client, rt *refreshToken) *oau
 
 // narrow applies the scope and audience of a refresh: never more than was
 // granted; another audience only where the client's policies list it.
-func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthError) {
+func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, *oauthError) {
 	if aud := r.Get("audience"); aud != "" && aud != g.audience {
-		target := slices.IndexFunc(client.refreshPolicy().Policies, func(p RefreshTarget) bool { return p.Audience == aud })
+		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
 		if target < 0 || t.st.apis[aud] == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
 				because("no refresh_token.policies entry of the client names the audience")
 		}
-		allowed := client.refreshPolicy().Policies[target].Scope
+		allowed := client.RefreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })
 		g.scopes = uniqueFields(strings.Join(append(g.scopes, allowed...), " "))
 		g.audience = aud

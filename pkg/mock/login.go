@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // loginPage is /u/login: the identifier and password form.
@@ -45,7 +47,7 @@ func (t *Tenant) loginPage(c *call) {
 }
 
 // authenticate returns the user of a login and password, or nil.
-func (t *Tenant) authenticate(login, password string) *User {
+func (t *Tenant) authenticate(login, password string) *tenant.User {
 	u := t.st.userByLogin(login)
 	if u == nil || u.Password == "" || subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) != 1 {
 		return nil

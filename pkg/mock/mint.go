@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // grant is what a person (or a client for itself) allowed: the basis of every
@@ -33,9 +35,9 @@ func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) 
 // slow, happens without it.
 type order struct {
 	g      grant
-	client Client
-	user   *User // a copy; nil for client_credentials
-	api    *ResourceServer
+	client tenant.Client
+	user   *tenant.User // a copy; nil for client_credentials
+	api    *tenant.ResourceServer
 	perms  []string
 	access object // claims that actions set
 	id     object
@@ -62,14 +64,14 @@ func (t *Tenant) prepare(c *call, g grant) order {
 
 // lifetime of the access token.
 func (o order) lifetime() time.Duration {
-	seconds := defaultAPILifetime
+	seconds := tenant.DefaultAPILifetime
 	switch {
 	case o.api != nil && o.g.web:
 		seconds = o.api.TokenLifetimeForWeb
 	case o.api != nil:
 		seconds = o.api.TokenLifetime
 	case o.g.web:
-		seconds = defaultWebLifetime
+		seconds = tenant.DefaultWebLifetime
 	}
 	return time.Duration(seconds) * time.Second
 }
@@ -164,7 +166,7 @@ func (t *Tenant) idToken(o order, accessToken, code string) (string, error) {
 	}
 	life := o.client.JWT.LifetimeInSeconds
 	if life == 0 {
-		life = defaultIDTokenLifetime
+		life = tenant.DefaultIDTokenLifetime
 	}
 	c := t.profileClaims(o.user, o.g.scopes)
 	c.add("iss", o.issuer)
@@ -195,7 +197,7 @@ func halfHash(s string) string {
 }
 
 // profileClaims are a user's claims that the scopes open, in the recorded order.
-func (t *Tenant) profileClaims(u *User, scopes []string) object {
+func (t *Tenant) profileClaims(u *tenant.User, scopes []string) object {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(scopes, n) })
 	}
@@ -207,13 +209,13 @@ func (t *Tenant) profileClaims(u *User, scopes []string) object {
 		c.add("family_name", u.FamilyName)
 	}
 	if has("profile", "nickname") {
-		c.add("nickname", u.nickname())
+		c.add("nickname", u.NicknameClaim())
 	}
 	if has("profile", "name") {
-		c.add("name", u.displayName())
+		c.add("name", u.NameClaim())
 	}
 	if has("profile", "picture") {
-		c.add("picture", u.picture())
+		c.add("picture", u.PictureClaim())
 	}
 	if has("profile") {
 		c.add("updated_at", t.updatedAt(u))
@@ -231,7 +233,7 @@ func (t *Tenant) profileClaims(u *User, scopes []string) object {
 }
 
 // updatedAt is an ISO string with milliseconds at Auth0, a number in OpenID Connect.
-func (t *Tenant) updatedAt(u *User) any {
+func (t *Tenant) updatedAt(u *tenant.User) any {
 	at, err := time.Parse(time.RFC3339, u.UpdatedAt)
 	switch {
 	case err != nil:
@@ -240,28 +242,6 @@ func (t *Tenant) updatedAt(u *User) any {
 		return at.Unix()
 	}
 	return at.UTC().Format("2006-01-02T15:04:05.000Z")
-}
-
-func (u *User) nickname() string {
-	if u.Nickname != "" {
-		return u.Nickname
-	}
-	name, _, _ := strings.Cut(u.Email, "@")
-	return name
-}
-
-func (u *User) displayName() string {
-	if u.Name != "" {
-		return u.Name
-	}
-	return u.Email
-}
-
-func (u *User) picture() string {
-	if u.Picture != "" {
-		return u.Picture
-	}
-	return "https://s.gravatar.com/avatar/" + derivedID(u.Email, 32) + "?s=480&r=pg&d=mm"
 }
 
 // openOpaque reads an opaque access token of this tenant.

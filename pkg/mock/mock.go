@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // LoginMode says what /authorize does with a browser that has no session.
@@ -47,7 +49,7 @@ const (
 // tenant of docs/mock.md at the address where it is reached.
 type Config struct {
 	Issuer         string           // "https://acme.eu.auth0.com/", slash at the end; "": where it is reached
-	Tenant         *Export          // clients, APIs, users…; nil: [DefaultTenant]. The tenant only reads it: leave it as it is, too
+	Tenant         *tenant.Export   // clients, APIs, users…; nil: [tenant.Default]. The tenant only reads it: leave it as it is, too
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
@@ -78,8 +80,8 @@ type Tenant struct {
 	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
-	mu     sync.Mutex // guards what follows
-	export *Export    // what Reset returns to
+	mu     sync.Mutex     // guards what follows
+	export *tenant.Export // what Reset returns to
 	st     *state
 	faults []*Armed
 }
@@ -161,7 +163,7 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (t *Tenant) OAuth2() *oauth2.Config {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := &Client{}
+	c := &tenant.Client{}
 	if len(t.st.clientOrder) > 0 {
 		c = t.st.clients[t.st.clientOrder[0]]
 	}
@@ -181,10 +183,10 @@ func (t *Tenant) OAuth2() *oauth2.Config {
 
 // Clients returns the clients in the order in which they were added, with what
 // their description left out: id, secret, grant types.
-func (t *Tenant) Clients() []Client {
+func (t *Tenant) Clients() []tenant.Client {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]Client, 0, len(t.st.clientOrder))
+	out := make([]tenant.Client, 0, len(t.st.clientOrder))
 	for _, id := range t.st.clientOrder {
 		out = append(out, *t.st.clients[id])
 	}
@@ -223,7 +225,7 @@ func (t *Tenant) Reset() {
 
 func (c Config) withDefaults() Config {
 	if c.Tenant == nil {
-		c.Tenant = DefaultTenant()
+		c.Tenant = tenant.Default()
 	}
 	if c.Login == "" {
 		c.Login = LoginAuto

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // Planting state: what a tenant's administrator does in the dashboard, over
@@ -49,8 +51,8 @@ func merge[T any](old T, body []byte) (T, error) {
 	return merged, err
 }
 
-func (t *Tenant) putClient(c Client) (any, error) {
-	if err := c.complete(); err != nil {
+func (t *Tenant) putClient(c tenant.Client) (any, error) {
+	if err := c.Complete(); err != nil {
 		return nil, err
 	}
 	if _, known := t.st.clients[c.ClientID]; !known { // else it keeps its place: the first client is the default
@@ -60,20 +62,20 @@ func (t *Tenant) putClient(c Client) (any, error) {
 	return shownClient(&c), nil
 }
 
-func shownClient(c *Client) Client {
+func shownClient(c *tenant.Client) tenant.Client {
 	out := *c
 	out.ClientSecret = ""
 	return out
 }
 
-func shownUser(u *User) User {
+func shownUser(u *tenant.User) tenant.User {
 	out := *u
 	out.Password = ""
 	return out
 }
 
-func (t *Tenant) putAPI(api ResourceServer) (any, error) {
-	if err := api.complete(); err != nil {
+func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
+	if err := api.Complete(); err != nil {
 		return nil, err
 	}
 	if t.st.firstAPI == "" {
@@ -85,8 +87,8 @@ func (t *Tenant) putAPI(api ResourceServer) (any, error) {
 	return shown, nil
 }
 
-func (t *Tenant) putUser(u User) (any, error) {
-	old := t.st.userByLogin(u.login())
+func (t *Tenant) putUser(u tenant.User) (any, error) {
+	old := t.st.userByLogin(u.Login())
 	if err := t.st.replaceUser(old, &u); err != nil {
 		return nil, err
 	}
@@ -94,14 +96,14 @@ func (t *Tenant) putUser(u User) (any, error) {
 	return shownUser(&u), nil
 }
 
-func (t *Tenant) putGrant(g ClientGrant) (any, error) {
+func (t *Tenant) putGrant(g tenant.ClientGrant) (any, error) {
 	if err := t.st.addGrant(g); err != nil {
 		return nil, err
 	}
 	return t.st.grants[grantKey(t.st.client(g.ClientID).ClientID, g.Audience, g.SubjectType)], nil
 }
 
-func (t *Tenant) putOrganization(o Organization) (any, error) {
+func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 	if err := t.st.addOrganization(o); err != nil {
 		return nil, err
 	}
@@ -141,10 +143,10 @@ func (t *Tenant) putSettings(in settingsInput) (any, error) {
 	return in, nil
 }
 
-func (t *Tenant) putActions(list []Action) (any, error) {
+func (t *Tenant) putActions(list []tenant.Action) (any, error) {
 	var faults faultList
 	for i, a := range list {
-		faults.add(a.check(), "actions[%d]", i)
+		faults.add(a.Check(), "actions[%d]", i)
 	}
 	if err := faults.err(); err != nil {
 		return nil, err
@@ -171,7 +173,7 @@ func (t *Tenant) plantTable() []control {
 		{"POST /_mock/client-grants", "adds or replaces one", plant(t, t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes that of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", plant(t, t.putOrganization)},
-		{"POST /_mock/roles", "adds or replaces one", plant(t, func(r Role) (any, error) { return r, t.st.addRole(r) })},
+		{"POST /_mock/roles", "adds or replaces one", plant(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "merges into the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", plant(t, t.putConsent)},
 		{"DELETE /_mock/consents", "forgets all", plant(t, t.dropConsents)},
@@ -215,7 +217,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		s, err = merge(s, body)
 	}
 	if err == nil {
-		err = s.check()
+		err = s.Check()
 	}
 	if err == nil {
 		t.st.settings = s
@@ -270,7 +272,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (t *Tenant) patchClient(c *Client, body []byte) (any, error) {
+func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, error) {
 	merged, err := merge(*c, body)
 	if err == nil && merged.ClientID != c.ClientID {
 		err = faultf("client_id", "%q cannot be changed", c.ClientID)
@@ -281,7 +283,7 @@ func (t *Tenant) patchClient(c *Client, body []byte) (any, error) {
 	return t.putClient(merged)
 }
 
-func (t *Tenant) patchUser(u *User, body []byte) (any, error) {
+func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, error) {
 	merged, err := merge(*u, body)
 	if err == nil {
 		err = t.st.replaceUser(u, &merged)

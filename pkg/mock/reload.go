@@ -1,9 +1,11 @@
 package mock
 
+import "example.com/tokend/pkg/mock/tenant"
+
 // Reload puts another description in the place of the tenant's: wholly, or
 // not at all when it has faults. Sessions, grants and tokens stay, as they do
 // when an administrator changes a real tenant. [Tenant.Reset] returns to it.
-func (t *Tenant) Reload(e *Export) error {
+func (t *Tenant) Reload(e *tenant.Export) error {
 	d, err := newDescription(e)
 	if err != nil {
 		return err

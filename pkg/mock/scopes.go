@@ -1,6 +1,10 @@
 package mock
 
-import "slices"
+import (
+	"slices"
+
+	"example.com/tokend/pkg/mock/tenant"
+)
 
 // oidcScopes are granted to any client that asks (discovery's scopes_supported).
 var oidcScopes = []string{
@@ -11,7 +15,7 @@ var oidcScopes = []string{
 // grantable is what remains of the scopes asked for: OpenID Connect's, and the
 // API's own; with RBAC only those that the user's roles permit. Others vanish
 // without an error, as at Auth0.
-func (t *Tenant) grantable(asked []string, c *Client, api *ResourceServer, u *User) []string {
+func (t *Tenant) grantable(asked []string, c *tenant.Client, api *tenant.ResourceServer, u *tenant.User) []string {
 	var permitted []string
 	if api != nil && u != nil {
 		permitted = t.st.permissions(u, api.Identifier)
@@ -20,18 +24,14 @@ func (t *Tenant) grantable(asked []string, c *Client, api *ResourceServer, u *Us
 	for _, s := range asked {
 		switch {
 		case s == "offline_access":
-			if slices.Contains(c.GrantTypes, grantRefresh) && (api == nil || api.AllowOfflineAccess) {
+			if slices.Contains(c.GrantTypes, tenant.GrantRefreshToken) && (api == nil || api.AllowOfflineAccess) {
 				out = append(out, s)
 			}
 		case slices.Contains(oidcScopes, s):
 			out = append(out, s)
-		case api != nil && api.has(s) && (!api.EnforcePolicies || slices.Contains(permitted, s)):
+		case api != nil && api.HasScope(s) && (!api.EnforcePolicies || slices.Contains(permitted, s)):
 			out = append(out, s)
 		}
 	}
 	return out
-}
-
-func (api *ResourceServer) has(scope string) bool {
-	return slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.Value == scope })
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const sessionCookie = "auth0"
@@ -58,7 +60,7 @@ func (t *Tenant) newBrowser(c *call) *session {
 }
 
 // signIn makes the session u's, under a new id so that a planted cookie gains nothing.
-func (t *Tenant) signIn(c *call, s *session, u *User) {
+func (t *Tenant) signIn(c *call, s *session, u *tenant.User) {
 	delete(t.st.sessions, s.id)
 	if s.user != u.UserID || s.sid == "" {
 		s.sid = t.randomString(32)

@@ -3,6 +3,8 @@ package mock
 import (
 	"net/http"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const minPassword = 8 // of the default directory's password policy
@@ -57,7 +59,7 @@ func (t *Tenant) signupAllowed() bool {
 }
 
 // signUp makes a user, or says why not. Who exists already is not said apart.
-func (t *Tenant) signUp(email, password, now string) (*User, string) {
+func (t *Tenant) signUp(email, password, now string) (*tenant.User, string) {
 	local, domain, found := strings.Cut(email, "@")
 	switch {
 	case !found || local == "" || domain == "" || strings.ContainsAny(email, " \r\n\t") || len(email) > 254:
@@ -67,7 +69,7 @@ func (t *Tenant) signUp(email, password, now string) (*User, string) {
 	case t.st.userByLogin(email) != nil:
 		return nil, "Something went wrong, please try again later."
 	}
-	u := &User{Email: email, Password: password, CreatedAt: now, UpdatedAt: now}
+	u := &tenant.User{Email: email, Password: password, CreatedAt: now, UpdatedAt: now}
 	if err := t.st.addUser(u); err != nil {
 		return nil, "Something went wrong, please try again later."
 	}

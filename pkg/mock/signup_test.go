@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestSignup(t *testing.T) {
@@ -43,7 +44,7 @@ func TestSignup(t *testing.T) {
 
 // TestSignupDisabled: a directory that takes no new users has neither the page nor the way to it.
 func TestSignupDisabled(t *testing.T) {
-	export := mock.DefaultTenant()
+	export := tenant.Default()
 	export.Databases[0].DisableSignup = true
 	w := newWorld(t, mock.Config{Login: mock.LoginForm, Tenant: export})
 	state := w.authorize("screen_hint", "signup").state("/u/login")

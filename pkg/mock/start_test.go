@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestMain(m *testing.M) {
@@ -169,7 +170,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	w.refresh("demo", tk.Refresh).tokens()
-	next := mock.DefaultTenant()
+	next := tenant.Default()
 	next.Clients[0].Callbacks = []string{callback + "2"}
 	if err := w.Reload(next); err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		`keys: there is none`:           {Keys: []mock.Key{}},
 		`keys: key "k" is not an RSA`:   {Keys: []mock.Key{{ID: "k", Private: small}}},
 		`keys: key "" is not an RSA`:    {Keys: []mock.Key{{Private: &rsa.PrivateKey{}}}},
-		`clients: a tenant needs`:       {Tenant: &mock.Export{}},
+		`clients: a tenant needs`:       {Tenant: &tenant.Export{}},
 		`keys: the id "k" is used twic`: twoKeys(t),
 	} {
 		if _, err := mock.New(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -264,20 +265,20 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		}
 	}
 	e := richTenant()
-	e.Clients = append(e.Clients, mock.Client{ClientID: "demo"}, mock.Client{}, mock.Client{ClientID: "x", JWT: mock.JWTSettings{Alg: "none"}},
-		mock.Client{ClientID: "y", JWT: mock.JWTSettings{LifetimeInSeconds: -1}})
-	e.ResourceServers = append(e.ResourceServers, mock.ResourceServer{Identifier: api}, mock.ResourceServer{Name: "nameless"})
-	e.ClientGrants = append(e.ClientGrants, mock.ClientGrant{ClientID: "ghost"})
-	e.Roles = append(e.Roles, mock.Role{})
-	e.Users = append(e.Users, mock.User{}, mock.User{Email: agent}, mock.User{Email: "z", Roles: []string{"ghost"}}, mock.User{Email: "t", UpdatedAt: "x"})
-	e.Organizations = append(e.Organizations, mock.Organization{}, mock.Organization{Name: "o", Members: []string{"ghost"}})
-	e.Actions = []mock.Action{{Trigger: "x"}, {Trigger: "post-login", SetIDToken: map[string]any{"f": func() {}}}}
+	e.Clients = append(e.Clients, tenant.Client{ClientID: "demo"}, tenant.Client{}, tenant.Client{ClientID: "x", JWT: tenant.JWTSettings{Alg: "none"}},
+		tenant.Client{ClientID: "y", JWT: tenant.JWTSettings{LifetimeInSeconds: -1}})
+	e.ResourceServers = append(e.ResourceServers, tenant.ResourceServer{Identifier: api}, tenant.ResourceServer{Name: "nameless"})
+	e.ClientGrants = append(e.ClientGrants, tenant.ClientGrant{ClientID: "ghost"})
+	e.Roles = append(e.Roles, tenant.Role{})
+	e.Users = append(e.Users, tenant.User{}, tenant.User{Email: agent}, tenant.User{Email: "z", Roles: []string{"ghost"}}, tenant.User{Email: "t", UpdatedAt: "x"})
+	e.Organizations = append(e.Organizations, tenant.Organization{}, tenant.Organization{Name: "o", Members: []string{"ghost"}})
+	e.Actions = []tenant.Action{{Trigger: "x"}, {Trigger: "post-login", SetIDToken: map[string]any{"f": func() {}}}}
 	e.Tenant.SessionLifetime = -1
 	_, err = mock.New(mock.Config{Tenant: e})
 	if err == nil {
 		t.Fatal("no fault found")
 	}
-	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &mock.Export{}}); strings.Count(fmt.Sprint(all), "mock: ") != 4 {
+	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &tenant.Export{}}); strings.Count(fmt.Sprint(all), "mock: ") != 4 {
 		t.Errorf("not every fault is named: %v", all)
 	}
 	n, m, u := len(e.Clients), len(e.ResourceServers), len(e.Users)
@@ -303,7 +304,7 @@ func twoKeys(t *testing.T) mock.Config {
 }
 
 func TestTenantWithoutClientsDoesNotPanic(t *testing.T) {
-	w := newWorld(t, mock.Config{Tenant: mock.DefaultTenant()})
+	w := newWorld(t, mock.Config{Tenant: tenant.Default()})
 	w.plant("DELETE", "/_mock/clients/demo", "")
 	w.plant("DELETE", "/_mock/clients/demo-spa", "")
 	if got := w.OAuth2().ClientID; got != "" {

@@ -3,32 +3,16 @@ package mock
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"time"
-)
 
-// The values of grant_type (RFC 6749, RFC 8628, RFC 8693, Auth0's extensions).
-const (
-	grantCode              = "authorization_code"
-	grantImplicit          = "implicit"
-	grantRefresh           = "refresh_token"
-	grantClientCredentials = "client_credentials"
-	grantPassword          = "password"
-	grantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm" //nolint:gosec // a name
-	grantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
-	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // Lifetimes that Auth0 documents, in seconds unless a time.Duration
 // (docs/mock.md has the sources).
 const (
-	defaultAPILifetime     = 86400
-	defaultWebLifetime     = 7200
-	defaultIDTokenLifetime = 36000
-	defaultRefreshLifetime = 2592000
-	defaultConnection      = "Username-Password-Authentication"
-	eligibleRole           = "agent" // of the protected API under /_mock/resource/
+	eligibleRole = "agent" // of the protected API under /_mock/resource/
 
 	maxKept = 100000 // entries of a kind; the oldest kinds of state give way
 
@@ -63,7 +47,7 @@ type runtime struct {
 	issuers  map[string]bool      // under which tokens were minted; see Tenant.At
 }
 
-func newState(e *Export, login LoginMode) (*state, error) {
+func newState(e *tenant.Export, login LoginMode) (*state, error) {
 	d, err := newDescription(e)
 	if err != nil {
 		return nil, err
@@ -96,14 +80,6 @@ func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
 		}
 		delete(m, k)
 	}
-}
-
-// derivedID makes a stable id of n hex or more characters for a thing that has only a name.
-func derivedID(name string, n int) string {
-	h := sha256.Sum256([]byte(name))
-	var b [2 * sha256.Size]byte
-	hex.Encode(b[:], h[:])
-	return string(b[:n])
 }
 
 // randomString returns n characters of base64url.

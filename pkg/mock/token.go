@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // tokenRequest is a parsed POST /oauth/token: its parameters and how the
@@ -21,22 +23,22 @@ type tokenRequest struct {
 
 // grantHandler carries out one grant_type for an authenticated client. It is
 // called with t.mu held and returns what writes the answer without it.
-type grantHandler func(c *call, client *Client, r tokenRequest) (func(), *oauthError)
+type grantHandler func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError)
 
 // grantHandler returns the handler of a grant_type, nil when there is none.
 func (t *Tenant) grantHandler(grantType string) grantHandler {
 	switch grantType {
-	case grantCode:
+	case tenant.GrantAuthorizationCode:
 		return t.exchangeCode
-	case grantRefresh:
+	case tenant.GrantRefreshToken:
 		return t.exchangeRefresh
-	case grantClientCredentials:
+	case tenant.GrantClientCredentials:
 		return t.clientCredentials
-	case grantPassword, grantPasswordRealm:
+	case tenant.GrantPassword, tenant.GrantPasswordRealm:
 		return t.password
-	case grantDevice:
+	case tenant.GrantDeviceCode:
 		return t.pollDevice
-	case grantExchange:
+	case tenant.GrantTokenExchange:
 		return t.tokenExchange
 	}
 	return nil
@@ -64,7 +66,7 @@ func (t *Tenant) token(c *call) {
 
 // tokenLimit is the recorded limit of a grant_type's bucket.
 func tokenLimit(grantType string) int {
-	if grantType == grantClientCredentials {
+	if grantType == tenant.GrantClientCredentials {
 		return 30
 	}
 	return 100
@@ -83,18 +85,10 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
-	if !client.allowsGrant(grantType) {
+	if !client.AllowsGrant(grantType) {
 		return nil, notAllowed(grantType)
 	}
 	return handle(c, client, r)
-}
-
-// allowsGrant: token exchange has a setting of its own beside grant_types.
-func (c *Client) allowsGrant(grantType string) bool {
-	if grantType == grantExchange && c.TokenExchange != nil {
-		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")
-	}
-	return slices.Contains(c.GrantTypes, grantType)
 }
 
 // refuseToken writes a refusal, in the strict profile with RFC 6749's statuses.
@@ -188,7 +182,7 @@ func (c *call) jsonForm() (url.Values, *oauthError) {
 
 // authenticateClient finds the client and checks what it presents against its
 // registered method. post and basic are one method to Auth0: the secret.
-func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*Client, *oauthError) {
+func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*tenant.Client, *oauthError) {
 	id := r.Get("client_id")
 	if r.basic {
 		if id != "" && id != r.basicID {
@@ -216,7 +210,7 @@ func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*Client, *oauthErr
 	return client, t.checkCredentials(c, client, presented, r)
 }
 
-func (t *Tenant) checkCredentials(c *call, client *Client, secret string, r tokenRequest) *oauthError {
+func (t *Tenant) checkCredentials(c *call, client *tenant.Client, secret string, r tokenRequest) *oauthError {
 	assertion := r.Get("client_assertion")
 	switch client.TokenEndpointAuthMethod {
 	case "none":

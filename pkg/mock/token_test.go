@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const badCode = "Invalid authorization code"
@@ -277,14 +278,14 @@ func keyedWorld(t testing.TB) (*world, signer) {
 		t.Fatal(err)
 	}
 	e := richTenant()
-	auth := &mock.ClientAuth{}
-	auth.PrivateKeyJWT.Credentials = []mock.Credential{
+	auth := &tenant.ClientAuth{}
+	auth.PrivateKeyJWT.Credentials = []tenant.Credential{
 		{PEM: "garbage"}, {KID: "k1", Alg: "RS256", PEM: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))},
 	}
-	e.Clients = append(e.Clients, mock.Client{
+	e.Clients = append(e.Clients, tenant.Client{
 		Name: "Keyed", ClientID: "keyed", GrantTypes: []string{"client_credentials"}, Authentication: auth,
 	})
-	e.ClientGrants = append(e.ClientGrants, mock.ClientGrant{ClientID: "keyed", Audience: api})
+	e.ClientGrants = append(e.ClientGrants, tenant.ClientGrant{ClientID: "keyed", Audience: api})
 	return newWorld(t, mock.Config{Tenant: e}), signer{t, key}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // badSignature is the recorded text of /userinfo for a token that it cannot verify.
@@ -95,7 +97,7 @@ func (t *Tenant) challenge(c *call, description string) {
 
 // userOf returns a copy of the user whose profile a verified token opens, or
 // why it does not.
-func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []string, string) {
+func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, string) {
 	scope, _ := claims["scope"].(string)
 	scopes := strings.Fields(scope)
 	exp, _ := claims["exp"].(float64)

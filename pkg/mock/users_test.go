@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestUsersAreFoundByEveryName(t *testing.T) {
-	e := mock.DefaultTenant()
+	e := tenant.Default()
 	e.Users = append(e.Users,
-		mock.User{UserID: "auth0|one", Email: "Twin@example.com", Password: "one"},
-		mock.User{UserID: "auth0|two", Email: "twin@EXAMPLE.com", Password: "two", Connection: "other"},
-		mock.User{Username: "Nick", Password: "three"},
+		tenant.User{UserID: "auth0|one", Email: "Twin@example.com", Password: "one"},
+		tenant.User{UserID: "auth0|two", Email: "twin@EXAMPLE.com", Password: "two", Connection: "other"},
+		tenant.User{Username: "Nick", Password: "three"},
 	)
 	w := newWorld(t, mock.Config{Tenant: e})
 	in := func(login, password string) string {

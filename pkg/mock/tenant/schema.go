@@ -1,4 +1,4 @@
-package mock
+package tenant
 
 // Export describes a tenant in the vocabulary of Auth0's Management API, as
 // auth0-deploy-cli exports it, plus users. The JSON names are Auth0's.
