@@ -14,6 +14,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // settings are the environment variables MOCKAUTH0_*. Those that are no strings
@@ -99,13 +100,9 @@ func (s settings) config() mock.Config {
 // each: MOCKAUTH0_TOKEN_BODY is its token body.
 func (s settings) tenantFaults() []string {
 	_, err := mock.New(s.config())
-	if err == nil {
-		return nil
-	}
 	var out []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		field, what, _ := strings.Cut(strings.TrimPrefix(line, "mock: "), ": ")
-		out = append(out, prefix+"_"+strings.ToUpper(strings.ReplaceAll(field, " ", "_"))+": "+what)
+	for _, e := range tenant.FieldErrors(err) {
+		out = append(out, prefix+"_"+strings.ToUpper(strings.ReplaceAll(e.Field, " ", "_"))+": "+e.Reason)
 	}
 	return out
 }

@@ -187,7 +187,7 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 // place remembers where an object stands.
 func (l *loader) place(path, name string, n ast.Node, good bool) {
 	if l.slow {
-		l.places[name] = place{file: path, node: n, faulty: !good}
+		l.places[name] = place{file: path, node: n, reported: !good}
 	}
 }
 

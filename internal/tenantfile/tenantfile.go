@@ -27,9 +27,9 @@ type Result struct {
 
 // place is where an object stands.
 type place struct {
-	file   string
-	node   ast.Node
-	faulty bool // has been told
+	file     string
+	node     ast.Node
+	reported bool // Load has already reported what is wrong with it
 }
 
 // Load reads one tenant from files and directories, whose lists are joined.
@@ -65,25 +65,20 @@ func read(paths []string, mappings map[string]any, slow bool) *loader {
 // Explain puts the file and line before every fault that [mock.New] found in
 // the export. Of an object whose members have the wrong types [Load] has told.
 func (r *Result) Explain(err error) error {
-	if err == nil {
-		return nil
+	found := tenant.FieldErrors(err)
+	if len(found) == 0 {
+		return err
 	}
 	places := r.places()
 	var out []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		object, rest, _ := strings.Cut(line, ": ")
-		p, found := places[object]
-		rest = strings.TrimPrefix(rest, "mock: ")
-		switch {
-		case p.faulty:
-			continue
-		case !found:
-			line = object + ": " + rest
+	for _, e := range found {
+		switch p, inFile := places[e.Object]; {
+		case p.reported:
+		case inFile:
+			out = append(out, fmt.Errorf("%s:%d: %w", p.file, lineOf(p.node, e.Field), e))
 		default:
-			field, _, _ := strings.Cut(rest, ": ")
-			line = fmt.Sprintf("%s:%d: %s: %s", p.file, lineOf(p.node, field), object, rest)
+			out = append(out, e)
 		}
-		out = append(out, errors.New(line))
 	}
 	return errors.Join(out...)
 }

@@ -102,7 +102,7 @@ func (t *Tenant) knowsPerson(p *person) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.login != "" && t.st.userByLogin(p.login) == nil {
-		return faultf("approve", "the tenant has no user %q", p.login)
+		return fmt.Errorf("mock: approve: the tenant has no user %q", p.login)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form
 	w := &discardWriter{header: http.Header{}}
 	defer func() {
 		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares with
-			err = faultf("approve", "%s: a fault broke the connection", u.Path)
+			err = fmt.Errorf("mock: approve: a fault broke the connection to %s", u.Path)
 		} else if v != nil {
 			panic(v)
 		}

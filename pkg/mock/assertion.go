@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"time"
 
@@ -45,7 +46,7 @@ func assertionSubject(raw string) string {
 
 func parseAssertion(raw string) (*jose.JSONWebSignature, error) {
 	if len(raw) > assertionMaxSize {
-		return nil, faultf("client_assertion", "longer than %d bytes", assertionMaxSize)
+		return nil, fmt.Errorf("client_assertion is longer than %d bytes", assertionMaxSize)
 	}
 	return jose.ParseSignedCompact(raw, assertionAlgs)
 }

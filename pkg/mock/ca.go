@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -48,15 +49,15 @@ func newCA(template *x509.Certificate, key crypto.Signer) (*CA, error) {
 func LoadCA(certPEM, keyPEM []byte) (*CA, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, faultf("CA", "%v", err)
+		return nil, fmt.Errorf("mock: CA: %w", err)
 	}
 	cert, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
-		return nil, faultf("CA", "%v", err)
+		return nil, fmt.Errorf("mock: CA: %w", err)
 	}
 	signer, ok := pair.PrivateKey.(crypto.Signer)
 	if !ok || !cert.IsCA {
-		return nil, faultf("CA", "the certificate %q is not an authority's", cert.Subject.CommonName)
+		return nil, fmt.Errorf("mock: CA: certificate %q is not a CA certificate", cert.Subject.CommonName)
 	}
 	return &CA{cert: cert, key: signer}, nil
 }

@@ -125,7 +125,7 @@ func badInput(w http.ResponseWriter, err error) {
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 		status = http.StatusRequestEntityTooLarge
 	}
-	controlFault(w, status, strings.ReplaceAll(err.Error(), "mock: ", ""))
+	controlFault(w, status, err.Error())
 }
 
 // decode reads one JSON value strictly: an unknown member is a typing error.
@@ -178,12 +178,12 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case in.Advance == "" && in.Set == nil && in.Freeze == nil:
-		err = faultf("clock", `none of "advance", "set" and "freeze" was given`)
+		err = fieldError("clock", `none of "advance", "set" and "freeze" was given`)
 	case in.Set != nil && (in.Set.Before(earliest) || in.Set.After(latest)):
-		err = faultf("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
+		err = fieldError("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
 	case in.Advance != "":
 		if d, err = time.ParseDuration(in.Advance); err != nil {
-			err = faultf("advance", "%v", err)
+			err = fieldError("advance", "%v", err)
 		}
 	}
 	if err != nil {

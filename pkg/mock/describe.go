@@ -36,20 +36,20 @@ func newDescription(e *tenant.Export) (*description, error) {
 	if st.settings.DefaultDirectory == "" {
 		st.settings.DefaultDirectory = tenant.DefaultConnection
 	}
-	var faults faultList
-	faults.add(st.settings.Check(), "tenant")
+	var errs errorList
+	errs.add(st.settings.Check(), "tenant")
 	for i, c := range e.Clients {
-		faults.add(st.addClient(c), "clients[%d]", i)
+		errs.add(st.addClient(c), "clients[%d]", i)
 	}
 	for i, api := range e.ResourceServers {
-		faults.add(st.addAPI(api), "resourceServers[%d]", i)
+		errs.add(st.addAPI(api), "resourceServers[%d]", i)
 	}
 	for i, g := range e.ClientGrants {
-		faults.add(st.addGrant(g), "clientGrants[%d]", i)
+		errs.add(st.addGrant(g), "clientGrants[%d]", i)
 	}
 	for i, r := range e.Roles {
 		_, dup := st.roles[r.Name]
-		faults.add(errors.Join(usedTwice(dup, r.Name), st.addRole(r)), "roles[%d]", i)
+		errs.add(errors.Join(usedTwice(dup, r.Name), st.addRole(r)), "roles[%d]", i)
 	}
 	users := slices.Clone(e.Users) // one allocation for all
 	for i := range users {
@@ -59,19 +59,19 @@ func newDescription(e *tenant.Export) (*description, error) {
 			st.users[u.UserID] = u
 			st.indexUser(u)
 		}
-		faults.add(err, "users[%d]", i)
+		errs.add(err, "users[%d]", i)
 	}
 	for i, o := range e.Organizations {
 		dup := o.Name != "" && st.organization(o.Name) != nil
-		faults.add(errors.Join(usedTwice(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
+		errs.add(errors.Join(usedTwice(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
 	}
 	for i, a := range e.Actions {
-		faults.add(a.Check(), "x-actions[%d]", i)
+		errs.add(a.Check(), "x-actions[%d]", i)
 	}
 	if len(e.Clients) == 0 {
-		faults.add(faultf("clients", "a tenant needs at least one"), "tenant")
+		errs.add(fieldError("clients", "a tenant needs at least one"), "tenant")
 	}
-	return st, faults.err()
+	return st, errs.err()
 }
 
 // usedTwice is the fault of a name that another one has.
@@ -79,7 +79,7 @@ func usedTwice(dup bool, name string) error {
 	if !dup {
 		return nil
 	}
-	return faultf("name", "%q is used twice", name)
+	return fieldError("name", "%q is used twice", name)
 }
 
 // addClient adds a client, a faulty one too: others refer to it, and what is
@@ -87,7 +87,7 @@ func usedTwice(dup bool, name string) error {
 func (st *description) addClient(c tenant.Client) error {
 	err := c.Complete()
 	if _, dup := st.clients[c.ClientID]; dup {
-		return errors.Join(err, faultf("client_id", "%q is used twice", c.ClientID))
+		return errors.Join(err, fieldError("client_id", "%q is used twice", c.ClientID))
 	}
 	st.clients[c.ClientID] = &c
 	st.clientOrder = append(st.clientOrder, c.ClientID)
@@ -98,7 +98,7 @@ func (st *description) addClient(c tenant.Client) error {
 func (st *description) addAPI(api tenant.ResourceServer) error {
 	err := api.Complete()
 	if _, dup := st.apis[api.Identifier]; dup {
-		return errors.Join(err, faultf("identifier", "%q is used twice", api.Identifier))
+		return errors.Join(err, fieldError("identifier", "%q is used twice", api.Identifier))
 	}
 	if len(st.apis) == 0 {
 		st.firstAPI = api.Identifier
@@ -109,7 +109,7 @@ func (st *description) addAPI(api tenant.ResourceServer) error {
 
 func (st *description) addRole(r tenant.Role) error {
 	if r.Name == "" {
-		return faultf("name", "a role has none")
+		return fieldError("name", "a role has none")
 	}
 	st.roles[r.Name] = r
 	return nil
@@ -118,7 +118,7 @@ func (st *description) addRole(r tenant.Role) error {
 func (st *description) addGrant(g tenant.ClientGrant) error {
 	c := st.client(g.ClientID)
 	if c == nil {
-		return faultf("client_id", "%q is neither a client's id nor its name", g.ClientID)
+		return fieldError("client_id", "%q is neither a client's id nor its name", g.ClientID)
 	}
 	g.ClientID = c.ClientID
 	st.grants[grantKey(g.ClientID, g.Audience, g.SubjectType)] = g
@@ -157,7 +157,7 @@ func (st *description) addOrganization(o tenant.Organization) error {
 	for _, m := range o.Members {
 		u := st.userByLogin(m)
 		if u == nil {
-			return faultf("members", "organization %q has the member %q, who is not among users", o.Name, m)
+			return fieldError("members", "organization %q has the member %q, who is not among users", o.Name, m)
 		}
 		members = append(members, u.UserID)
 	}

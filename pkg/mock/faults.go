@@ -65,38 +65,46 @@ func (a *Armed) Count() int { a.mu.Lock(); defer a.mu.Unlock(); return a.count }
 // Disarm ends the fault.
 func (a *Armed) Disarm() { a.mu.Lock(); defer a.mu.Unlock(); a.off = true }
 
-// Fail arms a fault. It returns an error that names the field which is wrong.
+// Fail arms a fault. The error names the field that is not valid.
 func (t *Tenant) Fail(f Fault) (*Armed, error) {
+	a, err := t.arm(f)
+	if err != nil {
+		return nil, fmt.Errorf("mock: fault: %w", err)
+	}
+	return a, nil
+}
+
+func (t *Tenant) arm(f Fault) (*Armed, error) {
 	a := &Armed{fault: f}
 	var err error
 	switch {
 	case !slices.Contains(faultEndpoints, f.Endpoint):
-		return nil, faultf("endpoint", "%q is none of %v", f.Endpoint, faultEndpoints)
+		return nil, fieldError("endpoint", "%q is none of %v", f.Endpoint, faultEndpoints)
 	case f.Times < 0 || f.Bytes < 0:
-		return nil, faultf("times, bytes", "negative")
+		return nil, fieldError("times, bytes", "negative")
 	case f.Rate < 0 || f.Rate >= 1:
-		return nil, faultf("rate", "%v is not between 0 and 1", f.Rate)
+		return nil, fieldError("rate", "%v is not between 0 and 1", f.Rate)
 	case (f.Status != 0 || f.Kind == FaultStatus) && (f.Status < 200 || f.Status > 599):
-		return nil, faultf("status", "%d is not the status of an answer", f.Status)
+		return nil, fieldError("status", "%d is not the status of an answer", f.Status)
 	case f.Kind == FaultRedirect && f.location() == "":
-		return nil, faultf("headers", "a redirect needs a Location")
+		return nil, fieldError("headers", "a redirect needs a Location")
 	case f.Delay != "":
 		if a.delay, err = time.ParseDuration(f.Delay); err != nil || a.delay < 0 {
-			return nil, faultf("delay", "%q is not a duration of zero or more", f.Delay)
+			return nil, fieldError("delay", "%q is not a duration of zero or more", f.Delay)
 		}
 	}
 	switch f.Kind {
 	case FaultStatus, FaultBody, FaultRedirect, FaultHang, FaultReset, FaultTruncate:
 	case FaultDelay:
 		if a.delay <= 0 {
-			return nil, faultf("delay", "a delay needs one")
+			return nil, fieldError("delay", "a delay needs one")
 		}
 	case FaultDrip:
 		if a.delay == 0 {
 			a.delay = time.Second
 		}
 	default:
-		return nil, faultf("kind", "%q is unknown", f.Kind)
+		return nil, fieldError("kind", "%q is unknown", f.Kind)
 	}
 	if f.Rate > 0 {
 		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable on purpose

@@ -67,20 +67,20 @@ func newKeyring(keys []Key) (*keyring, error) {
 	ring := &keyring{content: make([]byte, 32)}
 	for _, k := range keys {
 		if k.Private == nil || k.Private.N == nil || k.Private.N.BitLen() < 2048 {
-			return nil, faultf("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
+			return nil, fieldError("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
 		}
 		if k.ID == "" {
 			k.ID = thumbprint(k)
 		}
 		for _, other := range ring.keys {
 			if other.ID == k.ID {
-				return nil, faultf("keys", "the id %q is used twice", k.ID)
+				return nil, fieldError("keys", "the id %q is used twice", k.ID)
 			}
 		}
 		ring.keys = append(ring.keys, k)
 	}
 	if len(ring.keys) == 0 {
-		return nil, faultf("keys", "there is none")
+		return nil, fieldError("keys", "there is none")
 	}
 	_, err := rand.Read(ring.content)
 	return ring, err

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -87,13 +88,14 @@ type Tenant struct {
 }
 
 // New makes a tenant that does not listen; mount it or use [Start].
-// The error names every fault of the Config and of the tenant's description.
+// The error lists every value of the Config and of the tenant file that is not
+// valid; [tenant.FieldErrors] returns them one by one.
 func New(c Config) (*Tenant, error) {
 	c = c.withDefaults()
 	keys, keysErr := newKeyring(c.Keys)
 	st, stateErr := newState(c.Tenant, c.Login)
 	if err := errors.Join(c.check(), keysErr, stateErr); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mock: %w", err)
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
@@ -125,7 +127,7 @@ func Start(tb TB, c Config) *Tenant {
 	t, err := New(c)
 	if err != nil {
 		_ = l.Close()
-		tb.Fatalf("mock: %v", err)
+		tb.Fatalf("%v", err)
 	}
 	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	done := make(chan struct{})
@@ -252,10 +254,10 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	var faults faultList
+	var errs errorList
 	demand := func(good bool, field, format string, args ...any) {
 		if !good {
-			faults = append(faults, faultf(field, format, args...))
+			errs = append(errs, fieldError(field, format, args...))
 		}
 	}
 	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http(s) URL with a host and a slash at the end", c.Issuer)
@@ -264,7 +266,7 @@ func (c Config) check() error {
 	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)
 	demand(c.TokenBody == TokenBodyRecorded || c.TokenBody == TokenBodyDocumented,
 		"token body", "%q is neither recorded nor documented", c.TokenBody)
-	return faults.err()
+	return errs.err()
 }
 
 func validIssuer(s string) bool {

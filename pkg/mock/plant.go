@@ -122,9 +122,9 @@ func (t *Tenant) putConsent(in consentInput) (any, error) {
 	u, c := t.st.userByLogin(in.User), t.st.client(in.ClientID)
 	switch {
 	case u == nil:
-		return nil, faultf("user", "%q does not exist", in.User)
+		return nil, fieldError("user", "%q does not exist", in.User)
 	case c == nil:
-		return nil, faultf("client_id", "%q does not exist", in.ClientID)
+		return nil, fieldError("client_id", "%q does not exist", in.ClientID)
 	}
 	t.st.consents[t.consentKey(&authRequest{client: c, audience: in.Audience, scopes: uniqueFields(in.Scope)}, u)] = true
 	return in, nil
@@ -137,18 +137,18 @@ type settingsInput struct {
 
 func (t *Tenant) putSettings(in settingsInput) (any, error) {
 	if in.Login != LoginAuto && in.Login != LoginForm {
-		return nil, faultf("login", "%q is neither auto nor form", in.Login)
+		return nil, fieldError("login", "%q is neither auto nor form", in.Login)
 	}
 	t.st.login = in.Login
 	return in, nil
 }
 
 func (t *Tenant) putActions(list []tenant.Action) (any, error) {
-	var faults faultList
+	var errs errorList
 	for i, a := range list {
-		faults.add(a.Check(), "actions[%d]", i)
+		errs.add(a.Check(), "actions[%d]", i)
 	}
-	if err := faults.err(); err != nil {
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	t.st.actions = list
@@ -204,7 +204,7 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 	var f Fault
 	err := decode(r, &f)
 	if err == nil {
-		_, err = t.Fail(f)
+		_, err = t.arm(f)
 	}
 	planted(w, f, err)
 }
@@ -275,7 +275,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, error) {
 	merged, err := merge(*c, body)
 	if err == nil && merged.ClientID != c.ClientID {
-		err = faultf("client_id", "%q cannot be changed", c.ClientID)
+		err = fieldError("client_id", "%q cannot be changed", c.ClientID)
 	}
 	if err != nil {
 		return nil, err

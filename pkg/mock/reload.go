@@ -1,6 +1,10 @@
 package mock
 
-import "example.com/tokend/pkg/mock/tenant"
+import (
+	"fmt"
+
+	"example.com/tokend/pkg/mock/tenant"
+)
 
 // Reload puts another description in the place of the tenant's: wholly, or
 // not at all when it has faults. Sessions, grants and tokens stay, as they do
@@ -8,7 +12,7 @@ import "example.com/tokend/pkg/mock/tenant"
 func (t *Tenant) Reload(e *tenant.Export) error {
 	d, err := newDescription(e)
 	if err != nil {
-		return err
+		return fmt.Errorf("mock: %w", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

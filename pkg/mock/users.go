@@ -24,7 +24,7 @@ func (st *description) addUser(u *tenant.User) error {
 		return err
 	}
 	if _, dup := st.users[u.UserID]; dup {
-		return faultf("user_id", "%q is used twice", u.UserID)
+		return fieldError("user_id", "%q is used twice", u.UserID)
 	}
 	st.users[u.UserID] = u
 	st.userOrder = append(st.userOrder, u.UserID)
@@ -61,7 +61,7 @@ func (st *description) replaceUser(old, u *tenant.User) error {
 		return err
 	}
 	if u.UserID != old.UserID {
-		return faultf("user_id", "%q cannot become %q", old.UserID, u.UserID)
+		return fieldError("user_id", "%q cannot become %q", old.UserID, u.UserID)
 	}
 	st.unindexUser(old)
 	st.users[u.UserID] = u
@@ -112,7 +112,7 @@ func (st *description) completeUser(u *tenant.User) error {
 	}
 	for _, r := range u.Roles {
 		if _, known := st.roles[r]; !known {
-			return faultf("roles", "user %q has the role %q, which is not among roles", u.Login(), r)
+			return fieldError("roles", "user %q has the role %q, which is not among roles", u.Login(), r)
 		}
 	}
 	return nil

@@ -34,19 +34,19 @@ var reservedClaims = []string{
 
 func (a Action) Check() error {
 	if a.Trigger != TriggerPostLogin && a.Trigger != TriggerCredentialsExchange {
-		return faultf("trigger", "%q is neither post-login nor credentials-exchange", a.Trigger)
+		return fieldError("trigger", "%q is neither post-login nor credentials-exchange", a.Trigger)
 	}
 	for _, claims := range []map[string]any{a.SetAccessToken, a.SetIDToken} {
 		for name, value := range claims {
 			if slices.Contains(reservedClaims, name) {
-				return faultf("set claim", "%q is reserved", name)
+				return fieldError("set claim", "%q is reserved", name)
 			}
 			if _, err := json.Marshal(value); err != nil {
-				return faultf("set claim", "%q: %v", name, err)
+				return fieldError("set claim", "%q: %v", name, err)
 			}
 			if s, ok := value.(string); ok {
 				if _, err := template.New("claim").Parse(s); err != nil {
-					return faultf("set claim", "%q: %v", name, err)
+					return fieldError("set claim", "%q: %v", name, err)
 				}
 			}
 		}

@@ -11,7 +11,7 @@ import (
 func (c *Client) Complete() error {
 	if c.ClientID == "" {
 		if c.Name == "" {
-			return faultf("client_id", "a client needs a client_id or a name")
+			return fieldError("client_id", "a client needs a client_id or a name")
 		}
 		c.ClientID = derivedID(c.Name, 32)
 	}

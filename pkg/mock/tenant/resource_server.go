@@ -11,7 +11,7 @@ var tokenDialects = []string{"access_token", "access_token_authz", "rfc9068_prof
 // Complete checks an API and fills in what the Management API would.
 func (api *ResourceServer) Complete() error {
 	if api.Identifier == "" {
-		return faultf("identifier", "API %q has none", api.Name)
+		return fieldError("identifier", "API %q has none", api.Name)
 	}
 	if api.SigningAlg == "" {
 		api.SigningAlg = "RS256"

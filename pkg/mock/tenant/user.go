@@ -8,7 +8,7 @@ import (
 // Complete fills in what the Management API would and checks the user.
 func (u *User) Complete(defaultDirectory string) error {
 	if u.Email == "" && u.Username == "" && u.UserID == "" {
-		return faultf("email", "a user needs an email, a username or a user_id")
+		return fieldError("email", "a user needs an email, a username or a user_id")
 	}
 	switch {
 	case u.UserID == "":
@@ -22,7 +22,7 @@ func (u *User) Complete(defaultDirectory string) error {
 	if u.UpdatedAt == "" {
 		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
 	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
-		return faultf("updated_at", "%.200q of user %q is not in RFC 3339's form", u.UpdatedAt, u.Login())
+		return fieldError("updated_at", "%.200q of user %q is not in RFC 3339's form", u.UpdatedAt, u.Login())
 	}
 	return nil
 }
