@@ -91,9 +91,9 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 // TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
 // overlap, one request each, and the family lives.
 func TestFlowKeepsARotatingGrant(t *testing.T) {
-	export := tenant.Default()
-	export.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
-	tenant := mock.Start(t, mock.Config{Tenant: export})
+	file := tenant.Default()
+	file.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
+	tenant := mock.Start(t, mock.Config{Tenant: file})
 	client := newFlow(t, tenant, nil)
 	const expiries = 200
 	last := ""

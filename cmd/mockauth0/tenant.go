@@ -24,7 +24,7 @@ func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) 
 		return nil, err
 	}
 	if file != nil {
-		c.Tenant = file.Export
+		c.Tenant = file.Tenant
 	}
 	if s.TLSListen != "" {
 		if c.CA, err = s.authority(); err != nil {
@@ -98,7 +98,7 @@ func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant
 		case err == nil && file == nil:
 			err = errors.New("there is no tenant file to read again")
 		case err == nil:
-			err = file.Explain(t.Reload(file.Export))
+			err = file.Explain(t.Reload(file.Tenant))
 		}
 		if err != nil {
 			fmt.Fprintf(p.stderr, "mockauth0: not reloaded, the former tenant stays: %v\n", err)

@@ -40,7 +40,7 @@ func TestDocumentedUsers(t *testing.T) {
 		t.Fatal("no example")
 	}
 	r, err := loadText(t, "clients: [{name: A}]\n"+example[1])
-	if err != nil || len(r.Ignored) > 0 || len(r.Export.Users) != 1 {
+	if err != nil || len(r.Ignored) > 0 || len(r.Tenant.Users) != 1 {
 		t.Errorf("%v, ignored %q", err, r.Ignored)
 	}
 }

@@ -69,19 +69,19 @@ func (l *loader) json(b []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		return false
 	}
-	var e tenant.Export
+	var e tenant.File
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 {
 		return false
 	}
 	if !reflect.ValueOf(e.Tenant).IsZero() {
-		if !reflect.ValueOf(l.export.Tenant).IsZero() { // merged member by member
+		if !reflect.ValueOf(l.tenant.Tenant).IsZero() { // merged member by member
 			return false
 		}
-		l.export.Tenant = e.Tenant
+		l.tenant.Tenant = e.Tenant
 	}
-	into := l.export
+	into := l.tenant
 	into.Clients = append(into.Clients, e.Clients...)
 	into.ResourceServers = append(into.ResourceServers, e.ResourceServers...)
 	into.ClientGrants = append(into.ClientGrants, e.ClientGrants...)
@@ -123,7 +123,7 @@ func line(n ast.Node) int {
 // section adds one section; single says that the node is one object of it.
 func (l *loader) section(path, name string, n ast.Node, single bool) {
 	name = strings.Trim(name, `"'`)
-	e := l.export
+	e := l.tenant
 	switch name {
 	case "tenant":
 		l.place(path, name, n, l.decode(path, name, n, &e.Tenant))

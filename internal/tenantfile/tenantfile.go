@@ -19,7 +19,7 @@ import (
 
 // Result is a tenant that was read.
 type Result struct {
-	Export  *tenant.Export
+	Tenant  *tenant.File
 	Ignored []string // one line each: what is not emulated, and what that means
 
 	places func() map[string]place // "clients[3]" → where it stands
@@ -38,14 +38,14 @@ type place struct {
 // amiss between objects is told once all of them can be read.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
 	l := read(paths, mappings, false)
-	r := &Result{Export: l.export, Ignored: append(l.describeIgnored(), unserved(l.export)...), places: func() map[string]place {
+	r := &Result{Tenant: l.tenant, Ignored: append(l.describeIgnored(), unserved(l.tenant)...), places: func() map[string]place {
 		return read(paths, mappings, true).places // only a fault needs them
 	}}
 	if len(l.faults) == 0 {
 		return r, nil
 	}
 	if !l.partial {
-		if _, err := mock.New(mock.Config{Tenant: l.export}); err != nil { // what else is wrong
+		if _, err := mock.New(mock.Config{Tenant: l.tenant}); err != nil { // what else is wrong
 			l.faults = append(l.faults, r.Explain(err))
 		}
 	}
@@ -54,7 +54,7 @@ func Load(paths []string, mappings map[string]any) (*Result, error) {
 
 func read(paths []string, mappings map[string]any, slow bool) *loader {
 	l := &loader{
-		export: &tenant.Export{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
+		tenant: &tenant.File{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
 	}
 	for _, p := range paths {
 		l.path(p)
@@ -85,7 +85,7 @@ func (r *Result) Explain(err error) error {
 
 // loader collects the parts of a tenant, its faults and what it ignored.
 type loader struct {
-	export   *tenant.Export
+	tenant   *tenant.File
 	places   map[string]place // with slow alone: they hold the whole text
 	slow     bool             // look at lines even where JSON could be read without
 	mappings map[string]any

@@ -15,7 +15,7 @@ func TestExampleExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := r.Export
+	e := r.Tenant
 	for _, c := range []struct {
 		what      string
 		got, want int
@@ -122,7 +122,7 @@ func loadText(t *testing.T, text string) (*Result, error) {
 	}
 	r, err := Load([]string{"f.yaml"}, nil)
 	if err == nil {
-		_, err = mock.New(mock.Config{Tenant: r.Export})
+		_, err = mock.New(mock.Config{Tenant: r.Tenant})
 		err = r.Explain(err)
 	}
 	return r, err
@@ -139,7 +139,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = mock.New(mock.Config{Tenant: r.Export})
+	_, err = mock.New(mock.Config{Tenant: r.Tenant})
 	got := r.Explain(err).Error()
 	for _, want := range []string{"f.yaml:4: clients[1]: token_endpoint_auth_method: \"magic\"", "f.yaml:5: clients[2]: client_id: \"a\" is used twice", "f.yaml:8: users[0]: roles: "} {
 		if !strings.Contains(got, want) {
@@ -240,7 +240,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := r.Export
+	e := r.Tenant
 	if len(e.Clients) != 2 || len(e.ResourceServers) != 1 || len(e.ClientGrants) != 1 || len(e.Databases) != 1 || len(e.Users) != 1 ||
 		e.Tenant.FriendlyName != "Dir" {
 		t.Errorf("got %+v", e)
@@ -270,7 +270,7 @@ func TestKeywords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.Export.Clients[0]
+	c := r.Tenant.Clients[0]
 	if c.ClientID != "c-dev" || len(c.Callbacks) != 1 || c.Name != "x ##UNSET##" || !strings.Contains(strings.Join(r.Ignored, ""), "##UNSET##") {
 		t.Errorf("got %+v, ignored %q", c, r.Ignored)
 	}
@@ -294,7 +294,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		_, err = mock.New(mock.Config{Tenant: r.Export})
+		_, err = mock.New(mock.Config{Tenant: r.Tenant})
 		_ = r.Explain(err)
 	})
 }
@@ -315,7 +315,7 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = mock.New(mock.Config{Tenant: r.Export})
+	_, err = mock.New(mock.Config{Tenant: r.Tenant})
 	if got := r.Explain(err).Error(); !strings.HasPrefix(got, "good.json:3: clients[1]: client_id: ") {
 		t.Errorf("got %s", got)
 	}

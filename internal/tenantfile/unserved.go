@@ -22,7 +22,7 @@ var (
 
 // unserved makes one line of each value that is read and has no effect. What
 // mock.New calls a fault is not among them.
-func unserved(e *tenant.Export) []string {
+func unserved(e *tenant.File) []string {
 	var out []string
 	for _, c := range e.Clients {
 		for i, g := range c.GrantTypes {

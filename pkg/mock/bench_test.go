@@ -21,7 +21,7 @@ func serve(b *testing.B, h http.Handler, r *http.Request, status int) *httptest.
 	return rec
 }
 
-func benchTenant(b *testing.B, e *tenant.Export) *mock.Tenant {
+func benchTenant(b *testing.B, e *tenant.File) *mock.Tenant {
 	t, err := mock.New(mock.Config{Issuer: issuer, Tenant: e})
 	if err != nil {
 		b.Fatal(err)
@@ -82,7 +82,7 @@ func BenchmarkClientCredentialsParallel(b *testing.B) {
 }
 
 // largeTenant has 1,000 clients and 100,000 users.
-func largeTenant() *tenant.Export {
+func largeTenant() *tenant.File {
 	e := tenant.Default()
 	for i := range 1000 {
 		e.Clients = append(e.Clients, tenant.Client{

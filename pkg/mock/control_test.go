@@ -314,7 +314,7 @@ func TestResetUndoesEverything(t *testing.T) {
 
 // A client of an export, which has neither id nor secret, is found and can be used.
 func TestClientsAndUsersAreListed(t *testing.T) {
-	w := newWorld(t, mock.Config{Tenant: &tenant.Export{
+	w := newWorld(t, mock.Config{Tenant: &tenant.File{
 		Clients: []tenant.Client{
 			{Name: "Web", Callbacks: []string{callback}},
 			{Name: "App", AppType: "native"},

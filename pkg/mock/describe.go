@@ -26,7 +26,7 @@ type description struct {
 }
 
 // newDescription reads an export, which it neither changes nor keeps.
-func newDescription(e *tenant.Export) (*description, error) {
+func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
 		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
 		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},

@@ -50,7 +50,7 @@ const (
 // tenant of docs/mock.md at the address where it is reached.
 type Config struct {
 	Issuer         string           // "https://acme.eu.auth0.com/", slash at the end; "": where it is reached
-	Tenant         *tenant.Export   // clients, APIs, users…; nil: [tenant.Default]. The tenant only reads it: leave it as it is, too
+	Tenant         *tenant.File     // clients, APIs, users…; nil: [tenant.Default]. The tenant only reads it: leave it as it is, too
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
@@ -81,8 +81,8 @@ type Tenant struct {
 	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
-	mu     sync.Mutex     // guards what follows
-	export *tenant.Export // what Reset returns to
+	mu     sync.Mutex   // guards what follows
+	file   *tenant.File // what Reset returns to
 	st     *state
 	faults []*Armed
 }
@@ -99,7 +99,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		export: c.Tenant, st: st,
+		file: c.Tenant, st: st,
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
@@ -213,7 +213,7 @@ func (t *Tenant) Journal() *Journal { return t.journal }
 // journal. Keys stay, as clients cache them.
 func (t *Tenant) Reset() {
 	t.mu.Lock()
-	st, err := newState(t.export, t.cfg.Login)
+	st, err := newState(t.file, t.cfg.Login)
 	if err == nil { // the description was accepted before
 		t.st, t.faults = st, nil
 	}

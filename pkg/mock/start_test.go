@@ -257,7 +257,7 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		`keys: there is none`:           {Keys: []mock.Key{}},
 		`keys: key "k" is not an RSA`:   {Keys: []mock.Key{{ID: "k", Private: small}}},
 		`keys: key "" is not an RSA`:    {Keys: []mock.Key{{Private: &rsa.PrivateKey{}}}},
-		`clients: a tenant needs`:       {Tenant: &tenant.Export{}},
+		`clients: a tenant needs`:       {Tenant: &tenant.File{}},
 		`keys: the id "k" is used twic`: twoKeys(t),
 	} {
 		if _, err := mock.New(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -278,7 +278,7 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 	if err == nil {
 		t.Fatal("no fault found")
 	}
-	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &tenant.Export{}}); strings.Count(fmt.Sprint(all), "\n") != 3 {
+	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &tenant.File{}}); strings.Count(fmt.Sprint(all), "\n") != 3 {
 		t.Errorf("not every fault is named: %v", all)
 	}
 	n, m, u := len(e.Clients), len(e.ResourceServers), len(e.Users)

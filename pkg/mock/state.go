@@ -47,7 +47,7 @@ type runtime struct {
 	issuers  map[string]bool      // under which tokens were minted; see Tenant.At
 }
 
-func newState(e *tenant.Export, login LoginMode) (*state, error) {
+func newState(e *tenant.File, login LoginMode) (*state, error) {
 	d, err := newDescription(e)
 	if err != nil {
 		return nil, err

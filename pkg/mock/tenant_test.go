@@ -3,7 +3,7 @@ package mock_test
 import "example.com/tokend/pkg/mock/tenant"
 
 // richTenant has a client for every rule.
-func richTenant() *tenant.Export {
+func richTenant() *tenant.File {
 	no := false
 	e := tenant.Default()
 	web := func(id string, change func(*tenant.Client)) {
@@ -53,7 +53,7 @@ func richTenant() *tenant.Export {
 }
 
 // addAPIs adds an API for every rule.
-func addAPIs(e *tenant.Export) {
+func addAPIs(e *tenant.File) {
 	e.ResourceServers = append(e.ResourceServers,
 		tenant.ResourceServer{
 			Name: "Second", Identifier: "https://second.example/", AllowOfflineAccess: true, TokenLifetime: 600, SkipConsent: true,

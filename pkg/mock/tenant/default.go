@@ -4,14 +4,14 @@ package tenant
 // confidential client "demo" (secret "demo-secret"), the public client
 // "demo-spa" with rotating refresh tokens, one API and two users, both with
 // the password "password". The caller may change it.
-func Default() *Export {
+func Default() *File {
 	callbacks := []string{
 		"http://localhost:8484/callback",
 		"http://127.0.0.1:8484/callback",
 		"http://localhost:3000/callback",
 	}
 	logout := []string{"http://localhost:3000", "http://localhost:3000/", "http://localhost:8484/"}
-	return &Export{
+	return &File{
 		Tenant: Settings{
 			FriendlyName: "mockauth0", DefaultDirectory: DefaultConnection,
 			AllowedLogoutURLs: []string{"http://localhost:3000", "http://localhost:3000/"},

@@ -1,8 +1,8 @@
 package tenant
 
-// Export describes a tenant in the vocabulary of Auth0's Management API, as
+// File describes a tenant in the vocabulary of Auth0's Management API, as
 // auth0-deploy-cli exports it, plus users. The JSON names are Auth0's.
-type Export struct {
+type File struct {
 	Tenant          Settings         `json:"tenant"`
 	Clients         []Client         `json:"clients"`
 	ResourceServers []ResourceServer `json:"resourceServers"`
