@@ -29,14 +29,14 @@ func (t *Tenant) denied(trigger, client string) *oauthError {
 			if code == "" {
 				code = "access_denied"
 			}
-			return refuse(code, a.Deny).because("an action denied: " + a.Deny)
+			return refuse(code, a.Deny).withReason("an action denied: " + a.Deny)
 		}
 	}
 	return nil
 }
 
-// demanded returns the refusal of prompt=none where an action wants a person.
-func (t *Tenant) demanded(client string) *oauthError {
+// interactionRequired returns the refusal of prompt=none where an action wants a person.
+func (t *Tenant) interactionRequired(client string) *oauthError {
 	for _, a := range t.actionsFor(tenant.TriggerPostLogin, client) {
 		switch {
 		case a.MFA:

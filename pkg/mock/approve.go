@@ -41,11 +41,11 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 	if err != nil {
 		return nil, fmt.Errorf("mock: approve: %w", err)
 	}
-	if err := t.knowsPerson(p); err != nil {
+	if err := t.checkPerson(p); err != nil {
 		return nil, err
 	}
 	ctx = context.WithValue(ctx, personKey{}, p)
-	b := &pretendBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
+	b := &fakeBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
 	method, form := http.MethodGet, url.Values(nil)
 	for range 10 {
 		res, err := b.do(ctx, method, u, form)
@@ -97,8 +97,8 @@ func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	return form
 }
 
-// knowsPerson refuses a login that no user has, which is a typing error in a test.
-func (t *Tenant) knowsPerson(p *person) error {
+// checkPerson refuses a login that no user has, which is a typing error in a test.
+func (t *Tenant) checkPerson(p *person) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.login != "" && t.st.userByLogin(p.login) == nil {
@@ -114,14 +114,14 @@ func callbackOf(u *url.URL) (url.Values, error) {
 	return url.ParseQuery(u.RawQuery)
 }
 
-// pretendBrowser calls the handler without a network and keeps cookies.
-type pretendBrowser struct {
+// fakeBrowser calls the handler without a network and keeps cookies.
+type fakeBrowser struct {
 	tenant  *Tenant
 	base    *url.URL
 	cookies map[string]*http.Cookie
 }
 
-func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) (res *http.Response, err error) {
+func (b *fakeBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) (res *http.Response, err error) {
 	body := strings.NewReader(form.Encode())
 	r := (&http.Request{
 		Method: method, URL: u, Host: b.base.Host, RequestURI: u.RequestURI(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -33,7 +33,7 @@ func (t *Tenant) authorize(c *call) {
 		return
 	}
 	t.mu.Lock()
-	p, wasPushed, bad := t.unpush(p, c.now)
+	p, wasPushed, bad := t.popPushed(p, c.now)
 	var req *authRequest
 	if bad == nil {
 		req, bad = t.parseAuthorize(c, p, wasPushed)
@@ -59,7 +59,7 @@ func (t *Tenant) resume(c *call) {
 	tx, s := t.transactionOf(c, c.query().Get("state"))
 	if tx == nil || tx.logout {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	next := t.advance(c, tx, s)
@@ -83,7 +83,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		if t.st.login == LoginForm || person == nil {
 			return t.page(c, tx, s, t.firstPage(req))
 		}
-		t.signIn(c, s, person)
+		t.logIn(c, s, person)
 		tx.loggedIn = true
 	}
 	u := t.st.users[s.user]
@@ -91,7 +91,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, bad)
 	}
-	if bad := t.demanded(req.client.ClientID); bad != nil && req.asks("none") {
+	if bad := t.interactionRequired(req.client.ClientID); bad != nil && req.asks("none") {
 		return t.refusal(c, req, bad)
 	}
 	switch missing := t.needsConsent(tx, u); {
@@ -203,9 +203,9 @@ func isLoopbackURL(raw string) bool {
 func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() {
 	tx.session = s
 	if tx.state == "" {
-		tx.state = t.universalState(tx.req.client.ClientID)
+		tx.state = t.loginState(tx.req.client.ClientID)
 	}
-	t.keep(tx)
+	t.storeTransaction(tx)
 	return func() { redirect(c, path+"?state="+tx.state) }
 }
 
@@ -232,7 +232,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 	var params []member
 	if req.wants("code") {
 		value := t.randomString(45)
-		makeRoom(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
+		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
 			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,

@@ -125,7 +125,7 @@ func (t *Tenant) Client() *http.Client {
 // showCA is GET /_mock/ca.pem.
 func (t *Tenant) showCA(w http.ResponseWriter, _ *http.Request) {
 	if t.cfg.CA == nil {
-		controlFault(w, http.StatusNotFound, "the tenant has no TLS listener (MOCKAUTH0_TLS_LISTEN)")
+		controlError(w, http.StatusNotFound, "the tenant has no TLS listener (MOCKAUTH0_TLS_LISTEN)")
 		return
 	}
 	write(w, http.StatusOK, "application/x-pem-file", t.cfg.CA.PEM())

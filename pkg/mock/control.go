@@ -31,15 +31,15 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if foreign(r) {
-		controlFault(w, http.StatusForbidden, "the control surface takes no requests from other sites' pages")
+	if crossSite(r) {
+		controlError(w, http.StatusForbidden, "the control surface takes no requests from other sites' pages")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if handle, known := t.control[r.Method+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.one(w, r) {
-		controlFault(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists what there is")
+	} else if !t.controlOne(w, r) {
+		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists what there is")
 	}
 }
 
@@ -62,7 +62,7 @@ func (t *Tenant) controlTable() []control {
 		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
-	}, t.plantTable(), []control{
+	}, t.adminTable(), []control{
 		{"GET /_mock/resource/PATH", "a protected API, by any method: wants an access token of the first API and the role agent", nil},
 	})
 }
@@ -96,8 +96,8 @@ func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// foreign reports a browser's request that another site's page caused.
-func foreign(r *http.Request) bool {
+// crossSite reports a browser's request that another site's page caused.
+func crossSite(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
 		return true
@@ -106,26 +106,26 @@ func foreign(r *http.Request) bool {
 	return origin != "" && !strings.HasSuffix(origin, "://"+r.Host)
 }
 
-func controlFault(w http.ResponseWriter, status int, what string) {
+func controlError(w http.ResponseWriter, status int, what string) {
 	write(w, status, jsonType, object{{"error", what}}.bytes())
 }
 
 func respondJSON(w http.ResponseWriter, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		controlFault(w, http.StatusInternalServerError, err.Error())
+		controlError(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	write(w, http.StatusOK, jsonType, b)
 }
 
-// badInput answers a control call that cannot be carried out.
-func badInput(w http.ResponseWriter, err error) {
+// writeInputError answers a control call that cannot be carried out.
+func writeInputError(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 		status = http.StatusRequestEntityTooLarge
 	}
-	controlFault(w, status, err.Error())
+	controlError(w, status, err.Error())
 }
 
 // decode reads one JSON value strictly: an unknown member is a typing error.
@@ -187,7 +187,7 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return
 	}
 	if in.Set != nil {
@@ -207,13 +207,13 @@ func (t *Tenant) showRequests(w http.ResponseWriter, r *http.Request) {
 	if s := v.Get("status"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			controlFault(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
+			controlError(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
 			return
 		}
 		q.Status = n
 	}
 	if bad := unknownKey(v, "endpoint", "grant", "client_id", "status"); bad != "" {
-		controlFault(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
+		controlError(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
 		return
 	}
 	list := t.journal.Find(q)

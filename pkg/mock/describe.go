@@ -49,7 +49,7 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, r := range e.Roles {
 		_, dup := st.roles[r.Name]
-		errs.add(errors.Join(usedTwice(dup, r.Name), st.addRole(r)), "roles[%d]", i)
+		errs.add(errors.Join(duplicateName(dup, r.Name), st.addRole(r)), "roles[%d]", i)
 	}
 	users := slices.Clone(e.Users) // one allocation for all
 	for i := range users {
@@ -63,7 +63,7 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, o := range e.Organizations {
 		dup := o.Name != "" && st.organization(o.Name) != nil
-		errs.add(errors.Join(usedTwice(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
+		errs.add(errors.Join(duplicateName(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
 	}
 	for i, a := range e.Actions {
 		errs.add(a.Check(), "x-actions[%d]", i)
@@ -74,8 +74,8 @@ func newDescription(e *tenant.File) (*description, error) {
 	return st, errs.err()
 }
 
-// usedTwice is the fault of a name that another one has.
-func usedTwice(dup bool, name string) error {
+// duplicateName is the fault of a name that another one has.
+func duplicateName(dup bool, name string) error {
 	if !dup {
 		return nil
 	}

@@ -68,7 +68,7 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	}
 	d.userCode = string(b[:4]) + "-" + string(b[4:])
 	value := t.randomString(32)
-	makeRoom(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
+	evict(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
 	t.st.devices[hash(value)] = d
 	return object{
 		{"device_code", value},
@@ -150,7 +150,7 @@ func (t *Tenant) activate(c *call) {
 		next = func() { render(c, http.StatusBadRequest, "device.html", view) }
 	case d != nil && c.r.Method == http.MethodPost && form.Get("action") == "cancel":
 		d.state = "denied"
-		next = func() { done(c, "Device not connected", "You cancelled the request. You can close this page.") }
+		next = func() { donePage(c, "Device not connected", "You cancelled the request. You can close this page.") }
 	case d != nil && c.r.Method == http.MethodPost:
 		tx := &transaction{req: &authRequest{
 			client: client, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
@@ -164,10 +164,10 @@ func (t *Tenant) activate(c *call) {
 // approveDevice is the end of a transaction that a device began.
 func (t *Tenant) approveDevice(c *call, d *device, g grant) func() {
 	d.state, d.grant = "approved", g
-	return func() { done(c, "Congratulations, you're all set!", "Your device is now connected.") }
+	return func() { donePage(c, "Congratulations, you're all set!", "Your device is now connected.") }
 }
 
-func done(c *call, title, text string) {
+func donePage(c *call, title, text string) {
 	render(c, http.StatusOK, "done.html", map[string]any{"Title": title, "Text": text})
 }
 

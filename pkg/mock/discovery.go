@@ -58,7 +58,7 @@ func (t *Tenant) discovery(c *call) {
 func (t *Tenant) jwks(c *call) {
 	doc, err := t.keys.document(c.issuer)
 	if err != nil {
-		c.because(err.Error())
+		c.setReason(err.Error())
 		writeTokenError(c.w, refuse("server_error", "the keys cannot be rendered"))
 		return
 	}

@@ -232,14 +232,14 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 	case FaultHang:
 		<-c.r.Context().Done()
 	case FaultReset:
-		cut(out, true)
+		closeConnection(out, true)
 	case FaultTruncate:
 		n := f.Bytes
 		if n == 0 || n > buffer.body.Len() {
 			n = buffer.body.Len() / 2
 		}
 		buffer.send(out, n, 0, c)
-		cut(out, false)
+		closeConnection(out, false)
 	case FaultDrip:
 		buffer.send(out, buffer.body.Len(), a.delay, c)
 	default:
@@ -279,7 +279,7 @@ func (t *Tenant) answerFault(c *call, f Fault) {
 		write(c.w, status, h.Get("Content-Type"), []byte(f.Body))
 	case c.entry.Endpoint == "authorize": // a page, never JSON
 		t.errorPage(c, c.query(), e)
-		c.because("fault: status")
+		c.setReason("fault: status")
 	default:
 		writeTokenError(c.w, e)
 	}
@@ -321,9 +321,9 @@ func wait(c *call, d time.Duration) bool {
 	}
 }
 
-// cut ends a connection without the rest of the answer: by a reset where TCP
+// closeConnection ends a connection without the rest of the answer: by a reset where TCP
 // allows it, or in order, so that what was sent arrives.
-func cut(w http.ResponseWriter, reset bool) {
+func closeConnection(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil { // HTTP/2
 		panic(http.ErrAbortHandler)

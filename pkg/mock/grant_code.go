@@ -11,7 +11,7 @@ import (
 )
 
 func badCode(reason string) *oauthError {
-	return refuse("invalid_grant", "Invalid authorization code").because(reason)
+	return refuse("invalid_grant", "Invalid authorization code").withReason(reason)
 }
 
 // exchangeCode is grant_type=authorization_code (RFC 6749 section 4.1.3, RFC 7636).
@@ -29,7 +29,7 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	}
 	c.entry.Parent = cd.entry
 	if cd.used {
-		t.punishReuse(cd, c.now)
+		t.revokeReusedCode(cd, c.now)
 		return nil, badCode("the code was used before")
 	}
 	if !c.now.Before(cd.expires) {
@@ -65,9 +65,9 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	}, nil
 }
 
-// punishReuse revokes what a reused code was exchanged for, which RFC 6749
+// revokeReusedCode revokes what a reused code was exchanged for, which RFC 6749
 // section 4.1.2 asks for and Auth0 does not document.
-func (t *Tenant) punishReuse(cd *code, now time.Time) {
+func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 	if t.cfg.Profile != ProfileStrictOIDC {
 		return
 	}
@@ -83,7 +83,7 @@ func (t *Tenant) punishReuse(cd *code, now time.Time) {
 // revokeAccess closes /userinfo to an access token.
 func (t *Tenant) revokeAccess(hash string, now time.Time) {
 	const longest = 30 * 24 * time.Hour // of an access token's life at Auth0
-	makeRoom(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
+	evict(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
 	t.st.revoked[hash] = now
 }
 
@@ -105,7 +105,7 @@ func checkVerifier(cd *code, client *tenant.Client, r tokenRequest) *oauthError 
 	case cd.challenge == "" && client.TokenEndpointAuthMethod == "none":
 		return unauthorized("a public client exchanges codes with PKCE only")
 	case cd.challenge == "" && verifier != "":
-		return refuse("invalid_grant", "Failed to verify code verifier").because("no code_challenge was sent to /authorize")
+		return refuse("invalid_grant", "Failed to verify code verifier").withReason("no code_challenge was sent to /authorize")
 	case cd.challenge == "":
 		return nil
 	case verifier == "":

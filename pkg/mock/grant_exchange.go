@@ -27,7 +27,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 	u := t.st.userByLogin(subject)
 	if u == nil {
 		t.failed(key)
-		return nil, refuse("invalid_grant", "The subject token is invalid").because("it names no user")
+		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("it names no user")
 	}
 	delete(t.st.attempts, key)
 	aud := r.Get("audience")

@@ -64,7 +64,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
 
 func (t *Tenant) failed(key string) {
-	makeRoom(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
+	evict(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
 	t.st.attempts[key]++
 }
 

@@ -32,7 +32,7 @@ type refreshToken struct {
 }
 
 func badRefresh(reason string) *oauthError {
-	return refuse("invalid_grant", "Unknown or invalid refresh token.").because(reason)
+	return refuse("invalid_grant", "Unknown or invalid refresh token.").withReason(reason)
 }
 
 // newFamily issues the first refresh token of an authorization.
@@ -136,9 +136,9 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 	switch {
 	case f.revoked != "":
 		return badRefresh("the family is revoked: " + f.revoked)
-	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && outlived(c.now, f.created, p.TokenLifetime):
+	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && lifetimeOver(c.now, f.created, p.TokenLifetime):
 		return badRefresh("the absolute lifetime is over")
-	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && outlived(c.now, f.seen, p.IdleTokenLifetime):
+	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && lifetimeOver(c.now, f.seen, p.IdleTokenLifetime):
 		return badRefresh("the idle lifetime is over")
 	case u == nil:
 		return refuse("invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
@@ -148,8 +148,8 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 	return nil
 }
 
-// outlived reports whether a lifetime in seconds (0: Auth0's default) has passed.
-func outlived(now, since time.Time, seconds int) bool {
+// lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) has passed.
+func lifetimeOver(now, since time.Time, seconds int) bool {
 	if seconds == 0 {
 		seconds = tenant.DefaultRefreshLifetime
 	}
@@ -178,7 +178,7 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
 		if target < 0 || t.st.apis[aud] == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
-				because("no refresh_token.policies entry of the client names the audience")
+				withReason("no refresh_token.policies entry of the client names the audience")
 		}
 		allowed := client.RefreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })

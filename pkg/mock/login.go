@@ -19,7 +19,7 @@ func (t *Tenant) loginPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID
@@ -35,12 +35,12 @@ func (t *Tenant) loginPage(c *call) {
 	u := t.authenticate(form.Get("username"), form.Get("password"))
 	if u == nil {
 		t.mu.Unlock()
-		c.because("wrong email or password")
+		c.setReason("wrong email or password")
 		view["Username"], view["Error"] = form.Get("username"), "Wrong email or password."
 		render(c, http.StatusBadRequest, "login.html", view)
 		return
 	}
-	t.signIn(c, s, u)
+	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
 	redirect(c, "/authorize/resume?state="+tx.state)
@@ -66,7 +66,7 @@ func (t *Tenant) consentPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout || t.st.users[s.user] == nil {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID

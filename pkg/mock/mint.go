@@ -31,9 +31,9 @@ type grant struct {
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
 
-// order is a request for tokens, resolved under t.mu so that signing, which is
+// issuance is a request for tokens, resolved under t.mu so that signing, which is
 // slow, happens without it.
-type order struct {
+type issuance struct {
 	g      grant
 	client tenant.Client
 	user   *tenant.User // a copy; nil for client_credentials
@@ -46,11 +46,11 @@ type order struct {
 }
 
 // prepare resolves a grant of a client that exists. The caller holds t.mu.
-func (t *Tenant) prepare(c *call, g grant) order {
+func (t *Tenant) prepare(c *call, g grant) issuance {
 	if len(t.st.issuers) < 64 { // issuers taken from Host headers must not pile up
 		t.st.issuers[c.issuer] = true
 	}
-	o := order{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
+	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
 	if u := t.st.users[g.user]; u != nil {
 		cp := *u
 		o.user = &cp
@@ -63,7 +63,7 @@ func (t *Tenant) prepare(c *call, g grant) order {
 }
 
 // lifetime of the access token.
-func (o order) lifetime() time.Duration {
+func (o issuance) lifetime() time.Duration {
 	seconds := tenant.DefaultAPILifetime
 	switch {
 	case o.api != nil && o.g.web:
@@ -76,7 +76,7 @@ func (o order) lifetime() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-func (o order) subject() string {
+func (o issuance) subject() string {
 	if o.user == nil {
 		return o.client.ClientID + "@clients"
 	}
@@ -84,7 +84,7 @@ func (o order) subject() string {
 }
 
 // accessToken is a JWT for an API, else an opaque one (a JWE with an empty key part).
-func (t *Tenant) accessToken(o order) (string, error) {
+func (t *Tenant) accessToken(o issuance) (string, error) {
 	if o.api == nil {
 		return t.opaqueToken(o)
 	}
@@ -96,11 +96,11 @@ func (t *Tenant) accessToken(o order) (string, error) {
 	return t.keys.current().sign(o.api.SigningAlg, typ, t.accessClaims(o), secret)
 }
 
-func (o order) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
+func (o issuance) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
 
 // accessClaims are the claims in the recorded order
 // (https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles).
-func (t *Tenant) accessClaims(o order) object {
+func (t *Tenant) accessClaims(o issuance) object {
 	var c object
 	c.add("iss", o.issuer)
 	c.add("sub", o.subject())
@@ -128,7 +128,7 @@ func (t *Tenant) accessClaims(o order) object {
 	return append(c, o.access...)
 }
 
-func (o order) permissions() []string {
+func (o issuance) permissions() []string {
 	if o.user == nil {
 		return o.g.scopes
 	}
@@ -137,7 +137,7 @@ func (o order) permissions() []string {
 
 // opaqueToken is what a client gets that asked for no API: five parts, the
 // second empty, so that nobody takes it for a JWS.
-func (t *Tenant) opaqueToken(o order) (string, error) {
+func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	rcpt := jose.Recipient{Algorithm: jose.DIRECT, Key: t.keys.content}
 	enc, err := jose.NewEncrypter(jose.A256GCM, rcpt, (&jose.EncrypterOptions{}).WithHeader("iss", o.issuer))
 	if err != nil {
@@ -159,7 +159,7 @@ func (t *Tenant) opaqueToken(o order) (string, error) {
 
 // idToken is the ID token, with at_hash and c_hash where it leaves /authorize
 // beside what they hash.
-func (t *Tenant) idToken(o order, accessToken, code string) (string, error) {
+func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	alg := o.client.JWT.Alg
 	if alg == "" {
 		alg = "RS256"

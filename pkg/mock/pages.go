@@ -41,7 +41,7 @@ func sha256Base64(s string) string {
 func render(c *call, status int, name string, data map[string]any) {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-		c.because("page " + name + ": " + err.Error())
+		c.setReason("page " + name + ": " + err.Error())
 		write(c.w, http.StatusInternalServerError, htmlType, []byte("page "+name+" cannot be rendered"))
 		return
 	}

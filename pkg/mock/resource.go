@@ -52,7 +52,7 @@ func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) 
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
 		return "invalid_token", "The access token expired"
-	case !t.ours(c, iss):
+	case !t.ownIssuer(c, iss):
 		return "invalid_token", "The access token was issued by another issuer"
 	case !t.namesAPI(claims["aud"]):
 		return "invalid_token", "The access token is for another audience"
@@ -74,7 +74,7 @@ func (t *Tenant) namesAPI(aud any) bool {
 }
 
 func (t *Tenant) refuseResource(c *call, code, description string) {
-	c.because(description)
+	c.setReason(description)
 	challenge := fmt.Sprintf(`Bearer realm="api", error=%q, error_description=%q`, code, description)
 	if code == "insufficient_scope" {
 		challenge = `Bearer realm="api", error="insufficient_scope"`

@@ -32,7 +32,7 @@ func (t *Tenant) revokeToken(c *call, r tokenRequest) *oauthError {
 	}
 	rt := t.st.refresh[hash(token)]
 	if rt == nil || rt.family.grant.client != client.ClientID {
-		c.because("unknown or foreign token")
+		c.setReason("unknown or foreign token")
 		return nil // 200 all the same (RFC 7009 section 2.2)
 	}
 	c.entry.Parent = rt.entry

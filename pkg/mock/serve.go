@@ -59,8 +59,8 @@ type call struct {
 // url returns an absolute URL of the tenant.
 func (c *call) url(path string) string { return c.issuer + strings.TrimPrefix(path, "/") }
 
-// because notes in the journal why the call ended as it did.
-func (c *call) because(reason string) { c.entry.Reason = reason }
+// setReason notes in the journal why the call ended as it did.
+func (c *call) setReason(reason string) { c.entry.Reason = reason }
 
 // serve is the whole way of a request: control surface, or headers, body cap,
 // endpoint and journal.
@@ -93,7 +93,7 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 			rt.handle(c)
 		}
 	} else {
-		c.because("no such endpoint or method")
+		c.setReason("no such endpoint or method")
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }
@@ -190,7 +190,7 @@ func (c *call) body() ([]byte, *oauthError) {
 	case errors.As(err, &tooBig):
 		return nil, refuse("invalid_request", "request entity too large").withStatus(http.StatusRequestEntityTooLarge)
 	case err != nil:
-		return nil, refuse("invalid_request", "request aborted").because("the body ended early")
+		return nil, refuse("invalid_request", "request aborted").withReason("the body ended early")
 	}
 	return b, nil
 }

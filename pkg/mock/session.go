@@ -30,7 +30,7 @@ func (t *Tenant) browser(c *call) *session {
 	if s == nil {
 		return nil
 	}
-	if t.over(s, c.now) {
+	if t.sessionExpired(s, c.now) {
 		delete(t.st.sessions, s.id)
 		return nil
 	}
@@ -38,8 +38,8 @@ func (t *Tenant) browser(c *call) *session {
 	return s
 }
 
-// over reports whether a session has ended by itself.
-func (t *Tenant) over(s *session, now time.Time) bool {
+// sessionExpired reports whether a session has ended by itself.
+func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
 	absolute, idle := sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {
 		absolute = time.Duration(h * float64(time.Hour))
@@ -52,15 +52,15 @@ func (t *Tenant) over(s *session, now time.Time) bool {
 
 // newBrowser starts an anonymous session and sets its cookie.
 func (t *Tenant) newBrowser(c *call) *session {
-	makeRoom(t.st.sessions, maxKept, func(s *session) bool { return t.over(s, c.now) })
+	evict(t.st.sessions, maxKept, func(s *session) bool { return t.sessionExpired(s, c.now) })
 	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
 	t.st.sessions[s.id] = s
 	t.setSessionCookie(c, s.id, sessionLifetime)
 	return s
 }
 
-// signIn makes the session u's, under a new id so that a planted cookie gains nothing.
-func (t *Tenant) signIn(c *call, s *session, u *tenant.User) {
+// logIn makes the session u's, under a new id so that a planted cookie gains nothing.
+func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 	delete(t.st.sessions, s.id)
 	if s.user != u.UserID || s.sid == "" {
 		s.sid = t.randomString(32)
@@ -103,8 +103,8 @@ type transaction struct {
 	target    string // where that leads
 }
 
-// universalState makes the state of /u/login: base64url of a msgpack map, as recorded.
-func (t *Tenant) universalState(client string) string {
+// loginState makes the state of /u/login: base64url of a msgpack map, as recorded.
+func (t *Tenant) loginState(client string) string {
 	b := []byte{0x84} // a map of four
 	str := func(s string) {
 		if len(s) < 32 { // the shortest form that fits, as every encoder writes it
@@ -142,8 +142,8 @@ func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	return tx, s
 }
 
-// keep stores a transaction for its pages.
-func (t *Tenant) keep(tx *transaction) {
-	makeRoom(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
+// storeTransaction stores a transaction for its pages.
+func (t *Tenant) storeTransaction(tx *transaction) {
+	evict(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
 	t.st.logins[tx.state] = tx
 }

@@ -21,7 +21,7 @@ func (t *Tenant) signupPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout || !t.signupAllowed() {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID
@@ -37,12 +37,12 @@ func (t *Tenant) signupPage(c *call) {
 	u, problem := t.signUp(form.Get("email"), form.Get("password"), c.now.UTC().Format("2006-01-02T15:04:05.000Z"))
 	if problem != "" {
 		t.mu.Unlock()
-		c.because(problem)
+		c.setReason(problem)
 		view["Email"], view["Error"] = form.Get("email"), problem
 		render(c, http.StatusBadRequest, "signup.html", view)
 		return
 	}
-	t.signIn(c, s, u)
+	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
 	redirect(c, "/authorize/resume?state="+tx.state)

@@ -60,9 +60,9 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 	}}, nil
 }
 
-// makeRoom keeps a map below a number of entries: those that are over go
+// evict keeps a map below a number of entries: those that are over go
 // first, then any, an eighth at once so that it is done rarely.
-func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
+func evict[V any](m map[string]V, most int, over func(V) bool) {
 	if len(m) < most {
 		return
 	}

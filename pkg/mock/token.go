@@ -97,7 +97,7 @@ func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	if reason == "" {
 		reason = e.Description
 	}
-	c.because(e.Code + ": " + reason)
+	c.setReason(e.Code + ": " + reason)
 	if t.cfg.Profile == ProfileStrictOIDC {
 		e = strict(e)
 		if e.Status == http.StatusUnauthorized && c.r.Header.Get("Authorization") != "" { // RFC 6749 section 5.2
@@ -163,7 +163,7 @@ func (c *call) jsonForm() (url.Values, *oauthError) {
 	}
 	var o map[string]any
 	if err := json.Unmarshal(body, &o); err != nil {
-		return nil, refuse("invalid_request", "The body is not a JSON object").because("malformed JSON body")
+		return nil, refuse("invalid_request", "The body is not a JSON object").withReason("malformed JSON body")
 	}
 	v := url.Values{}
 	for k, val := range o {
@@ -237,14 +237,14 @@ func (t *Tenant) checkCredentials(c *call, client *tenant.Client, secret string,
 }
 
 // respond mints the tokens of an order and writes the answer.
-func (t *Tenant) respond(c *call, o order, body func(access, id string) object) {
+func (t *Tenant) respond(c *call, o issuance, body func(access, id string) object) {
 	access, err := t.accessToken(o)
 	id := ""
 	if err == nil && o.user != nil && o.g.has("openid") {
 		id, err = t.idToken(o, "", "")
 	}
 	if err != nil {
-		t.refuseToken(c, refuse("server_error", "the token could not be signed").because(err.Error()))
+		t.refuseToken(c, refuse("server_error", "the token could not be signed").withReason(err.Error()))
 		return
 	}
 	answer := body(access, id)
@@ -256,7 +256,7 @@ func (t *Tenant) respond(c *call, o order, body func(access, id string) object) 
 
 // tokenBody is the body of a successful answer in the recorded order:
 // access_token, refresh_token, id_token, scope, expires_in, token_type.
-func (o order) tokenBody(access, refresh, id string, withScope bool) object {
+func (o issuance) tokenBody(access, refresh, id string, withScope bool) object {
 	b := object{{"access_token", access}}
 	b.add("refresh_token", refresh)
 	b.add("id_token", id)

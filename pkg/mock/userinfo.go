@@ -22,11 +22,11 @@ func (t *Tenant) userinfo(c *call) {
 	token, status := c.bearer()
 	switch {
 	case status != http.StatusOK:
-		c.because("malformed credentials, a token by two ways, or a body too large")
+		c.setReason("malformed credentials, a token by two ways, or a body too large")
 		write(c.w, status, "", []byte(http.StatusText(status)))
 		return
 	case token == "":
-		c.because("no token")
+		c.setReason("no token")
 		t.challenge(c, "")
 		return
 	}
@@ -88,7 +88,7 @@ func (c *call) bearer() (string, int) {
 func (t *Tenant) challenge(c *call, description string) {
 	value := `Bearer realm="Users"`
 	if description != "" {
-		c.because(description)
+		c.setReason(description)
 		value += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, description)
 	}
 	c.w.Header().Set("WWW-Authenticate", value)
@@ -129,10 +129,10 @@ func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
 	}
 	iss, _ := claims["iss"].(string)
 	list, _ := aud.([]any)
-	return t.ours(c, iss) && slices.Contains(list, any(iss+"userinfo"))
+	return t.ownIssuer(c, iss) && slices.Contains(list, any(iss+"userinfo"))
 }
 
-// ours reports whether an issuer is this tenant's: the one that it is reached
+// ownIssuer reports whether an issuer is this tenant's: the one that it is reached
 // under, or another under which it minted ([Tenant.At]). The embedded key
 // signs for every tenant, so the signature does not tell.
-func (t *Tenant) ours(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }
+func (t *Tenant) ownIssuer(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }

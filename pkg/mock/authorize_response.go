@@ -26,7 +26,7 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}
-	c.because(e.Error())
+	c.setReason(e.Error())
 	t.answer(c, req, []member{{"error", e.Code}, {"error_description", e.Description}})
 }
 
@@ -97,7 +97,7 @@ func fields(params []member) []field {
 // errorPage shows an error where no client may be told: the tenant's page, or
 // the address that the tenant configured for it.
 func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
-	c.because(e.Error())
+	c.setReason(e.Error())
 	t.mu.Lock()
 	custom := t.st.settings.ErrorPage.URL
 	t.mu.Unlock()
@@ -127,9 +127,9 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 	})
 }
 
-// lostPage is the recorded answer to a page without its transaction: no
+// noTransactionPage is the recorded answer to a page without its transaction: no
 // cookie, the back button, a transaction that ran out.
-func (t *Tenant) lostPage(c *call) {
+func (t *Tenant) noTransactionPage(c *call) {
 	t.errorPage(c, c.query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
 		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session."))
 }

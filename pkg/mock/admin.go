@@ -14,17 +14,17 @@ import (
 // Planting state: what a tenant's administrator does in the dashboard, over
 // /_mock/ in the Management API's schema.
 
-// planted answers a planting call: the stored object, or the fault.
-func planted(w http.ResponseWriter, v any, err error) {
+// writeResult answers a planting call: the stored object, or the fault.
+func writeResult(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return
 	}
 	respondJSON(w, v)
 }
 
-// plant decodes a body into a T and stores it under the tenant's lock.
-func plant[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
+// put decodes a body into a T and stores it under the tenant's lock.
+func put[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in T
 		v, err := any(nil), decode(r, &in)
@@ -33,7 +33,7 @@ func plant[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 			v, err = store(in)
 			t.mu.Unlock()
 		}
-		planted(w, v, err)
+		writeResult(w, v, err)
 	}
 }
 
@@ -155,30 +155,30 @@ func (t *Tenant) putActions(list []tenant.Action) (any, error) {
 	return list, nil
 }
 
-// plantTable are the calls that change what the tenant has, beside those that show it.
-func (t *Tenant) plantTable() []control {
+// adminTable are the calls that change what the tenant has, beside those that show it.
+func (t *Tenant) adminTable() []control {
 	return []control{
 		{"GET /_mock/faults", "the faults that were armed: how many calls each has hit, and whether it still does", t.showFaults},
 		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
 		{"DELETE /_mock/faults", "disarms all", t.disarm},
 		{"GET /_mock/clients", "the clients, with the secrets that were derived", t.showClients},
-		{"POST /_mock/clients", "adds or replaces one", plant(t, t.putClient)},
+		{"POST /_mock/clients", "adds or replaces one", put(t, t.putClient)},
 		{"PATCH /_mock/clients/ID", "merges into one", nil},
 		{"DELETE /_mock/clients/ID", "removes one", nil},
 		{"GET /_mock/users", "the users, without passwords", t.showUsers},
-		{"POST /_mock/users", "adds or replaces one", plant(t, t.putUser)},
+		{"POST /_mock/users", "adds or replaces one", put(t, t.putUser)},
 		{"PATCH /_mock/users/ID-OR-EMAIL", "merges into one", nil},
 		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
-		{"POST /_mock/resource-servers", "adds or replaces an API", plant(t, t.putAPI)},
-		{"POST /_mock/client-grants", "adds or replaces one", plant(t, t.putGrant)},
+		{"POST /_mock/resource-servers", "adds or replaces an API", put(t, t.putAPI)},
+		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes that of client_id= and audience=", t.deleteClientGrant},
-		{"POST /_mock/organizations", "adds or replaces one", plant(t, t.putOrganization)},
-		{"POST /_mock/roles", "adds or replaces one", plant(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
+		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
+		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "merges into the tenant's settings", t.patchTenant},
-		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", plant(t, t.putConsent)},
-		{"DELETE /_mock/consents", "forgets all", plant(t, t.dropConsents)},
-		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, plant(t, t.putSettings)},
-		{"PUT /_mock/actions", "replaces the declared outcomes of Actions", plant(t, t.putActions)},
+		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", put(t, t.putConsent)},
+		{"DELETE /_mock/consents", "forgets all", put(t, t.dropConsents)},
+		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
+		{"PUT /_mock/actions", "replaces the declared outcomes of Actions", put(t, t.putActions)},
 	}
 }
 
@@ -206,7 +206,7 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		_, err = t.arm(f)
 	}
-	planted(w, f, err)
+	writeResult(w, f, err)
 }
 
 func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
@@ -223,7 +223,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		t.st.settings = s
 	}
 	t.mu.Unlock()
-	planted(w, s, err)
+	writeResult(w, s, err)
 }
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
@@ -236,9 +236,9 @@ func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	respondJSON(w, struct{}{})
 }
 
-// one is a call on one client or user: PATCH merges, DELETE removes. It
+// controlOne is a call on one client or user: PATCH merges, DELETE removes. It
 // reports false when the path names neither.
-func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
+func (t *Tenant) controlOne(w http.ResponseWriter, r *http.Request) bool {
 	kind, id, found := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), controlPrefix), "/")
 	id, err := url.PathUnescape(id)
 	if !found || err != nil || (kind != "clients" && kind != "users") || (r.Method != http.MethodPatch && r.Method != http.MethodDelete) {
@@ -246,7 +246,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return true
 	}
 	t.mu.Lock()
@@ -254,7 +254,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	c, u := t.st.clients[id], t.st.userByLogin(id)
 	switch {
 	case kind == "clients" && c == nil, kind == "users" && u == nil:
-		controlFault(w, http.StatusNotFound, kind+": "+clip(id)+" does not exist")
+		controlError(w, http.StatusNotFound, kind+": "+clip(id)+" does not exist")
 	case r.Method == http.MethodDelete && kind == "clients":
 		delete(t.st.clients, id)
 		t.st.clientOrder = slices.DeleteFunc(t.st.clientOrder, func(s string) bool { return s == id })
@@ -264,10 +264,10 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 		respondJSON(w, struct{}{})
 	case kind == "clients":
 		v, err := t.patchClient(c, body)
-		planted(w, v, err)
+		writeResult(w, v, err)
 	default:
 		v, err := t.patchUser(u, body)
-		planted(w, v, err)
+		writeResult(w, v, err)
 	}
 	return true
 }

@@ -32,8 +32,8 @@ type oauthError struct {
 
 func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
 
-// because adds the reason that is the journal's alone.
-func (e *oauthError) because(reason string) *oauthError { e.Reason = reason; return e }
+// withReason adds the reason that is the journal's alone.
+func (e *oauthError) withReason(reason string) *oauthError { e.Reason = reason; return e }
 
 // withStatus overrides the status of the table.
 func (e *oauthError) withStatus(status int) *oauthError { e.Status = status; return e }
@@ -68,7 +68,7 @@ func missing(parameter string) *oauthError {
 // unauthorized is the one answer to every failed client authentication: not
 // RFC 6749's invalid_client, and nothing that tells which part was wrong.
 func unauthorized(reason string) *oauthError {
-	return refuse("access_denied", "Unauthorized").withStatus(http.StatusUnauthorized).because(reason)
+	return refuse("access_denied", "Unauthorized").withStatus(http.StatusUnauthorized).withReason(reason)
 }
 
 // member is one member of a JSON object whose order matters.
