@@ -21,7 +21,7 @@ func (t *Tenant) actionsFor(trigger, client string) []tenant.Action {
 	return out
 }
 
-// denied returns the refusal of the first action that denies.
+// denied returns the error of the first action that denies access.
 func (t *Tenant) denied(trigger, client string) *oauthError {
 	for _, a := range t.actionsFor(trigger, client) {
 		if a.Deny != "" {
@@ -35,7 +35,7 @@ func (t *Tenant) denied(trigger, client string) *oauthError {
 	return nil
 }
 
-// interactionRequired returns the refusal of prompt=none where an action wants a person.
+// interactionRequired returns the error for prompt=none when an action needs the user.
 func (t *Tenant) interactionRequired(client string) *oauthError {
 	for _, a := range t.actionsFor(tenant.TriggerPostLogin, client) {
 		switch {
@@ -48,7 +48,7 @@ func (t *Tenant) interactionRequired(client string) *oauthError {
 	return nil
 }
 
-// mfaRequired is the refusal of a token request where an action wants a second factor.
+// mfaRequired returns the error of a token request when an action requires a second factor.
 func (t *Tenant) mfaRequired(client string) *oauthError {
 	for _, a := range t.actionsFor(tenant.TriggerPostLogin, client) {
 		if a.MFA {
@@ -86,7 +86,7 @@ func setClaims(o object, claims map[string]any, data map[string]any) object {
 	return o
 }
 
-// evaluate fills a template; a fault in it becomes the claim's value, where it is seen.
+// evaluate executes a template. An error becomes the claim's value, so that a test sees it.
 func evaluate(s string, data map[string]any) string {
 	tpl, err := template.New("claim").Option("missingkey=error").Parse(s)
 	if err != nil {

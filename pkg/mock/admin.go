@@ -11,10 +11,10 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// Planting state: what a tenant's administrator does in the dashboard, over
-// /_mock/ in the Management API's schema.
+// The calls under /_mock/ that an administrator makes in the dashboard, with the
+// objects of the Management API.
 
-// writeResult answers a planting call: the stored object, or the fault.
+// writeResult answers with the stored object, or with the error.
 func writeResult(w http.ResponseWriter, v any, err error) {
 	if err != nil {
 		writeInputError(w, err)
@@ -37,8 +37,8 @@ func put[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	}
 }
 
-// merge returns a copy of an object with the members of a body in place of its
-// own. Nothing is shared with the original, which others may be reading.
+// merge returns a copy of an object, changed by the members of a JSON body. The copy
+// shares nothing with the original, which other goroutines may read.
 func merge[T any](old T, body []byte) (T, error) {
 	var merged T
 	b, err := json.Marshal(old)
@@ -55,7 +55,7 @@ func (t *Tenant) putClient(c tenant.Client) (any, error) {
 	if err := c.Complete(); err != nil {
 		return nil, err
 	}
-	if _, known := t.st.clients[c.ClientID]; !known { // else it keeps its place: the first client is the default
+	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
 		t.st.clientOrder = append(t.st.clientOrder, c.ClientID)
 	}
 	t.st.clients[c.ClientID] = &c
@@ -92,7 +92,7 @@ func (t *Tenant) putUser(u tenant.User) (any, error) {
 	if err := t.st.replaceUser(old, &u); err != nil {
 		return nil, err
 	}
-	delete(t.st.attempts, attemptKey("password", u.UserID)) // as a change of password unblocks at Auth0
+	delete(t.st.attempts, attemptKey("password", u.UserID)) // a new password unblocks the user, as at Auth0
 	return shownUser(&u), nil
 }
 
@@ -155,30 +155,30 @@ func (t *Tenant) putActions(list []tenant.Action) (any, error) {
 	return list, nil
 }
 
-// adminTable are the calls that change what the tenant has, beside those that show it.
+// adminTable lists the calls that show and change the tenant's objects.
 func (t *Tenant) adminTable() []control {
 	return []control{
-		{"GET /_mock/faults", "the faults that were armed: how many calls each has hit, and whether it still does", t.showFaults},
+		{"GET /_mock/faults", "the armed faults: how many calls each has hit, and whether it is still active", t.showFaults},
 		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
 		{"DELETE /_mock/faults", "disarms all", t.disarm},
-		{"GET /_mock/clients", "the clients, with the secrets that were derived", t.showClients},
+		{"GET /_mock/clients", "the clients, with their secrets", t.showClients},
 		{"POST /_mock/clients", "adds or replaces one", put(t, t.putClient)},
-		{"PATCH /_mock/clients/ID", "merges into one", nil},
+		{"PATCH /_mock/clients/ID", "changes members of one", nil},
 		{"DELETE /_mock/clients/ID", "removes one", nil},
 		{"GET /_mock/users", "the users, without passwords", t.showUsers},
 		{"POST /_mock/users", "adds or replaces one", put(t, t.putUser)},
-		{"PATCH /_mock/users/ID-OR-EMAIL", "merges into one", nil},
+		{"PATCH /_mock/users/ID-OR-EMAIL", "changes members of one", nil},
 		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
 		{"POST /_mock/resource-servers", "adds or replaces an API", put(t, t.putAPI)},
 		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
-		{"DELETE /_mock/client-grants", "removes that of client_id= and audience=", t.deleteClientGrant},
+		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
 		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
-		{"PATCH /_mock/tenant", "merges into the tenant's settings", t.patchTenant},
-		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", put(t, t.putConsent)},
-		{"DELETE /_mock/consents", "forgets all", put(t, t.dropConsents)},
+		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
+		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
+		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
 		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
-		{"PUT /_mock/actions", "replaces the declared outcomes of Actions", put(t, t.putActions)},
+		{"PUT /_mock/actions", "replaces the effects of Actions", put(t, t.putActions)},
 	}
 }
 
@@ -236,8 +236,8 @@ func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	respondJSON(w, struct{}{})
 }
 
-// controlOne is a call on one client or user: PATCH merges, DELETE removes. It
-// reports false when the path names neither.
+// controlOne handles PATCH and DELETE of one client or user. It returns false for
+// any other call.
 func (t *Tenant) controlOne(w http.ResponseWriter, r *http.Request) bool {
 	kind, id, found := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), controlPrefix), "/")
 	id, err := url.PathUnescape(id)

@@ -12,26 +12,26 @@ import (
 // ApproveOption changes what the person does in [Tenant.Approve].
 type ApproveOption func(*person)
 
-// personKey is where a request of the pretend browser has its person.
+// personKey is the context key of the person in a request of fakeBrowser.
 type personKey struct{}
 
-// person is the pretend person in front of the pretend browser.
+// person is the user that Approve acts as.
 type person struct {
 	login   string
 	decline bool
 }
 
-// AsUser signs another user in than the tenant's first.
+// AsUser logs in as this user, named by user_id, e-mail address or username. The
+// default is the tenant's first user.
 func AsUser(login string) ApproveOption { return func(p *person) { p.login = login } }
 
-// Declining refuses the consent that the client asks for, where it is asked.
+// Declining declines consent if the tenant asks for it.
 func Declining() ApproveOption { return func(p *person) { p.decline = true } }
 
-// Approve plays the browser and the person: it opens an authorization URL,
-// signs in, consents, and returns the parameters with which the tenant sends
-// the browser back to the client (code and state, or error and
-// error_description). It does not call the client. An error means that the
-// tenant showed its error page, where no client is told anything.
+// Approve acts as the browser and the user: it opens an authorization URL, logs
+// in, consents, and returns the parameters of the redirect to the client (code
+// and state, or error and error_description). It does not call the client. It
+// returns an error when the tenant shows its error page instead of redirecting.
 func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...ApproveOption) (url.Values, error) {
 	p := &person{}
 	for _, o := range options {
@@ -59,7 +59,7 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 		case location == "" && strings.HasPrefix(u.Path, "/u/") && !filled:
 			method, form = http.MethodPost, t.fill(p, u)
 		case location == "":
-			return nil, fmt.Errorf("mock: approve: %s answered %d without sending the browser back", u.Path, res.StatusCode)
+			return nil, fmt.Errorf("mock: approve: %s answered %d and did not redirect to the client", u.Path, res.StatusCode)
 		default:
 			next, err := u.Parse(location)
 			if err != nil {
@@ -71,14 +71,14 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 			u = next
 		}
 	}
-	return nil, fmt.Errorf("mock: approve: the pages of the tenant lead in a circle")
+	return nil, fmt.Errorf("mock: approve: more than 10 redirects between the tenant's pages")
 }
 
 func (t *Tenant) isPage(path string) bool {
 	return strings.HasPrefix(path, "/u/") || strings.HasPrefix(path, "/authorize")
 }
 
-// fill is what the person enters into a page.
+// fill returns the form that the person submits on a page.
 func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	form := url.Values{"state": {page.Query().Get("state")}, "action": {"accept"}}
 	if p.decline {
@@ -97,7 +97,7 @@ func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	return form
 }
 
-// checkPerson refuses a login that no user has, which is a typing error in a test.
+// checkPerson returns an error when the tenant does not have the user.
 func (t *Tenant) checkPerson(p *person) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -114,7 +114,7 @@ func callbackOf(u *url.URL) (url.Values, error) {
 	return url.ParseQuery(u.RawQuery)
 }
 
-// fakeBrowser calls the handler without a network and keeps cookies.
+// fakeBrowser calls the handler directly, without a network, and keeps cookies.
 type fakeBrowser struct {
 	tenant  *Tenant
 	base    *url.URL
@@ -152,7 +152,7 @@ func (b *fakeBrowser) do(ctx context.Context, method string, u *url.URL, form ur
 	return res, nil
 }
 
-// discardWriter keeps an answer's status and headers: Approve reads no bodies.
+// discardWriter keeps the status and the headers: Approve reads no bodies.
 type discardWriter struct {
 	header http.Header
 	status int

@@ -21,7 +21,7 @@ const (
 
 var assertionAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.PS256}
 
-// assertionClaims are those that Auth0 demands of a client assertion
+// assertionClaims are the claims that Auth0 requires in a client assertion
 // (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt).
 type assertionClaims struct {
 	Iss string  `json:"iss"`
@@ -31,7 +31,7 @@ type assertionClaims struct {
 	Jti string  `json:"jti"`
 }
 
-// assertionSubject reads the client from an assertion that is not verified yet.
+// assertionSubject reads the client_id from an assertion before it is verified.
 func assertionSubject(raw string) string {
 	jws, err := parseAssertion(raw)
 	if err != nil {
@@ -82,7 +82,7 @@ func (t *Tenant) checkAssertion(c *call, client *tenant.Client, kind, raw string
 	return t.useOnce(client.ClientID+"\x00"+claims.Jti, exp, c.now)
 }
 
-// useOnce refuses a jti that was seen while its assertion is alive.
+// useOnce rejects a jti that was used before, until its assertion expires.
 func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
 	if len(t.st.jtis)%64 == 0 {
 		maps.DeleteFunc(t.st.jtis, func(_ string, end time.Time) bool { return end.Before(now) })

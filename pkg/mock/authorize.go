@@ -53,7 +53,7 @@ func (t *Tenant) authorize(c *call) {
 	next()
 }
 
-// resume is /authorize/resume, where the pages lead back to.
+// resume is /authorize/resume, to which the pages redirect.
 func (t *Tenant) resume(c *call) {
 	t.mu.Lock()
 	tx, s := t.transactionOf(c, c.query().Get("state"))
@@ -68,8 +68,9 @@ func (t *Tenant) resume(c *call) {
 	next()
 }
 
-// advance takes a transaction as far as it gets and returns the answer to
-// write. The caller holds t.mu; the answer is written without it.
+// advance continues a transaction until it needs the user or is complete, and
+// returns the function that writes the response. The caller holds t.mu and
+// releases it before it calls that function.
 func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	req := tx.req
 	if t.needsLogin(c, tx, s) {
@@ -108,7 +109,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	return t.grantAuthorization(c, tx, s, u)
 }
 
-// firstPage is where a browser without a session goes.
+// firstPage returns the page for a browser without a session.
 func (t *Tenant) firstPage(req *authRequest) string {
 	if req.screenHint == "signup" && t.signupAllowed() {
 		return "/u/signup"
@@ -116,8 +117,8 @@ func (t *Tenant) firstPage(req *authRequest) string {
 	return "/u/login"
 }
 
-// person is who signs in by himself in [LoginAuto]: whom [Tenant.Approve] plays,
-// the login_hint's user, who is signed in already, or the first.
+// person returns the user to log in with [LoginAuto]: the one of [Tenant.Approve],
+// the login_hint's, the session's, or else the first.
 func (t *Tenant) person(c *call, req *authRequest, s *session) *tenant.User {
 	if p, played := c.r.Context().Value(personKey{}).(*person); played && p.login != "" {
 		return t.st.userByLogin(p.login)
@@ -165,9 +166,9 @@ func (t *Tenant) eligible(u *tenant.User, req *authRequest) *oauthError {
 	return nil
 }
 
-// needsConsent: asked unless given before for the same user, client, API and
-// value of scope. A first-party client is spared where the API allows it,
-// never on a localhost callback
+// needsConsent reports whether to ask for consent. Consent that was given before
+// counts for the same user, client, API and scope. A first-party client needs none
+// if the API allows that, except with a callback on localhost
 // (https://auth0.com/docs/get-started/applications/confidential-and-public-applications/user-consent-and-third-party-applications).
 func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 	req := tx.req

@@ -11,11 +11,11 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// authRequest is an authorization request that may be answered at redirectURI.
+// authRequest is an authorization request with a valid redirectURI.
 type authRequest struct {
 	client       *tenant.Client
 	redirectURI  string
-	sentRedirect bool // redirect_uri was in the request, so it must be at /oauth/token
+	sentRedirect bool // the request had a redirect_uri, so the token request needs it too
 	responseType []string
 	mode         string // query, fragment, form_post, web_message
 	state        string
@@ -30,12 +30,12 @@ type authRequest struct {
 	loginHint    string
 	screenHint   string
 	organization string  // id
-	device       *device // nil, or the device that waits for the answer
+	device       *device // the device that polls for the answer; nil for a browser flow
 	issuer       string
 }
 
-// parameters are the parameters of an authorization request; one that comes
-// twice is refused (RFC 6749 section 3.1).
+// parameters are the parameters of an authorization request. A parameter may
+// occur once (RFC 6749 section 3.1).
 type parameters struct{ url.Values }
 
 func (c *call) authorizeParameters() (parameters, *oauthError) {
@@ -60,7 +60,7 @@ func (c *call) authorizeParameters() (parameters, *oauthError) {
 	return parameters{v}, nil
 }
 
-// clip keeps a value from outside short enough for an error text.
+// clip shortens a value of a request for an error text.
 func clip(s string) string {
 	if len(s) > 200 {
 		return s[:200] + "…"
@@ -72,12 +72,12 @@ var responseTypes = []string{
 	"code", "token", "id_token", "code token", "code id_token", "token id_token", "code token id_token",
 }
 
-// parseAuthorize checks a request. With a nil request the error is for the
-// error page; with one it goes to the redirect_uri, which was found good.
+// parseAuthorize checks a request. If it returns a nil request, the error belongs
+// on the error page; otherwise the redirect_uri is valid and gets the error.
 func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authRequest, *oauthError) {
 	types, noType := parseResponseType(p)
 	if noType != nil && t.cfg.Profile == ProfileAuth0 {
-		return nil, noType // before the client is loaded, hence on the error page
+		return nil, noType // Auth0 checks this before it loads the client, so it shows the error page
 	}
 	req, bad := t.requestClient(p)
 	if bad != nil {
@@ -112,7 +112,7 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 		return nil, missing("response_type")
 	}
 	types := strings.Fields(raw)
-	slices.Sort(types) // the order of the words has no meaning: code < id_token < token
+	slices.Sort(types) // their order has no meaning; sorted: code, id_token, token
 	for _, known := range responseTypes {
 		words := strings.Fields(known)
 		slices.Sort(words)
@@ -123,8 +123,8 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 	return nil, refuse("unsupported_response_type", "Unsupported response type: "+clip(raw))
 }
 
-// requestClient finds the client and where its answers may go: all that must
-// be right before anything is redirected.
+// requestClient returns the client and a valid redirect_uri. Without both,
+// nothing may be redirected.
 func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 	id := p.Get("client_id")
 	if id == "" {
@@ -147,8 +147,8 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 	return req, nil
 }
 
-// allowsCallback compares exactly; one * may stand for a subdomain label, as
-// Auth0 allows in "Allowed Callback URLs".
+// allowsCallback compares exactly. One * may replace a subdomain label, as in
+// Auth0's "Allowed Callback URLs".
 func allowsCallback(c *tenant.Client, uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.ContainsAny(uri, "\r\n\t ") {
@@ -208,7 +208,7 @@ func notAllowed(grant string) *oauthError {
 	return refuse("unauthorized_client", fmt.Sprintf("Grant type '%s' not allowed for the client.", grant))
 }
 
-// checkUnsupported refuses what discovery says is not supported, rather than ignore it.
+// checkUnsupported rejects parameters that discovery lists as not supported.
 func (t *Tenant) checkUnsupported(req *authRequest, p parameters) *oauthError {
 	if req.client.ThirdParty() {
 		for _, name := range notForThirdParties {
@@ -248,7 +248,7 @@ func (t *Tenant) checkPKCE(req *authRequest, p parameters) *oauthError {
 	return nil
 }
 
-// notUnreserved reports characters outside RFC 7636's code-verifier alphabet.
+// notUnreserved reports whether RFC 7636 excludes a character from code verifiers.
 func notUnreserved(r rune) bool {
 	return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", r)
 }

@@ -11,7 +11,7 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// serve calls the handler without a network or cookies, which is what is measured.
+// serve calls the handler without a network or cookies, which is what the benchmarks measure.
 func serve(b *testing.B, h http.Handler, r *http.Request, status int) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
@@ -29,7 +29,7 @@ func benchTenant(b *testing.B, e *tenant.File) *mock.Tenant {
 	return t
 }
 
-// codeFlow is one whole flow: sign-in, consent, code, exchange.
+// codeFlow is a complete flow: login, consent, code, exchange.
 func codeFlow(b *testing.B, t *mock.Tenant) string {
 	rec := serve(b, t, httptest.NewRequest(http.MethodGet, issuer+authorizeURL()[1:], nil), http.StatusFound)
 	u, err := url.Parse(rec.Header().Get("Location"))
@@ -111,7 +111,7 @@ func BenchmarkNewLarge(b *testing.B) {
 	}
 }
 
-// BenchmarkCodeFlowOfTheLastUser shows that a user is found without a search.
+// BenchmarkCodeFlowOfTheLastUser shows that finding a user is no linear search.
 func BenchmarkCodeFlowOfTheLastUser(b *testing.B) {
 	t := benchTenant(b, largeTenant())
 	target := issuer + authorizeURL("login_hint", "USER99999@example.com")[1:]

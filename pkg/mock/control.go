@@ -17,8 +17,8 @@ import (
 
 const controlPrefix = "/_mock/"
 
-// controls is the surface under /_mock/: what a test does to the tenant that no
-// client could. The same things are methods of [Tenant].
+// controls serves the control API under /_mock/, with which a test changes and
+// inspects the tenant. [Tenant] has methods for the same.
 func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
 		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
@@ -32,42 +32,42 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if crossSite(r) {
-		controlError(w, http.StatusForbidden, "the control surface takes no requests from other sites' pages")
+		controlError(w, http.StatusForbidden, "request from another site's page; the control API accepts none")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if handle, known := t.control[r.Method+" "+r.URL.Path]; known {
 		handle(w, r)
 	} else if !t.controlOne(w, r) {
-		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists what there is")
+		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }
 
-// control is one call of the surface. Those without a handler have a path that
-// is a pattern: see one and resource.
+// control is one call of the control API. A call without a handler has a pattern as
+// its path: see controlOne and resource.
 type control struct {
 	call   string // method and path
-	does   string // for the index
+	does   string // what it does, for the index
 	handle http.HandlerFunc
 }
 
-// controlTable is every call of the surface; its index is made from it.
+// controlTable lists every call of the control API; the index is made from it.
 func (t *Tenant) controlTable() []control {
 	return slices.Concat([]control{
 		{"GET /_mock/", "this list", t.showControls},
-		{"GET /_mock/health", "is it there", t.health},
-		{"POST /_mock/reset", "back to the start: tenant, clock, journal, faults", t.reset},
+		{"GET /_mock/health", "whether the tenant runs", t.health},
+		{"POST /_mock/reset", "returns to the start: tenant, clock, journal, faults", t.reset},
 		{"GET /_mock/clock", "the tenant's time", t.showClock},
-		{"POST /_mock/clock", `moves it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
+		{"POST /_mock/clock", `changes it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
 		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
 	}, t.adminTable(), []control{
-		{"GET /_mock/resource/PATH", "a protected API, by any method: wants an access token of the first API and the role agent", nil},
+		{"GET /_mock/resource/PATH", "a protected API, for any method: requires an access token for the first API and the role agent", nil},
 	})
 }
 
-// controlMap has the handlers of fixed paths.
+// controlMap returns the handlers by method and fixed path.
 func (t *Tenant) controlMap() map[string]http.HandlerFunc {
 	m := map[string]http.HandlerFunc{}
 	for _, c := range t.controlTable() {
@@ -78,7 +78,7 @@ func (t *Tenant) controlMap() map[string]http.HandlerFunc {
 	return m
 }
 
-// showControls is the index.
+// showControls is GET /_mock/, the index.
 func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	type call struct {
 		Method string `json:"method"`
@@ -96,7 +96,7 @@ func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// crossSite reports a browser's request that another site's page caused.
+// crossSite reports whether a page of another site made a browser send the request.
 func crossSite(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
@@ -119,7 +119,7 @@ func respondJSON(w http.ResponseWriter, v any) {
 	write(w, http.StatusOK, jsonType, b)
 }
 
-// writeInputError answers a control call that cannot be carried out.
+// writeInputError answers a control call that is not valid.
 func writeInputError(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
@@ -128,7 +128,7 @@ func writeInputError(w http.ResponseWriter, err error) {
 	controlError(w, status, err.Error())
 }
 
-// decode reads one JSON value strictly: an unknown member is a typing error.
+// decode reads one JSON value and rejects unknown members, which are typing errors.
 func decode(r *http.Request, into any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -147,7 +147,7 @@ func decodeBytes(b []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one JSON value")
+		return errors.New("more than one JSON value")
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case in.Advance == "" && in.Set == nil && in.Freeze == nil:
-		err = fieldError("clock", `none of "advance", "set" and "freeze" was given`)
+		err = fieldError("clock", `one of "advance", "set" and "freeze" is required`)
 	case in.Set != nil && (in.Set.Before(earliest) || in.Set.After(latest)):
 		err = fieldError("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
 	case in.Advance != "":
@@ -240,7 +240,7 @@ func (t *Tenant) showFamilies(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// showClients has the secrets, too: those that were derived stand nowhere else.
+// showClients includes the secrets: a derived secret is shown nowhere else.
 func (t *Tenant) showClients(w http.ResponseWriter, _ *http.Request) {
 	list := t.Clients()
 	respondJSON(w, struct {

@@ -7,25 +7,25 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// description is a tenant as its administrator sees it. Its objects are
-// replaced, never changed in place: handlers use them without the lock.
+// description is the tenant as an administrator configures it. Its objects are
+// replaced, never changed: handlers read them without the lock.
 type description struct {
 	settings    tenant.Settings
 	actions     []tenant.Action
 	clients     map[string]*tenant.Client // by client_id
 	clientOrder []string
 	apis        map[string]*tenant.ResourceServer // by identifier
-	firstAPI    string                            // the one that /_mock/resource/ protects
+	firstAPI    string                            // the audience that /_mock/resource/ requires
 	grants      map[string]tenant.ClientGrant     // by grantKey
 	roles       map[string]tenant.Role
 	orgs        map[string]*tenant.Organization // by id
 	databases   []tenant.Database
 	users       map[string]*tenant.User // by user_id
-	byLogin     map[string]*tenant.User // by e-mail address and username in lower case, the first of several
+	byLogin     map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
 	userOrder   []string
 }
 
-// newDescription reads an export, which it neither changes nor keeps.
+// newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
 		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
@@ -55,7 +55,7 @@ func newDescription(e *tenant.File) (*description, error) {
 	for i := range users {
 		u := &users[i]
 		err := st.addUser(u)
-		if err != nil && st.users[u.UserID] == nil { // others refer to the user all the same
+		if err != nil && st.users[u.UserID] == nil { // keep it, so that references to it are not errors too
 			st.users[u.UserID] = u
 			st.indexUser(u)
 		}
@@ -74,7 +74,7 @@ func newDescription(e *tenant.File) (*description, error) {
 	return st, errs.err()
 }
 
-// duplicateName is the fault of a name that another one has.
+// duplicateName returns an error when another object has the name.
 func duplicateName(dup bool, name string) error {
 	if !dup {
 		return nil
@@ -82,8 +82,8 @@ func duplicateName(dup bool, name string) error {
 	return fieldError("name", "%q is used twice", name)
 }
 
-// addClient adds a client, a faulty one too: others refer to it, and what is
-// wrong with them is told in the same run.
+// addClient adds a client even if it is not valid, so that references to it are
+// not reported as errors too.
 func (st *description) addClient(c tenant.Client) error {
 	err := c.Complete()
 	if _, dup := st.clients[c.ClientID]; dup {
@@ -94,7 +94,7 @@ func (st *description) addClient(c tenant.Client) error {
 	return err
 }
 
-// addAPI adds an API, a faulty one too; see addClient.
+// addAPI adds an API even if it is not valid; see addClient.
 func (st *description) addAPI(api tenant.ResourceServer) error {
 	err := api.Complete()
 	if _, dup := st.apis[api.Identifier]; dup {
@@ -109,7 +109,7 @@ func (st *description) addAPI(api tenant.ResourceServer) error {
 
 func (st *description) addRole(r tenant.Role) error {
 	if r.Name == "" {
-		return fieldError("name", "a role has none")
+		return fieldError("name", "a role needs a name")
 	}
 	st.roles[r.Name] = r
 	return nil
@@ -132,7 +132,7 @@ func grantKey(client, audience, subject string) string {
 	return client + "\x00" + audience + "\x00" + subject
 }
 
-// client finds a client by id, else by name, as exports refer to it.
+// client finds a client by its id, or by its name as exports refer to it.
 func (st *description) client(ref string) *tenant.Client {
 	if c := st.clients[ref]; c != nil {
 		return c
@@ -157,7 +157,7 @@ func (st *description) addOrganization(o tenant.Organization) error {
 	for _, m := range o.Members {
 		u := st.userByLogin(m)
 		if u == nil {
-			return fieldError("members", "organization %q has the member %q, who is not among users", o.Name, m)
+			return fieldError("members", "organization %q has the member %q, who is not in users", o.Name, m)
 		}
 		members = append(members, u.UserID)
 	}

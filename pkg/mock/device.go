@@ -12,7 +12,7 @@ import (
 
 const (
 	deviceLifetime = 900 * time.Second
-	userCodeChars  = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, no words; Auth0's "base20"
+	userCodeChars  = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, so no words; Auth0's "base20"
 )
 
 // device is one device authorization (RFC 8628).
@@ -91,7 +91,7 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 		return nil, refuse("invalid_grant", "Invalid or expired device code.")
 	}
 	if !c.now.Before(d.expires) {
-		d.state = "expired" // expired_token is said once
+		d.state = "expired" // expired_token is sent once
 		return nil, refuse("expired_token", "The device_code has expired")
 	}
 	early := !d.polled.IsZero() && c.now.Sub(d.polled) < t.cfg.DeviceInterval
@@ -110,8 +110,8 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 	return t.tokensFor(c, client, d.grant), nil
 }
 
-// tokensFor answers with the tokens of a grant, a refresh token among them when
-// offline_access was granted.
+// tokensFor returns the function that writes the tokens of a grant, with a refresh
+// token if offline_access was granted.
 func (t *Tenant) tokensFor(c *call, client *tenant.Client, g grant) func() {
 	o := t.prepare(c, g)
 	refresh := ""
@@ -126,7 +126,7 @@ func (t *Tenant) tokensFor(c *call, client *tenant.Client, g grant) func() {
 	}
 }
 
-// activate is /activate, where a person confirms the code on the device.
+// activate is /activate, where the user confirms the code shown on the device.
 func (t *Tenant) activate(c *call) {
 	form, bad := c.pageForm()
 	if bad != nil {
@@ -161,7 +161,7 @@ func (t *Tenant) activate(c *call) {
 	next()
 }
 
-// approveDevice is the end of a transaction that a device began.
+// approveDevice ends a transaction that a device started.
 func (t *Tenant) approveDevice(c *call, d *device, g grant) func() {
 	d.state, d.grant = "approved", g
 	return func() { donePage(c, "Congratulations, you're all set!", "Your device is now connected.") }

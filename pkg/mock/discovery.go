@@ -6,8 +6,8 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// discovery is /.well-known/openid-configuration and its OAuth alias. An
-// endpoint is named when it is routed, so nothing is advertised that is not served.
+// discovery is /.well-known/openid-configuration and its OAuth alias. It lists an
+// endpoint only if the route table has it.
 func (t *Tenant) discovery(c *call) {
 	o := object{{"issuer", c.issuer}}
 	endpoint := func(name, path string) {
@@ -45,7 +45,7 @@ func (t *Tenant) discovery(c *call) {
 	)
 	endpoint("end_session_endpoint", "/oidc/logout")
 	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
-	if t.cfg.Profile == ProfileStrictOIDC { // without it OpenID Connect Discovery takes authorization_code and implicit for all
+	if t.cfg.Profile == ProfileStrictOIDC { // its default in OpenID Connect Discovery is authorization_code and implicit only
 		o = append(o, member{"grant_types_supported", []string{
 			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
 		}})

@@ -15,7 +15,7 @@ func fieldError(field, format string, args ...any) error {
 // errorList collects the errors of a tenant's description.
 type errorList []error
 
-// add adds the errors of one object of the tenant file.
+// add adds the errors of one object and sets where the object is in the file.
 func (l *errorList) add(err error, object string, args ...any) {
 	for _, e := range tenant.FieldErrors(err) {
 		e.Object = fmt.Sprintf(object, args...)

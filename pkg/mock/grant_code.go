@@ -56,7 +56,7 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 		t.respond(c, o, func(access, id string) object {
 			t.mu.Lock()
 			cd.accessToken = hash(access)
-			if cd.reused { // while this token was being signed
+			if cd.reused { // the code was reused while this token was being signed
 				t.revokeAccess(cd.accessToken, c.now)
 			}
 			t.mu.Unlock()
@@ -65,8 +65,8 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	}, nil
 }
 
-// revokeReusedCode revokes what a reused code was exchanged for, which RFC 6749
-// section 4.1.2 asks for and Auth0 does not document.
+// revokeReusedCode revokes the tokens of a code that is used again, as RFC 6749
+// section 4.1.2 recommends. Auth0 does not document it.
 func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 	if t.cfg.Profile != ProfileStrictOIDC {
 		return
@@ -80,9 +80,9 @@ func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 	}
 }
 
-// revokeAccess closes /userinfo to an access token.
+// revokeAccess makes /userinfo reject an access token.
 func (t *Tenant) revokeAccess(hash string, now time.Time) {
-	const longest = 30 * 24 * time.Hour // of an access token's life at Auth0
+	const longest = 30 * 24 * time.Hour // lifetime of an access token at Auth0
 	evict(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
 	t.st.revoked[hash] = now
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // tokenExchange is Custom Token Exchange (RFC 8693,
-// https://auth0.com/docs/authenticate/custom-token-exchange). Where a tenant
-// runs an Action to find the user, the subject token names him here: a
-// user_id, an e-mail address or a username.
+// https://auth0.com/docs/authenticate/custom-token-exchange). A real tenant runs an
+// Action to find the user. Here the subject token is the user's user_id, e-mail
+// address or username.
 func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	subject, kind := r.Get("subject_token"), r.Get("subject_token_type")
 	switch {
@@ -27,7 +27,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 	u := t.st.userByLogin(subject)
 	if u == nil {
 		t.failed(key)
-		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("it names no user")
+		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("the subject token is not a user_id, email or username of the tenant")
 	}
 	delete(t.st.attempts, key)
 	aud := r.Get("audience")

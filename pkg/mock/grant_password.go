@@ -23,7 +23,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		return nil, bad
 	}
 	if named := t.st.userByLogin(login); named != nil {
-		login = named.UserID // however he is called
+		login = named.UserID // so that e-mail address and username share one counter
 	}
 	key := attemptKey("password", login)
 	if t.st.attempts[key] >= maxAttempts {
@@ -60,7 +60,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	return t.tokensFor(c, client, g), nil
 }
 
-// attemptKey is where the failed attempts of a kind on a subject are counted.
+// attemptKey is the key of a counter of failed attempts.
 func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
 
 func (t *Tenant) failed(key string) {
@@ -68,7 +68,7 @@ func (t *Tenant) failed(key string) {
 	t.st.attempts[key]++
 }
 
-// checkRealm refuses a connection that the tenant does not have.
+// checkRealm returns an error if the tenant does not have the connection.
 func (t *Tenant) checkRealm(realm string) *oauthError {
 	if realm == "" {
 		return nil

@@ -9,17 +9,17 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-const refreshTokensPerUser = 200 // and client; the oldest gives way without a word
+const refreshTokensPerUser = 200 // and client; the oldest is deleted, without an error
 
-// family is all refresh tokens that came of one authorization.
+// family is all refresh tokens of one authorization.
 type family struct {
 	id         string
 	grant      grant
 	created    time.Time
-	seen       time.Time // last exchange: the idle lifetime counts from here
+	seen       time.Time // last exchange; the idle lifetime starts here
 	generation int       // of the newest token
 	rotated    time.Time // when the newest generation began
-	revoked    string    // why; "" while it lives
+	revoked    string    // the reason; "" while the family is valid
 	last       string    // journal id of the call that issued the newest token
 	tokens     []string  // hashes of all its tokens
 }
@@ -57,7 +57,7 @@ func (t *Tenant) newRefreshToken(c *call, f *family) string {
 	return value
 }
 
-// dropOldest silently deletes what is beyond the limit, as Auth0 does.
+// dropOldest deletes families above the limit without an error, as Auth0 does.
 func (t *Tenant) dropOldest(owner string) {
 	for len(t.st.owned[owner]) > refreshTokensPerUser {
 		t.forgetFamily(t.st.owned[owner][0])
@@ -148,7 +148,7 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 	return nil
 }
 
-// lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) has passed.
+// lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) is over.
 func lifetimeOver(now, since time.Time, seconds int) bool {
 	if seconds == 0 {
 		seconds = tenant.DefaultRefreshLifetime
@@ -156,8 +156,8 @@ func lifetimeOver(now, since time.Time, seconds int) bool {
 	return now.Sub(since) >= time.Duration(seconds)*time.Second
 }
 
-// checkGeneration lets the newest token pass and, within the overlap, the one
-// before it. Anything else is a reuse: the whole family dies with it.
+// checkGeneration accepts the newest token and, within the overlap period, the one
+// before it. Any other token is a reuse, which revokes the whole family.
 func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToken) *oauthError {
 	f := rt.family
 	leeway := time.Duration(client.RefreshPolicy().Leeway) * time.Second
@@ -167,12 +167,12 @@ func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToke
 	case rt.generation == f.generation-1 && leeway > 0 && c.now.Sub(f.rotated) <= leeway:
 		return nil
 	}
-	t.revokeFamily(f, "a refresh token that had been rotated away was used again (ferrt)")
+	t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")
 	return badRefresh("reused: " + f.revoked)
 }
 
-// narrow applies the scope and audience of a refresh: never more than was
-// granted; another audience only where the client's policies list it.
+// narrow applies scope and audience of a refresh. It never grants more than the
+// login did. Another audience must be listed in the client's policies.
 func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, *oauthError) {
 	if aud := r.Get("audience"); aud != "" && aud != g.audience {
 		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
@@ -197,7 +197,7 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 	return g, nil
 }
 
-// FamilyState is what is known of a family of refresh tokens.
+// FamilyState is the state of a family of refresh tokens.
 type FamilyState struct {
 	ID         string    `json:"id"`
 	ClientID   string    `json:"client_id"`
@@ -206,7 +206,7 @@ type FamilyState struct {
 	Scope      string    `json:"scope"`
 	Created    time.Time `json:"created"`
 	Seen       time.Time `json:"seen"`
-	Generation int       `json:"generation"` // how often it was rotated, plus one
+	Generation int       `json:"generation"` // number of rotations plus one
 	Revoked    string    `json:"revoked,omitempty"`
 	LastCall   string    `json:"last_call"` // journal id of the call that issued the newest token
 }

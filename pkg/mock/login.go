@@ -86,7 +86,7 @@ func (t *Tenant) consentPage(c *call) {
 	render(c, http.StatusOK, "consent.html", view)
 }
 
-// describeScopes says in words what a client asks for.
+// describeScopes returns the texts of the consent page.
 func (t *Tenant) describeScopes(req *authRequest) []string {
 	words := map[string]string{
 		"profile": "Profile: access to your profile", "email": "Email: access to your email address",

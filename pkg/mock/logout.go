@@ -32,10 +32,10 @@ func (t *Tenant) finishLogout(c *call, target string, bad *oauthError) {
 	}
 }
 
-// logoutTarget checks where a logout leads against the client's and the
-// tenant's Allowed Logout URLs. Query and fragment are ignored in the
-// comparison, the case of scheme and host as well. Without a target the first
-// allowed URL serves if fallback is set.
+// logoutTarget checks the target of a logout against the Allowed Logout URLs of the
+// client and the tenant. The comparison ignores query, fragment, and the case of
+// scheme and host. Without a target it returns the first allowed URL if fallback
+// is set.
 func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *oauthError) {
 	allowed := t.st.settings.AllowedLogoutURLs
 	if clientID != "" {
@@ -68,7 +68,7 @@ func sameLogoutURL(a, b string) bool {
 		strings.EqualFold(ua.Scheme, ub.Scheme) && strings.EqualFold(ua.Host, ub.Host) && ua.EscapedPath() == ub.EscapedPath()
 }
 
-// unsafeInURL reports what browsers mend or fold in a URL, which could make it another.
+// unsafeInURL reports characters that browsers normalize, which can change the host.
 func unsafeInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
 
 func (t *Tenant) endSession(c *call) {
@@ -98,7 +98,7 @@ func (t *Tenant) logoutOIDC(c *call) {
 		target, bad = t.logoutTarget(clientID, p.Get("post_logout_redirect_uri"), false)
 	}
 	if t.cfg.Profile == ProfileStrictOIDC && p.Get("id_token_hint") == "" {
-		target = "" // nobody vouches for it (OpenID Connect RP-Initiated Logout, section 3)
+		target = "" // not verified without a hint (OpenID Connect RP-Initiated Logout, section 3)
 	}
 	if bad == nil && target != "" && p.Has("state") {
 		target = mergeQuery(target, query([]member{{"state", p.Get("state")}}))
@@ -114,9 +114,9 @@ func (t *Tenant) logoutOIDC(c *call) {
 	t.finishLogout(c, target, bad)
 }
 
-// logoutClient names the client of a logout: by the ID token (which may have
-// expired), else by client_id. A good hint makes asking the person needless:
-// the ID token, or the sid of the browser's session as logout_hint.
+// logoutClient returns the client of a logout: from the ID token (which may have
+// expired), or else client_id. hinted reports a valid hint, with which the tenant
+// does not ask the user: the ID token, or the session's sid as logout_hint.
 func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, bad *oauthError) {
 	id = p.Get("client_id")
 	hint := p.Get("id_token_hint")
@@ -136,7 +136,7 @@ func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, ba
 	return aud, true, nil
 }
 
-// askBeforeLogout keeps where to go and returns the page that asks first.
+// askBeforeLogout stores the target and returns the address of the page that asks.
 func (t *Tenant) askBeforeLogout(c *call, clientID, target string) string {
 	s := t.browser(c)
 	if s == nil {

@@ -12,42 +12,42 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// grant is what a person (or a client for itself) allowed: the basis of every
-// token. It is a value; a refresh derives a narrower one.
+// grant is what the user allowed, or the client for itself. Every token comes from
+// a grant. A refresh derives a narrower copy.
 type grant struct {
 	client       string
 	user         string // user_id; "" for client_credentials
 	scopes       []string
-	narrowed     bool   // less than was asked for
+	narrowed     bool   // fewer scopes than the client asked for
 	audience     string // "" is /userinfo alone
 	organization string
 	sid          string
 	nonce        string
-	authTime     time.Time // zero unless max_age or prompt=login asked for it
+	authTime     time.Time // zero unless max_age or prompt=login requires the claim
 	gty          string    // of the access token; "" for the code flow
-	web          bool      // implicit: the shorter lifetime
+	web          bool      // implicit flow, with the shorter lifetime
 	entry        string    // journal id of the call that made it
 }
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
 
-// issuance is a request for tokens, resolved under t.mu so that signing, which is
-// slow, happens without it.
+// issuance is everything needed to sign tokens. It is collected under t.mu, so that
+// signing, which is slow, runs without the lock.
 type issuance struct {
 	g      grant
 	client tenant.Client
 	user   *tenant.User // a copy; nil for client_credentials
 	api    *tenant.ResourceServer
 	perms  []string
-	access object // claims that actions set
+	access object // claims set by actions
 	id     object
 	issuer string
 	now    time.Time
 }
 
-// prepare resolves a grant of a client that exists. The caller holds t.mu.
+// prepare makes the issuance of a grant whose client exists. The caller holds t.mu.
 func (t *Tenant) prepare(c *call, g grant) issuance {
-	if len(t.st.issuers) < 64 { // issuers taken from Host headers must not pile up
+	if len(t.st.issuers) < 64 { // a limit, because issuers come from Host headers
 		t.st.issuers[c.issuer] = true
 	}
 	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
@@ -83,7 +83,7 @@ func (o issuance) subject() string {
 	return o.user.UserID
 }
 
-// accessToken is a JWT for an API, else an opaque one (a JWE with an empty key part).
+// accessToken returns a JWT for an API, or an opaque token (a JWE with an empty key).
 func (t *Tenant) accessToken(o issuance) (string, error) {
 	if o.api == nil {
 		return t.opaqueToken(o)
@@ -135,8 +135,8 @@ func (o issuance) permissions() []string {
 	return o.perms
 }
 
-// opaqueToken is what a client gets that asked for no API: five parts, the
-// second empty, so that nobody takes it for a JWS.
+// opaqueToken is the access token of a request without an audience: a JWE of five
+// parts with an empty second one, which no client can read.
 func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	rcpt := jose.Recipient{Algorithm: jose.DIRECT, Key: t.keys.content}
 	enc, err := jose.NewEncrypter(jose.A256GCM, rcpt, (&jose.EncrypterOptions{}).WithHeader("iss", o.issuer))
@@ -157,8 +157,8 @@ func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	return jwe.CompactSerialize()
 }
 
-// idToken is the ID token, with at_hash and c_hash where it leaves /authorize
-// beside what they hash.
+// idToken returns the ID token. From /authorize it has at_hash and c_hash if an
+// access token or a code comes with it.
 func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	alg := o.client.JWT.Alg
 	if alg == "" {
@@ -196,7 +196,7 @@ func halfHash(s string) string {
 	return encode(h[:len(h)/2])
 }
 
-// profileClaims are a user's claims that the scopes open, in the recorded order.
+// profileClaims returns the claims of a user for the scopes, in the recorded order.
 func (t *Tenant) profileClaims(u *tenant.User, scopes []string) object {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(scopes, n) })
@@ -232,7 +232,7 @@ func (t *Tenant) profileClaims(u *tenant.User, scopes []string) object {
 	return c
 }
 
-// updatedAt is an ISO string with milliseconds at Auth0, a number in OpenID Connect.
+// updatedAt is a string with milliseconds at Auth0 and a number in OpenID Connect.
 func (t *Tenant) updatedAt(u *tenant.User) any {
 	at, err := time.Parse(time.RFC3339, u.UpdatedAt)
 	switch {
@@ -244,7 +244,7 @@ func (t *Tenant) updatedAt(u *tenant.User) any {
 	return at.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// openOpaque reads an opaque access token of this tenant.
+// openOpaque decrypts an opaque access token of this tenant.
 func (t *Tenant) openOpaque(token string) (map[string]any, bool) {
 	jwe, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// state is the parameter of the page that a redirect leads to.
+// state returns the state of the page to which a reply redirects.
 func (r reply) state(page string) string {
 	r.Helper()
 	u := r.location()
@@ -22,7 +22,7 @@ func (r reply) state(page string) string {
 	return u.Query().Get("state")
 }
 
-// signIn goes through the login page and on to what follows it.
+// signIn submits the login page and follows its redirect.
 func (w *world) signIn(r reply, login string) reply {
 	w.Helper()
 	state := r.state("/u/login")
@@ -33,7 +33,7 @@ func (w *world) signIn(r reply, login string) reply {
 	return w.get(r.location().String())
 }
 
-// consent answers the consent page and goes on.
+// consent submits the consent page and follows its redirect.
 func (w *world) consent(r reply, action string) reply {
 	w.Helper()
 	state := r.state("/u/consent")
@@ -84,13 +84,13 @@ func TestLoginAndConsentByForms(t *testing.T) {
 	}
 }
 
-func TestWithoutASessionThePagesAreLost(t *testing.T) {
+func TestPagesNeedTheirSession(t *testing.T) {
 	w := formWorld(t)
 	state := w.authorize().state("/u/login")
 	const lost = "You may have pressed the back button, refreshed during login, opened too many login dialogs, or there is some " +
 		"issue with cookies, since we couldn't find your session."
 	other := w.otherBrowser()
-	other.authorize() // has a session of its own
+	other.authorize() // has its own session
 	for name, b := range map[string]*world{"no cookie": w.otherBrowser(), "another browser": other} {
 		for _, path := range []string{"/u/login", "/u/consent", "/authorize/resume", "/u/logout-consent"} {
 			r := b.get(path + "?state=" + state)
@@ -102,7 +102,7 @@ func TestWithoutASessionThePagesAreLost(t *testing.T) {
 		b.post("/u/login?state="+state, "username", agent, "password", "password").page(400, "invalid_request", lost)
 	}
 	w.get("/u/login").page(400, "invalid_request", lost)
-	w.get("/u/consent?state="+state).page(400, "invalid_request", lost) // nobody signed in yet
+	w.get("/u/consent?state="+state).page(400, "invalid_request", lost) // no login yet
 	w.Advance(time.Hour + time.Second)
 	w.get("/u/login?state="+state).page(400, "invalid_request", lost)
 }
@@ -160,7 +160,7 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 		{"an API that spares first parties, but on localhost", true, []string{"audience", "https://second.example/"}},
 		{"an API that spares first parties", false, []string{"client_id", "wild", "redirect_uri", "com.example.app://cb", "audience", "https://second.example/"}},
 	} {
-		if c.name == "no API, localhost" { // localhost callbacks always ask once
+		if c.name == "no API, localhost" { // a localhost callback always asks once
 			w.consent(w.authorize(c.params...), "accept")
 		}
 		if got := asked(c.params...); got != c.want {
@@ -171,7 +171,7 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 	if r := other.signIn(other.authorize(), guest); r.location().Path != "/u/consent" {
 		t.Errorf("another user was not asked: %s", r.header.Get("Location"))
 	}
-	w.plant("DELETE", "/_mock/consents", "")
+	w.mustControl("DELETE", "/_mock/consents", "")
 	if !asked() {
 		t.Error("a withdrawn consent is still there")
 	}
@@ -199,7 +199,7 @@ func TestPromptNone(t *testing.T) {
 			w.authorize("scope", "openid")
 		}
 		w.authorize("prompt", "none").redirectsError("consent_required", "Consent required")
-		w.plant("POST", "/_mock/consents", `{"user":"`+agent+`","client_id":"demo","audience":"`+api+`","scope":"`+scopes+`"}`)
+		w.mustControl("POST", "/_mock/consents", `{"user":"`+agent+`","client_id":"demo","audience":"`+api+`","scope":"`+scopes+`"}`)
 		if r := w.authorize("prompt", "none"); r.param("code") == "" {
 			t.Errorf("%s: no code: %s", mode, r.header.Get("Location"))
 		}
@@ -285,7 +285,7 @@ func TestSessionsEnd(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, mock.Config{})
-			w.plant("PATCH", "/_mock/tenant", c.patch)
+			w.mustControl("PATCH", "/_mock/tenant", c.patch)
 			w.authorize()
 			var r reply
 			for range c.steps {
@@ -312,7 +312,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 	t.Run("client deleted", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.authorize("client_id", "hybrid", "response_type", "code token")
-		w.plant("DELETE", "/_mock/clients/hybrid", "")
+		w.mustControl("DELETE", "/_mock/clients/hybrid", "")
 		if r := w.get(r.location().String()); r.status != http.StatusBadRequest {
 			t.Errorf("%d", r.status)
 		}
@@ -320,7 +320,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 	t.Run("client changed", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.authorize()
-		w.plant("PATCH", "/_mock/clients/demo", `{"name":"Renamed"}`)
+		w.mustControl("PATCH", "/_mock/clients/demo", `{"name":"Renamed"}`)
 		if r := w.get(r.location().String()); !strings.Contains(r.body, "Renamed") {
 			t.Error("the page shows the former name")
 		}
@@ -328,7 +328,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 	t.Run("user deleted", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.signIn(w.authorize(), agent)
-		w.plant("DELETE", "/_mock/users/"+agent, "")
+		w.mustControl("DELETE", "/_mock/users/"+agent, "")
 		if r := w.get(r.location().String()); r.status != http.StatusBadRequest {
 			t.Errorf("%d", r.status)
 		}

@@ -13,7 +13,7 @@ const (
 	parMaxSize       = 10 << 10
 )
 
-// pushed is an authorization request that was pushed (RFC 9126); it is used once.
+// pushed is a pushed authorization request (RFC 9126), which can be used once.
 type pushed struct {
 	client  string
 	params  parameters
@@ -67,7 +67,7 @@ func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
 	return uri, nil
 }
 
-// popPushed replaces a request by the pushed one that its request_uri names.
+// popPushed returns the pushed request of a request_uri and deletes it.
 func (t *Tenant) popPushed(p parameters, now time.Time) (parameters, bool, *oauthError) {
 	uri := p.Get("request_uri")
 	if !strings.HasPrefix(uri, requestURIPrefix) {

@@ -6,9 +6,9 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// Reload puts another description in the place of the tenant's: wholly, or
-// not at all when it has faults. Sessions, grants and tokens stay, as they do
-// when an administrator changes a real tenant. [Tenant.Reset] returns to it.
+// Reload replaces the tenant's objects by those of a file. A file that is not valid
+// changes nothing. Sessions, grants and tokens stay, as when an administrator
+// changes a real tenant. [Tenant.Reset] returns to this file from then on.
 func (t *Tenant) Reload(e *tenant.File) error {
 	d, err := newDescription(e)
 	if err != nil {

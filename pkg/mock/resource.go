@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// resource is /_mock/resource/…: an API protected by the tenant's first
-// audience and the role "agent". It answers 401 for each of the three
-// documented reasons; the last one is 403 almost everywhere else, which is why
-// clients must not refresh for ever on a 401.
+// resource is /_mock/resource/…: a protected API that requires the tenant's first
+// audience and the role "agent". It answers 401 for each of three documented
+// reasons: malformed, invalid, wrong role. Most APIs answer 403 for the last one; a
+// client that refreshes after every 401 would loop here.
 func (t *Tenant) resource(c *call) {
 	token, status := c.bearer()
 	switch {

@@ -6,15 +6,15 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// oidcScopes are granted to any client that asks (discovery's scopes_supported).
+// oidcScopes are granted to every client (scopes_supported in discovery).
 var oidcScopes = []string{
 	"openid", "profile", "offline_access", "name", "given_name", "family_name", "nickname", "email",
 	"email_verified", "picture", "created_at", "identities", "phone", "address",
 }
 
-// grantable is what remains of the scopes asked for: OpenID Connect's, and the
-// API's own; with RBAC only those that the user's roles permit. Others vanish
-// without an error, as at Auth0.
+// grantable returns the scopes to grant: those of OpenID Connect and of the API, with
+// RBAC only those of the user's roles. It drops others without an error, as Auth0
+// does.
 func (t *Tenant) grantable(asked []string, c *tenant.Client, api *tenant.ResourceServer, u *tenant.User) []string {
 	var permitted []string
 	if api != nil && u != nil {

@@ -10,11 +10,11 @@ import (
 
 const sessionCookie = "auth0"
 
-// session is one browser: anonymous until somebody signs in, then single sign-on.
+// session is one browser's: anonymous until a user logs in, then single sign-on.
 type session struct {
 	id       string
 	user     string // user_id; "" before the login
-	sid      string // of the tokens that come of it
+	sid      string // the sid claim of its ID tokens
 	authTime time.Time
 	created  time.Time
 	seen     time.Time
@@ -38,7 +38,7 @@ func (t *Tenant) browser(c *call) *session {
 	return s
 }
 
-// sessionExpired reports whether a session has ended by itself.
+// sessionExpired reports whether a session is past its absolute or idle lifetime.
 func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
 	absolute, idle := sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {
@@ -59,7 +59,7 @@ func (t *Tenant) newBrowser(c *call) *session {
 	return s
 }
 
-// logIn makes the session u's, under a new id so that a planted cookie gains nothing.
+// logIn binds the session to a user and gives it a new id, against session fixation.
 func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 	delete(t.st.sessions, s.id)
 	if s.user != u.UserID || s.sid == "" {
@@ -70,7 +70,7 @@ func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 	t.setSessionCookie(c, s.id, sessionLifetime)
 }
 
-// setSessionCookie replaces the cookie if this answer sets it already.
+// setSessionCookie sets the cookie once, also when it is called twice for a response.
 func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 	ck := &http.Cookie{
 		Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
@@ -89,25 +89,25 @@ func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 	h["Set-Cookie"] = append(kept, ck.String())
 }
 
-// transaction is one /authorize request on its way through the pages.
+// transaction is an /authorize request while the pages ask the user.
 type transaction struct {
-	state     string // the pages' own, not the client's
+	state     string // of the pages; not the client's state
 	req       *authRequest
-	session   *session // the browser it belongs to, whose id changes at the login
-	loggedIn  bool     // this transaction's demand for a login is met
+	session   *session // its browser; the session's id changes at login
+	loggedIn  bool     // the login that this request needs is done
 	consented bool
 	declined  bool
 	created   time.Time
 	entry     string // journal id of /authorize
-	logout    bool   // a logout that asks first
-	target    string // where that leads
+	logout    bool   // this is a logout that asks the user
+	target    string // where the logout redirects
 }
 
-// loginState makes the state of /u/login: base64url of a msgpack map, as recorded.
+// loginState returns the state of /u/login: a msgpack map in base64url, as recorded.
 func (t *Tenant) loginState(client string) string {
 	b := []byte{0x84} // a map of four
 	str := func(s string) {
-		if len(s) < 32 { // the shortest form that fits, as every encoder writes it
+		if len(s) < 32 { // the shortest form, as every encoder writes
 			b = append(b, 0xa0|byte(len(s))) //nolint:gosec // below 32
 		} else {
 			b = append(b, 0xd9, byte(len(s))) //nolint:gosec // at most 255, see below
@@ -123,8 +123,8 @@ func (t *Tenant) loginState(client string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// transactionOf returns the live transaction of a page's request when it came
-// from the same browser and its client still exists, else nil.
+// transactionOf returns the transaction of a page's request. It is nil unless the
+// transaction is alive, started in the same browser, and its client still exists.
 func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	s := t.browser(c)
 	tx := t.st.logins[state]
@@ -142,7 +142,7 @@ func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	return tx, s
 }
 
-// storeTransaction stores a transaction for its pages.
+// storeTransaction stores a transaction while its pages ask the user.
 func (t *Tenant) storeTransaction(tx *transaction) {
 	evict(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
 	t.st.logins[tx.state] = tx

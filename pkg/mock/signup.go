@@ -7,10 +7,10 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-const minPassword = 8 // of the default directory's password policy
+const minPassword = 8 // the default password policy of a database
 
-// signupPage is /u/signup: a new user of the default directory, who is signed
-// in at once. screen_hint=signup leads here.
+// signupPage is /u/signup: it adds a user to the default directory and logs them in.
+// screen_hint=signup opens it.
 func (t *Tenant) signupPage(c *call) {
 	form, bad := c.pageForm()
 	if bad != nil {
@@ -58,7 +58,8 @@ func (t *Tenant) signupAllowed() bool {
 	return true
 }
 
-// signUp makes a user, or says why not. Who exists already is not said apart.
+// signUp adds a user or returns the page's message. The message does not reveal that
+// a user exists.
 func (t *Tenant) signUp(email, password, now string) (*tenant.User, string) {
 	local, domain, found := strings.Cut(email, "@")
 	switch {

@@ -42,7 +42,7 @@ func TestSignup(t *testing.T) {
 	}
 }
 
-// TestSignupDisabled: a directory that takes no new users has neither the page nor the way to it.
+// With signup disabled there is no signup page and no link to it.
 func TestSignupDisabled(t *testing.T) {
 	export := tenant.Default()
 	export.Databases[0].DisableSignup = true
@@ -56,7 +56,7 @@ func TestSignupDisabled(t *testing.T) {
 	}
 }
 
-func TestLoginLeadsToSignup(t *testing.T) {
+func TestLoginPageLinksToSignup(t *testing.T) {
 	w := formWorld(t)
 	state := w.authorize().state("/u/login")
 	if page := w.get("/u/login?state=" + state); !strings.Contains(page.body, `href="/u/signup?state=`+state+`"`) {

@@ -48,7 +48,7 @@ func TestStartListensAndEndsWithTheTest(t *testing.T) {
 	}
 }
 
-// recordingTB is a test that fails without ending.
+// recordingTB records a failure.
 type recordingTB struct{ fatal string }
 
 func (*recordingTB) Helper()        {}
@@ -58,7 +58,7 @@ func (r *recordingTB) Fatalf(format string, args ...any) {
 	panic(r)
 }
 
-func TestStartReportsFaultsOfTheConfig(t *testing.T) {
+func TestStartReportsAnInvalidConfig(t *testing.T) {
 	tb := &recordingTB{}
 	func() {
 		defer func() { _ = recover() }()
@@ -144,16 +144,16 @@ func TestTwoTenantsShareNothing(t *testing.T) {
 		t.Error("a session of one is good at the other")
 	}
 	a.Advance(time.Hour)
-	a.plant("PATCH", "/_mock/clients/rotating", `{"refresh_token":{"leeway":1}}`)
-	a.plant("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
-	a.plant("POST", "/_mock/organizations", `{"name":"acme","members":[]}`)
+	a.mustControl("PATCH", "/_mock/clients/rotating", `{"refresh_token":{"leeway":1}}`)
+	a.mustControl("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
+	a.mustControl("POST", "/_mock/organizations", `{"name":"acme","members":[]}`)
 	if !b.Now().Equal(start) || b.Journal().Count(mock.Query{}) == 0 {
 		t.Error("clock or journal is shared")
 	}
-	if got := b.plant("PATCH", "/_mock/clients/rotating", `{}`).body; !strings.Contains(got, `"leeway":30`) {
+	if got := b.mustControl("PATCH", "/_mock/clients/rotating", `{}`).body; !strings.Contains(got, `"leeway":30`) {
 		t.Errorf("%s", got)
 	}
-	if got := b.plant("PATCH", "/_mock/users/"+agent, `{}`).body; !strings.Contains(got, `"roles":["agent","reader"]`) {
+	if got := b.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body; !strings.Contains(got, `"roles":["agent","reader"]`) {
 		t.Errorf("%s", got)
 	}
 	if e.Organizations[0].Members[0] != agent {
@@ -240,7 +240,7 @@ func TestApproveChoosesTheUserOfAPushedRequest(t *testing.T) {
 	}
 }
 
-func TestConfigFaultsAreNamed(t *testing.T) {
+func TestNewReportsEveryInvalidValue(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // refused for that
 	if err != nil {
 		t.Skip("no 1024-bit keys here")
@@ -254,7 +254,7 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		`profile: "x"`:                  {Profile: "x"},
 		`token body: "x"`:               {TokenBody: "x"},
 		`device interval: 1ms`:          {DeviceInterval: time.Millisecond},
-		`keys: there is none`:           {Keys: []mock.Key{}},
+		`keys: at least one key`:        {Keys: []mock.Key{}},
 		`keys: key "k" is not an RSA`:   {Keys: []mock.Key{{ID: "k", Private: small}}},
 		`keys: key "" is not an RSA`:    {Keys: []mock.Key{{Private: &rsa.PrivateKey{}}}},
 		`clients: a tenant needs`:       {Tenant: &tenant.File{}},
@@ -305,8 +305,8 @@ func twoKeys(t *testing.T) mock.Config {
 
 func TestTenantWithoutClientsDoesNotPanic(t *testing.T) {
 	w := newWorld(t, mock.Config{Tenant: tenant.Default()})
-	w.plant("DELETE", "/_mock/clients/demo", "")
-	w.plant("DELETE", "/_mock/clients/demo-spa", "")
+	w.mustControl("DELETE", "/_mock/clients/demo", "")
+	w.mustControl("DELETE", "/_mock/clients/demo-spa", "")
 	if got := w.OAuth2().ClientID; got != "" {
 		t.Errorf("client %q", got)
 	}

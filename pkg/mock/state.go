@@ -9,12 +9,11 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// Lifetimes that Auth0 documents, in seconds unless a time.Duration
-// (docs/mock.md has the sources).
+// Limits and lifetimes; docs/mock.md has the sources.
 const (
-	eligibleRole = "agent" // of the protected API under /_mock/resource/
+	eligibleRole = "agent" // required by /_mock/resource/
 
-	maxKept = 100000 // entries of a kind; the oldest kinds of state give way
+	maxKept = 100000 // entries of one kind of state
 
 	codeLifetime    = 10 * time.Minute // undocumented at Auth0; RFC 6749 section 4.1.2 recommends at most ten minutes
 	loginLifetime   = time.Hour
@@ -22,14 +21,14 @@ const (
 	sessionIdle     = 72 * time.Hour
 )
 
-// state is everything that a tenant knows, guarded by Tenant.mu: what an
-// administrator described and what came to be since.
+// state is the whole state of a tenant, guarded by Tenant.mu: its configuration and
+// what logins and token requests added.
 type state struct {
 	description
 	runtime
 }
 
-// runtime is what sign-ins and token requests leave behind.
+// runtime is the state that logins and token requests create.
 type runtime struct {
 	login    LoginMode
 	sessions map[string]*session     // by cookie
@@ -40,11 +39,11 @@ type runtime struct {
 	refresh  map[string]*refreshToken
 	owned    map[string][]*family // by ownerKey, oldest first
 	devices  map[string]*device   // by hash of the device_code
-	attempts map[string]int       // failed ones, by hash of kind and subject
+	attempts map[string]int       // failed attempts, by attemptKey
 	pushed   map[string]*pushed   // by request_uri
-	revoked  map[string]time.Time // when access tokens, by hash, ceased to open /userinfo
-	jtis     map[string]time.Time // client assertions that were used, until they expire
-	issuers  map[string]bool      // under which tokens were minted; see Tenant.At
+	revoked  map[string]time.Time // by hash of an access token: when it was revoked
+	jtis     map[string]time.Time // used client assertions, until they expire
+	issuers  map[string]bool      // issuers that have minted tokens; see Tenant.At
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -60,8 +59,8 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 	}}, nil
 }
 
-// evict keeps a map below a number of entries: those that are over go
-// first, then any, an eighth at once so that it is done rarely.
+// evict keeps a map below a number of entries. It deletes expired entries first, then
+// arbitrary ones: an eighth of the map, so that this is rare.
 func evict[V any](m map[string]V, most int, over func(V) bool) {
 	if len(m) < most {
 		return
@@ -91,7 +90,8 @@ func (t *Tenant) randomString(n int) string {
 	return base64.RawURLEncoding.EncodeToString(b)[:n]
 }
 
-// hash is how codes and tokens are kept, so that a dump of the state holds none.
+// hash returns the key under which a code or token is stored, so that the state
+// contains no secrets.
 func hash(secret string) string {
 	h := sha256.Sum256([]byte(secret))
 	return base64.RawURLEncoding.EncodeToString(h[:])

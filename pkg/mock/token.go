@@ -12,8 +12,8 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// tokenRequest is a parsed POST /oauth/token: its parameters and how the
-// client presented itself.
+// tokenRequest is a parsed POST /oauth/token: its parameters and the client's
+// credentials.
 type tokenRequest struct {
 	parameters
 	basicID     string
@@ -21,11 +21,12 @@ type tokenRequest struct {
 	basic       bool
 }
 
-// grantHandler carries out one grant_type for an authenticated client. It is
-// called with t.mu held and returns what writes the answer without it.
+// grantHandler handles one grant_type for an authenticated client. The caller holds
+// t.mu and releases it before it calls the returned function, which writes the
+// response.
 type grantHandler func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError)
 
-// grantHandler returns the handler of a grant_type, nil when there is none.
+// grantHandler returns the handler of a grant_type, or nil.
 func (t *Tenant) grantHandler(grantType string) grantHandler {
 	switch grantType {
 	case tenant.GrantAuthorizationCode:
@@ -44,8 +45,8 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 	return nil
 }
 
-// token is POST /oauth/token. The client is authenticated before anything is
-// consumed, so that a client which tries another method first loses no code.
+// token is POST /oauth/token. It authenticates the client before it consumes a code,
+// so that a client which tries another authentication method first can use the code.
 func (t *Tenant) token(c *call) {
 	r, bad := c.tokenRequest()
 	if bad != nil {
@@ -64,7 +65,7 @@ func (t *Tenant) token(c *call) {
 	next()
 }
 
-// tokenLimit is the recorded limit of a grant_type's bucket.
+// tokenLimit is the recorded rate limit of a grant_type.
 func tokenLimit(grantType string) int {
 	if grantType == tenant.GrantClientCredentials {
 		return 30
@@ -91,7 +92,7 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 	return handle(c, client, r)
 }
 
-// refuseToken writes a refusal, in the strict profile with RFC 6749's statuses.
+// refuseToken writes an error, in the strict profile with the statuses of RFC 6749.
 func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	reason := e.Reason
 	if reason == "" {
@@ -107,7 +108,7 @@ func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	writeTokenError(c.w, e)
 }
 
-// strict gives a refusal the status and code of RFC 6749 section 5.2.
+// strict returns the error with the status and code of RFC 6749 section 5.2.
 func strict(e *oauthError) *oauthError {
 	s := *e
 	switch {
@@ -119,8 +120,8 @@ func strict(e *oauthError) *oauthError {
 	return &s
 }
 
-// tokenRequest reads a form or JSON body and the Authorization header. A body
-// of another type is as good as none.
+// tokenRequest reads a form or JSON body and the Authorization header. It ignores a
+// body of another type.
 func (c *call) tokenRequest() (tokenRequest, *oauthError) {
 	r := tokenRequest{parameters: parameters{url.Values{}}}
 	var bad *oauthError
@@ -236,7 +237,7 @@ func (t *Tenant) checkCredentials(c *call, client *tenant.Client, secret string,
 	return nil
 }
 
-// respond mints the tokens of an order and writes the answer.
+// respond mints the tokens of an issuance and writes the response.
 func (t *Tenant) respond(c *call, o issuance, body func(access, id string) object) {
 	access, err := t.accessToken(o)
 	id := ""
@@ -254,14 +255,14 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 	writeToken(c.w, answer)
 }
 
-// tokenBody is the body of a successful answer in the recorded order:
+// tokenBody returns the body of a success in the recorded order:
 // access_token, refresh_token, id_token, scope, expires_in, token_type.
 func (o issuance) tokenBody(access, refresh, id string, withScope bool) object {
 	b := object{{"access_token", access}}
 	b.add("refresh_token", refresh)
 	b.add("id_token", id)
 	switch scope := strings.Join(o.g.scopes, " "); {
-	case o.g.narrowed: // RFC 6749 section 5.1: without it the client would take what it asked for as granted
+	case o.g.narrowed: // RFC 6749 section 5.1: without scope, the client may assume that it got all of them
 		b = append(b, member{"scope", scope})
 	case withScope:
 		b.add("scope", scope)

@@ -48,8 +48,8 @@ func (st *description) userByLogin(login string) *tenant.User {
 	return st.byLogin[strings.ToLower(login)]
 }
 
-// replaceUser puts a user in the place of old, who keeps his when it is faulty.
-// A user without an id gets old's.
+// replaceUser replaces a user, or returns an error and changes nothing. A user
+// without an id gets the id of the old one.
 func (st *description) replaceUser(old, u *tenant.User) error {
 	if old == nil {
 		return st.addUser(u)
@@ -61,7 +61,7 @@ func (st *description) replaceUser(old, u *tenant.User) error {
 		return err
 	}
 	if u.UserID != old.UserID {
-		return fieldError("user_id", "%q cannot become %q", old.UserID, u.UserID)
+		return fieldError("user_id", "%q cannot be changed to %q", old.UserID, u.UserID)
 	}
 	st.unindexUser(old)
 	st.users[u.UserID] = u
@@ -75,7 +75,7 @@ func (st *description) dropUser(u *tenant.User) {
 	st.unindexUser(u)
 }
 
-// unindexUser takes a user out of the index; another of the same name takes the place.
+// unindexUser removes a user from the index and adds the next one with the same login.
 func (st *description) unindexUser(u *tenant.User) {
 	for _, l := range u.Logins() {
 		if l == "" || st.byLogin[l] != u {
@@ -91,7 +91,7 @@ func (st *description) unindexUser(u *tenant.User) {
 	}
 }
 
-// permissions returns the user's permissions at an API, through roles.
+// permissions returns the permissions that a user's roles have at an API.
 func (st *description) permissions(u *tenant.User, audience string) []string {
 	var out []string
 	for _, r := range u.Roles {
@@ -112,7 +112,7 @@ func (st *description) completeUser(u *tenant.User) error {
 	}
 	for _, r := range u.Roles {
 		if _, known := st.roles[r]; !known {
-			return fieldError("roles", "user %q has the role %q, which is not among roles", u.Login(), r)
+			return fieldError("roles", "user %q has the role %q, which is not in roles", u.Login(), r)
 		}
 	}
 	return nil

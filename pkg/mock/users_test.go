@@ -37,11 +37,11 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 	if got := in("nick", "three"); !strings.HasPrefix(got, "auth0|") {
 		t.Errorf("by username: %s", got)
 	}
-	w.plant("DELETE", "/_mock/users/auth0%7Cone", "")
+	w.mustControl("DELETE", "/_mock/users/auth0%7Cone", "")
 	if got := in("twin@example.com", "two"); got != "auth0|two" {
 		t.Errorf("after the first one left: %s", got)
 	}
-	w.plant("PATCH", "/_mock/users/nick", `{"username":"nock"}`)
+	w.mustControl("PATCH", "/_mock/users/nick", `{"username":"nock"}`)
 	if got := in("nock", "three"); !strings.HasPrefix(got, "auth0|") {
 		t.Errorf("renamed: %s", got)
 	}
@@ -50,9 +50,8 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 	}
 }
 
-// TestX24_ReuseWhileTheFirstAnswerIsSigned: a reuse must also kill the token
-// that was not there yet when it came.
-func TestX24_ReuseWhileTheFirstAnswerIsSigned(t *testing.T) {
+// A reuse must also revoke a token that is still being signed.
+func TestCodeReuseWhileTheFirstTokenIsSigned(t *testing.T) {
 	w := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
 	for range 30 {
 		form := pairs("grant_type", "authorization_code", "client_id", "demo", "client_secret", "demo-secret", "code", w.code(), "redirect_uri", callback)

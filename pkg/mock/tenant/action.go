@@ -6,9 +6,9 @@ import (
 	"text/template"
 )
 
-// Action stands for a tenant's Action or Rule, declared rather than
-// programmed: it denies, asks for more, or sets claims ("x-actions" in a
-// tenant file).
+// Action declares the effect of a tenant's Action or Rule, which the mock does not
+// run: it denies access, requires interaction or MFA, or sets claims ("x-actions" in
+// a tenant file).
 type Action struct {
 	Trigger        string         `json:"trigger"`             // post-login, credentials-exchange
 	ClientID       string         `json:"client_id,omitempty"` // "": every client
@@ -25,7 +25,7 @@ const (
 	TriggerCredentialsExchange = "credentials-exchange"
 )
 
-// reservedClaims cannot be set by an Action
+// reservedClaims are claims that an Action cannot set
 // (https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims).
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "azp", "scope", "gty", "permissions", "org_id", "nonce",

@@ -44,12 +44,12 @@ func fieldError(field, format string, args ...any) error {
 	return &FieldError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
 
-// oneOf refuses a value that is set, and not one of a list.
+// oneOf returns an error for a value that is set and not in the list.
 func oneOf(field, value, of string, list []string) error {
 	if value == "" || slices.Contains(list, value) {
 		return nil
 	}
-	return fieldError(field, "%.200q of %s is none of %s", value, of, strings.Join(list, ", "))
+	return fieldError(field, "%.200q of %s is not one of %s", value, of, strings.Join(list, ", "))
 }
 
 func notNegative(field string, n int, of string) error {
@@ -62,17 +62,17 @@ func notNegative(field string, n int, of string) error {
 // signingAlgs are the algorithms of tokens, as discovery lists them.
 var signingAlgs = []string{"HS256", "RS256", "PS256"}
 
-// check refuses lifetimes that no session can have.
+// Check returns an error for session lifetimes that are not valid.
 func (s Settings) Check() error {
 	const most = 24 * 366 * 100 // hours
 	if s.SessionLifetime < 0 || s.SessionLifetime > most || s.IdleSession < 0 || s.IdleSession > most {
-		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v are not hours of at most a century",
-			s.SessionLifetime, s.IdleSession)
+		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v must be between 0 and %d hours",
+			s.SessionLifetime, s.IdleSession, most)
 	}
 	return nil
 }
 
-// derivedID makes a stable id of n hex or more characters for a thing that has only a name.
+// derivedID returns n hexadecimal characters that depend only on the name.
 func derivedID(name string, n int) string {
 	h := sha256.Sum256([]byte(name))
 	var b [2 * sha256.Size]byte

@@ -35,8 +35,8 @@ func (c *Client) Complete() error {
 	)
 }
 
-// knownGrants refuses a word that is no grant. Those of extensions are URIs, of
-// which there may be any (RFC 6749 section 4.5).
+// knownGrants returns an error for each grant type that is unknown and not a URI.
+// Extension grants are URIs (RFC 6749 section 4.5).
 func knownGrants(list []string, of string) error {
 	var faults []error
 	for i, g := range list {
@@ -85,7 +85,7 @@ func defaultGrantTypes(c Client) []string {
 
 func (c *Client) ThirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
 
-// refreshPolicy is the client's, or the one that a client without any has.
+// RefreshPolicy returns the client's refresh token settings, or the default.
 func (c *Client) RefreshPolicy() RefreshPolicy {
 	if c.RefreshToken == nil {
 		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
@@ -93,7 +93,8 @@ func (c *Client) RefreshPolicy() RefreshPolicy {
 	return *c.RefreshToken
 }
 
-// allowsGrant: token exchange has a setting of its own beside grant_types.
+// AllowsGrant reports whether the client may use a grant type. Token exchange has its
+// own setting in addition to grant_types.
 func (c *Client) AllowsGrant(grantType string) bool {
 	if grantType == GrantTokenExchange && c.TokenExchange != nil {
 		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")

@@ -1,9 +1,8 @@
 package tenant
 
-// Default returns the description of the built-in tenant: the
-// confidential client "demo" (secret "demo-secret"), the public client
-// "demo-spa" with rotating refresh tokens, one API and two users, both with
-// the password "password". The caller may change it.
+// Default returns a new copy of the built-in tenant: the confidential client "demo"
+// (secret "demo-secret"), the public client "demo-spa" with rotating refresh tokens,
+// one API, and two users with the password "password".
 func Default() *File {
 	callbacks := []string{
 		"http://localhost:8484/callback",

@@ -11,13 +11,13 @@ var tokenDialects = []string{"access_token", "access_token_authz", "rfc9068_prof
 // Complete checks an API and fills in what the Management API would.
 func (api *ResourceServer) Complete() error {
 	if api.Identifier == "" {
-		return fieldError("identifier", "API %q has none", api.Name)
+		return fieldError("identifier", "API %q needs an identifier", api.Name)
 	}
 	if api.SigningAlg == "" {
 		api.SigningAlg = "RS256"
 	}
 	if api.SigningAlg == "HS256" && api.SigningSecret == "" {
-		api.SigningSecret = derivedID(api.Identifier, 64) // Auth0 makes one, too
+		api.SigningSecret = derivedID(api.Identifier, 64) // Auth0 generates one too
 	}
 	if api.TokenLifetime == 0 {
 		api.TokenLifetime = DefaultAPILifetime

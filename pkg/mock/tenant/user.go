@@ -22,12 +22,12 @@ func (u *User) Complete(defaultDirectory string) error {
 	if u.UpdatedAt == "" {
 		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
 	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
-		return fieldError("updated_at", "%.200q of user %q is not in RFC 3339's form", u.UpdatedAt, u.Login())
+		return fieldError("updated_at", "%.200q of user %q is not an RFC 3339 time like 2026-01-31T12:00:00Z", u.UpdatedAt, u.Login())
 	}
 	return nil
 }
 
-// login names a user in messages and lookups.
+// Login returns the first of user_id, e-mail address and username that is set.
 func (u *User) Login() string {
 	for _, s := range []string{u.UserID, u.Email, u.Username} {
 		if s != "" {
@@ -37,7 +37,7 @@ func (u *User) Login() string {
 	return ""
 }
 
-// logins are the names under which byLogin has a user; "" is none.
+// Logins returns e-mail address and username in lower case; "" if one is not set.
 func (u *User) Logins() [2]string {
 	return [2]string{strings.ToLower(u.Email), strings.ToLower(u.Username)}
 }
