@@ -74,11 +74,7 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.preflight(w, r)
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	known = known && containsWord(rt.methods, method)
+	known = known && containsWord(rt.methods, routedMethod(r))
 	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
 	rec := &recorder{ResponseWriter: w}
@@ -96,6 +92,14 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		c.setReason("no such endpoint or method")
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
+}
+
+// routedMethod returns the request's method, GET for HEAD: net/http leaves out the body.
+func routedMethod(r *http.Request) string {
+	if r.Method == http.MethodHead {
+		return http.MethodGet
+	}
+	return r.Method
 }
 
 // record adds a finished call to the journal.
