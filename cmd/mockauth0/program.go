@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -68,6 +67,8 @@ func (p *program) command() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = readBuild().line()
+	root.SetVersionTemplate("{{.Version}}\n")
 	serve := &cobra.Command{
 		Use: "serve", Short: "Listen until interrupted (the default)", Long: settingsHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
@@ -76,34 +77,10 @@ func (p *program) command() *cobra.Command {
 		Use: "healthcheck", Short: "Exit with 0 if the tenant at MOCKAUTH0_LISTEN answers, else with 69", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.healthcheck(cmd.Context()) },
 	}
-	version := &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(p.stdout, "mockauth0 "+buildVersion())
-			return err
-		},
-	}
 	for _, c := range []*cobra.Command{root, serve} {
 		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (default: MOCKAUTH0_TENANT)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them")
 	}
-	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, version)
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.versionCommand())
 	return root
-}
-
-// buildVersion is the module's version, or the commit that it was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "devel"
 }
