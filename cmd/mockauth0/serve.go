@@ -57,7 +57,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stderr, "mockauth0: mock Auth0 tenant, for tests only; state is lost at exit\n"+
+	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit\n"+
 		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
 	if len(s.Tenant) > 0 {
 		p.showClients(tenant)
@@ -92,7 +92,7 @@ func (p *program) endpoints(ctx context.Context, open *opened, s settings, tenan
 			})
 		}
 		endpoints = append(endpoints, endpoint{handler: tenant.At(issuer), listeners: raw})
-		fmt.Fprintf(p.stderr, "mockauth0: issuer %s (to get its CA: mockauth0 ca)\n", issuer)
+		fmt.Fprintf(p.stderr, "mockauth0: issuer %s, get its CA with mockauth0 ca\n", issuer)
 	}
 	if s.ControlListen == "" {
 		return endpoints, nil

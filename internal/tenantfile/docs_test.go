@@ -11,8 +11,7 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// TestDocumentedUsers: docs/mock.md has every field of a user once, and what it
-// shows can be read.
+// docs/mock.md lists every field of a user once, and its example is valid.
 func TestDocumentedUsers(t *testing.T) {
 	page, err := os.ReadFile("../../docs/mock.md")
 	if err != nil {
@@ -33,7 +32,7 @@ func TestDocumentedUsers(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("docs/mock.md has %q\nmock.User %q", got, want)
+		t.Errorf("docs/mock.md has %q\ntenant.User %q", got, want)
 	}
 	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(text)
 	if len(example) == 0 {

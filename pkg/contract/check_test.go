@@ -339,7 +339,7 @@ func TestCheckReportsWhatCannotBeReached(t *testing.T) {
 	target := c.target()
 	target.Control = c.URL + "/_mock/"
 	if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), "control: GET health answered 403") {
-		t.Errorf("no control surface: %v", err)
+		t.Errorf("no control API: %v", err)
 	}
 	c.Close()
 	if _, err := Check(t.Context(), c.target()); err == nil || !strings.Contains(err.Error(), "cannot be reached") {

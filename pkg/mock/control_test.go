@@ -365,7 +365,7 @@ func TestControlIndex(t *testing.T) {
 	var text strings.Builder
 	for _, c := range index.Calls {
 		fmt.Fprintf(&text, "%s %s: %s\n", c.Method, c.Path, c.Does)
-		if r := w.control(c.Method, c.Path, ""); strings.Contains(r.body, "lists what there is") {
+		if r := w.control(c.Method, c.Path, ""); strings.Contains(r.body, "lists all calls") {
 			t.Errorf("%s %s does not exist: %s", c.Method, c.Path, r.body)
 		}
 		if name := strings.TrimPrefix(c.Path, "/_mock/"); !strings.Contains(table, name) {
