@@ -45,7 +45,7 @@ func TestExampleExport(t *testing.T) {
 		"clients: cross_origin_authentication, jwt_configuration.secret_encoded, sso_disabled: no effect in the mock",
 	} {
 		if !strings.Contains(ignored, want) {
-			t.Errorf("the ignored lack %q:\n%s", want, ignored)
+			t.Errorf("Ignored lacks %q:\n%s", want, ignored)
 		}
 	}
 	if strings.Contains(ignored, "actions (") {

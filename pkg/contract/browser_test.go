@@ -64,7 +64,7 @@ func FuzzParseForm(f *testing.F) {
 	})
 }
 
-// pages serves one page per path, and notes what was sent to it.
+// pages serves one page per path and records the forms sent to it.
 func pages(t *testing.T, table map[string]http.HandlerFunc) (*browser, *[]string) {
 	t.Helper()
 	sent := &[]string{}
@@ -91,7 +91,7 @@ func to(location string) http.HandlerFunc {
 	}
 }
 
-// TestFollowPages: identifier first, then the password, then consent.
+// Identifier first, then the password, then consent.
 func TestFollowPages(t *testing.T) {
 	consentPage := `<form method="post" action="/done"><button name="action" value="accept"></button><button name="action" value="decline"></button></form>`
 	b, sent := pages(t, map[string]http.HandlerFunc{
@@ -146,7 +146,7 @@ func TestFollowPagesRefuses(t *testing.T) {
 		calls int
 	}{
 		"a password that is wrong is tried once": {map[string]http.HandlerFunc{"/authorize": to("/login"), "/login": page(login)}, "/login: the login was refused", 3},
-		"a circle":                               {map[string]http.HandlerFunc{"/authorize": to("/authorize")}, "more than 12 pages", 1 + mostPages},
+		"too many pages":                         {map[string]http.HandlerFunc{"/authorize": to("/authorize")}, "more than 12 pages", 1 + mostPages},
 		"a form that leads elsewhere":            {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="https://evil.example/"><input type="password" name="p"></form>`)}, "posts to another host, evil.example", 1},
 		"a form without a valid action":          {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="http://[::1"></form>`)}, "not a URL", 1},
 	} {
@@ -163,7 +163,7 @@ func TestFollowPagesRefuses(t *testing.T) {
 	}
 }
 
-// TestPasswordIsTriedOnce: where only the password grant refuses, it is not repeated either.
+// The suite does not retry a password that the password grant refused.
 func TestPasswordIsTriedOnce(t *testing.T) {
 	c := newCanned(t)
 	tries := 0
@@ -192,7 +192,7 @@ func TestPasswordIsTriedOnce(t *testing.T) {
 		}
 	}
 	if skipped == 0 {
-		t.Error("no report says why the user is not tried again")
+		t.Error("the report does not say why the user is not retried")
 	}
 }
 

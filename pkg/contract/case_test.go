@@ -34,7 +34,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// TestCasesReturnsACopy: what Cases returns is nobody else's.
+// A caller may change the returned cases.
 func TestCasesReturnsACopy(t *testing.T) {
 	first := Cases()
 	first[0].ID, first[0].Request.Query["client_id"] = "changed", "changed"
@@ -44,7 +44,7 @@ func TestCasesReturnsACopy(t *testing.T) {
 	}
 }
 
-// known are the variables that a target, a step or an answer sets.
+// known are the variables that a target, a step or an answer can set.
 var known = []string{
 	"issuer", "client_id", "client_secret", "redirect_uri", "redirect_origin", "audience", "username", "password", "basic", "resource",
 	"logout_url", "tenant_logout_url", "error_page_url", "other_client_id", "other_client_secret", "organization", "ext",
@@ -76,7 +76,7 @@ func TestVariablesAreKnown(t *testing.T) {
 	}
 }
 
-// TestWildcardsAreKnown: a misspelt <pattern> would be compared as text.
+// A misspelt <pattern> would be compared as text.
 func TestWildcardsAreKnown(t *testing.T) {
 	for _, c := range Cases() {
 		b, err := json.Marshal(struct {

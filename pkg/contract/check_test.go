@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// canned is a stand-in for a real tenant: fixed answers, and a record of what came.
+// canned is a server with fixed answers that records its calls, in place of a real tenant.
 type canned struct {
 	*httptest.Server
 	calls  []string
@@ -100,7 +100,7 @@ func TestCheckARealTenant(t *testing.T) {
 	}
 }
 
-// TestCheckUnmet: a real tenant that is not set up for a case has not failed it.
+// A case is skipped, not failed, if a real tenant is not configured for it.
 func TestCheckUnmet(t *testing.T) {
 	c := newCanned(t)
 	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
@@ -170,7 +170,7 @@ func TestReportsHoldNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Failed() == 0 {
-		t.Error("nothing failed, so nothing was said")
+		t.Error("no case failed")
 	}
 	for _, secret := range append(issued, "canary-secret", "canary-password", "canary") {
 		if at := strings.Index(b.String(), secret); at >= 0 {
@@ -179,8 +179,8 @@ func TestReportsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// TestCheckObeysTheRateLimit: when the tenant says that nothing is left, the suite
-// waits until the reset, and tries again what was refused for it.
+// When X-RateLimit-Remaining is 0, the suite waits until the reset and retries what was
+// refused.
 func TestCheckObeysTheRateLimit(t *testing.T) {
 	now := time.Unix(1790000000, 0)
 	var slept []time.Duration
@@ -231,7 +231,7 @@ func TestCheckStopsWaitingForALongLimit(t *testing.T) {
 		return discoveryOnly(w, r)
 	}
 	target := c.target()
-	target.Sleep = func(context.Context, time.Duration) error { t.Error("it slept"); return nil }
+	target.Sleep = func(context.Context, time.Duration) error { t.Error("Sleep was called"); return nil }
 	report, err := Check(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestCheckIsHarmless(t *testing.T) {
 		}
 	}
 	if tries > 1 {
-		t.Errorf("%d sign-ins with a password that was refused; one is enough to know (%d cases need one)", tries, needing)
+		t.Errorf("%d logins with a refused password, want 1 (%d cases need a login)", tries, needing)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestCheckReportsAnInvalidTarget(t *testing.T) {
 	}
 	for _, both := range []Target{{Issuer: good.Issuer, Username: "u"}, {Username: "u"}} { // the client is checked only with a valid issuer
 		if _, err := Check(t.Context(), both); err == nil || strings.Count(err.Error(), "contract: ") != 2 {
-			t.Errorf("not both errs at once, or more: %v", err)
+			t.Errorf("want both errors and no other: %v", err)
 		}
 	}
 }

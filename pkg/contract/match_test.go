@@ -17,7 +17,7 @@ import (
 
 const testIssuer = "https://acme.example/"
 
-// judged plays one canned answer against one case, without a network.
+// judged compares an answer with a case, without a network.
 func judged(t *testing.T, c Case, a *answer, isMock bool) *match {
 	t.Helper()
 	target := Target{Issuer: testIssuer, ClientID: "demo", ClientSecret: "demo-secret", RedirectURI: "https://app.example/cb"}
@@ -49,7 +49,7 @@ func caseOf(t *testing.T, id string) Case {
 	return list[at]
 }
 
-// refusal is the answer of a perfect tenant to token.code.invalid.
+// refusal is the exact answer to token.code.invalid.
 func refusal() *answer {
 	h := http.Header{}
 	for k, v := range map[string]string{
@@ -130,7 +130,7 @@ func TestCompareListsDrift(t *testing.T) {
 	}
 }
 
-// TestCompareBelieved: of a believed case the refusal is asserted, the rest is drift.
+// A believed case asserts that the tenant refuses; other differences are drift.
 func TestCompareBelieved(t *testing.T) {
 	c := caseOf(t, "token.grant.missing")
 	a := refusal()
@@ -163,7 +163,7 @@ func TestCompareBelieved(t *testing.T) {
 	}
 }
 
-// TestCompareBelievedStatus: of a status that is believed only the class counts.
+// Of a believed status only the first digit is asserted.
 func TestCompareBelievedStatus(t *testing.T) {
 	c := caseOf(t, "token.redirect_uri.missing")
 	for status, ok := range map[int]bool{403: true, 400: true, 500: false, 200: false} {
@@ -250,7 +250,7 @@ func TestComparePage(t *testing.T) {
 	}
 }
 
-// signed is a JWT with header and claims as given.
+// signed returns a JWT with this header and these claims.
 func signed(t *testing.T, key *rsa.PrivateKey, claims string) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "k1"}}, (&jose.SignerOptions{}).WithType("JWT"))

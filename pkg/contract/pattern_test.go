@@ -50,7 +50,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// loginState builds the state of a page; long keys are str 8, as nobody recorded.
+// loginState builds the state of a page; long keys are str 8, which no recording has.
 func loginState(members ...string) string {
 	b := []byte{0x80 | byte(len(members)/2)}
 	for _, s := range members {

@@ -34,8 +34,8 @@ func TestMatchesSetting(t *testing.T) {
 	}
 }
 
-// TestSettingsOfARealTenant: lifetimes and the scopes of a client grant are the
-// tenant's choice, and no difference. On a mock the runner sets them.
+// Lifetimes and the scopes of a client grant are settings of a real tenant, so they
+// make no difference there. On a mock the runner sets them.
 func TestSettingsOfARealTenant(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -57,7 +57,7 @@ func TestStateReturnsByteIdentical(t *testing.T) {
 	})
 	t.Run("absent stays absent", func(t *testing.T) {
 		if w.authorize("state", "-").location().Query().Has("state") {
-			t.Error("there is a state")
+			t.Error("unexpected state")
 		}
 	})
 }

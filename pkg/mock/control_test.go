@@ -54,12 +54,12 @@ func TestFrozenClockDoesNotMove(t *testing.T) {
 	w.mustControl("POST", "/_mock/clock", `{"freeze":true}`)
 	now = now.Add(time.Hour)
 	if !w.Now().Equal(start) {
-		t.Errorf("frozen, yet %s", w.Now())
+		t.Errorf("frozen, but now %s", w.Now())
 	}
 	w.mustControl("POST", "/_mock/clock", `{"freeze":false}`)
 	now = now.Add(time.Minute)
 	if got := w.Now().Sub(start); got != time.Minute {
-		t.Errorf("runs on at +%s", got)
+		t.Errorf("continues at +%s", got)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestControlStoresObjects(t *testing.T) {
 	}
 	w.mustControl("PATCH", "/_mock/users/NEW@example.com", `{"email":"renamed@example.com"}`)
 	if r := w.control("PATCH", "/_mock/users/new@example.com", `{}`); r.status != 404 {
-		t.Errorf("the former address still finds him: %d", r.status)
+		t.Errorf("the old address still finds the user: %d", r.status)
 	}
 	w.mustControl("DELETE", "/_mock/users/renamed@example.com", ``)
 

@@ -42,7 +42,7 @@ func documented(t *testing.T, r reply) {
 		return
 	}
 	if !slices.Contains(registered, host) && u.Scheme != "com.example.app" {
-		t.Fatalf("a redirect to %q, which nobody registered: %s", u.Host, location)
+		t.Fatalf("a redirect to %q, which is not registered: %s", u.Host, location)
 	}
 }
 
@@ -149,7 +149,7 @@ func FuzzClientAssertion(f *testing.F) {
 		r := tb.seenBy(t).do(formRequest("/oauth/token", form))
 		documented(t, r)
 		if r.status == http.StatusOK && !strings.HasPrefix(assertion, parts[0]) && !strings.HasPrefix(assertion, "eyJ") {
-			t.Fatalf("an assertion that nobody signed is accepted: %q", assertion)
+			t.Fatalf("an unsigned assertion is accepted: %q", assertion)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func TestPassword(t *testing.T) {
 	wrong := func(user string) reply { return pw("username", user, "password", "wrong") }
 	for range 9 {
 		wrong(agent).refused(403, "invalid_grant", "Wrong email or password.")
-		wrong("nobody@example.com").refused(403, "invalid_grant", "Wrong email or password.")
+		wrong("absent@example.com").refused(403, "invalid_grant", "Wrong email or password.")
 	}
 	pw().tokens() // resets the counter of wrong passwords
 	for range 5 {
@@ -206,7 +206,7 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 	open("demo", one).page(400, "invalid_request", used) // a request of another client does not consume it
 	r := open("pushing", one, "state", "other", "redirect_uri", "https://evil.example/", "scope", "email")
 	if r.param("state") != "pushed" || !strings.HasPrefix(r.header.Get("Location"), callback+"?code=") {
-		t.Errorf("parameters beside request_uri count: %s", r.header.Get("Location"))
+		t.Errorf("parameters next to request_uri are used: %s", r.header.Get("Location"))
 	}
 	if got := w.exchange(r.param("code"), "client_id", "pushing", "client_secret", "pushing-secret").tokens().Scope; got != "openid" {
 		t.Errorf("scope %q", got)

@@ -59,7 +59,7 @@ func TestLoginAndConsentByForms(t *testing.T) {
 	if page.header.Get("X-Frame-Options") != "deny" || !strings.Contains(page.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 		t.Error("the login page may be framed")
 	}
-	for _, wrong := range [][2]string{{guest, "wrong"}, {"nobody@example.com", "password"}, {guest, ""}, {"", "password"}, {"", ""}} {
+	for _, wrong := range [][2]string{{guest, "wrong"}, {"absent@example.com", "password"}, {guest, ""}, {"", "password"}, {"", ""}} {
 		bad := w.post("/u/login?state="+state, "username", wrong[0], "password", wrong[1])
 		if bad.status != http.StatusBadRequest || !strings.Contains(bad.body, "Wrong email or password.") {
 			t.Errorf("%v: %d", wrong, bad.status)
@@ -77,7 +77,7 @@ func TestLoginAndConsentByForms(t *testing.T) {
 		t.Fatalf("Location %s", r.header.Get("Location"))
 	}
 	if sub := claims(t, w.exchange(r.param("code")).tokens().ID)["email"]; sub != guest {
-		t.Errorf("signed in %v", sub)
+		t.Errorf("logged in as %v", sub)
 	}
 	if again := w.get("/u/login?state=" + state); again.status != http.StatusBadRequest {
 		t.Errorf("a finished transaction still has its page: %d", again.status)
@@ -118,7 +118,7 @@ func TestSessionFixation(t *testing.T) {
 	attacker := w.otherBrowser()
 	attacker.jar["auth0"] = planted
 	if r := attacker.authorize("prompt", "none"); r.param("error") != "login_required" {
-		t.Errorf("the planted cookie is signed in: %s", r.header.Get("Location"))
+		t.Errorf("the attacker's cookie is logged in: %s", r.header.Get("Location"))
 	}
 }
 
@@ -173,7 +173,7 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 	}
 	w.mustControl("DELETE", "/_mock/consents", "")
 	if !asked() {
-		t.Error("a withdrawn consent is still there")
+		t.Error("a withdrawn consent still counts")
 	}
 }
 
@@ -256,11 +256,11 @@ func TestReauthenticationInAutoModeKeepsTheUser(t *testing.T) {
 	w.authorize("login_hint", guest)
 	for _, params := range [][]string{{}, {"prompt", "login"}, {"max_age", "0"}} {
 		if id := claims(t, w.exchange(w.code(params...)).tokens().ID); id["email"] != guest {
-			t.Errorf("%v: signed in %v", params, id["email"])
+			t.Errorf("%v: logged in as %v", params, id["email"])
 		}
 	}
 	if id := claims(t, w.exchange(w.code("prompt", "select_account")).tokens().ID); id["email"] != agent {
-		t.Errorf("another account was to be chosen: signed in %v", id["email"])
+		t.Errorf("select_account did not choose another user: %v", id["email"])
 	}
 	w.authorize("login_hint", guest)
 	if id := claims(t, w.exchange(w.code("prompt", "login", "login_hint", agent)).tokens().ID); id["email"] != agent {
@@ -293,7 +293,7 @@ func TestSessionsEnd(t *testing.T) {
 				r = w.authorize("prompt", "none")
 			}
 			if signed := r.param("code") != ""; signed != c.signed {
-				t.Errorf("signed in %v: %s", signed, r.header.Get("Location"))
+				t.Errorf("logged in %v: %s", signed, r.header.Get("Location"))
 			}
 		})
 	}
@@ -322,7 +322,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 		r := w.authorize()
 		w.mustControl("PATCH", "/_mock/clients/demo", `{"name":"Renamed"}`)
 		if r := w.get(r.location().String()); !strings.Contains(r.body, "Renamed") {
-			t.Error("the page shows the former name")
+			t.Error("the page shows the old name")
 		}
 	})
 	t.Run("user deleted", func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 			t.Errorf("%d", r.status)
 		}
 		if r := w.authorize(); r.location().Path != "/u/login" {
-			t.Errorf("the deleted user is signed in: %s", r.header.Get("Location"))
+			t.Errorf("the deleted user is logged in: %s", r.header.Get("Location"))
 		}
 	})
 }

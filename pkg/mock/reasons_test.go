@@ -32,7 +32,7 @@ func TestJournalReasonsOfAssertions(t *testing.T) {
 	w.post("/oauth/token", "grant_type", "client_credentials", "client_id", "keyed", "audience", api,
 		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "no.jwt").refused(401, "access_denied", "Unauthorized")
 	if got := w.control("GET", "/_mock/requests?endpoint=token", "").body; !strings.Contains(got, "the assertion cannot be parsed") {
-		t.Errorf("the journal does not tell: %s", got)
+		t.Errorf("the journal has another reason: %s", got)
 	}
 }
 
@@ -49,7 +49,7 @@ func (noCodes) Read(p []byte) (int, error) {
 func TestUserCodeNeedsRandomness(t *testing.T) {
 	w := newWorld(t, mock.Config{Rand: noCodes{}})
 	if r := w.post("/oauth/device/code", "client_id", "demo", "scope", "openid"); strings.Contains(r.body, "user_code") {
-		t.Errorf("a user code that was not drawn: %s", r.body)
+		t.Errorf("a user code without randomness: %s", r.body)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestStartListensAndEndsWithTheTest(t *testing.T) {
 		}
 	})
 	if _, err := (&http.Client{Transport: &http.Transport{}}).Get(issuer); err == nil { //nolint:bodyclose // there is none
-		t.Error("it still listens")
+		t.Error("the tenant still listens")
 	}
 }
 
@@ -199,9 +199,9 @@ func TestApproveInBothLoginModes(t *testing.T) {
 			t.Fatalf("%s: %v, %v", mode, back, err)
 		}
 		if id := claims(t, w.exchange(back.Get("code")).tokens().ID); id["email"] != guest {
-			t.Errorf("%s: signed in %v", mode, id["email"])
+			t.Errorf("%s: logged in as %v", mode, id["email"])
 		}
-		if _, err := approve(nil, mock.AsUser("nobody@example.com")); err == nil || !strings.Contains(err.Error(), "nobody@example.com") {
+		if _, err := approve(nil, mock.AsUser("absent@example.com")); err == nil || !strings.Contains(err.Error(), "absent@example.com") {
 			t.Errorf("%s: %v", mode, err)
 		}
 		if _, err := approve([]string{"redirect_uri", "https://evil.example/"}); err == nil || !strings.Contains(err.Error(), "403") {
@@ -236,7 +236,7 @@ func TestApproveChoosesTheUserOfAPushedRequest(t *testing.T) {
 	}
 	tk := w.exchange(back.Get("code"), "client_id", "pushing", "client_secret", "pushing-secret").tokens()
 	if email := claims(t, tk.ID)["email"]; email != guest {
-		t.Errorf("signed in %v", email)
+		t.Errorf("logged in as %v", email)
 	}
 }
 
@@ -276,10 +276,10 @@ func TestNewReportsEveryInvalidValue(t *testing.T) {
 	e.Tenant.SessionLifetime = -1
 	_, err = mock.New(mock.Config{Tenant: e})
 	if err == nil {
-		t.Fatal("no fault found")
+		t.Fatal("no error")
 	}
 	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &tenant.File{}}); strings.Count(fmt.Sprint(all), "\n") != 3 {
-		t.Errorf("not every fault is named: %v", all)
+		t.Errorf("not every error is reported: %v", all)
 	}
 	n, m, u := len(e.Clients), len(e.ResourceServers), len(e.Users)
 	for _, want := range []string{

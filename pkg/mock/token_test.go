@@ -225,7 +225,7 @@ func TestClientIsAuthenticatedBeforeAnythingIsConsumed(t *testing.T) {
 	first := w.exchange(code).tokens()
 	w.exchange(code, "client_secret", "wrong").refused(401, "invalid_client", "Unauthorized") // not a reuse
 	if r := w.refresh("demo", first.Refresh); r.status != http.StatusOK {
-		t.Errorf("a stranger's attempt revoked the tokens: %s", r.body)
+		t.Errorf("a request with a wrong secret revoked the tokens: %s", r.body)
 	}
 
 	w = newWorld(t, mock.Config{})

@@ -154,7 +154,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := w.userinfo(old.Access); r.status != http.StatusUnauthorized {
-		t.Errorf("a token of a key that left: %d", r.status)
+		t.Errorf("a token of a dropped key: %d", r.status)
 	}
 	if third := decodeJSON[jwks](t, w.get("/.well-known/jwks.json").body).Keys; len(third) != 2 {
 		t.Errorf("%d keys", len(third))

@@ -46,7 +46,7 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 		t.Errorf("renamed: %s", got)
 	}
 	if got := in("nick", "three"); !strings.Contains(got, "Wrong email or password.") {
-		t.Errorf("the former name: %s", got)
+		t.Errorf("the old name: %s", got)
 	}
 }
 
