@@ -13,19 +13,20 @@ import (
 
 	"example.com/tokend/e2e/internal/programs"
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // rotating is a tenant whose client demo rotates its refresh tokens, with an
 // overlap in seconds, and whose API's tokens live so many.
 func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
 	t.Helper()
-	return mock.Start(t, mock.Config{Tenant: rotatingExport(overlap, lifetime)})
+	return mock.Start(t, mock.Config{Tenant: rotatingTenant(overlap, lifetime)})
 }
 
-// rotatingExport is the description of such a tenant.
-func rotatingExport(overlap, lifetime int) *mock.Export {
-	e := mock.DefaultTenant()
-	e.Clients[0].RefreshToken = &mock.RefreshPolicy{
+// rotatingTenant is the description of such a tenant.
+func rotatingTenant(overlap, lifetime int) *tenant.File {
+	e := tenant.Default()
+	e.Clients[0].RefreshToken = &tenant.RefreshPolicy{
 		RotationType: "rotating", ExpirationType: "expiring", TokenLifetime: 2592000, IdleTokenLifetime: 2592000, Leeway: overlap,
 	}
 	e.ResourceServers[0].TokenLifetime = lifetime

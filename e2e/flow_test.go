@@ -1,69 +1,15 @@
 package e2e_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
-
-// Example_flow: a program keeps a grant at a tenant and calls an API with it.
-func Example_flow() {
-	tenant, stop := startTenant()
-	defer stop()
-
-	client, err := flow.New(flow.Config{
-		Issuer: tenant.Issuer(), ClientID: "demo", ClientSecret: "demo-secret",
-		Source:      flow.AuthorizationCode{Headless: true},
-		RedirectURL: "http://localhost:8484/callback",
-		Audience:    "https://api.example.com/",
-		Scopes:      []string{"openid", "offline_access"},
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ctx := context.Background()
-	if _, err := client.SignIn(ctx); err != nil {
-		fmt.Println(err)
-		return
-	}
-	res, err := oauth2.NewClient(ctx, client).Get(tenant.Issuer() + "_mock/resource/calls")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer func() { _ = res.Body.Close() }()
-	fmt.Println(res.StatusCode)
-	// Output: 200
-}
-
-// startTenant is mock.Start outside of a test.
-func startTenant() (*mock.Tenant, func()) {
-	tb := &exampleTB{}
-	return mock.Start(tb, mock.Config{}), tb.end
-}
-
-type exampleTB struct{ cleanup []func() }
-
-func (*exampleTB) Helper() {}
-
-func (tb *exampleTB) Cleanup(f func()) { tb.cleanup = append(tb.cleanup, f) }
-
-func (*exampleTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-
-func (tb *exampleTB) end() {
-	for _, f := range tb.cleanup {
-		f()
-	}
-}
 
 // newFlow is a signed-in client of the tenant's first application.
 func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow.Client {
@@ -90,9 +36,9 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 // TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
 // overlap, one request each, and the family lives.
 func TestFlowKeepsARotatingGrant(t *testing.T) {
-	export := mock.DefaultTenant()
-	export.Clients[0].RefreshToken = &mock.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
-	tenant := mock.Start(t, mock.Config{Tenant: export})
+	file := tenant.Default()
+	file.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
+	tenant := mock.Start(t, mock.Config{Tenant: file})
 	client := newFlow(t, tenant, nil)
 	const expiries = 200
 	last := ""

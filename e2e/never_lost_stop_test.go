@@ -75,7 +75,7 @@ func countPosts(t *testing.T, keepAlive bool) *countedTenant {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	e := rotatingExport(300, 86400)
+	e := rotatingTenant(300, 86400)
 	tenant, err := mock.New(mock.Config{Tenant: e, Issuer: "http://" + l.Addr().String() + "/"})
 	must(t, err)
 	c := &countedTenant{Tenant: tenant}

@@ -11,15 +11,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// caCommand prints the running tenant's CA: the PEM on stdout, how to use it on stderr.
+// caCommand prints the CA of a running tenant on stdout, and how to use it on stderr.
 func (p *program) caCommand() *cobra.Command {
 	var url string
 	c := &cobra.Command{
-		Use: "ca", Short: "Print the CA of a running tenant's TLS listener, and how to trust it", Args: cobra.NoArgs,
+		Use: "ca", Short: "Print the CA certificate of a running tenant and how to trust it", Args: cobra.NoArgs,
 		Example: "  mockauth0 ca > ca.pem",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.ca(cmd.Context(), url) },
 	}
-	c.Flags().StringVar(&url, "url", "", "the tenant's plain address (that of MOCKAUTH0_LISTEN)")
+	c.Flags().StringVar(&url, "url", "", "address of the tenant's plain listener (default: from MOCKAUTH0_LISTEN)")
 	return c
 }
 
@@ -36,12 +36,12 @@ func (p *program) ca(ctx context.Context, base string) error {
 	}
 	body, err := get(ctx, strings.TrimSuffix(base, "/")+"/_mock/ca.pem")
 	if err != nil {
-		return &exitError{exitUnavailable, fmt.Errorf("no CA at %s: %w\nhint: start the tenant with MOCKAUTH0_TLS_LISTEN=127.0.0.1:8443", base, err)}
+		return &exitError{exitUnavailable, fmt.Errorf("cannot get the CA from %s: %w\nhint: start the tenant with MOCKAUTH0_TLS_LISTEN=127.0.0.1:8443", base, err)}
 	}
 	if _, err := p.stdout.Write(body); err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(p.stderr, "mockauth0: with the lines above in ca.pem, trust it by one of\n"+
+	_, err = fmt.Fprint(p.stderr, "mockauth0: save the lines above as ca.pem, then use one of\n"+
 		"  export SSL_CERT_FILE=$PWD/ca.pem         # Go, OpenSSL, Python's ssl\n"+
 		"  export NODE_EXTRA_CA_CERTS=$PWD/ca.pem   # Node\n"+
 		"  export REQUESTS_CA_BUNDLE=$PWD/ca.pem    # Python's requests\n"+
@@ -49,7 +49,7 @@ func (p *program) ca(ctx context.Context, base string) error {
 	return err
 }
 
-// get fetches a small document from this machine, without a proxy.
+// get fetches a small document without a proxy.
 func get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -63,7 +63,7 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answered %s", res.Status)
+		return nil, fmt.Errorf("status %s", res.Status)
 	}
 	return io.ReadAll(io.LimitReader(res.Body, 1<<20))
 }

@@ -15,13 +15,12 @@ import (
 	"example.com/tokend/pkg/contract"
 )
 
-const contractHelp = `Plays Auth0's documented, recorded and reported answers against an issuer and says
-where it answers otherwise. Exit code 1 when a case fails.
+const contractHelp = `Compare an issuer's answers with Auth0's documented, recorded and reported ones. The
+exit code is 1 if a case fails.
 
-Against a mockauth0 (found by its control surface) every case runs, each on a tenant
-that was reset: what the tenant knows is gone afterwards. Against a real tenant the
-cases run that need no planted state, within the tenant's rate limit; nothing is
-revoked that the suite did not make itself.`
+On a mockauth0 (detected by its control API) every case runs and resets the tenant
+first: its sessions, grants and changes are lost. On a real tenant only cases run that
+need no special state. They obey the rate limit and revoke only what they issued.`
 
 // contractFlags are the flags of "mockauth0 contract".
 type contractFlags struct {
@@ -34,22 +33,22 @@ type contractFlags struct {
 func (p *program) contractCommand() *cobra.Command {
 	var f contractFlags
 	c := &cobra.Command{
-		Use: "contract", Short: "Compare an issuer's answers with Auth0's documented ones", Long: contractHelp, Args: cobra.NoArgs,
+		Use: "contract", Short: "Compare an issuer's answers with Auth0's", Long: contractHelp, Args: cobra.NoArgs,
 		Example: "  mockauth0 contract --issuer http://localhost:8400/\n" +
 			"  mockauth0 contract --issuer https://tenant.example.com/ --client-id abc --client-secret-file secret \\\n" +
 			"      --redirect-uri https://app.example.com/callback --audience https://api.example.com/ --report junit",
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.contract(cmd.Context(), f) },
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.target.Issuer, "issuer", "", "the issuer, slash at the end (required)")
+	flags.StringVar(&f.target.Issuer, "issuer", "", "issuer with a trailing slash (required)")
 	flags.StringVar(&f.target.ClientID, "client-id", "", "client_id of a regular web application")
-	flags.StringVar(&f.secretFile, "client-secret-file", "", "file of its client_secret")
-	flags.StringVar(&f.target.RedirectURI, "redirect-uri", "", "one of its allowed callback URLs; it is never fetched")
+	flags.StringVar(&f.secretFile, "client-secret-file", "", "file with its client_secret")
+	flags.StringVar(&f.target.RedirectURI, "redirect-uri", "", "one of its allowed callback URLs, which is never fetched")
 	flags.StringVar(&f.target.Audience, "audience", "", "identifier of an API")
-	flags.StringVar(&f.target.Username, "username", "", "a user who may sign in on the pages")
-	flags.StringVar(&f.passwordFile, "password-file", "", "file of the user's password")
-	flags.StringVar(&f.target.Control, "control", "", "control surface of a mock (ISSUER/_mock/ where there is one)")
-	flags.StringVar(&f.report, "report", "text", "form of the report: text, json or junit")
+	flags.StringVar(&f.target.Username, "username", "", "user who can log in on the pages")
+	flags.StringVar(&f.passwordFile, "password-file", "", "file with the user's password")
+	flags.StringVar(&f.target.Control, "control", "", "control API of a mock (default: ISSUER/_mock/ if it answers)")
+	flags.StringVar(&f.report, "report", "text", "format of the report: text, json or junit")
 	return c
 }
 
@@ -59,9 +58,9 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	}[f.report]
 	switch {
 	case !known:
-		return fmt.Errorf("--report %q is none of text, json, junit", f.report)
+		return fmt.Errorf("--report %q is not one of text, json, junit", f.report)
 	case f.target.Issuer == "":
-		return errors.New("--issuer is missing: which one is asked")
+		return errors.New("--issuer is required")
 	}
 	for _, s := range []struct {
 		flag, file string
@@ -81,7 +80,7 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	}
 	report, err := contract.Check(ctx, f.target)
 	if err != nil {
-		return configError("%s", strings.ReplaceAll(err.Error(), "; hint: ", "\nhint: "))
+		return configError("%s", withHints(err))
 	}
 	if err := write(report, p.stdout); err != nil {
 		return err
@@ -92,10 +91,10 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	return nil
 }
 
-// findControl looks for a mock's control surface. A target without one is a
-// real tenant, of which a client has to be known.
+// findControl looks for a mock's control API. A target without one is a real tenant,
+// which needs a client.
 func findControl(ctx context.Context, t *contract.Target) error {
-	if t.Control != "" || !strings.HasSuffix(t.Issuer, "/") { // the latter is for Check to refuse
+	if t.Control != "" || !strings.HasSuffix(t.Issuer, "/") { // Check reports such an issuer
 		return nil
 	}
 	control := t.Issuer + "_mock/"
@@ -104,12 +103,28 @@ func findControl(ctx context.Context, t *contract.Target) error {
 	case err == nil && strings.Contains(string(body), "mockauth0"):
 		t.Control = control
 	case errors.As(err, &op) && op.Op == "dial":
-		return &exitError{exitUnavailable, fmt.Errorf("nothing answers at %s: %w\nhint: start it: mockauth0 serve", t.Issuer, op.Err)}
+		return &exitError{exitUnavailable, fmt.Errorf("cannot connect to %s: %w\nhint: start the tenant: mockauth0 serve", t.Issuer, op.Err)}
 	case t.ClientID == "":
-		return configError("%s is no mock, and a real tenant wants --client-id\n"+
-			"hint: give that of a regular web application, with --client-secret-file, --redirect-uri and --audience; of a mock --control", t.Issuer)
+		return configError("%s is not a mock, and --client-id is empty\n"+
+			"hint: for a real tenant, give --client-id of a regular web application, --client-secret-file, --redirect-uri and --audience; for a mock, give --control", t.Issuer)
 	}
 	return nil
+}
+
+// withHints returns an error's text with a line for the hint of each error that it joins.
+func withHints(err error) string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself, not one of its errors
+		var lines []string
+		for _, err := range joined.Unwrap() {
+			lines = append(lines, withHints(err))
+		}
+		return strings.Join(lines, "\n")
+	}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return err.Error() + "\nhint: " + h.Hint()
+	}
+	return err.Error()
 }
 
 func writeJSON(r *contract.Report, w io.Writer) error {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// opened are the listeners to close at the end, whatever the end is.
+// opened are the listeners to close at the end.
 type opened []net.Listener
 
 func (o *opened) close() {
@@ -18,14 +18,14 @@ func (o *opened) close() {
 	}
 }
 
-// listen opens an address; for 127.0.0.1 also the same port of ::1 where there
-// is one, as "localhost" means both.
+// listen opens an address. For 127.0.0.1 it also tries the same port on ::1, because
+// "localhost" can mean both.
 func (o *opened) listen(ctx context.Context, addr, setting string) ([]net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &exitError{exitUnavailable, fmt.Errorf("%s is in use by another process\nhint: end it, or set %s to another address", addr, setting)}
+		return nil, &exitError{exitUnavailable, fmt.Errorf("%s is in use by another process\nhint: stop that process, or set %s to another address", addr, setting)}
 	case err != nil:
 		return nil, configError("cannot listen on %s: %v\nhint: set %s to another address", addr, err, setting)
 	}
@@ -41,7 +41,7 @@ func (o *opened) listen(ctx context.Context, addr, setting string) ([]net.Listen
 	return slices.Clone(out), nil
 }
 
-// issuerOf is how clients on this machine reach the listener.
+// issuerOf returns the issuer for clients on this machine.
 func issuerOf(scheme, configured string, addr net.Addr) string {
 	host, _, _ := net.SplitHostPort(configured)
 	if host == "" || host == "127.0.0.1" || host == "0.0.0.0" || host == "::1" || host == "::" {

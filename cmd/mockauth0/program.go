@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -18,7 +17,7 @@ const (
 	exitConfig      = 78
 )
 
-// program is the whole command as a value, so that a test can start it.
+// program is the command as a value, so that a test can start it.
 type program struct {
 	args           []string
 	stdout, stderr io.Writer
@@ -59,51 +58,29 @@ func (p *program) main(ctx context.Context) int {
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mockauth0",
-		Short: "A mock Auth0 tenant that refuses what the real one refuses",
-		Long: "A mock Auth0 tenant for tests and local development. It answers as the real one is\n" +
-			"documented and recorded to answer, keeps everything in memory and forgets it at exit.",
+		Short: "A mock Auth0 tenant that rejects what a real one rejects",
+		Long: "A mock Auth0 tenant for tests and local development. It answers as Auth0 is documented\n" +
+			"and recorded to answer, keeps everything in memory and loses it at exit.",
 		Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = readBuild().line()
+	root.SetVersionTemplate("{{.Version}}\n")
 	serve := &cobra.Command{
 		Use: "serve", Short: "Listen until interrupted (the default)", Long: settingsHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
 	health := &cobra.Command{
-		Use: "healthcheck", Short: "Exit 0 when the tenant at MOCKAUTH0_LISTEN answers, 69 when not", Args: cobra.NoArgs,
+		Use: "healthcheck", Short: "Exit with 0 if the tenant at MOCKAUTH0_LISTEN answers, else with 69", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.healthcheck(cmd.Context()) },
 	}
-	version := &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(p.stdout, "mockauth0 "+buildVersion())
-			return err
-		},
-	}
 	for _, c := range []*cobra.Command{root, serve} {
-		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (MOCKAUTH0_TENANT)")
-		c.Flags().BoolVar(&p.public, "public", false, "allow a listener beyond loopback, where anybody can use it")
+		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (default: MOCKAUTH0_TENANT)")
+		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them")
 	}
-	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, version)
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.versionCommand())
 	return root
-}
-
-// buildVersion is the module's version, or the commit that it was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "devel"
 }

@@ -19,8 +19,8 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// door is a handler and where it is reached.
-type door struct {
+// endpoint is a handler with its listeners.
+type endpoint struct {
 	handler   http.Handler
 	listeners []net.Listener
 }
@@ -39,8 +39,8 @@ func (p *program) serve(ctx context.Context) error {
 		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
 	} {
 		if l.addr != "" && !p.public && !isLoopback(l.addr) {
-			return configError("%s: %s is not a loopback address, and a mock tenant gives tokens to anybody\n"+
-				"hint: listen on 127.0.0.1, or say --public when that is what you want", l.setting, l.addr)
+			return configError("%s: %s is not a loopback address, and a mock tenant gives tokens to anyone\n"+
+				"hint: listen on 127.0.0.1, or allow it: --public", l.setting, l.addr)
 		}
 	}
 	var open opened
@@ -57,25 +57,25 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant for tests, forgets everything at exit\n"+
+	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit\n"+
 		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
 	if len(s.Tenant) > 0 {
 		p.showClients(tenant)
 	}
-	doors, err := p.doors(ctx, &open, s, tenant, plain)
+	endpoints, err := p.endpoints(ctx, &open, s, tenant, plain)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serveDoors(ctx, log, doors) })
+	group.Go(func() error { return serveEndpoints(ctx, log, endpoints) })
 	group.Go(func() error { return p.reloadOnHangup(ctx, s, tenant) })
 	return group.Wait()
 }
 
-// doors opens the listeners beside the plain one: TLS, which is an issuer of
-// its own on the same state, and a separate control surface.
-func (p *program) doors(ctx context.Context, open *opened, s settings, tenant *mock.Tenant, plain []net.Listener) ([]door, error) {
-	doors := []door{{handler: tenant, listeners: plain}}
+// endpoints opens the listeners for TLS, which has its own issuer and the same state,
+// and for the control API.
+func (p *program) endpoints(ctx context.Context, open *opened, s settings, tenant *mock.Tenant, plain []net.Listener) ([]endpoint, error) {
+	endpoints := []endpoint{{handler: tenant, listeners: plain}}
 	if s.TLSListen != "" {
 		raw, err := open.listen(ctx, s.TLSListen, "MOCKAUTH0_TLS_LISTEN")
 		if err != nil {
@@ -91,20 +91,20 @@ func (p *program) doors(ctx context.Context, open *opened, s settings, tenant *m
 				Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 			})
 		}
-		doors = append(doors, door{handler: tenant.At(issuer), listeners: raw})
-		fmt.Fprintf(p.stderr, "mockauth0: issuer %s, its CA by mockauth0 ca\n", issuer)
+		endpoints = append(endpoints, endpoint{handler: tenant.At(issuer), listeners: raw})
+		fmt.Fprintf(p.stderr, "mockauth0: issuer %s, get its CA with mockauth0 ca\n", issuer)
 	}
 	if s.ControlListen == "" {
-		return doors, nil
+		return endpoints, nil
 	}
-	for i := range doors {
-		doors[i].handler = withoutControl(doors[i].handler)
+	for i := range endpoints {
+		endpoints[i].handler = withoutControl(endpoints[i].handler)
 	}
 	control, err := open.listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN")
-	return append(doors, door{handler: tenant, listeners: control}), err
+	return append(endpoints, endpoint{handler: tenant, listeners: control}), err
 }
 
-// certificateHosts are the names under which the TLS listener is reached.
+// certificateHosts returns the host names of the TLS certificate.
 func certificateHosts(s settings) []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	for _, raw := range []string{s.Issuer, "https://" + s.TLSListen} {
@@ -115,23 +115,23 @@ func certificateHosts(s settings) []string {
 	return hosts
 }
 
-// withoutControl hides /_mock/ where it has a listener of its own. The health
-// check and the protected API stay: they are for everybody.
+// withoutControl hides /_mock/, except the health check and the protected API, which
+// clients use.
 func withoutControl(tenant http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		if strings.HasPrefix(path, "/_mock/") && path != "/_mock/health" && !strings.HasPrefix(path, "/_mock/resource/") {
-			http.Error(w, "the control surface has a listener of its own (MOCKAUTH0_CONTROL_LISTEN)", http.StatusNotFound)
+			http.Error(w, "the control API is on another listener; see MOCKAUTH0_CONTROL_LISTEN", http.StatusNotFound)
 			return
 		}
 		tenant.ServeHTTP(w, r)
 	})
 }
 
-// serveDoors serves until ctx ends or one listener fails, then ends them all.
-func serveDoors(ctx context.Context, log *slog.Logger, doors []door) error {
+// serveEndpoints serves until ctx ends or one listener fails, then stops all.
+func serveEndpoints(ctx context.Context, log *slog.Logger, endpoints []endpoint) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, d := range doors {
+	for _, d := range endpoints {
 		srv := &http.Server{
 			Handler: engine(d.handler, log), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -157,8 +157,8 @@ func serveDoors(ctx context.Context, log *slog.Logger, doors []door) error {
 	return group.Wait()
 }
 
-// engine puts recovery and an access log around the tenant. The log has paths
-// only: queries hold codes and states. Nothing is redirected or normalized.
+// engine adds recovery and an access log. The log has paths without queries, which
+// contain codes. gin must not redirect or normalize anything.
 func engine(h http.Handler, log *slog.Logger) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()

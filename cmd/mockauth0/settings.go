@@ -14,10 +14,11 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// settings are the environment variables MOCKAUTH0_*. Those that are no strings
-// come last: envconfig reads no further than the first that it cannot.
+// settings are the environment variables MOCKAUTH0_*. Fields that are not strings come
+// last, because envconfig stops at the first one that it cannot parse.
 type settings struct {
 	Listen         string         `default:"127.0.0.1:8400"`
 	Issuer         string         `default:""`
@@ -36,81 +37,77 @@ type settings struct {
 
 const settingsHelp = `Listen until interrupted. Settings come from the environment:
 
-  MOCKAUTH0_LISTEN           address (127.0.0.1:8400; the same port on [::1], too)
-  MOCKAUTH0_ISSUER           issuer, slash at the end (http://localhost:PORT/)
-  MOCKAUTH0_TENANT           files or directories of an auth0-deploy-cli export, by commas (the built-in tenant)
-  MOCKAUTH0_TLS_LISTEN       address of a TLS listener, an issuer of its own (none)
-  MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA of TLS (a fresh one at each start)
+  MOCKAUTH0_LISTEN           address (127.0.0.1:8400, and the same port on [::1])
+  MOCKAUTH0_ISSUER           issuer with a trailing slash (http://localhost:PORT/)
+  MOCKAUTH0_TENANT           files or directories of an auth0-deploy-cli export, separated by commas (the built-in tenant)
+  MOCKAUTH0_TLS_LISTEN       address of a TLS listener with its own issuer (none)
+  MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA for TLS (new ones at each start)
   MOCKAUTH0_CA_KEY_FILE
-  MOCKAUTH0_LOGIN            auto: signs in and consents by itself; form: shows the pages (auto)
-  MOCKAUTH0_PROFILE          auth0: as a real tenant; strict-oidc: as certification demands (auth0)
-  MOCKAUTH0_TOKEN_BODY       recorded, or documented: only the four members of the documents (recorded)
-  MOCKAUTH0_CONTROL_LISTEN   an address of its own for /_mock/ (the same listener)
+  MOCKAUTH0_LOGIN            auto: log in and consent without pages; form: show the pages (auto)
+  MOCKAUTH0_PROFILE          auth0: like a real tenant; strict-oidc: as OpenID certification requires (auth0)
+  MOCKAUTH0_TOKEN_BODY       recorded; documented: without expires_in and scope (recorded)
+  MOCKAUTH0_CONTROL_LISTEN   address for /_mock/ (MOCKAUTH0_LISTEN)
   MOCKAUTH0_DEVICE_INTERVAL  polling interval of the device flow (5s)
   MOCKAUTH0_LOG_LEVEL        debug, info, warn, error (info)
   MOCKAUTH0_LOG_FORMAT       text, json (text)`
 
 const prefix = "MOCKAUTH0"
 
-// readSettings reads the environment; every fault is named, all at once.
+// readSettings reads the environment. The error lists every setting that is not valid.
 func readSettings() (settings, error) {
 	var s settings
-	var faults []string
+	var problems []string
 	if err := envconfig.Process(prefix, &s); err != nil {
-		faults = append(faults, settingFault(err))
+		problems = append(problems, settingError(err))
 	}
 	if err := envconfig.CheckDisallowed(prefix, &s); err != nil {
-		faults = append(faults, err.Error())
+		problems = append(problems, err.Error())
 	}
 	if s.LogFormat != "text" && s.LogFormat != "json" {
-		faults = append(faults, fmt.Sprintf("MOCKAUTH0_LOG_FORMAT: %q is neither text nor json", s.LogFormat))
+		problems = append(problems, fmt.Sprintf("MOCKAUTH0_LOG_FORMAT: %q is neither text nor json", s.LogFormat))
 	}
 	if (s.CACertFile == "") != (s.CAKeyFile == "") {
-		faults = append(faults, "MOCKAUTH0_CA_CERT_FILE and MOCKAUTH0_CA_KEY_FILE go together")
+		problems = append(problems, "MOCKAUTH0_CA_CERT_FILE, MOCKAUTH0_CA_KEY_FILE: set both or neither")
 	}
 	for name, addr := range map[string]string{"MOCKAUTH0_LISTEN": s.Listen, "MOCKAUTH0_TLS_LISTEN": s.TLSListen, "MOCKAUTH0_CONTROL_LISTEN": s.ControlListen} {
 		if _, _, err := net.SplitHostPort(addr); err != nil && addr != "" {
-			faults = append(faults, fmt.Sprintf("%s: %q is not host:port", name, addr))
+			problems = append(problems, fmt.Sprintf("%s: %q is not host:port", name, addr))
 		}
 	}
-	faults = append(faults, s.tenantFaults()...)
-	if len(faults) > 0 {
-		slices.Sort(faults)
-		return s, configError("configuration:\n  %s\nhint: mockauth0 serve --help lists the variables and what each may be", strings.Join(faults, "\n  "))
+	problems = append(problems, s.tenantErrors()...)
+	if len(problems) > 0 {
+		slices.Sort(problems)
+		return s, configError("invalid settings:\n  %s\nhint: see mockauth0 serve --help for the variables and their values", strings.Join(problems, "\n  "))
 	}
 	return s, nil
 }
 
-// settingFault words a value that envconfig cannot read.
-func settingFault(err error) string {
+// settingError describes a value that envconfig cannot parse.
+func settingError(err error) string {
 	var wrong *envconfig.ParseError
 	if !errors.As(err, &wrong) {
 		return err.Error()
 	}
-	return fmt.Sprintf("%s: %v", wrong.KeyName, wrong.Err) // which has the value
+	return fmt.Sprintf("%s: %v", wrong.KeyName, wrong.Err) // its text has the value
 }
 
-// config is what the tenant is told of the settings.
+// config returns the tenant's configuration.
 func (s settings) config() mock.Config {
 	return mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
 }
 
-// tenantFaults are what the tenant refuses of the settings, by the variable of
-// each: MOCKAUTH0_TOKEN_BODY is its token body.
-func (s settings) tenantFaults() []string {
+// tenantErrors returns the settings that the tenant does not accept, by variable: the
+// field "token body" is MOCKAUTH0_TOKEN_BODY.
+func (s settings) tenantErrors() []string {
 	_, err := mock.New(s.config())
-	if err == nil {
-		return nil
-	}
 	var out []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		field, what, _ := strings.Cut(strings.TrimPrefix(line, "mock: "), ": ")
-		out = append(out, prefix+"_"+strings.ToUpper(strings.ReplaceAll(field, " ", "_"))+": "+what)
+	for _, e := range tenant.FieldErrors(err) {
+		out = append(out, prefix+"_"+strings.ToUpper(strings.ReplaceAll(e.Field, " ", "_"))+": "+e.Reason)
 	}
 	return out
 }
 
-// isLoopback reports whether an address can be reached from this machine only.
+// isLoopback reports whether only this machine can reach an address.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

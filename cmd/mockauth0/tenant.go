@@ -24,7 +24,7 @@ func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) 
 		return nil, err
 	}
 	if file != nil {
-		c.Tenant = file.Export
+		c.Tenant = file.Tenant
 	}
 	if s.TLSListen != "" {
 		if c.CA, err = s.authority(); err != nil {
@@ -41,17 +41,17 @@ func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) 
 	return t, nil
 }
 
-// showClients says which id each client has: exports leave it out. A secret is
-// for the control surface to tell.
+// showClients logs the client_id of each client, which exports leave out. The control
+// API shows the secrets.
 func (p *program) showClients(t *mock.Tenant) {
 	for _, c := range t.Clients() {
 		fmt.Fprintf(p.stderr, "mockauth0: client %q has client_id %s\n", c.Name, c.ClientID)
 	}
-	fmt.Fprintln(p.stderr, "mockauth0: GET /_mock/clients has their secrets, /_mock/users the users")
+	fmt.Fprintln(p.stderr, "mockauth0: GET /_mock/clients shows their secrets, GET /_mock/users the users")
 }
 
-// loadTenant reads the tenant files and lists what they hold that is not
-// emulated; nil for the built-in tenant.
+// loadTenant reads the tenant files and logs what the mock ignores. It returns nil for
+// the built-in tenant.
 func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 	if len(s.Tenant) == 0 {
 		return nil, nil //nolint:nilnil // the built-in tenant
@@ -72,17 +72,17 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 	return file, nil
 }
 
-// tenantError says which setting named the files that have faults.
+// tenantError adds which setting names the files.
 func (p *program) tenantError(err error) error {
 	setting := "MOCKAUTH0_TENANT"
 	if len(p.tenant) > 0 {
 		setting = "--tenant"
 	}
-	return configError("the tenant has faults:\n%w\nhint: correct what %s names; examples/tenant has a whole one", err, setting)
+	return configError("the tenant is not valid:\n%w\nhint: correct the files of %s; see examples/tenant for a complete one", err, setting)
 }
 
-// reloadOnHangup reads the tenant files again at each SIGHUP. A description
-// with faults changes nothing.
+// reloadOnHangup reads the tenant files again at each SIGHUP. Files that are not valid
+// change nothing.
 func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -96,12 +96,12 @@ func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant
 		file, err := p.loadTenant(s)
 		switch {
 		case err == nil && file == nil:
-			err = errors.New("there is no tenant file to read again")
+			err = errors.New("no tenant file is set (MOCKAUTH0_TENANT)")
 		case err == nil:
-			err = file.Explain(t.Reload(file.Export))
+			err = file.Explain(t.Reload(file.Tenant))
 		}
 		if err != nil {
-			fmt.Fprintf(p.stderr, "mockauth0: not reloaded, the former tenant stays: %v\n", err)
+			fmt.Fprintf(p.stderr, "mockauth0: not reloaded; the tenant is unchanged: %v\n", err)
 			continue
 		}
 		fmt.Fprintf(p.stderr, "mockauth0: reloaded %s\n", strings.Join(s.Tenant, ", "))
@@ -109,7 +109,7 @@ func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant
 	}
 }
 
-// authority is the CA of the files, or a fresh one.
+// authority returns the CA of the files, or a new one.
 func (s settings) authority() (*mock.CA, error) {
 	if s.CACertFile == "" {
 		return mock.NewCA()

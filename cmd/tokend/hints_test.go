@@ -84,10 +84,10 @@ func TestStatusHints(t *testing.T) {
 func TestStatusShowsAFailedLogin(t *testing.T) {
 	const failed = `"login_failure":{"time":"2026-08-01T12:00:00Z","class":"login_required","description":"access_denied: no`
 	for client, want := range map[string]string{
-		`"state":"ready","login":"browser",` + failed + `"}`:                               "demo: hint: to try again: tokend login demo --browser or --paste",
-		`"state":"ready","login":"browser",` + failed + `; hint: allow the user"}`:         "demo: hint: allow the user",
-		`"state":"degraded","login":"device",` + failed + `","hint":"log in once again"}`:  "demo: hint: log in once again",
-		`"state":"login_required","login":"headless",` + failed + `; hint: wait a while"}`: "demo: hint: wait a while\ndemo: tokend login demo",
+		`"state":"ready","login":"browser",` + failed + `"}`:                                 "demo: hint: to try again: tokend login demo --browser or --paste",
+		`"state":"ready","login":"browser",` + failed + `","hint":"allow the user"}`:         "demo: hint: allow the user",
+		`"state":"degraded","login":"device",` + failed + `","hint":"log in once again"}`:    "demo: hint: log in once again",
+		`"state":"login_required","login":"headless",` + failed + `","hint":"wait a while"}`: "demo: hint: wait a while\ndemo: tokend login demo",
 	} {
 		clean(t)
 		answering(t, 200, `{"clients":[{"client":"demo",`+client+`}]}`)

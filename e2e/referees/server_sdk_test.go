@@ -61,7 +61,7 @@ type app struct {
 	url string
 }
 
-// startApp starts a script that serves, and plants its client with its address.
+// startApp starts a script that serves, and adds its client with its address.
 func startApp(t *testing.T, ten *tenant, name, client string, settings object) app {
 	t.Helper()
 	s := startScript(t, ten, name, settings)

@@ -139,7 +139,7 @@ func (ten *tenant) control(method, path string, in, out any) {
 // object is JSON in the Management API's words.
 type object = map[string]any
 
-// addClient plants an application, a regular web application unless said otherwise.
+// addClient adds an application: a regular web application by default.
 func (ten *tenant) addClient(id string, settings object) {
 	ten.t.Helper()
 	c := object{

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // environment is that of every process of a round.
@@ -28,8 +29,8 @@ func environment(dir, issuer string, overlap int) []string {
 
 // newTenant is a tenant that rotates refresh tokens; access tokens live a day.
 func newTenant(tb mock.TB, overlap int) *mock.Tenant {
-	e := mock.DefaultTenant()
-	e.Clients[0].RefreshToken = &mock.RefreshPolicy{
+	e := tenant.Default()
+	e.Clients[0].RefreshToken = &tenant.RefreshPolicy{
 		RotationType: "rotating", ExpirationType: "expiring", TokenLifetime: 2592000, IdleTokenLifetime: 2592000, Leeway: overlap,
 	}
 	e.ResourceServers[0].TokenLifetime = 86400

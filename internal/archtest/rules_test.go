@@ -31,7 +31,8 @@ func made(imports map[string][]string) graph {
 func sound() map[string][]string {
 	return map[string][]string{
 		"our:pkg/flow":                  {"github.com/go-jose/go-jose/v4", "time"},
-		"our:pkg/mock":                  {"github.com/go-jose/go-jose/v4", "golang.org/x/oauth2"},
+		"our:pkg/mock":                  {"our:pkg/mock/tenant", "github.com/go-jose/go-jose/v4", "golang.org/x/oauth2"},
+		"our:pkg/mock/tenant":           {"encoding/json"},
 		"our:internal/daemon":           {"our:pkg/flow", gin},
 		"our:internal/tokenfile":        {"our:pkg/flow"},
 		"our:internal/store":            {"our:internal/store/sqlite", "our:internal/store/seal", "our:pkg/flow"},
@@ -51,6 +52,8 @@ func TestRulesSeeImports(t *testing.T) {
 		{"pkg_stands_alone", "our:pkg/flow", "our:pkg/mock", "pkg/flow: imports " + module + "pkg/mock"},
 		{"pkg_stands_alone", "our:pkg/mock", "our:pkg/flow", "pkg/mock: imports " + module + "pkg/flow"},
 		{"pkg_stands_alone", "our:pkg/contract", "our:internal/store", "pkg/contract: imports"},
+		{"pkg_stands_alone", "our:pkg/contract", "our:pkg/mock/tenant", "pkg/contract: imports " + module + "pkg/mock/tenant"},
+		{"pkg_stands_alone", "our:pkg/mock/tenant", "our:pkg/mock", "pkg/mock/tenant: imports " + module + "pkg/mock"},
 		{"faces_know_flow_only", "our:internal/daemon", "our:internal/store", "internal/daemon: imports"},
 		{"faces_know_flow_only", "our:internal/daemon/pages", "our:pkg/mock", "internal/daemon/pages: imports"},
 		{"faces_know_flow_only", "our:internal/tokenfile", "our:internal/daemon", "internal/tokenfile: imports"},

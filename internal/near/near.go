@@ -1,4 +1,4 @@
-// Package near finds what a misspelt name was meant to be.
+// Package near suggests a known name for a misspelt one.
 package near
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Name returns the known name that another one nearly is: one letter in four may
-// differ, two at most. "" when there is none, or two are equally near.
+// Name returns the known name that is closest to a misspelt one, or "" if none is close
+// or two are equally close. One letter in four may differ, and two at most.
 func Name(name string, known []string) string {
 	found, least := "", 3
 	for _, k := range known {
@@ -44,13 +44,12 @@ func Names(name string, known []string, most int) []string {
 	return names[:min(most, len(names))]
 }
 
-// plain leaves out what differs between camelCase, snake_case and kebab-case.
+// plain removes the differences of camelCase, snake_case and kebab-case.
 func plain(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
 }
 
-// typos is the distance of two names, where two neighbours that have changed
-// places are one.
+// typos counts typing errors: as distance, but two swapped neighbours are one.
 func typos(a, b string) int {
 	i := 0
 	for i < min(len(a), len(b)) && a[i] == b[i] {
@@ -64,7 +63,7 @@ func typos(a, b string) int {
 
 // distance counts the bytes to insert, delete or replace (Levenshtein).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1) // of the bytes of a so far, to each length of b
+	row := make([]int, len(b)+1) // distances of a's prefix to each prefix of b
 	for j := range row {
 		row[j] = j
 	}

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// TestDocumentedUsers: docs/mock.md has every field of a user once, and what it
-// shows can be read.
+// docs/mock.md lists every field of a user once.
 func TestDocumentedUsers(t *testing.T) {
 	page, err := os.ReadFile("../../docs/mock.md")
 	if err != nil {
@@ -26,21 +25,29 @@ func TestDocumentedUsers(t *testing.T) {
 			got = append(got, field[1])
 		}
 	}
-	for f := range reflect.TypeFor[mock.User]().Fields() {
+	for f := range reflect.TypeFor[tenant.User]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		want = append(want, name)
 	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("docs/mock.md has %q\nmock.User %q", got, want)
+		t.Errorf("docs/mock.md has %q\ntenant.User %q", got, want)
 	}
-	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(text)
+}
+
+// The tenant file in docs/mock.md is valid and has nothing that the mock ignores.
+func TestDocumentedFile(t *testing.T) {
+	page, err := os.ReadFile("../../docs/mock.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)> tenant.yaml <<'END'\n(.*?)END\n").FindSubmatch(page)
 	if len(example) == 0 {
-		t.Fatal("no example")
+		t.Fatal("docs/mock.md has no tenant file")
 	}
-	r, err := loadText(t, "clients: [{name: A}]\n"+example[1])
-	if err != nil || len(r.Ignored) > 0 || len(r.Export.Users) != 1 {
+	r, err := loadText(t, string(example[1]))
+	if err != nil || len(r.Ignored) > 0 || len(r.Tenant.Users) != 1 || len(r.Tenant.ResourceServers) != 1 || len(r.Tenant.Roles) != 1 {
 		t.Errorf("%v, ignored %q", err, r.Ignored)
 	}
 }

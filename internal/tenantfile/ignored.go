@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-// ignore notes something that the mock does not emulate.
+// ignore notes something that the mock ignores.
 func (l *loader) ignore(what, where string) { l.ignored[what] = append(l.ignored[what], where) }
 
-// meaning says what it means that a section is not emulated.
+// meaning says what ignoring a section means.
 var meaning = map[string]string{
-	"actions":           "Actions do not run; declare their effect under x-actions",
-	"triggers":          "Actions do not run; declare their effect under x-actions",
-	"actionModules":     "Actions do not run; declare their effect under x-actions",
-	"rules":             "rules do not run; declare their effect under x-actions",
-	"rulesConfigs":      "rules do not run; declare their effect under x-actions",
-	"hooks":             "hooks do not run; declare their effect under x-actions",
-	"connections":       "social and enterprise connections sign nobody in; users: have passwords",
-	"emailProvider":     "no mail is sent",
-	"emailTemplates":    "no mail is sent",
-	"emails":            "no mail is sent",
-	"branding":          "pages look like mockauth0's own",
-	"themes":            "pages look like mockauth0's own",
-	"pages":             "pages look like mockauth0's own",
-	"prompts":           "pages look like mockauth0's own",
-	"customDomains":     "the issuer is MOCKAUTH0_ISSUER's",
-	"attackProtection":  "only the block after ten wrong passwords is emulated",
-	"logStreams":        "nothing is streamed; see /_mock/requests",
-	"rateLimitPolicies": "no limit is enforced; see /_mock/faults",
+	"actions":           "the mock does not run Actions; declare their effects under x-actions",
+	"triggers":          "the mock does not run Actions; declare their effects under x-actions",
+	"actionModules":     "the mock does not run Actions; declare their effects under x-actions",
+	"rules":             "the mock does not run rules; declare their effects under x-actions",
+	"rulesConfigs":      "the mock does not run rules; declare their effects under x-actions",
+	"hooks":             "the mock does not run hooks; declare their effects under x-actions",
+	"connections":       "social and enterprise connections do not exist; give users a password instead",
+	"emailProvider":     "the mock sends no mail",
+	"emailTemplates":    "the mock sends no mail",
+	"emails":            "the mock sends no mail",
+	"branding":          "the mock's pages keep their own look",
+	"themes":            "the mock's pages keep their own look",
+	"pages":             "the mock's pages keep their own look",
+	"prompts":           "the mock's pages keep their own look",
+	"customDomains":     "the mock has one issuer; set MOCKAUTH0_ISSUER",
+	"attackProtection":  "the mock only blocks a user after ten wrong passwords",
+	"logStreams":        "the mock streams no logs; see /_mock/requests",
+	"rateLimitPolicies": "the mock enforces no rate limits; see /_mock/faults",
 }
 
-// describeIgnored makes one line of each thing that was ignored.
+// describeIgnored returns one line for each ignored thing.
 func (l *loader) describeIgnored() []string {
 	fields := map[string][]string{} // section → members
 	out := l.typos
@@ -42,24 +42,24 @@ func (l *loader) describeIgnored() []string {
 		case isField:
 			fields[section] = append(fields[section], field)
 		case strings.HasPrefix(what, "##"):
-			out = append(out, fmt.Sprintf("%s has no value and stays as it is (%s); give it by AUTH0_KEYWORD_REPLACE_MAPPINGS",
+			out = append(out, fmt.Sprintf("%s (%s): no value, so it stays as it is; set AUTH0_KEYWORD_REPLACE_MAPPINGS",
 				what, l.ignored[what][0]))
 		default:
 			out = append(out, fmt.Sprintf("%s (%s): %s", what, l.ignored[what][0], meaningOf(what)))
 		}
 	}
 	for _, section := range slices.Sorted(maps.Keys(fields)) {
-		out = append(out, fmt.Sprintf("%s: %s: nothing here depends on them", section, strings.Join(fields[section], ", ")))
+		out = append(out, fmt.Sprintf("%s: %s: no effect in the mock", section, strings.Join(fields[section], ", ")))
 	}
 	return out
 }
 
 func meaningOf(section string) string {
 	if strings.HasPrefix(section, "guardian") {
-		return "no second factor is asked for, unless an x-action does"
+		return "the mock requires a second factor only if an x-action does"
 	}
 	if m := meaning[section]; m != "" {
 		return m
 	}
-	return "nothing here depends on it"
+	return "no effect in the mock"
 }

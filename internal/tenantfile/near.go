@@ -6,8 +6,8 @@ import (
 	"example.com/tokend/internal/near"
 )
 
-// strange notes a name that nothing here reads. One that is nearly a known one
-// is a typing error, most likely.
+// strange notes an unknown name. A name close to a known one is probably a typing
+// error.
 func (l *loader) strange(prefix, name, where string, known []string) {
 	if meant := near.Name(name, known); meant != "" {
 		l.typos = append(l.typos, fmt.Sprintf("%s%s (%s): did you mean %s?", prefix, name, where, meant))

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTypos: a key that is nearly a known one is told with it, at each place;
-// one that Auth0 has, or that is near to nothing, is not.
+// A key close to a known one is suggested at each place; a section of Auth0, or a key
+// close to none, is not.
 func TestTypos(t *testing.T) {
 	for name, c := range map[string]struct {
 		in   string
@@ -19,10 +19,10 @@ func TestTypos(t *testing.T) {
 		"nested":        {"clients:\n  - name: A\n    refresh_token: {leway: 3}\n", []string{"clients.refresh_token.leway (f.yaml:3): did you mean leeway?"}},
 		"section":       {"clients: [{name: A}]\nrole: [{name: r}]\n", []string{"role (f.yaml:2): did you mean roles?"}},
 		"snake case":    {"clients: [{name: A}]\nresource_servers: [{name: r}]\n", []string{"resource_servers (f.yaml:2): did you mean resourceServers?"}},
-		"Auth0 has it":  {"clients: [{name: A}]\nrules: [{name: r}]\n", []string{"rules (f.yaml:2): rules do not run; declare their effect under x-actions"}},
-		"near to none":  {"clients: [{name: A, logo_uri: x}]\n", []string{"clients: logo_uri: nothing here depends on them"}},
-		"near to two":   {"clients: [{name: A}]\nusers: [{email: a, aper_metadata: {}}]\n", []string{"users: aper_metadata: nothing here depends on them"}},
-		"short is none": {"clients: [{name: A}]\norganizations: [{name: o, ip: x}]\n", []string{"organizations: ip: nothing here depends on them"}},
+		"Auth0 has it":  {"clients: [{name: A}]\nrules: [{name: r}]\n", []string{"rules (f.yaml:2): the mock does not run rules; declare their effects under x-actions"}},
+		"near to none":  {"clients: [{name: A, logo_uri: x}]\n", []string{"clients: logo_uri: no effect in the mock"}},
+		"near to two":   {"clients: [{name: A}]\nusers: [{email: a, aper_metadata: {}}]\n", []string{"users: aper_metadata: no effect in the mock"}},
+		"short is none": {"clients: [{name: A}]\norganizations: [{name: o, ip: x}]\n", []string{"organizations: ip: no effect in the mock"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := loadText(t, c.in)

@@ -16,7 +16,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const maxFile = 256 << 20
@@ -25,10 +25,10 @@ const maxFile = 256 << 20
 func (l *loader) file(path, section string) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxFile {
-		l.unread(path, 0, "larger than %d MiB", maxFile>>20)
+		l.unread(path, 0, "the file is larger than %d MiB", maxFile>>20)
 		return
 	}
-	b, err := os.ReadFile(path) //nolint:gosec // the file that the user named
+	b, err := os.ReadFile(path) //nolint:gosec // a path that the user gave
 	if err != nil {
 		l.unread(path, 0, "%v", reason(err))
 		return
@@ -43,11 +43,11 @@ func (l *loader) file(path, section string) {
 		return
 	}
 	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
-		l.unread(path, 0, "is empty")
+		l.unread(path, 0, "the file is empty")
 		return
 	}
 	if len(f.Docs) > 1 {
-		l.unread(path, line(f.Docs[1].Body), "has a second document; one file is one tenant or one object")
+		l.unread(path, line(f.Docs[1].Body), "second YAML document; use one file for each tenant or object")
 		return
 	}
 	body := f.Docs[0].Body
@@ -59,29 +59,29 @@ func (l *loader) file(path, section string) {
 		l.section(path, kv.Key.String(), kv.Value, false)
 	}
 	if _, isMap := body.(ast.MapNode); !isMap {
-		l.unread(path, line(body), "is not a mapping of sections (clients, resourceServers, …)")
+		l.unread(path, line(body), "not a mapping of sections like clients and resourceServers")
 	}
 }
 
-// json reads a faultless JSON export, in a tenth of the time: lists of users
-// are long. It reports false, with nothing done, for anything else.
+// json reads a valid JSON export in a tenth of the time, because lists of users are
+// long. For anything else it returns false and changes nothing.
 func (l *loader) json(b []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		return false
 	}
-	var e mock.Export
+	var e tenant.File
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 {
 		return false
 	}
 	if !reflect.ValueOf(e.Tenant).IsZero() {
-		if !reflect.ValueOf(l.export.Tenant).IsZero() { // merged member by member
+		if !reflect.ValueOf(l.tenant.Tenant).IsZero() { // the slow path merges the members
 			return false
 		}
-		l.export.Tenant = e.Tenant
+		l.tenant.Tenant = e.Tenant
 	}
-	into := l.export
+	into := l.tenant
 	into.Clients = append(into.Clients, e.Clients...)
 	into.ResourceServers = append(into.ResourceServers, e.ResourceServers...)
 	into.ClientGrants = append(into.ClientGrants, e.ClientGrants...)
@@ -120,10 +120,10 @@ func line(n ast.Node) int {
 	return n.GetToken().Position.Line
 }
 
-// section adds one section; single says that the node is one object of it.
+// section adds a section, or with single one object of it.
 func (l *loader) section(path, name string, n ast.Node, single bool) {
 	name = strings.Trim(name, `"'`)
-	e := l.export
+	e := l.tenant
 	switch name {
 	case "tenant":
 		l.place(path, name, n, l.decode(path, name, n, &e.Tenant))
@@ -150,9 +150,9 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 	}
 }
 
-// likeSections are the sections that name may be a typing error of.
+// likeSections returns the sections that a misspelt name can mean.
 func likeSections(name string) []string {
-	if meaning[name] != "" { // Auth0 has it
+	if meaning[name] != "" { // a section of Auth0
 		return nil
 	}
 	names := []string{"tenant"}
@@ -180,22 +180,22 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 		var v T
 		good := l.decode(path, name, n, &v)
 		l.place(path, fmt.Sprintf("%s[%d]", name, len(*into)), n, good)
-		*into = append(*into, v) // a faulty one, too: others refer to it
+		*into = append(*into, v) // keep an object with errors, because others refer to it
 	}
 }
 
-// place remembers where an object stands.
+// place records where an object is.
 func (l *loader) place(path, name string, n ast.Node, good bool) {
 	if l.slow {
-		l.places[name] = place{file: path, node: n, faulty: !good}
+		l.places[name] = place{file: path, node: n, reported: !good}
 	}
 }
 
-// decode reads an object through JSON, whose names the types have; members
-// that the type does not have are noted, wrong types are faults with their line.
+// decode reads an object by way of JSON, because the types have JSON names. It notes
+// unknown members and reports members of a wrong type with their line.
 func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 	if _, isMap := n.(ast.MapNode); !isMap {
-		l.unread(path, line(n), "%s: an object is expected, not %q", section, clip(n.String()))
+		l.unread(path, line(n), "%s: must be an object, not %q", section, clip(n.String()))
 		return false
 	}
 	var v any
@@ -218,15 +218,14 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 			l.unread(path, line(n), "%s: %v", section, err)
 			return false
 		}
-		l.fault(path, lineOf(n, wrong.Field), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
+		l.report(path, lineOf(n, wrong.Field), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
 		if !drop(v, strings.Split(wrong.Field, ".")) {
 			return false
 		}
 	}
 }
 
-// drop takes a member away, or the list that holds it, so that the next fault
-// can be seen.
+// drop removes a member, or the list that contains it, so that the next error shows.
 func drop(v any, names []string) bool {
 	object, isObject := v.(map[string]any)
 	member, there := object[names[0]]
@@ -239,10 +238,10 @@ func drop(v any, names []string) bool {
 	return true
 }
 
-// lineOf is the line of an object's member, or of what is nearest to it.
+// lineOf returns the line of a member, or of the object that would contain it.
 func lineOf(n ast.Node, field string) int { return line(find(n, strings.Split(field, "."))) }
 
-// jsonable turns YAML's maps with any keys into JSON's.
+// jsonable turns YAML's maps, whose keys have any type, into JSON objects.
 func jsonable(v any) any {
 	switch v := v.(type) {
 	case map[any]any:
@@ -277,7 +276,7 @@ func kindName(t reflect.Type) string {
 	return "number"
 }
 
-// find follows member names as far as they lead.
+// find follows member names as far as they exist.
 func find(n ast.Node, names []string) ast.Node {
 	for _, name := range names {
 		for _, kv := range entries(n) {
@@ -290,7 +289,7 @@ func find(n ast.Node, names []string) ast.Node {
 	return n
 }
 
-// unknown notes the members that a type does not have, nested ones included.
+// unknown notes members that a type does not have, nested ones included.
 func (l *loader) unknown(path, prefix string, n ast.Node, t reflect.Type) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -325,8 +324,8 @@ func (l *loader) unknown(path, prefix string, n ast.Node, t reflect.Type) {
 var keyword = regexp.MustCompile(`##([A-Za-z0-9_]+)##|"?@@([A-Za-z0-9_]+)@@"?`)
 
 // replaceKeywords does what auth0-deploy-cli does before it parses:
-// ##KEY## becomes the value's text, @@KEY@@ its JSON. Markers without a
-// mapping stay, and are noted.
+// ##KEY## becomes the value's text and @@KEY@@ its JSON. It keeps and notes markers
+// without a mapping.
 func (l *loader) replaceKeywords(path string, b []byte) []byte {
 	if !bytes.Contains(b, []byte("##")) && !bytes.Contains(b, []byte("@@")) {
 		return b
@@ -344,7 +343,7 @@ func (l *loader) replaceKeywords(path string, b []byte) []byte {
 		}
 		j, err := json.Marshal(v)
 		if err != nil {
-			l.fault(path, 0, "keyword %s: %v", key, err)
+			l.report(path, 0, "keyword %s: %v", key, err)
 			return m
 		}
 		return j

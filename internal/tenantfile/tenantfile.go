@@ -1,6 +1,5 @@
-// Package tenantfile reads the description of a mock tenant from files in the
-// forms that auth0-deploy-cli exports: tenant.yaml, or a directory of JSON
-// files. Start with [Load].
+// Package tenantfile reads a mock tenant from the files that auth0-deploy-cli exports:
+// tenant.yaml, or a directory of JSON files. Start with [Load].
 package tenantfile
 
 import (
@@ -14,46 +13,47 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// Result is a tenant that was read.
+// Result is the tenant of the files.
 type Result struct {
-	Export  *mock.Export
-	Ignored []string // one line each: what is not emulated, and what that means
+	Tenant  *tenant.File
+	Ignored []string // one line for each thing that the mock ignores
 
-	places func() map[string]place // "clients[3]" → where it stands
+	places func() map[string]place // by object, as in "clients[3]"
 }
 
-// place is where an object stands.
+// place is where an object is in the files.
 type place struct {
-	file   string
-	node   ast.Node
-	faulty bool // has been told
+	file     string
+	node     ast.Node
+	reported bool // Load has already reported what is wrong with it
 }
 
-// Load reads one tenant from files and directories, whose lists are joined.
-// mappings are auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS).
-// Every fault of every file is in the error, each with file and line. What is
-// amiss between objects is told once all of them can be read.
+// Load reads one tenant from files and directories and joins their lists. mappings are
+// auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS). The error
+// lists everything that is wrong, with file and line. Load checks references between
+// objects only if it can read all objects.
 func Load(paths []string, mappings map[string]any) (*Result, error) {
 	l := read(paths, mappings, false)
-	r := &Result{Export: l.export, Ignored: append(l.describeIgnored(), unserved(l.export)...), places: func() map[string]place {
-		return read(paths, mappings, true).places // only a fault needs them
+	r := &Result{Tenant: l.tenant, Ignored: append(l.describeIgnored(), unserved(l.tenant)...), places: func() map[string]place {
+		return read(paths, mappings, true).places // needed for errors only
 	}}
-	if len(l.faults) == 0 {
+	if len(l.errs) == 0 {
 		return r, nil
 	}
 	if !l.partial {
-		if _, err := mock.New(mock.Config{Tenant: l.export}); err != nil { // what else is wrong
-			l.faults = append(l.faults, r.Explain(err))
+		if _, err := mock.New(mock.Config{Tenant: l.tenant}); err != nil { // also report what the tenant does not accept
+			l.errs = append(l.errs, r.Explain(err))
 		}
 	}
-	return nil, errors.Join(l.faults...)
+	return nil, errors.Join(l.errs...)
 }
 
 func read(paths []string, mappings map[string]any, slow bool) *loader {
 	l := &loader{
-		export: &mock.Export{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
+		tenant: &tenant.File{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
 	}
 	for _, p := range paths {
 		l.path(p)
@@ -61,60 +61,54 @@ func read(paths []string, mappings map[string]any, slow bool) *loader {
 	return l
 }
 
-// Explain puts the file and line before every fault that [mock.New] found in
-// the export. Of an object whose members have the wrong types [Load] has told.
+// Explain adds file and line to the errors of [mock.New]. It leaves out objects with
+// members of a wrong type, which [Load] reports.
 func (r *Result) Explain(err error) error {
-	if err == nil {
-		return nil
+	found := tenant.FieldErrors(err)
+	if len(found) == 0 {
+		return err
 	}
 	places := r.places()
 	var out []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		object, rest, _ := strings.Cut(line, ": ")
-		p, found := places[object]
-		rest = strings.TrimPrefix(rest, "mock: ")
-		switch {
-		case p.faulty:
-			continue
-		case !found:
-			line = object + ": " + rest
+	for _, e := range found {
+		switch p, inFile := places[e.Object]; {
+		case p.reported:
+		case inFile:
+			out = append(out, fmt.Errorf("%s:%d: %w", p.file, lineOf(p.node, e.Field), e))
 		default:
-			field, _, _ := strings.Cut(rest, ": ")
-			line = fmt.Sprintf("%s:%d: %s: %s", p.file, lineOf(p.node, field), object, rest)
+			out = append(out, e)
 		}
-		out = append(out, errors.New(line))
 	}
 	return errors.Join(out...)
 }
 
-// loader collects the parts of a tenant, its faults and what it ignored.
+// loader collects the objects of a tenant, errors, and what it ignores.
 type loader struct {
-	export   *mock.Export
-	places   map[string]place // with slow alone: they hold the whole text
-	slow     bool             // look at lines even where JSON could be read without
+	tenant   *tenant.File
+	places   map[string]place // only with slow, because they keep the whole text in memory
+	slow     bool             // record the lines of a JSON file too
 	mappings map[string]any
-	faults   []error
-	partial  bool                // objects are missing, so others may refer to nothing
-	ignored  map[string][]string // what → where, in order of appearance
-	typos    []string            // a line each
+	errs     []error
+	partial  bool                // an object is missing, so references to it are not errors
+	ignored  map[string][]string // name → places, in order
+	typos    []string            // one line each
 }
 
-// unread is a fault that takes objects away: a file, a section or an object
-// that cannot be read.
+// unread reports a file, a section or an object that cannot be read.
 func (l *loader) unread(file string, line int, format string, args ...any) {
 	l.partial = true
-	l.fault(file, line, format, args...)
+	l.report(file, line, format, args...)
 }
 
-func (l *loader) fault(file string, line int, format string, args ...any) {
+func (l *loader) report(file string, line int, format string, args ...any) {
 	at := file
 	if line > 0 {
 		at = fmt.Sprintf("%s:%d", file, line)
 	}
-	l.faults = append(l.faults, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
+	l.errs = append(l.errs, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
 }
 
-// path reads a file, or a directory in the export's layout.
+// path reads a file or a directory.
 func (l *loader) path(path string) {
 	info, err := os.Stat(path)
 	switch {
@@ -127,7 +121,7 @@ func (l *loader) path(path string) {
 	}
 }
 
-// layout is auth0-deploy-cli's directory layout: folder → section.
+// layout maps the folders of auth0-deploy-cli's directory layout to sections.
 var layout = []struct{ folder, section string }{
 	{"clients", "clients"},
 	{"resource-servers", "resourceServers"},
@@ -157,7 +151,7 @@ func (l *loader) directory(dir string) {
 		known = append(known, strings.TrimSuffix(part.folder, "/*"))
 		files, err := filepath.Glob(filepath.Join(dir, part.folder, "*.json"))
 		if err != nil {
-			l.fault(dir, 0, "%v", err)
+			l.report(dir, 0, "%v", err)
 		}
 		if part.section == "databases" {
 			files = slices.DeleteFunc(files, func(f string) bool { return filepath.Base(f) != "database.json" })
@@ -168,7 +162,7 @@ func (l *loader) directory(dir string) {
 		}
 	}
 	if !found {
-		l.unread(dir, 0, "the directory has neither tenant.yaml nor the folders of an auth0-deploy-cli export")
+		l.unread(dir, 0, "the directory is not an auth0-deploy-cli export: it has neither tenant.yaml nor folders like clients")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -181,7 +175,7 @@ func (l *loader) directory(dir string) {
 	}
 }
 
-// camel turns a folder's name into its section's: email-templates → emailTemplates.
+// camel returns the section of a folder: emailTemplates for email-templates.
 func camel(folder string) string {
 	parts := strings.Split(folder, "-")
 	for i, p := range parts[1:] {

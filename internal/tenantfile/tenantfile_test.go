@@ -15,7 +15,7 @@ func TestExampleExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := r.Export
+	e := r.Tenant
 	for _, c := range []struct {
 		what      string
 		got, want int
@@ -41,11 +41,11 @@ func TestExampleExport(t *testing.T) {
 	}
 	ignored := strings.Join(r.Ignored, "\n")
 	for _, want := range []string{
-		"branding (../../examples/tenant/tenant.yaml:", "guardianFactors", "no second factor",
-		"clients: cross_origin_authentication, jwt_configuration.secret_encoded, sso_disabled: nothing here depends on them",
+		"branding (../../examples/tenant/tenant.yaml:", "guardianFactors", "requires a second factor only if an x-action does",
+		"clients: cross_origin_authentication, jwt_configuration.secret_encoded, sso_disabled: no effect in the mock",
 	} {
 		if !strings.Contains(ignored, want) {
-			t.Errorf("the ignored lack %q:\n%s", want, ignored)
+			t.Errorf("Ignored lacks %q:\n%s", want, ignored)
 		}
 	}
 	if strings.Contains(ignored, "actions (") {
@@ -53,8 +53,8 @@ func TestExampleExport(t *testing.T) {
 	}
 }
 
-// TestFaults: every fault is named, with its file and line, all together.
-func TestFaults(t *testing.T) {
+// Load reports every error with its file and line.
+func TestLoadReportsEveryError(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"wrong types": {
 			"clients:\n  - name: A\n    callbacks: http://localhost/\n  - name: B\n    refresh_token:\n      leeway: soon\nusers: 7\n",
@@ -63,12 +63,12 @@ func TestFaults(t *testing.T) {
 				"f.yaml:7: users must be a list",
 		},
 		"syntax":          {"clients:\n  - name: [\n", "f.yaml:2: "},
-		"empty":           {"", "f.yaml: is empty"},
-		"not a mapping":   {"- a\n- b\n", "f.yaml:1: is not a mapping of sections (clients, resourceServers, …)"},
-		"not an object":   {"clients:\n  - A\n", `f.yaml:2: clients: an object is expected, not "A"`},
-		"second document": {"clients: []\n---\nclients: []\n", "f.yaml:3: has a second document"},
+		"empty":           {"", "f.yaml: the file is empty"},
+		"not a mapping":   {"- a\n- b\n", "f.yaml:1: not a mapping of sections like clients and resourceServers"},
+		"not an object":   {"clients:\n  - A\n", `f.yaml:2: clients: must be an object, not "A"`},
+		"second document": {"clients: []\n---\nclients: []\n", "f.yaml:3: second YAML document"},
 		"sections swapped": {
-			"tenant: []\n", `f.yaml:1: tenant: an object is expected, not "[]"`,
+			"tenant: []\n", `f.yaml:1: tenant: must be an object, not "[]"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,18 +84,17 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestOneFaultOfACause: what follows from a file or section that cannot be read
-// is not told as well, and nothing is told twice.
-func TestOneFaultOfACause(t *testing.T) {
+// An error that follows from another one is not reported, and no error twice.
+func TestLoadReportsACauseOnce(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"syntax":         {"clients: [\n", "f.yaml:1: sequence end token ']' not found"},
 		"clients a word": {"clients: A\nclientGrants: [{client_id: A, audience: b}]\n", "f.yaml:1: clients must be a list"},
 		"roles a word":   {"clients: [{name: A}]\nroles: r\nusers: [{email: a, roles: [r]}]\n", "f.yaml:2: roles must be a list"},
-		"client a word":  {"clients: [A]\nclientGrants: [{client_id: A, audience: b}]\n", `f.yaml:1: clients: an object is expected, not "A"`},
+		"client a word":  {"clients: [A]\nclientGrants: [{client_id: A, audience: b}]\n", `f.yaml:1: clients: must be an object, not "A"`},
 		"no client":      {"users: [{email: a}]\n", "tenant: clients: a tenant needs at least one"},
 		"a grant twice": {
 			"clients: [{client_id: a, grant_types: [x, x]}]\n",
-			`f.yaml:1: clients[0]: grant_types: "x" of client "a" is none of authorization_code, implicit, refresh_token, client_credentials, password`,
+			`f.yaml:1: clients[0]: grant_types: "x" of client "a" is not one of authorization_code, implicit, refresh_token, client_credentials, password`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +112,7 @@ func TestOneFaultOfACause(t *testing.T) {
 	}
 }
 
-// loadText reads a tenant as mockauth0 does at its start.
+// loadText reads a tenant and makes it, as mockauth0 does.
 func loadText(t *testing.T, text string) (*Result, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -122,13 +121,13 @@ func loadText(t *testing.T, text string) (*Result, error) {
 	}
 	r, err := Load([]string{"f.yaml"}, nil)
 	if err == nil {
-		_, err = mock.New(mock.Config{Tenant: r.Export})
+		_, err = mock.New(mock.Config{Tenant: r.Tenant})
 		err = r.Explain(err)
 	}
 	return r, err
 }
 
-// TestExplain: what the tenant refuses gets the line of the member, or of the object.
+// An error of the tenant gets the line of the member, or of the object.
 func TestExplain(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := "clients:\n  - client_id: a\n  - client_id: b\n    token_endpoint_auth_method: magic\n  - client_id: a\nusers:\n  - email: x@example.com\n    roles: [king]\n"
@@ -139,7 +138,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = mock.New(mock.Config{Tenant: r.Export})
+	_, err = mock.New(mock.Config{Tenant: r.Tenant})
 	got := r.Explain(err).Error()
 	for _, want := range []string{"f.yaml:4: clients[1]: token_endpoint_auth_method: \"magic\"", "f.yaml:5: clients[2]: client_id: \"a\" is used twice", "f.yaml:8: users[0]: roles: "} {
 		if !strings.Contains(got, want) {
@@ -148,9 +147,9 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestEveryFaultAtOnce: several in one object, wrong types beside wrong values,
-// and none that only follows from another.
-func TestEveryFaultAtOnce(t *testing.T) {
+// Several errors in one object, wrong types together with wrong values, and none that
+// follows from another.
+func TestLoadReportsTypesAndValuesTogether(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := `tenant:
   session_lifetime: -1
@@ -176,7 +175,7 @@ resourceServers:
     token_lifetime_for_web: -6
 clientGrants:
   - {client_id: a, audience: https://x/, scope: []}
-  - {client_id: nobody, audience: https://x/, scope: []}
+  - {client_id: absent, audience: https://x/, scope: []}
 roles: [{name: r}, {name: r}]
 users:
   - email: u@example.com
@@ -191,7 +190,7 @@ organizations:
 	}
 	_, err := Load([]string{"f.yaml"}, nil)
 	if err == nil {
-		t.Fatal("no fault")
+		t.Fatal("no error")
 	}
 	want := []string{
 		"14: clients: callbacks must", "15: clients: grant_types must",
@@ -209,12 +208,12 @@ organizations:
 	got := strings.Split(err.Error(), "\n")
 	for i := range max(len(got), len(want)) {
 		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], "f.yaml:"+want[i]) {
-			t.Fatalf("fault %d of %d is not %q:\n%s", i, len(want), want[min(i, len(want)-1)], err)
+			t.Fatalf("error %d of %d is not %q:\n%s", i, len(want), want[min(i, len(want)-1)], err)
 		}
 	}
 }
 
-// TestDirectory: auth0-deploy-cli's directory layout, joined with a file of users.
+// auth0-deploy-cli's directory layout, joined with a file of users.
 func TestDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -240,7 +239,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := r.Export
+	e := r.Tenant
 	if len(e.Clients) != 2 || len(e.ResourceServers) != 1 || len(e.ClientGrants) != 1 || len(e.Databases) != 1 || len(e.Users) != 1 ||
 		e.Tenant.FriendlyName != "Dir" {
 		t.Errorf("got %+v", e)
@@ -259,7 +258,7 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
-// TestKeywords: auth0-deploy-cli's replacement markers.
+// auth0-deploy-cli's replacement markers.
 func TestKeywords(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := "clients:\n  - client_id: 'c-##ENV##'\n    callbacks: @@CALLBACKS@@\n    name: 'x ##UNSET##'\n"
@@ -270,13 +269,13 @@ func TestKeywords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.Export.Clients[0]
+	c := r.Tenant.Clients[0]
 	if c.ClientID != "c-dev" || len(c.Callbacks) != 1 || c.Name != "x ##UNSET##" || !strings.Contains(strings.Join(r.Ignored, ""), "##UNSET##") {
 		t.Errorf("got %+v, ignored %q", c, r.Ignored)
 	}
 }
 
-// FuzzLoad: no bytes make the loader panic, and a fault always has text.
+// No input makes the loader panic, and every error has a text.
 func FuzzLoad(f *testing.F) {
 	for _, s := range []string{"clients:\n  - name: A\n", "a: &a [*a]\n", "{\"clients\":[{\"name\":\"x\"}]}", "users:\n  - <<: *x\n", "? [a]\n: b\n"} {
 		f.Add([]byte(s))
@@ -290,17 +289,16 @@ func FuzzLoad(f *testing.F) {
 		r, err := Load([]string{path}, nil)
 		if err != nil {
 			if strings.TrimSpace(err.Error()) == "" {
-				t.Error("a fault without a text")
+				t.Error("an error without a text")
 			}
 			return
 		}
-		_, err = mock.New(mock.Config{Tenant: r.Export})
+		_, err = mock.New(mock.Config{Tenant: r.Tenant})
 		_ = r.Explain(err)
 	})
 }
 
-// TestJSON: a faultless JSON export is read without looking at lines, and
-// faults have their lines all the same.
+// A valid JSON export takes the fast path, and errors still have their lines.
 func TestJSON(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, in := range map[string]string{
@@ -315,7 +313,7 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = mock.New(mock.Config{Tenant: r.Export})
+	_, err = mock.New(mock.Config{Tenant: r.Tenant})
 	if got := r.Explain(err).Error(); !strings.HasPrefix(got, "good.json:3: clients[1]: client_id: ") {
 		t.Errorf("got %s", got)
 	}
@@ -324,7 +322,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// What is read and has no effect is told; a word that is no grant is a fault.
+// A valid value without effect is reported; an unknown grant is an error.
 func TestUnserved(t *testing.T) {
 	r, err := loadText(t, `
 clients:
@@ -341,19 +339,19 @@ clientGrants:
 		t.Fatal(err)
 	}
 	want := []string{
-		`client "A": the grant urn:openid:params:grant-type:ciba is not emulated: /oauth/token refuses it`,
-		`client "A": app_type zoom is taken for regular_web`,
-		`the client grant of "A" for https://tenant.example.com/api/v2/ has no effect: resourceServers has no such identifier`,
+		`client "A": the mock does not support the grant urn:openid:params:grant-type:ciba`,
+		`client "A": the mock treats app_type zoom as regular_web`,
+		`the client grant of "A" for https://tenant.example.com/api/v2/ has no effect: no API in resourceServers has this identifier`,
 	}
 	if !slices.Equal(r.Ignored, want) {
 		t.Errorf("got %s", strings.Join(r.Ignored, "\n"))
 	}
 	r, err = loadText(t, "clients:\n  - name: A\n    grant_types: [client_credential]\n")
 	if err == nil || !strings.HasPrefix(err.Error(), `f.yaml:3: clients[0]: grant_types: "client_credential" of client `) ||
-		!strings.HasSuffix(err.Error(), " is none of authorization_code, implicit, refresh_token, client_credentials, password") {
+		!strings.HasSuffix(err.Error(), " is not one of authorization_code, implicit, refresh_token, client_credentials, password") {
 		t.Errorf("got %v", err)
 	}
 	if len(r.Ignored) > 0 {
-		t.Errorf("a fault is also ignored: %q", r.Ignored)
+		t.Errorf("the error is also ignored: %q", r.Ignored)
 	}
 }

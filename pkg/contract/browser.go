@@ -12,8 +12,7 @@ import (
 	"strings"
 )
 
-// browser is a browser and the person in front of it, who reads the tenant's
-// pages as plain HTML.
+// browser is a browser with a user, without scripts.
 type browser struct {
 	wire     *wire
 	issuer   string
@@ -24,7 +23,7 @@ type browser struct {
 
 func newBrowser(w *wire, username, password string) *browser {
 	jar, err := cookiejar.New(nil)
-	if err != nil { // it has no way to fail
+	if err != nil { // cannot fail without options
 		panic("contract: " + err.Error())
 	}
 	return &browser{wire: w, issuer: w.target.Issuer, jar: jar, username: username, password: password}
@@ -34,28 +33,28 @@ func (b *browser) get(ctx context.Context, rawURL string) (*answer, error) {
 	return b.wire.send(ctx, b.jar, http.MethodGet, rawURL, nil, "")
 }
 
-// consent is what the person does where the tenant asks.
+// consent is what the user does on the consent page.
 type consent int
 
 const (
 	accept  consent = iota
-	decline         // and cancel, where a device asks
+	decline         // or cancel, in the device flow
 	leave           // close the page
 )
 
-// errRefused says that the tenant refused the user's sign-in.
-var errRefused = errors.New("the sign-in was refused")
+// errLoginRefused means that the tenant refused the user's password.
+var errLoginRefused = errors.New("the login was refused")
 
-// errLeft says that the person left at the consent page.
+// errLeft means that the user left at the consent page.
 var errLeft = errors.New("left at the consent page")
 
-const mostPages = 12 // between /authorize and the client
+const mostPages = 12 // pages between /authorize and the client
 
-// walk follows an answer through the tenant's pages until one leads out of the
-// tenant or is no page to fill in. It signs in once: a refused password is
-// never tried again.
-func (b *browser) walk(ctx context.Context, a *answer, do consent) (*answer, error) {
-	signedIn := false
+// followPages follows redirects and submits pages until the tenant redirects to
+// another host or answers without a form. It sends the password once and never
+// retries it.
+func (b *browser) followPages(ctx context.Context, a *answer, do consent) (*answer, error) {
+	loggedIn := false
 	for range mostPages {
 		if to := a.location(); to != nil {
 			if !strings.HasPrefix(to.String(), b.issuer) {
@@ -73,11 +72,11 @@ func (b *browser) walk(ctx context.Context, a *answer, do consent) (*answer, err
 			return a, nil
 		}
 		switch {
-		case f.asksForUser() && signedIn && f.password != "":
-			return nil, fmt.Errorf("%s: %w", a.path, errRefused)
+		case f.asksForUser() && loggedIn && f.password != "":
+			return nil, fmt.Errorf("%s: %w", a.path, errLoginRefused)
 		case f.asksForUser():
-			signedIn = f.password != ""
-			f.signIn(b.username, b.password)
+			loggedIn = f.password != ""
+			f.fillLogin(b.username, b.password)
 		case do == leave:
 			return a, errLeft
 		}
@@ -87,19 +86,19 @@ func (b *browser) walk(ctx context.Context, a *answer, do consent) (*answer, err
 		}
 		a = next
 	}
-	return nil, errors.New("the tenant's pages lead in a circle")
+	return nil, fmt.Errorf("more than %d pages between /authorize and the client", mostPages)
 }
 
-// submit sends a form back.
+// submit submits a form.
 func (b *browser) submit(ctx context.Context, a *answer, f *form, do consent) (*answer, error) {
 	action, err := a.url.Parse(f.action)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the form's action is no URL", a.path)
+		return nil, fmt.Errorf("%s: the form's action is not a URL", a.path)
 	}
 	if !strings.HasPrefix(action.String(), b.issuer) {
-		return nil, fmt.Errorf("%s: the form leads out of the tenant, to %s", a.path, action.Host)
+		return nil, fmt.Errorf("%s: the form posts to another host, %s", a.path, action.Host)
 	}
-	f.press(do)
+	f.pressButton(do)
 	header := http.Header{"Content-Type": {formType}, "Origin": {strings.TrimSuffix(b.issuer, "/")}}
 	return b.wire.send(ctx, b.jar, http.MethodPost, action.String(), header, f.fields.Encode())
 }
@@ -128,7 +127,7 @@ func attributes(tag string) map[string]string {
 	return out
 }
 
-// parseForm reads the first POST form of a page; nil when there is none.
+// parseForm returns the first POST form of a page, or nil.
 func parseForm(page string) *form {
 	for _, m := range formTag.FindAllStringSubmatch(page, -1) {
 		tag := attributes(m[1])
@@ -161,7 +160,7 @@ func (f *form) add(tag string, a map[string]string) {
 
 func (f *form) asksForUser() bool { return f.user != "" || f.password != "" }
 
-func (f *form) signIn(username, password string) {
+func (f *form) fillLogin(username, password string) {
 	if f.user != "" {
 		f.fields.Set(f.user, username)
 	}
@@ -170,8 +169,8 @@ func (f *form) signIn(username, password string) {
 	}
 }
 
-// press chooses a button: the one that declines, or the first that does not.
-func (f *form) press(do consent) {
+// pressButton presses the button that declines, or the first that does not.
+func (f *form) pressButton(do consent) {
 	for _, b := range f.buttons {
 		declines := b[1] == "decline" || b[1] == "deny" || b[1] == "cancel"
 		if declines == (do == decline) {
@@ -183,7 +182,7 @@ func (f *form) press(do consent) {
 	}
 }
 
-// textOf is a page without its tags, white space collapsed.
+// textOf returns a page without tags and with collapsed white space.
 func textOf(page string) string {
 	return strings.Join(strings.Fields(html.UnescapeString(anyTag.ReplaceAllString(page, ""))), " ")
 }

@@ -31,7 +31,7 @@ func TestParseForm(t *testing.T) {
 	}
 }
 
-func TestPress(t *testing.T) {
+func TestPressButton(t *testing.T) {
 	for name, tc := range map[string]struct {
 		buttons [][2]string
 		do      consent
@@ -46,7 +46,7 @@ func TestPress(t *testing.T) {
 		"none":           {nil, accept, ""},
 	} {
 		f := &form{fields: url.Values{}, buttons: tc.buttons}
-		if f.press(tc.do); f.fields.Encode() != tc.want {
+		if f.pressButton(tc.do); f.fields.Encode() != tc.want {
 			t.Errorf("%s: %s, want %s", name, f.fields.Encode(), tc.want)
 		}
 	}
@@ -64,7 +64,7 @@ func FuzzParseForm(f *testing.F) {
 	})
 }
 
-// pages serves one page per path, and notes what was sent to it.
+// pages serves one page per path and records the forms sent to it.
 func pages(t *testing.T, table map[string]http.HandlerFunc) (*browser, *[]string) {
 	t.Helper()
 	sent := &[]string{}
@@ -91,8 +91,8 @@ func to(location string) http.HandlerFunc {
 	}
 }
 
-// TestWalk: identifier first, then the password, then consent.
-func TestWalk(t *testing.T) {
+// Identifier first, then the password, then consent.
+func TestFollowPages(t *testing.T) {
 	consentPage := `<form method="post" action="/done"><button name="action" value="accept"></button><button name="action" value="decline"></button></form>`
 	b, sent := pages(t, map[string]http.HandlerFunc{
 		"/authorize": to("/u/login/identifier"),
@@ -119,7 +119,7 @@ func TestWalk(t *testing.T) {
 		}
 		return a
 	}
-	a, err := b.walk(t.Context(), start(), accept)
+	a, err := b.followPages(t.Context(), start(), accept)
 	if err != nil || a.location() == nil || a.location().Host != "app.example" {
 		t.Fatalf("%+v, %v", a, err)
 	}
@@ -130,31 +130,31 @@ func TestWalk(t *testing.T) {
 	if !slices.Equal(*sent, want) {
 		t.Errorf("sent %q, want %q", *sent, want)
 	}
-	if _, err := b.walk(t.Context(), start(), leave); !errors.Is(err, errLeft) {
+	if _, err := b.followPages(t.Context(), start(), leave); !errors.Is(err, errLeft) {
 		t.Errorf("left: %v", err)
 	}
-	if _, err := b.walk(t.Context(), start(), decline); err != nil || (*sent)[len(*sent)-1] != "POST /done action=decline" {
+	if _, err := b.followPages(t.Context(), start(), decline); err != nil || (*sent)[len(*sent)-1] != "POST /done action=decline" {
 		t.Errorf("declined: %v, sent %q", err, (*sent)[len(*sent)-1])
 	}
 }
 
-func TestWalkRefuses(t *testing.T) {
+func TestFollowPagesRefuses(t *testing.T) {
 	login := `<form method="post" action="/login"><input name="username"><input type="password" name="password"></form>`
 	for name, tc := range map[string]struct {
 		pages map[string]http.HandlerFunc
 		want  string
 		calls int
 	}{
-		"a password that is wrong is tried once": {map[string]http.HandlerFunc{"/authorize": to("/login"), "/login": page(login)}, "/login: the sign-in was refused", 3},
-		"a circle":                               {map[string]http.HandlerFunc{"/authorize": to("/authorize")}, "in a circle", 1 + mostPages},
-		"a form that leads elsewhere":            {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="https://evil.example/"><input type="password" name="p"></form>`)}, "leads out of the tenant, to evil.example", 1},
-		"a form without a valid action":          {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="http://[::1"></form>`)}, "no URL", 1},
+		"a password that is wrong is tried once": {map[string]http.HandlerFunc{"/authorize": to("/login"), "/login": page(login)}, "/login: the login was refused", 3},
+		"too many pages":                         {map[string]http.HandlerFunc{"/authorize": to("/authorize")}, "more than 12 pages", 1 + mostPages},
+		"a form that leads elsewhere":            {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="https://evil.example/"><input type="password" name="p"></form>`)}, "posts to another host, evil.example", 1},
+		"a form without a valid action":          {map[string]http.HandlerFunc{"/authorize": page(`<form method="post" action="http://[::1"></form>`)}, "not a URL", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, sent := pages(t, tc.pages)
 			a, err := b.get(t.Context(), b.issuer+"authorize")
 			if err == nil {
-				_, err = b.walk(t.Context(), a, accept)
+				_, err = b.followPages(t.Context(), a, accept)
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) || len(*sent) != tc.calls {
 				t.Errorf("%v, %d calls; want %q, %d", err, len(*sent), tc.want, tc.calls)
@@ -163,7 +163,7 @@ func TestWalkRefuses(t *testing.T) {
 	}
 }
 
-// TestPasswordIsTriedOnce: where only the password grant refuses, it is not repeated either.
+// The suite does not retry a password that the password grant refused.
 func TestPasswordIsTriedOnce(t *testing.T) {
 	c := newCanned(t)
 	tries := 0
@@ -187,12 +187,12 @@ func TestPasswordIsTriedOnce(t *testing.T) {
 	}
 	skipped := 0
 	for _, r := range report.Cases {
-		if r.Reason == "the tenant refused the user's password, and it is not tried again" {
+		if r.Reason == "the tenant refused the user's password; the suite does not retry it" {
 			skipped++
 		}
 	}
 	if skipped == 0 {
-		t.Error("no report says why the user is not tried again")
+		t.Error("the report does not say why the user is not retried")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// Confidence is how well an answer is known.
+// Confidence says how reliable the sources of an answer are.
 type Confidence string
 
 // The confidences, best first.
@@ -19,7 +19,7 @@ const (
 	Recorded   Confidence = "recorded"   // an exchange with a live tenant, kept in a public place
 	Documented Confidence = "documented" // Auth0's own text
 	Reported   Confidence = "reported"   // quoted by users, or a constant or fixture of an SDK
-	Derived    Confidence = "derived"    // not seen; follows from another case or from the dialect
+	Derived    Confidence = "derived"    // not seen; follows from another case or from the libraries that Auth0's answers match
 	Believed   Confidence = "believed"   // an assumption; see Case.Assert
 )
 
@@ -31,27 +31,27 @@ type Case struct {
 	Request      Request            `json:"request"`
 	Precondition string             `json:"precondition,omitempty"` // in words
 	Setup        []string           `json:"setup,omitempty"`        // the same as steps, in their order
-	Authorize    map[string]*string `json:"authorize,omitempty"`    // changes the authorization request that Setup sends; null leaves out
-	Person       string             `json:"person,omitempty"`       // "declines": the answer is the one after the person declined
+	Authorize    map[string]*string `json:"authorize,omitempty"`    // changes parameters of the authorization request of Setup; null removes one
+	Person       string             `json:"person,omitempty"`       // "declines": the answer after the user declined
 	Portable     bool               `json:"portable"`               // runs against a real tenant
-	WhyNot       string             `json:"why_not,omitempty"`      // when it is not portable
-	Unmet        []string           `json:"unmet,omitempty"`        // error codes or statuses by which a real tenant says that the precondition is not met
+	WhyNot       string             `json:"why_not,omitempty"`      // why it is not portable
+	Unmet        []string           `json:"unmet,omitempty"`        // error codes or statuses that mean that a real tenant does not meet the precondition
 
 	Status           int                `json:"status"`
-	Common           []string           `json:"common,omitempty"` // groups of headers that many answers share
+	Common           []string           `json:"common,omitempty"` // names of groups of headers
 	Headers          map[string]*string `json:"headers,omitempty"`
 	Location         *Location          `json:"location,omitempty"`
 	Body             *Body              `json:"body,omitempty"`
 	JWT              map[string]string  `json:"jwt,omitempty"`    // member of the body → profile of its claims
-	After            []string           `json:"after,omitempty"`  // what must hold when the answer was given
-	Assert           string             `json:"assert,omitempty"` // "": all of the above; 4xx, 4xx_json, narrowed_or_4xx: that alone
+	After            []string           `json:"after,omitempty"`  // what must hold after the answer
+	Assert           string             `json:"assert,omitempty"` // "": everything above; 4xx, 4xx_json, narrowed_or_4xx: only that
 	Sources          []string           `json:"sources"`
 	Confidence       Confidence         `json:"confidence"`
-	StatusConfidence Confidence         `json:"status_confidence,omitempty"` // of the status, where it differs
+	StatusConfidence Confidence         `json:"status_confidence,omitempty"` // of the status, if it differs
 	Note             string             `json:"note,omitempty"`
 }
 
-// Request is what the client sends: a form, a JSON object or a raw body.
+// Request is a client's request with a form, a JSON object or a raw body.
 type Request struct {
 	Method  string            `json:"method"`
 	Path    string            `json:"path"` // below the issuer, or a {{variable}} that holds a URL
@@ -62,7 +62,7 @@ type Request struct {
 	Raw     string            `json:"raw,omitempty"`
 }
 
-// Location is a redirect: where to, and the parameters in their order.
+// Location is a redirect: its target and its parameters in order.
 type Location struct {
 	To       string      `json:"to"`           // absolute, or relative to the issuer
 	In       string      `json:"in,omitempty"` // "" is query; fragment
@@ -74,29 +74,29 @@ type Location struct {
 // package's README says.
 type Body struct {
 	Exact        json.RawMessage `json:"exact,omitempty"`               // these members in this order and no others
-	Open         bool            `json:"open,omitempty"`                // with Exact: in any order, others are drift
-	Keys         []string        `json:"exact_keys_in_order,omitempty"` // but for Optional
+	Open         bool            `json:"open,omitempty"`                // with Exact: any order is valid, and other members are drift
+	Keys         []string        `json:"exact_keys_in_order,omitempty"` // except for Optional
 	Shape        json.RawMessage `json:"shape,omitempty"`               // these members; others are drift unless Keys is set
 	Optional     json.RawMessage `json:"optional,omitempty"`            // may be absent
-	Settings     json.RawMessage `json:"settings,omitempty"`            // of a real tenant, whose settings they follow: may be there
+	Settings     json.RawMessage `json:"settings,omitempty"`            // may be present; they depend on a real tenant's settings
 	HTMLContains []string        `json:"html_contains,omitempty"`
 	TextContains []string        `json:"text_contains,omitempty"` // of the page without its tags
 	Text         *string         `json:"text,omitempty"`          // the whole body
-	SameAs       string          `json:"same_as,omitempty"`       // the body of another case, now
+	SameAs       string          `json:"same_as,omitempty"`       // id of a case whose body must be equal
 }
 
 // profile describes a JWT.
 type profile struct {
 	Header   json.RawMessage `json:"header"` // these members in this order
-	Claims   json.RawMessage `json:"claims"` // these in this order, others may stand between
-	Also     json.RawMessage `json:"also"`   // these anywhere
+	Claims   json.RawMessage `json:"claims"` // these in this order, with others between them
+	Also     json.RawMessage `json:"also"`   // these in any place
 	Optional []string        `json:"optional"`
 	Absent   []string        `json:"absent"`
-	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds, which a real tenant may have set otherwise
+	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds; a real tenant may have another setting
 }
 
-// plant is one call to the control surface.
-type plant struct {
+// controlCall is one call to the mock's control API.
+type controlCall struct {
 	Call string          `json:"call"` // method and path below the control base
 	Body json.RawMessage `json:"body"`
 }
@@ -110,19 +110,18 @@ type data struct {
 		Unremarkable  []string                      `json:"unremarkable_headers"`
 		JWT           map[string]profile            `json:"jwt"`
 	}
-	plants struct {
-		Baseline []plant            `json:"baseline"`
-		Steps    map[string][]plant `json:"steps"`
+	mockSetup struct {
+		Baseline []controlCall            `json:"baseline"`
+		Steps    map[string][]controlCall `json:"steps"`
 	}
 	knownHeaders map[string]bool            // in lower case; others are drift
 	knownMembers map[string]map[string]bool // by path
 }
 
-//go:embed cases/*.json common.json plants.json
+//go:embed cases/*.json common.json mock_setup.json
 var files embed.FS
 
-// load reads the embedded data once; a fault in it is a fault of the build,
-// found by the package's tests.
+// load reads the embedded data once. The package's tests ensure that it is valid.
 var load = sync.OnceValue(func() *data {
 	d, err := read(files)
 	if err != nil {
@@ -131,8 +130,7 @@ var load = sync.OnceValue(func() *data {
 	return d
 })
 
-// Cases returns the documented answers, in the order of the data files. The
-// caller may change what it gets.
+// Cases returns a new copy of the documented answers, in the order of the data files.
 func Cases() []Case {
 	d, err := read(files)
 	if err != nil {
@@ -159,7 +157,7 @@ func read(fsys fs.FS) (*data, error) {
 	if err := decodeFile(fsys, "common.json", &d.common); err != nil {
 		return nil, err
 	}
-	if err := decodeFile(fsys, "plants.json", &d.plants); err != nil {
+	if err := decodeFile(fsys, "mock_setup.json", &d.mockSetup); err != nil {
 		return nil, err
 	}
 	if err := d.check(); err != nil {
@@ -168,7 +166,7 @@ func read(fsys fs.FS) (*data, error) {
 	return d, d.index()
 }
 
-// index collects what the data knows, to tell what it does not.
+// index collects the known headers and members; anything else is drift.
 func (d *data) index() error {
 	d.knownHeaders, d.knownMembers = map[string]bool{"set-cookie": true}, map[string]map[string]bool{}
 	headers := func(m map[string]*string) {
@@ -221,12 +219,12 @@ func decodeFile(fsys fs.FS, name string, into any) error {
 	return nil
 }
 
-// check refuses references to what does not exist.
+// check returns an error for a reference that does not exist.
 func (d *data) check() error {
 	seen := map[string]bool{}
 	for _, c := range d.cases {
 		if seen[c.ID] {
-			return fmt.Errorf("case %q is there twice", c.ID)
+			return fmt.Errorf("duplicate case %q", c.ID)
 		}
 		seen[c.ID] = true
 		if err := d.checkCase(c); err != nil {
@@ -244,7 +242,7 @@ func (d *data) check() error {
 func (d *data) checkCase(c Case) error {
 	for _, s := range c.Setup {
 		name, _ := splitStep(s)
-		if _, planted := d.plants.Steps[s]; !planted && steps()[name] == nil {
+		if _, known := d.mockSetup.Steps[s]; !known && steps()[name] == nil {
 			return fmt.Errorf("setup: no step %q", s)
 		}
 	}
@@ -267,9 +265,9 @@ func (d *data) checkCase(c Case) error {
 	case !slices.Contains([]string{"", "4xx", "4xx_json", "narrowed_or_4xx"}, c.Assert):
 		return fmt.Errorf("assert: %q is unknown", c.Assert)
 	case c.Confidence == Believed && c.Assert == "":
-		return fmt.Errorf("assert: a believed case must say what it asserts")
+		return fmt.Errorf("assert: required for a believed case")
 	case c.Portable == (c.WhyNot != ""):
-		return fmt.Errorf("why_not: needed when, and only when, the case is not portable")
+		return fmt.Errorf("why_not: required for a case that is not portable, and for no other")
 	}
 	return nil
 }

@@ -34,8 +34,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// TestCasesAreTheCallers: what Cases returns is nobody else's.
-func TestCasesAreTheCallers(t *testing.T) {
+// A caller may change the returned cases.
+func TestCasesReturnsACopy(t *testing.T) {
 	first := Cases()
 	first[0].ID, first[0].Request.Query["client_id"] = "changed", "changed"
 	second := Cases()
@@ -44,7 +44,7 @@ func TestCasesAreTheCallers(t *testing.T) {
 	}
 }
 
-// known are the variables that a target, a step or an answer sets.
+// known are the variables that a target, a step or an answer can set.
 var known = []string{
 	"issuer", "client_id", "client_secret", "redirect_uri", "redirect_origin", "audience", "username", "password", "basic", "resource",
 	"logout_url", "tenant_logout_url", "error_page_url", "other_client_id", "other_client_secret", "organization", "ext",
@@ -76,7 +76,7 @@ func TestVariablesAreKnown(t *testing.T) {
 	}
 }
 
-// TestWildcardsAreKnown: a misspelt <pattern> would be compared as text.
+// A misspelt <pattern> would be compared as text.
 func TestWildcardsAreKnown(t *testing.T) {
 	for _, c := range Cases() {
 		b, err := json.Marshal(struct {
@@ -111,22 +111,22 @@ func TestReadRefuses(t *testing.T) {
 	good := `{"id":"a","request":{"method":"GET","path":"/x"},"portable":true,"status":200,"sources":["s"],"confidence":"recorded"`
 	for name, tc := range map[string]struct{ cases, want string }{
 		"unknown member":     {`[` + good + `,"sratus":1}]`, `unknown field "sratus"`},
-		"twice":              {`[` + good + `},` + good + `}]`, `case "a" is there twice`},
+		"twice":              {`[` + good + `},` + good + `}]`, `duplicate case "a"`},
 		"step":               {`[` + good + `,"setup":["sesion"]}]`, `setup: no step "sesion"`},
-		"planted step":       {`[` + good + `,"setup":["client:publc"]}]`, `setup: no step "client:publc"`},
+		"unknown step":       {`[` + good + `,"setup":["client:publc"]}]`, `setup: no step "client:publc"`},
 		"after":              {`[` + good + `,"after":["buried:rt"]}]`, `after: no check "buried:rt"`},
 		"group":              {`[` + good + `,"common":["sometimes"]}]`, `no group of headers "sometimes"`},
 		"profile":            {`[` + good + `,"jwt":{"id_token":"id.none"}}]`, `no profile "id.none"`},
 		"same_as":            {`[` + good + `,"body":{"same_as":"b"}}]`, `no case "b"`},
 		"assert":             {`[` + good + `,"assert":"5xx"}]`, `"5xx" is unknown`},
-		"believed":           {`[` + strings.Replace(good, "recorded", "believed", 1) + `}]`, "must say what it asserts"},
+		"believed":           {`[` + strings.Replace(good, "recorded", "believed", 1) + `}]`, "required for a believed case"},
 		"portable, why not":  {`[` + good + `,"why_not":"x"}]`, "why_not"},
 		"neither":            {`[` + strings.Replace(good, "true", "false", 1) + `}]`, "why_not"},
-		"body with a repeat": {`[` + good + `,"body":{"shape":{"a":1,"a":2}}}]`, "twice"},
+		"body with a repeat": {`[` + good + `,"body":{"shape":{"a":1,"a":2}}}]`, "duplicate member"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fsys := fstest.MapFS{"cases/a.json": {Data: []byte(tc.cases)}}
-			for _, f := range []string{"common.json", "plants.json"} {
+			for _, f := range []string{"common.json", "mock_setup.json"} {
 				b, err := files.ReadFile(f)
 				if err != nil {
 					t.Fatal(err)
@@ -140,7 +140,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestImports: the suite shares no code with what it judges.
+// The suite shares no code with the issuers it checks.
 func TestImports(t *testing.T) {
 	goTool := filepath.Join(goroot(t), "bin", "go")
 	out, err := exec.Command(goTool, "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()

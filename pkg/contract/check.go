@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Check plays every case against a target and reports them all. An error means
-// that there is no report: a faulty target, an issuer or a control surface that
-// cannot be reached, or a context that ended.
+// Check runs every case against a target and returns a report. It returns an error
+// for an invalid target, for an issuer or control API that it cannot reach, and when
+// the context ends. Errors with an interface{ Hint() string } say what to do.
 func Check(ctx context.Context, target Target) (*Report, error) {
 	r, done, err := start(ctx, target)
 	if err != nil {
@@ -31,7 +31,7 @@ func Check(ctx context.Context, target Target) (*Report, error) {
 	return report, r.finish(ctx)
 }
 
-// TB is what [Run] needs of a test; *testing.T, *testing.B and *testing.F fit.
+// TB is the part of testing.TB that [Run] uses.
 type TB interface {
 	Context() context.Context
 	Errorf(format string, args ...any)
@@ -39,8 +39,8 @@ type TB interface {
 	Skipf(format string, args ...any)
 }
 
-// Run plays every case against a target as a subtest of the case's name, or in
-// tb itself where it has no subtests. Drift is logged.
+// Run runs every case against a target, each as a subtest if tb has subtests. It logs
+// drift.
 func Run(tb TB, target Target) {
 	ctx := tb.Context()
 	r, done, err := start(ctx, target)
@@ -72,9 +72,8 @@ func Run(tb TB, target Target) {
 	}
 }
 
-// subtest calls tb.Run if there is one. Its second parameter is a function of
-// tb's own type, which no interface can name without importing testing into
-// every program that reports a contract.
+// subtest calls tb.Run if tb has it. The parameter of Run has tb's own type, so an
+// interface for it would need to import testing, and every program with this package.
 func subtest(tb TB, name string, f func(TB)) bool {
 	run := reflect.ValueOf(tb).MethodByName("Run")
 	if !run.IsValid() || run.Type().NumIn() != 2 || run.Type().In(0).Kind() != reflect.String {
@@ -85,13 +84,13 @@ func subtest(tb TB, name string, f func(TB)) bool {
 		return false
 	}
 	run.Call([]reflect.Value{reflect.ValueOf(name), reflect.MakeFunc(body, func(args []reflect.Value) []reflect.Value {
-		f(args[0].Interface().(TB)) //nolint:forcetypeassert // Implements said so
+		f(args[0].Interface().(TB)) //nolint:forcetypeassert // checked by Implements
 		return nil
 	})})
 	return true
 }
 
-// start checks the target and that it is there.
+// start checks the target and that it answers.
 func start(ctx context.Context, target Target) (*runner, func(), error) {
 	target = target.withDefaults()
 	if err := target.check(); err != nil {
@@ -100,31 +99,41 @@ func start(ctx context.Context, target Target) (*runner, func(), error) {
 	r, done := newRunner(target)
 	if err := r.reach(ctx); err != nil {
 		done()
-		return nil, nil, fmt.Errorf("contract: %s", r.red.apply(err.Error()))
+		return nil, nil, r.masked(err)
 	}
 	return r, done, nil
+}
+
+// masked returns an error without secrets.
+func (r *runner) masked(err error) error {
+	out := fmt.Errorf("contract: %s", r.red.apply(err.Error()))
+	var h *hintError
+	if errors.As(err, &h) {
+		return &hintError{out, h.hint}
+	}
+	return out
 }
 
 func (r *runner) reach(ctx context.Context) error {
 	a, err := r.wire.send(ctx, nil, http.MethodGet, r.target.Issuer+".well-known/openid-configuration", nil, "")
 	if err != nil {
-		return fmt.Errorf("the issuer %s cannot be reached: %w; hint: is it running?", r.target.Issuer, err)
+		return hinted("start it, or correct the address", "the issuer %s cannot be reached: %w", r.target.Issuer, err)
 	}
 	if a.status != http.StatusOK {
-		return fmt.Errorf("the issuer %s has no discovery document: %d; hint: is the issuer complete?", r.target.Issuer, a.status)
+		return hinted("check the issuer's path and its trailing slash", "the issuer %s has no discovery document: status %d", r.target.Issuer, a.status)
 	}
-	if !r.planted() {
+	if !r.isMock() {
 		return nil
 	}
 	if err := r.wire.control(ctx, "GET health", nil); err != nil {
-		return fmt.Errorf("%w; hint: without a control surface leave it empty, then only portable cases run", err)
+		return hinted("leave control empty for a tenant without a control API; then only portable cases run", "%w", err)
 	}
 	return nil
 }
 
-// finish leaves a planted tenant as it starts.
+// finish resets a mock tenant.
 func (r *runner) finish(ctx context.Context) error {
-	if !r.planted() {
+	if !r.isMock() {
 		return nil
 	}
 	if err := r.wire.control(ctx, "POST reset", nil); err != nil {
@@ -133,7 +142,7 @@ func (r *runner) finish(ctx context.Context) error {
 	return nil
 }
 
-// play plays one case.
+// play runs one case.
 func (r *runner) play(ctx context.Context, c Case) Result {
 	res := Result{ID: c.ID}
 	if reason := r.skip(c); reason != "" {
@@ -145,8 +154,8 @@ func (r *runner) play(ctx context.Context, c Case) Result {
 	switch {
 	case errors.As(err, &unmet):
 		res.Status, res.Reason = Skip, string(unmet)
-	case err != nil && !r.planted() && ctx.Err() == nil:
-		r.locked = r.locked || errors.Is(err, errRefused)
+	case err != nil && !r.isMock() && ctx.Err() == nil:
+		r.locked = r.locked || errors.Is(err, errLoginRefused)
 		res.Status, res.Reason = Skip, err.Error()
 	case err != nil:
 		res.Status, res.Diff = Fail, err.Error()
@@ -162,7 +171,7 @@ func (r *runner) play(ctx context.Context, c Case) Result {
 	return res
 }
 
-// unmetError says that a real tenant is not set up for the case.
+// unmetError means that a real tenant is not configured for the case.
 type unmetError string
 
 func (e unmetError) Error() string { return string(e) }
@@ -180,40 +189,40 @@ func (r *runner) compare(ctx context.Context, c Case) (diff, drifted []string, e
 		return nil, nil, err
 	}
 	if c.Person == "declines" {
-		if a, err = s.browser.walk(ctx, a, decline); err != nil {
+		if a, err = s.browser.followPages(ctx, a, decline); err != nil {
 			return nil, nil, err
 		}
 	}
-	if !s.planted() && c.Request.JSON["password"]+c.Request.Form["password"] != "" && a.code() == "invalid_grant" {
-		return nil, nil, fmt.Errorf("%s: %w", a.path, errRefused)
+	if !s.isMock() && c.Request.JSON["password"]+c.Request.Form["password"] != "" && a.code() == "invalid_grant" {
+		return nil, nil, fmt.Errorf("%s: %w", a.path, errLoginRefused)
 	}
 	if reason := s.unmet(a); reason != "" {
 		return nil, nil, unmetError(reason)
 	}
 	s.vars["request_id"] = a.header.Get("X-Auth0-RequestId")
 	m := &match{scene: s, got: a}
-	m.judge(ctx)
+	m.compareCase(ctx)
 	if len(m.diff) == 0 {
 		s.followUp(ctx, m)
 	}
 	return m.diff, m.drifted, nil
 }
 
-// followUp checks what must hold after the answer. A real tenant revokes
-// eventually, so what must be dead is not asked there.
+// followUp checks what must hold after the answer. It does not check revocation on a
+// real tenant, where that takes time.
 func (s *scene) followUp(ctx context.Context, m *match) {
 	for _, check := range s.c.After {
 		name, arg := splitStep(check)
-		if name == "dead" && !s.planted() {
+		if name == "dead" && !s.isMock() {
 			continue
 		}
 		if err := followUps()[name](ctx, s, arg); err != nil {
-			m.fault("after: %s: %v", check, err)
+			m.differ("after: %s: %v", check, err)
 		}
 	}
 }
 
-// request sends a request of the data. Cookies go along to the front channel.
+// request sends a case's request, with cookies if a browser would send it.
 func (s *scene) request(ctx context.Context, req Request) (*answer, error) {
 	path, err := s.vars.fill(req.Path)
 	if err != nil {
@@ -256,9 +265,9 @@ func (s *scene) request(ctx context.Context, req Request) (*answer, error) {
 	return s.wire.send(ctx, jar, req.Method, path, header, body)
 }
 
-// skip says why a case cannot run, or nothing.
+// skip returns why a case cannot run, or "".
 func (r *runner) skip(c Case) string {
-	if r.planted() {
+	if r.isMock() {
 		return ""
 	}
 	if !c.Portable {
@@ -267,14 +276,14 @@ func (r *runner) skip(c Case) string {
 	needsUser := slices.ContainsFunc(c.Setup, func(s string) bool { return slices.Contains(usesUser, s) })
 	switch {
 	case needsUser && r.target.Username == "":
-		return "it needs a user who signs in, and no credentials were given"
+		return "needs a user; username and password are not set"
 	case needsUser && r.locked:
-		return "the tenant refused the user's password, and it is not tried again"
+		return "the tenant refused the user's password; the suite does not retry it"
 	}
 	vars := r.target.variables()
 	for _, name := range []string{"client_secret", "redirect_uri", "audience"} {
 		if vars[name] == "" && c.mentions(name) {
-			return "it needs the " + strings.ReplaceAll(name, "_", " ") + ", and none was given"
+			return "needs " + name + ", which is not set"
 		}
 	}
 	return ""
@@ -293,20 +302,20 @@ func (c Case) mentions(name string) bool {
 	return len(c.Setup) > 0 && name == "redirect_uri"
 }
 
-// unmet says why a real tenant's answer tells nothing about the case, or nothing.
+// unmet returns why a real tenant's answer does not apply to the case, or "".
 func (s *scene) unmet(a *answer) string {
 	c := s.c
-	if s.planted() {
+	if s.isMock() {
 		return ""
 	}
 	code := a.code()
 	for _, u := range c.Unmet {
 		if (code == u || strconv.Itoa(a.status) == u) && a.status != c.Status {
-			return fmt.Sprintf("the tenant is not set up for it (%s): %s", c.Precondition, a.summary())
+			return fmt.Sprintf("the tenant is not configured for it (%s): %s", c.Precondition, a.summary())
 		}
 	}
 	if c.Body != nil && len(c.Body.HTMLContains) > 0 && a.location() != nil && code != "" && a.location().Query().Has("tracking") {
-		return "the tenant shows an error page of its own"
+		return "the tenant has a custom error page"
 	}
 	return ""
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// canned is a stand-in for a real tenant: fixed answers, and a record of what came.
+// canned is a server with fixed answers that records its calls, in place of a real tenant.
 type canned struct {
 	*httptest.Server
 	calls  []string
@@ -79,12 +79,12 @@ func TestCheckARealTenant(t *testing.T) {
 	for id, want := range map[string]Result{
 		"token.code.invalid":          {Status: Pass},
 		"token.code.expired":          {Status: Skip, Reason: "a real tenant's clock cannot be moved"},
-		"token.code.success.full":     {Status: Skip, Reason: "it needs a user who signs in, and no credentials were given"},
-		"token.password.too_many":     {Status: Skip, Reason: "it would block the user"},
+		"token.code.success.full":     {Status: Skip, Reason: "needs a user; username and password are not set"},
+		"token.password.too_many":     {Status: Skip, Reason: "would block the user"},
 		"token.code.missing":          {Status: Fail, Diff: "status: expected 400, got 403\nbody.error: expected \"invalid_request\", got \"invalid_grant\"\nbody.error_description: expected \"Missing required parameter: code\", got \"Invalid authorization code\""},
 		"device.code.success":         {Status: Fail},
-		"token.grant.missing":         {Status: Pass}, // believed: any refusal in JSON
-		"token.rate_limited.client":   {Status: Skip, Reason: "it would have to exceed the tenant's rate limit"},
+		"token.grant.missing":         {Status: Pass}, // believed: any JSON error
+		"token.rate_limited.client":   {Status: Skip, Reason: "would have to exceed the tenant's rate limit"},
 		"resource.missing_token":      {Status: Skip, Reason: "the protected API is not part of the tenant"},
 		"authorize.callback.mismatch": {Status: Fail},
 	} {
@@ -100,7 +100,7 @@ func TestCheckARealTenant(t *testing.T) {
 	}
 }
 
-// TestCheckUnmet: a real tenant that is not set up for a case has not failed it.
+// A case is skipped, not failed, if a real tenant is not configured for it.
 func TestCheckUnmet(t *testing.T) {
 	c := newCanned(t)
 	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
@@ -116,7 +116,7 @@ func TestCheckUnmet(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := result(t, report, "token.cc.success.form")
-	want := "the tenant is not set up for it (client grant exists): POST /oauth/token answered 403 unauthorized_client: Grant type 'client_credentials' not allowed for the client."
+	want := "the tenant is not configured for it (client grant exists): POST /oauth/token answered 403 unauthorized_client: Grant type 'client_credentials' not allowed for the client."
 	if got.Status != Skip || got.Reason != want {
 		t.Errorf("%+v", got)
 	}
@@ -132,9 +132,9 @@ func TestCheckSkipsWhatTheTargetLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]string{
-		"token.code.missing":       "it needs the client secret, and none was given",
-		"device.code.success":      "it needs the audience, and none was given",
-		"authorize.client.unknown": "it needs the redirect uri, and none was given",
+		"token.code.missing":       "needs client_secret, which is not set",
+		"device.code.success":      "needs audience, which is not set",
+		"authorize.client.unknown": "needs redirect_uri, which is not set",
 	} {
 		if got := result(t, report, id); got.Status != Skip || got.Reason != want {
 			t.Errorf("%s: %+v, want %q", id, got, want)
@@ -142,8 +142,7 @@ func TestCheckSkipsWhatTheTargetLacks(t *testing.T) {
 	}
 }
 
-// TestReportsHoldNoSecrets: whatever a tenant says, what was given in confidence
-// or issued is masked.
+// A report masks the target's secrets and everything that the tenant issued.
 func TestReportsHoldNoSecrets(t *testing.T) {
 	issued := []string{"canary-access", "canary-refresh", "canary-code-0123456789", "canary-cookie", "eyJhbGciOiJSUzI1NiJ9.eyJjYW5hcnkiOjF9.c2ln"}
 	c := newCanned(t)
@@ -171,7 +170,7 @@ func TestReportsHoldNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Failed() == 0 {
-		t.Error("nothing failed, so nothing was said")
+		t.Error("no case failed")
 	}
 	for _, secret := range append(issued, "canary-secret", "canary-password", "canary") {
 		if at := strings.Index(b.String(), secret); at >= 0 {
@@ -180,9 +179,9 @@ func TestReportsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// TestCheckKeepsToTheLimit: when the tenant says that nothing is left, the suite
-// waits until the reset, and tries again what was refused for it.
-func TestCheckKeepsToTheLimit(t *testing.T) {
+// When X-RateLimit-Remaining is 0, the suite waits until the reset and retries what was
+// refused.
+func TestCheckObeysTheRateLimit(t *testing.T) {
 	now := time.Unix(1790000000, 0)
 	var slept []time.Duration
 	c := newCanned(t)
@@ -193,11 +192,11 @@ func TestCheckKeepsToTheLimit(t *testing.T) {
 		}
 		tokenCalls++
 		switch tokenCalls {
-		case 1: // used up with an answer
+		case 1: // the last one that is allowed
 			w.Header().Set("X-RateLimit-Remaining", "0")
 			w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(7*time.Second).Unix(), 10))
 			return false
-		case 2: // and refused
+		case 2: // refused
 			w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(now.Add(3*time.Second).Unix(), 10))
 			w.Header().Set("Retry-After", "11")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -224,7 +223,7 @@ func TestCheckKeepsToTheLimit(t *testing.T) {
 	}
 }
 
-func TestCheckDoesNotWaitForEver(t *testing.T) {
+func TestCheckStopsWaitingForALongLimit(t *testing.T) {
 	c := newCanned(t)
 	c.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("X-RateLimit-Remaining", "0")
@@ -232,17 +231,17 @@ func TestCheckDoesNotWaitForEver(t *testing.T) {
 		return discoveryOnly(w, r)
 	}
 	target := c.target()
-	target.Sleep = func(context.Context, time.Duration) error { t.Error("it slept"); return nil }
+	target.Sleep = func(context.Context, time.Duration) error { t.Error("Sleep was called"); return nil }
 	report, err := Check(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := result(t, report, "token.code.missing"); got.Status != Skip || !strings.Contains(got.Reason, "limit is used up") {
+	if got := result(t, report, "token.code.missing"); got.Status != Skip || !strings.Contains(got.Reason, "rate limit lasts another") {
 		t.Errorf("%+v", got)
 	}
 }
 
-// TestCheckIsHarmless: no wrong password, no revocation of what it did not make.
+// On a real tenant, Check sends no wrong password and revokes only what it issued.
 func TestCheckIsHarmless(t *testing.T) {
 	c := newCanned(t)
 	var bad []string
@@ -257,7 +256,7 @@ func TestCheckIsHarmless(t *testing.T) {
 		if r.URL.Path == "/u/login" && r.Method == http.MethodPost {
 			c.calls = append(c.calls, "signs in")
 		}
-		if r.URL.Path == "/authorize" || r.URL.Path == "/u/login" { // the password is never good
+		if r.URL.Path == "/authorize" || r.URL.Path == "/u/login" { // every password is wrong
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = w.Write([]byte(`<form method="POST" action="/u/login"><input name="username"><input type="password" name="password"><button name="action" value="default"></form>`))
 			return true
@@ -274,7 +273,7 @@ func TestCheckIsHarmless(t *testing.T) {
 		t.Errorf("the tenant got %q", bad)
 	}
 	got := result(t, report, "authorize.success.session")
-	if got.Status != Skip || !strings.Contains(got.Reason, "the sign-in was refused") {
+	if got.Status != Skip || !strings.Contains(got.Reason, "the login was refused") {
 		t.Errorf("%+v", got)
 	}
 	needing := 0
@@ -290,50 +289,60 @@ func TestCheckIsHarmless(t *testing.T) {
 		}
 	}
 	if tries > 1 {
-		t.Errorf("%d sign-ins with a password that was refused; one is enough to know (%d cases need one)", tries, needing)
+		t.Errorf("%d logins with a refused password, want 1 (%d cases need a login)", tries, needing)
 	}
 }
 
-func TestCheckRefusesFaultyTargets(t *testing.T) {
+func TestCheckReportsAnInvalidTarget(t *testing.T) {
 	good := Target{Issuer: "https://acme.example/", ClientID: "demo"}
 	for name, tc := range map[string]struct {
 		change func(*Target)
 		want   string
 	}{
-		"no issuer": {func(t *Target) { t.Issuer = "" }, `issuer "" is no http(s) URL; hint: `},
-		"no slash":  {func(t *Target) { t.Issuer = "https://acme.example" }, "has no slash at the end"},
+		"no issuer": {func(t *Target) { t.Issuer = "" }, `issuer "" is not an http or https URL`},
+		"no slash":  {func(t *Target) { t.Issuer = "https://acme.example" }, "has no trailing slash"},
 		"http":      {func(t *Target) { t.Issuer = "http://acme.example/" }, "in clear text"},
-		"user info": {func(t *Target) { t.Issuer = "https://u:p@acme.example/" }, "is no http(s) URL"},
-		"no client": {func(t *Target) { t.ClientID = "" }, "client id is empty"},
-		"user only": {func(t *Target) { t.Username = "u" }, "come together"},
+		"user info": {func(t *Target) { t.Issuer = "https://u:p@acme.example/" }, "is not an http or https URL"},
+		"no client": {func(t *Target) { t.ClientID = "" }, "client_id is empty"},
+		"user only": {func(t *Target) { t.Username = "u" }, "must both be set"},
 		"control":   {func(t *Target) { t.Control = "localhost" }, "control \"localhost\""},
 	} {
 		target := good
 		tc.change(&target)
-		if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "hint: ") {
+		if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), tc.want) || !hasHint(err) {
 			t.Errorf("%s: %v, want %q and a hint", name, err, tc.want)
 		}
 	}
-	for _, both := range []Target{{Issuer: good.Issuer, Username: "u"}, {Username: "u"}} { // the client is asked of an issuer only
+	for _, both := range []Target{{Issuer: good.Issuer, Username: "u"}, {Username: "u"}} { // the client is checked only with a valid issuer
 		if _, err := Check(t.Context(), both); err == nil || strings.Count(err.Error(), "contract: ") != 2 {
-			t.Errorf("not both faults at once, or more: %v", err)
+			t.Errorf("want both errors and no other: %v", err)
 		}
 	}
 }
 
-func TestCheckSaysWhatCannotBeReached(t *testing.T) {
+// hasHint reports whether an error, or each of several that are joined, says what to do.
+func hasHint(err error) bool {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !hasHint(err) })
+	}
+	var h interface{ Hint() string }
+	return errors.As(err, &h) && h.Hint() != ""
+}
+
+func TestCheckReportsWhatCannotBeReached(t *testing.T) {
 	c := newCanned(t)
-	if _, err := Check(t.Context(), c.target()); err == nil || !strings.Contains(err.Error(), "no discovery document: 403") {
+	if _, err := Check(t.Context(), c.target()); err == nil || !hasHint(err) || !strings.Contains(err.Error(), "no discovery document: status 403") {
 		t.Errorf("no discovery: %v", err)
 	}
 	c.answer = discoveryOnly
 	target := c.target()
 	target.Control = c.URL + "/_mock/"
 	if _, err := Check(t.Context(), target); err == nil || !strings.Contains(err.Error(), "control: GET health answered 403") {
-		t.Errorf("no control surface: %v", err)
+		t.Errorf("no control API: %v", err)
 	}
 	c.Close()
-	if _, err := Check(t.Context(), c.target()); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+	if _, err := Check(t.Context(), c.target()); err == nil || !hasHint(err) || !strings.Contains(err.Error(), "cannot be reached") {
 		t.Errorf("no issuer: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// assertion is a client assertion as Auth0 demands it (RFC 7523, aud is the issuer).
+// assertion returns a client assertion for Auth0 (RFC 7523; aud is the issuer).
 func assertion(key *rsa.PrivateKey, client, issuer string, now time.Time) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
@@ -36,7 +36,7 @@ func assertion(key *rsa.PrivateKey, client, issuer string, now time.Time) (strin
 	return signed.CompactSerialize()
 }
 
-// keySet is the issuer's JWKS, fetched when a key is unknown.
+// keySet is the issuer's JWKS. It is fetched again for an unknown key.
 type keySet struct{ set jose.JSONWebKeySet }
 
 func (s *scene) verificationKey(ctx context.Context, kid string) (*jose.JSONWebKey, error) {
@@ -62,14 +62,14 @@ func (s *scene) verificationKey(ctx context.Context, kid string) (*jose.JSONWebK
 func (s *scene) verify(ctx context.Context, token string) error {
 	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
 	if err != nil {
-		return errors.New("it is no JWS with RS256 or PS256")
+		return errors.New("not a JWS with RS256 or PS256")
 	}
 	key, err := s.verificationKey(ctx, parsed.Signatures[0].Protected.KeyID)
 	if err != nil {
 		return err
 	}
 	if _, err := parsed.Verify(key); err != nil {
-		return errors.New("the signature is not by the issuer's key")
+		return errors.New("the issuer's key does not verify the signature")
 	}
 	return nil
 }
@@ -78,7 +78,7 @@ func (s *scene) verify(ctx context.Context, token string) error {
 // order, and the lifetime.
 func (m *match) matchJWT(ctx context.Context, at, token string, p profile, expiresIn any) {
 	if err := m.scene.verify(ctx, token); err != nil {
-		m.fault("%s: signature: %v", at, err)
+		m.differ("%s: signature: %v", at, err)
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -86,17 +86,17 @@ func (m *match) matchJWT(ctx context.Context, at, token string, p profile, expir
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		m.fault("%s: the payload is not base64url", at)
+		m.differ("%s: the payload is not base64url", at)
 		return
 	}
 	claims, err := parseObject(payload)
 	if err != nil {
-		m.fault("%s: the payload is no JSON object", at)
+		m.differ("%s: the payload is not a JSON object", at)
 		return
 	}
 	header := joseHeader(token)
 	if header == nil {
-		return // the signature said so
+		return // verify has reported it
 	}
 	m.members(at+".header", m.expected(p.Header), header)
 	want := m.expected(p.Header)
@@ -115,17 +115,17 @@ func (m *match) claims(at string, p profile, got *object) {
 		case slices.Contains(want.keys, k), slices.Contains(also.keys, k), slices.Contains(p.Optional, k):
 		case slices.Contains(p.Absent, k) && m.inSettings(k, got):
 		case slices.Contains(p.Absent, k):
-			m.fault("%s.%s: expected none, got one", at, k)
+			m.differ("%s.%s: expected none, got one", at, k)
 		default:
 			m.drift("claim %s of the %s", k, at)
 		}
 	}
 }
 
-// inSettings reports whether a claim is one of the members that follow a real
-// tenant's settings, and says what the answer says.
+// inSettings reports whether a claim depends on a real tenant's settings and equals
+// the member of the answer.
 func (m *match) inSettings(k string, claims *object) bool {
-	if m.scene.planted() || m.scene.c.Body == nil {
+	if m.scene.isMock() || m.scene.c.Body == nil {
 		return false
 	}
 	_, settable := m.expected(m.scene.c.Body.Settings).get(k)
@@ -137,7 +137,7 @@ func (m *match) lifetime(at string, p profile, got *object, expiresIn any) {
 	iat, errIat := number(got, "iat")
 	exp, errExp := number(got, "exp")
 	if errIat != nil || errExp != nil {
-		return // the members' kinds said so
+		return // members has reported it
 	}
 	want := p.Lifetime
 	if want == "expires_in" {
@@ -145,11 +145,11 @@ func (m *match) lifetime(at string, p profile, got *object, expiresIn any) {
 		want = n.String()
 	}
 	life := strconv.FormatInt(exp-iat, 10)
-	if p.Lifetime != "expires_in" && !m.scene.planted() && exp > iat {
+	if p.Lifetime != "expires_in" && !m.scene.isMock() && exp > iat {
 		return
 	}
 	if life != want {
-		m.fault("%s: exp - iat: expected %s, got %s", at, want, life)
+		m.differ("%s: exp - iat: expected %s, got %s", at, want, life)
 	}
 }
 
@@ -157,7 +157,7 @@ func number(o *object, key string) (int64, error) {
 	v, _ := o.get(key)
 	n, ok := v.(json.Number)
 	if !ok {
-		return 0, errors.New("no number")
+		return 0, errors.New("not a number")
 	}
 	return n.Int64()
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// match compares one answer with its case. Differences fail the case; drift is
-// what the data does not know.
+// match compares an answer with its case. Differences fail the case. Drift is
+// anything that the data does not know.
 type match struct {
 	scene   *scene
 	got     *answer
@@ -20,7 +20,7 @@ type match struct {
 	drifted []string
 }
 
-func (m *match) fault(format string, args ...any) {
+func (m *match) differ(format string, args ...any) {
 	m.diff = append(m.diff, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", `\n`))
 }
 
@@ -28,11 +28,11 @@ func (m *match) drift(format string, args ...any) {
 	m.drifted = append(m.drifted, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", `\n`))
 }
 
-// all compares everything that the case describes.
+// all compares everything in the case.
 func (m *match) all(ctx context.Context) {
 	c := m.scene.c
 	if m.got.status != c.Status {
-		m.fault("status: expected %d, got %d", c.Status, m.got.status)
+		m.differ("status: expected %d, got %d", c.Status, m.got.status)
 	}
 	m.headers()
 	if c.Location != nil {
@@ -43,14 +43,14 @@ func (m *match) all(ctx context.Context) {
 	}
 }
 
-// judge applies the case's assertion: what is believed only becomes drift.
-func (m *match) judge(ctx context.Context) {
+// compareCase applies Case.Assert. A difference that it does not assert becomes drift.
+func (m *match) compareCase(ctx context.Context) {
 	m.all(ctx)
 	c := m.scene.c
 	believed := m.diff
 	switch c.Assert {
 	case "":
-		m.weighStatus()
+		m.compareStatusClass()
 		return
 	case "4xx":
 		m.diff = nil
@@ -63,7 +63,7 @@ func (m *match) judge(ctx context.Context) {
 		if m.got.status != http.StatusOK {
 			m.mustRefuse(true)
 		} else if o, err := parseObject(m.got.body); err != nil || slices.Contains(strings.Fields(o.text("scope")), "admin:all") {
-			m.fault("body.scope: expected no scope that was not granted, got %s", show(o.text("scope")))
+			m.differ("body.scope: expected no scope that was not granted, got %s", show(o.text("scope")))
 		}
 	}
 	for _, b := range believed {
@@ -73,8 +73,8 @@ func (m *match) judge(ctx context.Context) {
 	}
 }
 
-// weighStatus: of a status that is only believed the class is asserted.
-func (m *match) weighStatus() {
+// compareStatusClass accepts a believed status if the first digit is right.
+func (m *match) compareStatusClass() {
 	c := m.scene.c
 	if c.StatusConfidence != Believed || m.got.status == c.Status || m.got.status/100 != c.Status/100 {
 		return
@@ -86,16 +86,16 @@ func (m *match) weighStatus() {
 
 func (m *match) mustRefuse(inJSON bool) {
 	if m.got.status < 400 || m.got.status > 499 {
-		m.fault("status: expected 4xx, got %d", m.got.status)
+		m.differ("status: expected 4xx, got %d", m.got.status)
 	}
 	if !inJSON {
 		return
 	}
 	if t := m.got.header.Get("Content-Type"); !strings.HasPrefix(t, "application/json") {
-		m.fault("header Content-Type: expected JSON, got %q", t)
+		m.differ("header Content-Type: expected JSON, got %q", t)
 	}
 	if o, err := parseObject(m.got.body); err != nil || o.text("error") == "" {
-		m.fault("body: expected a JSON object with error")
+		m.differ("body: expected a JSON object with error")
 	}
 }
 
@@ -137,17 +137,17 @@ func (m *match) headers() {
 
 func (m *match) header(name string, want *string) {
 	got := m.got.header.Values(name)
-	if strings.EqualFold(name, "Content-Length") { // HTTP/2 and chunked answers need not send it
+	if strings.EqualFold(name, "Content-Length") { // optional with HTTP/2 and chunked answers
 		got = []string{strconv.Itoa(len(m.got.body))}
 	}
 	switch {
 	case want == nil:
 		if len(got) > 0 {
-			m.fault("header %s: expected none, got %q", name, clip(got[0]))
+			m.differ("header %s: expected none, got %q", name, clip(got[0]))
 		}
 		return
 	case len(got) == 0:
-		m.fault("header %s: expected %q, got none", name, *want)
+		m.differ("header %s: expected %q, got none", name, *want)
 		return
 	}
 	expected, ok := m.fill("header "+name, *want)
@@ -158,18 +158,18 @@ func (m *match) header(name string, want *string) {
 	if name == "Vary" {
 		for _, element := range strings.Split(expected, ", ") {
 			if !strings.Contains(strings.ToLower(joined), strings.ToLower(element)) {
-				m.fault("header Vary: expected %q among others, got %q", element, clip(joined))
+				m.differ("header Vary: expected %q among others, got %q", element, clip(joined))
 			}
 		}
 		return
 	}
-	if !matches(expected, joined, m.scene.planted()) {
-		m.fault("header %s: expected %q, got %q", name, expected, clip(joined))
+	if !matches(expected, joined, m.scene.isMock()) {
+		m.differ("header %s: expected %q, got %q", name, expected, clip(joined))
 	}
 }
 
-// deviceCookies are set by every answer to a client that does not send them.
-// Secure and SameSite=None are for https alone.
+// deviceCookies checks the cookies that every answer sets if the request has none.
+// Secure and SameSite=None are expected with https only.
 func (m *match) deviceCookies() {
 	if m.got.knownDevice {
 		return
@@ -179,7 +179,7 @@ func (m *match) deviceCookies() {
 	for _, name := range []string{"did", "did_compat"} {
 		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+"=") })
 		if at < 0 {
-			m.fault("cookie %s: expected, got none", name)
+			m.differ("cookie %s: expected, got none", name)
 			continue
 		}
 		attributes := strings.Split(lines[at], "; ")[1:]
@@ -188,14 +188,14 @@ func (m *match) deviceCookies() {
 				continue
 			}
 			if !slices.ContainsFunc(attributes, func(a string) bool { return strings.EqualFold(a, want) }) {
-				m.fault("cookie %s: expected %s, got %q", name, want, clip(strings.Join(attributes, "; ")))
+				m.differ("cookie %s: expected %s, got %q", name, want, clip(strings.Join(attributes, "; ")))
 			}
 		}
 	}
 }
 
-// location compares a redirect: where to, and the parameters in their order;
-// + and %20 both decode to a space.
+// location compares a redirect's target and its parameters in order. Both + and %20
+// are a space.
 func (m *match) location(want *Location) {
 	to, ok := m.fill("location", want.To)
 	if !ok {
@@ -203,32 +203,32 @@ func (m *match) location(want *Location) {
 	}
 	expected, err := m.got.url.Parse(to)
 	if err != nil {
-		m.fault("location: expected %q, which is no URL", to)
+		m.differ("location: expected %q, which is not a URL", to)
 		return
 	}
 	if m.got.header.Get("Location") == "" {
-		m.fault("location: expected %s, got none", to)
+		m.differ("location: expected %s, got none", to)
 		return
 	}
 	got, err := m.got.url.Parse(m.got.header.Get("Location"))
 	if err != nil {
-		m.fault("location: it cannot be parsed")
+		m.differ("location: not a URL")
 		return
 	}
 	base := func(u *url.URL) string { return u.Scheme + "://" + u.Host + u.Path }
-	if !matches(base(expected), base(got), m.scene.planted()) {
-		m.fault("location: expected %s, got %s", base(expected), clip(base(got)))
+	if !matches(base(expected), base(got), m.scene.isMock()) {
+		m.differ("location: expected %s, got %s", base(expected), clip(base(got)))
 	}
 	wantPairs := pairs(expected.RawQuery)
 	gotPairs, other, place := pairs(got.RawQuery), got.EscapedFragment(), "query"
 	if want.In == "fragment" {
 		if !slices.Equal(gotPairs, wantPairs) {
-			m.fault("location query: expected %s, got %s", names(wantPairs), names(gotPairs))
+			m.differ("location query: expected %s, got %s", names(wantPairs), names(gotPairs))
 		}
 		wantPairs, gotPairs, other, place = nil, pairs(got.EscapedFragment()), "", "fragment"
 	}
 	if other != "" {
-		m.fault("location fragment: expected none, got one")
+		m.differ("location fragment: expected none, got one")
 	}
 	m.parameters(place, append(wantPairs, want.Params...), gotPairs, want.AnyOrder)
 }
@@ -266,12 +266,12 @@ func (m *match) parameters(place string, want, got [][2]string, anyOrder bool) {
 	for _, w := range want {
 		at := find(got, w[0])
 		if at < 0 {
-			m.fault("location %s: expected %s, got none", place, w[0])
+			m.differ("location %s: expected %s, got none", place, w[0])
 			continue
 		}
 		expected, ok := m.fill("location "+place, w[1])
-		if ok && !matches(expected, got[at][1], m.scene.planted()) {
-			m.fault("location %s %s: expected %q, got %q", place, w[0], expected, clip(got[at][1]))
+		if ok && !matches(expected, got[at][1], m.scene.isMock()) {
+			m.differ("location %s %s: expected %q, got %q", place, w[0], expected, clip(got[at][1]))
 		}
 	}
 	var known [][2]string
@@ -280,21 +280,21 @@ func (m *match) parameters(place string, want, got [][2]string, anyOrder bool) {
 		case find(want, g[0]) >= 0:
 			known = append(known, g)
 		case g[0] == "state" || g[0] == "error" || g[0] == "code":
-			m.fault("location %s: expected no %s, got one", place, g[0])
+			m.differ("location %s: expected no %s, got one", place, g[0])
 		default:
 			m.drift("%s: parameter %s of the redirect", m.scene.c.Request.Path, clip(g[0]))
 		}
 	}
 	if !anyOrder && names(known) != names(want) && len(known) >= len(want) {
-		m.fault("location %s: expected the order %s, got %s", place, names(want), names(known))
+		m.differ("location %s: expected the order %s, got %s", place, names(want), names(known))
 	}
 }
 
-// fill replaces variables; what is missing is the case's fault.
+// fill replaces variables. A missing one is a difference.
 func (m *match) fill(at, s string) (string, bool) {
 	out, err := m.scene.vars.fill(s)
 	if err != nil {
-		m.fault("%s: %v", at, err)
+		m.differ("%s: %v", at, err)
 	}
 	return out, err == nil
 }
@@ -308,6 +308,6 @@ func (m *match) expected(raw json.RawMessage) *object {
 			return filled.(*object) //nolint:forcetypeassert // an object stays one
 		}
 	}
-	m.fault("the case: %v", err)
+	m.differ("the case: %v", err)
 	return &object{}
 }

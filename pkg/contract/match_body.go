@@ -16,16 +16,16 @@ func (m *match) body(ctx context.Context, want *Body) {
 	for _, part := range want.HTMLContains {
 		escaped := m.scene.vars.escaped()
 		if expected, err := escaped.fill(part); err != nil || !strings.Contains(page, expected) {
-			m.fault("page: expected to contain %q", part)
+			m.differ("page: expected to contain %q", part)
 		}
 	}
 	for _, part := range want.TextContains {
 		if expected, ok := m.fill("page", part); ok && !strings.Contains(textOf(page), expected) {
-			m.fault("page: expected the words %q", expected)
+			m.differ("page: expected the words %q", expected)
 		}
 	}
 	if want.Text != nil && page != *want.Text {
-		m.fault("body: expected %q, got %q", *want.Text, clip(page))
+		m.differ("body: expected %q, got %q", *want.Text, clip(page))
 	}
 	if want.SameAs != "" {
 		m.sameAs(ctx, want.SameAs)
@@ -35,14 +35,14 @@ func (m *match) body(ctx context.Context, want *Body) {
 	}
 	got, err := parseObject(m.got.body)
 	if err != nil || len(m.got.body) == 0 {
-		m.fault("body: expected a JSON object, got %q", clip(page))
+		m.differ("body: expected a JSON object, got %q", clip(page))
 		return
 	}
 	m.object(want, got)
 	m.tokens(ctx, got)
 }
 
-// escaped are the variables as they stand in HTML.
+// escaped returns the variables with HTML escaping.
 func (v variables) escaped() variables {
 	out := make(variables, len(v))
 	for k, s := range v {
@@ -54,7 +54,7 @@ func (v variables) escaped() variables {
 func (m *match) object(want *Body, got *object) {
 	optional := m.optional(want)
 	for _, k := range optional.keys {
-		if v, there := got.get(k); there {
+		if v, found := got.get(k); found {
 			m.value("body."+k, optional.values[k], v)
 		}
 	}
@@ -66,9 +66,9 @@ func (m *match) object(want *Body, got *object) {
 		m.order("body", exact.keys, got.only(exact.keys))
 	}
 	for _, k := range want.Keys {
-		_, there := got.get(k)
-		if _, compared := shape.get(k); !there && !compared { // members said so of the others
-			m.fault("body.%s: expected, got none", k)
+		_, found := got.get(k)
+		if _, compared := shape.get(k); !found && !compared { // members has reported the others
+			m.differ("body.%s: expected, got none", k)
 		}
 	}
 	m.order("body", want.Keys, got.only(want.Keys))
@@ -77,18 +77,18 @@ func (m *match) object(want *Body, got *object) {
 		switch {
 		case slices.Contains(known, k), slices.Contains(shape.keys, k), slices.Contains(optional.keys, k):
 		case closed:
-			m.fault("body.%s: expected none, got one", clip(k))
+			m.differ("body.%s: expected none, got one", clip(k))
 		case !m.scene.data.knownMembers[m.scene.c.Request.Path][k]:
 			m.drift("%s: member %s", m.scene.c.Request.Path, clip(k))
 		}
 	}
 }
 
-// optional are the members that may be there. On a mock, what settings govern
-// was planted and thus is known.
+// optional returns the members that may be present. On a real tenant these include
+// members that depend on its settings.
 func (m *match) optional(want *Body) *object {
 	out := m.expected(want.Optional)
-	if m.scene.planted() {
+	if m.scene.isMock() {
 		return out
 	}
 	settings := m.expected(want.Settings)
@@ -98,12 +98,12 @@ func (m *match) optional(want *Body) *object {
 	return all
 }
 
-// members compares the members of an expected object; others are not looked at.
+// members compares the members of an expected object and ignores others.
 func (m *match) members(at string, want, got *object) {
 	for _, k := range want.keys {
-		v, there := got.get(k)
-		if !there {
-			m.fault("%s.%s: expected %s, got none", at, k, show(want.values[k]))
+		v, found := got.get(k)
+		if !found {
+			m.differ("%s.%s: expected %s, got none", at, k, show(want.values[k]))
 			continue
 		}
 		m.value(at+"."+k, want.values[k], v)
@@ -114,12 +114,12 @@ func (m *match) members(at string, want, got *object) {
 func (m *match) order(at string, want, got []string) {
 	both := slices.DeleteFunc(slices.Clone(want), func(k string) bool { return !slices.Contains(got, k) })
 	if !slices.Equal(both, got) {
-		m.fault("%s: expected the order %v, got %v", at, both, got)
+		m.differ("%s: expected the order %v, got %v", at, both, got)
 	}
 }
 
-// value compares any JSON value with an expected one; strings may be kinds and
-// hold wildcards.
+// value compares a JSON value with an expected one. An expected string may be a kind
+// or contain wildcards.
 func (m *match) value(at string, want, got any) {
 	switch want := want.(type) {
 	case string:
@@ -144,11 +144,11 @@ func (m *match) value(at string, want, got any) {
 			return
 		}
 	}
-	m.fault("%s: expected %s, got %s", at, show(want), show(got))
+	m.differ("%s: expected %s, got %s", at, show(want), show(got))
 }
 
-// list compares item by item. A list of one described object or kind stands
-// for one or more of it.
+// list compares item by item. An expected list of one object or kind matches one or
+// more of it.
 func (m *match) list(at string, want, got []any) {
 	kind := false
 	if len(want) == 1 {
@@ -163,43 +163,43 @@ func (m *match) list(at string, want, got []any) {
 		}
 		return
 	case len(want) != len(got):
-		m.fault("%s: expected %s, got %s", at, show(want), show(got))
+		m.differ("%s: expected %s, got %s", at, show(want), show(got))
 		return
 	}
 	for i := range want {
 		before := len(m.diff)
-		if m.value(at, want[i], got[i]); len(m.diff) > before { // once for the whole list
+		if m.value(at, want[i], got[i]); len(m.diff) > before { // one difference for the list
 			m.diff = m.diff[:before]
-			m.fault("%s: expected %s, got %s", at, show(want), show(got))
+			m.differ("%s: expected %s, got %s", at, show(want), show(got))
 			return
 		}
 	}
 }
 
 func (m *match) text(at, want string, got any) {
-	if want == "$scope" { // that of the answer
+	if want == "$scope" { // the scope of the answer
 		o, err := parseObject(m.got.body)
 		if err != nil {
 			return
 		}
 		if s, granted := o.get("scope"); !granted || s != got {
-			m.fault("%s: expected the scope of the answer, %s, got %s", at, show(s), show(got))
+			m.differ("%s: expected the scope of the answer, %s, got %s", at, show(s), show(got))
 		}
 		return
 	}
-	ok, known := matchesSetting(want, got, m.scene.planted())
+	ok, known := matchesSetting(want, got, m.scene.isMock())
 	if !known {
 		ok, known = matchesKind(want, got, m.scene.target.Issuer)
 	}
 	if !known {
 		s, isText := got.(string)
-		ok = isText && matches(want, s, m.scene.planted())
+		ok = isText && matches(want, s, m.scene.isMock())
 	}
 	if s, isText := got.(string); ok && want == "$opaque_new" && isText && slices.Contains(m.scene.issued, s) {
-		m.fault("%s: expected a new one, got one that was issued before", at)
+		m.differ("%s: expected a new value, got one that was issued before", at)
 	}
 	if !ok {
-		m.fault("%s: expected %s, got %s", at, show(want), show(got))
+		m.differ("%s: expected %s, got %s", at, show(want), show(got))
 	}
 }
 
@@ -218,15 +218,15 @@ func (m *match) tokens(ctx context.Context, got *object) {
 	}
 }
 
-// sameAs compares the body with that of another case, asked for now.
+// sameAs requests another case now and compares the bodies.
 func (m *match) sameAs(ctx context.Context, id string) {
 	at := slices.IndexFunc(m.scene.data.cases, func(c Case) bool { return c.ID == id })
 	other, err := m.scene.request(ctx, m.scene.data.cases[at].Request)
 	if err != nil {
-		m.fault("body: %v", err)
+		m.differ("body: %v", err)
 		return
 	}
 	if !bytes.Equal(m.got.body, other.body) {
-		m.fault("body: expected that of %s %s, got another", other.method, other.path)
+		m.differ("body: expected that of %s %s, got another", other.method, other.path)
 	}
 }

@@ -17,11 +17,11 @@ import (
 
 const testIssuer = "https://acme.example/"
 
-// judged plays one canned answer against one case, without a network.
-func judged(t *testing.T, c Case, a *answer, planted bool) *match {
+// judged compares an answer with a case, without a network.
+func judged(t *testing.T, c Case, a *answer, isMock bool) *match {
 	t.Helper()
 	target := Target{Issuer: testIssuer, ClientID: "demo", ClientSecret: "demo-secret", RedirectURI: "https://app.example/cb"}
-	if planted {
+	if isMock {
 		target.Control = testIssuer + "_mock/"
 	}
 	r, done := newRunner(target.withDefaults())
@@ -35,7 +35,7 @@ func judged(t *testing.T, c Case, a *answer, planted bool) *match {
 	}
 	a.cookies = (&http.Response{Header: a.header}).Cookies()
 	m := &match{scene: s, got: a}
-	m.judge(context.Background())
+	m.compareCase(context.Background())
 	return m
 }
 
@@ -49,7 +49,7 @@ func caseOf(t *testing.T, id string) Case {
 	return list[at]
 }
 
-// refusal is the answer of a perfect tenant to token.code.invalid.
+// refusal is the exact answer to token.code.invalid.
 func refusal() *answer {
 	h := http.Header{}
 	for k, v := range map[string]string{
@@ -70,14 +70,14 @@ func refusal() *answer {
 	}
 }
 
-func TestJudgeAcceptsThePerfectAnswer(t *testing.T) {
+func TestCompareAcceptsAnExactAnswer(t *testing.T) {
 	m := judged(t, caseOf(t, "token.code.invalid"), refusal(), true)
 	if len(m.diff) > 0 || len(m.drifted) > 0 {
 		t.Errorf("diff %q, drift %q", m.diff, m.drifted)
 	}
 }
 
-func TestJudgeTellsEveryDifference(t *testing.T) {
+func TestCompareReportsEveryDifference(t *testing.T) {
 	set := func(k, v string) func(*answer) { return func(a *answer) { a.header.Set(k, v) } }
 	body := func(b string) func(*answer) { return func(a *answer) { a.body = []byte(b) } }
 	for name, tc := range map[string]struct {
@@ -119,19 +119,19 @@ func TestJudgeTellsEveryDifference(t *testing.T) {
 	}
 }
 
-func TestJudgeListsDrift(t *testing.T) {
+func TestCompareListsDrift(t *testing.T) {
 	a := refusal()
 	a.header.Set("X-New", "1")
 	a.header.Add("Set-Cookie", "auth0=x")
-	a.header.Set("WWW-Authenticate", "Bearer") // known from other cases: a difference, no drift
+	a.header.Set("WWW-Authenticate", "Bearer") // known from other cases: a difference, not drift
 	m := judged(t, caseOf(t, "token.code.invalid"), a, true)
 	if want := []string{"cookie auth0", "header X-New"}; !slices.Equal(m.drifted, want) {
 		t.Errorf("drift %q, want %q", m.drifted, want)
 	}
 }
 
-// TestJudgeBelieved: of a believed case the refusal is asserted, the rest is drift.
-func TestJudgeBelieved(t *testing.T) {
+// A believed case asserts that the tenant refuses; other differences are drift.
+func TestCompareBelieved(t *testing.T) {
 	c := caseOf(t, "token.grant.missing")
 	a := refusal()
 	a.body = []byte(`{"error":"invalid_something","error_description":"else"}`)
@@ -163,8 +163,8 @@ func TestJudgeBelieved(t *testing.T) {
 	}
 }
 
-// TestJudgeBelievedStatus: of a status that is believed only the class counts.
-func TestJudgeBelievedStatus(t *testing.T) {
+// Of a believed status only the first digit is asserted.
+func TestCompareBelievedStatus(t *testing.T) {
 	c := caseOf(t, "token.redirect_uri.missing")
 	for status, ok := range map[int]bool{403: true, 400: true, 500: false, 200: false} {
 		a := refusal()
@@ -176,7 +176,7 @@ func TestJudgeBelievedStatus(t *testing.T) {
 	}
 }
 
-func TestJudgeLocation(t *testing.T) {
+func TestCompareLocation(t *testing.T) {
 	base := Case{
 		ID: "x", Status: 302, Request: Request{Path: "/authorize"},
 		Location: &Location{To: "{{redirect_uri}}", Params: [][2]string{{"code", "<code>"}, {"state", "xyz ABC"}}},
@@ -223,7 +223,7 @@ func TestJudgeLocation(t *testing.T) {
 	}
 }
 
-func TestJudgeLocationDrift(t *testing.T) {
+func TestCompareLocationDrift(t *testing.T) {
 	c := Case{Status: 302, Request: Request{Path: "/authorize"}, Location: &Location{To: "{{redirect_uri}}", Params: [][2]string{{"state", "s"}}}}
 	a := &answer{path: "/authorize", status: 302, header: http.Header{"Location": {"https://app.example/cb?state=s&iss=x"}}}
 	m := judged(t, c, a, true)
@@ -232,7 +232,7 @@ func TestJudgeLocationDrift(t *testing.T) {
 	}
 }
 
-func TestJudgePage(t *testing.T) {
+func TestComparePage(t *testing.T) {
 	c := Case{Status: 403, Body: &Body{
 		HTMLContains: []string{`action="{{redirect_uri}}"`}, TextContains: []string{"unauthorized_client: Callback URL mismatch."},
 	}}
@@ -250,7 +250,7 @@ func TestJudgePage(t *testing.T) {
 	}
 }
 
-// signed is a JWT with header and claims as given.
+// signed returns a JWT with this header and these claims.
 func signed(t *testing.T, key *rsa.PrivateKey, claims string) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "k1"}}, (&jose.SignerOptions{}).WithType("JWT"))
@@ -313,7 +313,7 @@ func TestMatchJWT(t *testing.T) {
 		m := judged(t, Case{Status: 200}, &answer{status: 200, header: http.Header{}}, true)
 		m.scene.runner.keys.set = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1"}}}
 		m.matchJWT(t.Context(), "at", signed(t, other, good), p, json.Number("60"))
-		if want := "at: signature: the signature is not by the issuer's key"; !slices.Contains(m.diff, want) {
+		if want := "at: signature: the issuer's key does not verify the signature"; !slices.Contains(m.diff, want) {
 			t.Errorf("got %q, want %q", m.diff, want)
 		}
 	})

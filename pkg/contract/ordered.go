@@ -35,10 +35,10 @@ func (o *object) only(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(o.keys), func(k string) bool { return !slices.Contains(list, k) })
 }
 
-const maxDepth = 64 // of nested JSON; no answer comes near it
+const maxDepth = 64 // of nested JSON
 
-// parseJSON reads one JSON value, its objects as *object. A member that comes
-// twice is refused: parsers disagree about which one counts.
+// parseJSON reads one JSON value with objects as *object. It rejects duplicate
+// members, because parsers differ in which one they use.
 func parseJSON(b []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -47,7 +47,7 @@ func parseJSON(b []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more than one JSON value")
+		return nil, errors.New("more than one JSON value")
 	}
 	return v, nil
 }
@@ -81,9 +81,9 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := k.(string) //nolint:forcetypeassert // the decoder checked it
+		key := k.(string) //nolint:forcetypeassert // checked by the decoder
 		if _, twice := o.values[key]; twice {
-			return nil, fmt.Errorf("the member %q is there twice", key)
+			return nil, fmt.Errorf("duplicate member %q", key)
 		}
 		if o.values[key], err = parseValue(d, depth+1); err != nil {
 			return nil, err
@@ -94,7 +94,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 	return o, err
 }
 
-// parseObject reads one JSON object; nothing is the empty one.
+// parseObject reads one JSON object. Empty input is an empty object.
 func parseObject(b []byte) (*object, error) {
 	if len(b) == 0 {
 		return &object{}, nil
@@ -105,7 +105,7 @@ func parseObject(b []byte) (*object, error) {
 	}
 	o, ok := v.(*object)
 	if !ok {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	return o, nil
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// variables are what {{name}} stands for.
+// variables are the values of {{name}}.
 type variables map[string]string
 
 var variable = regexp.MustCompile(`\{\{([a-z0-9_]+)\}\}`)
@@ -20,7 +20,7 @@ func (v variables) fill(s string) (string, error) {
 		name := m[2 : len(m)-2]
 		value, known := v[name]
 		if !known && missing == nil {
-			missing = fmt.Errorf("there is no %s", name)
+			missing = fmt.Errorf("no value for {{%s}}", name)
 		}
 		return value
 	})
@@ -68,10 +68,9 @@ func (v variables) fillValue(x any) (any, error) {
 // wildcard is <name> or <name:argument> in an expected text.
 var wildcard = regexp.MustCompile(`<([a-z_]+)(?::([0-9]+))?>`)
 
-// expression is the regular expression of one wildcard; "" when it is no wildcard.
-// A <plan:n> is a figure of the tenant's plan: n was seen, and a mock has it; a
-// real tenant may have another.
-func expression(name, arg string, planted bool) string {
+// expression returns the regular expression of a wildcard, or "" for other names.
+// <plan:n> is a number of the tenant's plan: n on a mock, any number on a real tenant.
+func expression(name, arg string, isMock bool) string {
 	switch name {
 	case "text":
 		return `[^\r\n]+`
@@ -90,7 +89,7 @@ func expression(name, arg string, planted bool) string {
 	case "user_code":
 		return `[A-Z0-9]{4}-[A-Z0-9]{4}`
 	case "plan":
-		if planted {
+		if isMock {
 			return arg
 		}
 		return `[0-9]+`
@@ -98,8 +97,8 @@ func expression(name, arg string, planted bool) string {
 	return ""
 }
 
-// matches compares a text with an expected one that may hold wildcards.
-func matches(want, got string, planted bool) bool {
+// matches compares a text with an expected one that may contain wildcards.
+func matches(want, got string, isMock bool) bool {
 	if want == "<login_state>" {
 		return isLoginState(got)
 	}
@@ -118,7 +117,7 @@ func matches(want, got string, planted bool) bool {
 		if at[4] >= 0 {
 			arg = rest[at[4]:at[5]]
 		}
-		e := expression(rest[at[2]:at[3]], arg, planted)
+		e := expression(rest[at[2]:at[3]], arg, isMock)
 		if e == "" {
 			e = regexp.QuoteMeta(rest[at[0]:at[1]])
 		}
@@ -130,9 +129,9 @@ func matches(want, got string, planted bool) bool {
 	return err == nil && compiled.MatchString(got)
 }
 
-// isLoginState reports whether a text is the state of the tenant's pages as
-// recorded: base64url of a msgpack map of short strings, its first key h. So it
-// begins with hKFo2S.
+// isLoginState reports whether a text has the recorded form of the state of the
+// tenant's pages: a msgpack map of short strings in base64url, with first key h, so
+// it starts with hKFo2S.
 func isLoginState(s string) bool {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) < 2 || b[0]&0xf0 != 0x80 || !strings.HasPrefix(s, "hKFo2S") {
@@ -181,23 +180,22 @@ var (
 	jws       = regexp.MustCompile(`\A[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\z`)
 )
 
-// matchesSetting compares a number with "$setting:n": n on a mock, and any
-// positive one on a real tenant, whose settings say it.
-func matchesSetting(kind string, got any, planted bool) (ok, known bool) {
+// matchesSetting compares a number with "$setting:n": n on a mock, any positive
+// number on a real tenant.
+func matchesSetting(kind string, got any, isMock bool) (ok, known bool) {
 	n, known := strings.CutPrefix(kind, "$setting:")
 	if !known {
 		return false, false
 	}
 	number, isNumber := got.(json.Number)
-	if planted {
+	if isMock {
 		return isNumber && number.String() == n, true
 	}
 	i, err := number.Int64()
 	return isNumber && err == nil && i > 0, true
 }
 
-// matchesKind compares a value with an expected "$kind"; known is false when
-// it is no such word.
+// matchesKind compares a value with a "$kind". known is false for another word.
 func matchesKind(kind string, got any, issuer string) (ok, known bool) {
 	s, isString := got.(string)
 	switch kind {
@@ -243,8 +241,8 @@ func joseHeader(token string) *object {
 	return h
 }
 
-// isOpaque: a string that no client can read. A JWS is not; of JWEs only the
-// one that tenants issue is: dir, A256GCM, an empty key part.
+// isOpaque reports whether a string is an opaque token: not a JWS, and a JWE only in
+// the form of recent tenants (dir, A256GCM, an empty key).
 func isOpaque(s, issuer string) bool {
 	h := joseHeader(s)
 	parts := strings.Split(s, ".")

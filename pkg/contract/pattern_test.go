@@ -10,7 +10,7 @@ import (
 func TestMatches(t *testing.T) {
 	for _, tc := range []struct {
 		want, got string
-		planted   bool
+		isMock    bool
 		ok        bool
 	}{
 		{"no-store", "no-store", true, true},
@@ -44,13 +44,13 @@ func TestMatches(t *testing.T) {
 		{"<b>bold</b>", "<b>bold</b>", true, true},
 		{"a.c<rest>", "abc", true, false},
 	} {
-		if ok := matches(tc.want, tc.got, tc.planted); ok != tc.ok {
-			t.Errorf("matches(%q, %q, %v) = %v", tc.want, tc.got, tc.planted, ok)
+		if ok := matches(tc.want, tc.got, tc.isMock); ok != tc.ok {
+			t.Errorf("matches(%q, %q, %v) = %v", tc.want, tc.got, tc.isMock, ok)
 		}
 	}
 }
 
-// loginState builds the state of a page; long keys are str 8, as nobody recorded.
+// loginState builds the state of a page; long keys are str 8, which no recording has.
 func loginState(members ...string) string {
 	b := []byte{0x80 | byte(len(members)/2)}
 	for _, s := range members {
@@ -145,7 +145,7 @@ func TestFill(t *testing.T) {
 	if got, err := v.fill("{{a}}-{{b}}"); err != nil || got != "1-{{a}}" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := v.fill("{{c}}"); err == nil || !strings.Contains(err.Error(), "no c") {
+	if _, err := v.fill("{{c}}"); err == nil || !strings.Contains(err.Error(), "no value for {{c}}") {
 		t.Errorf("a missing variable: %v", err)
 	}
 	raw, err := parseJSON([]byte(`{"x":["{{a}}",1,null],"y":{"z":"{{a}}"}}`))

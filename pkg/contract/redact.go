@@ -8,20 +8,20 @@ import (
 	"sync"
 )
 
-// redactor masks what must not be in a report: what the target was given in
-// confidence and everything that the tenant issued.
+// redactor masks secrets in a report: those of the target and those that the tenant
+// issued.
 type redactor struct {
 	mu    sync.Mutex
 	names map[string]string // secret → what it is
 }
 
-// confidential are the members and parameters whose values are masked.
+// confidential are the members and parameters to mask.
 var confidential = []string{
 	"access_token", "refresh_token", "id_token", "code", "device_code", "user_code", "mfa_token", "request_uri",
 	"client_secret", "client_assertion", "code_verifier", "password",
 }
 
-const shortestSecret = 5 // anything shorter would be masked in the middle of words
+const shortestSecret = 5 // a shorter one could be part of a word
 
 func (r *redactor) hide(name, value string) {
 	if len(value) < shortestSecret {
@@ -62,10 +62,10 @@ func (r *redactor) hideAll(a *answer) {
 	}
 }
 
-// josePattern finds JWTs and JWEs that no rule above knew.
+// josePattern finds JWTs and JWEs that the rules above missed.
 var josePattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}`)
 
-// apply masks every secret in a text, the longest first.
+// apply masks every secret in a text, longest first.
 func (r *redactor) apply(s string) string {
 	r.mu.Lock()
 	secrets := make([]string, 0, len(r.names))

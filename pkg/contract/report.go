@@ -8,10 +8,10 @@ import (
 	"text/tabwriter"
 )
 
-// Status is how a case ended.
+// Status is the result of a case.
 type Status string
 
-// The ends of a case.
+// The results of a case.
 const (
 	Pass Status = "pass"
 	Fail Status = "fail"
@@ -29,13 +29,12 @@ type Report struct {
 type Result struct {
 	ID     string `json:"id"`
 	Status Status `json:"status"`
-	Diff   string `json:"diff,omitempty"`   // of a failure: one line per difference, expected and got
-	Reason string `json:"reason,omitempty"` // of a skipped case
+	Diff   string `json:"diff,omitempty"`   // one line per difference, with expected and got
+	Reason string `json:"reason,omitempty"` // why it was skipped
 }
 
-// Drift is something that was seen and is not in the data: a header, a member,
-// a claim, or an answer other than the one believed. Each is listed once, with
-// the first case that met it.
+// Drift is something that is not in the data: a header, a member, a claim, or an
+// answer that differs from a believed one. Each is listed once, with its first case.
 type Drift struct {
 	Case string `json:"case"`
 	What string `json:"what"`
@@ -54,7 +53,7 @@ func (r *Report) count(s Status) int {
 	return n
 }
 
-// driftList keeps every drift once, in the order of its first sight.
+// driftList keeps each drift once, in order.
 type driftList struct {
 	drifts []Drift
 	known  map[string]bool
@@ -72,8 +71,8 @@ func (l *driftList) add(id, what string) {
 
 func (l *driftList) list() []Drift { return append([]Drift{}, l.drifts...) }
 
-// WriteText writes the report as a table for people: a line per case, the
-// differences below it, then the drift and a summary line.
+// WriteText writes the report as a table: one line per case with its differences
+// below it, then the drift and a summary line.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -94,7 +93,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		return err
 	}
 	if len(r.Drift) > 0 {
-		b.WriteString("\ndrift: seen, but not in the data\n")
+		b.WriteString("\ndrift: not in the data\n")
 		for _, d := range r.Drift {
 			fmt.Fprintf(&b, "      %s (%s)\n", d.What, d.Case)
 		}
@@ -105,7 +104,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// The JUnit form that CI systems read.
+// The JUnit form for CI systems.
 type junitSuite struct {
 	XMLName  xml.Name    `xml:"testsuite"`
 	Name     string      `xml:"name,attr"`

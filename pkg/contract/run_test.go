@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// plainTB is a test that has no subtests.
+// plainTB is a TB without subtests.
 type plainTB struct {
 	ctx          context.Context
 	failed, logs []string
@@ -34,7 +34,7 @@ func (p *plainTB) Skipf(format string, args ...any) {
 	p.failed = append(p.failed, "the whole test was skipped")
 }
 
-// subTB has subtests.
+// subTB is a TB with subtests.
 type subTB struct {
 	plainTB
 	skipped string
@@ -80,11 +80,11 @@ func TestRun(t *testing.T) {
 	broken := &plainTB{ctx: t.Context()}
 	Run(broken, Target{})
 	if len(broken.failed) != 1 {
-		t.Errorf("a faulty target: %q", broken.failed)
+		t.Errorf("an invalid target: %q", broken.failed)
 	}
 }
 
-// TestSubtestOfTesting: *testing.T itself has subtests.
+// *testing.T has subtests.
 func TestSubtestOfTesting(t *testing.T) {
 	ran := ""
 	if !subtest(t, "name", func(sub TB) { ran = sub.(*testing.T).Name() }) || ran != "TestSubtestOfTesting/name" {

@@ -19,7 +19,7 @@ import (
 
 const standardScope = "openid profile email offline_access"
 
-// runner plays cases against one target.
+// runner runs cases against one target.
 type runner struct {
 	target Target
 	data   *data
@@ -27,8 +27,8 @@ type runner struct {
 	red    *redactor
 	seen   *driftList
 	keys   keySet
-	key    func() (*rsa.PrivateKey, error) // of private_key_jwt, made when first needed
-	locked bool                            // a real tenant refused the user's password: it is not tried again
+	key    func() (*rsa.PrivateKey, error) // for private_key_jwt, made on first use
+	locked bool                            // a real tenant refused the user's password; do not retry it
 }
 
 func newRunner(t Target) (r *runner, done func()) {
@@ -42,16 +42,16 @@ func newRunner(t Target) (r *runner, done func()) {
 	}, done
 }
 
-// planted reports whether the target has a control surface.
-func (r *runner) planted() bool { return r.target.Control != "" }
+// isMock reports whether the target has a control API.
+func (r *runner) isMock() bool { return r.target.Control != "" }
 
-// scene is one case on its way: what was set up, and what it brought.
+// scene is the state of one running case.
 type scene struct {
 	*runner
 	c       Case
 	vars    variables
 	browser *browser
-	actor   string // "" or "other_": whose client the steps use
+	actor   string // "" or "other_": prefix of the variables of the client
 	public  bool   // the client has no secret
 	issued  []string
 }
@@ -89,8 +89,8 @@ func randomText() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// keep remembers a secret of the scene by a name.
-func (s *scene) keep(name, value string) {
+// setSecret sets a variable and masks its value in reports.
+func (s *scene) setSecret(name, value string) {
 	if value == "" {
 		delete(s.vars, name)
 		return
@@ -99,10 +99,10 @@ func (s *scene) keep(name, value string) {
 	s.red.hide(name, value)
 }
 
-// prepare plants the baseline and takes the case's steps.
+// prepare sets up the mock and runs the steps of the case.
 func (s *scene) prepare(ctx context.Context) error {
-	if s.planted() {
-		if err := s.plant(ctx, s.data.plants.Baseline); err != nil {
+	if s.isMock() {
+		if err := s.applyCalls(ctx, s.data.mockSetup.Baseline); err != nil {
 			return err
 		}
 	}
@@ -120,16 +120,16 @@ func splitStep(step string) (name, arg string) {
 }
 
 func (s *scene) step(ctx context.Context, step string) error {
-	if calls, planted := s.data.plants.Steps[step]; planted {
+	if calls, found := s.data.mockSetup.Steps[step]; found {
 		s.public = s.public || step == "client:public" || step == "client:native"
-		return s.plant(ctx, calls)
+		return s.applyCalls(ctx, calls)
 	}
 	name, arg := splitStep(step)
 	return steps()[name](ctx, s, arg)
 }
 
-// plant makes calls to the control surface.
-func (s *scene) plant(ctx context.Context, calls []plant) error {
+// applyCalls makes calls to the control API.
+func (s *scene) applyCalls(ctx context.Context, calls []controlCall) error {
 	for _, p := range calls {
 		escaped := variables{}
 		for k, v := range s.vars {
@@ -159,7 +159,7 @@ func (s *scene) plant(ctx context.Context, calls []plant) error {
 	return nil
 }
 
-// authorizeURL is the authorization request of the steps, as the case changes it.
+// authorizeURL returns the authorization request of the steps, changed by the case.
 func (s *scene) authorizeURL() (string, error) {
 	q := map[string]string{
 		"response_type": "code", "client_id": "{{" + s.actor + "client_id}}", "redirect_uri": "{{redirect_uri}}",
@@ -182,8 +182,8 @@ func (s *scene) authorizeURL() (string, error) {
 	return s.target.Issuer + "authorize?" + values(filled).Encode(), nil
 }
 
-// signIn opens the authorization request and goes through the pages.
-func (s *scene) signIn(ctx context.Context, do consent) (*answer, error) {
+// logIn opens the authorization request and follows the pages.
+func (s *scene) logIn(ctx context.Context, do consent) (*answer, error) {
 	u, err := s.authorizeURL()
 	if err != nil {
 		return nil, err
@@ -192,20 +192,20 @@ func (s *scene) signIn(ctx context.Context, do consent) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.browser.walk(ctx, a, do)
+	return s.browser.followPages(ctx, a, do)
 }
 
-// obtainCode is a whole authorization; the code becomes {{code}}.
+// obtainCode runs an authorization and stores {{code}}.
 func (s *scene) obtainCode(ctx context.Context) error {
-	a, err := s.signIn(ctx, accept)
+	a, err := s.logIn(ctx, accept)
 	if err != nil {
 		return err
 	}
 	to := a.location()
 	if to == nil || to.Query().Get("code") == "" {
-		return errors.New("no code came: " + a.summary())
+		return errors.New("no code: " + a.summary())
 	}
-	s.keep("code", to.Query().Get("code"))
+	s.setSecret("code", to.Query().Get("code"))
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (s *scene) post(ctx context.Context, path string, form map[string]string) (
 	return s.wire.send(ctx, nil, http.MethodPost, s.target.Issuer+path, http.Header{"Content-Type": {formType}}, values(filled).Encode())
 }
 
-// grant sends a token request with the credentials of the steps' client.
+// grant sends a token request with the client's credentials.
 func (s *scene) grant(ctx context.Context, grantType string, form map[string]string) (*answer, error) {
 	form["grant_type"], form["client_id"] = grantType, "{{"+s.actor+"client_id}}"
 	if !s.public {
@@ -227,7 +227,7 @@ func (s *scene) grant(ctx context.Context, grantType string, form map[string]str
 	return s.post(ctx, "oauth/token", form)
 }
 
-// exchange exchanges {{code}}; the tokens become {{at}}, {{rt}} and {{id_token}}.
+// exchange exchanges {{code}} and stores {{at}}, {{rt}} and {{id_token}}.
 func (s *scene) exchange(ctx context.Context) error {
 	form := map[string]string{"code": "{{code}}", "redirect_uri": "{{redirect_uri}}"}
 	if s.c.Authorize["redirect_uri"] != nil {
@@ -246,14 +246,14 @@ func (s *scene) exchange(ctx context.Context) error {
 func (s *scene) takeTokens(a *answer) error {
 	o, err := parseObject(a.body)
 	if a.status != http.StatusOK || err != nil || o.text("access_token") == "" {
-		return errors.New("no tokens came: " + a.summary())
+		return errors.New("no tokens: " + a.summary())
 	}
-	s.keep("at", o.text("access_token"))
+	s.setSecret("at", o.text("access_token"))
 	if t := o.text("id_token"); t != "" {
-		s.keep("id_token", t)
+		s.setSecret("id_token", t)
 	}
 	if t := o.text("refresh_token"); t != "" {
-		s.keep("rt", t)
+		s.setSecret("rt", t)
 		s.issued = append(s.issued, t)
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 
 func TestMatchesSetting(t *testing.T) {
 	for _, tc := range []struct {
-		got           any
-		planted, real bool // the same on a mock, on a real tenant
+		got          any
+		isMock, real bool // the same on a mock, on a real tenant
 	}{
 		{json.Number("86400"), true, true},
 		{json.Number("3600"), false, true},
@@ -23,9 +23,9 @@ func TestMatchesSetting(t *testing.T) {
 		{json.Number("1.5"), false, false},
 		{"86400", false, false},
 	} {
-		for isPlanted, want := range map[bool]bool{true: tc.planted, false: tc.real} {
-			if ok, known := matchesSetting("$setting:86400", tc.got, isPlanted); !known || ok != want {
-				t.Errorf("%v, mock %v: %v, known %v", tc.got, isPlanted, ok, known)
+		for mock, want := range map[bool]bool{true: tc.isMock, false: tc.real} {
+			if ok, known := matchesSetting("$setting:86400", tc.got, mock); !known || ok != want {
+				t.Errorf("%v, mock %v: %v, known %v", tc.got, mock, ok, known)
 			}
 		}
 	}
@@ -34,8 +34,8 @@ func TestMatchesSetting(t *testing.T) {
 	}
 }
 
-// TestSettingsOfARealTenant: lifetimes and the scopes of a client grant are the
-// tenant's choice, and no difference. On a mock they were planted.
+// Lifetimes and the scopes of a client grant are settings of a real tenant, so they
+// make no difference there. On a mock the runner sets them.
 func TestSettingsOfARealTenant(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestSettingsOfARealTenant(t *testing.T) {
 		body, claims string
 		mock, tenant []string
 	}{
-		"planted": {`{"expires_in":86400}`, `{"iat":1,"exp":36001}`, nil, nil},
+		"set by the runner": {`{"expires_in":86400}`, `{"iat":1,"exp":36001}`, nil, nil},
 		"set otherwise": {
 			`{"expires_in":60,"scope":"a"}`, `{"iat":1,"exp":61,"scope":"a"}`,
 			[]string{
@@ -78,12 +78,12 @@ func TestSettingsOfARealTenant(t *testing.T) {
 			[]string{`body.expires_in: expected "$setting:86400", got 0`, "at: exp - iat: expected 36000, got 0"},
 		},
 	} {
-		for planted, want := range map[bool][]string{true: tc.mock, false: tc.tenant} {
-			m := judged(t, c, &answer{status: 200, header: http.Header{}, body: []byte(tc.body)}, planted)
+		for isMock, want := range map[bool][]string{true: tc.mock, false: tc.tenant} {
+			m := judged(t, c, &answer{status: 200, header: http.Header{}, body: []byte(tc.body)}, isMock)
 			m.scene.runner.keys.set = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1"}}}
 			m.matchJWT(t.Context(), "at", signed(t, key, tc.claims), p, json.Number("60"))
 			if !slices.Equal(m.diff, want) {
-				t.Errorf("%s, mock %v:\n got %q\nwant %q", name, planted, m.diff, want)
+				t.Errorf("%s, mock %v:\n got %q\nwant %q", name, isMock, m.diff, want)
 			}
 		}
 	}

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// stepFunc is a step of a case's setup that is more than calls to the control surface.
+// stepFunc is a step of a case's setup that needs more than control calls.
 type stepFunc func(ctx context.Context, s *scene, arg string) error
 
-// steps are the named steps; the ones that only plant are in plants.json.
+// steps returns the steps; those of control calls only are in mock_setup.json.
 func steps() map[string]stepFunc {
 	return map[string]stepFunc{
-		"user":             func(context.Context, *scene, string) error { return nil }, // says that the case needs one
+		"user":             func(context.Context, *scene, string) error { return nil }, // marks a case that needs a user
 		"session":          stepSession,
 		"login":            stepLogin,
 		"code":             func(ctx context.Context, s *scene, _ string) error { return s.obtainCode(ctx) },
@@ -37,15 +37,15 @@ func steps() map[string]stepFunc {
 	}
 }
 
-// usesUser are the steps that need somebody who signs in.
+// usesUser are the steps that need a user.
 var usesUser = []string{"user", "session", "login", "code"}
 
-// session: the user is signed in and has consented to the authorization request.
+// session: the user is logged in and has consented to the authorization request.
 func stepSession(ctx context.Context, s *scene, _ string) error { return s.obtainCode(ctx) }
 
-// login: the user is signed in and was asked for consent, which is not given.
+// login: the user is logged in and has not answered the consent page.
 func stepLogin(ctx context.Context, s *scene, _ string) error {
-	a, err := s.signIn(ctx, leave)
+	a, err := s.logIn(ctx, leave)
 	switch {
 	case errors.Is(err, errLeft):
 		return nil
@@ -55,7 +55,7 @@ func stepLogin(ctx context.Context, s *scene, _ string) error {
 	return errors.New("the tenant did not ask for consent: " + a.summary())
 }
 
-// refresh: {{rt}} is exchanged; it becomes {{rt_previous}}, its successor {{rt}}.
+// refresh: {{rt}} is exchanged and becomes {{rt_previous}}; its successor is {{rt}}.
 func stepRefresh(ctx context.Context, s *scene, _ string) error {
 	old := s.vars["rt"]
 	a, err := s.refresh(ctx, "rt")
@@ -65,11 +65,11 @@ func stepRefresh(ctx context.Context, s *scene, _ string) error {
 	if err := s.takeTokens(a); err != nil {
 		return err
 	}
-	s.keep("rt_previous", old)
+	s.setSecret("rt_previous", old)
 	return nil
 }
 
-// replay: the rotated token is sent again; the tenant must refuse it.
+// replay: the rotated token is sent again, and the tenant must refuse it.
 func stepReplay(ctx context.Context, s *scene, _ string) error {
 	a, err := s.refresh(ctx, "rt_previous")
 	if err == nil && a.status == http.StatusOK {
@@ -78,18 +78,18 @@ func stepReplay(ctx context.Context, s *scene, _ string) error {
 	return err
 }
 
-// as_previous: {{rt}} is the rotated token from now on, its successor {{rt_newest}}.
+// as_previous: {{rt}} becomes the rotated token, and its successor {{rt_newest}}.
 func stepPrevious(_ context.Context, s *scene, _ string) error {
-	s.keep("rt_newest", s.vars["rt"])
-	s.keep("rt", s.vars["rt_previous"])
+	s.setSecret("rt_newest", s.vars["rt"])
+	s.setSecret("rt", s.vars["rt_previous"])
 	return nil
 }
 
-// as_sibling: {{rt}} and {{rt_sibling}} change places; either may be missing yet.
+// as_sibling: {{rt}} and {{rt_sibling}} are swapped; either may be unset.
 func stepSibling(_ context.Context, s *scene, _ string) error {
 	rt, sibling := s.vars["rt"], s.vars["rt_sibling"]
-	s.keep("rt", sibling)
-	s.keep("rt_sibling", rt)
+	s.setSecret("rt", sibling)
+	s.setSecret("rt_sibling", rt)
 	return nil
 }
 
@@ -103,17 +103,17 @@ func stepRevoke(ctx context.Context, s *scene, _ string) error {
 	return err
 }
 
-// as:other: the steps that follow are another client's, until as:client.
+// as:other: the following steps use another client, until as:client.
 func stepAs(ctx context.Context, s *scene, arg string) error {
 	s.actor = ""
 	if arg != "other" {
 		return nil
 	}
 	s.actor = "other_"
-	return s.plant(ctx, s.data.plants.Steps["client:other"])
+	return s.applyCalls(ctx, s.data.mockSetup.Steps["client:other"])
 }
 
-// ulp_state: the state of the sign-in page that a browser of its own was sent to.
+// ulp_state: the state of the login page of another browser.
 func stepLoginState(ctx context.Context, s *scene, _ string) error {
 	u, err := s.authorizeURL()
 	if err != nil {
@@ -125,9 +125,9 @@ func stepLoginState(ctx context.Context, s *scene, _ string) error {
 	}
 	to := a.location()
 	if to == nil || to.Query().Get("state") == "" || !strings.HasPrefix(to.String(), s.target.Issuer) {
-		return errors.New("no sign-in page: " + a.summary())
+		return errors.New("no login page: " + a.summary())
 	}
-	s.keep("ulp_state", to.Query().Get("state"))
+	s.setSecret("ulp_state", to.Query().Get("state"))
 	return nil
 }
 
@@ -138,7 +138,7 @@ func stepAdvance(ctx context.Context, s *scene, arg string) error {
 	return s.wire.control(ctx, "POST clock", &object{keys: []string{"advance"}, values: map[string]any{"advance": arg}})
 }
 
-// device: a device asks for a code; device:cancel: the person cancels it.
+// device: a device requests a code. device:cancel: the user cancels it.
 func stepDevice(ctx context.Context, s *scene, arg string) error {
 	if arg == "cancel" {
 		return cancelDevice(ctx, s)
@@ -151,10 +151,10 @@ func stepDevice(ctx context.Context, s *scene, arg string) error {
 	}
 	o, err := parseObject(a.body)
 	if a.status != http.StatusOK || err != nil || o.text("device_code") == "" {
-		return errors.New("no device code came: " + a.summary())
+		return errors.New("no device code: " + a.summary())
 	}
-	s.keep("dc", o.text("device_code"))
-	s.keep("user_code", o.text("user_code"))
+	s.setSecret("dc", o.text("device_code"))
+	s.setSecret("user_code", o.text("user_code"))
 	return nil
 }
 
@@ -163,7 +163,7 @@ func cancelDevice(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	if a, err = s.browser.walk(ctx, a, decline); err == nil && a.status != http.StatusOK {
+	if a, err = s.browser.followPages(ctx, a, decline); err == nil && a.status != http.StatusOK {
 		err = errors.New("not cancelled: " + a.summary())
 	}
 	return err
@@ -174,7 +174,7 @@ func stepPoll(ctx context.Context, s *scene, _ string) error {
 	return err
 }
 
-// wrong_passwords:n and failed_exchanges:n fail n times, on a planted tenant only.
+// wrong_passwords:n and failed_exchanges:n fail n times, on a mock only.
 func stepWrongPasswords(ctx context.Context, s *scene, arg string) error {
 	return s.repeat(ctx, arg, "password", map[string]string{"username": "{{username}}", "password": "wrong"})
 }
@@ -186,8 +186,8 @@ func stepFailedExchanges(ctx context.Context, s *scene, arg string) error {
 }
 
 func (s *scene) repeat(ctx context.Context, times, grantType string, form map[string]string) error {
-	if !s.planted() {
-		return errors.New("only a planted tenant is made to refuse again and again")
+	if !s.isMock() {
+		return errors.New("repeated failures are for a mock only")
 	}
 	n, err := strconv.Atoi(times)
 	for range n {
@@ -198,17 +198,17 @@ func (s *scene) repeat(ctx context.Context, times, grantType string, form map[st
 	return err
 }
 
-// followUps are the checks that a case may make after its answer.
+// followUps returns the checks of Case.After.
 func followUps() map[string]stepFunc {
 	return map[string]stepFunc{
-		"dead":       mustBeDead,
-		"lives":      mustLive,
+		"dead":       mustBeRevoked,
+		"lives":      mustWork,
 		"code_lives": func(ctx context.Context, s *scene, _ string) error { return s.exchange(ctx) },
 		"signed_out": mustBeSignedOut,
 	}
 }
 
-func mustBeDead(ctx context.Context, s *scene, arg string) error {
+func mustBeRevoked(ctx context.Context, s *scene, arg string) error {
 	a, err := s.refresh(ctx, arg)
 	if err == nil && (a.status != http.StatusForbidden || a.code() != "invalid_grant") {
 		err = fmt.Errorf("the refresh token must be refused with 403 invalid_grant: %s", a.summary())
@@ -216,7 +216,7 @@ func mustBeDead(ctx context.Context, s *scene, arg string) error {
 	return err
 }
 
-func mustLive(ctx context.Context, s *scene, arg string) error {
+func mustWork(ctx context.Context, s *scene, arg string) error {
 	a, err := s.refresh(ctx, arg)
 	if err == nil && a.status != http.StatusOK {
 		err = fmt.Errorf("the refresh token must work: %s", a.summary())

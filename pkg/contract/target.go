@@ -3,7 +3,6 @@ package contract
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,33 +10,31 @@ import (
 	"time"
 )
 
-// Target is the issuer that is asked, and the client that asks. With Control
-// every field but Issuer has a default, and what is given is planted; without
-// it the fields say what the real tenant has, and a case that needs one which
-// is empty is skipped.
+// Target is an issuer and a client of it. With Control every field except Issuer has a
+// default, and the runner creates the client, the API and the user. Without Control
+// the fields describe a real tenant; a case that needs an empty field is skipped.
 //
-// A real tenant fits best when the client is a regular web application with the
-// grants authorization_code and refresh_token that authenticates by
-// client_secret_post, and the API allows offline access and issues RS256 tokens
-// of 86400 seconds.
+// Most cases run with a client that is a regular web application, has the grants
+// authorization_code and refresh_token, and uses client_secret_post, and with an API
+// that allows offline access and issues RS256 tokens of 86400 seconds.
 type Target struct {
-	Issuer       string       // "https://acme.eu.auth0.com/", slash at the end
-	HTTPClient   *http.Client // its Transport and Timeout are used; nil: 30 s, the default transport's settings
+	Issuer       string       // "https://acme.eu.auth0.com/", with a trailing slash
+	HTTPClient   *http.Client // for its Transport and Timeout; nil: a default transport and 30 s
 	ClientID     string
 	ClientSecret string
 	RedirectURI  string // one of the client's Allowed Callback URLs; it is never fetched
-	Audience     string // identifier of an API; of a mock the one that its protected resource checks
+	Audience     string // identifier of an API; on a mock the one of its protected resource
 
-	// Control is the base of a mock's control surface, such as
-	// "http://localhost:8400/_mock/". The tenant behind it is reset before every
-	// case and at the end. Empty: the issuer is a real tenant.
+	// Control is the base of a mock's control API, such as
+	// "http://localhost:8400/_mock/". Each case resets that tenant, and so does the
+	// end. "" means a real tenant.
 	Control string
 
-	Username string // a user who may sign in on the tenant's pages; empty: cases that need one are skipped
+	Username string // a user who can log in on the tenant's pages; "": cases that need one are skipped
 	Password string
 
 	Now   func() time.Time                           // nil: time.Now
-	Sleep func(context.Context, time.Duration) error // between requests, when the tenant's limit is used up; nil: a timer
+	Sleep func(context.Context, time.Duration) error // waits for the tenant's rate limit; nil: a timer
 }
 
 const (
@@ -46,7 +43,7 @@ const (
 	defaultTimeout     = 30 * time.Second
 )
 
-// withDefaults completes a target.
+// withDefaults returns the target with its defaults.
 func (t Target) withDefaults() Target {
 	if t.Now == nil {
 		t.Now = time.Now
@@ -86,32 +83,32 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// check reports every fault of a target.
+// check reports every invalid field of a target.
 func (t Target) check() error {
-	var faults []error
-	add := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("contract: "+format, args...))
+	var errs []error
+	add := func(hint, format string, args ...any) {
+		errs = append(errs, hinted(hint, "contract: "+format, args...))
 	}
 	switch u, err := url.Parse(t.Issuer); {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		add("issuer %q is no http(s) URL; hint: such as https://acme.eu.auth0.com/", clip(t.Issuer))
+		add("give a URL like https://acme.eu.auth0.com/", "issuer %q is not an http or https URL", clip(t.Issuer))
 	case !strings.HasSuffix(t.Issuer, "/"):
-		add("issuer %q has no slash at the end; hint: Auth0's issuers end with one", clip(t.Issuer))
+		add("append one, as Auth0's issuers have", "issuer %q has no trailing slash", clip(t.Issuer))
 	case u.Scheme == "http" && t.Control == "" && !isLoopback(u.Hostname()):
-		add("issuer %q would get the client secret in clear text; hint: use https", clip(t.Issuer))
+		add("use https", "issuer %q would get the client secret in clear text", clip(t.Issuer))
 	}
-	if t.ClientID == "" && len(faults) == 0 { // with another issuer it may be a mock, which needs none
-		add("client id is empty; hint: the id of a regular web application of the tenant")
+	if t.ClientID == "" && len(errs) == 0 { // with a wrong issuer it may still be a mock, which needs none
+		add("give the client_id of a regular web application of the tenant", "client_id is empty")
 	}
 	if t.Control != "" {
 		if u, err := url.Parse(t.Control); err != nil || u.Host == "" || !strings.HasSuffix(t.Control, "/") {
-			add("control %q is no URL with a slash at the end; hint: such as http://localhost:8400/_mock/", clip(t.Control))
+			add("give a URL like http://localhost:8400/_mock/", "control %q is not a URL with a trailing slash", clip(t.Control))
 		}
 	}
 	if (t.Username == "") != (t.Password == "") {
-		add("user name and password come together; hint: give both or neither")
+		add("set both or neither", "username and password must both be set")
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 func isLoopback(host string) bool {
@@ -119,7 +116,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// clip keeps a value from outside short enough for a message.
+// clip shortens a value for a message.
 func clip(s string) string {
 	if len(s) > 200 {
 		return strings.ToValidUTF8(s[:200], "") + "…"
@@ -127,8 +124,7 @@ func clip(s string) string {
 	return s
 }
 
-// variables of every case. What the target does not have is absent, and a case
-// that needs it is skipped.
+// variables returns the variables of every case. A field that is empty has none.
 func (t Target) variables() variables {
 	v := variables{"issuer": t.Issuer, "client_id": t.ClientID}
 	for name, value := range map[string]string{

@@ -17,11 +17,11 @@ import (
 
 const (
 	maxBody     = 1 << 20
-	longestWait = 5 * time.Minute // for a limit to be lifted
+	longestWait = 5 * time.Minute // for a rate limit to end
 	formType    = "application/x-www-form-urlencoded"
 )
 
-// answer is a response, read to its end.
+// answer is a response with its body.
 type answer struct {
 	method, path string
 	url          *url.URL
@@ -32,7 +32,7 @@ type answer struct {
 	body         []byte
 }
 
-// location is where a redirect leads, or nil.
+// location returns the target of a redirect, or nil.
 func (a *answer) location() *url.URL {
 	if a.status < 300 || a.status > 399 || a.header.Get("Location") == "" {
 		return nil
@@ -44,7 +44,7 @@ func (a *answer) location() *url.URL {
 	return u
 }
 
-// code is the error code of a refusal in JSON or in a redirect, else "".
+// code returns the error code in JSON or in a redirect, or "".
 func (a *answer) code() string {
 	if o, err := parseObject(a.body); err == nil && o.text("error") != "" {
 		return o.text("error")
@@ -60,7 +60,7 @@ func (a *answer) code() string {
 	return ""
 }
 
-// summary describes an answer that was not expected, without its secrets.
+// summary describes an unexpected answer, without secrets.
 func (a *answer) summary() string {
 	s := fmt.Sprintf("%s %s answered %d", a.method, a.path, a.status)
 	if c := a.code(); c != "" {
@@ -76,13 +76,13 @@ func basicAuth(id, secret string) string {
 	return base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id) + ":" + url.QueryEscape(secret)))
 }
 
-// wire sends requests: one at a time, no redirects followed, and on a real
-// tenant no faster than its limits allow.
+// wire sends requests one at a time and follows no redirects. On a real tenant it
+// obeys the rate limits.
 type wire struct {
 	target Target
 	client *http.Client
 	red    *redactor
-	resets map[string]time.Time // by path: when a used-up limit is lifted
+	resets map[string]time.Time // by path: when the rate limit ends
 }
 
 func newWire(t Target, red *redactor) (w *wire, done func()) {
@@ -143,7 +143,7 @@ func (w *wire) sendOnce(ctx context.Context, jar http.CookieJar, method, rawURL 
 	_, errDid := req.Cookie("did")
 	res, err := w.client.Do(req)
 	if err != nil {
-		var ue *url.Error // its text holds the whole URL, codes included
+		var ue *url.Error // its text has the whole URL, with codes
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
@@ -152,7 +152,7 @@ func (w *wire) sendOnce(ctx context.Context, jar http.CookieJar, method, rawURL 
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if err == nil && len(b) > maxBody {
-		err = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+		err = fmt.Errorf("the answer is larger than %d bytes", maxBody)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, u.Path, err)
@@ -168,8 +168,7 @@ func (w *wire) sendOnce(ctx context.Context, jar http.CookieJar, method, rawURL 
 	return a, nil
 }
 
-// note remembers a limit that is used up. A mock's are not waited for: its
-// clock is virtual.
+// note records a rate limit. It ignores those of a mock, which has a virtual clock.
 func (w *wire) note(a *answer) bool {
 	if w.target.Control != "" || (a.header.Get("X-RateLimit-Remaining") != "0" && a.status != http.StatusTooManyRequests) {
 		return false
@@ -187,7 +186,7 @@ func (w *wire) note(a *answer) bool {
 	return true
 }
 
-// pause waits until the limit of a path is lifted.
+// pause waits until the rate limit of a path ends.
 func (w *wire) pause(ctx context.Context, path string) error {
 	until, limited := w.resets[path]
 	if !limited {
@@ -195,7 +194,7 @@ func (w *wire) pause(ctx context.Context, path string) error {
 	}
 	d := until.Sub(w.target.Now())
 	if d > longestWait {
-		return fmt.Errorf("%s: the tenant's limit is used up for %s; hint: run the suite again later", path, d.Round(time.Second))
+		return hinted("run the suite again later", "%s: the tenant's rate limit lasts another %s", path, d.Round(time.Second))
 	}
 	if d > 0 {
 		if err := w.target.Sleep(ctx, d); err != nil {
@@ -206,7 +205,7 @@ func (w *wire) pause(ctx context.Context, path string) error {
 	return ctx.Err()
 }
 
-// control makes one call to the control surface.
+// control makes one call to the control API.
 func (w *wire) control(ctx context.Context, call string, body any) error {
 	method, path, _ := strings.Cut(call, " ")
 	var b []byte
@@ -226,7 +225,7 @@ func (w *wire) control(ctx context.Context, call string, body any) error {
 // encodeJSON renders a flat object with its keys sorted.
 func encodeJSON(m map[string]string) string {
 	b, err := json.Marshal(m)
-	if err != nil { // a map of strings always can be
+	if err != nil { // cannot fail for strings
 		panic("contract: " + err.Error())
 	}
 	return string(b)

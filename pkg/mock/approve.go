@@ -12,26 +12,26 @@ import (
 // ApproveOption changes what the person does in [Tenant.Approve].
 type ApproveOption func(*person)
 
-// personKey is where a request of the pretend browser has its person.
+// personKey is the context key of the person in a request of fakeBrowser.
 type personKey struct{}
 
-// person is the pretend person in front of the pretend browser.
+// person is the user that Approve acts as.
 type person struct {
 	login   string
 	decline bool
 }
 
-// AsUser signs another user in than the tenant's first.
+// AsUser logs in as this user, named by user_id, e-mail address or username. The
+// default is the tenant's first user.
 func AsUser(login string) ApproveOption { return func(p *person) { p.login = login } }
 
-// Declining refuses the consent that the client asks for, where it is asked.
+// Declining declines consent if the tenant asks for it.
 func Declining() ApproveOption { return func(p *person) { p.decline = true } }
 
-// Approve plays the browser and the person: it opens an authorization URL,
-// signs in, consents, and returns the parameters with which the tenant sends
-// the browser back to the client (code and state, or error and
-// error_description). It does not call the client. An error means that the
-// tenant showed its error page, where no client is told anything.
+// Approve acts as the browser and the user: it opens an authorization URL, logs
+// in, consents, and returns the parameters of the redirect to the client (code
+// and state, or error and error_description). It does not call the client. It
+// returns an error when the tenant shows its error page instead of redirecting.
 func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...ApproveOption) (url.Values, error) {
 	p := &person{}
 	for _, o := range options {
@@ -41,11 +41,11 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 	if err != nil {
 		return nil, fmt.Errorf("mock: approve: %w", err)
 	}
-	if err := t.knowsPerson(p); err != nil {
+	if err := t.checkPerson(p); err != nil {
 		return nil, err
 	}
 	ctx = context.WithValue(ctx, personKey{}, p)
-	b := &pretendBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
+	b := &fakeBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
 	method, form := http.MethodGet, url.Values(nil)
 	for range 10 {
 		res, err := b.do(ctx, method, u, form)
@@ -59,7 +59,7 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 		case location == "" && strings.HasPrefix(u.Path, "/u/") && !filled:
 			method, form = http.MethodPost, t.fill(p, u)
 		case location == "":
-			return nil, fmt.Errorf("mock: approve: %s answered %d without sending the browser back", u.Path, res.StatusCode)
+			return nil, fmt.Errorf("mock: approve: %s answered %d and did not redirect to the client", u.Path, res.StatusCode)
 		default:
 			next, err := u.Parse(location)
 			if err != nil {
@@ -71,14 +71,14 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 			u = next
 		}
 	}
-	return nil, fmt.Errorf("mock: approve: the pages of the tenant lead in a circle")
+	return nil, fmt.Errorf("mock: approve: more than 10 redirects between the tenant's pages")
 }
 
 func (t *Tenant) isPage(path string) bool {
 	return strings.HasPrefix(path, "/u/") || strings.HasPrefix(path, "/authorize")
 }
 
-// fill is what the person enters into a page.
+// fill returns the form that the person submits on a page.
 func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	form := url.Values{"state": {page.Query().Get("state")}, "action": {"accept"}}
 	if p.decline {
@@ -97,12 +97,12 @@ func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 	return form
 }
 
-// knowsPerson refuses a login that no user has, which is a typing error in a test.
-func (t *Tenant) knowsPerson(p *person) error {
+// checkPerson returns an error when the tenant does not have the user.
+func (t *Tenant) checkPerson(p *person) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.login != "" && t.st.userByLogin(p.login) == nil {
-		return faultf("approve", "the tenant has no user %q", p.login)
+		return fmt.Errorf("mock: approve: the tenant has no user %q", p.login)
 	}
 	return nil
 }
@@ -114,14 +114,14 @@ func callbackOf(u *url.URL) (url.Values, error) {
 	return url.ParseQuery(u.RawQuery)
 }
 
-// pretendBrowser calls the handler without a network and keeps cookies.
-type pretendBrowser struct {
+// fakeBrowser calls the handler directly, without a network, and keeps cookies.
+type fakeBrowser struct {
 	tenant  *Tenant
 	base    *url.URL
 	cookies map[string]*http.Cookie
 }
 
-func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) (res *http.Response, err error) {
+func (b *fakeBrowser) do(ctx context.Context, method string, u *url.URL, form url.Values) (res *http.Response, err error) {
 	body := strings.NewReader(form.Encode())
 	r := (&http.Request{
 		Method: method, URL: u, Host: b.base.Host, RequestURI: u.RequestURI(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -136,7 +136,7 @@ func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form
 	w := &discardWriter{header: http.Header{}}
 	defer func() {
 		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares with
-			err = faultf("approve", "%s: a fault broke the connection", u.Path)
+			err = fmt.Errorf("mock: approve: a fault broke the connection to %s", u.Path)
 		} else if v != nil {
 			panic(v)
 		}
@@ -152,7 +152,7 @@ func (b *pretendBrowser) do(ctx context.Context, method string, u *url.URL, form
 	return res, nil
 }
 
-// discardWriter keeps an answer's status and headers: Approve reads no bodies.
+// discardWriter keeps the status and the headers: Approve reads no bodies.
 type discardWriter struct {
 	header http.Header
 	status int

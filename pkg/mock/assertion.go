@@ -4,10 +4,13 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const (
@@ -18,7 +21,7 @@ const (
 
 var assertionAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.PS256}
 
-// assertionClaims are those that Auth0 demands of a client assertion
+// assertionClaims are the claims that Auth0 requires in a client assertion
 // (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt).
 type assertionClaims struct {
 	Iss string  `json:"iss"`
@@ -28,7 +31,7 @@ type assertionClaims struct {
 	Jti string  `json:"jti"`
 }
 
-// assertionSubject reads the client from an assertion that is not verified yet.
+// assertionSubject reads the client_id from an assertion before it is verified.
 func assertionSubject(raw string) string {
 	jws, err := parseAssertion(raw)
 	if err != nil {
@@ -43,14 +46,14 @@ func assertionSubject(raw string) string {
 
 func parseAssertion(raw string) (*jose.JSONWebSignature, error) {
 	if len(raw) > assertionMaxSize {
-		return nil, faultf("client_assertion", "longer than %d bytes", assertionMaxSize)
+		return nil, fmt.Errorf("client_assertion is longer than %d bytes", assertionMaxSize)
 	}
 	return jose.ParseSignedCompact(raw, assertionAlgs)
 }
 
 // checkAssertion verifies signature, iss and sub, aud (the issuer, slash
 // included), exp and the single use of jti.
-func (t *Tenant) checkAssertion(c *call, client *Client, kind, raw string) *oauthError {
+func (t *Tenant) checkAssertion(c *call, client *tenant.Client, kind, raw string) *oauthError {
 	if kind != assertionType {
 		return unauthorized("client_assertion_type is not jwt-bearer")
 	}
@@ -79,7 +82,7 @@ func (t *Tenant) checkAssertion(c *call, client *Client, kind, raw string) *oaut
 	return t.useOnce(client.ClientID+"\x00"+claims.Jti, exp, c.now)
 }
 
-// useOnce refuses a jti that was seen while its assertion is alive.
+// useOnce rejects a jti that was used before, until its assertion expires.
 func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
 	if len(t.st.jtis)%64 == 0 {
 		maps.DeleteFunc(t.st.jtis, func(_ string, end time.Time) bool { return end.Before(now) })
@@ -91,7 +94,7 @@ func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
 	return nil
 }
 
-func verifiedBy(jws *jose.JSONWebSignature, client *Client, claims *assertionClaims) bool {
+func verifiedBy(jws *jose.JSONWebSignature, client *tenant.Client, claims *assertionClaims) bool {
 	if client.Authentication == nil {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // code is an authorization code that was issued; kept by its hash.
@@ -31,7 +33,7 @@ func (t *Tenant) authorize(c *call) {
 		return
 	}
 	t.mu.Lock()
-	p, wasPushed, bad := t.unpush(p, c.now)
+	p, wasPushed, bad := t.popPushed(p, c.now)
 	var req *authRequest
 	if bad == nil {
 		req, bad = t.parseAuthorize(c, p, wasPushed)
@@ -51,13 +53,13 @@ func (t *Tenant) authorize(c *call) {
 	next()
 }
 
-// resume is /authorize/resume, where the pages lead back to.
+// resume is /authorize/resume, to which the pages redirect.
 func (t *Tenant) resume(c *call) {
 	t.mu.Lock()
 	tx, s := t.transactionOf(c, c.query().Get("state"))
 	if tx == nil || tx.logout {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	next := t.advance(c, tx, s)
@@ -66,8 +68,9 @@ func (t *Tenant) resume(c *call) {
 	next()
 }
 
-// advance takes a transaction as far as it gets and returns the answer to
-// write. The caller holds t.mu; the answer is written without it.
+// advance continues a transaction until it needs the user or is complete, and
+// returns the function that writes the response. The caller holds t.mu and
+// releases it before it calls that function.
 func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	req := tx.req
 	if t.needsLogin(c, tx, s) {
@@ -81,7 +84,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		if t.st.login == LoginForm || person == nil {
 			return t.page(c, tx, s, t.firstPage(req))
 		}
-		t.signIn(c, s, person)
+		t.logIn(c, s, person)
 		tx.loggedIn = true
 	}
 	u := t.st.users[s.user]
@@ -89,7 +92,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, bad)
 	}
-	if bad := t.demanded(req.client.ClientID); bad != nil && req.asks("none") {
+	if bad := t.interactionRequired(req.client.ClientID); bad != nil && req.asks("none") {
 		return t.refusal(c, req, bad)
 	}
 	switch missing := t.needsConsent(tx, u); {
@@ -106,7 +109,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	return t.grantAuthorization(c, tx, s, u)
 }
 
-// firstPage is where a browser without a session goes.
+// firstPage returns the page for a browser without a session.
 func (t *Tenant) firstPage(req *authRequest) string {
 	if req.screenHint == "signup" && t.signupAllowed() {
 		return "/u/signup"
@@ -114,9 +117,9 @@ func (t *Tenant) firstPage(req *authRequest) string {
 	return "/u/login"
 }
 
-// person is who signs in by himself in [LoginAuto]: whom [Tenant.Approve] plays,
-// the login_hint's user, who is signed in already, or the first.
-func (t *Tenant) person(c *call, req *authRequest, s *session) *User {
+// person returns the user to log in with [LoginAuto]: the one of [Tenant.Approve],
+// the login_hint's, the session's, or else the first.
+func (t *Tenant) person(c *call, req *authRequest, s *session) *tenant.User {
 	if p, played := c.r.Context().Value(personKey{}).(*person); played && p.login != "" {
 		return t.st.userByLogin(p.login)
 	}
@@ -147,11 +150,11 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 	return req.maxAge >= 0 && c.now.Sub(s.authTime) >= time.Duration(req.maxAge)*time.Second
 }
 
-func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
+func (t *Tenant) eligible(u *tenant.User, req *authRequest) *oauthError {
 	if u.Blocked {
 		return refuse("unauthorized", "user is blocked")
 	}
-	if bad := t.denied(triggerLogin, req.client.ClientID); bad != nil {
+	if bad := t.denied(tenant.TriggerPostLogin, req.client.ClientID); bad != nil {
 		return bad
 	}
 	if req.organization == "" {
@@ -163,11 +166,11 @@ func (t *Tenant) eligible(u *User, req *authRequest) *oauthError {
 	return nil
 }
 
-// needsConsent: asked unless given before for the same user, client, API and
-// value of scope. A first-party client is spared where the API allows it,
-// never on a localhost callback
+// needsConsent reports whether to ask for consent. Consent that was given before
+// counts for the same user, client, API and scope. A first-party client needs none
+// if the API allows that, except with a callback on localhost
 // (https://auth0.com/docs/get-started/applications/confidential-and-public-applications/user-consent-and-third-party-applications).
-func (t *Tenant) needsConsent(tx *transaction, u *User) bool {
+func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 	req := tx.req
 	switch {
 	case tx.consented:
@@ -179,15 +182,13 @@ func (t *Tenant) needsConsent(tx *transaction, u *User) bool {
 	}
 	api := t.st.apis[req.audience]
 	skip := api == nil || api.SkipConsent
-	return !skip || req.client.thirdParty() || isLoopbackURL(req.redirectURI)
+	return !skip || req.client.ThirdParty() || isLoopbackURL(req.redirectURI)
 }
 
-func (t *Tenant) consentKey(req *authRequest, u *User) string {
+func (t *Tenant) consentKey(req *authRequest, u *tenant.User) string {
 	scopes := slices.Sorted(slices.Values(req.scopes))
 	return strings.Join([]string{u.UserID, req.client.ClientID, req.audience, strings.Join(scopes, " ")}, "\x00")
 }
-
-func (c *Client) thirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
 
 func isLoopbackURL(raw string) bool {
 	host := originOf(raw)
@@ -203,9 +204,9 @@ func isLoopbackURL(raw string) bool {
 func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() {
 	tx.session = s
 	if tx.state == "" {
-		tx.state = t.universalState(tx.req.client.ClientID)
+		tx.state = t.loginState(tx.req.client.ClientID)
 	}
-	t.keep(tx)
+	t.storeTransaction(tx)
 	return func() { redirect(c, path+"?state="+tx.state) }
 }
 
@@ -215,7 +216,7 @@ func redirect(c *call, location string) {
 }
 
 // grantAuthorization is the end of a successful transaction.
-func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *User) func() {
+func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
@@ -232,7 +233,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *Use
 	var params []member
 	if req.wants("code") {
 		value := t.randomString(45)
-		makeRoom(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
+		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
 			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,

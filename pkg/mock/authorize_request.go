@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// authRequest is an authorization request that may be answered at redirectURI.
+// authRequest is an authorization request with a valid redirectURI.
 type authRequest struct {
-	client       *Client
+	client       *tenant.Client
 	redirectURI  string
-	sentRedirect bool // redirect_uri was in the request, so it must be at /oauth/token
+	sentRedirect bool // the request had a redirect_uri, so the token request needs it too
 	responseType []string
 	mode         string // query, fragment, form_post, web_message
 	state        string
@@ -28,12 +30,12 @@ type authRequest struct {
 	loginHint    string
 	screenHint   string
 	organization string  // id
-	device       *device // nil, or the device that waits for the answer
+	device       *device // the device that polls for the answer; nil for a browser flow
 	issuer       string
 }
 
-// parameters are the parameters of an authorization request; one that comes
-// twice is refused (RFC 6749 section 3.1).
+// parameters are the parameters of an authorization request. A parameter may
+// occur once (RFC 6749 section 3.1).
 type parameters struct{ url.Values }
 
 func (c *call) authorizeParameters() (parameters, *oauthError) {
@@ -58,7 +60,7 @@ func (c *call) authorizeParameters() (parameters, *oauthError) {
 	return parameters{v}, nil
 }
 
-// clip keeps a value from outside short enough for an error text.
+// clip shortens a value of a request for an error text.
 func clip(s string) string {
 	if len(s) > 200 {
 		return s[:200] + "…"
@@ -70,12 +72,12 @@ var responseTypes = []string{
 	"code", "token", "id_token", "code token", "code id_token", "token id_token", "code token id_token",
 }
 
-// parseAuthorize checks a request. With a nil request the error is for the
-// error page; with one it goes to the redirect_uri, which was found good.
+// parseAuthorize checks a request. If it returns a nil request, the error belongs
+// on the error page; otherwise the redirect_uri is valid and gets the error.
 func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authRequest, *oauthError) {
 	types, noType := parseResponseType(p)
 	if noType != nil && t.cfg.Profile == ProfileAuth0 {
-		return nil, noType // before the client is loaded, hence on the error page
+		return nil, noType // Auth0 checks this before it loads the client, so it shows the error page
 	}
 	req, bad := t.requestClient(p)
 	if bad != nil {
@@ -110,7 +112,7 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 		return nil, missing("response_type")
 	}
 	types := strings.Fields(raw)
-	slices.Sort(types) // the order of the words has no meaning: code < id_token < token
+	slices.Sort(types) // their order has no meaning; sorted: code, id_token, token
 	for _, known := range responseTypes {
 		words := strings.Fields(known)
 		slices.Sort(words)
@@ -121,8 +123,8 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 	return nil, refuse("unsupported_response_type", "Unsupported response type: "+clip(raw))
 }
 
-// requestClient finds the client and where its answers may go: all that must
-// be right before anything is redirected.
+// requestClient returns the client and a valid redirect_uri. Without both,
+// nothing may be redirected.
 func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 	id := p.Get("client_id")
 	if id == "" {
@@ -138,16 +140,16 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 		return nil, missing("redirect_uri")
 	case !req.sentRedirect:
 		req.redirectURI = client.Callbacks[0]
-	case !client.allowsCallback(req.redirectURI):
+	case !allowsCallback(client, req.redirectURI):
 		return nil, refuse("unauthorized_client", fmt.Sprintf(
 			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI)))
 	}
 	return req, nil
 }
 
-// allowsCallback compares exactly; one * may stand for a subdomain label, as
-// Auth0 allows in "Allowed Callback URLs".
-func (c *Client) allowsCallback(uri string) bool {
+// allowsCallback compares exactly. One * may replace a subdomain label, as in
+// Auth0's "Allowed Callback URLs".
+func allowsCallback(c *tenant.Client, uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.ContainsAny(uri, "\r\n\t ") {
 		return false
@@ -188,9 +190,9 @@ func responseMode(asked string, types []string) (string, *oauthError) {
 
 func (t *Tenant) checkGrants(req *authRequest, p parameters) *oauthError {
 	for _, rt := range req.responseType {
-		need := grantImplicit
+		need := tenant.GrantImplicit
 		if rt == "code" {
-			need = grantCode
+			need = tenant.GrantAuthorizationCode
 		}
 		if !slices.Contains(req.client.GrantTypes, need) {
 			return notAllowed(need)
@@ -206,9 +208,9 @@ func notAllowed(grant string) *oauthError {
 	return refuse("unauthorized_client", fmt.Sprintf("Grant type '%s' not allowed for the client.", grant))
 }
 
-// checkUnsupported refuses what discovery says is not supported, rather than ignore it.
+// checkUnsupported rejects parameters that discovery lists as not supported.
 func (t *Tenant) checkUnsupported(req *authRequest, p parameters) *oauthError {
-	if req.client.thirdParty() {
+	if req.client.ThirdParty() {
 		for _, name := range notForThirdParties {
 			if p.Has(name) {
 				return refuse("invalid_request", "The parameter "+name+" is not allowed for third-party clients")
@@ -246,7 +248,7 @@ func (t *Tenant) checkPKCE(req *authRequest, p parameters) *oauthError {
 	return nil
 }
 
-// notUnreserved reports characters outside RFC 7636's code-verifier alphabet.
+// notUnreserved reports whether RFC 7636 excludes a character from code verifiers.
 func notUnreserved(r rune) bool {
 	return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", r)
 }
@@ -269,25 +271,11 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	}
 	req.audience = aud
 	_, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]
-	if policy := api.userPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
+	if policy := api.UserPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
 		return refuse("invalid_request", fmt.Sprintf(
 			`Client "%s" is not authorized to access resource server "%s".`, req.client.ClientID, aud))
 	}
 	return nil
-}
-
-func (api *ResourceServer) userPolicy() string {
-	if api.Authorization == nil {
-		return "allow_all"
-	}
-	return api.Authorization.User.Policy
-}
-
-func (api *ResourceServer) clientPolicy() string {
-	if api.Authorization == nil {
-		return "require_client_grant"
-	}
-	return api.Authorization.Client.Policy
 }
 
 func (t *Tenant) checkOrganization(req *authRequest, p parameters) *oauthError {

@@ -57,7 +57,7 @@ func TestStateReturnsByteIdentical(t *testing.T) {
 	})
 	t.Run("absent stays absent", func(t *testing.T) {
 		if w.authorize("state", "-").location().Query().Has("state") {
-			t.Error("there is a state")
+			t.Error("unexpected state")
 		}
 	})
 }
@@ -122,7 +122,7 @@ func TestRedirectURIIsExact(t *testing.T) {
 		{"wild", "https://app.example.org/cb?tenant=2"},
 		{"wild", "https://a%2f.example.com/cb"},
 		{"wild", "https://app.example.org/#cb"},
-		{"wild", "/relative"}, // registered, but no redirect_uri may be so
+		{"wild", "/relative"}, // registered, but a redirect_uri must be absolute
 	}
 	for _, b := range bad {
 		r := w.authorize("client_id", b.client, "redirect_uri", b.uri)
@@ -141,7 +141,7 @@ func TestRedirectMergesIntoQuery(t *testing.T) {
 	}
 }
 
-func TestWithoutRedirectURITheFirstCallbackServes(t *testing.T) {
+func TestMissingRedirectURIDefaultsToTheFirstCallback(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	r := w.authorize("redirect_uri", "-")
 	if got := r.header.Get("Location"); !strings.HasPrefix(got, callback+"?code=") {
@@ -153,7 +153,7 @@ func TestWithoutRedirectURITheFirstCallbackServes(t *testing.T) {
 	w.authorize("client_id", "machine", "redirect_uri", "-").page(400, "invalid_request", "Missing required parameter: redirect_uri")
 }
 
-func TestAuthorizeRefusalsOnAPage(t *testing.T) {
+func TestAuthorizeErrorsOnAPage(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	pages := []struct {
 		name       string
@@ -178,7 +178,7 @@ func TestAuthorizeRefusalsOnAPage(t *testing.T) {
 	}
 }
 
-func TestAuthorizeRefusalsOnTheRedirect(t *testing.T) {
+func TestAuthorizeErrorsByRedirect(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	redirects := []struct {
 		name       string
@@ -216,7 +216,7 @@ func TestAuthorizeRefusalsOnTheRedirect(t *testing.T) {
 		t.Run("redirect/"+c.name, func(t *testing.T) {
 			r := w.otherBrowser().authorize(c.params...)
 			r.TB = t
-			if c.code == "" { // machine has no callbacks, so nothing is told to anybody
+			if c.code == "" { // machine has no callbacks, so the error stays on the page
 				r.page(403, "unauthorized_client", "Callback URL mismatch.")
 				return
 			}
@@ -229,7 +229,7 @@ func TestAuthorizeRefusalsOnTheRedirect(t *testing.T) {
 	}
 }
 
-func TestRefusedImplicitAnswersInTheFragment(t *testing.T) {
+func TestImplicitErrorIsInTheFragment(t *testing.T) {
 	r := newWorld(t, mock.Config{}).authorize("response_type", "token")
 	want := callback + "#error=unauthorized_client&error_description=Grant%20type%20'implicit'%20not%20allowed%20for%20the%20client.&state=xyzABC123"
 	if got := r.header.Get("Location"); got != want {
@@ -260,7 +260,7 @@ func TestAuthorizeByPost(t *testing.T) {
 
 func TestCustomErrorPage(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	w.plant("PATCH", "/_mock/tenant", `{"error_page":{"url":"https://errors.example/?a=b"}}`)
+	w.mustControl("PATCH", "/_mock/tenant", `{"error_page":{"url":"https://errors.example/?a=b"}}`)
 	r := w.authorize("response_type", "-", "ui_locales", "de", "connection", "c")
 	want := "https://errors.example/?a=b&client_id=demo&connection=c&lang=de&error=invalid_request" +
 		"&error_description=Missing%20required%20parameter%3A%20response_type&tracking=" + r.header.Get("X-Auth0-RequestId")

@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// serve calls the handler without a network or cookies, which is what is measured.
+// serve calls the handler without a network or cookies, which is what the benchmarks measure.
 func serve(b *testing.B, h http.Handler, r *http.Request, status int) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
@@ -20,7 +21,7 @@ func serve(b *testing.B, h http.Handler, r *http.Request, status int) *httptest.
 	return rec
 }
 
-func benchTenant(b *testing.B, e *mock.Export) *mock.Tenant {
+func benchTenant(b *testing.B, e *tenant.File) *mock.Tenant {
 	t, err := mock.New(mock.Config{Issuer: issuer, Tenant: e})
 	if err != nil {
 		b.Fatal(err)
@@ -28,7 +29,7 @@ func benchTenant(b *testing.B, e *mock.Export) *mock.Tenant {
 	return t
 }
 
-// codeFlow is one whole flow: sign-in, consent, code, exchange.
+// codeFlow is a complete flow: login, consent, code, exchange.
 func codeFlow(b *testing.B, t *mock.Tenant) string {
 	rec := serve(b, t, httptest.NewRequest(http.MethodGet, issuer+authorizeURL()[1:], nil), http.StatusFound)
 	u, err := url.Parse(rec.Header().Get("Location"))
@@ -81,16 +82,16 @@ func BenchmarkClientCredentialsParallel(b *testing.B) {
 }
 
 // largeTenant has 1,000 clients and 100,000 users.
-func largeTenant() *mock.Export {
-	e := mock.DefaultTenant()
+func largeTenant() *tenant.File {
+	e := tenant.Default()
 	for i := range 1000 {
-		e.Clients = append(e.Clients, mock.Client{
+		e.Clients = append(e.Clients, tenant.Client{
 			Name: fmt.Sprint("Client ", i), ClientID: fmt.Sprint("client-", i), ClientSecret: "secret",
 			Callbacks: []string{fmt.Sprintf("https://app%d.example.com/callback", i)},
 		})
 	}
 	for i := range 100000 {
-		e.Users = append(e.Users, mock.User{Email: fmt.Sprintf("user%d@example.com", i), Password: "password"})
+		e.Users = append(e.Users, tenant.User{Email: fmt.Sprintf("user%d@example.com", i), Password: "password"})
 	}
 	return e
 }
@@ -110,7 +111,7 @@ func BenchmarkNewLarge(b *testing.B) {
 	}
 }
 
-// BenchmarkCodeFlowOfTheLastUser shows that a user is found without a search.
+// BenchmarkCodeFlowOfTheLastUser shows that finding a user is no linear search.
 func BenchmarkCodeFlowOfTheLastUser(b *testing.B) {
 	t := benchTenant(b, largeTenant())
 	target := issuer + authorizeURL("login_hint", "USER99999@example.com")[1:]

@@ -9,20 +9,21 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"time"
 )
 
-// CA is a certificate authority for one tenant: SDKs that insist on https get
-// it without tools on the machine.
+// CA is a certificate authority for tenants that listen with TLS, which some SDKs
+// require.
 type CA struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// NewCA makes a fresh authority that is valid from yesterday for ten years.
+// NewCA makes a certificate authority that is valid for ten years, from yesterday on.
 func NewCA() (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,20 +44,20 @@ func newCA(template *x509.Certificate, key crypto.Signer) (*CA, error) {
 	return &CA{cert: cert, key: key}, err
 }
 
-// LoadCA makes an authority of a PEM certificate and its PEM key, so that
-// several starts share one.
+// LoadCA makes a certificate authority from a PEM certificate and its PEM key, so
+// that clients can keep trusting it after a restart.
 func LoadCA(certPEM, keyPEM []byte) (*CA, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, faultf("CA", "%v", err)
+		return nil, fmt.Errorf("mock: CA: %w", err)
 	}
 	cert, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
-		return nil, faultf("CA", "%v", err)
+		return nil, fmt.Errorf("mock: CA: %w", err)
 	}
 	signer, ok := pair.PrivateKey.(crypto.Signer)
 	if !ok || !cert.IsCA {
-		return nil, faultf("CA", "the certificate %q is not an authority's", cert.Subject.CommonName)
+		return nil, fmt.Errorf("mock: CA: certificate %q is not a CA certificate", cert.Subject.CommonName)
 	}
 	return &CA{cert: cert, key: signer}, nil
 }
@@ -106,8 +107,8 @@ func (ca *CA) Certificate(hosts ...string) (tls.Certificate, error) {
 // CA returns the tenant's certificate authority, nil when it has none.
 func (t *Tenant) CA() *CA { return t.cfg.CA }
 
-// Client returns an HTTP client that trusts the tenant's CA, keeps no cookies
-// and follows no redirects, so that a test sees each answer. It uses no proxy.
+// Client returns an HTTP client that trusts the tenant's CA. It keeps no cookies,
+// uses no proxy and follows no redirects, so that a test sees each response.
 func (t *Tenant) Client() *http.Client {
 	transport := &http.Transport{}
 	if t.cfg.CA != nil {
@@ -124,7 +125,7 @@ func (t *Tenant) Client() *http.Client {
 // showCA is GET /_mock/ca.pem.
 func (t *Tenant) showCA(w http.ResponseWriter, _ *http.Request) {
 	if t.cfg.CA == nil {
-		controlFault(w, http.StatusNotFound, "the tenant has no TLS listener (MOCKAUTH0_TLS_LISTEN)")
+		controlError(w, http.StatusNotFound, "the tenant has no TLS listener; set MOCKAUTH0_TLS_LISTEN")
 		return
 	}
 	write(w, http.StatusOK, "application/x-pem-file", t.cfg.CA.PEM())

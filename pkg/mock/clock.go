@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clock is the tenant's virtual time: the base clock plus what it was advanced
-// by, or a frozen instant. Everything that has a time asks it.
+// clock is the tenant's virtual time: the base clock plus an offset, or a frozen
+// instant. The tenant reads the time only here.
 type clock struct {
 	base func() time.Time
 
@@ -15,8 +15,8 @@ type clock struct {
 	frozen time.Time // zero: running
 }
 
-// The years in which every time here can be written and no difference of two
-// times overflows.
+// Between these years every time can be formatted and no difference of two times
+// overflows.
 var (
 	earliest = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -45,7 +45,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.set(c.now().Add(d))
 }
 
-// Set makes at the present instant; time runs on from there unless it is frozen.
+// Set sets the current time. The clock continues from there unless it is frozen.
 func (c *clock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *clock) set(at time.Time) {
 	}
 }
 
-// Freeze stops the time, or lets it run on from where it stood.
+// Freeze stops the clock, or continues it from where it stopped.
 func (c *clock) Freeze(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *clock) Freeze(on bool) {
 	}
 }
 
-// Frozen reports whether the time stands still.
+// Frozen reports whether the clock is stopped.
 func (c *clock) Frozen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

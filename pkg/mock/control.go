@@ -11,12 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const controlPrefix = "/_mock/"
 
-// controls is the surface under /_mock/: what a test does to the tenant that no
-// client could. The same things are methods of [Tenant].
+// controls serves the control API under /_mock/, with which a test changes and
+// inspects the tenant. [Tenant] has methods for the same.
 func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
 		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
@@ -29,43 +31,43 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if foreign(r) {
-		controlFault(w, http.StatusForbidden, "the control surface takes no requests from other sites' pages")
+	if crossSite(r) {
+		controlError(w, http.StatusForbidden, "request from another site's page; the control API accepts none")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if handle, known := t.control[r.Method+" "+r.URL.Path]; known {
+	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.one(w, r) {
-		controlFault(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists what there is")
+	} else if !t.controlOne(w, r) {
+		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }
 
-// control is one call of the surface. Those without a handler have a path that
-// is a pattern: see one and resource.
+// control is one call of the control API. A call without a handler has a pattern as
+// its path: see controlOne and resource.
 type control struct {
 	call   string // method and path
-	does   string // for the index
+	does   string // what it does, for the index
 	handle http.HandlerFunc
 }
 
-// controlTable is every call of the surface; its index is made from it.
+// controlTable lists every call of the control API; the index is made from it.
 func (t *Tenant) controlTable() []control {
 	return slices.Concat([]control{
 		{"GET /_mock/", "this list", t.showControls},
-		{"GET /_mock/health", "is it there", t.health},
-		{"POST /_mock/reset", "back to the start: tenant, clock, journal, faults", t.reset},
+		{"GET /_mock/health", "whether the tenant runs", t.health},
+		{"POST /_mock/reset", "returns to the start: tenant, clock, journal, faults", t.reset},
 		{"GET /_mock/clock", "the tenant's time", t.showClock},
-		{"POST /_mock/clock", `moves it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
+		{"POST /_mock/clock", `changes it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
 		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
-	}, t.plantTable(), []control{
-		{"GET /_mock/resource/PATH", "a protected API, by any method: wants an access token of the first API and the role agent", nil},
+	}, t.adminTable(), []control{
+		{"GET /_mock/resource/PATH", "a protected API, for any method: requires an access token for the first API and the role agent", nil},
 	})
 }
 
-// controlMap has the handlers of fixed paths.
+// controlMap returns the handlers by method and fixed path.
 func (t *Tenant) controlMap() map[string]http.HandlerFunc {
 	m := map[string]http.HandlerFunc{}
 	for _, c := range t.controlTable() {
@@ -76,7 +78,7 @@ func (t *Tenant) controlMap() map[string]http.HandlerFunc {
 	return m
 }
 
-// showControls is the index.
+// showControls is GET /_mock/, the index.
 func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	type call struct {
 		Method string `json:"method"`
@@ -94,8 +96,8 @@ func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// foreign reports a browser's request that another site's page caused.
-func foreign(r *http.Request) bool {
+// crossSite reports whether a page of another site made a browser send the request.
+func crossSite(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
 		return true
@@ -104,29 +106,29 @@ func foreign(r *http.Request) bool {
 	return origin != "" && !strings.HasSuffix(origin, "://"+r.Host)
 }
 
-func controlFault(w http.ResponseWriter, status int, what string) {
+func controlError(w http.ResponseWriter, status int, what string) {
 	write(w, status, jsonType, object{{"error", what}}.bytes())
 }
 
 func respondJSON(w http.ResponseWriter, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		controlFault(w, http.StatusInternalServerError, err.Error())
+		controlError(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	write(w, http.StatusOK, jsonType, b)
 }
 
-// badInput answers a control call that cannot be carried out.
-func badInput(w http.ResponseWriter, err error) {
+// writeInputError answers a control call that is not valid.
+func writeInputError(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 		status = http.StatusRequestEntityTooLarge
 	}
-	controlFault(w, status, strings.ReplaceAll(err.Error(), "mock: ", ""))
+	controlError(w, status, err.Error())
 }
 
-// decode reads one JSON value strictly: an unknown member is a typing error.
+// decode reads one JSON value and rejects unknown members, which are typing errors.
 func decode(r *http.Request, into any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -145,7 +147,7 @@ func decodeBytes(b []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more than one JSON value")
+		return errors.New("more than one JSON value")
 	}
 	return nil
 }
@@ -176,16 +178,16 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case in.Advance == "" && in.Set == nil && in.Freeze == nil:
-		err = faultf("clock", `none of "advance", "set" and "freeze" was given`)
+		err = fieldError("clock", `one of "advance", "set" and "freeze" is required`)
 	case in.Set != nil && (in.Set.Before(earliest) || in.Set.After(latest)):
-		err = faultf("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
+		err = fieldError("set", "%s is not between %d and %d", in.Set.Format(time.RFC3339), earliest.Year(), latest.Year())
 	case in.Advance != "":
 		if d, err = time.ParseDuration(in.Advance); err != nil {
-			err = faultf("advance", "%v", err)
+			err = fieldError("advance", "%v", err)
 		}
 	}
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return
 	}
 	if in.Set != nil {
@@ -205,13 +207,13 @@ func (t *Tenant) showRequests(w http.ResponseWriter, r *http.Request) {
 	if s := v.Get("status"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			controlFault(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
+			controlError(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
 			return
 		}
 		q.Status = n
 	}
 	if bad := unknownKey(v, "endpoint", "grant", "client_id", "status"); bad != "" {
-		controlFault(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
+		controlError(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
 		return
 	}
 	list := t.journal.Find(q)
@@ -238,20 +240,20 @@ func (t *Tenant) showFamilies(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// showClients has the secrets, too: those that were derived stand nowhere else.
+// showClients includes the secrets: a derived secret is shown nowhere else.
 func (t *Tenant) showClients(w http.ResponseWriter, _ *http.Request) {
 	list := t.Clients()
 	respondJSON(w, struct {
-		Count   int      `json:"count"`
-		Clients []Client `json:"clients"`
+		Count   int             `json:"count"`
+		Clients []tenant.Client `json:"clients"`
 	}{len(list), list})
 }
 
 func (t *Tenant) showUsers(w http.ResponseWriter, _ *http.Request) {
 	list := t.Users()
 	respondJSON(w, struct {
-		Count int    `json:"count"`
-		Users []User `json:"users"`
+		Count int           `json:"count"`
+		Users []tenant.User `json:"users"`
 	}{len(list), list})
 }
 

@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestClockMovesEverything(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	w.plant("POST", "/_mock/clock", `{"advance":"25h"}`)
+	w.mustControl("POST", "/_mock/clock", `{"advance":"25h"}`)
 	if got := w.Now(); !got.Equal(start.Add(25 * time.Hour)) {
 		t.Errorf("now %s", got)
 	}
-	w.plant("POST", "/_mock/clock", `{"set":"2030-01-02T03:04:05Z","freeze":true}`)
+	w.mustControl("POST", "/_mock/clock", `{"set":"2030-01-02T03:04:05Z","freeze":true}`)
 	want := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := w.authorize()
 	if got := r.header.Get("X-RateLimit-Reset"); got != fmt.Sprint(want.Unix()+1) {
@@ -34,10 +35,10 @@ func TestClockMovesEverything(t *testing.T) {
 	if e := w.Journal().Find(mock.Query{Endpoint: "token"})[0]; !e.Time.Equal(want) {
 		t.Errorf("journal says %s", e.Time)
 	}
-	if got := w.plant("GET", "/_mock/clock", "").body; got != `{"now":"2030-01-02T03:04:05Z","frozen":true}` {
+	if got := w.mustControl("GET", "/_mock/clock", "").body; got != `{"now":"2030-01-02T03:04:05Z","frozen":true}` {
 		t.Errorf("%s", got)
 	}
-	w.plant("POST", "/_mock/clock", `{"advance":"24h"}`) // moves a frozen time, too
+	w.mustControl("POST", "/_mock/clock", `{"advance":"24h"}`) // also moves a frozen clock
 	if got := w.userinfo(tk.Access).status; got != 401 {
 		t.Errorf("an expired token: %d", got)
 	}
@@ -47,18 +48,18 @@ func TestClockMovesEverything(t *testing.T) {
 	}
 }
 
-func TestFrozenTimeStandsStill(t *testing.T) {
+func TestFrozenClockDoesNotMove(t *testing.T) {
 	now := start
 	w := newWorld(t, mock.Config{Now: func() time.Time { return now }})
-	w.plant("POST", "/_mock/clock", `{"freeze":true}`)
+	w.mustControl("POST", "/_mock/clock", `{"freeze":true}`)
 	now = now.Add(time.Hour)
 	if !w.Now().Equal(start) {
-		t.Errorf("frozen, yet %s", w.Now())
+		t.Errorf("frozen, but now %s", w.Now())
 	}
-	w.plant("POST", "/_mock/clock", `{"freeze":false}`)
+	w.mustControl("POST", "/_mock/clock", `{"freeze":false}`)
 	now = now.Add(time.Minute)
 	if got := w.Now().Sub(start); got != time.Minute {
-		t.Errorf("runs on at +%s", got)
+		t.Errorf("continues at +%s", got)
 	}
 }
 
@@ -75,10 +76,10 @@ func TestClockInputs(t *testing.T) {
 	for range 5 { // 1,460 years
 		w.Advance(292 * 365 * 24 * time.Hour)
 	}
-	if got := w.plant("GET", "/_mock/clock", "").body; !strings.Contains(got, "2200-01-01") {
+	if got := w.mustControl("GET", "/_mock/clock", "").body; !strings.Contains(got, "2200-01-01") {
 		t.Errorf("%s", got)
 	}
-	w.plant("POST", "/_mock/clock", `{"set":"2026-03-01T12:00:00Z"}`)
+	w.mustControl("POST", "/_mock/clock", `{"set":"2026-03-01T12:00:00Z"}`)
 	if !w.Now().Equal(start) {
 		t.Errorf("%s", w.Now())
 	}
@@ -108,7 +109,7 @@ func TestJournalLineage(t *testing.T) {
 	if n := w.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token", ClientID: "rotating", Status: 200}); n != 2 {
 		t.Errorf("counted %d", n)
 	}
-	got := w.plant("GET", "/_mock/requests?endpoint=token&grant=refresh_token&client_id=rotating&status=200", "")
+	got := w.mustControl("GET", "/_mock/requests?endpoint=token&grant=refresh_token&client_id=rotating&status=200", "")
 	if !strings.HasPrefix(got.body, `{"count":2,"requests":[{"id":"`+list[2].ID+`","time":"2026-03-01T12:00:00Z","method":"POST","path":"/oauth/token",`) {
 		t.Errorf("%s", got.body)
 	}
@@ -137,11 +138,11 @@ func TestJournalAndControlHoldNoSecret(t *testing.T) {
 	secrets = append(secrets, code, tk.Access, tk.Refresh, tk.ID, again.Access, again.ID, "hunter2", w.jar["did"])
 	var seen strings.Builder
 	for _, path := range []string{"/_mock/requests", "/_mock/families", "/_mock/health", "/_mock/clock"} {
-		seen.WriteString(w.plant("GET", path, "").body)
+		seen.WriteString(w.mustControl("GET", path, "").body)
 	}
-	seen.WriteString(w.plant("PATCH", "/_mock/clients/demo", `{}`).body)
-	seen.WriteString(w.plant("PATCH", "/_mock/users/"+agent, `{}`).body)
-	seen.WriteString(w.plant("POST", "/_mock/resource-servers", `{"identifier":"https://hs.example/","signing_alg":"HS256","signing_secret":"a secret of the API"}`).body)
+	seen.WriteString(w.mustControl("PATCH", "/_mock/clients/demo", `{}`).body)
+	seen.WriteString(w.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body)
+	seen.WriteString(w.mustControl("POST", "/_mock/resource-servers", `{"identifier":"https://hs.example/","signing_alg":"HS256","signing_secret":"a secret of the API"}`).body)
 	for _, s := range secrets {
 		if s != "" && strings.Contains(seen.String(), s) {
 			t.Errorf("shows the secret %q", s)
@@ -160,7 +161,7 @@ func TestJournalIsBounded(t *testing.T) {
 	w.get("/" + long)
 	w.get("/v2/logout?client_id=" + long)
 	w.get("/oidc/logout?client_id=" + long)
-	if n := len(w.plant("GET", "/_mock/requests", "").body); n > 10000 {
+	if n := len(w.mustControl("GET", "/_mock/requests", "").body); n > 10000 {
 		t.Errorf("five calls make %d bytes of journal", n)
 	}
 	for range 10100 {
@@ -171,7 +172,7 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 }
 
-func TestControlRefusesForeignPages(t *testing.T) {
+func TestControlRefusesOtherSites(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for name, header := range map[string][2]string{
 		"cross-site": {"Sec-Fetch-Site", "cross-site"}, "same-site": {"Sec-Fetch-Site", "same-site"},
@@ -199,42 +200,42 @@ func TestControlRefusesForeignPages(t *testing.T) {
 	}
 }
 
-func TestPlanting(t *testing.T) {
+func TestControlStoresObjects(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	w.plant("POST", "/_mock/clients", `{"name":"New","client_id":"new","client_secret":"new-secret","callbacks":["`+callback+`"],"grant_types":["authorization_code"]}`)
+	w.mustControl("POST", "/_mock/clients", `{"name":"New","client_id":"new","client_secret":"new-secret","callbacks":["`+callback+`"],"grant_types":["authorization_code"]}`)
 	w.tokens("new", "scope", "openid")
-	w.plant("PATCH", "/_mock/clients/new", `{"callbacks":["http://localhost:1/cb"]}`)
+	w.mustControl("PATCH", "/_mock/clients/new", `{"callbacks":["http://localhost:1/cb"]}`)
 	w.authorize("client_id", "new").page(403, "unauthorized_client", "Callback URL mismatch.")
-	w.plant("DELETE", "/_mock/clients/new", ``)
+	w.mustControl("DELETE", "/_mock/clients/new", ``)
 	w.authorize("client_id", "new").page(400, "invalid_request", "Unknown client: new")
 
-	w.plant("POST", "/_mock/roles", `{"name":"agent2"}`)
-	u := decodeJSON[map[string]any](t, w.plant("POST", "/_mock/users", `{"email":"new@example.com","password":"pw","roles":["agent2"]}`).body)
+	w.mustControl("POST", "/_mock/roles", `{"name":"agent2"}`)
+	u := decodeJSON[map[string]any](t, w.mustControl("POST", "/_mock/users", `{"email":"new@example.com","password":"pw","roles":["agent2"]}`).body)
 	if id := u["user_id"].(string); !strings.HasPrefix(id, "auth0|") || u["password"] != nil {
 		t.Errorf("%v", u)
 	}
-	w.plant("PATCH", "/_mock/users/NEW@example.com", `{"email":"renamed@example.com"}`)
+	w.mustControl("PATCH", "/_mock/users/NEW@example.com", `{"email":"renamed@example.com"}`)
 	if r := w.control("PATCH", "/_mock/users/new@example.com", `{}`); r.status != 404 {
-		t.Errorf("the former address still finds him: %d", r.status)
+		t.Errorf("the old address still finds the user: %d", r.status)
 	}
-	w.plant("DELETE", "/_mock/users/renamed@example.com", ``)
+	w.mustControl("DELETE", "/_mock/users/renamed@example.com", ``)
 
-	w.plant("POST", "/_mock/client-grants", `{"client_id":"demo","audience":"https://guarded.example/","scope":[],"subject_type":"user"}`)
+	w.mustControl("POST", "/_mock/client-grants", `{"client_id":"demo","audience":"https://guarded.example/","scope":[],"subject_type":"user"}`)
 	w.code("audience", "https://guarded.example/")
-	w.plant("DELETE", "/_mock/client-grants?client_id=demo&audience=https://guarded.example/", ``)
+	w.mustControl("DELETE", "/_mock/client-grants?client_id=demo&audience=https://guarded.example/", ``)
 	w.authorize("audience", "https://guarded.example/").redirectsError("invalid_request", `Client "demo" is not authorized to access resource server "https://guarded.example/".`)
 
-	w.plant("POST", "/_mock/organizations", `{"name":"acme","members":["`+guest+`"]}`) // replaces org_acme
+	w.mustControl("POST", "/_mock/organizations", `{"name":"acme","members":["`+guest+`"]}`) // replaces org_acme
 	w.authorize("client_id", "b2b", "organization", "org_acme").location()
-	w.plant("POST", "/_mock/settings", `{"login":"form"}`)
+	w.mustControl("POST", "/_mock/settings", `{"login":"form"}`)
 	if r := w.otherBrowser().authorize(); r.location().Path != "/u/login" {
 		t.Errorf("%s", r.header.Get("Location"))
 	}
 }
 
-func TestPlantingFaults(t *testing.T) {
+func TestControlRejectsInvalidObjects(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	before := w.plant("PATCH", "/_mock/users/"+agent, `{}`).body
+	before := w.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body
 	for _, c := range []struct{ method, path, body, names string }{
 		{"POST", "clients", `{}`, "client_id"},
 		{"POST", "clients", `{"client_id":"demo","token_endpoint_auth_method":"magic"}`, "token_endpoint_auth_method"},
@@ -270,21 +271,21 @@ func TestPlantingFaults(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, r.status, r.body)
 		}
 	}
-	if after := w.plant("PATCH", "/_mock/users/"+agent, `{}`).body; after != before {
+	if after := w.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body; after != before {
 		t.Errorf("a refused change changed something:\n%s\n%s", before, after)
 	}
 	w.tokens("demo")
 }
 
-// TestResetUndoesEverything: what was planted must not write through to the description.
+// Changes by the control API must not modify the Config's tenant file.
 func TestResetUndoesEverything(t *testing.T) {
 	w := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
 	fingerprint := func() string {
 		var b strings.Builder
 		for _, path := range []string{"clients/demo", "clients/rotating", "clients/wild", "users/" + agent} {
-			b.WriteString(w.plant("PATCH", "/_mock/"+path, `{}`).body + "\n")
+			b.WriteString(w.mustControl("PATCH", "/_mock/"+path, `{}`).body + "\n")
 		}
-		b.WriteString(w.plant("PATCH", "/_mock/tenant", `{}`).body)
+		b.WriteString(w.mustControl("PATCH", "/_mock/tenant", `{}`).body)
 		return b.String()
 	}
 	before := fingerprint()
@@ -296,10 +297,10 @@ func TestResetUndoesEverything(t *testing.T) {
 		"users/" + agent:   `{"roles":["reader"],"app_metadata":{"a":1},"blocked":true}`,
 		"tenant":           `{"allowed_logout_urls":["http://x","http://y"],"flags":{"revoke_refresh_token_grant":true}}`,
 	} {
-		w.plant("PATCH", "/_mock/"+path, body)
+		w.mustControl("PATCH", "/_mock/"+path, body)
 	}
 	fail(t, w.Tenant, mock.Fault{Endpoint: "token", Kind: mock.FaultStatus, Status: 503})
-	w.plant("POST", "/_mock/reset", `{}`)
+	w.mustControl("POST", "/_mock/reset", `{}`)
 	if after := fingerprint(); after != before {
 		t.Errorf("got  %s\nwant %s", after, before)
 	}
@@ -311,22 +312,22 @@ func TestResetUndoesEverything(t *testing.T) {
 	w.tokens("demo")
 }
 
-// A client of an export, which has neither id nor secret, is found and can be used.
+// A client of an export has neither id nor secret; the tenant derives and lists them.
 func TestClientsAndUsersAreListed(t *testing.T) {
-	w := newWorld(t, mock.Config{Tenant: &mock.Export{
-		Clients: []mock.Client{
+	w := newWorld(t, mock.Config{Tenant: &tenant.File{
+		Clients: []tenant.Client{
 			{Name: "Web", Callbacks: []string{callback}},
 			{Name: "App", AppType: "native"},
 			{Name: "Robot", ClientID: "robot", ClientSecret: "own", AppType: "non_interactive"},
 		},
-		ResourceServers: []mock.ResourceServer{{Name: "API", Identifier: "https://api.example.com/"}},
-		ClientGrants:    []mock.ClientGrant{{ClientID: "Web", Audience: "https://api.example.com/"}},
-		Users:           []mock.User{{Email: "a@example.com", Password: "canary-password"}, {Email: "b@example.com"}},
+		ResourceServers: []tenant.ResourceServer{{Name: "API", Identifier: "https://api.example.com/"}},
+		ClientGrants:    []tenant.ClientGrant{{ClientID: "Web", Audience: "https://api.example.com/"}},
+		Users:           []tenant.User{{Email: "a@example.com", Password: "canary-password"}, {Email: "b@example.com"}},
 	}})
 	list := decodeJSON[struct {
-		Count   int           `json:"count"`
-		Clients []mock.Client `json:"clients"`
-	}](t, w.plant("GET", "/_mock/clients", "").body)
+		Count   int             `json:"count"`
+		Clients []tenant.Client `json:"clients"`
+	}](t, w.mustControl("GET", "/_mock/clients", "").body)
 	if list.Count != 3 || len(list.Clients) != 3 {
 		t.Fatalf("%+v", list)
 	}
@@ -339,21 +340,20 @@ func TestClientsAndUsersAreListed(t *testing.T) {
 	}
 	w.post("/oauth/token", "grant_type", "client_credentials", "client_id", web.ClientID, "client_secret", web.ClientSecret,
 		"audience", "https://api.example.com/").tokens()
-	body := w.plant("GET", "/_mock/users", "").body
+	body := w.mustControl("GET", "/_mock/users", "").body
 	if !strings.Contains(body, `"count":2`) || !strings.Contains(body, `"email":"a@example.com"`) || strings.Contains(body, "canary") {
 		t.Errorf("%s", body)
 	}
 }
 
-// TestControlIndex: GET /_mock/ lists every call, each of them is there, and
-// docs/mock.md has its path.
+// GET /_mock/ lists every call; each of them works and is in docs/mock.md.
 func TestControlIndex(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	var index struct {
 		Count int
 		Calls []struct{ Method, Path, Does string }
 	}
-	if err := json.Unmarshal([]byte(w.plant("GET", "/_mock/", "").body), &index); err != nil {
+	if err := json.Unmarshal([]byte(w.mustControl("GET", "/_mock/", "").body), &index); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile("../../docs/mock.md")
@@ -365,8 +365,8 @@ func TestControlIndex(t *testing.T) {
 	var text strings.Builder
 	for _, c := range index.Calls {
 		fmt.Fprintf(&text, "%s %s: %s\n", c.Method, c.Path, c.Does)
-		if r := w.control(c.Method, c.Path, ""); strings.Contains(r.body, "lists what there is") {
-			t.Errorf("%s %s is not there: %s", c.Method, c.Path, r.body)
+		if r := w.control(c.Method, c.Path, ""); strings.Contains(r.body, "lists all calls") {
+			t.Errorf("%s %s does not exist: %s", c.Method, c.Path, r.body)
 		}
 		if name := strings.TrimPrefix(c.Path, "/_mock/"); !strings.Contains(table, name) {
 			t.Errorf("docs/mock.md lacks %s", c.Path)
@@ -376,7 +376,7 @@ func TestControlIndex(t *testing.T) {
 		t.Errorf("count %d of %d", index.Count, len(index.Calls))
 	}
 	golden(t, "controls", text.String())
-	if r := w.control("GET", "/_mock/fault", ""); r.status != 404 || r.body != `{"error":"no GET /_mock/fault; GET /_mock/ lists what there is"}` {
+	if r := w.control("GET", "/_mock/fault", ""); r.status != 404 || r.body != `{"error":"no GET /_mock/fault; GET /_mock/ lists all calls"}` {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }

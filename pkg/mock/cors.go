@@ -5,13 +5,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// publicEndpoints answer any origin; the others only a client's own.
+// publicEndpoints allow any origin; the others only the origins of clients.
 const publicEndpoints = "userinfo discovery jwks"
 
-// allowOrigin sets the CORS headers of an answer, refusals included: a browser
-// hides an error body that lacks them.
+// allowOrigin sets the CORS headers of every response, errors included: without
+// them a browser hides the body.
 func (t *Tenant) allowOrigin(c *call) {
 	h := c.w.Header()
 	if containsWord(publicEndpoints, c.entry.Endpoint) {
@@ -42,7 +44,7 @@ func (t *Tenant) preflight(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Credentials", "true")
 	default:
 		h["Content-Type"] = nil
-		w.WriteHeader(http.StatusNoContent) // without the headers the browser refuses by itself
+		w.WriteHeader(http.StatusNoContent) // without CORS headers the browser blocks the request
 		return
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, PUT, PATCH, POST, DELETE")
@@ -53,20 +55,20 @@ func (t *Tenant) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// knowsOrigin reports whether any client lists the origin, by itself or as the
-// origin of a callback ("Allowed Web Origins", "Allowed Origins (CORS)", "Allowed Callback URLs").
+// knowsOrigin reports whether a client lists the origin, or a callback with that
+// origin ("Allowed Web Origins", "Allowed Origins (CORS)", "Allowed Callback URLs").
 func (t *Tenant) knowsOrigin(origin string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.st.clients {
-		if c.allowsOrigin(origin) {
+		if allowsOrigin(c, origin) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *Client) allowsOrigin(origin string) bool {
+func allowsOrigin(c *tenant.Client, origin string) bool {
 	if origin == "" || origin == "null" {
 		return false
 	}

@@ -65,7 +65,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestCAIsLoadedAndRefused(t *testing.T) {
+func TestLoadCA(t *testing.T) {
 	ca, err := mock.NewCA()
 	if err != nil {
 		t.Fatal(err)

@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const (
 	deviceLifetime = 900 * time.Second
-	userCodeChars  = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, no words; Auth0's "base20"
+	userCodeChars  = "BCDFGHJKLMNPQRSTVWXZ" // no vowels, so no words; Auth0's "base20"
 )
 
 // device is one device authorization (RFC 8628).
@@ -49,8 +51,8 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 		return nil, unauthorized("unknown client")
 	}
 	c.entry.ClientID = client.ClientID
-	if !slices.Contains(client.GrantTypes, grantDevice) {
-		return nil, notAllowed(grantDevice)
+	if !slices.Contains(client.GrantTypes, tenant.GrantDeviceCode) {
+		return nil, notAllowed(tenant.GrantDeviceCode)
 	}
 	req := &authRequest{client: client, issuer: c.issuer}
 	if bad := t.checkAudience(req, r.parameters); bad != nil {
@@ -66,7 +68,7 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	}
 	d.userCode = string(b[:4]) + "-" + string(b[4:])
 	value := t.randomString(32)
-	makeRoom(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
+	evict(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
 	t.st.devices[hash(value)] = d
 	return object{
 		{"device_code", value},
@@ -79,7 +81,7 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 }
 
 // pollDevice is the device_code grant of /oauth/token.
-func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("device_code")
 	if value == "" {
 		return nil, missing("device_code")
@@ -89,7 +91,7 @@ func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *o
 		return nil, refuse("invalid_grant", "Invalid or expired device code.")
 	}
 	if !c.now.Before(d.expires) {
-		d.state = "expired" // expired_token is said once
+		d.state = "expired" // expired_token is sent once
 		return nil, refuse("expired_token", "The device_code has expired")
 	}
 	early := !d.polled.IsZero() && c.now.Sub(d.polled) < t.cfg.DeviceInterval
@@ -108,23 +110,23 @@ func (t *Tenant) pollDevice(c *call, client *Client, r tokenRequest) (func(), *o
 	return t.tokensFor(c, client, d.grant), nil
 }
 
-// tokensFor answers with the tokens of a grant, a refresh token among them when
-// offline_access was granted.
-func (t *Tenant) tokensFor(c *call, client *Client, g grant) func() {
+// tokensFor returns the function that writes the tokens of a grant, with a refresh
+// token if offline_access was granted.
+func (t *Tenant) tokensFor(c *call, client *tenant.Client, g grant) func() {
 	o := t.prepare(c, g)
 	refresh := ""
-	if g.has("offline_access") && slices.Contains(client.GrantTypes, grantRefresh) {
+	if g.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
 		g.nonce = ""
 		refresh, _ = t.newFamily(c, client, g)
 	}
 	return func() {
 		t.respond(c, o, func(access, id string) object {
-			return o.tokenBody(access, refresh, id, id != "" || g.gty == grantPassword)
+			return o.tokenBody(access, refresh, id, id != "" || g.gty == tenant.GrantPassword)
 		})
 	}
 }
 
-// activate is /activate, where a person confirms the code on the device.
+// activate is /activate, where the user confirms the code shown on the device.
 func (t *Tenant) activate(c *call) {
 	form, bad := c.pageForm()
 	if bad != nil {
@@ -135,7 +137,7 @@ func (t *Tenant) activate(c *call) {
 	userCode := normalUserCode(form.Get("user_code"))
 	d := t.deviceByUserCode(userCode, c.now)
 	view := map[string]any{"Code": userCode, "Confirm": d != nil, "Error": "", "Client": ""}
-	var client *Client
+	var client *tenant.Client
 	if d != nil {
 		client = t.st.clients[d.client]
 		view["Client"] = client.Name
@@ -148,7 +150,7 @@ func (t *Tenant) activate(c *call) {
 		next = func() { render(c, http.StatusBadRequest, "device.html", view) }
 	case d != nil && c.r.Method == http.MethodPost && form.Get("action") == "cancel":
 		d.state = "denied"
-		next = func() { done(c, "Device not connected", "You cancelled the request. You can close this page.") }
+		next = func() { donePage(c, "Device not connected", "You cancelled the request. You can close this page.") }
 	case d != nil && c.r.Method == http.MethodPost:
 		tx := &transaction{req: &authRequest{
 			client: client, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
@@ -159,13 +161,13 @@ func (t *Tenant) activate(c *call) {
 	next()
 }
 
-// approveDevice is the end of a transaction that a device began.
+// approveDevice ends a transaction that a device started.
 func (t *Tenant) approveDevice(c *call, d *device, g grant) func() {
 	d.state, d.grant = "approved", g
-	return func() { done(c, "Congratulations, you're all set!", "Your device is now connected.") }
+	return func() { donePage(c, "Congratulations, you're all set!", "Your device is now connected.") }
 }
 
-func done(c *call, title, text string) {
+func donePage(c *call, title, text string) {
 	render(c, http.StatusOK, "done.html", map[string]any{"Title": title, "Text": text})
 }
 

@@ -1,9 +1,13 @@
 package mock
 
-import "net/http"
+import (
+	"net/http"
 
-// discovery is /.well-known/openid-configuration and its OAuth alias. An
-// endpoint is named when it is routed, so nothing is advertised that is not served.
+	"example.com/tokend/pkg/mock/tenant"
+)
+
+// discovery is /.well-known/openid-configuration and its OAuth alias. It lists an
+// endpoint only if the route table has it.
 func (t *Tenant) discovery(c *call) {
 	o := object{{"issuer", c.issuer}}
 	endpoint := func(name, path string) {
@@ -41,9 +45,9 @@ func (t *Tenant) discovery(c *call) {
 	)
 	endpoint("end_session_endpoint", "/oidc/logout")
 	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
-	if t.cfg.Profile == ProfileStrictOIDC { // without it OpenID Connect Discovery takes authorization_code and implicit for all
+	if t.cfg.Profile == ProfileStrictOIDC { // its default in OpenID Connect Discovery is authorization_code and implicit only
 		o = append(o, member{"grant_types_supported", []string{
-			grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantPassword, grantDevice, grantExchange,
+			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
 		}})
 	}
 	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
@@ -54,7 +58,7 @@ func (t *Tenant) discovery(c *call) {
 func (t *Tenant) jwks(c *call) {
 	doc, err := t.keys.document(c.issuer)
 	if err != nil {
-		c.because(err.Error())
+		c.setReason(err.Error())
 		writeTokenError(c.w, refuse("server_error", "the keys cannot be rendered"))
 		return
 	}

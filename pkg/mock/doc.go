@@ -1,11 +1,10 @@
-// Package mock is a pretend Auth0 tenant. Start with [Start] in a test and
-// [Tenant.Approve] to play the browser and the person in front of it:
+// Package mock is an Auth0 tenant for tests. Start with [Start], and call
+// [Tenant.Approve] to act as the browser and the user:
 //
 //	tenant := mock.Start(t, mock.Config{})
 //	callback, err := tenant.Approve(ctx, tenant.OAuth2().AuthCodeURL("state"))
 //
-// It refuses what the real tenant refuses, with the same statuses, headers and
-// bodies (docs/mock.md says where each is documented or was recorded). It is
-// for tests: it signs with a key that everybody has, keeps everything in memory
-// and forgets it at exit.
+// It rejects what a real tenant rejects, with the same statuses, headers and
+// bodies; docs/mock.md lists the sources. Never use it for anything but tests: its
+// signing key is public. It keeps everything in memory and loses it at exit.
 package mock

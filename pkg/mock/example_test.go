@@ -31,7 +31,7 @@ func ExampleStart() {
 	// Output: Bearer true state
 }
 
-// exampleT stands for a *testing.T, which an example does not have.
+// exampleT replaces *testing.T, which an example does not have.
 type exampleT struct{ cleanups []func() }
 
 func (*exampleT) Helper()                           {}
@@ -44,7 +44,7 @@ func (t *exampleT) end() {
 	}
 }
 
-// A tenant is an http.Handler: mount it where the code under test expects it.
+// A tenant is an http.Handler; mount it where the code under test expects it.
 func ExampleNew() {
 	tenant, err := mock.New(mock.Config{})
 	if err != nil {
@@ -63,7 +63,7 @@ func ExampleNew() {
 	// Output: 200 OK application/json; charset=utf-8
 }
 
-// The tenant's clock makes a day pass; the refresh token outlives it.
+// Advance lets the access token expire; the refresh token lives longer.
 func ExampleTenant_Advance() {
 	tenant, client := exampleTenant()
 	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
@@ -87,7 +87,7 @@ func ExampleTenant_Advance() {
 	// 1
 }
 
-// A fault is off until it is armed, and hits what it names.
+// A fault makes requests to one endpoint fail.
 func ExampleTenant_Fail() {
 	tenant, client := exampleTenant()
 	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
@@ -104,7 +104,7 @@ func ExampleTenant_Fail() {
 	// 1
 }
 
-// exampleTenant is a tenant and a client that reaches it without a network.
+// exampleTenant returns a tenant and a client that calls it without a network.
 func exampleTenant() (*mock.Tenant, *http.Client) {
 	tenant, err := mock.New(mock.Config{Issuer: "http://tenant.test/"})
 	if err != nil {

@@ -14,22 +14,22 @@ import (
 	"time"
 )
 
-// FaultKind is what goes wrong.
+// FaultKind is a way to fail.
 type FaultKind string
 
 // The kinds of faults.
 const (
-	FaultStatus   FaultKind = "status"   // answers Status; without Body as the tenant itself words that status
-	FaultBody     FaultKind = "body"     // answers Body, with 200 unless Status is set
-	FaultRedirect FaultKind = "redirect" // answers 307 (or Status) to Headers' Location
-	FaultDelay    FaultKind = "delay"    // waits Delay, then answers as usual
+	FaultStatus   FaultKind = "status"   // answers Status, with the tenant's own error for it unless Body is set
+	FaultBody     FaultKind = "body"     // answers Body, with Status (0: 200)
+	FaultRedirect FaultKind = "redirect" // redirects to the Location of Headers, with Status (0: 307)
+	FaultDelay    FaultKind = "delay"    // waits Delay, then answers normally
 	FaultHang     FaultKind = "hang"     // never answers
 	FaultReset    FaultKind = "reset"    // resets the connection
-	FaultTruncate FaultKind = "truncate" // ends the connection after Bytes of the body (0: half)
-	FaultDrip     FaultKind = "drip"     // sends one byte of the body each Delay (0: a second)
+	FaultTruncate FaultKind = "truncate" // closes the connection after Bytes of the body (0: half)
+	FaultDrip     FaultKind = "drip"     // sends one byte of the body per Delay (0: a second)
 )
 
-// Fault is one thing that goes wrong at one endpoint. Faults are off until one is armed.
+// Fault makes requests to one endpoint fail. There are none until [Tenant.Fail] arms one.
 type Fault struct {
 	Endpoint    string            `json:"endpoint"`            // authorize, token, userinfo, jwks, discovery, revoke, device, par
 	Grant       string            `json:"grant,omitempty"`     // of /oauth/token; "": any
@@ -39,17 +39,17 @@ type Fault struct {
 	Status      int               `json:"status,omitempty"`
 	Headers     map[string]string `json:"headers,omitempty"`
 	Body        string            `json:"body,omitempty"`
-	Policy      string            `json:"policy,omitempty"`       // "client": a 429 words itself as a per-client rate limit
+	Policy      string            `json:"policy,omitempty"`       // "client": a 429 has the form of a per-client rate limit
 	Delay       string            `json:"delay,omitempty"`        // a Go duration
 	Bytes       int               `json:"bytes,omitempty"`        // of truncate
-	AfterCommit bool              `json:"after_commit,omitempty"` // the tenant carries the request out, only the answer fails
-	Rate        float64           `json:"rate,omitempty"`         // 0 < rate < 1: this share of the calls, by Seed
+	AfterCommit bool              `json:"after_commit,omitempty"` // the tenant handles the request, then the response fails
+	Rate        float64           `json:"rate,omitempty"`         // 0 < rate < 1: hits this share of the calls, chosen by Seed
 	Seed        uint64            `json:"seed,omitempty"`
 }
 
 var faultEndpoints = []string{"authorize", "token", "userinfo", "jwks", "discovery", "revoke", "device", "par"}
 
-// Armed is a fault that is armed.
+// Armed is an armed fault.
 type Armed struct {
 	mu    sync.Mutex
 	fault Fault
@@ -65,41 +65,49 @@ func (a *Armed) Count() int { a.mu.Lock(); defer a.mu.Unlock(); return a.count }
 // Disarm ends the fault.
 func (a *Armed) Disarm() { a.mu.Lock(); defer a.mu.Unlock(); a.off = true }
 
-// Fail arms a fault. It returns an error that names the field which is wrong.
+// Fail arms a fault. The error names the field that is not valid.
 func (t *Tenant) Fail(f Fault) (*Armed, error) {
+	a, err := t.arm(f)
+	if err != nil {
+		return nil, fmt.Errorf("mock: fault: %w", err)
+	}
+	return a, nil
+}
+
+func (t *Tenant) arm(f Fault) (*Armed, error) {
 	a := &Armed{fault: f}
 	var err error
 	switch {
 	case !slices.Contains(faultEndpoints, f.Endpoint):
-		return nil, faultf("endpoint", "%q is none of %v", f.Endpoint, faultEndpoints)
+		return nil, fieldError("endpoint", "%q is not one of %v", f.Endpoint, faultEndpoints)
 	case f.Times < 0 || f.Bytes < 0:
-		return nil, faultf("times, bytes", "negative")
+		return nil, fieldError("times, bytes", "%d and %d must not be negative", f.Times, f.Bytes)
 	case f.Rate < 0 || f.Rate >= 1:
-		return nil, faultf("rate", "%v is not between 0 and 1", f.Rate)
+		return nil, fieldError("rate", "%v is not at least 0 and below 1", f.Rate)
 	case (f.Status != 0 || f.Kind == FaultStatus) && (f.Status < 200 || f.Status > 599):
-		return nil, faultf("status", "%d is not the status of an answer", f.Status)
+		return nil, fieldError("status", "%d is not between 200 and 599", f.Status)
 	case f.Kind == FaultRedirect && f.location() == "":
-		return nil, faultf("headers", "a redirect needs a Location")
+		return nil, fieldError("headers", "kind redirect needs a Location header")
 	case f.Delay != "":
 		if a.delay, err = time.ParseDuration(f.Delay); err != nil || a.delay < 0 {
-			return nil, faultf("delay", "%q is not a duration of zero or more", f.Delay)
+			return nil, fieldError("delay", "%q is not a duration like 2s", f.Delay)
 		}
 	}
 	switch f.Kind {
 	case FaultStatus, FaultBody, FaultRedirect, FaultHang, FaultReset, FaultTruncate:
 	case FaultDelay:
 		if a.delay <= 0 {
-			return nil, faultf("delay", "a delay needs one")
+			return nil, fieldError("delay", "kind delay needs a delay like 2s")
 		}
 	case FaultDrip:
 		if a.delay == 0 {
 			a.delay = time.Second
 		}
 	default:
-		return nil, faultf("kind", "%q is unknown", f.Kind)
+		return nil, fieldError("kind", "%q is unknown", f.Kind)
 	}
 	if f.Rate > 0 {
-		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable on purpose
+		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable for a test
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,7 +115,7 @@ func (t *Tenant) Fail(f Fault) (*Armed, error) {
 	return a, nil
 }
 
-// location is where a redirect leads, however the header is spelled.
+// location returns the Location header in any spelling.
 func (f Fault) location() string {
 	for k, v := range f.Headers {
 		if http.CanonicalHeaderKey(k) == "Location" {
@@ -124,15 +132,15 @@ func (t *Tenant) Disarm() {
 	t.faults = nil
 }
 
-// FaultState is a fault that was armed, and what became of it.
+// FaultState is an armed fault and what it has hit so far.
 type FaultState struct {
 	Fault
 	Hits  int  `json:"hits"`  // calls so far
-	Armed bool `json:"armed"` // hits calls still
+	Armed bool `json:"armed"` // whether it still hits calls
 }
 
-// Faults returns the faults in the order in which they were armed, those that
-// have hit as often as they should, too. [Tenant.Disarm] forgets them.
+// Faults returns all faults in the order in which they were armed, including those
+// that have hit Times calls. [Tenant.Disarm] removes them.
 func (t *Tenant) Faults() []FaultState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,7 +164,7 @@ func (t *Tenant) faultFor(c *call) *Armed {
 	grantType, client := c.peek()
 	for _, a := range armed {
 		if a.hits(c.entry.Endpoint, grantType, client) {
-			c.entry.Grant, c.entry.ClientID = clip(grantType), clip(client) // the endpoint may never see the call
+			c.entry.Grant, c.entry.ClientID = clip(grantType), clip(client) // the handler may not run
 			return a
 		}
 	}
@@ -178,7 +186,7 @@ func (a *Armed) hits(endpoint, grantType, client string) bool {
 	return true
 }
 
-// peek reads grant_type and client_id of a call and leaves its body unread.
+// peek reads grant_type and client_id and restores the body for the handler.
 func (c *call) peek() (grantType, client string) {
 	body, bad := c.body()
 	if bad != nil {
@@ -200,7 +208,7 @@ func (c *call) peek() (grantType, client string) {
 	return r.Get("grant_type"), client
 }
 
-// inject carries a fault out in place of, or after, the endpoint.
+// inject carries out a fault, instead of the handler or after it.
 func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 	f := a.fault
 	out := c.w
@@ -224,14 +232,14 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 	case FaultHang:
 		<-c.r.Context().Done()
 	case FaultReset:
-		cut(out, true)
+		closeConnection(out, true)
 	case FaultTruncate:
 		n := f.Bytes
 		if n == 0 || n > buffer.body.Len() {
 			n = buffer.body.Len() / 2
 		}
 		buffer.send(out, n, 0, c)
-		cut(out, false)
+		closeConnection(out, false)
 	case FaultDrip:
 		buffer.send(out, buffer.body.Len(), a.delay, c)
 	default:
@@ -239,7 +247,7 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 	}
 }
 
-// answerFault writes the answer of a fault that has one.
+// answerFault writes the response of a fault.
 func (t *Tenant) answerFault(c *call, f Fault) {
 	status := f.Status
 	if status == 0 {
@@ -271,7 +279,7 @@ func (t *Tenant) answerFault(c *call, f Fault) {
 		write(c.w, status, h.Get("Content-Type"), []byte(f.Body))
 	case c.entry.Endpoint == "authorize": // a page, never JSON
 		t.errorPage(c, c.query(), e)
-		c.because("fault: status")
+		c.setReason("fault: status")
 	default:
 		writeTokenError(c.w, e)
 	}
@@ -283,7 +291,7 @@ func setDefault(h http.Header, key, value string) {
 	}
 }
 
-// statusError is how the tenant words a status.
+// statusError is the tenant's own error for a status.
 func statusError(status int) *oauthError {
 	code, text := "server_error", "An unexpected error occurred"
 	switch status {
@@ -301,7 +309,7 @@ func statusError(status int) *oauthError {
 	return refuse(code, text).withStatus(status)
 }
 
-// wait sleeps in out time, as a network does; false when the caller left.
+// wait sleeps in real time, as a network does. It returns false when the client disconnects.
 func wait(c *call, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -313,9 +321,9 @@ func wait(c *call, d time.Duration) bool {
 	}
 }
 
-// cut ends a connection without the rest of the answer: by a reset where TCP
-// allows it, or in order, so that what was sent arrives.
-func cut(w http.ResponseWriter, reset bool) {
+// closeConnection closes the connection before the response is complete: with a TCP
+// reset, or normally so that the bytes sent so far arrive.
+func closeConnection(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil { // HTTP/2
 		panic(http.ErrAbortHandler)
@@ -329,7 +337,7 @@ func cut(w http.ResponseWriter, reset bool) {
 	_ = conn.Close()
 }
 
-// bufferWriter holds an answer back.
+// bufferWriter keeps a response in memory.
 type bufferWriter struct {
 	header http.Header
 	status int
@@ -353,8 +361,8 @@ func (b *bufferWriter) copyTo(w http.ResponseWriter) {
 	w.WriteHeader(b.status)
 }
 
-// send writes n bytes of the held answer under its full Content-Length, one by
-// one when there is a pause.
+// send writes n bytes of the buffered response under its full Content-Length, one
+// by one if there is a pause.
 func (b *bufferWriter) send(w http.ResponseWriter, n int, pause time.Duration, c *call) {
 	b.copyTo(w)
 	body := b.body.Bytes()[:n]

@@ -48,7 +48,7 @@ func fail(t testing.TB, tenant *mock.Tenant, f mock.Fault) *mock.Armed {
 	return a
 }
 
-func TestFaultStatusWordsItselfAsTheTenant(t *testing.T) {
+func TestFaultStatusAnswersAsTheTenant(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	cc := func() reply { return w.do(formRequest("/oauth/token", ccForm())) }
 	cases := []struct {
@@ -141,25 +141,25 @@ func TestFaultsAreScopedCountedAndSeeded(t *testing.T) {
 	if cc() != 200 {
 		t.Error("Disarm leaves a fault")
 	}
-	w.plant("POST", "/_mock/faults", `{"endpoint":"token","kind":"status","status":503}`)
-	w.plant("DELETE", "/_mock/faults", ``)
+	w.mustControl("POST", "/_mock/faults", `{"endpoint":"token","kind":"status","status":503}`)
+	w.mustControl("DELETE", "/_mock/faults", ``)
 	if cc() != 200 {
 		t.Error("DELETE /_mock/faults leaves a fault")
 	}
 }
 
-// TestFaultsAreListed: with what they have hit, also once they are used up.
+// The list includes faults that have hit as often as they should.
 func TestFaultsAreListed(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	list := func(want string) {
 		t.Helper()
-		if got := w.plant("GET", "/_mock/faults", "").body; got != want {
+		if got := w.mustControl("GET", "/_mock/faults", "").body; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 	list(`{"count":0,"faults":[]}`)
-	w.plant("POST", "/_mock/faults", `{"endpoint":"token","times":1,"kind":"status","status":503}`)
-	w.plant("POST", "/_mock/faults", `{"endpoint":"jwks","kind":"status","status":500}`)
+	w.mustControl("POST", "/_mock/faults", `{"endpoint":"token","times":1,"kind":"status","status":503}`)
+	w.mustControl("POST", "/_mock/faults", `{"endpoint":"jwks","kind":"status","status":500}`)
 	if r := w.do(formRequest("/oauth/token", ccForm())); r.status != 503 {
 		t.Fatalf("%d", r.status)
 	}
@@ -170,7 +170,7 @@ func TestFaultsAreListed(t *testing.T) {
 	if got := w.Faults(); len(got) != 3 || got[2].Armed {
 		t.Errorf("%+v", got)
 	}
-	w.plant("POST", "/_mock/reset", "")
+	w.mustControl("POST", "/_mock/reset", "")
 	list(`{"count":0,"faults":[]}`)
 }
 
@@ -252,13 +252,13 @@ func TestFaultsOfTheConnection(t *testing.T) {
 	}
 }
 
-// TestFaultsAfterCommit: the refresh happened, only its answer was lost, which
-// is how clients lose a rotated token.
+// The tenant rotates the token and the response is lost: how a client loses a
+// rotated token.
 func TestFaultsAfterCommit(t *testing.T) {
 	for _, kind := range []mock.FaultKind{mock.FaultStatus, mock.FaultReset, mock.FaultTruncate} {
 		for _, after := range []bool{true, false} {
 			if kind == mock.FaultTruncate && !after {
-				continue // an answer that is cut is always one that was made
+				continue // a truncated response always follows a commit
 			}
 			tenant, client := wire(t)
 			back, err := tenant.Approve(t.Context(), authorizeAt(tenant))
@@ -286,7 +286,7 @@ func TestFaultsAfterCommit(t *testing.T) {
 	}
 }
 
-// waitForEntries waits for calls whose client saw the end before the journal did.
+// waitForEntries waits for the journal, which records a call after its client may have seen the end.
 func waitForEntries(t testing.TB, tenant *mock.Tenant, q mock.Query, n int) []mock.Entry {
 	t.Helper()
 	for range 1000 {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// frontChannel answers the implicit and hybrid response types: tokens beside,
-// or in place of, the code. The caller holds t.mu.
+// frontChannel answers the implicit and hybrid response types: tokens with the code,
+// or without one. The caller holds t.mu.
 func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []member) func() {
 	g.web = true
 	o := t.prepare(c, g)

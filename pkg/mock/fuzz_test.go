@@ -14,8 +14,8 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// documented are the statuses that a tenant may answer hostile bytes with,
-// besides any 4xx: no 5xx but 501 for what it does not support.
+// documented reports whether a tenant may answer hostile input with a status: any
+// 4xx, and of the 5xx only 501 for what it does not support.
 func documented(t *testing.T, r reply) {
 	t.Helper()
 	switch {
@@ -42,7 +42,7 @@ func documented(t *testing.T, r reply) {
 		return
 	}
 	if !slices.Contains(registered, host) && u.Scheme != "com.example.app" {
-		t.Fatalf("a redirect to %q, which nobody registered: %s", u.Host, location)
+		t.Fatalf("a redirect to %q, which is not registered: %s", u.Host, location)
 	}
 }
 
@@ -149,7 +149,7 @@ func FuzzClientAssertion(f *testing.F) {
 		r := tb.seenBy(t).do(formRequest("/oauth/token", form))
 		documented(t, r)
 		if r.status == http.StatusOK && !strings.HasPrefix(assertion, parts[0]) && !strings.HasPrefix(assertion, "eyJ") {
-			t.Fatalf("an assertion that nobody signed is accepted: %q", assertion)
+			t.Fatalf("an unsigned assertion is accepted: %q", assertion)
 		}
 	})
 }
@@ -221,11 +221,11 @@ func FuzzControlJSON(f *testing.F) {
 		w := newWorld(t, mock.Config{})
 		method, path, _ := strings.Cut(paths[int(where)%len(paths)], " ")
 		if strings.Contains(path, "faults") && (strings.Contains(body, "hang") || strings.Contains(body, "delay") || strings.Contains(body, "drip")) {
-			return // they take real time
+			return // delays take real time
 		}
 		documented(t, w.do(request(method, path, body)))
 		if strings.Contains(path, "faults") || strings.Contains(path, "actions") || strings.Contains(path, "tenant") {
-			return // what was planted may answer anything, or lead to its error page
+			return // the tenant may have an error page or a fault now
 		}
 		documented(t, w.get(authorizeURL()))
 		documented(t, w.do(formRequest("/oauth/token", ccForm())))

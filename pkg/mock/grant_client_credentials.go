@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // clientCredentials is grant_type=client_credentials
 // (https://auth0.com/docs/api/authentication/client-credential-flow/get-token).
-func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	aud := r.Get("audience")
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
@@ -21,7 +23,7 @@ func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (fun
 		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud))
 	}
 	cg, granted := t.st.grants[grantKey(client.ClientID, aud, "client")]
-	if !granted || api.clientPolicy() == "deny_all" {
+	if !granted || api.ClientPolicy() == "deny_all" {
 		return nil, refuse("access_denied", fmt.Sprintf("Client is not authorized to access %q. You need to create a "+
 			"\"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", aud))
 	}
@@ -41,7 +43,7 @@ func (t *Tenant) clientCredentials(c *call, client *Client, r tokenRequest) (fun
 		}
 		organization = org.ID
 	}
-	if bad := t.denied(triggerCredentials, client.ClientID); bad != nil {
+	if bad := t.denied(tenant.TriggerCredentialsExchange, client.ClientID); bad != nil {
 		return nil, bad
 	}
 	o := t.prepare(c, grant{

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func badCode(reason string) *oauthError {
-	return refuse("invalid_grant", "Invalid authorization code").because(reason)
+	return refuse("invalid_grant", "Invalid authorization code").withReason(reason)
 }
 
 // exchangeCode is grant_type=authorization_code (RFC 6749 section 4.1.3, RFC 7636).
-func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("code")
 	if value == "" {
 		return nil, missing("code")
@@ -27,7 +29,7 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 	}
 	c.entry.Parent = cd.entry
 	if cd.used {
-		t.punishReuse(cd, c.now)
+		t.revokeReusedCode(cd, c.now)
 		return nil, badCode("the code was used before")
 	}
 	if !c.now.Before(cd.expires) {
@@ -45,7 +47,7 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 	cd.used = true
 	o := t.prepare(c, cd.grant)
 	refresh := ""
-	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, grantRefresh) {
+	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
 		g := cd.grant
 		g.nonce = "" // a refreshed ID token has none
 		refresh, cd.family = t.newFamily(c, client, g)
@@ -54,7 +56,7 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 		t.respond(c, o, func(access, id string) object {
 			t.mu.Lock()
 			cd.accessToken = hash(access)
-			if cd.reused { // while this token was being signed
+			if cd.reused { // the code was reused while this token was being signed
 				t.revokeAccess(cd.accessToken, c.now)
 			}
 			t.mu.Unlock()
@@ -63,9 +65,9 @@ func (t *Tenant) exchangeCode(c *call, client *Client, r tokenRequest) (func(), 
 	}, nil
 }
 
-// punishReuse revokes what a reused code was exchanged for, which RFC 6749
-// section 4.1.2 asks for and Auth0 does not document.
-func (t *Tenant) punishReuse(cd *code, now time.Time) {
+// revokeReusedCode revokes the tokens of a code that is used again, as RFC 6749
+// section 4.1.2 recommends. Auth0 does not document it.
+func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 	if t.cfg.Profile != ProfileStrictOIDC {
 		return
 	}
@@ -78,10 +80,10 @@ func (t *Tenant) punishReuse(cd *code, now time.Time) {
 	}
 }
 
-// revokeAccess closes /userinfo to an access token.
+// revokeAccess makes /userinfo reject an access token.
 func (t *Tenant) revokeAccess(hash string, now time.Time) {
-	const longest = 30 * 24 * time.Hour // of an access token's life at Auth0
-	makeRoom(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
+	const longest = 30 * 24 * time.Hour // lifetime of an access token at Auth0
+	evict(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
 	t.st.revoked[hash] = now
 }
 
@@ -97,13 +99,13 @@ func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {
 	return nil
 }
 
-func checkVerifier(cd *code, client *Client, r tokenRequest) *oauthError {
+func checkVerifier(cd *code, client *tenant.Client, r tokenRequest) *oauthError {
 	verifier := r.Get("code_verifier")
 	switch {
 	case cd.challenge == "" && client.TokenEndpointAuthMethod == "none":
 		return unauthorized("a public client exchanges codes with PKCE only")
 	case cd.challenge == "" && verifier != "":
-		return refuse("invalid_grant", "Failed to verify code verifier").because("no code_challenge was sent to /authorize")
+		return refuse("invalid_grant", "Failed to verify code verifier").withReason("no code_challenge was sent to /authorize")
 	case cd.challenge == "":
 		return nil
 	case verifier == "":

@@ -3,13 +3,15 @@ package mock
 import (
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // tokenExchange is Custom Token Exchange (RFC 8693,
-// https://auth0.com/docs/authenticate/custom-token-exchange). Where a tenant
-// runs an Action to find the user, the subject token names him here: a
-// user_id, an e-mail address or a username.
-func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+// https://auth0.com/docs/authenticate/custom-token-exchange). A real tenant runs an
+// Action to find the user. Here the subject token is the user's user_id, e-mail
+// address or username.
+func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	subject, kind := r.Get("subject_token"), r.Get("subject_token_type")
 	switch {
 	case subject == "":
@@ -25,7 +27,7 @@ func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(),
 	u := t.st.userByLogin(subject)
 	if u == nil {
 		t.failed(key)
-		return nil, refuse("invalid_grant", "The subject token is invalid").because("it names no user")
+		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("the subject token is not a user_id, email or username of the tenant")
 	}
 	delete(t.st.attempts, key)
 	aud := r.Get("audience")
@@ -36,7 +38,7 @@ func (t *Tenant) tokenExchange(c *call, client *Client, r tokenRequest) (func(),
 	if len(asked) == 0 {
 		asked = []string{"openid", "profile", "email"}
 	}
-	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantExchange, entry: c.id}
+	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
 	o := t.prepare(c, g)

@@ -1,10 +1,12 @@
 package mock
 
+import "example.com/tokend/pkg/mock/tenant"
+
 const maxAttempts = 10 // of wrong passwords in a row before the account is blocked
 
 // password is grant_type=password and password-realm
 // (https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token).
-func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	login, secret := r.Get("username"), r.Get("password")
 	aud := r.Get("audience")
 	switch {
@@ -12,7 +14,7 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 		return nil, missing("username")
 	case secret == "":
 		return nil, missing("password")
-	case r.Get("grant_type") == grantPasswordRealm && r.Get("realm") == "":
+	case r.Get("grant_type") == tenant.GrantPasswordRealm && r.Get("realm") == "":
 		return nil, missing("realm")
 	case aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo":
 		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange")
@@ -21,7 +23,7 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 		return nil, bad
 	}
 	if named := t.st.userByLogin(login); named != nil {
-		login = named.UserID // however he is called
+		login = named.UserID // so that e-mail address and username share one counter
 	}
 	key := attemptKey("password", login)
 	if t.st.attempts[key] >= maxAttempts {
@@ -36,7 +38,7 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 	if u.Blocked {
 		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
 	}
-	if bad := t.denied(triggerLogin, client.ClientID); bad != nil {
+	if bad := t.denied(tenant.TriggerPostLogin, client.ClientID); bad != nil {
 		return nil, bad
 	}
 	if bad := t.mfaRequired(client.ClientID); bad != nil {
@@ -52,21 +54,21 @@ func (t *Tenant) password(c *call, client *Client, r tokenRequest) (func(), *oau
 			asked = []string{"openid", "profile", "email", "address", "phone"} // recorded
 		}
 	}
-	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: grantPassword, entry: c.id}
+	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.narrowed = len(g.scopes) < len(asked)
 	return t.tokensFor(c, client, g), nil
 }
 
-// attemptKey is where the failed attempts of a kind on a subject are counted.
+// attemptKey is the key of a counter of failed attempts.
 func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
 
 func (t *Tenant) failed(key string) {
-	makeRoom(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
+	evict(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
 	t.st.attempts[key]++
 }
 
-// checkRealm refuses a connection that the tenant does not have.
+// checkRealm returns an error if the tenant does not have the connection.
 func (t *Tenant) checkRealm(realm string) *oauthError {
 	if realm == "" {
 		return nil

@@ -5,19 +5,21 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-const refreshTokensPerUser = 200 // and client; the oldest gives way without a word
+const refreshTokensPerUser = 200 // and client; the oldest is deleted, without an error
 
-// family is all refresh tokens that came of one authorization.
+// family is all refresh tokens of one authorization.
 type family struct {
 	id         string
 	grant      grant
 	created    time.Time
-	seen       time.Time // last exchange: the idle lifetime counts from here
+	seen       time.Time // last exchange; the idle lifetime starts here
 	generation int       // of the newest token
 	rotated    time.Time // when the newest generation began
-	revoked    string    // why; "" while it lives
+	revoked    string    // the reason; "" while the family is valid
 	last       string    // journal id of the call that issued the newest token
 	tokens     []string  // hashes of all its tokens
 }
@@ -30,12 +32,12 @@ type refreshToken struct {
 }
 
 func badRefresh(reason string) *oauthError {
-	return refuse("invalid_grant", "Unknown or invalid refresh token.").because(reason)
+	return refuse("invalid_grant", "Unknown or invalid refresh token.").withReason(reason)
 }
 
 // newFamily issues the first refresh token of an authorization.
-func (t *Tenant) newFamily(c *call, client *Client, g grant) (token, id string) {
-	g.gty = grantRefresh // of the access tokens to come
+func (t *Tenant) newFamily(c *call, client *tenant.Client, g grant) (token, id string) {
+	g.gty = tenant.GrantRefreshToken // of the access tokens to come
 	f := &family{id: "rtf_" + t.randomString(20), grant: g, created: c.now, seen: c.now, generation: 1}
 	t.st.families[f.id] = f
 	owner := ownerKey(client.ClientID, g.user)
@@ -55,7 +57,7 @@ func (t *Tenant) newRefreshToken(c *call, f *family) string {
 	return value
 }
 
-// dropOldest silently deletes what is beyond the limit, as Auth0 does.
+// dropOldest deletes families above the limit without an error, as Auth0 does.
 func (t *Tenant) dropOldest(owner string) {
 	for len(t.st.owned[owner]) > refreshTokensPerUser {
 		t.forgetFamily(t.st.owned[owner][0])
@@ -80,7 +82,7 @@ func (t *Tenant) revokeFamily(f *family, reason string) {
 
 // exchangeRefresh is grant_type=refresh_token
 // (https://auth0.com/docs/secure/tokens/refresh-tokens/refresh-token-rotation).
-func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(), *oauthError) {
+func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	value := r.Get("refresh_token")
 	if value == "" {
 		return nil, missing("refresh_token")
@@ -97,7 +99,7 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	if bad := t.checkFamily(c, client, f); bad != nil {
 		return nil, bad
 	}
-	rotating := client.refreshPolicy().RotationType == "rotating"
+	rotating := client.RefreshPolicy().RotationType == "rotating"
 	if rotating {
 		if bad := t.checkGeneration(c, client, rt); bad != nil {
 			return nil, bad
@@ -105,7 +107,7 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	}
 	g, bad := t.narrow(client, f.grant, r)
 	if bad == nil {
-		bad = t.denied(triggerLogin, client.ClientID)
+		bad = t.denied(tenant.TriggerPostLogin, client.ClientID)
 	}
 	if bad == nil {
 		bad = t.mfaRequired(client.ClientID)
@@ -128,23 +130,15 @@ func (t *Tenant) exchangeRefresh(c *call, client *Client, r tokenRequest) (func(
 	}, nil
 }
 
-// refreshPolicy is the client's, or the one that a client without any has.
-func (c *Client) refreshPolicy() RefreshPolicy {
-	if c.RefreshToken == nil {
-		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
-	}
-	return *c.RefreshToken
-}
-
-func (t *Tenant) checkFamily(c *call, client *Client, f *family) *oauthError {
-	p := client.refreshPolicy()
+func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthError {
+	p := client.RefreshPolicy()
 	u := t.st.users[f.grant.user]
 	switch {
 	case f.revoked != "":
 		return badRefresh("the family is revoked: " + f.revoked)
-	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && outlived(c.now, f.created, p.TokenLifetime):
+	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && lifetimeOver(c.now, f.created, p.TokenLifetime):
 		return badRefresh("the absolute lifetime is over")
-	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && outlived(c.now, f.seen, p.IdleTokenLifetime):
+	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && lifetimeOver(c.now, f.seen, p.IdleTokenLifetime):
 		return badRefresh("the idle lifetime is over")
 	case u == nil:
 		return refuse("invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
@@ -154,39 +148,39 @@ func (t *Tenant) checkFamily(c *call, client *Client, f *family) *oauthError {
 	return nil
 }
 
-// outlived reports whether a lifetime in seconds (0: Auth0's default) has passed.
-func outlived(now, since time.Time, seconds int) bool {
+// lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) is over.
+func lifetimeOver(now, since time.Time, seconds int) bool {
 	if seconds == 0 {
-		seconds = defaultRefreshLifetime
+		seconds = tenant.DefaultRefreshLifetime
 	}
 	return now.Sub(since) >= time.Duration(seconds)*time.Second
 }
 
-// checkGeneration lets the newest token pass and, within the overlap, the one
-// before it. Anything else is a reuse: the whole family dies with it.
-func (t *Tenant) checkGeneration(c *call, client *Client, rt *refreshToken) *oauthError {
+// checkGeneration accepts the newest token and, within the overlap period, the one
+// before it. Any other token is a reuse, which revokes the whole family.
+func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToken) *oauthError {
 	f := rt.family
-	leeway := time.Duration(client.refreshPolicy().Leeway) * time.Second
+	leeway := time.Duration(client.RefreshPolicy().Leeway) * time.Second
 	switch {
 	case rt.generation == f.generation:
 		return nil
 	case rt.generation == f.generation-1 && leeway > 0 && c.now.Sub(f.rotated) <= leeway:
 		return nil
 	}
-	t.revokeFamily(f, "a refresh token that had been rotated away was used again (ferrt)")
+	t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")
 	return badRefresh("reused: " + f.revoked)
 }
 
-// narrow applies the scope and audience of a refresh: never more than was
-// granted; another audience only where the client's policies list it.
-func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthError) {
+// narrow applies scope and audience of a refresh. It never grants more than the
+// login did. Another audience must be listed in the client's policies.
+func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, *oauthError) {
 	if aud := r.Get("audience"); aud != "" && aud != g.audience {
-		target := slices.IndexFunc(client.refreshPolicy().Policies, func(p RefreshTarget) bool { return p.Audience == aud })
+		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
 		if target < 0 || t.st.apis[aud] == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
-				because("no refresh_token.policies entry of the client names the audience")
+				withReason("no refresh_token.policies entry of the client names the audience")
 		}
-		allowed := client.refreshPolicy().Policies[target].Scope
+		allowed := client.RefreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })
 		g.scopes = uniqueFields(strings.Join(append(g.scopes, allowed...), " "))
 		g.audience = aud
@@ -203,7 +197,7 @@ func (t *Tenant) narrow(client *Client, g grant, r tokenRequest) (grant, *oauthE
 	return g, nil
 }
 
-// FamilyState is what is known of a family of refresh tokens.
+// FamilyState is the state of a family of refresh tokens.
 type FamilyState struct {
 	ID         string    `json:"id"`
 	ClientID   string    `json:"client_id"`
@@ -212,7 +206,7 @@ type FamilyState struct {
 	Scope      string    `json:"scope"`
 	Created    time.Time `json:"created"`
 	Seen       time.Time `json:"seen"`
-	Generation int       `json:"generation"` // how often it was rotated, plus one
+	Generation int       `json:"generation"` // number of rotations plus one
 	Revoked    string    `json:"revoked,omitempty"`
 	LastCall   string    `json:"last_call"` // journal id of the call that issued the newest token
 }

@@ -38,7 +38,7 @@ func TestClientCredentials(t *testing.T) {
 			`". You need to create a "client-grant" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants`)
 	}
 	cc("rotating").refused(403, "unauthorized_client", "Grant type 'client_credentials' not allowed for the client.")
-	w.plant("PATCH", "/_mock/tenant", `{"default_audience":"`+api+`"}`)
+	w.mustControl("PATCH", "/_mock/tenant", `{"default_audience":"`+api+`"}`)
 	cc("demo", "audience", "").tokens()
 }
 
@@ -70,9 +70,9 @@ func TestPassword(t *testing.T) {
 	wrong := func(user string) reply { return pw("username", user, "password", "wrong") }
 	for range 9 {
 		wrong(agent).refused(403, "invalid_grant", "Wrong email or password.")
-		wrong("nobody@example.com").refused(403, "invalid_grant", "Wrong email or password.")
+		wrong("absent@example.com").refused(403, "invalid_grant", "Wrong email or password.")
 	}
-	pw().tokens() // ends the row of wrong ones
+	pw().tokens() // resets the counter of wrong passwords
 	for range 5 {
 		wrong(agent).refused(403, "invalid_grant", "Wrong email or password.")
 		wrong(strings.ToUpper(agent)).refused(403, "invalid_grant", "Wrong email or password.")
@@ -82,7 +82,7 @@ func TestPassword(t *testing.T) {
 	pw().refused(429, "too_many_attempts", blocked)
 	pw("username", strings.ToUpper(agent)).refused(429, "too_many_attempts", blocked)
 	pw("username", guest).tokens()
-	w.plant("POST", "/_mock/users", `{"email":"`+agent+`","password":"password"}`)
+	w.mustControl("POST", "/_mock/users", `{"email":"`+agent+`","password":"password"}`)
 	pw().tokens()
 }
 
@@ -131,7 +131,7 @@ func TestDeviceFlow(t *testing.T) {
 	if r := poll(expired); r.status != 403 || !strings.Contains(r.body, `"error":"expired_token"`) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	poll(expired).refused(403, "invalid_grant", "Invalid or expired device code.") // said once
+	poll(expired).refused(403, "invalid_grant", "Invalid or expired device code.") // sent once
 	for _, code := range []string{expired["user_code"].(string), "XXXX-XXXX", "é"} {
 		if r := w.post("/activate", "user_code", code); r.status != http.StatusBadRequest {
 			t.Errorf("/activate with %q: %d", code, r.status)
@@ -203,10 +203,10 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 	golden(t, "par", push().body+"\n")
 
 	one := uri(push())
-	open("demo", one).page(400, "invalid_request", used) // nor does a stranger burn it
+	open("demo", one).page(400, "invalid_request", used) // a request of another client does not consume it
 	r := open("pushing", one, "state", "other", "redirect_uri", "https://evil.example/", "scope", "email")
 	if r.param("state") != "pushed" || !strings.HasPrefix(r.header.Get("Location"), callback+"?code=") {
-		t.Errorf("parameters beside request_uri count: %s", r.header.Get("Location"))
+		t.Errorf("parameters next to request_uri are used: %s", r.header.Get("Location"))
 	}
 	if got := w.exchange(r.param("code"), "client_id", "pushing", "client_secret", "pushing-secret").tokens().Scope; got != "openid" {
 		t.Errorf("scope %q", got)
@@ -226,7 +226,7 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 
 func TestActions(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	actions := func(list string) { w.plant("PUT", "/_mock/actions", list) }
+	actions := func(list string) { w.mustControl("PUT", "/_mock/actions", list) }
 	tk := w.tokens("demo")
 
 	actions(`[{"trigger":"post-login","deny":"msg"}]`)

@@ -32,11 +32,10 @@ const (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// start is when the clock of every tenant here begins.
+// start is the time at which the clock of each tenant starts.
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// world is a tenant on a clock that stands still unless it is advanced, and
-// one browser in front of it.
+// world is a tenant with a clock that moves only by Advance, and one browser.
 type world struct {
 	testing.TB
 	*mock.Tenant
@@ -61,17 +60,17 @@ func newWorld(tb testing.TB, c mock.Config) *world {
 	return &world{TB: tb, Tenant: tenant, jar: map[string]string{}}
 }
 
-// otherBrowser is the same tenant seen by another browser.
+// otherBrowser returns the same tenant with another browser.
 func (w *world) otherBrowser() *world {
 	return &world{TB: w.TB, Tenant: w.Tenant, jar: map[string]string{}}
 }
 
-// seenBy is another browser whose failures are tb's.
+// seenBy returns the same tenant with another browser that reports to tb.
 func (w *world) seenBy(tb testing.TB) *world {
 	return &world{TB: tb, Tenant: w.Tenant, jar: map[string]string{}}
 }
 
-// reply is an answer that was read.
+// reply is a response with its body.
 type reply struct {
 	testing.TB
 	status int
@@ -79,7 +78,7 @@ type reply struct {
 	body   string
 }
 
-// do sends a request as the browser: with its cookies, keeping new ones.
+// do sends a request with the browser's cookies and keeps new ones.
 func (w *world) do(r *http.Request) reply {
 	w.Helper()
 	return w.doAt(w.Tenant, r)
@@ -105,7 +104,7 @@ func (w *world) get(path string) reply {
 	return w.do(httptest.NewRequest(http.MethodGet, strings.TrimSuffix(issuer, "/")+"/"+strings.TrimPrefix(strings.TrimPrefix(path, issuer), "/"), nil))
 }
 
-// post sends a form; odd arguments are names of parameters, even ones values.
+// post sends a form. params alternate names and values.
 func (w *world) post(path string, params ...string) reply {
 	w.Helper()
 	return w.do(formRequest(path, pairs(params...)))
@@ -125,14 +124,14 @@ func pairs(params ...string) url.Values {
 	return v
 }
 
-// control calls the surface under /_mock/.
+// control calls the control API under /_mock/.
 func (w *world) control(method, path, body string) reply {
 	w.Helper()
 	return w.do(httptest.NewRequest(method, strings.TrimSuffix(issuer, "/")+path, strings.NewReader(body)))
 }
 
-// plant is a control call that must succeed.
-func (w *world) plant(method, path, body string) reply {
+// mustControl makes a control call that must succeed.
+func (w *world) mustControl(method, path, body string) reply {
 	w.Helper()
 	r := w.control(method, path, body)
 	if r.status != http.StatusOK {
@@ -141,8 +140,8 @@ func (w *world) plant(method, path, body string) reply {
 	return r
 }
 
-// authorizeURL is a good request of demo, with the given parameters on top; a
-// value of "-" takes one away.
+// authorizeURL returns a valid request of demo, changed by the given parameters. The
+// value "-" removes one.
 func authorizeURL(params ...string) string {
 	v := pairs("response_type", "code", "client_id", "demo", "redirect_uri", callback, "scope", scopes, "audience", api, "state", "xyzABC123")
 	for k, vals := range pairs(params...) {
@@ -158,7 +157,7 @@ func (w *world) authorize(params ...string) reply {
 	return w.get(authorizeURL(params...))
 }
 
-// location is the address of a redirect.
+// location returns the address of a redirect.
 func (r reply) location() *url.URL {
 	r.Helper()
 	if r.status != http.StatusFound {
@@ -171,7 +170,7 @@ func (r reply) location() *url.URL {
 	return u
 }
 
-// param is a parameter of a redirect's query or fragment.
+// param returns a parameter of a redirect's query or fragment.
 func (r reply) param(name string) string {
 	r.Helper()
 	u := r.location()
@@ -185,7 +184,7 @@ func (r reply) param(name string) string {
 	return u.Query().Get(name)
 }
 
-// code signs in and returns a code.
+// code logs in and returns a code.
 func (w *world) code(params ...string) string {
 	w.Helper()
 	r := w.authorize(params...)
@@ -196,7 +195,7 @@ func (w *world) code(params ...string) string {
 	return code
 }
 
-// exchange trades a code of demo.
+// exchange exchanges a code of demo.
 func (w *world) exchange(code string, params ...string) reply {
 	w.Helper()
 	form := pairs("grant_type", "authorization_code", "client_id", "demo", "client_secret", "demo-secret", "code", code, "redirect_uri", callback)
@@ -249,7 +248,7 @@ func decodeJSON[T any](tb testing.TB, s string) T {
 	return v
 }
 
-// refused asserts the exact body of a JSON refusal.
+// refused asserts the exact body of a JSON error.
 func (r reply) refused(status int, code, description string) {
 	r.Helper()
 	b, err := json.Marshal(code)
@@ -286,7 +285,7 @@ func (r reply) page(status int, code, text string) {
 	}
 }
 
-// redirectsError asserts a refusal that goes to the client.
+// redirectsError asserts an error that redirects to the client.
 func (r reply) redirectsError(code, description string) {
 	r.Helper()
 	if r.param("error") != code || r.param("error_description") != description || r.param("code") != "" {
@@ -332,7 +331,7 @@ var variable = []struct {
 	{regexp.MustCompile(`request_uri:[A-Za-z0-9_-]{64}`), `request_uri:…`},
 }
 
-// golden compares with testdata/NAME.golden after masking what is random.
+// golden masks random values and compares with testdata/NAME.golden.
 func golden(tb testing.TB, name, got string) {
 	tb.Helper()
 	for _, v := range variable {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-const journalSize = 10000 // the oldest entries give way
+const journalSize = 10000 // the oldest entries are dropped
 
 // Entry is one call in the journal. It holds no code, token or secret.
 type Entry struct {
@@ -18,8 +18,8 @@ type Entry struct {
 	Grant    string    `json:"grant,omitempty"`
 	ClientID string    `json:"client_id,omitempty"`
 	Status   int       `json:"status"`
-	Reason   string    `json:"reason,omitempty"` // why it was refused, as a tenant log would say
-	Parent   string    `json:"parent,omitempty"` // the call that issued the code or token which this one used
+	Reason   string    `json:"reason,omitempty"` // why the tenant refused the call, as in a tenant log
+	Parent   string    `json:"parent,omitempty"` // id of the call that issued the code or token of this one
 }
 
 // Journal is the record of the calls to a tenant, oldest first.
@@ -47,7 +47,7 @@ type Query struct {
 	Status   int
 }
 
-// Find returns the entries that a query selects, oldest first.
+// Find returns the entries that match a query, oldest first.
 func (j *Journal) Find(q Query) []Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -61,7 +61,7 @@ func (j *Journal) Find(q Query) []Entry {
 	return out
 }
 
-// Count returns how many entries a query selects.
+// Count returns the number of entries that match a query.
 func (j *Journal) Count(q Query) int { return len(j.Find(q)) }
 
 // Reset empties the journal.

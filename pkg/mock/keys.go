@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// testKeyPEM is a well-known key: it makes start-up a matter of milliseconds
-// and its kid stable. Nothing that it signs is worth anything.
+// testKeyPEM is a public key pair: a tenant starts in milliseconds and has a stable
+// kid. Its signatures protect nothing.
 //
 //go:embed testkey.pem
 var testKeyPEM []byte
@@ -36,8 +36,7 @@ type Key struct {
 	Private *rsa.PrivateKey // 2048 bits or more
 }
 
-// GenerateKey makes a fresh 2048-bit signing key, for tests that must not
-// share one.
+// GenerateKey makes a new 2048-bit signing key, for tests that must not share one.
 func GenerateKey() (Key, error) { return generateKey(rand.Reader) }
 
 func generateKey(random io.Reader) (Key, error) {
@@ -67,20 +66,20 @@ func newKeyring(keys []Key) (*keyring, error) {
 	ring := &keyring{content: make([]byte, 32)}
 	for _, k := range keys {
 		if k.Private == nil || k.Private.N == nil || k.Private.N.BitLen() < 2048 {
-			return nil, faultf("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
+			return nil, fieldError("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
 		}
 		if k.ID == "" {
 			k.ID = thumbprint(k)
 		}
 		for _, other := range ring.keys {
 			if other.ID == k.ID {
-				return nil, faultf("keys", "the id %q is used twice", k.ID)
+				return nil, fieldError("keys", "the id %q is used twice", k.ID)
 			}
 		}
 		ring.keys = append(ring.keys, k)
 	}
 	if len(ring.keys) == 0 {
-		return nil, faultf("keys", "there is none")
+		return nil, fieldError("keys", "at least one key is required")
 	}
 	_, err := rand.Read(ring.content)
 	return ring, err
@@ -137,7 +136,7 @@ func (r *keyring) byID(id string) (Key, bool) {
 	return Key{}, false
 }
 
-// document returns the JWKS, made once per issuer and set of keys.
+// document returns the JWKS. It is cached for each issuer until the keys change.
 func (r *keyring) document(issuer string) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,7 +155,7 @@ func (r *keyring) document(issuer string) ([]byte, error) {
 	if r.jwks == nil {
 		r.jwks = map[string][]byte{}
 	}
-	if len(r.jwks) < 8 { // issuers taken from Host headers must not pile up
+	if len(r.jwks) < 8 { // a limit, because issuers come from Host headers
 		r.jwks[issuer] = doc
 	}
 	return doc, nil
@@ -190,8 +189,8 @@ func (k Key) jwk(issuer string) (object, error) {
 	}, nil
 }
 
-// sign makes a compact JWS with its header members in the recorded order
-// (alg, typ, kid), which a map-based encoder cannot keep.
+// sign makes a compact JWS. Its header has the recorded order (alg, typ, kid), which
+// an encoder of maps does not keep.
 func (k Key) sign(alg, typ string, claims object, secret []byte) (string, error) {
 	header := `{"alg":` + strconv.Quote(alg) + `,"typ":` + strconv.Quote(typ)
 	if alg != "HS256" {

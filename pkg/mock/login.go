@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // loginPage is /u/login: the identifier and password form.
@@ -17,7 +19,7 @@ func (t *Tenant) loginPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID
@@ -33,19 +35,19 @@ func (t *Tenant) loginPage(c *call) {
 	u := t.authenticate(form.Get("username"), form.Get("password"))
 	if u == nil {
 		t.mu.Unlock()
-		c.because("wrong email or password")
+		c.setReason("wrong email or password")
 		view["Username"], view["Error"] = form.Get("username"), "Wrong email or password."
 		render(c, http.StatusBadRequest, "login.html", view)
 		return
 	}
-	t.signIn(c, s, u)
+	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
 	redirect(c, "/authorize/resume?state="+tx.state)
 }
 
 // authenticate returns the user of a login and password, or nil.
-func (t *Tenant) authenticate(login, password string) *User {
+func (t *Tenant) authenticate(login, password string) *tenant.User {
 	u := t.st.userByLogin(login)
 	if u == nil || u.Password == "" || subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) != 1 {
 		return nil
@@ -64,7 +66,7 @@ func (t *Tenant) consentPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout || t.st.users[s.user] == nil {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID
@@ -84,7 +86,7 @@ func (t *Tenant) consentPage(c *call) {
 	render(c, http.StatusOK, "consent.html", view)
 }
 
-// describeScopes says in words what a client asks for.
+// describeScopes returns the texts of the consent page.
 func (t *Tenant) describeScopes(req *authRequest) []string {
 	words := map[string]string{
 		"profile": "Profile: access to your profile", "email": "Email: access to your email address",

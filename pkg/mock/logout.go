@@ -18,24 +18,24 @@ func (t *Tenant) logoutV2(c *call) {
 		t.endSession(c)
 	}
 	t.mu.Unlock()
-	t.loggedOut(c, target, bad)
+	t.finishLogout(c, target, bad)
 }
 
-func (t *Tenant) loggedOut(c *call, target string, bad *oauthError) {
+func (t *Tenant) finishLogout(c *call, target string, bad *oauthError) {
 	switch {
 	case bad != nil:
 		t.errorPage(c, c.query(), bad)
 	case target != "":
 		redirect(c, target)
 	default:
-		done(c, "Logged out", "You are logged out. You can close this page.")
+		donePage(c, "Logged out", "You are logged out. You can close this page.")
 	}
 }
 
-// logoutTarget checks where a logout leads against the client's and the
-// tenant's Allowed Logout URLs. Query and fragment are ignored in the
-// comparison, the case of scheme and host as well. Without a target the first
-// allowed URL serves if fallback is set.
+// logoutTarget checks the target of a logout against the Allowed Logout URLs of the
+// client and the tenant. The comparison ignores query, fragment, and the case of
+// scheme and host. Without a target it returns the first allowed URL if fallback
+// is set.
 func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *oauthError) {
 	allowed := t.st.settings.AllowedLogoutURLs
 	if clientID != "" {
@@ -64,12 +64,12 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 func sameLogoutURL(a, b string) bool {
 	ua, errA := url.Parse(a)
 	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ub.User == nil && !strings.ContainsFunc(b, notInURL) &&
+	return errA == nil && errB == nil && ub.User == nil && !strings.ContainsFunc(b, unsafeInURL) &&
 		strings.EqualFold(ua.Scheme, ub.Scheme) && strings.EqualFold(ua.Host, ub.Host) && ua.EscapedPath() == ub.EscapedPath()
 }
 
-// notInURL reports what browsers mend or fold in a URL, which could make it another.
-func notInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
+// unsafeInURL reports characters that browsers normalize, which can change the host.
+func unsafeInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
 
 func (t *Tenant) endSession(c *call) {
 	if s := t.browser(c); s != nil {
@@ -98,7 +98,7 @@ func (t *Tenant) logoutOIDC(c *call) {
 		target, bad = t.logoutTarget(clientID, p.Get("post_logout_redirect_uri"), false)
 	}
 	if t.cfg.Profile == ProfileStrictOIDC && p.Get("id_token_hint") == "" {
-		target = "" // nobody vouches for it (OpenID Connect RP-Initiated Logout, section 3)
+		target = "" // not verified without a hint (OpenID Connect RP-Initiated Logout, section 3)
 	}
 	if bad == nil && target != "" && p.Has("state") {
 		target = mergeQuery(target, query([]member{{"state", p.Get("state")}}))
@@ -108,15 +108,15 @@ func (t *Tenant) logoutOIDC(c *call) {
 	case hinted:
 		t.endSession(c)
 	default:
-		target = t.askLogout(c, clientID, target)
+		target = t.askBeforeLogout(c, clientID, target)
 	}
 	t.mu.Unlock()
-	t.loggedOut(c, target, bad)
+	t.finishLogout(c, target, bad)
 }
 
-// logoutClient names the client of a logout: by the ID token (which may have
-// expired), else by client_id. A good hint makes asking the person needless:
-// the ID token, or the sid of the browser's session as logout_hint.
+// logoutClient returns the client of a logout: from the ID token (which may have
+// expired), or else client_id. hinted reports a valid hint, with which the tenant
+// does not ask the user: the ID token, or the session's sid as logout_hint.
 func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, bad *oauthError) {
 	id = p.Get("client_id")
 	hint := p.Get("id_token_hint")
@@ -128,7 +128,7 @@ func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, ba
 	aud, isString := claims["aud"].(string)
 	iss, _ := claims["iss"].(string)
 	switch {
-	case !ok || !isString || !t.ours(c, iss):
+	case !ok || !isString || !t.ownIssuer(c, iss):
 		return id, false, refuse("invalid_request", "The id_token_hint is invalid")
 	case id != "" && id != aud:
 		return id, false, refuse("invalid_request", "client_id and id_token_hint name different clients")
@@ -136,16 +136,16 @@ func (t *Tenant) logoutClient(c *call, p parameters) (id string, hinted bool, ba
 	return aud, true, nil
 }
 
-// askLogout keeps where to go and returns the page that asks first.
-func (t *Tenant) askLogout(c *call, clientID, target string) string {
+// askBeforeLogout stores the target and returns the address of the page that asks.
+func (t *Tenant) askBeforeLogout(c *call, clientID, target string) string {
 	s := t.browser(c)
 	if s == nil {
 		s = t.newBrowser(c)
 	}
 	tx := &transaction{
-		state: t.universalState(clientID), session: s, created: c.now, entry: c.id, logout: true, target: target,
+		state: t.loginState(clientID), session: s, created: c.now, entry: c.id, logout: true, target: target,
 	}
-	t.keep(tx)
+	t.storeTransaction(tx)
 	return "/u/logout-consent?state=" + tx.state
 }
 
@@ -160,7 +160,7 @@ func (t *Tenant) logoutConsentPage(c *call) {
 	tx, _ := t.transactionOf(c, form.Get("state"))
 	if tx == nil || !tx.logout {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	if c.r.Method != http.MethodPost {
@@ -174,8 +174,8 @@ func (t *Tenant) logoutConsentPage(c *call) {
 	}
 	t.mu.Unlock()
 	if form.Get("action") != "accept" {
-		done(c, "Still logged in", "You did not log out. You can close this page.")
+		donePage(c, "Still logged in", "You did not log out. You can close this page.")
 		return
 	}
-	t.loggedOut(c, tx.target, nil)
+	t.finishLogout(c, tx.target, nil)
 }

@@ -8,47 +8,49 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// grant is what a person (or a client for itself) allowed: the basis of every
-// token. It is a value; a refresh derives a narrower one.
+// grant is what the user allowed, or the client for itself. Every token comes from
+// a grant. A refresh derives a narrower copy.
 type grant struct {
 	client       string
 	user         string // user_id; "" for client_credentials
 	scopes       []string
-	narrowed     bool   // less than was asked for
+	narrowed     bool   // fewer scopes than the client asked for
 	audience     string // "" is /userinfo alone
 	organization string
 	sid          string
 	nonce        string
-	authTime     time.Time // zero unless max_age or prompt=login asked for it
+	authTime     time.Time // zero unless max_age or prompt=login requires the claim
 	gty          string    // of the access token; "" for the code flow
-	web          bool      // implicit: the shorter lifetime
+	web          bool      // implicit flow, with the shorter lifetime
 	entry        string    // journal id of the call that made it
 }
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
 
-// order is a request for tokens, resolved under t.mu so that signing, which is
-// slow, happens without it.
-type order struct {
+// issuance is everything needed to sign tokens. It is collected under t.mu, so that
+// signing, which is slow, runs without the lock.
+type issuance struct {
 	g      grant
-	client Client
-	user   *User // a copy; nil for client_credentials
-	api    *ResourceServer
+	client tenant.Client
+	user   *tenant.User // a copy; nil for client_credentials
+	api    *tenant.ResourceServer
 	perms  []string
-	access object // claims that actions set
+	access object // claims set by actions
 	id     object
 	issuer string
 	now    time.Time
 }
 
-// prepare resolves a grant of a client that exists. The caller holds t.mu.
-func (t *Tenant) prepare(c *call, g grant) order {
-	if len(t.st.issuers) < 64 { // issuers taken from Host headers must not pile up
+// prepare makes the issuance of a grant whose client exists. The caller holds t.mu.
+func (t *Tenant) prepare(c *call, g grant) issuance {
+	if len(t.st.issuers) < 64 { // a limit, because issuers come from Host headers
 		t.st.issuers[c.issuer] = true
 	}
-	o := order{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
+	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
 	if u := t.st.users[g.user]; u != nil {
 		cp := *u
 		o.user = &cp
@@ -61,28 +63,28 @@ func (t *Tenant) prepare(c *call, g grant) order {
 }
 
 // lifetime of the access token.
-func (o order) lifetime() time.Duration {
-	seconds := defaultAPILifetime
+func (o issuance) lifetime() time.Duration {
+	seconds := tenant.DefaultAPILifetime
 	switch {
 	case o.api != nil && o.g.web:
 		seconds = o.api.TokenLifetimeForWeb
 	case o.api != nil:
 		seconds = o.api.TokenLifetime
 	case o.g.web:
-		seconds = defaultWebLifetime
+		seconds = tenant.DefaultWebLifetime
 	}
 	return time.Duration(seconds) * time.Second
 }
 
-func (o order) subject() string {
+func (o issuance) subject() string {
 	if o.user == nil {
 		return o.client.ClientID + "@clients"
 	}
 	return o.user.UserID
 }
 
-// accessToken is a JWT for an API, else an opaque one (a JWE with an empty key part).
-func (t *Tenant) accessToken(o order) (string, error) {
+// accessToken returns a JWT for an API, or an opaque token (a JWE with an empty key).
+func (t *Tenant) accessToken(o issuance) (string, error) {
 	if o.api == nil {
 		return t.opaqueToken(o)
 	}
@@ -94,11 +96,11 @@ func (t *Tenant) accessToken(o order) (string, error) {
 	return t.keys.current().sign(o.api.SigningAlg, typ, t.accessClaims(o), secret)
 }
 
-func (o order) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
+func (o issuance) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
 
 // accessClaims are the claims in the recorded order
 // (https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles).
-func (t *Tenant) accessClaims(o order) object {
+func (t *Tenant) accessClaims(o issuance) object {
 	var c object
 	c.add("iss", o.issuer)
 	c.add("sub", o.subject())
@@ -126,16 +128,16 @@ func (t *Tenant) accessClaims(o order) object {
 	return append(c, o.access...)
 }
 
-func (o order) permissions() []string {
+func (o issuance) permissions() []string {
 	if o.user == nil {
 		return o.g.scopes
 	}
 	return o.perms
 }
 
-// opaqueToken is what a client gets that asked for no API: five parts, the
-// second empty, so that nobody takes it for a JWS.
-func (t *Tenant) opaqueToken(o order) (string, error) {
+// opaqueToken is the access token of a request without an audience: a JWE of five
+// parts with an empty second one, which no client can read.
+func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	rcpt := jose.Recipient{Algorithm: jose.DIRECT, Key: t.keys.content}
 	enc, err := jose.NewEncrypter(jose.A256GCM, rcpt, (&jose.EncrypterOptions{}).WithHeader("iss", o.issuer))
 	if err != nil {
@@ -155,16 +157,16 @@ func (t *Tenant) opaqueToken(o order) (string, error) {
 	return jwe.CompactSerialize()
 }
 
-// idToken is the ID token, with at_hash and c_hash where it leaves /authorize
-// beside what they hash.
-func (t *Tenant) idToken(o order, accessToken, code string) (string, error) {
+// idToken returns the ID token. From /authorize it has at_hash and c_hash if an
+// access token or a code comes with it.
+func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	alg := o.client.JWT.Alg
 	if alg == "" {
 		alg = "RS256"
 	}
 	life := o.client.JWT.LifetimeInSeconds
 	if life == 0 {
-		life = defaultIDTokenLifetime
+		life = tenant.DefaultIDTokenLifetime
 	}
 	c := t.profileClaims(o.user, o.g.scopes)
 	c.add("iss", o.issuer)
@@ -194,8 +196,8 @@ func halfHash(s string) string {
 	return encode(h[:len(h)/2])
 }
 
-// profileClaims are a user's claims that the scopes open, in the recorded order.
-func (t *Tenant) profileClaims(u *User, scopes []string) object {
+// profileClaims returns the claims of a user for the scopes, in the recorded order.
+func (t *Tenant) profileClaims(u *tenant.User, scopes []string) object {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(scopes, n) })
 	}
@@ -207,13 +209,13 @@ func (t *Tenant) profileClaims(u *User, scopes []string) object {
 		c.add("family_name", u.FamilyName)
 	}
 	if has("profile", "nickname") {
-		c.add("nickname", u.nickname())
+		c.add("nickname", u.NicknameClaim())
 	}
 	if has("profile", "name") {
-		c.add("name", u.displayName())
+		c.add("name", u.NameClaim())
 	}
 	if has("profile", "picture") {
-		c.add("picture", u.picture())
+		c.add("picture", u.PictureClaim())
 	}
 	if has("profile") {
 		c.add("updated_at", t.updatedAt(u))
@@ -230,8 +232,8 @@ func (t *Tenant) profileClaims(u *User, scopes []string) object {
 	return c
 }
 
-// updatedAt is an ISO string with milliseconds at Auth0, a number in OpenID Connect.
-func (t *Tenant) updatedAt(u *User) any {
+// updatedAt is a string with milliseconds at Auth0 and a number in OpenID Connect.
+func (t *Tenant) updatedAt(u *tenant.User) any {
 	at, err := time.Parse(time.RFC3339, u.UpdatedAt)
 	switch {
 	case err != nil:
@@ -242,29 +244,7 @@ func (t *Tenant) updatedAt(u *User) any {
 	return at.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-func (u *User) nickname() string {
-	if u.Nickname != "" {
-		return u.Nickname
-	}
-	name, _, _ := strings.Cut(u.Email, "@")
-	return name
-}
-
-func (u *User) displayName() string {
-	if u.Name != "" {
-		return u.Name
-	}
-	return u.Email
-}
-
-func (u *User) picture() string {
-	if u.Picture != "" {
-		return u.Picture
-	}
-	return "https://s.gravatar.com/avatar/" + derivedID(u.Email, 32) + "?s=480&r=pg&d=mm"
-}
-
-// openOpaque reads an opaque access token of this tenant.
+// openOpaque decrypts an opaque access token of this tenant.
 func (t *Tenant) openOpaque(token string) (map[string]any, bool) {
 	jwe, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {

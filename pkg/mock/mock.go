@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -14,63 +15,65 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// LoginMode says what /authorize does with a browser that has no session.
+// LoginMode says how /authorize logs in a browser without a session.
 type LoginMode string
 
 // The login modes.
 const (
-	LoginAuto LoginMode = "auto" // signs the first user (or the login_hint's) in and consents, without a page
-	LoginForm LoginMode = "form" // shows the login and consent pages, as the real tenant does
+	LoginAuto LoginMode = "auto" // logs in the first user (or the login_hint's) and consents, without a page
+	LoginForm LoginMode = "form" // shows the login and consent pages, as a real tenant does
 )
 
-// Profile says whose answers are given where Auth0 and OpenID Connect disagree.
+// Profile says which responses to give where Auth0 and OpenID Connect differ.
 type Profile string
 
 // The profiles.
 const (
-	ProfileAuth0      Profile = "auth0"       // as a real tenant
-	ProfileStrictOIDC Profile = "strict-oidc" // as OpenID certification demands (400 for invalid_grant, …)
+	ProfileAuth0      Profile = "auth0"       // like a real tenant
+	ProfileStrictOIDC Profile = "strict-oidc" // as OpenID certification requires (400 for invalid_grant, …)
 )
 
-// TokenBody selects the members of a successful token answer.
+// TokenBody selects the members of a successful token response.
 type TokenBody string
 
-// The forms of a token answer.
+// The forms of a token response.
 const (
-	TokenBodyRecorded   TokenBody = "recorded"   // with expires_in and scope, as every recorded answer
-	TokenBodyDocumented TokenBody = "documented" // access_token, refresh_token, id_token, token_type only, as the documents show
+	TokenBodyRecorded   TokenBody = "recorded"   // with expires_in and scope, like every recorded response
+	TokenBodyDocumented TokenBody = "documented" // access_token, refresh_token, id_token and token_type only, as in some of Auth0's documentation
 )
 
-// Config describes a tenant. The zero value is a whole one: the default
-// tenant of docs/mock.md at the address where it is reached.
+// Config describes a tenant. The zero value is complete: the built-in tenant, with
+// an issuer taken from the address of each request.
 type Config struct {
-	Issuer         string           // "https://acme.eu.auth0.com/", slash at the end; "": where it is reached
-	Tenant         *Export          // clients, APIs, users…; nil: [DefaultTenant]. The tenant only reads it: leave it as it is, too
+	Issuer         string           // "https://acme.eu.auth0.com/", with a trailing slash; "": from the request's address
+	Tenant         *tenant.File     // clients, APIs, users…; nil: [tenant.Default]. Do not change it while the tenant is in use
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
-	DeviceInterval time.Duration    // device flow polling interval, a second or more; 0 is 5 s
-	Keys           []Key            // signing keys, the first one signs; nil: the embedded test key
-	CA             *CA              // of TLS listeners; nil: the tenant has none, and Start listens without TLS
-	Now            func() time.Time // nil: time.Now; the virtual clock runs on top of it
-	Rand           io.Reader        // of codes and tokens; nil: crypto/rand
+	DeviceInterval time.Duration    // polling interval of the device flow, at least a second; 0 is 5 s
+	Keys           []Key            // signing keys; the first one signs; nil: the embedded test key
+	CA             *CA              // issues the certificate of a TLS listener; nil: Start listens without TLS
+	Now            func() time.Time // nil: time.Now; Advance adds to it
+	Rand           io.Reader        // source of codes and tokens; nil: crypto/rand
 	Log            *slog.Logger     // nil: discards
 }
 
-// TB is what [Start] needs of a test; *testing.T, *testing.B and *testing.F fit.
+// TB is the part of testing.TB that [Start] uses.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// Tenant is a pretend Auth0 tenant: an [http.Handler] and the controls beside
-// it. Its methods may be called from several goroutines. Two tenants share nothing.
+// Tenant is a mock Auth0 tenant: an [http.Handler] with methods to control it. It is
+// safe for concurrent use. Two tenants share nothing.
 type Tenant struct {
 	cfg     Config
-	issuer  string // "" while it is derived from the request
+	issuer  string // "" if each request decides
 	clock   *clock
 	journal *Journal
 	keys    *keyring
@@ -78,30 +81,31 @@ type Tenant struct {
 	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
-	mu     sync.Mutex // guards what follows
-	export *Export    // what Reset returns to
+	mu     sync.Mutex   // guards the fields below
+	file   *tenant.File // the state after Reset
 	st     *state
 	faults []*Armed
 }
 
-// New makes a tenant that does not listen; mount it or use [Start].
-// The error names every fault of the Config and of the tenant's description.
+// New makes a tenant that does not listen: mount it as a handler, or use [Start].
+// The error lists every value of the Config and of the tenant file that is not
+// valid; [tenant.FieldErrors] returns them one by one.
 func New(c Config) (*Tenant, error) {
 	c = c.withDefaults()
 	keys, keysErr := newKeyring(c.Keys)
 	st, stateErr := newState(c.Tenant, c.Login)
 	if err := errors.Join(c.check(), keysErr, stateErr); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mock: %w", err)
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		export: c.Tenant, st: st,
+		file: c.Tenant, st: st,
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
 }
 
-// Start makes a tenant that listens on a free loopback port until the test ends.
+// Start makes a tenant that listens on a free port of 127.0.0.1 until the test ends.
 func Start(tb TB, c Config) *Tenant {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -123,7 +127,7 @@ func Start(tb TB, c Config) *Tenant {
 	t, err := New(c)
 	if err != nil {
 		_ = l.Close()
-		tb.Fatalf("mock: %v", err)
+		tb.Fatalf("%v", err)
 	}
 	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	done := make(chan struct{})
@@ -132,12 +136,12 @@ func Start(tb TB, c Config) *Tenant {
 	return t
 }
 
-// Issuer returns the tenant's issuer, slash at the end; "" when the tenant
-// takes it from each request's Host.
+// Issuer returns the tenant's issuer with a trailing slash, or "" if the tenant
+// takes it from the Host of each request.
 func (t *Tenant) Issuer() string { return t.issuer }
 
-// At returns a handler of the same tenant that answers under another issuer,
-// as a second listener (TLS, a container's name) needs it.
+// At returns a handler of the same tenant with another issuer, for a second
+// listener: one with TLS, or one that containers reach by another name.
 func (t *Tenant) At(issuer string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.serve(w, r, issuer) })
 }
@@ -156,12 +160,12 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // OAuth2 returns the default client's configuration for golang.org/x/oauth2,
 // with the scopes openid, profile, email and offline_access. The API's audience
-// goes to AuthCodeURL as oauth2.SetAuthURLParam("audience", …). The tenant needs
-// an issuer: one by [Start] has it, for [New] it is in the Config.
+// goes to AuthCodeURL as oauth2.SetAuthURLParam("audience", …). A tenant made by
+// [New] needs an Issuer in its Config for this.
 func (t *Tenant) OAuth2() *oauth2.Config {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := &Client{}
+	c := &tenant.Client{}
 	if len(t.st.clientOrder) > 0 {
 		c = t.st.clients[t.st.clientOrder[0]]
 	}
@@ -179,43 +183,43 @@ func (t *Tenant) OAuth2() *oauth2.Config {
 	return cfg
 }
 
-// Clients returns the clients in the order in which they were added, with what
-// their description left out: id, secret, grant types.
-func (t *Tenant) Clients() []Client {
+// Clients returns the clients in the order in which they were added, with their
+// defaults: client_id, secret, grant types.
+func (t *Tenant) Clients() []tenant.Client {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]Client, 0, len(t.st.clientOrder))
+	out := make([]tenant.Client, 0, len(t.st.clientOrder))
 	for _, id := range t.st.clientOrder {
 		out = append(out, *t.st.clients[id])
 	}
 	return out
 }
 
-// Advance moves the tenant's clock forward: codes, tokens, sessions and
-// everything else that has a time age by d. It stops at the year 2200.
+// Advance moves the tenant's clock, so that codes, tokens, sessions and everything
+// else that expires age by d. The clock stops at the year 2200.
 func (t *Tenant) Advance(d time.Duration) { t.clock.Advance(d) }
 
 // Now returns the tenant's time.
 func (t *Tenant) Now() time.Time { return t.clock.Now() }
 
-// RotateKey makes a new signing key the current one; the former stays in the
-// JWKS as the previous one, the key before that leaves it.
+// RotateKey makes a new key and signs with it. The JWKS keeps the previous key and
+// drops the one before.
 func (t *Tenant) RotateKey() error { return t.keys.rotate(t.random) }
 
-// Journal returns the record of calls.
+// Journal returns the journal of calls.
 func (t *Tenant) Journal() *Journal { return t.journal }
 
-// Reset puts the tenant back to its start: description, clock and an empty
-// journal. Keys stay, as clients cache them.
+// Reset returns to the tenant's start: its file, the real time and an empty journal.
+// Keys stay, because clients cache them.
 func (t *Tenant) Reset() {
 	t.mu.Lock()
-	st, err := newState(t.export, t.cfg.Login)
-	if err == nil { // the description was accepted before
+	st, err := newState(t.file, t.cfg.Login)
+	if err == nil { // the file was valid before
 		t.st, t.faults = st, nil
 	}
 	t.mu.Unlock()
 	if err != nil {
-		panic("mock: the description was changed while the tenant used it: " + err.Error())
+		panic("mock: Config.Tenant was changed while the tenant used it: " + err.Error())
 	}
 	t.clock.Reset()
 	t.journal.Reset()
@@ -223,7 +227,7 @@ func (t *Tenant) Reset() {
 
 func (c Config) withDefaults() Config {
 	if c.Tenant == nil {
-		c.Tenant = DefaultTenant()
+		c.Tenant = tenant.Default()
 	}
 	if c.Login == "" {
 		c.Login = LoginAuto
@@ -250,19 +254,19 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	var faults faultList
+	var errs errorList
 	demand := func(good bool, field, format string, args ...any) {
 		if !good {
-			faults = append(faults, faultf(field, format, args...))
+			errs = append(errs, fieldError(field, format, args...))
 		}
 	}
-	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http(s) URL with a host and a slash at the end", c.Issuer)
+	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http or https URL with a trailing slash", c.Issuer)
 	demand(c.Login == LoginAuto || c.Login == LoginForm, "login", "%q is neither auto nor form", c.Login)
 	demand(c.Profile == ProfileAuth0 || c.Profile == ProfileStrictOIDC, "profile", "%q is neither auth0 nor strict-oidc", c.Profile)
 	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)
 	demand(c.TokenBody == TokenBodyRecorded || c.TokenBody == TokenBodyDocumented,
 		"token body", "%q is neither recorded nor documented", c.TokenBody)
-	return faults.err()
+	return errs.err()
 }
 
 func validIssuer(s string) bool {
@@ -271,7 +275,7 @@ func validIssuer(s string) bool {
 		strings.HasSuffix(s, "/") && u.RawQuery == "" && u.Fragment == "" && u.User == nil
 }
 
-// lockedReader makes any source of randomness safe for concurrent use.
+// lockedReader makes a source of randomness safe for concurrent use.
 type lockedReader struct {
 	mu sync.Mutex
 	r  io.Reader

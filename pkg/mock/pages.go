@@ -13,8 +13,8 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// pages are the tenant's pages: plain HTML and CSS that need no script, with
-// stable ids and names.
+// pages are the tenant's pages: plain HTML and CSS without scripts. Tests may rely on
+// their ids and names.
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"style": func() template.CSS { return template.CSS(pageFile("style.css")) }, //nolint:gosec // embedded
 }).ParseFS(pageFiles, "pages/*.html"))
@@ -27,8 +27,8 @@ func pageFile(name string) string {
 	return string(b)
 }
 
-// pagePolicy lets a page use its own style and nothing else. No form-action:
-// browsers apply it to the redirect that follows a form, too.
+// pagePolicy allows a page's own style and nothing else. It has no form-action,
+// because browsers also apply that to the redirect after a form.
 var pagePolicy = "default-src 'none'; img-src data:; base-uri 'none'; style-src 'sha256-" + sha256Base64(pageFile("style.css")) + "'"
 
 func sha256Base64(s string) string {
@@ -36,12 +36,12 @@ func sha256Base64(s string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// render writes a page. Pages for a person are not to be framed; the answers
-// of form_post and web_message are made for it.
+// render writes a page. Only form_post and web_message may be framed: they answer an
+// authorization request in a frame.
 func render(c *call, status int, name string, data map[string]any) {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-		c.because("page " + name + ": " + err.Error())
+		c.setReason("page " + name + ": " + err.Error())
 		write(c.w, http.StatusInternalServerError, htmlType, []byte("page "+name+" cannot be rendered"))
 		return
 	}

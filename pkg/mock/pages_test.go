@@ -12,7 +12,7 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// state is the parameter of the page that a redirect leads to.
+// state returns the state of the page to which a reply redirects.
 func (r reply) state(page string) string {
 	r.Helper()
 	u := r.location()
@@ -22,7 +22,7 @@ func (r reply) state(page string) string {
 	return u.Query().Get("state")
 }
 
-// signIn goes through the login page and on to what follows it.
+// signIn submits the login page and follows its redirect.
 func (w *world) signIn(r reply, login string) reply {
 	w.Helper()
 	state := r.state("/u/login")
@@ -33,7 +33,7 @@ func (w *world) signIn(r reply, login string) reply {
 	return w.get(r.location().String())
 }
 
-// consent answers the consent page and goes on.
+// consent submits the consent page and follows its redirect.
 func (w *world) consent(r reply, action string) reply {
 	w.Helper()
 	state := r.state("/u/consent")
@@ -59,7 +59,7 @@ func TestLoginAndConsentByForms(t *testing.T) {
 	if page.header.Get("X-Frame-Options") != "deny" || !strings.Contains(page.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 		t.Error("the login page may be framed")
 	}
-	for _, wrong := range [][2]string{{guest, "wrong"}, {"nobody@example.com", "password"}, {guest, ""}, {"", "password"}, {"", ""}} {
+	for _, wrong := range [][2]string{{guest, "wrong"}, {"absent@example.com", "password"}, {guest, ""}, {"", "password"}, {"", ""}} {
 		bad := w.post("/u/login?state="+state, "username", wrong[0], "password", wrong[1])
 		if bad.status != http.StatusBadRequest || !strings.Contains(bad.body, "Wrong email or password.") {
 			t.Errorf("%v: %d", wrong, bad.status)
@@ -77,20 +77,20 @@ func TestLoginAndConsentByForms(t *testing.T) {
 		t.Fatalf("Location %s", r.header.Get("Location"))
 	}
 	if sub := claims(t, w.exchange(r.param("code")).tokens().ID)["email"]; sub != guest {
-		t.Errorf("signed in %v", sub)
+		t.Errorf("logged in as %v", sub)
 	}
 	if again := w.get("/u/login?state=" + state); again.status != http.StatusBadRequest {
 		t.Errorf("a finished transaction still has its page: %d", again.status)
 	}
 }
 
-func TestWithoutASessionThePagesAreLost(t *testing.T) {
+func TestPagesNeedTheirSession(t *testing.T) {
 	w := formWorld(t)
 	state := w.authorize().state("/u/login")
 	const lost = "You may have pressed the back button, refreshed during login, opened too many login dialogs, or there is some " +
 		"issue with cookies, since we couldn't find your session."
 	other := w.otherBrowser()
-	other.authorize() // has a session of its own
+	other.authorize() // has its own session
 	for name, b := range map[string]*world{"no cookie": w.otherBrowser(), "another browser": other} {
 		for _, path := range []string{"/u/login", "/u/consent", "/authorize/resume", "/u/logout-consent"} {
 			r := b.get(path + "?state=" + state)
@@ -102,7 +102,7 @@ func TestWithoutASessionThePagesAreLost(t *testing.T) {
 		b.post("/u/login?state="+state, "username", agent, "password", "password").page(400, "invalid_request", lost)
 	}
 	w.get("/u/login").page(400, "invalid_request", lost)
-	w.get("/u/consent?state="+state).page(400, "invalid_request", lost) // nobody signed in yet
+	w.get("/u/consent?state="+state).page(400, "invalid_request", lost) // no login yet
 	w.Advance(time.Hour + time.Second)
 	w.get("/u/login?state="+state).page(400, "invalid_request", lost)
 }
@@ -118,7 +118,7 @@ func TestSessionFixation(t *testing.T) {
 	attacker := w.otherBrowser()
 	attacker.jar["auth0"] = planted
 	if r := attacker.authorize("prompt", "none"); r.param("error") != "login_required" {
-		t.Errorf("the planted cookie is signed in: %s", r.header.Get("Location"))
+		t.Errorf("the attacker's cookie is logged in: %s", r.header.Get("Location"))
 	}
 }
 
@@ -160,7 +160,7 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 		{"an API that spares first parties, but on localhost", true, []string{"audience", "https://second.example/"}},
 		{"an API that spares first parties", false, []string{"client_id", "wild", "redirect_uri", "com.example.app://cb", "audience", "https://second.example/"}},
 	} {
-		if c.name == "no API, localhost" { // localhost callbacks always ask once
+		if c.name == "no API, localhost" { // a localhost callback always asks once
 			w.consent(w.authorize(c.params...), "accept")
 		}
 		if got := asked(c.params...); got != c.want {
@@ -171,9 +171,9 @@ func TestConsentIsRememberedPerUserClientAPIAndScope(t *testing.T) {
 	if r := other.signIn(other.authorize(), guest); r.location().Path != "/u/consent" {
 		t.Errorf("another user was not asked: %s", r.header.Get("Location"))
 	}
-	w.plant("DELETE", "/_mock/consents", "")
+	w.mustControl("DELETE", "/_mock/consents", "")
 	if !asked() {
-		t.Error("a withdrawn consent is still there")
+		t.Error("a withdrawn consent still counts")
 	}
 }
 
@@ -199,7 +199,7 @@ func TestPromptNone(t *testing.T) {
 			w.authorize("scope", "openid")
 		}
 		w.authorize("prompt", "none").redirectsError("consent_required", "Consent required")
-		w.plant("POST", "/_mock/consents", `{"user":"`+agent+`","client_id":"demo","audience":"`+api+`","scope":"`+scopes+`"}`)
+		w.mustControl("POST", "/_mock/consents", `{"user":"`+agent+`","client_id":"demo","audience":"`+api+`","scope":"`+scopes+`"}`)
 		if r := w.authorize("prompt", "none"); r.param("code") == "" {
 			t.Errorf("%s: no code: %s", mode, r.header.Get("Location"))
 		}
@@ -256,11 +256,11 @@ func TestReauthenticationInAutoModeKeepsTheUser(t *testing.T) {
 	w.authorize("login_hint", guest)
 	for _, params := range [][]string{{}, {"prompt", "login"}, {"max_age", "0"}} {
 		if id := claims(t, w.exchange(w.code(params...)).tokens().ID); id["email"] != guest {
-			t.Errorf("%v: signed in %v", params, id["email"])
+			t.Errorf("%v: logged in as %v", params, id["email"])
 		}
 	}
 	if id := claims(t, w.exchange(w.code("prompt", "select_account")).tokens().ID); id["email"] != agent {
-		t.Errorf("another account was to be chosen: signed in %v", id["email"])
+		t.Errorf("select_account did not choose another user: %v", id["email"])
 	}
 	w.authorize("login_hint", guest)
 	if id := claims(t, w.exchange(w.code("prompt", "login", "login_hint", agent)).tokens().ID); id["email"] != agent {
@@ -285,7 +285,7 @@ func TestSessionsEnd(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, mock.Config{})
-			w.plant("PATCH", "/_mock/tenant", c.patch)
+			w.mustControl("PATCH", "/_mock/tenant", c.patch)
 			w.authorize()
 			var r reply
 			for range c.steps {
@@ -293,7 +293,7 @@ func TestSessionsEnd(t *testing.T) {
 				r = w.authorize("prompt", "none")
 			}
 			if signed := r.param("code") != ""; signed != c.signed {
-				t.Errorf("signed in %v: %s", signed, r.header.Get("Location"))
+				t.Errorf("logged in %v: %s", signed, r.header.Get("Location"))
 			}
 		})
 	}
@@ -312,7 +312,7 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 	t.Run("client deleted", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.authorize("client_id", "hybrid", "response_type", "code token")
-		w.plant("DELETE", "/_mock/clients/hybrid", "")
+		w.mustControl("DELETE", "/_mock/clients/hybrid", "")
 		if r := w.get(r.location().String()); r.status != http.StatusBadRequest {
 			t.Errorf("%d", r.status)
 		}
@@ -320,20 +320,20 @@ func TestChangesInTheMiddleOfALogin(t *testing.T) {
 	t.Run("client changed", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.authorize()
-		w.plant("PATCH", "/_mock/clients/demo", `{"name":"Renamed"}`)
+		w.mustControl("PATCH", "/_mock/clients/demo", `{"name":"Renamed"}`)
 		if r := w.get(r.location().String()); !strings.Contains(r.body, "Renamed") {
-			t.Error("the page shows the former name")
+			t.Error("the page shows the old name")
 		}
 	})
 	t.Run("user deleted", func(t *testing.T) {
 		w := formWorld(t)
 		r := w.signIn(w.authorize(), agent)
-		w.plant("DELETE", "/_mock/users/"+agent, "")
+		w.mustControl("DELETE", "/_mock/users/"+agent, "")
 		if r := w.get(r.location().String()); r.status != http.StatusBadRequest {
 			t.Errorf("%d", r.status)
 		}
 		if r := w.authorize(); r.location().Path != "/u/login" {
-			t.Errorf("the deleted user is signed in: %s", r.header.Get("Location"))
+			t.Errorf("the deleted user is logged in: %s", r.header.Get("Location"))
 		}
 	})
 }

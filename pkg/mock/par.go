@@ -13,7 +13,7 @@ const (
 	parMaxSize       = 10 << 10
 )
 
-// pushed is an authorization request that was pushed (RFC 9126); it is used once.
+// pushed is a pushed authorization request (RFC 9126), which can be used once.
 type pushed struct {
 	client  string
 	params  parameters
@@ -61,14 +61,14 @@ func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
 	if _, bad := t.parseAuthorize(c, p, true); bad != nil {
 		return "", bad
 	}
-	makeRoom(t.st.pushed, maxKept, func(old *pushed) bool { return old.expires.Before(c.now) })
+	evict(t.st.pushed, maxKept, func(old *pushed) bool { return old.expires.Before(c.now) })
 	uri := requestURIPrefix + t.randomString(64)
 	t.st.pushed[uri] = &pushed{client: client.ClientID, params: p, expires: c.now.Add(parLifetime)}
 	return uri, nil
 }
 
-// unpush replaces a request by the pushed one that its request_uri names.
-func (t *Tenant) unpush(p parameters, now time.Time) (parameters, bool, *oauthError) {
+// popPushed returns the pushed request of a request_uri and deletes it.
+func (t *Tenant) popPushed(p parameters, now time.Time) (parameters, bool, *oauthError) {
 	uri := p.Get("request_uri")
 	if !strings.HasPrefix(uri, requestURIPrefix) {
 		return p, false, nil

@@ -12,7 +12,7 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// race runs n calls at once and returns how many answered 200.
+// race makes n calls at once and returns how many of them answer 200.
 func race(n int, call func() int) int {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -61,8 +61,8 @@ func TestRotationUnderConcurrency(t *testing.T) {
 	}
 }
 
-// TestEverythingAtOnce is for the race detector: calls, planting, clock, keys, reset.
-func TestEverythingAtOnce(t *testing.T) {
+// For the race detector: calls, control API, clock, keys, reset.
+func TestConcurrentUse(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	var wg sync.WaitGroup
 	for i := range 4 {

@@ -12,8 +12,8 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// What a tenant answers alike is told apart by the journal.
-func TestReasonsOfRefusals(t *testing.T) {
+// The journal distinguishes errors that have the same response.
+func TestJournalReasons(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for reason, params := range map[string][]string{
 		"no client_secret":    {"grant_type", "client_credentials", "client_id", "demo"},
@@ -26,17 +26,17 @@ func TestReasonsOfRefusals(t *testing.T) {
 	}
 }
 
-// An assertion that is no JWT is told apart from one that no key verifies.
-func TestReasonOfAnAssertion(t *testing.T) {
+// The journal distinguishes a malformed assertion from one that no key verifies.
+func TestJournalReasonsOfAssertions(t *testing.T) {
 	w, _ := keyedWorld(t)
 	w.post("/oauth/token", "grant_type", "client_credentials", "client_id", "keyed", "audience", api,
 		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", "no.jwt").refused(401, "access_denied", "Unauthorized")
 	if got := w.control("GET", "/_mock/requests?endpoint=token", "").body; !strings.Contains(got, "the assertion cannot be parsed") {
-		t.Errorf("the journal does not tell: %s", got)
+		t.Errorf("the journal has another reason: %s", got)
 	}
 }
 
-// noCodes is a source of randomness without a user code's eight bytes.
+// noCodes is a source of randomness that ends before the eight bytes of a user code.
 type noCodes struct{}
 
 func (noCodes) Read(p []byte) (int, error) {
@@ -46,15 +46,15 @@ func (noCodes) Read(p []byte) (int, error) {
 	return rand.Read(p)
 }
 
-func TestUserCodeWantsRandomness(t *testing.T) {
+func TestUserCodeNeedsRandomness(t *testing.T) {
 	w := newWorld(t, mock.Config{Rand: noCodes{}})
 	if r := w.post("/oauth/device/code", "client_id", "demo", "scope", "openid"); strings.Contains(r.body, "user_code") {
-		t.Errorf("a user code that was not drawn: %s", r.body)
+		t.Errorf("a user code without randomness: %s", r.body)
 	}
 }
 
-// A body that ends early is no request, however it would read so far.
-func TestBrokenBody(t *testing.T) {
+// A body that ends early is an error, even if its first part is a valid request.
+func TestBodyThatEndsEarly(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	body := io.MultiReader(strings.NewReader("grant_type=client_credentials&client_id=demo&client_secret=demo-secret"), iotest.ErrReader(errors.New("reset")))
 	r := httptest.NewRequest("POST", "/oauth/token", body)

@@ -41,11 +41,11 @@ func TestANonceIsNotRepeatedByARefresh(t *testing.T) {
 	}
 }
 
-func TestX25_RefreshTokenOfAnotherClient(t *testing.T) {
+func TestRefreshTokenOfAnotherClientIsRefused(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	tk := w.tokens("rotating")
 	w.refresh("demo", tk.Refresh).refused(403, "invalid_grant", badRefresh)
-	w.refresh("rotating", tk.Refresh).tokens() // and it was not burned
+	w.refresh("rotating", tk.Refresh).tokens() // the refusal did not consume it
 }
 
 func TestRotationGolden(t *testing.T) {
@@ -53,7 +53,7 @@ func TestRotationGolden(t *testing.T) {
 	golden(t, "token_refresh_rotating", w.refresh("rotating", w.tokens("rotating").Refresh).body+"\n")
 }
 
-func TestX26_ReuseOfARotatedToken(t *testing.T) {
+func TestReuseOfARotatedTokenRevokesTheFamily(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	first := w.tokens("abrupt")
 	second := w.refresh("abrupt", first.Refresh).tokens()
@@ -75,14 +75,14 @@ func TestRotationOverlap(t *testing.T) {
 	first := w.tokens("rotating")
 	second := w.refresh("rotating", first.Refresh).tokens()
 	w.Advance(30 * time.Second)
-	again := w.refresh("rotating", first.Refresh).tokens() // the last moment of the overlap
+	again := w.refresh("rotating", first.Refresh).tokens() // the last instant of the overlap
 	if again.Refresh == second.Refresh || again.Refresh == first.Refresh {
 		t.Error("the overlap does not yield another token")
 	}
-	third := w.refresh("rotating", again.Refresh).tokens() // a sibling of second's generation
-	w.refresh("rotating", second.Refresh).tokens()         // immediately previous: inside its own overlap
+	third := w.refresh("rotating", again.Refresh).tokens() // same generation as second
+	w.refresh("rotating", second.Refresh).tokens()         // the previous generation, inside its overlap
 	w.refresh("rotating", first.Refresh).refused(403, "invalid_grant", badRefresh)
-	w.refresh("rotating", third.Refresh).refused(403, "invalid_grant", badRefresh) // second-to-last killed the family
+	w.refresh("rotating", third.Refresh).refused(403, "invalid_grant", badRefresh) // the one before revoked the family
 
 	late := w.tokens("rotating")
 	newest := w.refresh("rotating", late.Refresh).tokens()
@@ -101,7 +101,7 @@ func TestRefreshLifetimes(t *testing.T) {
 
 	absolute := newWorld(t, mock.Config{})
 	tk = absolute.tokens("rotating")
-	for range 11 { // rotation does not extend the absolute life
+	for range 11 { // rotation does not extend the absolute lifetime
 		absolute.Advance(90000 * time.Second)
 		tk = absolute.refresh("rotating", tk.Refresh).tokens()
 	}
@@ -122,7 +122,7 @@ func TestOldestOfMoreThan200IsDropped(t *testing.T) {
 	for range 198 {
 		w.tokens("demo")
 	}
-	w.refresh("demo", first.Refresh).tokens() // number 200 is still within
+	w.refresh("demo", first.Refresh).tokens() // number 200 is within the limit
 	w.tokens("demo")
 	w.refresh("demo", first.Refresh).refused(403, "invalid_grant", badRefresh)
 	w.refresh("demo", second.Refresh).tokens()
@@ -138,7 +138,7 @@ func TestRefreshScope(t *testing.T) {
 	for asked, want := range map[string]string{
 		"openid profile offline_access": "openid profile offline_access",
 		"openid admin:all":              "openid",
-		"openid write:calls":            "openid", // the API has it, but nobody allowed it
+		"openid write:calls":            "openid", // a scope of the API that was not granted
 		"read:calls openid":             "read:calls openid",
 		"":                              scopes + " read:calls",
 		"read:nothing":                  "",
@@ -149,7 +149,7 @@ func TestRefreshScope(t *testing.T) {
 		if got.Scope != want || claim != want {
 			t.Errorf("asked %q: got %q and %q, want %q", asked, got.Scope, claim, want)
 		}
-		if !strings.Contains(r.body, `"scope":"`+want+`"`) { // absent means: as asked for
+		if !strings.Contains(r.body, `"scope":"`+want+`"`) { // absent means as requested
 			t.Errorf("asked %q: %s", asked, r.body)
 		}
 	}
@@ -158,8 +158,8 @@ func TestRefreshScope(t *testing.T) {
 	}
 }
 
-// Whoever gets less than was asked for is told so, by any grant.
-func TestScopeIsToldWhenItIsLess(t *testing.T) {
+// Every grant returns scope when it grants less than was asked for.
+func TestScopeIsReturnedWhenItIsNarrowed(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for asked, told := range map[string]string{
 		"read:calls":              "",
@@ -189,26 +189,26 @@ func TestRefreshForAnotherAudience(t *testing.T) {
 	w.refresh("rotating", back.Refresh, "audience", api).tokens()
 }
 
-func TestRefreshWhenTheUserIsGoneOrBlocked(t *testing.T) {
+func TestRefreshOfADeletedOrBlockedUser(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	tk := w.tokens("demo")
-	w.plant("PATCH", "/_mock/users/"+agent, `{"blocked":true}`)
+	w.mustControl("PATCH", "/_mock/users/"+agent, `{"blocked":true}`)
 	w.refresh("demo", tk.Refresh).refused(403, "invalid_grant", "user is blocked")
-	w.plant("PATCH", "/_mock/users/"+agent, `{"blocked":false}`)
+	w.mustControl("PATCH", "/_mock/users/"+agent, `{"blocked":false}`)
 	w.refresh("demo", tk.Refresh).tokens()
-	w.plant("DELETE", "/_mock/users/"+agent, "")
+	w.mustControl("DELETE", "/_mock/users/"+agent, "")
 	w.refresh("demo", tk.Refresh).refused(403, "invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
 }
 
 func TestRefreshFollowsRoles(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	w.plant("POST", "/_mock/resource-servers", `{"name":"RBAC","identifier":"https://rbac.example/","enforce_policies":true,
+	w.mustControl("POST", "/_mock/resource-servers", `{"name":"RBAC","identifier":"https://rbac.example/","enforce_policies":true,
 		"allow_offline_access":true,"scopes":[{"value":"read:x"}]}`)
 	tk := w.tokens("demo", "audience", "https://rbac.example/", "scope", "openid offline_access read:x")
 	if !strings.Contains(tk.Scope, "read:x") {
 		t.Fatalf("scope %q", tk.Scope)
 	}
-	w.plant("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
+	w.mustControl("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
 	if got := w.refresh("demo", tk.Refresh).tokens().Scope; strings.Contains(got, "read:x") {
 		t.Errorf("scope %q after the role was taken away", got)
 	}
@@ -233,7 +233,7 @@ func TestRevocation(t *testing.T) {
 	if r := revoke("client_id", "demo-spa", "token", "x"); r.status != http.StatusOK {
 		t.Errorf("public client: %d", r.status)
 	}
-	w.plant("PATCH", "/_mock/tenant", `{"flags":{"revoke_refresh_token_grant":true}}`)
+	w.mustControl("PATCH", "/_mock/tenant", `{"flags":{"revoke_refresh_token_grant":true}}`)
 	a, b, elsewhere := w.tokens("demo"), w.tokens("demo"), w.tokens("demo", "audience", "-")
 	revoke(append(demo, "token", a.Refresh)...)
 	w.refresh("demo", b.Refresh).refused(403, "invalid_grant", badRefresh)

@@ -1,16 +1,22 @@
 package mock
 
-// Reload puts another description in the place of the tenant's: wholly, or
-// not at all when it has faults. Sessions, grants and tokens stay, as they do
-// when an administrator changes a real tenant. [Tenant.Reset] returns to it.
-func (t *Tenant) Reload(e *Export) error {
+import (
+	"fmt"
+
+	"example.com/tokend/pkg/mock/tenant"
+)
+
+// Reload replaces the tenant's objects by those of a file. A file that is not valid
+// changes nothing. Sessions, grants and tokens stay, as when an administrator
+// changes a real tenant. [Tenant.Reset] returns to this file from then on.
+func (t *Tenant) Reload(e *tenant.File) error {
 	d, err := newDescription(e)
 	if err != nil {
-		return err
+		return fmt.Errorf("mock: %w", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.st.description = *d
-	t.export = e
+	t.file = e
 	return nil
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// resource is /_mock/resource/…: an API protected by the tenant's first
-// audience and the role "agent". It answers 401 for each of the three
-// documented reasons; the last one is 403 almost everywhere else, which is why
-// clients must not refresh for ever on a 401.
+// resource is /_mock/resource/…: a protected API that requires the tenant's first
+// audience and the role "agent". It answers 401 for each of three documented
+// reasons: malformed, invalid, wrong role. Most APIs answer 403 for the last one; a
+// client that refreshes after every 401 would loop here.
 func (t *Tenant) resource(c *call) {
 	token, status := c.bearer()
 	switch {
@@ -52,7 +52,7 @@ func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) 
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
 		return "invalid_token", "The access token expired"
-	case !t.ours(c, iss):
+	case !t.ownIssuer(c, iss):
 		return "invalid_token", "The access token was issued by another issuer"
 	case !t.namesAPI(claims["aud"]):
 		return "invalid_token", "The access token is for another audience"
@@ -74,7 +74,7 @@ func (t *Tenant) namesAPI(aud any) bool {
 }
 
 func (t *Tenant) refuseResource(c *call, code, description string) {
-	c.because(description)
+	c.setReason(description)
 	challenge := fmt.Sprintf(`Bearer realm="api", error=%q, error_description=%q`, code, description)
 	if code == "insufficient_scope" {
 		challenge = `Bearer realm="api", error="insufficient_scope"`

@@ -17,13 +17,13 @@ func (t *Tenant) revoke(c *call) {
 		t.refuseToken(c, bad)
 		return
 	}
-	write(c.w, http.StatusOK, jsonType, nil) // recorded: empty, and called JSON all the same
+	write(c.w, http.StatusOK, jsonType, nil) // recorded: an empty body with a JSON type
 }
 
 func (t *Tenant) revokeToken(c *call, r tokenRequest) *oauthError {
 	client, bad := t.authenticateClient(c, r)
 	if bad != nil {
-		bad.Code = "invalid_client" // documented here, unlike /oauth/token
+		bad.Code = "invalid_client" // documented for this endpoint; /oauth/token has access_denied
 		return bad
 	}
 	token := r.Get("token")
@@ -32,8 +32,8 @@ func (t *Tenant) revokeToken(c *call, r tokenRequest) *oauthError {
 	}
 	rt := t.st.refresh[hash(token)]
 	if rt == nil || rt.family.grant.client != client.ClientID {
-		c.because("unknown or foreign token")
-		return nil // 200 all the same (RFC 7009 section 2.2)
+		c.setReason("unknown token, or token of another client")
+		return nil // still 200 (RFC 7009 section 2.2)
 	}
 	c.entry.Parent = rt.entry
 	t.revokeFamily(rt.family, "revoked by the client")

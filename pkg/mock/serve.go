@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-const maxBody = 1 << 20 // larger ones are 413
+const maxBody = 1 << 20 // a larger body is 413
 
 // route is one path of the tenant.
 type route struct {
 	endpoint string // its name in the journal and in faults
-	methods  string // "GET POST"; others are 404, as in Express
-	limit    int    // X-RateLimit-Limit, as recorded or reported for the endpoint
+	methods  string // "GET POST"; another method is 404, as in Express
+	limit    int    // X-RateLimit-Limit, recorded or reported
 	handle   func(*call)
 }
 
-// table is every path that is served; discovery is generated from it.
+// table lists every path; discovery is generated from it.
 func (t *Tenant) table() map[string]route {
 	return map[string]route{
 		"/authorize":                        {"authorize", "GET POST", 300, t.authorize},
@@ -46,7 +46,7 @@ func (t *Tenant) table() map[string]route {
 	}
 }
 
-// call is one request on its way through the tenant.
+// call is one request to the tenant.
 type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
@@ -59,11 +59,11 @@ type call struct {
 // url returns an absolute URL of the tenant.
 func (c *call) url(path string) string { return c.issuer + strings.TrimPrefix(path, "/") }
 
-// because notes in the journal why the call ended as it did.
-func (c *call) because(reason string) { c.entry.Reason = reason }
+// setReason records in the journal why the call failed.
+func (c *call) setReason(reason string) { c.entry.Reason = reason }
 
-// serve is the whole way of a request: control surface, or headers, body cap,
-// endpoint and journal.
+// serve handles a request: with the control API, or with common headers, a limited
+// body, the endpoint's handler or a fault, and a journal entry.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
 		t.controls(w, r, issuer)
@@ -74,11 +74,7 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.preflight(w, r)
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	known = known && containsWord(rt.methods, method)
+	known = known && containsWord(rt.methods, routedMethod(r))
 	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
 	rec := &recorder{ResponseWriter: w}
@@ -93,18 +89,26 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 			rt.handle(c)
 		}
 	} else {
-		c.because("no such endpoint or method")
+		c.setReason("no such endpoint or method")
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }
 
-// record puts a finished call into the journal.
+// routedMethod returns the request's method, GET for HEAD: net/http leaves out the body.
+func routedMethod(r *http.Request) string {
+	if r.Method == http.MethodHead {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+// record adds a finished call to the journal.
 func (t *Tenant) record(c *call, rec *recorder) {
 	c.entry.Status = rec.status
 	t.journal.add(c.entry)
 }
 
-// commonHeaders are on every answer of a tenant, errors included.
+// commonHeaders sets the headers of every response, errors included.
 func (t *Tenant) commonHeaders(c *call, limit int) {
 	h := c.w.Header()
 	h.Set("Cache-Control", noStore)
@@ -129,7 +133,7 @@ func setLimit(h http.Header, limit int, now time.Time) {
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(now.Unix()+1, 10))
 }
 
-// deviceCookies are set by every answer of a tenant, /oauth/token included.
+// deviceCookies sets the cookies of every response, /oauth/token included.
 func (t *Tenant) deviceCookies(c *call) {
 	value := "s%3Av0%3A" + t.randomString(36)
 	compat := "did_compat=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
@@ -142,8 +146,8 @@ func (t *Tenant) deviceCookies(c *call) {
 	c.w.Header().Add("Set-Cookie", compat)
 }
 
-// secure reports whether browsers reach the tenant by https: Secure cookies
-// would be dropped on http.
+// secure reports whether the issuer is https. Over http, browsers drop Secure
+// cookies.
 func (c *call) secure() bool { return strings.HasPrefix(c.issuer, "https://") }
 
 func (t *Tenant) requestID() string {
@@ -158,7 +162,7 @@ func (t *Tenant) requestID() string {
 	return string(b)
 }
 
-// form reads a form-encoded body, within the cap.
+// form reads a form-encoded body of limited size.
 func (c *call) form() (url.Values, *oauthError) {
 	body, bad := c.body()
 	if bad != nil {
@@ -171,13 +175,13 @@ func (c *call) form() (url.Values, *oauthError) {
 	return v, nil
 }
 
-// parseForm is url.ParseQuery with a raw semicolon as data, as browsers send
-// and Node reads it.
+// parseForm is url.ParseQuery, but a semicolon is data, as browsers send and Node
+// reads it.
 func parseForm(raw string) (url.Values, error) {
 	return url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
 }
 
-// query returns the parameters of the URL that can be read.
+// query returns the parameters of the URL; it ignores those that are malformed.
 func (c *call) query() url.Values {
 	v, _ := parseForm(c.r.URL.RawQuery)
 	return v
@@ -190,7 +194,7 @@ func (c *call) body() ([]byte, *oauthError) {
 	case errors.As(err, &tooBig):
 		return nil, refuse("invalid_request", "request entity too large").withStatus(http.StatusRequestEntityTooLarge)
 	case err != nil:
-		return nil, refuse("invalid_request", "request aborted").because("the body ended early")
+		return nil, refuse("invalid_request", "request aborted").withReason("the body ended early")
 	}
 	return b, nil
 }
@@ -204,7 +208,7 @@ func (c *call) mediaType() string {
 	return mt
 }
 
-// recorder remembers the status for the journal.
+// recorder keeps the status for the journal.
 type recorder struct {
 	http.ResponseWriter
 	status int

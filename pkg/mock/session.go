@@ -4,15 +4,17 @@ import (
 	"encoding/base64"
 	"net/http"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const sessionCookie = "auth0"
 
-// session is one browser: anonymous until somebody signs in, then single sign-on.
+// session is one browser's: anonymous until a user logs in, then single sign-on.
 type session struct {
 	id       string
 	user     string // user_id; "" before the login
-	sid      string // of the tokens that come of it
+	sid      string // the sid claim of its ID tokens
 	authTime time.Time
 	created  time.Time
 	seen     time.Time
@@ -28,7 +30,7 @@ func (t *Tenant) browser(c *call) *session {
 	if s == nil {
 		return nil
 	}
-	if t.over(s, c.now) {
+	if t.sessionExpired(s, c.now) {
 		delete(t.st.sessions, s.id)
 		return nil
 	}
@@ -36,8 +38,8 @@ func (t *Tenant) browser(c *call) *session {
 	return s
 }
 
-// over reports whether a session has ended by itself.
-func (t *Tenant) over(s *session, now time.Time) bool {
+// sessionExpired reports whether a session is past its absolute or idle lifetime.
+func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
 	absolute, idle := sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {
 		absolute = time.Duration(h * float64(time.Hour))
@@ -50,15 +52,15 @@ func (t *Tenant) over(s *session, now time.Time) bool {
 
 // newBrowser starts an anonymous session and sets its cookie.
 func (t *Tenant) newBrowser(c *call) *session {
-	makeRoom(t.st.sessions, maxKept, func(s *session) bool { return t.over(s, c.now) })
+	evict(t.st.sessions, maxKept, func(s *session) bool { return t.sessionExpired(s, c.now) })
 	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
 	t.st.sessions[s.id] = s
 	t.setSessionCookie(c, s.id, sessionLifetime)
 	return s
 }
 
-// signIn makes the session u's, under a new id so that a planted cookie gains nothing.
-func (t *Tenant) signIn(c *call, s *session, u *User) {
+// logIn binds the session to a user and gives it a new id, against session fixation.
+func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 	delete(t.st.sessions, s.id)
 	if s.user != u.UserID || s.sid == "" {
 		s.sid = t.randomString(32)
@@ -68,7 +70,7 @@ func (t *Tenant) signIn(c *call, s *session, u *User) {
 	t.setSessionCookie(c, s.id, sessionLifetime)
 }
 
-// setSessionCookie replaces the cookie if this answer sets it already.
+// setSessionCookie sets the cookie once, also when it is called twice for a response.
 func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 	ck := &http.Cookie{
 		Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
@@ -87,25 +89,25 @@ func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 	h["Set-Cookie"] = append(kept, ck.String())
 }
 
-// transaction is one /authorize request on its way through the pages.
+// transaction is an /authorize request while the pages ask the user.
 type transaction struct {
-	state     string // the pages' own, not the client's
+	state     string // of the pages; not the client's state
 	req       *authRequest
-	session   *session // the browser it belongs to, whose id changes at the login
-	loggedIn  bool     // this transaction's demand for a login is met
+	session   *session // its browser; the session's id changes at login
+	loggedIn  bool     // the login that this request needs is done
 	consented bool
 	declined  bool
 	created   time.Time
 	entry     string // journal id of /authorize
-	logout    bool   // a logout that asks first
-	target    string // where that leads
+	logout    bool   // this is a logout that asks the user
+	target    string // where the logout redirects
 }
 
-// universalState makes the state of /u/login: base64url of a msgpack map, as recorded.
-func (t *Tenant) universalState(client string) string {
+// loginState returns the state of /u/login: a msgpack map in base64url, as recorded.
+func (t *Tenant) loginState(client string) string {
 	b := []byte{0x84} // a map of four
 	str := func(s string) {
-		if len(s) < 32 { // the shortest form that fits, as every encoder writes it
+		if len(s) < 32 { // the shortest form, as every encoder writes
 			b = append(b, 0xa0|byte(len(s))) //nolint:gosec // below 32
 		} else {
 			b = append(b, 0xd9, byte(len(s))) //nolint:gosec // at most 255, see below
@@ -121,8 +123,8 @@ func (t *Tenant) universalState(client string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// transactionOf returns the live transaction of a page's request when it came
-// from the same browser and its client still exists, else nil.
+// transactionOf returns the transaction of a page's request. It is nil unless the
+// transaction is alive, started in the same browser, and its client still exists.
 func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	s := t.browser(c)
 	tx := t.st.logins[state]
@@ -140,8 +142,8 @@ func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 	return tx, s
 }
 
-// keep stores a transaction for its pages.
-func (t *Tenant) keep(tx *transaction) {
-	makeRoom(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
+// storeTransaction stores a transaction while its pages ask the user.
+func (t *Tenant) storeTransaction(tx *transaction) {
+	evict(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
 	t.st.logins[tx.state] = tx
 }

@@ -96,7 +96,7 @@ func TestUserinfoRefusals(t *testing.T) {
 		t.Errorf("expired: %q", got)
 	}
 	fresh := w.tokens("demo").Access
-	w.plant("DELETE", "/_mock/users/"+agent, "")
+	w.mustControl("DELETE", "/_mock/users/"+agent, "")
 	if got := w.userinfo(fresh).header.Get("WWW-Authenticate"); !strings.Contains(got, "The user does not exist") {
 		t.Errorf("deleted: %q", got)
 	}
@@ -183,7 +183,7 @@ func TestLogoutOIDC(t *testing.T) {
 	if got := out("id_token_hint", id, "post_logout_redirect_uri", "http://localhost:3000").header.Get("Location"); got != "http://localhost:3000" {
 		t.Errorf("without state: %q", got)
 	}
-	w.Advance(11 * time.Hour) // an expired ID token is a good hint
+	w.Advance(11 * time.Hour) // an expired ID token is a valid hint
 	if r := w.post("/oidc/logout", "id_token_hint", id); r.status != 200 || !strings.Contains(r.body, "You are logged out.") {
 		t.Errorf("%d %s", r.status, r.body)
 	}

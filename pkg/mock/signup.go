@@ -3,12 +3,14 @@ package mock
 import (
 	"net/http"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-const minPassword = 8 // of the default directory's password policy
+const minPassword = 8 // the default password policy of a database
 
-// signupPage is /u/signup: a new user of the default directory, who is signed
-// in at once. screen_hint=signup leads here.
+// signupPage is /u/signup: it adds a user to the default directory and logs them in.
+// screen_hint=signup opens it.
 func (t *Tenant) signupPage(c *call) {
 	form, bad := c.pageForm()
 	if bad != nil {
@@ -19,7 +21,7 @@ func (t *Tenant) signupPage(c *call) {
 	tx, s := t.transactionOf(c, form.Get("state"))
 	if tx == nil || tx.logout || !t.signupAllowed() {
 		t.mu.Unlock()
-		t.lostPage(c)
+		t.noTransactionPage(c)
 		return
 	}
 	c.entry.ClientID = tx.req.client.ClientID
@@ -35,12 +37,12 @@ func (t *Tenant) signupPage(c *call) {
 	u, problem := t.signUp(form.Get("email"), form.Get("password"), c.now.UTC().Format("2006-01-02T15:04:05.000Z"))
 	if problem != "" {
 		t.mu.Unlock()
-		c.because(problem)
+		c.setReason(problem)
 		view["Email"], view["Error"] = form.Get("email"), problem
 		render(c, http.StatusBadRequest, "signup.html", view)
 		return
 	}
-	t.signIn(c, s, u)
+	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
 	redirect(c, "/authorize/resume?state="+tx.state)
@@ -56,8 +58,9 @@ func (t *Tenant) signupAllowed() bool {
 	return true
 }
 
-// signUp makes a user, or says why not. Who exists already is not said apart.
-func (t *Tenant) signUp(email, password, now string) (*User, string) {
+// signUp adds a user or returns the page's message. The message does not reveal that
+// a user exists.
+func (t *Tenant) signUp(email, password, now string) (*tenant.User, string) {
 	local, domain, found := strings.Cut(email, "@")
 	switch {
 	case !found || local == "" || domain == "" || strings.ContainsAny(email, " \r\n\t") || len(email) > 254:
@@ -67,7 +70,7 @@ func (t *Tenant) signUp(email, password, now string) (*User, string) {
 	case t.st.userByLogin(email) != nil:
 		return nil, "Something went wrong, please try again later."
 	}
-	u := &User{Email: email, Password: password, CreatedAt: now, UpdatedAt: now}
+	u := &tenant.User{Email: email, Password: password, CreatedAt: now, UpdatedAt: now}
 	if err := t.st.addUser(u); err != nil {
 		return nil, "Something went wrong, please try again later."
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestSignup(t *testing.T) {
@@ -18,13 +19,13 @@ func TestSignup(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string][3]string{
-		"no address":      {"", "long-enough", "Email is not valid."},
-		"not an address":  {"nobody", "long-enough", "Email is not valid."},
-		"a line break":    {"a@b\r\nc", "long-enough", "Email is not valid."},
-		"short password":  {"new@example.com", "short", "at least 8 characters"},
-		"existing user":   {guest, "long-enough", "Something went wrong"},
-		"his other case":  {strings.ToUpper(guest), "long-enough", "Something went wrong"},
-		"longer than 254": {strings.Repeat("a", 251) + "@b.c", "long-enough", "Email is not valid."},
+		"no address":                  {"", "long-enough", "Email is not valid."},
+		"not an address":              {"absent", "long-enough", "Email is not valid."},
+		"a line break":                {"a@b\r\nc", "long-enough", "Email is not valid."},
+		"short password":              {"new@example.com", "short", "at least 8 characters"},
+		"existing user":               {guest, "long-enough", "Something went wrong"},
+		"existing user in upper case": {strings.ToUpper(guest), "long-enough", "Something went wrong"},
+		"longer than 254":             {strings.Repeat("a", 251) + "@b.c", "long-enough", "Email is not valid."},
 	} {
 		r := w.post("/u/signup?state="+state, "email", bad[0], "password", bad[1])
 		if r.status != http.StatusBadRequest || !strings.Contains(r.body, bad[2]) {
@@ -41,9 +42,9 @@ func TestSignup(t *testing.T) {
 	}
 }
 
-// TestSignupDisabled: a directory that takes no new users has neither the page nor the way to it.
+// With signup disabled there is no signup page and no link to it.
 func TestSignupDisabled(t *testing.T) {
-	export := mock.DefaultTenant()
+	export := tenant.Default()
 	export.Databases[0].DisableSignup = true
 	w := newWorld(t, mock.Config{Login: mock.LoginForm, Tenant: export})
 	state := w.authorize("screen_hint", "signup").state("/u/login")
@@ -55,7 +56,7 @@ func TestSignupDisabled(t *testing.T) {
 	}
 }
 
-func TestLoginLeadsToSignup(t *testing.T) {
+func TestLoginPageLinksToSignup(t *testing.T) {
 	w := formWorld(t)
 	state := w.authorize().state("/u/login")
 	if page := w.get("/u/login?state=" + state); !strings.Contains(page.body, `href="/u/signup?state=`+state+`"`) {

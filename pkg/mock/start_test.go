@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestMain(m *testing.M) {
@@ -43,11 +44,11 @@ func TestStartListensAndEndsWithTheTest(t *testing.T) {
 		}
 	})
 	if _, err := (&http.Client{Transport: &http.Transport{}}).Get(issuer); err == nil { //nolint:bodyclose // there is none
-		t.Error("it still listens")
+		t.Error("the tenant still listens")
 	}
 }
 
-// recordingTB is a test that fails without ending.
+// recordingTB records a failure.
 type recordingTB struct{ fatal string }
 
 func (*recordingTB) Helper()        {}
@@ -57,7 +58,7 @@ func (r *recordingTB) Fatalf(format string, args ...any) {
 	panic(r)
 }
 
-func TestStartReportsFaultsOfTheConfig(t *testing.T) {
+func TestStartReportsAnInvalidConfig(t *testing.T) {
 	tb := &recordingTB{}
 	func() {
 		defer func() { _ = recover() }()
@@ -143,16 +144,16 @@ func TestTwoTenantsShareNothing(t *testing.T) {
 		t.Error("a session of one is good at the other")
 	}
 	a.Advance(time.Hour)
-	a.plant("PATCH", "/_mock/clients/rotating", `{"refresh_token":{"leeway":1}}`)
-	a.plant("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
-	a.plant("POST", "/_mock/organizations", `{"name":"acme","members":[]}`)
+	a.mustControl("PATCH", "/_mock/clients/rotating", `{"refresh_token":{"leeway":1}}`)
+	a.mustControl("PATCH", "/_mock/users/"+agent, `{"roles":[]}`)
+	a.mustControl("POST", "/_mock/organizations", `{"name":"acme","members":[]}`)
 	if !b.Now().Equal(start) || b.Journal().Count(mock.Query{}) == 0 {
 		t.Error("clock or journal is shared")
 	}
-	if got := b.plant("PATCH", "/_mock/clients/rotating", `{}`).body; !strings.Contains(got, `"leeway":30`) {
+	if got := b.mustControl("PATCH", "/_mock/clients/rotating", `{}`).body; !strings.Contains(got, `"leeway":30`) {
 		t.Errorf("%s", got)
 	}
-	if got := b.plant("PATCH", "/_mock/users/"+agent, `{}`).body; !strings.Contains(got, `"roles":["agent","reader"]`) {
+	if got := b.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body; !strings.Contains(got, `"roles":["agent","reader"]`) {
 		t.Errorf("%s", got)
 	}
 	if e.Organizations[0].Members[0] != agent {
@@ -169,7 +170,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	w.refresh("demo", tk.Refresh).tokens()
-	next := mock.DefaultTenant()
+	next := tenant.Default()
 	next.Clients[0].Callbacks = []string{callback + "2"}
 	if err := w.Reload(next); err != nil {
 		t.Fatal(err)
@@ -198,9 +199,9 @@ func TestApproveInBothLoginModes(t *testing.T) {
 			t.Fatalf("%s: %v, %v", mode, back, err)
 		}
 		if id := claims(t, w.exchange(back.Get("code")).tokens().ID); id["email"] != guest {
-			t.Errorf("%s: signed in %v", mode, id["email"])
+			t.Errorf("%s: logged in as %v", mode, id["email"])
 		}
-		if _, err := approve(nil, mock.AsUser("nobody@example.com")); err == nil || !strings.Contains(err.Error(), "nobody@example.com") {
+		if _, err := approve(nil, mock.AsUser("absent@example.com")); err == nil || !strings.Contains(err.Error(), "absent@example.com") {
 			t.Errorf("%s: %v", mode, err)
 		}
 		if _, err := approve([]string{"redirect_uri", "https://evil.example/"}); err == nil || !strings.Contains(err.Error(), "403") {
@@ -235,11 +236,11 @@ func TestApproveChoosesTheUserOfAPushedRequest(t *testing.T) {
 	}
 	tk := w.exchange(back.Get("code"), "client_id", "pushing", "client_secret", "pushing-secret").tokens()
 	if email := claims(t, tk.ID)["email"]; email != guest {
-		t.Errorf("signed in %v", email)
+		t.Errorf("logged in as %v", email)
 	}
 }
 
-func TestConfigFaultsAreNamed(t *testing.T) {
+func TestNewReportsEveryInvalidValue(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // refused for that
 	if err != nil {
 		t.Skip("no 1024-bit keys here")
@@ -253,10 +254,10 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		`profile: "x"`:                  {Profile: "x"},
 		`token body: "x"`:               {TokenBody: "x"},
 		`device interval: 1ms`:          {DeviceInterval: time.Millisecond},
-		`keys: there is none`:           {Keys: []mock.Key{}},
+		`keys: at least one key`:        {Keys: []mock.Key{}},
 		`keys: key "k" is not an RSA`:   {Keys: []mock.Key{{ID: "k", Private: small}}},
 		`keys: key "" is not an RSA`:    {Keys: []mock.Key{{Private: &rsa.PrivateKey{}}}},
-		`clients: a tenant needs`:       {Tenant: &mock.Export{}},
+		`clients: a tenant needs`:       {Tenant: &tenant.File{}},
 		`keys: the id "k" is used twic`: twoKeys(t),
 	} {
 		if _, err := mock.New(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -264,28 +265,28 @@ func TestConfigFaultsAreNamed(t *testing.T) {
 		}
 	}
 	e := richTenant()
-	e.Clients = append(e.Clients, mock.Client{ClientID: "demo"}, mock.Client{}, mock.Client{ClientID: "x", JWT: mock.JWTSettings{Alg: "none"}},
-		mock.Client{ClientID: "y", JWT: mock.JWTSettings{LifetimeInSeconds: -1}})
-	e.ResourceServers = append(e.ResourceServers, mock.ResourceServer{Identifier: api}, mock.ResourceServer{Name: "nameless"})
-	e.ClientGrants = append(e.ClientGrants, mock.ClientGrant{ClientID: "ghost"})
-	e.Roles = append(e.Roles, mock.Role{})
-	e.Users = append(e.Users, mock.User{}, mock.User{Email: agent}, mock.User{Email: "z", Roles: []string{"ghost"}}, mock.User{Email: "t", UpdatedAt: "x"})
-	e.Organizations = append(e.Organizations, mock.Organization{}, mock.Organization{Name: "o", Members: []string{"ghost"}})
-	e.Actions = []mock.Action{{Trigger: "x"}, {Trigger: "post-login", SetIDToken: map[string]any{"f": func() {}}}}
+	e.Clients = append(e.Clients, tenant.Client{ClientID: "demo"}, tenant.Client{}, tenant.Client{ClientID: "x", JWT: tenant.JWTSettings{Alg: "none"}},
+		tenant.Client{ClientID: "y", JWT: tenant.JWTSettings{LifetimeInSeconds: -1}})
+	e.ResourceServers = append(e.ResourceServers, tenant.ResourceServer{Identifier: api}, tenant.ResourceServer{Name: "nameless"})
+	e.ClientGrants = append(e.ClientGrants, tenant.ClientGrant{ClientID: "ghost"})
+	e.Roles = append(e.Roles, tenant.Role{})
+	e.Users = append(e.Users, tenant.User{}, tenant.User{Email: agent}, tenant.User{Email: "z", Roles: []string{"ghost"}}, tenant.User{Email: "t", UpdatedAt: "x"})
+	e.Organizations = append(e.Organizations, tenant.Organization{}, tenant.Organization{Name: "o", Members: []string{"ghost"}})
+	e.Actions = []tenant.Action{{Trigger: "x"}, {Trigger: "post-login", SetIDToken: map[string]any{"f": func() {}}}}
 	e.Tenant.SessionLifetime = -1
 	_, err = mock.New(mock.Config{Tenant: e})
 	if err == nil {
-		t.Fatal("no fault found")
+		t.Fatal("no error")
 	}
-	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &mock.Export{}}); strings.Count(fmt.Sprint(all), "mock: ") != 4 {
-		t.Errorf("not every fault is named: %v", all)
+	if _, all := mock.New(mock.Config{Issuer: "x", Login: "y", Keys: []mock.Key{}, Tenant: &tenant.File{}}); strings.Count(fmt.Sprint(all), "\n") != 3 {
+		t.Errorf("not every error is reported: %v", all)
 	}
 	n, m, u := len(e.Clients), len(e.ResourceServers), len(e.Users)
 	for _, want := range []string{
 		fmt.Sprintf("clients[%d]", n-4), fmt.Sprintf("clients[%d]", n-3), fmt.Sprintf("clients[%d]", n-2), fmt.Sprintf("clients[%d]", n-1),
 		fmt.Sprintf("resourceServers[%d]", m-2), fmt.Sprintf("resourceServers[%d]", m-1), fmt.Sprintf("clientGrants[%d]", len(e.ClientGrants)-1),
 		fmt.Sprintf("roles[%d]", len(e.Roles)-1), fmt.Sprintf("users[%d]", u-4), fmt.Sprintf("users[%d]", u-3), fmt.Sprintf("users[%d]", u-2),
-		fmt.Sprintf("users[%d]", u-1), "organizations[1]", "organizations[2]", "x-actions[0]", "x-actions[1]", "tenant: mock: session_lifetime",
+		fmt.Sprintf("users[%d]", u-1), "organizations[1]", "organizations[2]", "x-actions[0]", "x-actions[1]", "tenant: session_lifetime",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in:\n%v", want, err)
@@ -303,9 +304,9 @@ func twoKeys(t *testing.T) mock.Config {
 }
 
 func TestTenantWithoutClientsDoesNotPanic(t *testing.T) {
-	w := newWorld(t, mock.Config{Tenant: mock.DefaultTenant()})
-	w.plant("DELETE", "/_mock/clients/demo", "")
-	w.plant("DELETE", "/_mock/clients/demo-spa", "")
+	w := newWorld(t, mock.Config{Tenant: tenant.Default()})
+	w.mustControl("DELETE", "/_mock/clients/demo", "")
+	w.mustControl("DELETE", "/_mock/clients/demo-spa", "")
 	if got := w.OAuth2().ClientID; got != "" {
 		t.Errorf("client %q", got)
 	}

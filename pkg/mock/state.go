@@ -3,34 +3,17 @@ package mock
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// The values of grant_type (RFC 6749, RFC 8628, RFC 8693, Auth0's extensions).
+// Limits and lifetimes; docs/mock.md has the sources.
 const (
-	grantCode              = "authorization_code"
-	grantImplicit          = "implicit"
-	grantRefresh           = "refresh_token"
-	grantClientCredentials = "client_credentials"
-	grantPassword          = "password"
-	grantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm" //nolint:gosec // a name
-	grantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
-	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
-)
+	eligibleRole = "agent" // required by /_mock/resource/
 
-// Lifetimes that Auth0 documents, in seconds unless a time.Duration
-// (docs/mock.md has the sources).
-const (
-	defaultAPILifetime     = 86400
-	defaultWebLifetime     = 7200
-	defaultIDTokenLifetime = 36000
-	defaultRefreshLifetime = 2592000
-	defaultConnection      = "Username-Password-Authentication"
-	eligibleRole           = "agent" // of the protected API under /_mock/resource/
-
-	maxKept = 100000 // entries of a kind; the oldest kinds of state give way
+	maxKept = 100000 // entries of one kind of state
 
 	codeLifetime    = 10 * time.Minute // undocumented at Auth0; RFC 6749 section 4.1.2 recommends at most ten minutes
 	loginLifetime   = time.Hour
@@ -38,14 +21,14 @@ const (
 	sessionIdle     = 72 * time.Hour
 )
 
-// state is everything that a tenant knows, guarded by Tenant.mu: what an
-// administrator described and what came to be since.
+// state is the whole state of a tenant, guarded by Tenant.mu: its configuration and
+// what logins and token requests added.
 type state struct {
 	description
 	runtime
 }
 
-// runtime is what sign-ins and token requests leave behind.
+// runtime is the state that logins and token requests create.
 type runtime struct {
 	login    LoginMode
 	sessions map[string]*session     // by cookie
@@ -56,14 +39,14 @@ type runtime struct {
 	refresh  map[string]*refreshToken
 	owned    map[string][]*family // by ownerKey, oldest first
 	devices  map[string]*device   // by hash of the device_code
-	attempts map[string]int       // failed ones, by hash of kind and subject
+	attempts map[string]int       // failed attempts, by attemptKey
 	pushed   map[string]*pushed   // by request_uri
-	revoked  map[string]time.Time // when access tokens, by hash, ceased to open /userinfo
-	jtis     map[string]time.Time // client assertions that were used, until they expire
-	issuers  map[string]bool      // under which tokens were minted; see Tenant.At
+	revoked  map[string]time.Time // by hash of an access token: when it was revoked
+	jtis     map[string]time.Time // used client assertions, until they expire
+	issuers  map[string]bool      // issuers that have minted tokens; see Tenant.At
 }
 
-func newState(e *Export, login LoginMode) (*state, error) {
+func newState(e *tenant.File, login LoginMode) (*state, error) {
 	d, err := newDescription(e)
 	if err != nil {
 		return nil, err
@@ -76,9 +59,9 @@ func newState(e *Export, login LoginMode) (*state, error) {
 	}}, nil
 }
 
-// makeRoom keeps a map below a number of entries: those that are over go
-// first, then any, an eighth at once so that it is done rarely.
-func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
+// evict keeps a map below a number of entries. It deletes expired entries first, then
+// arbitrary ones: an eighth of the map, so that this is rare.
+func evict[V any](m map[string]V, most int, over func(V) bool) {
 	if len(m) < most {
 		return
 	}
@@ -98,14 +81,6 @@ func makeRoom[V any](m map[string]V, most int, over func(V) bool) {
 	}
 }
 
-// derivedID makes a stable id of n hex or more characters for a thing that has only a name.
-func derivedID(name string, n int) string {
-	h := sha256.Sum256([]byte(name))
-	var b [2 * sha256.Size]byte
-	hex.Encode(b[:], h[:])
-	return string(b[:n])
-}
-
 // randomString returns n characters of base64url.
 func (t *Tenant) randomString(n int) string {
 	b := make([]byte, (n*6+7)/8)
@@ -115,7 +90,8 @@ func (t *Tenant) randomString(n int) string {
 	return base64.RawURLEncoding.EncodeToString(b)[:n]
 }
 
-// hash is how codes and tokens are kept, so that a dump of the state holds none.
+// hash returns the key under which a code or token is stored, so that the state
+// contains no secrets.
 func hash(secret string) string {
 	h := sha256.Sum256([]byte(secret))
 	return base64.RawURLEncoding.EncodeToString(h[:])

@@ -22,7 +22,7 @@ func (c conformance) signedOut() {
 	c.authorize("prompt", "none").redirectsError("login_required", "Login required")
 }
 
-// stays wants an error page and no redirect to the client.
+// stays asserts an error page and no redirect to the client.
 func (c conformance) stays(r reply) {
 	c.Helper()
 	if r.status != 400 || r.header.Get("Location") != "" {
@@ -30,7 +30,7 @@ func (c conformance) stays(r reply) {
 	}
 }
 
-// asks wants the page that asks, and no redirect after it.
+// asks asserts the page that asks, and no redirect after it.
 func (c conformance) asks(r reply) {
 	c.Helper()
 	r = c.post("/u/logout-consent?state="+r.state("/u/logout-consent"), "action", "accept")

@@ -13,13 +13,13 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// The modules of the OpenID Foundation's conformance suite for providers, each
-// under its name (https://gitlab.com/openid/conformance-suite), against the
-// profile that is made to pass them.
+// The modules of the OpenID Foundation's conformance suite for providers
+// (https://gitlab.com/openid/conformance-suite), by their names, against the strict
+// profile.
 
 const op = "https://op.example/"
 
-// conformance is a provider in the strict profile, reached by https.
+// conformance is a provider in the strict profile with an https issuer.
 type conformance struct {
 	*world
 }
@@ -30,7 +30,7 @@ func newConformance(t *testing.T) conformance {
 	return conformance{newWorld(t, mock.Config{Issuer: op, Login: mock.LoginForm, Profile: mock.ProfileStrictOIDC, Tenant: e})}
 }
 
-// login runs an authorization with the pages and returns the callback.
+// login authorizes through the pages and returns the callback.
 func (c conformance) login(params ...string) reply {
 	c.Helper()
 	r := c.authorize(append([]string{"audience", "-", "scope", "openid", "nonce", "n-1"}, params...)...)
@@ -47,7 +47,7 @@ func (c conformance) login(params ...string) reply {
 	return r
 }
 
-// basicExchange is the token request by client_secret_basic, its answer checked.
+// basicExchange makes a token request with client_secret_basic and checks the response.
 func (c conformance) basicExchange(callbackReply reply, params ...string) tokens {
 	c.Helper()
 	if callbackReply.param("state") != "xyzABC123" {
@@ -65,7 +65,7 @@ func (c conformance) basicExchange(callbackReply reply, params ...string) tokens
 	return tk
 }
 
-// checkIDToken is what every module asks of an ID token.
+// checkIDToken checks what every module requires of an ID token.
 func (c conformance) checkIDToken(raw string) map[string]any {
 	c.Helper()
 	var set jose.JSONWebKeySet
@@ -95,7 +95,7 @@ func (c conformance) checkIDToken(raw string) map[string]any {
 	return cl
 }
 
-// checkTypes is the typing of the standard claims (OpenID Connect Core, section 5.1).
+// checkTypes checks the types of the standard claims (OpenID Connect Core, section 5.1).
 func (c conformance) checkTypes(cl map[string]any) {
 	c.Helper()
 	for name, v := range cl {
@@ -145,12 +145,12 @@ func runModules(t *testing.T, modules []module) {
 	}
 }
 
-// succeeds is a module that wants the extra parameters to do no harm.
+// succeeds is a module in which extra parameters must be ignored.
 func succeeds(params ...string) func(conformance) {
 	return func(c conformance) { c.info(c.basicExchange(c.login(params...))) }
 }
 
-// scopeModule wants the claims of a scope at /userinfo.
+// scopeModule requires the claims of a scope at /userinfo.
 func scopeModule(scope string, want ...string) func(conformance) {
 	return func(c conformance) {
 		cl := c.info(c.basicExchange(c.login("scope", "openid "+scope)))
@@ -204,8 +204,8 @@ func TestStrictConfigPlan(t *testing.T) {
 	}}})
 }
 
-// TestX24_CodeReuse is the reuse outside of the suite's modules: tokens of the first exchange die.
-func TestX24_CodeReuse(t *testing.T) { newConformance(t).reuse(time.Second) }
+// Not a module of the suite: a reused code revokes the tokens of its first exchange.
+func TestStrictCodeReuseRevokesItsTokens(t *testing.T) { newConformance(t).reuse(time.Second) }
 
 func (c conformance) reuse(after time.Duration) {
 	c.Helper()

@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// tokenRequest is a parsed POST /oauth/token: its parameters and how the
-// client presented itself.
+// tokenRequest is a parsed POST /oauth/token: its parameters and the client's
+// credentials.
 type tokenRequest struct {
 	parameters
 	basicID     string
@@ -19,31 +21,32 @@ type tokenRequest struct {
 	basic       bool
 }
 
-// grantHandler carries out one grant_type for an authenticated client. It is
-// called with t.mu held and returns what writes the answer without it.
-type grantHandler func(c *call, client *Client, r tokenRequest) (func(), *oauthError)
+// grantHandler handles one grant_type for an authenticated client. The caller holds
+// t.mu and releases it before it calls the returned function, which writes the
+// response.
+type grantHandler func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError)
 
-// grantHandler returns the handler of a grant_type, nil when there is none.
+// grantHandler returns the handler of a grant_type, or nil.
 func (t *Tenant) grantHandler(grantType string) grantHandler {
 	switch grantType {
-	case grantCode:
+	case tenant.GrantAuthorizationCode:
 		return t.exchangeCode
-	case grantRefresh:
+	case tenant.GrantRefreshToken:
 		return t.exchangeRefresh
-	case grantClientCredentials:
+	case tenant.GrantClientCredentials:
 		return t.clientCredentials
-	case grantPassword, grantPasswordRealm:
+	case tenant.GrantPassword, tenant.GrantPasswordRealm:
 		return t.password
-	case grantDevice:
+	case tenant.GrantDeviceCode:
 		return t.pollDevice
-	case grantExchange:
+	case tenant.GrantTokenExchange:
 		return t.tokenExchange
 	}
 	return nil
 }
 
-// token is POST /oauth/token. The client is authenticated before anything is
-// consumed, so that a client which tries another method first loses no code.
+// token is POST /oauth/token. It authenticates the client before it consumes a code,
+// so that a client which tries another authentication method first can use the code.
 func (t *Tenant) token(c *call) {
 	r, bad := c.tokenRequest()
 	if bad != nil {
@@ -62,9 +65,9 @@ func (t *Tenant) token(c *call) {
 	next()
 }
 
-// tokenLimit is the recorded limit of a grant_type's bucket.
+// tokenLimit is the recorded rate limit of a grant_type.
 func tokenLimit(grantType string) int {
-	if grantType == grantClientCredentials {
+	if grantType == tenant.GrantClientCredentials {
 		return 30
 	}
 	return 100
@@ -83,27 +86,19 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
-	if !client.allowsGrant(grantType) {
+	if !client.AllowsGrant(grantType) {
 		return nil, notAllowed(grantType)
 	}
 	return handle(c, client, r)
 }
 
-// allowsGrant: token exchange has a setting of its own beside grant_types.
-func (c *Client) allowsGrant(grantType string) bool {
-	if grantType == grantExchange && c.TokenExchange != nil {
-		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")
-	}
-	return slices.Contains(c.GrantTypes, grantType)
-}
-
-// refuseToken writes a refusal, in the strict profile with RFC 6749's statuses.
+// refuseToken writes an error, in the strict profile with the statuses of RFC 6749.
 func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	reason := e.Reason
 	if reason == "" {
 		reason = e.Description
 	}
-	c.because(e.Code + ": " + reason)
+	c.setReason(e.Code + ": " + reason)
 	if t.cfg.Profile == ProfileStrictOIDC {
 		e = strict(e)
 		if e.Status == http.StatusUnauthorized && c.r.Header.Get("Authorization") != "" { // RFC 6749 section 5.2
@@ -113,7 +108,7 @@ func (t *Tenant) refuseToken(c *call, e *oauthError) {
 	writeTokenError(c.w, e)
 }
 
-// strict gives a refusal the status and code of RFC 6749 section 5.2.
+// strict returns the error with the status and code of RFC 6749 section 5.2.
 func strict(e *oauthError) *oauthError {
 	s := *e
 	switch {
@@ -125,8 +120,8 @@ func strict(e *oauthError) *oauthError {
 	return &s
 }
 
-// tokenRequest reads a form or JSON body and the Authorization header. A body
-// of another type is as good as none.
+// tokenRequest reads a form or JSON body and the Authorization header. It ignores a
+// body of another type.
 func (c *call) tokenRequest() (tokenRequest, *oauthError) {
 	r := tokenRequest{parameters: parameters{url.Values{}}}
 	var bad *oauthError
@@ -169,7 +164,7 @@ func (c *call) jsonForm() (url.Values, *oauthError) {
 	}
 	var o map[string]any
 	if err := json.Unmarshal(body, &o); err != nil {
-		return nil, refuse("invalid_request", "The body is not a JSON object").because("malformed JSON body")
+		return nil, refuse("invalid_request", "The body is not a JSON object").withReason("malformed JSON body")
 	}
 	v := url.Values{}
 	for k, val := range o {
@@ -188,7 +183,7 @@ func (c *call) jsonForm() (url.Values, *oauthError) {
 
 // authenticateClient finds the client and checks what it presents against its
 // registered method. post and basic are one method to Auth0: the secret.
-func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*Client, *oauthError) {
+func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*tenant.Client, *oauthError) {
 	id := r.Get("client_id")
 	if r.basic {
 		if id != "" && id != r.basicID {
@@ -216,7 +211,7 @@ func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*Client, *oauthErr
 	return client, t.checkCredentials(c, client, presented, r)
 }
 
-func (t *Tenant) checkCredentials(c *call, client *Client, secret string, r tokenRequest) *oauthError {
+func (t *Tenant) checkCredentials(c *call, client *tenant.Client, secret string, r tokenRequest) *oauthError {
 	assertion := r.Get("client_assertion")
 	switch client.TokenEndpointAuthMethod {
 	case "none":
@@ -242,15 +237,15 @@ func (t *Tenant) checkCredentials(c *call, client *Client, secret string, r toke
 	return nil
 }
 
-// respond mints the tokens of an order and writes the answer.
-func (t *Tenant) respond(c *call, o order, body func(access, id string) object) {
+// respond mints the tokens of an issuance and writes the response.
+func (t *Tenant) respond(c *call, o issuance, body func(access, id string) object) {
 	access, err := t.accessToken(o)
 	id := ""
 	if err == nil && o.user != nil && o.g.has("openid") {
 		id, err = t.idToken(o, "", "")
 	}
 	if err != nil {
-		t.refuseToken(c, refuse("server_error", "the token could not be signed").because(err.Error()))
+		t.refuseToken(c, refuse("server_error", "the token could not be signed").withReason(err.Error()))
 		return
 	}
 	answer := body(access, id)
@@ -260,14 +255,14 @@ func (t *Tenant) respond(c *call, o order, body func(access, id string) object) 
 	writeToken(c.w, answer)
 }
 
-// tokenBody is the body of a successful answer in the recorded order:
+// tokenBody returns the body of a success in the recorded order:
 // access_token, refresh_token, id_token, scope, expires_in, token_type.
-func (o order) tokenBody(access, refresh, id string, withScope bool) object {
+func (o issuance) tokenBody(access, refresh, id string, withScope bool) object {
 	b := object{{"access_token", access}}
 	b.add("refresh_token", refresh)
 	b.add("id_token", id)
 	switch scope := strings.Join(o.g.scopes, " "); {
-	case o.g.narrowed: // RFC 6749 section 5.1: without it the client would take what it asked for as granted
+	case o.g.narrowed: // RFC 6749 section 5.1: without scope, the client may assume that it got all of them
 		b = append(b, member{"scope", scope})
 	case withScope:
 		b.add("scope", scope)

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 const badCode = "Invalid authorization code"
@@ -64,7 +65,7 @@ func TestOfflineAccess(t *testing.T) {
 	}
 }
 
-func TestB19_CodeAndRedirectRefusals(t *testing.T) {
+func TestInvalidCodesAndRedirectURIsAreRefused(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	w.exchange("garbage").refused(403, "invalid_grant", badCode)
 	w.exchange("x", "code", "-").refused(400, "invalid_request", "Missing required parameter: code")
@@ -77,7 +78,7 @@ func TestB19_CodeAndRedirectRefusals(t *testing.T) {
 	w.exchange(code, "redirect_uri", "-").refused(403, "invalid_grant",
 		"redirect_uri is required if it was included in the authorization request.")
 	w.exchange(code, "client_id", "rotating", "client_secret", "rotating-secret").refused(403, "invalid_grant", badCode)
-	w.exchange(code).tokens() // none of the refusals consumed it
+	w.exchange(code).tokens() // no error consumed it
 	w.exchange(code).refused(403, "invalid_grant", badCode)
 
 	late := w.code()
@@ -86,18 +87,18 @@ func TestB19_CodeAndRedirectRefusals(t *testing.T) {
 	w.Advance(time.Second)
 	w.exchange(late).refused(403, "invalid_grant", badCode)
 	orphan := w.code("login_hint", guest, "prompt", "login")
-	w.plant("DELETE", "/_mock/users/"+guest, "")
+	w.mustControl("DELETE", "/_mock/users/"+guest, "")
 	w.exchange(orphan).refused(403, "invalid_grant", badCode)
 }
 
-func TestX23_PKCE(t *testing.T) {
+func TestPKCE(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	const failed = "Failed to verify code verifier"
 	s256 := []string{"code_challenge", challenge(), "code_challenge_method", "S256"}
 	code := w.code(s256...)
 	w.exchange(code).refused(400, "invalid_request", "Parameter 'code_verifier' is required")
 	w.exchange(code, "code_verifier", "wrong").refused(403, "invalid_grant", failed)
-	w.exchange(code, "code_verifier", challenge()).refused(403, "invalid_grant", failed) // the downgrade to plain
+	w.exchange(code, "code_verifier", challenge()).refused(403, "invalid_grant", failed) // a downgrade to plain
 	w.exchange(code, "code_verifier", verifier+"=").refused(403, "invalid_grant", failed)
 	w.exchange(code, "code_verifier", verifier).tokens()
 
@@ -106,7 +107,7 @@ func TestX23_PKCE(t *testing.T) {
 		w.exchange(w.code(params...), "code_verifier", verifier+"x").refused(403, "invalid_grant", failed)
 		w.exchange(w.code(params...), "code_verifier", verifier).tokens()
 	}
-	w.exchange(w.code(), "code_verifier", verifier).refused(403, "invalid_grant", failed) // none was announced
+	w.exchange(w.code(), "code_verifier", verifier).refused(403, "invalid_grant", failed) // /authorize had no challenge
 
 	spa := func(code string, params ...string) reply {
 		return w.exchange(code, append([]string{"client_id", "demo-spa", "client_secret", "-"}, params...)...)
@@ -116,7 +117,7 @@ func TestX23_PKCE(t *testing.T) {
 	spa(w.code(append(s256, "client_id", "demo-spa")...), "code_verifier", verifier).tokens()
 }
 
-func TestB20_BrokenTokenRequests(t *testing.T) {
+func TestMalformedTokenRequests(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	secret := []string{"client_id", "demo", "client_secret", "demo-secret"}
 	w.post("/oauth/token", append(secret, "grant_type", "foo")...).refused(501, "unsupported_grant_type", "Unsupported grant type: foo")
@@ -188,7 +189,7 @@ func TestClientAuthentication(t *testing.T) {
 	r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
 	w.do(r).tokens()
 	r = formRequest("/oauth/token", pairs("grant_type", "authorization_code", "code", w.code("client_id", id), "redirect_uri", callback))
-	r.SetBasicAuth(id, secret) // not form-encoded: "+" is a space and "%20" one, too
+	r.SetBasicAuth(id, secret) // not form-encoded: "+" and "%20" are both spaces
 	w.do(r).refused(401, "access_denied", "Unauthorized")
 
 	bad := map[string]reply{
@@ -222,9 +223,9 @@ func TestClientIsAuthenticatedBeforeAnythingIsConsumed(t *testing.T) {
 	w.exchange(code, "client_secret", "wrong").refused(401, "invalid_client", "Unauthorized")
 	w.exchange(code, "client_secret", "-").refused(401, "invalid_client", "Unauthorized")
 	first := w.exchange(code).tokens()
-	w.exchange(code, "client_secret", "wrong").refused(401, "invalid_client", "Unauthorized") // nor is it a reuse
+	w.exchange(code, "client_secret", "wrong").refused(401, "invalid_client", "Unauthorized") // not a reuse
 	if r := w.refresh("demo", first.Refresh); r.status != http.StatusOK {
-		t.Errorf("a stranger's attempt revoked the tokens: %s", r.body)
+		t.Errorf("a request with a wrong secret revoked the tokens: %s", r.body)
 	}
 
 	w = newWorld(t, mock.Config{})
@@ -277,14 +278,14 @@ func keyedWorld(t testing.TB) (*world, signer) {
 		t.Fatal(err)
 	}
 	e := richTenant()
-	auth := &mock.ClientAuth{}
-	auth.PrivateKeyJWT.Credentials = []mock.Credential{
+	auth := &tenant.ClientAuth{}
+	auth.PrivateKeyJWT.Credentials = []tenant.Credential{
 		{PEM: "garbage"}, {KID: "k1", Alg: "RS256", PEM: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))},
 	}
-	e.Clients = append(e.Clients, mock.Client{
+	e.Clients = append(e.Clients, tenant.Client{
 		Name: "Keyed", ClientID: "keyed", GrantTypes: []string{"client_credentials"}, Authentication: auth,
 	})
-	e.ClientGrants = append(e.ClientGrants, mock.ClientGrant{ClientID: "keyed", Audience: api})
+	e.ClientGrants = append(e.ClientGrants, tenant.ClientGrant{ClientID: "keyed", Audience: api})
 	return newWorld(t, mock.Config{Tenant: e}), signer{t, key}
 }
 
@@ -333,5 +334,5 @@ func TestPrivateKeyJWT(t *testing.T) {
 		}
 	}
 	w.Advance(2 * time.Minute)
-	call(good).refused(401, "access_denied", "Unauthorized") // expired as well as used
+	call(good).refused(401, "access_denied", "Unauthorized") // expired and used
 }

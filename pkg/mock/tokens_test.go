@@ -42,7 +42,7 @@ func TestClaimsInTheRecordedOrder(t *testing.T) {
 	golden(t, "claims_id_hybrid", part(t, hybrid.param("id_token"), 1)+"\n")
 }
 
-func TestExpiresInIsWhatTheTokenSays(t *testing.T) {
+func TestExpiresInMatchesTheToken(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for aud, want := range map[string]int{
 		api: 86400, "https://second.example/": 600, "https://rbac.example/": 86400, "https://rfc9068.example/": 86400, "https://hs.example/": 86400,
@@ -64,7 +64,7 @@ func TestExpiresInIsWhatTheTokenSays(t *testing.T) {
 	}
 }
 
-func TestOpaqueTokenIsNoJWT(t *testing.T) {
+func TestOpaqueTokenIsNotAJWT(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	tk := w.tokens("demo", "audience", "-")
 	parts := strings.Split(tk.Access, ".")
@@ -97,10 +97,10 @@ func TestSignatures(t *testing.T) {
 	}
 	verify(w.tokens("demo").ID, jose.RS256, set.Keys[0])
 	verify(w.tokens("demo").Access, jose.RS256, set.Keys[0])
-	key := set.Keys[0] // the JWKS names RS256 alone; the same key signs PS256
+	key := set.Keys[0] // the JWKS has alg RS256 only; the same key signs PS256
 	verify(w.tokens("demo", "audience", "https://rfc9068.example/").Access, jose.PS256, key.Key)
 	hmacOf(t, w.tokens("demo", "audience", "https://hs.example/").Access, "a secret of the API")
-	w.plant("PATCH", "/_mock/clients/demo", `{"jwt_configuration":{"alg":"HS256","lifetime_in_seconds":60}}`)
+	w.mustControl("PATCH", "/_mock/clients/demo", `{"jwt_configuration":{"alg":"HS256","lifetime_in_seconds":60}}`)
 	id := w.tokens("demo").ID
 	hmacOf(t, id, "demo-secret")
 	if cl := claims(t, id); cl["exp"].(float64)-cl["iat"].(float64) != 60 {
@@ -108,7 +108,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// hmacOf verifies HS256 by hand: go-jose refuses secrets below 32 bytes.
+// hmacOf computes HS256 because go-jose rejects secrets below 32 bytes.
 func hmacOf(t *testing.T, token, secret string) {
 	t.Helper()
 	i := strings.LastIndex(token, ".")
@@ -154,7 +154,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := w.userinfo(old.Access); r.status != http.StatusUnauthorized {
-		t.Errorf("a token of a key that left: %d", r.status)
+		t.Errorf("a token of a dropped key: %d", r.status)
 	}
 	if third := decodeJSON[jwks](t, w.get("/.well-known/jwks.json").body).Keys; len(third) != 2 {
 		t.Errorf("%d keys", len(third))
@@ -172,7 +172,7 @@ func TestKidInEveryJWT(t *testing.T) {
 	}
 }
 
-func TestDiscoveryNamesWhatIsServed(t *testing.T) {
+func TestDiscoveryListsWhatIsServed(t *testing.T) {
 	for _, profile := range []mock.Profile{mock.ProfileAuth0, mock.ProfileStrictOIDC} {
 		w := newWorld(t, mock.Config{Profile: profile})
 		r := w.get("/.well-known/openid-configuration")
@@ -201,7 +201,7 @@ func TestDiscoveryNamesWhatIsServed(t *testing.T) {
 	w.post("/mfa/challenge", "mfa_token", "x").refused(403, "invalid_grant", "Malformed mfa_token")
 }
 
-// TestThirdPartyVerifierAgrees lets go-oidc referee discovery, JWKS and ID token over the wire.
+// go-oidc verifies discovery, JWKS and ID token over HTTP.
 func TestThirdPartyVerifierAgrees(t *testing.T) {
 	tenant := mock.Start(t, mock.Config{})
 	client := tenant.Client()

@@ -7,24 +7,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// badSignature is the recorded text of /userinfo for a token that it cannot verify.
+// badSignature is the recorded text for a token that /userinfo cannot verify.
 const badSignature = "The access token signature could not be validated. A common cause of this is requesting multiple " +
 	"audiences for an access token signed with HS256, as that signature scheme requires only a single recipient for " +
 	"its security. Please change your API to employ RS256 if you wish to have multiple audiences for your access tokens"
 
-// userinfo is GET and POST /userinfo; its refusals are passport-http-bearer's:
-// plain text, the reason in WWW-Authenticate.
+// userinfo is GET and POST /userinfo. Its errors are those of passport-http-bearer:
+// plain text, with the reason in WWW-Authenticate.
 func (t *Tenant) userinfo(c *call) {
 	token, status := c.bearer()
 	switch {
 	case status != http.StatusOK:
-		c.because("malformed credentials, a token by two ways, or a body too large")
+		c.setReason("malformed credentials, two access tokens, or a body too large")
 		write(c.w, status, "", []byte(http.StatusText(status)))
 		return
 	case token == "":
-		c.because("no token")
+		c.setReason("no token")
 		t.challenge(c, "")
 		return
 	}
@@ -52,8 +54,8 @@ func (t *Tenant) userinfo(c *call) {
 	write(c.w, http.StatusOK, jsonTypeUTF8, body)
 }
 
-// bearer returns the request's token from the header, the form body or the
-// query: one way only (RFC 6750 section 2). The status is 400 when it cannot be told.
+// bearer returns the token of the header, the form body or the query. A request that
+// uses more than one of them gets 400 (RFC 6750 section 2).
 func (c *call) bearer() (string, int) {
 	token, ways := "", 0
 	if h := c.r.Header.Get("Authorization"); h != "" {
@@ -86,16 +88,16 @@ func (c *call) bearer() (string, int) {
 func (t *Tenant) challenge(c *call, description string) {
 	value := `Bearer realm="Users"`
 	if description != "" {
-		c.because(description)
+		c.setReason(description)
 		value += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, description)
 	}
 	c.w.Header().Set("WWW-Authenticate", value)
 	write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
 }
 
-// userOf returns a copy of the user whose profile a verified token opens, or
-// why it does not.
-func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []string, string) {
+// userOf returns a copy of the user of a verified token and the token's scopes, or the
+// reason for an error.
+func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, string) {
 	scope, _ := claims["scope"].(string)
 	scopes := strings.Fields(scope)
 	exp, _ := claims["exp"].(float64)
@@ -118,8 +120,8 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*User, []
 	return &cp, scopes, ""
 }
 
-// namesUserinfo reports whether a token is for this tenant's /userinfo: every
-// opaque one is, as only this tenant can open it; a JWT names it beside the API.
+// namesUserinfo reports whether a token is for this tenant's /userinfo. An opaque
+// token always is, because only this tenant can decrypt it; a JWT needs the audience.
 func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
 	aud, isJWT := claims["aud"]
 	if !isJWT {
@@ -127,10 +129,10 @@ func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
 	}
 	iss, _ := claims["iss"].(string)
 	list, _ := aud.([]any)
-	return t.ours(c, iss) && slices.Contains(list, any(iss+"userinfo"))
+	return t.ownIssuer(c, iss) && slices.Contains(list, any(iss+"userinfo"))
 }
 
-// ours reports whether an issuer is this tenant's: the one that it is reached
-// under, or another under which it minted ([Tenant.At]). The embedded key
-// signs for every tenant, so the signature does not tell.
-func (t *Tenant) ours(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }
+// ownIssuer reports whether an issuer is this tenant's: the request's, or another one
+// for which it minted tokens ([Tenant.At]). A signature is no proof of it, because
+// every tenant has the embedded key.
+func (t *Tenant) ownIssuer(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }

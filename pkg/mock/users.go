@@ -3,27 +3,28 @@ package mock
 import (
 	"slices"
 	"strings"
-	"time"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // Users returns the users in the order in which they were added, without their
 // passwords.
-func (t *Tenant) Users() []User {
+func (t *Tenant) Users() []tenant.User {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make([]User, 0, len(t.st.userOrder))
+	out := make([]tenant.User, 0, len(t.st.userOrder))
 	for _, id := range t.st.userOrder {
 		out = append(out, shownUser(t.st.users[id]))
 	}
 	return out
 }
 
-func (st *description) addUser(u *User) error {
+func (st *description) addUser(u *tenant.User) error {
 	if err := st.completeUser(u); err != nil {
 		return err
 	}
 	if _, dup := st.users[u.UserID]; dup {
-		return faultf("user_id", "%q is used twice", u.UserID)
+		return fieldError("user_id", "%q is used twice", u.UserID)
 	}
 	st.users[u.UserID] = u
 	st.userOrder = append(st.userOrder, u.UserID)
@@ -31,50 +32,8 @@ func (st *description) addUser(u *User) error {
 	return nil
 }
 
-// completeUser checks a user and fills in what the Management API would.
-func (st *description) completeUser(u *User) error {
-	if u.Email == "" && u.Username == "" && u.UserID == "" {
-		return faultf("email", "a user needs an email, a username or a user_id")
-	}
-	switch {
-	case u.UserID == "":
-		u.UserID = "auth0|" + derivedID(u.Email+u.Username, 24)
-	case !strings.Contains(u.UserID, "|"):
-		u.UserID = "auth0|" + u.UserID // as the Management API does
-	}
-	if u.Connection == "" {
-		u.Connection = st.settings.DefaultDirectory
-	}
-	if u.UpdatedAt == "" {
-		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
-	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
-		return faultf("updated_at", "%q of user %q is not in RFC 3339's form", clip(u.UpdatedAt), u.login())
-	}
-	for _, r := range u.Roles {
-		if _, known := st.roles[r]; !known {
-			return faultf("roles", "user %q has the role %q, which is not among roles", u.login(), r)
-		}
-	}
-	return nil
-}
-
-// login names a user in messages and lookups.
-func (u *User) login() string {
-	for _, s := range []string{u.UserID, u.Email, u.Username} {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// logins are the names under which byLogin has a user; "" is none.
-func (u *User) logins() [2]string {
-	return [2]string{strings.ToLower(u.Email), strings.ToLower(u.Username)}
-}
-
-func (st *description) indexUser(u *User) {
-	for _, l := range u.logins() {
+func (st *description) indexUser(u *tenant.User) {
+	for _, l := range u.Logins() {
 		if l != "" && st.byLogin[l] == nil {
 			st.byLogin[l] = u
 		}
@@ -82,16 +41,16 @@ func (st *description) indexUser(u *User) {
 }
 
 // userByLogin finds a user by e-mail address, username or id.
-func (st *description) userByLogin(login string) *User {
+func (st *description) userByLogin(login string) *tenant.User {
 	if u := st.users[login]; u != nil {
 		return u
 	}
 	return st.byLogin[strings.ToLower(login)]
 }
 
-// replaceUser puts a user in the place of old, who keeps his when it is faulty.
-// A user without an id gets old's.
-func (st *description) replaceUser(old, u *User) error {
+// replaceUser replaces a user, or returns an error and changes nothing. A user
+// without an id gets the id of the old one.
+func (st *description) replaceUser(old, u *tenant.User) error {
 	if old == nil {
 		return st.addUser(u)
 	}
@@ -102,7 +61,7 @@ func (st *description) replaceUser(old, u *User) error {
 		return err
 	}
 	if u.UserID != old.UserID {
-		return faultf("user_id", "%q cannot become %q", old.UserID, u.UserID)
+		return fieldError("user_id", "%q cannot be changed to %q", old.UserID, u.UserID)
 	}
 	st.unindexUser(old)
 	st.users[u.UserID] = u
@@ -110,21 +69,21 @@ func (st *description) replaceUser(old, u *User) error {
 	return nil
 }
 
-func (st *description) dropUser(u *User) {
+func (st *description) dropUser(u *tenant.User) {
 	delete(st.users, u.UserID)
 	st.userOrder = slices.DeleteFunc(st.userOrder, func(id string) bool { return id == u.UserID })
 	st.unindexUser(u)
 }
 
-// unindexUser takes a user out of the index; another of the same name takes the place.
-func (st *description) unindexUser(u *User) {
-	for _, l := range u.logins() {
+// unindexUser removes a user from the index and adds the next one with the same login.
+func (st *description) unindexUser(u *tenant.User) {
+	for _, l := range u.Logins() {
 		if l == "" || st.byLogin[l] != u {
 			continue
 		}
 		delete(st.byLogin, l)
 		for _, id := range st.userOrder {
-			if other := st.users[id]; other != nil && other != u && (other.logins()[0] == l || other.logins()[1] == l) {
+			if other := st.users[id]; other != nil && other != u && (other.Logins()[0] == l || other.Logins()[1] == l) {
 				st.byLogin[l] = other
 				break
 			}
@@ -132,8 +91,8 @@ func (st *description) unindexUser(u *User) {
 	}
 }
 
-// permissions returns the user's permissions at an API, through roles.
-func (st *description) permissions(u *User, audience string) []string {
+// permissions returns the permissions that a user's roles have at an API.
+func (st *description) permissions(u *tenant.User, audience string) []string {
 	var out []string
 	for _, r := range u.Roles {
 		for _, p := range st.roles[r].Permissions {
@@ -144,4 +103,17 @@ func (st *description) permissions(u *User, audience string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// completeUser fills in what the Management API would and checks the user's roles.
+func (st *description) completeUser(u *tenant.User) error {
+	if err := u.Complete(st.settings.DefaultDirectory); err != nil {
+		return err
+	}
+	for _, r := range u.Roles {
+		if _, known := st.roles[r]; !known {
+			return fieldError("roles", "user %q has the role %q, which is not in roles", u.Login(), r)
+		}
+	}
+	return nil
 }

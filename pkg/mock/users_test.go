@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 func TestUsersAreFoundByEveryName(t *testing.T) {
-	e := mock.DefaultTenant()
+	e := tenant.Default()
 	e.Users = append(e.Users,
-		mock.User{UserID: "auth0|one", Email: "Twin@example.com", Password: "one"},
-		mock.User{UserID: "auth0|two", Email: "twin@EXAMPLE.com", Password: "two", Connection: "other"},
-		mock.User{Username: "Nick", Password: "three"},
+		tenant.User{UserID: "auth0|one", Email: "Twin@example.com", Password: "one"},
+		tenant.User{UserID: "auth0|two", Email: "twin@EXAMPLE.com", Password: "two", Connection: "other"},
+		tenant.User{Username: "Nick", Password: "three"},
 	)
 	w := newWorld(t, mock.Config{Tenant: e})
 	in := func(login, password string) string {
@@ -36,22 +37,21 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 	if got := in("nick", "three"); !strings.HasPrefix(got, "auth0|") {
 		t.Errorf("by username: %s", got)
 	}
-	w.plant("DELETE", "/_mock/users/auth0%7Cone", "")
+	w.mustControl("DELETE", "/_mock/users/auth0%7Cone", "")
 	if got := in("twin@example.com", "two"); got != "auth0|two" {
 		t.Errorf("after the first one left: %s", got)
 	}
-	w.plant("PATCH", "/_mock/users/nick", `{"username":"nock"}`)
+	w.mustControl("PATCH", "/_mock/users/nick", `{"username":"nock"}`)
 	if got := in("nock", "three"); !strings.HasPrefix(got, "auth0|") {
 		t.Errorf("renamed: %s", got)
 	}
 	if got := in("nick", "three"); !strings.Contains(got, "Wrong email or password.") {
-		t.Errorf("the former name: %s", got)
+		t.Errorf("the old name: %s", got)
 	}
 }
 
-// TestX24_ReuseWhileTheFirstAnswerIsSigned: a reuse must also kill the token
-// that was not there yet when it came.
-func TestX24_ReuseWhileTheFirstAnswerIsSigned(t *testing.T) {
+// A reuse must also revoke a token that is still being signed.
+func TestCodeReuseWhileTheFirstTokenIsSigned(t *testing.T) {
 	w := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
 	for range 30 {
 		form := pairs("grant_type", "authorization_code", "client_id", "demo", "client_secret", "demo-secret", "code", w.code(), "redirect_uri", callback)

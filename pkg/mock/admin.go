@@ -7,22 +7,24 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
-// Planting state: what a tenant's administrator does in the dashboard, over
-// /_mock/ in the Management API's schema.
+// The calls under /_mock/ that an administrator makes in the dashboard, with the
+// objects of the Management API.
 
-// planted answers a planting call: the stored object, or the fault.
-func planted(w http.ResponseWriter, v any, err error) {
+// writeResult answers with the stored object, or with the error.
+func writeResult(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return
 	}
 	respondJSON(w, v)
 }
 
-// plant decodes a body into a T and stores it under the tenant's lock.
-func plant[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
+// put decodes a body into a T and stores it under the tenant's lock.
+func put[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in T
 		v, err := any(nil), decode(r, &in)
@@ -31,12 +33,12 @@ func plant[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 			v, err = store(in)
 			t.mu.Unlock()
 		}
-		planted(w, v, err)
+		writeResult(w, v, err)
 	}
 }
 
-// merge returns a copy of an object with the members of a body in place of its
-// own. Nothing is shared with the original, which others may be reading.
+// merge returns a copy of an object, changed by the members of a JSON body. The copy
+// shares nothing with the original, which other goroutines may read.
 func merge[T any](old T, body []byte) (T, error) {
 	var merged T
 	b, err := json.Marshal(old)
@@ -49,31 +51,31 @@ func merge[T any](old T, body []byte) (T, error) {
 	return merged, err
 }
 
-func (t *Tenant) putClient(c Client) (any, error) {
-	if err := c.complete(); err != nil {
+func (t *Tenant) putClient(c tenant.Client) (any, error) {
+	if err := c.Complete(); err != nil {
 		return nil, err
 	}
-	if _, known := t.st.clients[c.ClientID]; !known { // else it keeps its place: the first client is the default
+	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
 		t.st.clientOrder = append(t.st.clientOrder, c.ClientID)
 	}
 	t.st.clients[c.ClientID] = &c
 	return shownClient(&c), nil
 }
 
-func shownClient(c *Client) Client {
+func shownClient(c *tenant.Client) tenant.Client {
 	out := *c
 	out.ClientSecret = ""
 	return out
 }
 
-func shownUser(u *User) User {
+func shownUser(u *tenant.User) tenant.User {
 	out := *u
 	out.Password = ""
 	return out
 }
 
-func (t *Tenant) putAPI(api ResourceServer) (any, error) {
-	if err := api.complete(); err != nil {
+func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
+	if err := api.Complete(); err != nil {
 		return nil, err
 	}
 	if t.st.firstAPI == "" {
@@ -85,23 +87,23 @@ func (t *Tenant) putAPI(api ResourceServer) (any, error) {
 	return shown, nil
 }
 
-func (t *Tenant) putUser(u User) (any, error) {
-	old := t.st.userByLogin(u.login())
+func (t *Tenant) putUser(u tenant.User) (any, error) {
+	old := t.st.userByLogin(u.Login())
 	if err := t.st.replaceUser(old, &u); err != nil {
 		return nil, err
 	}
-	delete(t.st.attempts, attemptKey("password", u.UserID)) // as a change of password unblocks at Auth0
+	delete(t.st.attempts, attemptKey("password", u.UserID)) // a new password unblocks the user, as at Auth0
 	return shownUser(&u), nil
 }
 
-func (t *Tenant) putGrant(g ClientGrant) (any, error) {
+func (t *Tenant) putGrant(g tenant.ClientGrant) (any, error) {
 	if err := t.st.addGrant(g); err != nil {
 		return nil, err
 	}
 	return t.st.grants[grantKey(t.st.client(g.ClientID).ClientID, g.Audience, g.SubjectType)], nil
 }
 
-func (t *Tenant) putOrganization(o Organization) (any, error) {
+func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 	if err := t.st.addOrganization(o); err != nil {
 		return nil, err
 	}
@@ -120,9 +122,9 @@ func (t *Tenant) putConsent(in consentInput) (any, error) {
 	u, c := t.st.userByLogin(in.User), t.st.client(in.ClientID)
 	switch {
 	case u == nil:
-		return nil, faultf("user", "%q does not exist", in.User)
+		return nil, fieldError("user", "%q does not exist", in.User)
 	case c == nil:
-		return nil, faultf("client_id", "%q does not exist", in.ClientID)
+		return nil, fieldError("client_id", "%q does not exist", in.ClientID)
 	}
 	t.st.consents[t.consentKey(&authRequest{client: c, audience: in.Audience, scopes: uniqueFields(in.Scope)}, u)] = true
 	return in, nil
@@ -135,48 +137,48 @@ type settingsInput struct {
 
 func (t *Tenant) putSettings(in settingsInput) (any, error) {
 	if in.Login != LoginAuto && in.Login != LoginForm {
-		return nil, faultf("login", "%q is neither auto nor form", in.Login)
+		return nil, fieldError("login", "%q is neither auto nor form", in.Login)
 	}
 	t.st.login = in.Login
 	return in, nil
 }
 
-func (t *Tenant) putActions(list []Action) (any, error) {
-	var faults faultList
+func (t *Tenant) putActions(list []tenant.Action) (any, error) {
+	var errs errorList
 	for i, a := range list {
-		faults.add(a.check(), "actions[%d]", i)
+		errs.add(a.Check(), "actions[%d]", i)
 	}
-	if err := faults.err(); err != nil {
+	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	t.st.actions = list
 	return list, nil
 }
 
-// plantTable are the calls that change what the tenant has, beside those that show it.
-func (t *Tenant) plantTable() []control {
+// adminTable lists the calls that show and change the tenant's objects.
+func (t *Tenant) adminTable() []control {
 	return []control{
-		{"GET /_mock/faults", "the faults that were armed: how many calls each has hit, and whether it still does", t.showFaults},
+		{"GET /_mock/faults", "the armed faults: how many calls each has hit, and whether it is still active", t.showFaults},
 		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
 		{"DELETE /_mock/faults", "disarms all", t.disarm},
-		{"GET /_mock/clients", "the clients, with the secrets that were derived", t.showClients},
-		{"POST /_mock/clients", "adds or replaces one", plant(t, t.putClient)},
-		{"PATCH /_mock/clients/ID", "merges into one", nil},
+		{"GET /_mock/clients", "the clients, with their secrets", t.showClients},
+		{"POST /_mock/clients", "adds or replaces one", put(t, t.putClient)},
+		{"PATCH /_mock/clients/ID", "changes members of one", nil},
 		{"DELETE /_mock/clients/ID", "removes one", nil},
 		{"GET /_mock/users", "the users, without passwords", t.showUsers},
-		{"POST /_mock/users", "adds or replaces one", plant(t, t.putUser)},
-		{"PATCH /_mock/users/ID-OR-EMAIL", "merges into one", nil},
+		{"POST /_mock/users", "adds or replaces one", put(t, t.putUser)},
+		{"PATCH /_mock/users/ID-OR-EMAIL", "changes members of one", nil},
 		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
-		{"POST /_mock/resource-servers", "adds or replaces an API", plant(t, t.putAPI)},
-		{"POST /_mock/client-grants", "adds or replaces one", plant(t, t.putGrant)},
-		{"DELETE /_mock/client-grants", "removes that of client_id= and audience=", t.deleteClientGrant},
-		{"POST /_mock/organizations", "adds or replaces one", plant(t, t.putOrganization)},
-		{"POST /_mock/roles", "adds or replaces one", plant(t, func(r Role) (any, error) { return r, t.st.addRole(r) })},
-		{"PATCH /_mock/tenant", "merges into the tenant's settings", t.patchTenant},
-		{"POST /_mock/consents", "gives one: user, client_id, audience, scope", plant(t, t.putConsent)},
-		{"DELETE /_mock/consents", "forgets all", plant(t, t.dropConsents)},
-		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, plant(t, t.putSettings)},
-		{"PUT /_mock/actions", "replaces the declared outcomes of Actions", plant(t, t.putActions)},
+		{"POST /_mock/resource-servers", "adds or replaces an API", put(t, t.putAPI)},
+		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
+		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
+		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
+		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
+		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
+		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
+		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
+		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
+		{"PUT /_mock/actions", "replaces the effects of Actions", put(t, t.putActions)},
 	}
 }
 
@@ -202,9 +204,9 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 	var f Fault
 	err := decode(r, &f)
 	if err == nil {
-		_, err = t.Fail(f)
+		_, err = t.arm(f)
 	}
-	planted(w, f, err)
+	writeResult(w, f, err)
 }
 
 func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
@@ -215,13 +217,13 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		s, err = merge(s, body)
 	}
 	if err == nil {
-		err = s.check()
+		err = s.Check()
 	}
 	if err == nil {
 		t.st.settings = s
 	}
 	t.mu.Unlock()
-	planted(w, s, err)
+	writeResult(w, s, err)
 }
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
@@ -234,9 +236,9 @@ func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	respondJSON(w, struct{}{})
 }
 
-// one is a call on one client or user: PATCH merges, DELETE removes. It
-// reports false when the path names neither.
-func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
+// controlOne handles PATCH and DELETE of one client or user. It returns false for
+// any other call.
+func (t *Tenant) controlOne(w http.ResponseWriter, r *http.Request) bool {
 	kind, id, found := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), controlPrefix), "/")
 	id, err := url.PathUnescape(id)
 	if !found || err != nil || (kind != "clients" && kind != "users") || (r.Method != http.MethodPatch && r.Method != http.MethodDelete) {
@@ -244,7 +246,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		badInput(w, err)
+		writeInputError(w, err)
 		return true
 	}
 	t.mu.Lock()
@@ -252,7 +254,7 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 	c, u := t.st.clients[id], t.st.userByLogin(id)
 	switch {
 	case kind == "clients" && c == nil, kind == "users" && u == nil:
-		controlFault(w, http.StatusNotFound, kind+": "+clip(id)+" does not exist")
+		controlError(w, http.StatusNotFound, kind+": "+clip(id)+" does not exist")
 	case r.Method == http.MethodDelete && kind == "clients":
 		delete(t.st.clients, id)
 		t.st.clientOrder = slices.DeleteFunc(t.st.clientOrder, func(s string) bool { return s == id })
@@ -262,18 +264,18 @@ func (t *Tenant) one(w http.ResponseWriter, r *http.Request) bool {
 		respondJSON(w, struct{}{})
 	case kind == "clients":
 		v, err := t.patchClient(c, body)
-		planted(w, v, err)
+		writeResult(w, v, err)
 	default:
 		v, err := t.patchUser(u, body)
-		planted(w, v, err)
+		writeResult(w, v, err)
 	}
 	return true
 }
 
-func (t *Tenant) patchClient(c *Client, body []byte) (any, error) {
+func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, error) {
 	merged, err := merge(*c, body)
 	if err == nil && merged.ClientID != c.ClientID {
-		err = faultf("client_id", "%q cannot be changed", c.ClientID)
+		err = fieldError("client_id", "%q cannot be changed", c.ClientID)
 	}
 	if err != nil {
 		return nil, err
@@ -281,7 +283,7 @@ func (t *Tenant) patchClient(c *Client, body []byte) (any, error) {
 	return t.putClient(merged)
 }
 
-func (t *Tenant) patchUser(u *User, body []byte) (any, error) {
+func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, error) {
 	merged, err := merge(*u, body)
 	if err == nil {
 		err = t.st.replaceUser(u, &merged)

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// refusal is refuseAuthorize as the continuation that advance returns.
+// refusal returns a function, as advance does, that calls refuseAuthorize.
 func (t *Tenant) refusal(c *call, req *authRequest, e *oauthError) func() {
 	return func() { t.refuseAuthorize(c, req, e) }
 }
 
-// refuseAuthorize tells the client, or shows the error page where a redirect
-// would make the tenant an open redirector for third-party clients.
+// refuseAuthorize redirects to the client with an error. For a third-party client,
+// where that would make the tenant an open redirector, it shows the error page.
 func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 	if req.device != nil {
 		t.mu.Lock()
@@ -22,16 +22,16 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		t.errorPage(c, nil, e)
 		return
 	}
-	if req.client.thirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
+	if req.client.ThirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
 		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}
-	c.because(e.Error())
+	c.setReason(e.Error())
 	t.answer(c, req, []member{{"error", e.Code}, {"error_description", e.Description}})
 }
 
-// answer sends the parameters to the client by the response mode, state last
-// and only when it was sent.
+// answer sends the parameters to the client in its response mode, with state
+// last if the request had one.
 func (t *Tenant) answer(c *call, req *authRequest, params []member) {
 	if req.hasState {
 		params = append(params, member{"state", req.state})
@@ -94,10 +94,10 @@ func fields(params []member) []field {
 	return out
 }
 
-// errorPage shows an error where no client may be told: the tenant's page, or
-// the address that the tenant configured for it.
+// errorPage shows an error that must not go to a redirect_uri: on the tenant's own
+// page, or by a redirect to the error page that the tenant configures.
 func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
-	c.because(e.Error())
+	c.setReason(e.Error())
 	t.mu.Lock()
 	custom := t.st.settings.ErrorPage.URL
 	t.mu.Unlock()
@@ -127,9 +127,9 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 	})
 }
 
-// lostPage is the recorded answer to a page without its transaction: no
-// cookie, the back button, a transaction that ran out.
-func (t *Tenant) lostPage(c *call) {
+// noTransactionPage is the recorded answer when a page has no transaction: no
+// cookie, the back button, an expired transaction.
+func (t *Tenant) noTransactionPage(c *call) {
 	t.errorPage(c, c.query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
 		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session."))
 }

@@ -1,7 +1,7 @@
 package mock
 
-// Endpoints that discovery names because every recorded tenant does, and that
-// answer as a tenant where the feature is switched off.
+// Endpoints of features that are off by default. Every recorded tenant lists them in
+// discovery.
 
 // register is POST /oidc/register: dynamic registration is off by default
 // (https://auth0.com/docs/get-started/applications/dynamic-client-registration).
@@ -9,8 +9,8 @@ func (t *Tenant) register(c *call) {
 	t.refuseToken(c, refuse("access_denied", "Dynamic client registration is not enabled"))
 }
 
-// mfaChallenge is POST /mfa/challenge: no user of the mock has a second factor,
-// so no mfa_token is ever good.
+// mfaChallenge is POST /mfa/challenge: no user of the mock has a second factor, so no
+// mfa_token is valid.
 func (t *Tenant) mfaChallenge(c *call) {
 	r, bad := c.tokenRequest()
 	switch {

@@ -1,19 +1,18 @@
-package mock
+package tenant
 
-// DefaultTenant returns the description of the built-in tenant: the
-// confidential client "demo" (secret "demo-secret"), the public client
-// "demo-spa" with rotating refresh tokens, one API and two users, both with
-// the password "password". The caller may change it.
-func DefaultTenant() *Export {
+// Default returns a new copy of the built-in tenant: the confidential client "demo"
+// (secret "demo-secret"), the public client "demo-spa" with rotating refresh tokens,
+// one API, and two users with the password "password".
+func Default() *File {
 	callbacks := []string{
 		"http://localhost:8484/callback",
 		"http://127.0.0.1:8484/callback",
 		"http://localhost:3000/callback",
 	}
 	logout := []string{"http://localhost:3000", "http://localhost:3000/", "http://localhost:8484/"}
-	return &Export{
+	return &File{
 		Tenant: Settings{
-			FriendlyName: "mockauth0", DefaultDirectory: defaultConnection,
+			FriendlyName: "mockauth0", DefaultDirectory: DefaultConnection,
 			AllowedLogoutURLs: []string{"http://localhost:3000", "http://localhost:3000/"},
 		},
 		Clients: []Client{{
@@ -21,7 +20,7 @@ func DefaultTenant() *Export {
 			TokenEndpointAuthMethod: "client_secret_post",
 			Callbacks:               callbacks, AllowedLogoutURLs: logout,
 			GrantTypes: []string{
-				grantCode, grantRefresh, grantClientCredentials, grantPassword, grantPasswordRealm, grantDevice,
+				GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantPassword, GrantPasswordRealm, GrantDeviceCode,
 			},
 			RefreshToken: &RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"},
 		}, {
@@ -29,10 +28,10 @@ func DefaultTenant() *Export {
 			Callbacks:         append(callbacks[:len(callbacks):len(callbacks)], "http://localhost:3000/"),
 			WebOrigins:        []string{"http://localhost:3000", "http://localhost:8484"},
 			AllowedLogoutURLs: logout,
-			GrantTypes:        []string{grantCode, grantRefresh, grantDevice},
+			GrantTypes:        []string{GrantAuthorizationCode, GrantRefreshToken, GrantDeviceCode},
 			RefreshToken: &RefreshPolicy{
 				RotationType: "rotating", ExpirationType: "expiring",
-				TokenLifetime: defaultRefreshLifetime, IdleTokenLifetime: defaultRefreshLifetime,
+				TokenLifetime: DefaultRefreshLifetime, IdleTokenLifetime: DefaultRefreshLifetime,
 			},
 		}},
 		ResourceServers: []ResourceServer{{
@@ -45,14 +44,14 @@ func DefaultTenant() *Export {
 		ClientGrants: []ClientGrant{{
 			ClientID: "demo", Audience: "https://api.example.com/", Scope: []string{"read:calls", "write:calls"},
 		}},
-		Roles: []Role{{Name: eligibleRole, Description: "May call the example API", Permissions: []Permission{
+		Roles: []Role{{Name: "agent", Description: "May call the example API", Permissions: []Permission{
 			{Name: "read:calls", Resource: "https://api.example.com/"},
 			{Name: "write:calls", Resource: "https://api.example.com/"},
 		}}},
-		Databases: []Database{{Name: defaultConnection, Strategy: "auth0"}},
+		Databases: []Database{{Name: DefaultConnection, Strategy: "auth0"}},
 		Users: []User{{
 			Email: "agent@example.com", EmailVerified: true, Name: "Example Agent", Nickname: "agent",
-			Password: "password", Roles: []string{eligibleRole},
+			Password: "password", Roles: []string{"agent"},
 		}, {
 			Email: "guest@example.com", Name: "Example Guest", Nickname: "guest", Password: "password",
 		}},

@@ -1,8 +1,8 @@
-package mock
+package tenant
 
-// Export describes a tenant in the vocabulary of Auth0's Management API, as
+// File describes a tenant in the vocabulary of Auth0's Management API, as
 // auth0-deploy-cli exports it, plus users. The JSON names are Auth0's.
-type Export struct {
+type File struct {
 	Tenant          Settings         `json:"tenant"`
 	Clients         []Client         `json:"clients"`
 	ResourceServers []ResourceServer `json:"resourceServers"`
@@ -28,7 +28,7 @@ type Settings struct {
 	Flags             Flags     `json:"flags"`
 }
 
-// ErrorPage is where the error page lives when it is not the tenant's own.
+// ErrorPage is the address of a custom error page.
 type ErrorPage struct {
 	URL string `json:"url,omitempty"`
 }
@@ -36,15 +36,15 @@ type ErrorPage struct {
 // Flags are tenant switches.
 type Flags struct {
 	// RevokeDeletesGrant makes the revocation of one refresh token delete the
-	// grant, thus every refresh token of the user, client and audience.
+	// grant, and with it every refresh token of the user, client and audience.
 	RevokeDeletesGrant bool `json:"revoke_refresh_token_grant,omitempty"`
 }
 
-// Client is an application ("client" in the Management API).
+// Client is an application.
 type Client struct {
 	Name                    string         `json:"name"`
-	ClientID                string         `json:"client_id,omitempty"`     // "": derived from the name, as exports leave it out
-	ClientSecret            string         `json:"client_secret,omitempty"` // "": derived from the id, where the client needs one
+	ClientID                string         `json:"client_id,omitempty"`     // "": derived from the name; exports leave it out
+	ClientSecret            string         `json:"client_secret,omitempty"` // "": derived from the client_id if the client needs a secret
 	AppType                 string         `json:"app_type,omitempty"`      // regular_web, spa, native, non_interactive
 	IsFirstParty            *bool          `json:"is_first_party,omitempty"`
 	TokenEndpointAuthMethod string         `json:"token_endpoint_auth_method,omitempty"`
@@ -79,7 +79,7 @@ type Credential struct {
 	KID  string `json:"kid,omitempty"`
 }
 
-// TokenExchange says which exchanges a client may do.
+// TokenExchange says which token exchanges a client may use.
 type TokenExchange struct {
 	AllowAnyProfileOfType []string `json:"allow_any_profile_of_type,omitempty"`
 }
@@ -141,9 +141,9 @@ type Scope struct {
 	Description string `json:"description,omitempty"`
 }
 
-// ClientGrant allows a client to call an API for itself.
+// ClientGrant allows a client to call an API on its own behalf.
 type ClientGrant struct {
-	ClientID          string   `json:"client_id"` // or the client's name, as exports have it
+	ClientID          string   `json:"client_id"` // or the client's name, as in exports
 	Audience          string   `json:"audience"`
 	Scope             []string `json:"scope"`
 	SubjectType       string   `json:"subject_type,omitempty"` // client (default), user
@@ -180,7 +180,7 @@ type Database struct {
 	DisableSignup  bool     `json:"disable_signup,omitempty"`
 }
 
-// User is a person, in the Management API's user schema, plus password and roles.
+// User is a user in the Management API's schema, plus password and roles.
 type User struct {
 	UserID        string         `json:"user_id,omitempty"` // "auth0|…"; "": derived from the e-mail address
 	Email         string         `json:"email"`

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The dialect is oauth2orize's and passport-http-bearer's, the two Node
-// libraries whose answers Auth0's recorded ones match byte for byte.
+// Errors have the form of oauth2orize and passport-http-bearer, two Node libraries.
+// Auth0's recorded responses match theirs byte for byte.
 
 const (
 	noStore       = "private, no-store, no-cache, must-revalidate, post-check=0, pre-check=0, no-transform"
@@ -20,8 +20,7 @@ const (
 	exposeHeaders = "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 
-// oauthError is a refusal: what the client is told, and the reason that only
-// the journal shows.
+// oauthError is an error response, with a reason that only the journal shows.
 type oauthError struct {
 	Status      int
 	Code        string // "error"
@@ -32,13 +31,13 @@ type oauthError struct {
 
 func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
 
-// because adds the reason that is the journal's alone.
-func (e *oauthError) because(reason string) *oauthError { e.Reason = reason; return e }
+// withReason sets the reason for the journal.
+func (e *oauthError) withReason(reason string) *oauthError { e.Reason = reason; return e }
 
-// withStatus overrides the status of the table.
+// withStatus replaces the status.
 func (e *oauthError) withStatus(status int) *oauthError { e.Status = status; return e }
 
-// refuse makes an error with the status of oauth2orize's table.
+// refuse returns an error with the status that oauth2orize gives the code.
 func refuse(code, description string) *oauthError {
 	return &oauthError{Status: statusOf(code), Code: code, Description: description}
 }
@@ -65,10 +64,10 @@ func missing(parameter string) *oauthError {
 	return refuse("invalid_request", "Missing required parameter: "+parameter)
 }
 
-// unauthorized is the one answer to every failed client authentication: not
-// RFC 6749's invalid_client, and nothing that tells which part was wrong.
+// unauthorized is the same response for every failed client authentication. It
+// does not say which part was wrong, and it is not RFC 6749's invalid_client.
 func unauthorized(reason string) *oauthError {
-	return refuse("access_denied", "Unauthorized").withStatus(http.StatusUnauthorized).because(reason)
+	return refuse("access_denied", "Unauthorized").withStatus(http.StatusUnauthorized).withReason(reason)
 }
 
 // member is one member of a JSON object whose order matters.
@@ -119,10 +118,10 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// bytes is MarshalJSON without the second pass that json.Marshal would make of it.
+// bytes encodes the object once; json.Marshal would parse the result again.
 func (o object) bytes() []byte {
 	b, err := o.MarshalJSON()
-	if err != nil { // only values that are made here
+	if err != nil { // the mock builds every value, so this is a bug
 		panic("mock: " + err.Error())
 	}
 	return b
@@ -141,21 +140,21 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// writeTokenError is the answer of /oauth/token and its neighbours to a refusal.
+// writeTokenError writes an error of /oauth/token and endpoints like it.
 func writeTokenError(w http.ResponseWriter, e *oauthError) {
 	o := object{{"error", e.Code}, {"error_description", e.Description}}
 	write(w, e.Status, jsonType, append(o, e.Extra...).bytes())
 }
 
-// writeToken is a successful answer of /oauth/token: the only one with Pragma.
+// writeToken writes a success of /oauth/token, the only response with Pragma.
 func writeToken(w http.ResponseWriter, o object) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	write(w, http.StatusOK, jsonType, o.bytes())
 }
 
-// escapeComponent escapes as JavaScript's encodeURIComponent: a space is %20
-// and !*'() stay, as in the Location headers that were seen.
+// escapeComponent escapes like JavaScript's encodeURIComponent, as recorded Location
+// headers do: a space is %20, and !*'() stay.
 func escapeComponent(s string) string {
 	return componentFixes.Replace(url.QueryEscape(s))
 }

@@ -1,0 +1,81 @@
+package tenant
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// FieldError reports a value that a tenant does not accept.
+type FieldError struct {
+	Object string // where the object is in the tenant file, as in "clients[1]"; "" for a value that is not in a file
+	Field  string
+	Reason string
+}
+
+func (e *FieldError) Error() string {
+	if e.Object == "" {
+		return e.Field + ": " + e.Reason
+	}
+	return e.Object + ": " + e.Field + ": " + e.Reason
+}
+
+// FieldErrors returns every [FieldError] in err, which may join several errors.
+func FieldErrors(err error) []*FieldError {
+	var joined interface{ Unwrap() []error }
+	var one *FieldError
+	switch {
+	case errors.As(err, &joined):
+		var out []*FieldError
+		for _, err := range joined.Unwrap() {
+			out = append(out, FieldErrors(err)...)
+		}
+		return out
+	case errors.As(err, &one):
+		return []*FieldError{one}
+	}
+	return nil
+}
+
+func fieldError(field, format string, args ...any) error {
+	return &FieldError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// oneOf returns an error for a value that is set and not in the list.
+func oneOf(field, value, of string, list []string) error {
+	if value == "" || slices.Contains(list, value) {
+		return nil
+	}
+	return fieldError(field, "%.200q of %s is not one of %s", value, of, strings.Join(list, ", "))
+}
+
+func notNegative(field string, n int, of string) error {
+	if n >= 0 {
+		return nil
+	}
+	return fieldError(field, "%d of %s is negative", n, of)
+}
+
+// signingAlgs are the algorithms of tokens, as discovery lists them.
+var signingAlgs = []string{"HS256", "RS256", "PS256"}
+
+// Check returns an error for session lifetimes that are not valid.
+func (s Settings) Check() error {
+	const most = 24 * 366 * 100 // hours
+	if s.SessionLifetime < 0 || s.SessionLifetime > most || s.IdleSession < 0 || s.IdleSession > most {
+		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v must be between 0 and %d hours",
+			s.SessionLifetime, s.IdleSession, most)
+	}
+	return nil
+}
+
+// derivedID returns n hexadecimal characters that depend only on the name.
+func derivedID(name string, n int) string {
+	h := sha256.Sum256([]byte(name))
+	var b [2 * sha256.Size]byte
+	hex.Encode(b[:], h[:])
+	return string(b[:n])
+}

@@ -1,0 +1,103 @@
+package tenant
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Complete checks a client and fills in what the Management API would.
+func (c *Client) Complete() error {
+	if c.ClientID == "" {
+		if c.Name == "" {
+			return fieldError("client_id", "a client needs a client_id or a name")
+		}
+		c.ClientID = derivedID(c.Name, 32)
+	}
+	if c.TokenEndpointAuthMethod == "" {
+		c.TokenEndpointAuthMethod = defaultAuthMethod(*c)
+	}
+	if c.ClientSecret == "" && strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
+		c.ClientSecret = derivedID("client_secret of "+c.ClientID, 64) // exports leave it out
+	}
+	if c.GrantTypes == nil {
+		c.GrantTypes = defaultGrantTypes(*c)
+	}
+	of := fmt.Sprintf("client %q", c.ClientID)
+	return errors.Join(
+		knownGrants(c.GrantTypes, of),
+		oneOf("token_endpoint_auth_method", c.TokenEndpointAuthMethod, of, authMethods),
+		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
+		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
+		oneOf("organization_usage", c.OrganizationUsage, of, []string{"deny", "allow", "require"}),
+		c.RefreshToken.check(of),
+	)
+}
+
+// knownGrants returns an error for each grant type that is unknown and not a URI.
+// Extension grants are URIs (RFC 6749 section 4.5).
+func knownGrants(list []string, of string) error {
+	var faults []error
+	for i, g := range list {
+		if !strings.Contains(g, ":") && !slices.Contains(list[:i], g) {
+			faults = append(faults, oneOf("grant_types", g, of, []string{GrantAuthorizationCode, GrantImplicit, GrantRefreshToken, GrantClientCredentials, GrantPassword}))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (p *RefreshPolicy) check(of string) error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(
+		oneOf("refresh_token.rotation_type", p.RotationType, of, []string{"rotating", "non-rotating"}),
+		oneOf("refresh_token.expiration_type", p.ExpirationType, of, []string{"expiring", "non-expiring"}),
+		notNegative("refresh_token.leeway", p.Leeway, of),
+		notNegative("refresh_token.token_lifetime", p.TokenLifetime, of),
+		notNegative("refresh_token.idle_token_lifetime", p.IdleTokenLifetime, of),
+	)
+}
+
+var authMethods = []string{"none", "client_secret_post", "client_secret_basic", "private_key_jwt"}
+
+func defaultAuthMethod(c Client) string {
+	switch {
+	case c.Authentication != nil:
+		return "private_key_jwt"
+	case c.AppType == "spa" || c.AppType == "native":
+		return "none"
+	}
+	return "client_secret_post"
+}
+
+// defaultGrantTypes are those that the Management API sets for a new client of the type.
+func defaultGrantTypes(c Client) []string {
+	switch c.AppType {
+	case "non_interactive":
+		return []string{GrantClientCredentials}
+	case "native":
+		return []string{GrantAuthorizationCode, GrantImplicit, GrantRefreshToken, GrantDeviceCode}
+	}
+	return []string{GrantAuthorizationCode, GrantImplicit, GrantRefreshToken, GrantClientCredentials}
+}
+
+func (c *Client) ThirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
+
+// RefreshPolicy returns the client's refresh token settings, or the default.
+func (c *Client) RefreshPolicy() RefreshPolicy {
+	if c.RefreshToken == nil {
+		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
+	}
+	return *c.RefreshToken
+}
+
+// AllowsGrant reports whether the client may use a grant type. Token exchange has its
+// own setting in addition to grant_types.
+func (c *Client) AllowsGrant(grantType string) bool {
+	if grantType == GrantTokenExchange && c.TokenExchange != nil {
+		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")
+	}
+	return slices.Contains(c.GrantTypes, grantType)
+}

@@ -1,0 +1,56 @@
+package tenant
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+var tokenDialects = []string{"access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"}
+
+// Complete checks an API and fills in what the Management API would.
+func (api *ResourceServer) Complete() error {
+	if api.Identifier == "" {
+		return fieldError("identifier", "API %q needs an identifier", api.Name)
+	}
+	if api.SigningAlg == "" {
+		api.SigningAlg = "RS256"
+	}
+	if api.SigningAlg == "HS256" && api.SigningSecret == "" {
+		api.SigningSecret = derivedID(api.Identifier, 64) // Auth0 generates one too
+	}
+	if api.TokenLifetime == 0 {
+		api.TokenLifetime = DefaultAPILifetime
+	}
+	if api.TokenLifetimeForWeb == 0 {
+		api.TokenLifetimeForWeb = min(DefaultWebLifetime, max(0, api.TokenLifetime))
+	}
+	if api.TokenDialect == "" {
+		api.TokenDialect = "access_token"
+	}
+	of := fmt.Sprintf("API %q", api.Identifier)
+	return errors.Join(
+		oneOf("signing_alg", api.SigningAlg, of, signingAlgs),
+		notNegative("token_lifetime", api.TokenLifetime, of),
+		notNegative("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
+		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
+	)
+}
+
+func (api *ResourceServer) UserPolicy() string {
+	if api.Authorization == nil {
+		return "allow_all"
+	}
+	return api.Authorization.User.Policy
+}
+
+func (api *ResourceServer) ClientPolicy() string {
+	if api.Authorization == nil {
+		return "require_client_grant"
+	}
+	return api.Authorization.Client.Policy
+}
+
+func (api *ResourceServer) HasScope(scope string) bool {
+	return slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.Value == scope })
+}

@@ -1,0 +1,23 @@
+package tenant
+
+// The values of grant_type (RFC 6749, RFC 8628, RFC 8693, Auth0's extensions).
+const (
+	GrantAuthorizationCode = "authorization_code"
+	GrantImplicit          = "implicit"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+	GrantPassword          = "password"
+	GrantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm" //nolint:gosec // a name
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+// Lifetimes that Auth0 documents, in seconds (docs/mock.md has the sources), and
+// the database that a new tenant has.
+const (
+	DefaultAPILifetime     = 86400
+	DefaultWebLifetime     = 7200
+	DefaultIDTokenLifetime = 36000
+	DefaultRefreshLifetime = 2592000
+	DefaultConnection      = "Username-Password-Authentication"
+)
