@@ -125,7 +125,8 @@ func TestNoGain(t *testing.T) {
 		want   bool
 	}{
 		{nil, token(0, time.Hour), false},
-		{nil, token(0, 1900*time.Millisecond), true},
+		{nil, token(0, time.Second), true},
+		{nil, token(0, 1001*time.Millisecond), false}, // of two seconds, by its exp
 		{nil, token(0, 2*time.Second), false},
 		{token(0, time.Hour), token(time.Minute, time.Hour), true},
 		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // rounded
