@@ -131,6 +131,20 @@ func (a *alive) ended(name string) bool {
 	return true
 }
 
+// lives reports whether the process of that name is known to live: its file is
+// there and locked.
+func (a *alive) lives(name string) bool {
+	if a == nil || a.unsupported() || !validName(name) {
+		return false
+	}
+	f, err := os.OpenFile(filepath.Join(a.dir, name), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only looked at
+	return errors.Is(tryLock(f), errLocked)
+}
+
 func (a *alive) unsupported() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

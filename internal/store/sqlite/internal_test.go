@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, 
 // database since this one looked.
 func TestSecondDatabaseLoses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
-	s := &Store{seal: noSeal{}, skew: func() time.Duration { return 0 }}
+	s := &Store{seal: noSeal{}}
 	var first os.FileInfo
 	for range 2 {
 		if err := s.make(t.Context(), path); err != nil {
@@ -152,5 +155,73 @@ func TestCommitsAreDurable(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSinceBoot: the clock goes on, and is no wall clock. Where a system has
+// none, it stays zero.
+func TestSinceBoot(t *testing.T) {
+	first := sinceBoot()
+	if first == 0 {
+		switch runtime.GOOS {
+		case "darwin", "freebsd", "linux", "openbsd":
+			t.Fatal("no clock")
+		}
+		return
+	}
+	for start := time.Now(); sinceBoot() == first; {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the clock stands still")
+		}
+	}
+	if again := sinceBoot(); again < first || again > 20*365*24*time.Hour {
+		t.Errorf("%v after %v", again, first)
+	}
+}
+
+// TestNoClockSinceBoot: the wall clock alone ends a lease there.
+func TestNoClockSinceBoot(t *testing.T) {
+	var passed atomic.Int64
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	s.boot = func() time.Duration { return 0 }
+	for _, c := range []struct {
+		after  time.Duration
+		locked bool
+	}{{0, false}, {59 * time.Second, true}, {61 * time.Second, false}} {
+		passed.Store(int64(c.after))
+		if _, err := s.Lock(t.Context(), "a", time.Minute); errors.Is(err, flow.ErrLocked) != c.locked {
+			t.Errorf("after %v: Lock = %v", c.after, err)
+		}
+	}
+}
+
+// TestHolderRenewsBeforeItIsReplaced: who has found a lease to be over does not
+// take it when its holder renews in that moment.
+func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
+	var passed atomic.Int64
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	holder, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed.Store(int64(time.Minute + time.Second))
+	l := &lease{store: s, key: "a", ttl: time.Minute}
+	found, err := l.look(t.Context())
+	if err != nil || !s.lost(found, s.uptime()) {
+		t.Fatalf("%+v, %v: want it over", found, err)
+	}
+	if err := holder.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.replace(t.Context(), found, ""); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("replace = %v, want sql.ErrNoRows", err)
 	}
 }

@@ -67,7 +67,7 @@ func (s *Store) make(ctx context.Context, path string) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	fresh := &Store{seal: s.seal, skew: s.skew}
+	fresh := &Store{seal: s.seal}
 	if fresh.db, err = connect(tmp); err != nil {
 		return err
 	}
