@@ -27,7 +27,7 @@ type medium interface {
 type Options struct {
 	Keys     *seal.Keyset // seals grants; required
 	SpillDir string       // for grants that cannot be saved; "": beside the database
-	MarkFile string       // holds the highest revision, to notice an older copy; "", and where it cannot be written: DATABASE.mark
+	MarkFile string       // holds the highest revision, to notice an older copy; several stores may share it; "", and where it cannot be written: DATABASE.mark
 }
 
 // Store is a [flow.Store] on a durable medium. Beside it, where the medium is

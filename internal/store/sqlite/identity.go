@@ -126,9 +126,9 @@ func (s *Store) checkAge(ctx context.Context) error {
 	if p.id == "" {
 		return damaged("its id is missing")
 	}
-	var m marked
+	var marked int64
 	if s.mark != nil {
-		if m, err = s.mark.read(); err != nil {
+		if marked, err = s.mark.read(p.id); err != nil {
 			return err
 		}
 	}
@@ -138,9 +138,9 @@ func (s *Store) checkAge(ctx context.Context) error {
 	if err != nil {
 		return wrap("open", err)
 	}
-	below := m.Store == p.id && m.Revision > p.revision
+	below := marked > p.revision
 	if below {
-		p.revision = m.Revision
+		p.revision = marked
 	}
 	if below || sum < noted {
 		if err := restore(ctx, tx, p.revision, sum); err != nil {

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -79,9 +81,49 @@ func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 		if err := m.raise(c.store, c.revision); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := m.read(); err != nil || got.Revision != c.now {
+		if got, err := m.read(c.store); err != nil || got != c.now {
 			t.Errorf("after %s, %d the mark is %v (%v), want %d", c.store, c.revision, got, err, c.now)
 		}
+	}
+}
+
+// TestMarkIsBounded: the stores that were written longest ago make room.
+func TestMarkIsBounded(t *testing.T) {
+	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raise := func(store string, revision int64) {
+		if err := m.raise(store, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raise("used", 1)
+	raise("unused", 1)
+	for i := range int64(maxMarked + 10) {
+		raise(fmt.Sprintf("%032d", i), math.MaxInt64)
+		raise("used", i+2)
+	}
+	for store, want := range map[string]int64{"used": maxMarked + 11, "unused": 0, fmt.Sprintf("%032d", 9): 0, fmt.Sprintf("%032d", 12): math.MaxInt64} {
+		if got, err := m.read(store); err != nil || got != want {
+			t.Errorf("%s: the mark is %d (%v), want %d", store, got, err, want)
+		}
+	}
+	if fi, err := os.Stat(m.path); err != nil || fi.Size() > maxMark/4 {
+		t.Errorf("the file has %d bytes (%v)", fi.Size(), err)
+	}
+}
+
+// TestMarkIsNotCutOff: a process was killed after it wrote the content and before
+// it cut off what a longer one had left.
+func TestMarkIsNotCutOff(t *testing.T) {
+	m := &mark{path: filepath.Join(t.TempDir(), "mark")}
+	content := `{"stores":[{"store":"a","revision":5}]}` + "\n"
+	if err := os.WriteFile(m.path, []byte(content+`vision":1}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.read("a"); err != nil || got != 5 {
+		t.Errorf("the mark is %d (%v), want 5", got, err)
 	}
 }
 
