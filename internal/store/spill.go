@@ -77,7 +77,7 @@ func (s *Store) Spill(_ context.Context, key string, g *flow.Grant) error {
 		return errors.New("store: this store has no place for a spill")
 	}
 	there, err := s.spill.load(key)
-	if err == nil && !newer(g, there) {
+	if err == nil && !supersedes(g, there) {
 		return fmt.Errorf("store: spill: %w", flow.ErrConflict)
 	}
 	return s.spill.save(key, g)
@@ -130,27 +130,56 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.spill.remove(key)
 }
 
-// newer reports whether a spilled grant supersedes the saved one (nil: none):
-// it came of a later login, or of a later exchange of the same, or was made
-// from this very revision or a later one. A grant that was deleted stays so, and
-// after a logout only what was made from it counts. A spilled logout supersedes
-// all but a later login.
+// newer reports whether a spilled grant supersedes the saved one (nil: none). A
+// grant that was deleted stays so. What was made from this very revision or a
+// later one is newer whatever a clock says, unless it is the same login after
+// fewer exchanges.
 func newer(aside, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
 		return aside.Revision == 0
-	case saved.State == flow.GrantLoggedOut || aside.State == flow.GrantLoggedOut && !aside.LoggedIn.Equal(saved.LoggedIn):
-		return aside.Revision >= saved.Revision
-	case aside.State == flow.GrantLoggedOut:
-		return true
-	case !aside.LoggedIn.Equal(saved.LoggedIn):
-		return aside.LoggedIn.After(saved.LoggedIn)
-	case aside.Generation != saved.Generation:
-		return aside.Generation > saved.Generation
+	case aside.Revision >= saved.Revision:
+		behind := sameLogin(aside, saved) && !out(aside) && !out(saved) && aside.Generation < saved.Generation
+		return !behind
+	}
+	return later(aside, saved)
+}
+
+// supersedes reports whether g is to replace another spilled grant. Of two logins
+// the one that was made from the later revision is kept. That both were made from
+// one revision does not tell which was first.
+func supersedes(g, there *flow.Grant) bool {
+	known := g.Revision > 0 && there.Revision > 0 && g.Revision != there.Revision
+	if known && !sameLogin(g, there) {
+		return g.Revision > there.Revision
+	}
+	return later(g, there) || !later(there, g) && g.Revision >= there.Revision
+}
+
+// later reports whether a is later than b, neither of which is known to be made
+// from the other. Of one login, its exchanges are counted, and its logout is the
+// last of it. Two logins, and a login and the logout of another one, have nothing
+// in common but the wall clocks of the processes that wrote them: those decide. A
+// login at a clock that was set back to before a logout loses against it, and is
+// asked for again.
+func later(a, b *flow.Grant) bool {
+	switch same := sameLogin(a, b); {
+	case out(b):
+		return !same && a.LoggedIn.After(b.Exchanged)
+	case out(a):
+		return same || !b.LoggedIn.After(a.Exchanged)
+	case same:
+		return a.Generation > b.Generation
 	default:
-		return aside.Revision >= saved.Revision
+		return a.LoggedIn.After(b.LoggedIn)
 	}
 }
+
+// out reports whether g is a logout, whose time is that of its last exchange.
+func out(g *flow.Grant) bool { return g.State == flow.GrantLoggedOut }
+
+// sameLogin: the time of a login identifies it.
+func sameLogin(a, b *flow.Grant) bool { return a.LoggedIn.Equal(b.LoggedIn) }
 
 func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
 
