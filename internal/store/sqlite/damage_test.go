@@ -235,6 +235,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"another program's", "PRAGMA application_id = 1", "another program"},
 		{"no schema", "PRAGMA user_version = 0", "another program"},
 		{"no key check", "DELETE FROM meta WHERE name = 'keycheck'", "key check is missing"},
+		{"no id", "DELETE FROM meta WHERE name = 'id'", "its id is missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t)}

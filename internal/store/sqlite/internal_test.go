@@ -87,6 +87,36 @@ func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 	}
 }
 
+// TestMarkFails when its file cannot be opened or read.
+func TestMarkFails(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none", "mark"): "no such file"} {
+		m := &mark{path: path}
+		_, err := m.read("store")
+		for op, err := range map[string]error{"read": err, "raise": m.raise("store", 1)} {
+			if err == nil || !strings.Contains(err.Error(), "sqlite: mark file: ") || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s = %v, want %q", op, err, want)
+			}
+		}
+	}
+}
+
+// TestMigratedSince: another process, of a newer version, has migrated it since
+// this one looked.
+func TestMigratedSince(t *testing.T) {
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.db.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.migrate(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "schema version 99") {
+		t.Errorf("migrate = %v, want it refused", err)
+	}
+}
+
 // TestMarkIsBounded: the stores that were written longest ago make room.
 func TestMarkIsBounded(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
