@@ -131,9 +131,9 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // newer reports whether a spilled grant supersedes the saved one (nil: none). A
-// grant that was deleted stays so. What was made from this very revision or a
-// later one is newer whatever a clock says, unless it is the same login after
-// fewer exchanges.
+// deleted grant stays deleted. A grant that was made from the saved revision, or a
+// later one, is newer whatever the clocks say, unless it is the same login with a
+// lower generation.
 func newer(aside, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
@@ -145,9 +145,9 @@ func newer(aside, saved *flow.Grant) bool {
 	return later(aside, saved)
 }
 
-// supersedes reports whether g is to replace another spilled grant. Of two logins
-// the one that was made from the later revision is kept. That both were made from
-// one revision does not tell which was first.
+// supersedes reports whether g replaces another spilled grant. Of two logins the
+// one that was made from the later revision is kept. If both were made from the
+// same revision, that does not say which came first.
 func supersedes(g, there *flow.Grant) bool {
 	known := g.Revision > 0 && there.Revision > 0 && g.Revision != there.Revision
 	if known && !sameLogin(g, there) {
@@ -156,12 +156,11 @@ func supersedes(g, there *flow.Grant) bool {
 	return later(g, there) || !later(there, g) && g.Revision >= there.Revision
 }
 
-// later reports whether a is later than b, neither of which is known to be made
-// from the other. Of one login, its exchanges are counted, and its logout is the
-// last of it. Two logins, and a login and the logout of another one, have nothing
-// in common but the wall clocks of the processes that wrote them: those decide. A
-// login at a clock that was set back to before a logout loses against it, and is
-// asked for again.
+// later reports whether a is later than b, when neither is known to be made from
+// the other. Within one login the generation decides, and the logout comes last.
+// Two logins, and a login and the logout of another login, share no counter: the
+// wall clocks of the processes that wrote them decide. If the clock was set back
+// between a logout and a login, that login loses, and the person must log in again.
 func later(a, b *flow.Grant) bool {
 	switch same := sameLogin(a, b); {
 	case out(b):
@@ -175,7 +174,7 @@ func later(a, b *flow.Grant) bool {
 	}
 }
 
-// out reports whether g is a logout, whose time is that of its last exchange.
+// out reports whether g records a logout. Its Exchanged is then the logout's time.
 func out(g *flow.Grant) bool { return g.State == flow.GrantLoggedOut }
 
 // sameLogin: the time of a login identifies it.

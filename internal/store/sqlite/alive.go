@@ -131,8 +131,8 @@ func (a *alive) ended(name string) bool {
 	return true
 }
 
-// lives reports whether the process of that name is known to live: its file is
-// there and locked.
+// lives reports whether the process of that name is known to live: its file exists
+// and is locked.
 func (a *alive) lives(name string) bool {
 	if a == nil || a.unsupported() || !validName(name) {
 		return false

@@ -48,9 +48,9 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 	return l, nil
 }
 
-// takeFree takes a lease that is nobody's, or is sql.ErrNoRows. A lease has two
-// ends: one by SQLite's clock, in Unix seconds, the other in seconds since the
-// machine started.
+// takeFree takes a lease that has no holder, else it returns sql.ErrNoRows. A
+// lease has two ends: one by SQLite's clock, in Unix seconds, and one in seconds
+// since the machine started.
 func (l *lease) takeFree(ctx context.Context, holder string) error {
 	return l.store.db.QueryRowContext(ctx, `
 		INSERT INTO leases (key, owner, ends, ttl, holder, uptime)
@@ -68,7 +68,8 @@ func (l *lease) uptimeEnd() float64 {
 	return 0
 }
 
-// takeOver takes the lease of a holder that has lost it, or is sql.ErrNoRows.
+// takeOver takes the lease of a holder that has lost it, else it returns
+// sql.ErrNoRows.
 func (l *lease) takeOver(ctx context.Context, holder string) error {
 	uptime := l.store.uptime()
 	former, err := l.look(ctx)
@@ -96,8 +97,8 @@ func (l *lease) look(ctx context.Context) (h holding, err error) {
 	return h, err
 }
 
-// replace takes the lease of a holder that has lost it, or is sql.ErrNoRows:
-// another successor was first, or the holder has renewed it since.
+// replace takes the lease from its former holder. It returns sql.ErrNoRows when
+// another successor was first, or the holder has renewed the lease since.
 func (l *lease) replace(ctx context.Context, former holding, holder string) error {
 	return l.store.db.QueryRowContext(ctx, `
 		UPDATE leases SET owner = lower(hex(randomblob(16))), ends = unixepoch('subsec') + ?2 + ?3, ttl = ?3, holder = ?4, uptime = ?5
@@ -106,14 +107,15 @@ func (l *lease) replace(ctx context.Context, former holding, holder string) erro
 		former.owner, former.ends, former.uptime).Scan(&l.owner)
 }
 
-// lost reports whether a holder has its lease no longer.
+// lost reports whether a holder has lost its lease.
 //
-// One whose process has ended loses it at once. For one that is not known to
-// live the wall clock decides; an end further away than twice the ttl was written
-// before that clock was set back, and is over too. For one that lives the wall
-// clock is not enough, because it can be set: the ttl must have passed on the
-// clock that counts from the machine's start as well. Then the holder was stopped,
-// or could not renew, for that long.
+// A holder whose process has ended loses it at once. One that is known to live
+// loses it when the ttl has passed both by the wall clock, which can be set, and by
+// the clock that counts from the machine's start, which cannot: then it was stopped,
+// or could not renew, for that long. For any other holder the wall clock decides.
+//
+// An end that is further away than twice the ttl was written before the wall clock
+// was set back, and counts as passed.
 func (s *Store) lost(h holding, uptime time.Duration) bool {
 	if s.alive.ended(h.holder) {
 		return true
@@ -122,7 +124,7 @@ func (s *Store) lost(h holding, uptime time.Duration) bool {
 }
 
 // lives reports whether the process of a holder is known to live. A database in
-// memory has no other than this one.
+// memory is used by this process alone.
 func (s *Store) lives(holder string) bool { return s.file == nil || s.alive.lives(holder) }
 
 // Key implements flow.Lease.

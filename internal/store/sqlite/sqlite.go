@@ -90,9 +90,9 @@ func orNone(skew func() time.Duration) func() time.Duration {
 // wallSkew is added to SQLite's clock.
 func (s *Store) wallSkew() time.Duration { return s.skew() + s.set() }
 
-// uptime is the time since the machine started. Nobody can set that clock, and all
-// processes of the machine share it. It is zero where there is none: then the wall
-// clock alone decides.
+// uptime is the time since the machine started. All processes of the machine share
+// that clock, and it cannot be set. It is zero on a system without one: there the
+// wall clock alone decides.
 func (s *Store) uptime() time.Duration {
 	if boot := s.boot(); boot > 0 {
 		return boot + s.skew()

@@ -4,5 +4,6 @@ package sqlite
 
 import "time"
 
-// sinceBoot has no clock here that all processes share and nobody can set.
+// sinceBoot is zero: there is no clock here that all processes share and that
+// cannot be set.
 func sinceBoot() time.Duration { return 0 }

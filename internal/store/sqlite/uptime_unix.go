@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot reads a clock that all processes of the machine share and nobody can
-// set, or is zero.
+// sinceBoot reads a clock that all processes of the machine share and that cannot
+// be set. It is zero when that fails.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(bootClock, &t) != nil {

@@ -19,7 +19,7 @@ type Opened struct {
 	Advance func(d time.Duration) // lets time pass on the store's clocks
 
 	// SetClock sets the clock that leases are measured by, forward or back by d,
-	// without time passing; nil when nobody can set it.
+	// without time passing; nil when it cannot be set.
 	SetClock func(d time.Duration)
 
 	// Volatile is a store that its own process alone uses, and only while it
