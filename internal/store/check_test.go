@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"example.com/tokend/internal/hint"
 	"maps"
 	"os"
 	"path/filepath"
@@ -105,7 +106,7 @@ func TestCheckChangesNothing(t *testing.T) {
 				before = snapshotOf(t, dir)
 			}
 			made, err := store.Check(t.Context(), url, store.Options{Keys: tc.keys}, "k.json")
-			if made != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			if made != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error()+"\nhint: "+hint.Of(err), tc.want) {
 				t.Errorf("made %v, error %v", made, err)
 			}
 			if before == nil {

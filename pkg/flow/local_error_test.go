@@ -31,7 +31,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 					reads.Add(1)
 					b, err := os.ReadFile(file)
 					if err != nil && name == "its own hint" {
-						err = errors.New("secret file /run/x is open to everybody; hint: chmod 600 /run/x")
+						err = hintedError{errors.New("secret file /run/x is open to everyone"), "chmod 600 /run/x"}
 					}
 					return Secret(b), err
 				}
