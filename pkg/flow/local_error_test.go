@@ -54,6 +54,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 				}
 				_ = os.Remove(file)
 				time.Sleep(2 * time.Hour)
+				before, _ := cfg.Store.Load(t.Context(), demoKey)
 				stop := running(t, c)
 				posts, authorized := s.count(""), s.called("/authorize")
 				reads.Store(0)
@@ -73,7 +74,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 				if s.count("") != posts || s.called("/authorize") != authorized {
 					t.Errorf("something was sent")
 				}
-				if g, err := cfg.Store.Load(t.Context(), demoKey); name != "headless login" && (err != nil || g.Intent != nil || g.State != GrantActive) {
+				if g, err := cfg.Store.Load(t.Context(), demoKey); name != "headless login" && (err != nil || g.Intent != nil || g.State != GrantActive || g.Revision != before.Revision) {
 					t.Errorf("stored %+v, %v", g, err)
 				}
 				write(t, file, "CANARY-two")
