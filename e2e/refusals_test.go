@@ -13,11 +13,12 @@ import (
 
 // refusing are the functions and types that tokend refuses with.
 var refusing = []string{
-	"exitf", "exitError", "add", "bad", "warn", // cmd/tokend
+	"exitf", "hintf", "exitError", "add", "bad", "warn", // cmd/tokend
 	"problem", "fail", "failFor", "failWith", "forbidden", "badRequest", "unauthorized", // internal/daemon
 	"Error", "badUpstream", "configError", // pkg/flow
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
+	"addressError", "unreachable", "refusal", "unreadable", "keyError", // pkg/tokend
 	"Errorf", "New",
 }
 
@@ -30,6 +31,7 @@ var parts = []struct {
 	{"pkg/flow", 80, own("pkg/flow")},
 	{"internal/daemon", 50, own("internal/daemon")},
 	{"internal/tokenfile", 12, own("internal/tokenfile")},
+	{"pkg/tokend", 15, own("pkg/tokend")},
 	{"internal/store", 40, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
@@ -42,7 +44,6 @@ var parts = []struct {
 // apart by file, with its directory where two have the name, and condition.
 var unreachable = map[string]string{
 	"activation.go err != nil":                           "net.FileListener of a socket that was looked at before",
-	"api.go err != nil":                                  "a request for a path that was escaped",
 	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                                 "the same check comes again when the file is opened",
 	"file.go f.verbose":                                  "slog.New is no refusal",
@@ -54,8 +55,12 @@ var unreachable = map[string]string{
 	"login.go err != nil":                                "a URL that was checked parses; randomness never fails",
 	"persist.go err != nil":                              "a log line and false, which is the zero value",
 	"lease.go errors.Is(err, ErrConflict)":               "what is lost is lost at the next save, too",
-	"remote.go err != nil":                               "a request for a path that was escaped",
 	"subject.go err != nil":                              "a URL that was checked makes a request",
+	"exchange.go g.State == GrantDead":                   "decide refuses a dead grant before; a spent seed is not to be sent, whatever changes there",
+	"members.go err != nil":                              "what follows a malformed member is refused as well, with the same words",
+	"provider.go p.log == nil":                           "slog.New is no refusal",
+	"provider.go err != nil":                             "a URL that was checked makes a request",
+	"signin.go err != nil":                               "a URL that was checked makes a request",
 	"find.go err != nil":                                 "a file that was opened can be looked at and read",
 	"jwt.go err != nil":                                  "JSON that was decoded has a value of Terraform",
 	"internal/store/keyset.go err != nil":                "a file that was opened can be looked at and read; the directory was just written to",

@@ -109,3 +109,33 @@ func TestFileThatCannotBeRead_OtherRequests(t *testing.T) {
 		}
 	})
 }
+
+// An assertion that is not a token is not sent, and the error says which of the two
+// is wrong: the file or what is in it.
+func TestClientAssertion_NotUsable(t *testing.T) {
+	for name, tt := range map[string]struct {
+		assertion Secret
+		err       error
+		want      string
+	}{
+		"unreadable": {"", errors.New("permission denied"), "cannot read the client assertion: permission denied"},
+		"empty":      {"", nil, "the client assertion is not a token"},
+		"two words":  {"CANARY CANARY", nil, "the client assertion is not a token"},
+		"two lines":  {"CANARY\nCANARY", nil, "the client assertion is not a token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				cfg := s.config()
+				cfg.Source, cfg.RedirectURL, cfg.ClientSecret = ClientCredentials{}, "", ""
+				cfg.AssertionFrom = func(context.Context) (Secret, error) { return tt.assertion, tt.err }
+				_, err := mustNew(t, cfg).Get(t.Context(), Request{})
+				if e := wantError(t, err, ClassConfig, tt.want); strings.Contains(e.Error(), "CANARY") {
+					t.Errorf("%v", e)
+				}
+				if n := s.count(""); n != 0 {
+					t.Errorf("%d requests were sent", n)
+				}
+			})
+		})
+	}
+}
