@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"example.com/tokend/internal/hint"
 )
 
 // listeners are the sockets that a service manager passes (sd_listen_fds(3));

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 

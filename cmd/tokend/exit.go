@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )

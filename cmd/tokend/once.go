@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"sync"
 
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"log/slog"
 	"os"
 	"strings"
 
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/pkg/flow"
 )

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"

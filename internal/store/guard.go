@@ -2,11 +2,12 @@ package store
 
 import (
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"example.com/tokend/internal/hint"
 )
 
 // What a directory is called in messages.

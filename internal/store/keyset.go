@@ -3,13 +3,13 @@ package store
 import (
 	"bytes"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 )
 

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"example.com/tokend/internal/hint"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/storetest"
 )

@@ -5,12 +5,12 @@ package store
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"

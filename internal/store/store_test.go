@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/storetest"

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"
 )

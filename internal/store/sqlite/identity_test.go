@@ -2,13 +2,13 @@ package sqlite_test
 
 import (
 	"errors"
-	"example.com/tokend/internal/hint"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/internal/store/storetest"
