@@ -64,7 +64,6 @@ var unreachable = map[string]string{
 	"internal/store/spill.go err != nil":                                         "what is sealed always has a JSON form; the directory was just written to",
 	"internal/store/seal/seal.go err != nil":                                     "randomness, encryption and writing to memory do not fail",
 	"internal/store/sqlite/alive.go err != nil":                                  "the directory was just made or found",
-	"internal/store/sqlite/mark.go err != nil":                                   "a file that was opened can be read",
 	"internal/store/sqlite/schema.go err != nil":                                 "a new file can be closed; its directory was just written to",
 	"internal/store/sqlite/schema.go err != nil && !errors.Is(err, fs.ErrExist)": "a file system without hard links",
 	"internal/store/sqlite/sqlite.go err != nil":                                 "the file was just made or found; sql.Open opens nothing yet",
