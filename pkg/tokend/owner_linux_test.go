@@ -110,7 +110,8 @@ func TestCheckOwner_RefusesAListenerThatHasEnded(t *testing.T) {
 	pipe, other := net.Pipe()
 	defer func() { _, _ = pipe.Close(), other.Close() }()
 	for name, conn := range map[string]net.Conn{"ended": c, "no address": pipe} {
-		if err := checkOwner(conn, os.Geteuid()); err == nil || !strings.Contains(err.Error(), "cannot tell who listens") {
+		err := checkOwner(conn, os.Geteuid())
+		if err == nil || !strings.Contains(err.Error(), "cannot tell who listens") || errors.Is(err, ErrForeign) != (name == "ended") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
