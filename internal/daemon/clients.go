@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/near"
 	"example.com/tokend/pkg/flow"
-	"github.com/gin-gonic/gin"
 )
 
 // clientView is a client's state as the API shows it.
@@ -32,7 +34,7 @@ func (d *api) known(c *gin.Context) *client {
 	if cl == nil {
 		d.fail(c, &problem{
 			Status: http.StatusNotFound, Code: "unknown_client",
-			Description: fmt.Sprintf("there is no client %q", name), Hint: d.nearNames(c.Request, name), Client: name,
+			Description: fmt.Sprintf("there is no client %q", name), Hint: d.nearNames(guard.CallerOf(c.Request.Context()), name), Client: name,
 		})
 	}
 	return cl
@@ -40,11 +42,11 @@ func (d *api) known(c *gin.Context) *client {
 
 // nearNames names the clients that were probably meant, of those that the caller
 // may see. Its cost does not grow with the number of clients.
-func (d *api) nearNames(r *http.Request, name string) string {
+func (d *api) nearNames(caller *guard.Caller, name string) string {
 	const window = 32 // a name with a typo is mostly sorted beside the right one
 	at, _ := slices.BinarySearch(d.names, name)
 	around := d.names[max(0, at-window):min(len(d.names), at+window)]
-	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !d.opened(r, name) })
+	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !caller.May(name) })
 	if names := near.Names(name, seen, 3); len(names) > 0 {
 		return "did you mean " + strings.Join(names, ", ") + "?"
 	}
@@ -80,9 +82,10 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 func (d *api) listClients(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), offerPatience)
 	defer cancel()
+	caller := guard.CallerOf(ctx)
 	views := []clientView{}
 	for _, name := range d.names {
-		if d.opened(c.Request, name) {
+		if caller.May(name) {
 			views = append(views, d.view(ctx, d.clients[name]))
 		}
 	}

@@ -55,7 +55,7 @@ type FileStatus struct {
 // interactive says whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is a caller's key and what it opens.
+// Key is an API key of callers over TCP, and the clients that it may use.
 type Key struct {
 	Name    string // for logs
 	Secret  flow.Secret

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
+	"example.com/tokend/pkg/flow"
 )
 
 // problem is the body of every answer that is not a success.
@@ -41,6 +43,11 @@ const codeNoService = "tokend_unreachable"
 
 // codeInternal is a failure that nobody foresaw.
 const codeInternal = "internal"
+
+// problemOfRefusal is the answer to a request that the guard has refused.
+func problemOfRefusal(f *guard.Refusal) *problem {
+	return &problem{Status: f.Status, Code: f.Code, Description: f.Description, Hint: f.Hint, Client: f.Client, challenge: f.Challenge}
+}
 
 // fail answers with p.
 func (d *Daemon) fail(c *gin.Context, p *problem) {

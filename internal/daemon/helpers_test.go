@@ -182,7 +182,8 @@ func exchange(t testing.TB, c net.Conn, request string) answered {
 	if _, err := io.WriteString(c, strings.ReplaceAll(request, "\n", "\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	method, _, _ := strings.Cut(request, " ")
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,5 +271,3 @@ func noCanary(t testing.TB, where, text string) {
 		}
 	}
 }
-
-func secretOf(n int) flow.Secret { return flow.Secret(strings.Repeat("x", n)) }

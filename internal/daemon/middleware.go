@@ -10,19 +10,24 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
 )
 
-// accessLog is for debugging only: the fast path must not log each read. It
-// names the route, never the query, which may hold a code.
+// accessLevel is the level of the access log, which is for debugging: cached reads
+// are not logged otherwise.
+const accessLevel = slog.LevelDebug
+
+// accessLog logs the route of a request, never its query, which may hold a code.
 func (d *Daemon) accessLog(c *gin.Context) {
 	ctx := c.Request.Context()
-	if !d.log.Enabled(ctx, slog.LevelDebug) {
+	if !d.log.Enabled(ctx, accessLevel) {
 		return
 	}
 	began := time.Now()
 	c.Next()
-	d.log.DebugContext(ctx, "request", "method", c.Request.Method, "route", c.FullPath(),
-		"client", c.Param("client"), "status", c.Writer.Status(), "took", time.Since(began))
+	d.log.Log(ctx, accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
+		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
 }
 
 // recovery answers 500 for a handler that panics. What it panicked with may

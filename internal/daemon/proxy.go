@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -57,9 +58,6 @@ func (d *api) proxy(c *gin.Context) {
 	}})
 }
 
-// proxyPrefix is what the proxy's paths begin with.
-func proxyPrefix(client string) string { return "/v1/clients/" + client + "/proxy" }
-
 // target is where one request goes.
 type target struct {
 	base   *url.URL // the upstream, as configured or as the header narrows it
@@ -70,7 +68,7 @@ type target struct {
 
 // target reads which upstream a request is for and which path of it.
 func (cl *client) target(r *http.Request) (target, *problem) {
-	to := target{prefix: proxyPrefix(cl.Name()), local: cmp.Or(r.Header.Get(networkHeader), network(r)) == "unix"}
+	to := target{prefix: guard.ProxyPath(cl.Name()), local: cmp.Or(r.Header.Get(networkHeader), network(r)) == "unix"}
 	var p *problem
 	if to.base, p = cl.upstream(r.Header[upstreamHeader]); p != nil {
 		return to, p

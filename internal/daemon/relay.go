@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -41,16 +42,17 @@ func NewRelay(c RelayConfig) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: c, d: d, prefix: proxyPrefix(url.PathEscape(c.Client))}
+	r := &Relay{cfg: c, d: d, prefix: guard.ProxyPath(url.PathEscape(c.Client))}
 	a := d.active.Load()
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.Use(d.accessLog, d.recovery, basicIsBearer)
 	for _, method := range proxyMethods {
-		e.Handle(method, "/*path", a.guard(passed), r.relay)
+		e.Handle(method, "/*path", a.guarded(route{access: guard.Proxied, handler: r.relay}))
 	}
-	a.outside(e)
+	e.NoRoute(a.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
+	e.NoMethod(a.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
 	d.handler = e
 	return r, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"example.com/tokend/internal/guard"
 )
 
 // drain is how long requests in flight have when the daemon is told to end.
@@ -31,7 +33,7 @@ func (d *Daemon) serve(ctx context.Context, listeners []net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
 		if u, ok := l.(*net.UnixListener); ok {
-			l = d.ownPeers(u)
+			l = guard.OwnPeers(u, d.log)
 		}
 		group.Go(func() error {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

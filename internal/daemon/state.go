@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -21,7 +22,7 @@ type api struct {
 	*Daemon
 	clients map[string]*client
 	names   []string // of clients, sorted
-	keys    keyring
+	guard   *guard.Guard
 	engine  http.Handler
 }
 
@@ -39,9 +40,13 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 			Source: patient{cl.Client, l}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
 		}}
 	}
+	var held []guard.Key
+	for _, k := range keys {
+		held = append(held, guard.Key{Name: k.Name, Secret: k.Secret, Clients: k.Clients})
+	}
 	var err error
-	if a.keys, err = newKeyring(keys); err != nil {
-		faults = append(faults, err)
+	if a.guard, err = guard.New(held); err != nil {
+		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
 	a.names = slices.Sorted(maps.Keys(a.clients))
 	a.engine = a.routes()

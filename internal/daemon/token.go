@@ -52,8 +52,26 @@ func (b *buffers) get() *[]byte {
 	return new([]byte)
 }
 
-// getToken serves from memory, without store or log, whenever memory has a
-// token that is good enough.
+// cachedToken answers from memory, without store or log, when memory has a token
+// that is valid for long enough.
+func (d *api) cachedToken(c *gin.Context) bool {
+	cl := d.clients[c.Param("client")]
+	if cl == nil {
+		return false
+	}
+	q, p := parseTokenQuery(c.Request.URL.RawQuery)
+	if p != nil {
+		return false
+	}
+	t := cl.Cached(q.Request)
+	if t == nil {
+		return false
+	}
+	d.writeToken(c.Writer, cl, t, q)
+	return true
+}
+
+// getToken answers with a token, which it refreshes first when it must.
 func (d *api) getToken(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -61,19 +79,15 @@ func (d *api) getToken(c *gin.Context) {
 	}
 	q, p := parseTokenQuery(c.Request.URL.RawQuery)
 	if p != nil {
-		p.Client = cl.Name()
-		d.fail(c, p)
+		d.failFor(c, cl, p)
 		return
 	}
-	t := cl.Cached(q.Request)
-	if t == nil {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
-		defer cancel()
-		var err error
-		if t, err = cl.get(ctx, q.Request); err != nil {
-			d.failWith(c, cl, err)
-			return
-		}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	defer cancel()
+	t, err := cl.get(ctx, q.Request)
+	if err != nil {
+		d.failWith(c, cl, err)
+		return
 	}
 	d.writeToken(c.Writer, cl, t, q)
 }
