@@ -34,7 +34,7 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
 		"internal/near", "internal/hint", "internal/store", "internal/store/sqlite", "internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {

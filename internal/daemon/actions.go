@@ -27,7 +27,7 @@ func (d *api) actionsIDToken(c *gin.Context) {
 		d.fail(c, p)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, r)
 	if err != nil {

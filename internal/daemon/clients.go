@@ -80,7 +80,7 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 }
 
 func (d *api) listClients(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), offerPatience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), offerTimeout)
 	defer cancel()
 	caller := guard.CallerOf(ctx)
 	views := []clientView{}
@@ -121,7 +121,7 @@ func (d *api) refresh(c *gin.Context) {
 	if in.Scope != "" {
 		r.Scopes = strings.Fields(in.Scope)
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	if _, err := cl.get(ctx, r); err != nil {
 		d.failWith(c, cl, err)
@@ -149,5 +149,5 @@ func (d *api) forget(c *gin.Context) {
 // detached is for work that must not stop half way because the caller left: a
 // code that was sent is spent.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), patience+5*time.Second)
+	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout+5*time.Second)
 }

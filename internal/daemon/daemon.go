@@ -1,18 +1,20 @@
-// Package daemon is tokend's HTTP face: it hands the tokens of kept grants to
-// whatever runs on this machine, and to nobody else.
+// Package daemon is tokend's HTTP API: it serves the tokens of its clients' grants
+// to programs on this machine.
 //
-// [New] makes it of flow clients and caller keys; [Daemon.Run] serves it.
+// [New] makes one from flow clients and API keys; [Daemon.Run] serves it.
 package daemon
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -24,6 +26,7 @@ type Config struct {
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
 	Version string                          // of the program, told by /healthz; "": not told
 	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
+	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
@@ -74,19 +77,13 @@ type Daemon struct {
 	version string
 	page    page
 	buffers buffers
-	copying copyBuffers
-	streams streams
-	base    http.RoundTripper
-	drain   time.Duration
+	proxy   *proxy.Proxy
 	handler http.Handler
 }
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log, base: c.Base, drain: drain}
-	if d.base == nil {
-		d.base = newUpstreams(nil)
-	}
+	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -97,6 +94,7 @@ func New(c Config) (*Daemon, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.logins = newLogins(d.now)
+	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
 	d.page = page
@@ -106,4 +104,16 @@ func New(c Config) (*Daemon, error) {
 	}
 	d.active.Store(a)
 	return d, nil
+}
+
+// Run keeps the clients' grants and serves the API on the listeners, which it
+// closes, until ctx ends or a listener fails. Callers over TCP need an API key;
+// callers of a unix socket must run as this process's user. It returns when every
+// request is answered (or after the time for that) and every refresh in flight is stored.
+func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
+	// The clients outlive ctx: a request in flight may begin a refresh, and their
+	// Run waits for it.
+	d.running.begin(context.WithoutCancel(ctx), &d.active)
+	defer d.running.end()
+	return d.proxy.Serve(ctx, d.handler, listeners...)
 }

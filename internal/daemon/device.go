@@ -25,7 +25,7 @@ func (c Client) device() bool { return c.Login == "device" }
 
 // startDevice begins a device login, or answers with the one that is pending.
 func (d *api) startDevice(c *gin.Context, cl *client) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	defer cl.life.use()()
 	l, err := cl.Client.Client.Login(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -38,9 +39,6 @@ type problem struct {
 	challenge string // of a 401
 }
 
-// codeNoService is a relay's answer when the service does not answer it.
-const codeNoService = "tokend_unreachable"
-
 // codeInternal is a failure that nobody foresaw.
 const codeInternal = "internal"
 
@@ -57,7 +55,7 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
-	c.Header(errorHeader, p.Code) // behind the proxy an upstream answers, too
+	c.Header(proxy.ErrorHeader, p.Code) // behind the proxy an upstream answers, too
 	writeJSON(c, p.Status, p)
 }
 

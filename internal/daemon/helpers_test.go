@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -38,6 +39,13 @@ const (
 	canaryCode   = "canary-code"
 	mainKey      = "canary-main-key-0123456789"
 	ciKey        = "canary-ci-key-0123456789"
+)
+
+// Headers of the proxy.
+const (
+	errorHeader    = proxy.ErrorHeader
+	upstreamHeader = "Tokend-Upstream"
+	networkHeader  = "Tokend-Network"
 )
 
 // fakeTenant answers as a tenant does, without its checks.

@@ -16,8 +16,8 @@ import (
 // maxBody bounds a request's body, in bytes.
 const maxBody = 64 << 10
 
-// offerPatience is how long an answer waits for discovery to name a login URL.
-const offerPatience = 3 * time.Second
+// offerTimeout is how long an answer waits for discovery to name a login URL.
+const offerTimeout = 3 * time.Second
 
 // loginAnswer is a login that was begun.
 type loginAnswer struct {
@@ -54,7 +54,7 @@ func (d *api) startLogin(c *gin.Context) {
 		d.failFor(c, cl, badRequest("this client's grant needs no person").withHint(`send {"headless":true}`))
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {
@@ -97,7 +97,7 @@ func (d *api) offer(ctx context.Context, cl *client) string {
 	if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok {
 		return l.URL
 	}
-	ctx, cancel := context.WithTimeout(ctx, offerPatience)
+	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {

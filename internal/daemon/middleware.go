@@ -2,16 +2,15 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 )
 
 // accessLevel is the level of the access log, which is for debugging: cached reads
@@ -42,11 +41,8 @@ func (d *Daemon) recovery(c *gin.Context) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		what := fmt.Sprintf("%T", v)
-		if e, ok := v.(runtime.Error); ok {
-			what = e.Error() // an index, a nil: no data of ours
-		}
-		d.log.ErrorContext(c.Request.Context(), "handler panicked", "panic", what, "route", c.FullPath(), "stack", string(debug.Stack()))
+		d.log.ErrorContext(c.Request.Context(), "handler panicked", "reason", proxy.PanicText(v), "hint", "report it as a bug, with this line",
+			"route", c.FullPath(), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
 			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"})
 		}

@@ -74,35 +74,6 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A stream outlives the server's limits for ordinary requests.
-func TestProxyOutlivesTimeouts(t *testing.T) {
-	u := newUpstream(t, echo)
-	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const limit = 50 * time.Millisecond
-	s := d.server()
-	s.ReadTimeout, s.WriteTimeout = limit, limit
-	go func() { _ = s.Serve(l) }()
-	defer func() { _ = s.Close() }()
-	defer d.base.(*upstreams).CloseIdleConnections()
-	r := &running{Daemon: d, addr: l.Addr().String()}
-	c, in := r.pipe(t, "POST "+proxyPath+"/ HTTP/1.1\nHost: HOST"+auth+"\nTransfer-Encoding: chunked\n\n")
-	resp := response(t, in)
-	for range 3 {
-		time.Sleep(2 * limit) // it is the time that is tested
-		_, _ = io.WriteString(c, "1\r\nx\r\n")
-		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestProxyInformational(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style>; rel=preload")
@@ -223,12 +194,13 @@ func drainProxy(t *testing.T, head string, patient bool) {
 		}
 		echo(w, r)
 	})
-	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}})
+	drain := 10 * time.Millisecond
+	if patient {
+		drain = time.Minute
+	}
+	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}, Drain: drain})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if d.drain = 10 * time.Millisecond; patient {
-		d.drain = time.Minute
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

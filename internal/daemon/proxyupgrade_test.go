@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"example.com/tokend/internal/proxy"
 )
 
 // webSocket accepts RFC 6455's handshake and sends each byte back.
@@ -43,13 +45,13 @@ func TestProxyUpgrades(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan http.Header, 2)
 			u := httptest.NewUnstartedServer(webSocket(seen))
-			base := newUpstreams(nil)
+			base := proxy.NewTransport(nil)
 			if name == "plain" {
 				u.Start()
 			} else {
 				u.EnableHTTP2 = true
 				u.StartTLS()
-				base = newUpstreams(trusting(u))
+				base = proxy.NewTransport(trusting(u))
 			}
 			defer u.Close()
 			f := newTenant(t)
@@ -94,7 +96,7 @@ func TestProxyHTTP2(t *testing.T) {
 	u.EnableHTTP2 = true
 	u.StartTLS()
 	defer u.Close()
-	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Base: newUpstreams(trusting(u))})
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Base: proxy.NewTransport(trusting(u))})
 	if a := d.call(t, "POST", proxyPath+"/", "body"); a.body != "body" || a.Header.Get("X-Proto") != "HTTP/2.0" {
 		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.body)
 	}

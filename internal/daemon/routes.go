@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 )
 
 // route is one route of the API. What GET answers, HEAD answers without a body.
@@ -45,9 +46,9 @@ func (d *api) routes() http.Handler {
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
 	}
-	for _, method := range proxyMethods {
-		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.proxy}))
-		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guarded(route{access: guard.Proxied, handler: d.proxy}))
+	for _, method := range proxy.Methods() {
+		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.forward}))
+		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guarded(route{access: guard.Proxied, handler: d.forward}))
 	}
 	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
 	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))

@@ -56,7 +56,7 @@ func TestX28_PanicTellsNothing(t *testing.T) {
 	}
 	noCanary(t, "body", a.body)
 	noCanary(t, "log", d.log.String())
-	if !strings.Contains(d.log.String(), "handler panicked") || !strings.Contains(d.log.String(), "panic=string") {
+	if !strings.Contains(d.log.String(), "handler panicked") || !strings.Contains(d.log.String(), "panic with a string") {
 		t.Errorf("the log does not tell of it:\n%s", d.log)
 	}
 	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 {

@@ -36,9 +36,7 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
 		}
 		l := before.lifeOf(cl, &d.running)
-		a.clients[cl.Name()] = &client{Client: cl, life: l, transport: &flow.Transport{
-			Source: patient{cl.Client, l}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
-		}}
+		a.clients[cl.Name()] = &client{Client: cl, life: l, upstreams: d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)}
 	}
 	var held []guard.Key
 	for _, k := range keys {

@@ -11,13 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/proxy"
+	"example.com/tokend/pkg/flow"
 )
 
-// patience is how long a caller waits for a refresh. The refresh itself has its
-// own deadline and goes on without the caller.
-const patience = 25 * time.Second
+// callTimeout is how long a caller waits for a refresh.
+const callTimeout = proxy.CallTimeout
 
 // Header values that are the same in every answer; read only.
 var (
@@ -33,7 +34,7 @@ type client struct {
 	Client
 	life      *life
 	rendered  atomic.Pointer[rendered]
-	transport *flow.Transport
+	upstreams *proxy.Client
 }
 
 // rendered is the JSON of one token, all but the two values that move.
@@ -82,7 +83,7 @@ func (d *api) getToken(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, q.Request)
 	if err != nil {

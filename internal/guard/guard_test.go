@@ -2,7 +2,10 @@ package guard
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -240,6 +243,14 @@ func TestKeyring_ComparesWholeKeys(t *testing.T) {
 	}
 	if caller, f := ring.caller(http.Header{"Authorization": {"bearer aa"}}); f != nil || caller.May("x") {
 		t.Errorf("a key without clients may use one: %+v", f)
+	}
+}
+
+func TestOwnPeers_UnknownUser_IsLogged(t *testing.T) {
+	var log bytes.Buffer
+	OwnPeers(socket(t), slog.New(slog.NewTextHandler(&log, nil))).(*peerListener).refuse(-1, errors.New("not supported"))
+	if want := `reason="cannot find the user at its other end: not supported" hint=`; !strings.Contains(log.String(), want) {
+		t.Errorf("the log lacks %s: %s", want, &log)
 	}
 }
 
