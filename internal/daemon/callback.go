@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
@@ -77,6 +78,7 @@ func (d *Daemon) showPage(c *gin.Context, status int, text pageText) {
 	h.Set("Referrer-Policy", "no-referrer") // the address holds the code
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(b.Bytes()) // the browser is gone: nobody to tell
+	_, _ = c.Writer.Write(b.Bytes()) // the browser may be gone
 }

@@ -166,10 +166,12 @@ func writeJSON(c *gin.Context, status int, v any) {
 	if err := enc.Encode(v); err != nil {
 		panic(err) // a type of ours that has no JSON
 	}
+	body := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	h := c.Writer.Header()
 	h["Content-Type"] = jsonType
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	h["Content-Length"] = []string{strconv.Itoa(len(body))} // else the answer to HEAD would lack it
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // the caller is gone: nobody to tell
+	_, _ = c.Writer.Write(body) // the caller may be gone
 }

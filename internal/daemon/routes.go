@@ -45,6 +45,9 @@ func (d *api) routes() http.Handler {
 	e.Use(d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
+		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
+			e.Handle(http.MethodHead, r.path, d.guarded(r))
+		}
 	}
 	for _, method := range proxy.Methods() {
 		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.forward}))

@@ -178,6 +178,14 @@ func TestAdmit_ByAccess(t *testing.T) {
 	}
 }
 
+// A variable that is not set is the usual reason for an empty bearer.
+func TestAdmit_EmptyBearer_SaysSo(t *testing.T) {
+	_, f := testGuard(t).Admit(request(t, get(tokenPath, "HOST", "\nAuthorization: Bearer"), tcp), NeedsKey, "demo")
+	if f == nil || f.Description != "the bearer is empty" || !strings.Contains(f.Hint, "variable") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Without the address of a connection no Host is right.
 func TestAdmit_NoLocalAddress_Refuses(t *testing.T) {
 	if _, f := testGuard(t).Admit(request(t, get(tokenPath, "HOST", auth), nil), NeedsKey, "demo"); f == nil || f.Code != "forbidden_host" {

@@ -66,7 +66,7 @@ func TestForward_RefusesTargets(t *testing.T) {
 		w := httptest.NewRecorder()
 		tt.client.Forward(w, &http.Request{URL: u, Header: http.Header{upstreamHeader: tt.upstream}}, func(err error) { got = err })
 		var e *flow.Error
-		if !errors.As(got, &e) || e.Class != tt.class || e.Description == "" || e.Hint == "" {
+		if !errors.As(got, &e) || e.Op != "proxy" || e.Class != tt.class || e.Description == "" || e.Hint == "" {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
