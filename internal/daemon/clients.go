@@ -124,6 +124,7 @@ func (d *api) refresh(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	if _, err := cl.get(ctx, r); err != nil {
+		d.warn(ctx, "refresh failed", cl, err)
 		d.failWith(c, cl, err)
 		return
 	}
@@ -140,6 +141,7 @@ func (d *api) forget(c *gin.Context) {
 	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
+		d.warn(ctx, "logout failed", cl, err)
 		d.failWith(c, cl, err)
 		return
 	}

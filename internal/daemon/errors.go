@@ -39,7 +39,7 @@ type problem struct {
 	challenge string // of a 401
 }
 
-// codeInternal is a failure that nobody foresaw.
+// codeInternal is a failure that has no other code.
 const codeInternal = "internal"
 
 // problemOfRefusal is the answer to a request that the guard has refused.
@@ -64,7 +64,7 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
 	p.Client = cl.Name()
 	if p.Code == codeInternal {
-		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "error", err)
+		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "reason", err.Error(), "hint", bugHint)
 	}
 	switch flow.Class(p.Code) {
 	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may help each of them

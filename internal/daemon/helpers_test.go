@@ -163,6 +163,7 @@ func start(t testing.TB, c Config, more ...net.Listener) *running {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
+		explained(t, r.log.String())
 	})
 	return r
 }

@@ -58,6 +58,7 @@ func (d *api) startLogin(c *gin.Context) {
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {
+		d.warn(ctx, "login failed", cl, err)
 		d.failWith(c, cl, err)
 		return
 	}
@@ -156,7 +157,7 @@ func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
 		return nil
 	}
 	p := problemOf(err)
-	d.log.WarnContext(ctx, "login failed", "client", cl.Name(), "error", p.Code, "reason", p.Description)
+	d.warn(ctx, "login failed", cl, err)
 	d.logins.ended(cl.Name(), p)
 	return p
 }

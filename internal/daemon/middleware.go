@@ -41,7 +41,7 @@ func (d *Daemon) recovery(c *gin.Context) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		d.log.ErrorContext(c.Request.Context(), "handler panicked", "reason", proxy.PanicText(v), "hint", "report it as a bug, with this line",
+		d.log.ErrorContext(c.Request.Context(), "handler panicked", "reason", proxy.PanicText(v), "hint", bugHint,
 			"route", c.FullPath(), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
 			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"})

@@ -17,6 +17,7 @@ func (d *api) resume(c *gin.Context) {
 	defer cancel()
 	defer cl.life.use()()
 	if err := cl.Resume(ctx); err != nil {
+		d.warn(ctx, "resume failed", cl, err)
 		d.failWith(c, cl, err)
 		return
 	}

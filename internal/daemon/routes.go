@@ -99,7 +99,8 @@ func (d *Daemon) healthz(c *gin.Context) {
 
 func (d *Daemon) readyz(c *gin.Context) {
 	if err := d.ready(c.Request.Context()); err != nil {
-		d.log.WarnContext(c.Request.Context(), "not ready", "error", err)
+		reason, advice := reasonAndHint(err, "tokend doctor shows what is wrong with the store")
+		d.log.WarnContext(c.Request.Context(), "not ready", "reason", reason, "hint", advice)
 		d.fail(c, &problem{
 			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
 			Description: "the store does not answer", RetryAfter: 1,
