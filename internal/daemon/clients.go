@@ -18,12 +18,12 @@ import (
 // clientView is a client's state as the API shows it.
 type clientView struct {
 	flow.Status
-	Login        string        `json:"login,omitempty"`         // how it is configured to sign in
-	Hosts        []string      `json:"hosts,omitempty"`         // where credential helpers may hand its tokens to
-	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can, when one must
-	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
+	Login        string        `json:"login,omitempty"`         // how it is configured to log in
+	Hosts        []string      `json:"hosts,omitempty"`         // that credential helpers may give its tokens to
+	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can log in, when one must
+	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login that failed, until one succeeds
 	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
-	Files        []FileStatus  `json:"files,omitempty"`         // that its token is kept in
+	Files        []FileStatus  `json:"files,omitempty"`         // that hold its token
 	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
 }
 
@@ -40,10 +40,10 @@ func (d *api) known(c *gin.Context) *client {
 	return cl
 }
 
-// nearNames names the clients that were probably meant, of those that the caller
-// may see. Its cost does not grow with the number of clients.
+// nearNames suggests clients with a similar name, of those that the caller may use.
+// Its cost does not grow with the number of clients.
 func (d *api) nearNames(caller *guard.Caller, name string) string {
-	const window = 32 // a name with a typo is mostly sorted beside the right one
+	const window = 32 // a name with a typo is mostly sorted next to the right one
 	at, _ := slices.BinarySearch(d.names, name)
 	around := d.names[max(0, at-window):min(len(d.names), at+window)]
 	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !caller.May(name) })
@@ -66,13 +66,13 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 	}
 	if l := v.DeviceLogin; l != nil && l.Failure != nil {
 		f := *l.Failure
-		if f.Code != "" { // as describe has it
+		if f.Code != "" { // as describe does
 			f.Description = f.Code + ": " + f.Description
 		}
 		v.LoginFailure = &f
 	}
 	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
-		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // looking starts no login
+		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // a status starts no login
 			v.AuthorizeURL = l.URL
 		}
 	}
@@ -100,9 +100,9 @@ func (d *api) getClient(c *gin.Context) {
 	}
 }
 
-// refresh forces a new access token, as after a downstream 401. Who names the
-// token that was refused gets a refresh only if there is no other one yet. The
-// token itself is asked for separately.
+// refresh forces a new access token, as after a downstream 401. A caller that names
+// the refused token causes a refresh only if that token is still the current one.
+// The answer is the state; the token is a request of its own.
 func (d *api) refresh(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -148,8 +148,8 @@ func (d *api) forget(c *gin.Context) {
 	writeJSON(c, http.StatusOK, d.view(ctx, cl))
 }
 
-// detached is for work that must not stop half way because the caller left: a
-// code that was sent is spent.
+// detached is for work that must not stop half way when the caller leaves: an
+// authorization code works once.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout+5*time.Second)
 }

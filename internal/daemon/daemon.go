@@ -22,40 +22,40 @@ import (
 // of everything else is safe.
 type Config struct {
 	Clients []Client
-	Keys    []Key                           // callers over TCP; without one only the unix socket answers
+	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
-	Version string                          // of the program, told by /healthz; "": not told
+	Version string                          // of the program, in the answer of /healthz; "": not there
 	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
 	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
 
-// Client is one kept grant and what the daemon says about it.
+// Client is a client whose grant the daemon keeps, and what the API shows of it.
 type Client struct {
 	*flow.Client
 	Audience string   // of its tokens when a request names none; as in flow.Config
-	Hosts    []string // where credential helpers may hand its tokens to
-	Login    string   // how it signs in: "headless", "browser", "paste", "device"; "" when that needs nobody
+	Hosts    []string // that credential helpers may give its tokens to
+	Login    string   // how it logs in: "headless", "browser", "paste", "device"; "" when no person is needed
 
 	ClientID, RedirectURL string // as in flow.Config; a pending login outlives a Replace that changes neither
 
-	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
-	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
-	Files          func() []FileStatus // the files that its token is kept in; nil: none
-	Upstreams      []*url.URL          // APIs that the proxy may send its token to, as of flow.ParseUpstream
+	Env            []string            // variables that "tokend exec" sets to its token; nil: its default
+	ActionsIDToken bool                // also answer ID token requests in the form of GitHub Actions
+	Files          func() []FileStatus // that hold its token; nil: none
+	Upstreams      []*url.URL          // APIs that the proxy may send its token to, from flow.ParseUpstream
 }
 
-// FileStatus is a file that a token is kept in, as the API shows it.
+// FileStatus is the state of a token file.
 type FileStatus struct {
 	Path    string    `json:"path"`
-	Written time.Time `json:"written,omitzero"` // when its content changed last
+	Written time.Time `json:"written,omitzero"` // when its content last changed
 	Expiry  time.Time `json:"expiry,omitzero"`  // of the token in it
 	Failure string    `json:"failure,omitempty"`
 	Hint    string    `json:"hint,omitempty"`
 }
 
-// interactive says whether a person can log the client in through /authorize.
+// interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
 // Key is an API key of callers over TCP, and the clients that it may use.

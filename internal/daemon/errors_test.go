@@ -8,7 +8,7 @@ import (
 )
 
 // A tenant gives no advice in tokend's name.
-func TestTenantGivesNoHint(t *testing.T) {
+func TestErrors_ProviderGivesNoHint(t *testing.T) {
 	f := newTenant(t)
 	f.answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -9,7 +9,7 @@ import (
 
 // What is between two parties is passed on in no place where a header may stand:
 // informational answers and trailers are headers, too.
-func TestProxyHeadersAnywhere(t *testing.T) {
+func TestProxy_DropsPrivateHeadersEverywhere(t *testing.T) {
 	sent := make(chan http.Header, 1)
 	private := []string{
 		"Tokend-Error", "Tokend-Other", "Access-Control-Allow-Origin", "Alt-Svc", "Clear-Site-Data", "Refresh", "Strict-Transport-Security",
@@ -62,7 +62,7 @@ func TestProxyHeadersAnywhere(t *testing.T) {
 }
 
 // No answer is made a success.
-func TestProxyStatusBelow100(t *testing.T) {
+func TestProxy_RefusesStatusBelow100(t *testing.T) {
 	for _, status := range []string{"000", "099"} {
 		url := hasty(t, "HTTP/1.1 "+status+" x\r\nContent-Length: 0\r\n\r\n")
 		d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), url)}})

@@ -29,9 +29,9 @@ func (d *Daemon) accessLog(c *gin.Context) {
 		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
 }
 
-// recovery answers 500 for a handler that panics. What it panicked with may
-// hold headers or tokens, so the log has its type and the stack, whose
-// arguments are addresses.
+// recovery answers 500 for a handler that panics. The value may hold headers or
+// tokens, so the log has its type only, and the stack, whose arguments are
+// addresses.
 func (d *Daemon) recovery(c *gin.Context) {
 	defer func() {
 		v := recover()

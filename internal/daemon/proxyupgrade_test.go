@@ -40,7 +40,7 @@ const handshake = "\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-We
 
 // An upgrade gets through after its first token was refused; over TLS too, to a
 // server that would rather speak HTTP/2, and for any protocol.
-func TestProxyUpgrades(t *testing.T) {
+func TestProxy_Upgrades(t *testing.T) {
 	for name, upgrade := range map[string]string{"plain": "websocket", "TLS": "websocket", "TLS, not a WebSocket": "SPDY/3.1"} {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan http.Header, 2)
@@ -88,7 +88,7 @@ func trusting(s *httptest.Server) *tls.Config {
 }
 
 // HTTP/2 to the upstream, with what HTTP/1 needs spelt out.
-func TestProxyHTTP2(t *testing.T) {
+func TestProxy_HTTP2Upstream(t *testing.T) {
 	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proto", r.Proto)
 		_, _ = io.Copy(w, r.Body)

@@ -57,7 +57,7 @@ func startRelay(t testing.TB, d *running, upstream string, more ...net.Listener)
 
 const relayAuth = "\nAuthorization: Bearer " + ciKey
 
-func TestRelayPassesOn(t *testing.T) {
+func TestRelay_Forwards(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "/v2/next?a=b")
 		w.Header().Set("Content-Location", "https://other.example.com/elsewhere")
@@ -84,7 +84,7 @@ func TestRelayPassesOn(t *testing.T) {
 	noCanary(t, "log", r.log.String())
 }
 
-func TestRelayGuards(t *testing.T) {
+func TestRelay_Guards(t *testing.T) {
 	u := newUpstream(t, nil)
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
 	r := startRelay(t, d, u.URL)
@@ -133,7 +133,7 @@ func TestRelayGuards(t *testing.T) {
 	}
 }
 
-func TestRelayErrors(t *testing.T) {
+func TestRelay_Errors(t *testing.T) {
 	f := newTenant(t)
 	login := person(t, f, "demo")
 	login.Upstreams = proxied(t, f, "https://api.example.com/").Upstreams
@@ -153,7 +153,7 @@ func TestRelayErrors(t *testing.T) {
 	}
 }
 
-func TestRelayStreams(t *testing.T) {
+func TestRelay_Streams(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -189,7 +189,7 @@ func TestRelayStreams(t *testing.T) {
 
 // A reference into the upstream whose path begins with two slashes stays one to
 // the relay: software that follows it to another host would bring its key there.
-func TestRelayLocationNamesNoOtherHost(t *testing.T) {
+func TestRelay_LocationNamesNoOtherHost(t *testing.T) {
 	var u *upstreamAPI
 	u = newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", u.URL+"//evil.example/x")

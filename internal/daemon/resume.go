@@ -6,8 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// resume lets a grant be refreshed again whose store was put back to an older
-// copy, and answers with the client's state.
+// resume allows the refresh of a grant whose store was restored from an older copy,
+// and answers with the client's state.
 func (d *api) resume(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {

@@ -28,8 +28,7 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// client is a Client, the last token answer that was made for it, and its way
-// to its upstreams.
+// client is a Client, its last rendered token, and its way to its upstreams.
 type client struct {
 	Client
 	life      *life
@@ -37,13 +36,13 @@ type client struct {
 	upstreams *proxy.Client
 }
 
-// rendered is the JSON of one token, all but the two values that move.
+// rendered is the JSON of one token without the two values that change.
 type rendered struct {
 	token      *flow.Token
-	head, tail []byte // before the seconds; between them and the verdict on min_validity
+	head, tail []byte // before expires_in; between it and min_validity_satisfied
 }
 
-// buffers spares the fast path an allocation per answer.
+// buffers saves the cached read an allocation per answer.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) get() *[]byte {
@@ -93,8 +92,8 @@ func (d *api) getToken(c *gin.Context) {
 	d.writeToken(c.Writer, cl, t, q)
 }
 
-// writeToken answers with t in the form that q asks for. Neither text nor
-// header ends in a newline: they are used as they are.
+// writeToken answers with t in the form of q. Neither text nor header ends in a
+// newline: scripts use them as they are.
 func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery) {
 	buf := d.buffers.get()
 	defer d.buffers.pool.Put(buf)
@@ -114,7 +113,7 @@ func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q 
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	_, _ = w.Write(body) // the caller is gone: nobody to tell
+	_, _ = w.Write(body) // the caller may be gone
 	*buf = body
 }
 
@@ -156,15 +155,15 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// tokenQuery is a token request as it was asked.
+// tokenQuery is the query of a token request.
 type tokenQuery struct {
 	flow.Request
 	format  string // "json", "text", "header"
 	idToken bool
 }
 
-// parseTokenQuery is strict: a misspelt min_validity that is passed over would
-// be found out in the middle of a long run.
+// parseTokenQuery is strict: ignoring a misspelt min_validity would fail in the
+// middle of a long run.
 func parseTokenQuery(raw string) (tokenQuery, *problem) {
 	q := tokenQuery{format: "json"}
 	if raw == "" {
@@ -172,11 +171,11 @@ func parseTokenQuery(raw string) (tokenQuery, *problem) {
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, badRequest("the query string is not well formed")
+		return q, badRequest("the query string is malformed").withHint("percent-encode the values")
 	}
 	for name, v := range values {
 		if len(v) != 1 {
-			return q, badRequest("parameter " + strconv.Quote(name) + " is there more than once")
+			return q, badRequest("parameter " + strconv.Quote(name) + " appears more than once").withHint("send it once")
 		}
 		if p := q.set(name, v[0]); p != nil {
 			return q, p
