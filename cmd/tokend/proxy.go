@@ -112,7 +112,7 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 	}
 	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + variableOf(c.Client) + "_UPSTREAMS) of the service"
 	if len(list) == 0 {
-		return "", hintf(exitConfig, fmt.Sprintf("%s", hint), "client %s has no upstreams", c.Client)
+		return "", hintf(exitConfig, hint, "client %s has no upstreams", c.Client)
 	}
 	if f.upstream == "" {
 		return list[0].String(), nil
@@ -122,7 +122,7 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 		return "", exitf(exitUsage, "--upstream is not a URL such as https://api.example.com/")
 	}
 	if flow.Within(list, u) == nil {
-		return "", hintf(exitNoPerm, fmt.Sprintf("%s", hint), "%s is in none of the upstreams of client %s", u, c.Client)
+		return "", hintf(exitNoPerm, hint, "%s is in none of the upstreams of client %s", u, c.Client)
 	}
 	return u.String(), nil
 }

@@ -226,7 +226,7 @@ func TestToken_IsRequestedOnce(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// What cannot be done is told, by every route that does something.
+// Every route that does something reports its failure.
 func TestRoutes_ReportFailures(t *testing.T) {
 	f, gone := newTenant(t), newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, gone, "demo"), person(t, f, "demo2")}})

@@ -55,7 +55,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 	}
 }
 
-// Each member of a client's state is told of.
+// Each member of a client's state is documented.
 func TestEveryMemberIsDocumented(t *testing.T) {
 	page := apiPage(t)
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[clientView]()) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A tenant gives no advice in tokend's name.
+// A provider gives no advice in tokend's name.
 func TestErrors_ProviderGivesNoHint(t *testing.T) {
 	f := newTenant(t)
 	f.answer(func(w http.ResponseWriter, _ *http.Request) {

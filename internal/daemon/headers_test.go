@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What is between two parties is passed on in no place where a header may stand:
+// Private headers are dropped wherever a header may stand:
 // informational answers and trailers are headers, too.
 func TestProxy_DropsPrivateHeadersEverywhere(t *testing.T) {
 	sent := make(chan http.Header, 1)

@@ -107,7 +107,7 @@ func refuseWith(status int, code string) http.HandlerFunc {
 	}
 }
 
-// kept is a client that needs nobody; person is one that a person logs in.
+// kept is a client that needs no person; person is one that a person logs in.
 func kept(t testing.TB, f *fakeTenant, name string) Client {
 	return makeClient(t, flow.Config{
 		Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
