@@ -56,7 +56,7 @@ func (d *api) nearNames(caller *guard.Caller, name string) string {
 	return "tokend status lists the clients"
 }
 
-func (d *api) view(ctx context.Context, cl *client) clientView {
+func (d *api) view(cl *client) clientView {
 	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
@@ -80,13 +80,11 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 }
 
 func (d *api) listClients(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), offerTimeout)
-	defer cancel()
-	caller := guard.CallerOf(ctx)
+	caller := guard.CallerOf(c.Request.Context())
 	views := []clientView{}
 	for _, name := range d.names {
 		if caller.May(name) {
-			views = append(views, d.view(ctx, d.clients[name]))
+			views = append(views, d.view(d.clients[name]))
 		}
 	}
 	writeJSON(c, http.StatusOK, struct {
@@ -96,7 +94,7 @@ func (d *api) listClients(c *gin.Context) {
 
 func (d *api) getClient(c *gin.Context) {
 	if cl := d.known(c); cl != nil {
-		writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+		writeJSON(c, http.StatusOK, d.view(cl))
 	}
 }
 
@@ -124,11 +122,11 @@ func (d *api) refresh(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	if _, err := cl.get(ctx, r); err != nil {
-		d.warn(ctx, "refresh failed", cl, err)
+		d.log.WarnContext(ctx, "refresh failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 func (d *api) forget(c *gin.Context) {
@@ -141,11 +139,11 @@ func (d *api) forget(c *gin.Context) {
 	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
-		d.warn(ctx, "logout failed", cl, err)
+		d.log.WarnContext(ctx, "logout failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 // detached is for work that must not stop half way when the caller leaves: an

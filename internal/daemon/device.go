@@ -30,7 +30,7 @@ func (d *api) startDevice(c *gin.Context, cl *client) {
 	defer cl.life.use()()
 	l, err := cl.Client.Client.Login(ctx)
 	if err != nil {
-		d.warn(ctx, "login failed", cl, err)
+		d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}

@@ -13,14 +13,17 @@ import (
 // bugHint is what to do about a failure that nothing explains.
 const bugHint = "report it as a bug, with this line"
 
-// warn logs that something did not work for a client. The hint names no login page:
-// its URL would let a reader of the log finish another's login.
-func (d *Daemon) warn(ctx context.Context, msg string, cl *client, err error) {
+// failureOf returns the attributes of a log line about something that failed for a
+// client. The hint names no login page: its URL would let a reader of the log finish
+// another's login.
+func failureOf(ctx context.Context, cl *client, err error) []any {
 	p := problemOf(err)
 	p.Client, p.Login = cl.Name(), cl.Login
 	p.advise()
-	d.log.WarnContext(ctx, msg, "client", p.Client, "error", p.Code, "reason", p.Description,
-		"hint", cmp.Or(p.Hint, "tokend doctor "+p.Client+" shows more"), "caller", guard.CallerOf(ctx).Name)
+	return []any{
+		"client", p.Client, "error", p.Code, "reason", p.Description,
+		"hint", cmp.Or(p.Hint, "tokend doctor "+p.Client+" shows more"), "caller", guard.CallerOf(ctx).Name,
+	}
 }
 
 // reasonAndHint splits an error for the log, where fallback is the hint of one that

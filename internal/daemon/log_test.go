@@ -62,7 +62,6 @@ func TestLog_FailuresHaveReasonAndHint(t *testing.T) {
 	d.call(t, "POST", "/v1/clients/tv/login", "")
 	d.call(t, "POST", "/v1/clients/web/code", `{"code":"`+canaryCode+`","state":"`+state+`"}`)
 	d.call(t, "GET", "/v1/clients/api/proxy/", "")
-	d.active.Load().warn(t.Context(), "refresh failed", d.active.Load().clients["demo"], &flow.Error{Op: "refresh", Class: flow.ClassRequest, Code: "invalid_scope"})
 	for _, want := range []string{
 		`msg=refused error=unauthorized reason="no API key" hint="set TOKEND_API_KEY`,
 		`msg="not ready" reason="the database is damaged" hint="restore a backup"`,
@@ -74,13 +73,21 @@ func TestLog_FailuresHaveReasonAndHint(t *testing.T) {
 		`msg="login failed" client=tv error=idp_unreachable reason=`,
 		`msg="login failed" client=web error=client_rejected reason=`,
 		`msg="upstream failed" client=api upstream=`,
-		`error=invalid_request reason="invalid_scope: refresh failed" hint="tokend doctor demo shows more"`,
 	} {
 		if !strings.Contains(d.log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, d.log)
 		}
 	}
 	noCanary(t, "log", d.log.String())
+}
+
+// An error without a hint has one in the log.
+func TestFailureOf_HasAHint(t *testing.T) {
+	cl := &client{Client: kept(t, newTenant(t), "demo")}
+	got := fmt.Sprint(failureOf(t.Context(), cl, &flow.Error{Op: "refresh", Class: flow.ClassRequest, Code: "invalid_scope"})...)
+	if want := fmt.Sprint("client", "demo", "error", "invalid_request", "reason", "invalid_scope: refresh failed", "hint", "tokend doctor demo shows more", "caller", ""); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 // brokenStore is a store that does not answer.

@@ -58,7 +58,7 @@ func (d *api) startLogin(c *gin.Context) {
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {
-		d.warn(ctx, "login failed", cl, err)
+		d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
@@ -78,7 +78,7 @@ func (d *api) signIn(c *gin.Context, cl *client) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 // begin begins a login and keeps it for the callback.
@@ -123,7 +123,7 @@ func (d *api) finishLogin(c *gin.Context) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 // finish completes the login that a callback belongs to: of the client, or of any
@@ -157,7 +157,7 @@ func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
 		return nil
 	}
 	p := problemOf(err)
-	d.warn(ctx, "login failed", cl, err)
+	d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 	d.logins.ended(cl.Name(), p)
 	return p
 }

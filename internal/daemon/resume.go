@@ -17,9 +17,9 @@ func (d *api) resume(c *gin.Context) {
 	defer cancel()
 	defer cl.life.use()()
 	if err := cl.Resume(ctx); err != nil {
-		d.warn(ctx, "resume failed", cl, err)
+		d.log.WarnContext(ctx, "resume failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
