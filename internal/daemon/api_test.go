@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -101,7 +102,8 @@ func TestErrorAnswers(t *testing.T) {
 		{"deadline", context.DeadlineExceeded},
 		{"unexpected", secret},
 	}
-	d, err := New(Config{})
+	var log syncBuffer
+	d, err := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +124,10 @@ func TestErrorAnswers(t *testing.T) {
 	}
 	noCanary(t, "error bodies", all.String())
 	golden(t, "errors", all.String())
+	if want := `msg="unexpected failure" client=demo reason="dial with `; strings.Count(log.String(), want) != 1 {
+		t.Errorf("the log lacks %s: %s", want, &log)
+	}
+	explained(t, log.String())
 }
 
 func TestClientView(t *testing.T) {
