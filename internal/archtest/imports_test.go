@@ -24,7 +24,7 @@ var rules = []struct {
 	check func(graph) []string
 }{
 	{"pkg_stands_alone", publicStandsAlone},
-	{"faces_know_flow_only", facesKnowFlowOnly},
+	{"faces_know_what_they_need", facesKnowWhatTheyNeed},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
@@ -34,8 +34,8 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
+		"internal/near", "internal/hint", "internal/store", "internal/store/sqlite", "internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -69,16 +69,31 @@ func publicStandsAlone(g graph) []string {
 	return bad
 }
 
-// facesKnowFlowOnly: what hands tokens out, by HTTP or in files, does not know
-// which store is behind it, nor the other face.
-func facesKnowFlowOnly(g graph) []string {
-	return onlyFlow(g, func(path string) bool { return within(path, "internal/daemon") || within(path, "internal/tokenfile") })
+// leaves are packages that import nothing of ours; every other one may import them.
+var leaves = []string{"internal/near", "internal/hint"}
+
+// facesKnowWhatTheyNeed: what serves tokens, by HTTP or in files, does not know which
+// store is behind it, nor the other face. The guard knows nothing of OAuth, and the
+// proxy nothing of the API.
+func facesKnowWhatTheyNeed(g graph) []string {
+	var bad []string
+	for folder, may := range map[string][]string{
+		"internal/daemon":    append([]string{"pkg/flow", "internal/guard", "internal/proxy"}, leaves...),
+		"internal/proxy":     append([]string{"pkg/flow", "internal/guard"}, leaves...),
+		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
+		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
+		"internal/near":      nil,
+		"internal/hint":      nil,
+	} {
+		bad = append(bad, only(g, func(path string) bool { return within(path, folder) }, may...)...)
+	}
+	return bad
 }
 
 // storesKnowFlowAndDriver: what lies beneath internal/store imports pkg/flow at
 // most, thus never another store, and a driver is its store's alone.
 func storesKnowFlowAndDriver(g graph) []string {
-	bad := onlyFlow(g, func(path string) bool { return strings.HasPrefix(path, "internal/store/") })
+	bad := only(g, func(path string) bool { return strings.HasPrefix(path, "internal/store/") }, append([]string{"pkg/flow"}, leaves...)...)
 	drivers := map[string]string{"modernc.org/sqlite": "internal/store/sqlite", pgx: "internal/store/postgres"}
 	for driver, store := range drivers {
 		bad = append(bad, confined(g, driver, store)...)
@@ -158,16 +173,14 @@ func depth(g graph) []string {
 	return bad
 }
 
-// leaves are small packages without imports of ours that every package may use.
-var leaves = []string{module + "internal/hint", module + "internal/near"}
-
-// onlyFlow reports imports of ours other than pkg/flow and the leaves.
-func onlyFlow(g graph, applies func(string) bool) []string {
+// only reports imports of ours other than these.
+func only(g graph, applies func(string) bool, may ...string) []string {
 	var bad []string
 	for path, p := range g.ours() {
 		for _, imp := range p.Imports {
-			if applies(path) && strings.HasPrefix(imp, module) && imp != module+"pkg/flow" && !slices.Contains(leaves, imp) {
-				bad = append(bad, violation(path, "imports %s; of this module only pkg/flow is allowed here", imp))
+			rel, own := strings.CutPrefix(imp, module)
+			if applies(path) && own && !slices.Contains(may, rel) {
+				bad = append(bad, violation(path, "imports %s; of this module it may import only: %s", imp, strings.Join(may, ", ")))
 			}
 		}
 	}

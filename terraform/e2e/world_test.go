@@ -144,7 +144,7 @@ func (w *world) post(t *testing.T, url, body string) {
 	}
 }
 
-// key is tokend's caller key.
+// key is tokend's API key.
 func (w *world) key(t *testing.T) string {
 	return strings.TrimSpace(read(t, w.dir+"/state/tokend/api.key"))
 }
