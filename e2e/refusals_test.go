@@ -12,7 +12,8 @@ import (
 
 // refusing are the functions and types that tokend refuses with.
 var refusing = []string{
-	"exitf", "exitError", "add", "bad", "warn", // cmd/tokend
+	"exitf", "hintf", "exitError", "bad", "warn", // cmd/tokend
+	"add", "addAt", "fault", "wrong", // internal/config
 	"problem", "fail", "failFor", "failWith", "forbidden", "badRequest", "unauthorized", // internal/daemon
 	"Error", "badUpstream", "configError", // pkg/flow
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
@@ -28,6 +29,7 @@ var parts = []struct {
 	{"pkg/flow", 80, own("pkg/flow")},
 	{"internal/daemon", 50, own("internal/daemon")},
 	{"internal/tokenfile", 12, own("internal/tokenfile")},
+	{"internal/config", 50, own("internal/config")},
 	{"cmd/tokend", 120, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
@@ -41,7 +43,7 @@ var unreachable = map[string]string{
 	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                                 "the same check comes again when the file is opened",
 	"file.go f.verbose":                                  "slog.New is no refusal",
-	"settings.go err != nil":                             "every variable of the service is text, which always parses",
+	"config.go err != nil":                               "every variable of the service is text, which always parses",
 	"serve.go s.json":                                    "slog.New is no refusal",
 	"helpers.go err != nil":                              "a string always has a JSON form",
 	"assertion.go err != nil":                            "a key that was checked signs",

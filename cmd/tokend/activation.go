@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"net"
@@ -12,6 +11,9 @@ import (
 	"slices"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/hint"
 )
 
 // listeners are the sockets that a service manager passes (sd_listen_fds(3));
@@ -61,7 +63,7 @@ func activated(f *os.File) (net.Listener, error) {
 	}
 	switch a := l.Addr().(type) {
 	case *net.TCPAddr:
-		_, _, err = loopback(a.String())
+		_, _, err = config.Loopback(a.String())
 		if err != nil {
 			err = hint.Errorf("ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", "%w", err)
 		}

@@ -3,13 +3,14 @@
 package main
 
 import (
-	"example.com/tokend/internal/hint"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/tokend/internal/hint"
 )
 
 // passes makes the socket files as systemd passes them.

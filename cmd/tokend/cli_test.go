@@ -2,13 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"example.com/tokend/pkg/tokend"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 func TestTokenFormats(t *testing.T) {

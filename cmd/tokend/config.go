@@ -15,12 +15,12 @@ func (p *program) config() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "check", Short: "Check the service's configuration, all of it, and change nothing", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := loadSettingsAt(servicePaths())
+			s, err := loadServiceSettings()
 			if err != nil {
 				return err
 			}
 			var names []string
-			for _, c := range s.clients {
+			for _, c := range s.Clients {
 				names = append(names, c.Name)
 			}
 			fmt.Fprintf(p.stdout, "the configuration is good: clients %s\n", strings.Join(names, ", "))

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"example.com/tokend/pkg/tokend"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 func TestDurationWithoutUnit(t *testing.T) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"example.com/tokend/pkg/tokend"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 func readFile(t *testing.T, path string) string {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"example.com/tokend/pkg/tokend"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // answering makes every path of a service answer so.

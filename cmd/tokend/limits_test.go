@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/pkg/tokend"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/tokend/pkg/tokend"
 )
 
 // tried runs waited with the given failures in turn, then success, and returns

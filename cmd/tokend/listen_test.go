@@ -1,7 +1,6 @@
 package main
 
 import (
-	"example.com/tokend/internal/hint"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tokend/internal/hint"
 )
 
 // What is refused of the places to listen at has its exit code and its hint.

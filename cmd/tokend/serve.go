@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 )
@@ -75,7 +76,7 @@ func (p *program) serve() *cobra.Command {
 			} else {
 				p.hangups.reload()
 			}
-			s, err := loadSettingsAt(servicePaths())
+			s, err := loadServiceSettings()
 			if err != nil {
 				return err
 			}
@@ -118,7 +119,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), restored: newRestoredWarning(s.clients, log), log: log}
+	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.Clients, log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.note, providers: providers{}}
 	defer svc.keeper.providers.close()
 	if err := svc.build(); err != nil {
@@ -141,11 +142,11 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	return err
 }
 
-func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.level) }
+func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.Level) }
 
 func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
-	if s.json {
+	if s.JSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
@@ -154,15 +155,15 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 // open has the listeners, TCP first. Those it has opened it returns with an error too.
 func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 	var ls []net.Listener
-	if s.listen != off {
-		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.listen)
+	if s.Listen != config.Off {
+		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.Listen)
 		if err != nil {
 			return nil, err
 		}
 		ls = tcp
 	}
-	if s.socket != off {
-		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.socket)
+	if s.Socket != config.Off {
+		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket)
 		if err != nil {
 			return ls, err
 		}
@@ -174,17 +175,17 @@ func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	var keys *seal.Keyset
 	var err error
-	if s.keyset != "" {
-		keys, err = seal.Parse(s.keyset.Reveal())
+	if s.Keyset != "" {
+		keys, err = seal.Parse(s.Keyset.Reveal())
 	} else {
-		keys, err = store.LoadOrCreateKeyset(s.keysetFile, s.store)
+		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
 	}
 	if err != nil {
 		return nil, err
 	}
-	o := store.Options{Keys: keys, SpillDir: s.spillDir}
-	if _, err := os.Lstat(s.keysetFile); err == nil { // else the keyset is of a variable
-		o.MarkFile = s.keysetFile + ".mark"
+	o := store.Options{Keys: keys, SpillDir: s.SpillDir}
+	if _, err := os.Lstat(s.KeysetFile); err == nil { // else the keyset is of a variable
+		o.MarkFile = s.KeysetFile + ".mark"
 	}
-	return store.Open(ctx, s.store, o)
+	return store.Open(ctx, s.Store, o)
 }

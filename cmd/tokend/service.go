@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/tokend"
 )
 

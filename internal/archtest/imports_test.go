@@ -26,6 +26,7 @@ var rules = []struct {
 	{"pkg_stands_alone", publicStandsAlone},
 	{"faces_know_flow_only", facesKnowFlowOnly},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
+	{"configuration_knows_no_command", configurationKnowsNoCommand},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
 	{"depth", depth},
@@ -35,7 +36,7 @@ func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
+		"internal/tokenfile", "internal/config", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -87,11 +88,11 @@ func storesKnowFlowAndDriver(g graph) []string {
 }
 
 // frameworksStay: gin answers HTTP in two places and is in no exported
-// signature, envconfig reads the environment in commands only, and a test that
+// signature, envconfig reads the environment in commands and their configuration only, and a test that
 // imports pkg/mock pays for go-jose and x/oauth2 alone.
 func frameworksStay(g graph) []string {
 	bad := confined(g, gin, "internal/daemon", "cmd/mockauth0")
-	bad = append(bad, confined(g, envconfig, "cmd")...)
+	bad = append(bad, confined(g, envconfig, "cmd", "internal/config")...)
 	for path, p := range g.ours() {
 		for _, f := range p.files {
 			for _, name := range exportedWith(f, localName(f, gin)) {
@@ -158,14 +159,33 @@ func depth(g graph) []string {
 	return bad
 }
 
-// onlyFlow reports imports of ours other than pkg/flow.
-func onlyFlow(g graph, applies func(string) bool) []string {
+// configurationKnowsNoCommand: what reads the configuration knows what it
+// describes, and neither the commands nor what they make of it.
+func configurationKnowsNoCommand(g graph) []string {
+	return only(g, func(path string) bool { return within(path, "internal/config") }, "pkg/flow", "internal/tokenfile")
+}
+
+// leaves are the packages of helpers that every internal package may use; they
+// import nothing of this module.
+var leaves = []string{"internal/hint", "internal/near", "internal/durable"}
+
+// onlyFlow reports imports of ours other than pkg/flow and the leaves.
+func onlyFlow(g graph, applies func(string) bool) []string { return only(g, applies, "pkg/flow") }
+
+// only reports imports of ours other than those allowed and the leaves.
+func only(g graph, applies func(string) bool, allowed ...string) []string {
 	var bad []string
 	for path, p := range g.ours() {
 		for _, imp := range p.Imports {
-			if applies(path) && strings.HasPrefix(imp, module) && imp != module+"pkg/flow" {
-				bad = append(bad, violation(path, "imports %s; of this module only pkg/flow is allowed here", imp))
+			rel, ours := strings.CutPrefix(imp, module)
+			if applies(path) && ours && !slices.Contains(allowed, rel) && !slices.Contains(leaves, rel) {
+				bad = append(bad, violation(path, "imports %s; of this module only %s is allowed here", imp, strings.Join(allowed, " and ")))
 			}
+		}
+	}
+	for _, leaf := range leaves {
+		if p := g[module+leaf]; p != nil && slices.ContainsFunc(p.Imports, func(imp string) bool { return strings.HasPrefix(imp, module) }) {
+			bad = append(bad, violation(leaf, "imports a package of this module; it is a leaf"))
 		}
 	}
 	return bad

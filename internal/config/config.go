@@ -1,0 +1,240 @@
+// Package config reads the configuration of the service: a YAML file and
+// variables, which win.
+//
+// [Load] returns everything checked, as a [Config] that cmd/tokend makes listeners,
+// a store and clients of, and all that is wrong as [Fault] values. It makes
+// nothing: no file, no listener. [Compare] says what a reload changes.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/tokend/internal/near"
+	"example.com/tokend/pkg/flow"
+)
+
+// Config is the whole configuration of the service, checked.
+type Config struct {
+	Listen, Socket string // "Off": none
+	Store          string // URL
+	Keyset         flow.Secret
+	KeysetFile     string // made when absent; used when Keyset is ""
+	SpillDir       string // "": beside the database
+	APIKey         flow.Secret
+	APIKeyFile     string // made when absent; used when APIKey is ""
+	Keys           []Key
+	Clients        []Client
+	Level          slog.Level
+	JSON           bool // log format
+}
+
+// Key is an API key that opens some clients only.
+type Key struct {
+	Name    string
+	Secret  flow.Secret
+	Clients []string
+}
+
+// minKey is the shortest API key that is taken, in characters.
+const minKey = 16
+
+// clientName is what a client or an API key may be called: it stands in
+// paths, in variables and in the store.
+var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// loader reads one configuration and collects what is wrong with it.
+type loader struct {
+	env       Environment
+	variables variableSet
+	fields    []field // of a client
+	file      document
+	faults    Faults
+}
+
+// Load reads variables and the file that they name, or else the one of paths. The
+// configuration is for use only if there are no faults.
+func Load(env Environment, paths Paths) (Config, Faults) {
+	l := &loader{env: env, variables: env.tokendVariables(), fields: clientFields()}
+	s := l.load(paths)
+	return s, l.faults
+}
+
+// ClientNames returns the names of the clients, whatever is wrong with them.
+func ClientNames(env Environment, paths Paths) []string {
+	l := &loader{env: env, fields: clientFields()}
+	var named []string
+	if list := env.Get("TOKEND_CLIENTS"); list != "" {
+		named = strings.Split(list, ",")
+	}
+	file, _ := l.loadFile(env.Get("TOKEND_CONFIG"), paths.Config)
+	return l.clientNames(file, named)
+}
+
+func (l *loader) load(paths Paths) Config {
+	var env environment
+	if err := l.env.Process("TOKEND", &env); err != nil {
+		l.addAt("", "", 0, "", "%v", err)
+		return Config{}
+	}
+	s := Config{Listen: env.Listen}
+	l.where(&s, env, paths)
+	l.logging(&s, env)
+	file, complete := l.loadFile(env.Config, paths.Config)
+	if !complete {
+		return s // what is said of clients would be about those that were not read
+	}
+	names := l.clientNames(file, env.Clients)
+	l.unknownVariables(names)
+	redirect := s.redirect()
+	s.Clients = make([]Client, 0, len(names))
+	for _, name := range names {
+		s.Clients = append(s.Clients, l.readClient(name, file.Clients[name], redirect))
+	}
+	l.sameSeeds(s.Clients)
+	if len(names) == 0 {
+		l.addAt("clients", "", 0, "set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(cmp.Or(env.Config, paths.Config)), "no client is configured")
+	}
+	l.readFiles(&s, file.Files)
+	s.Keys = l.readKeys(file.Keys, names)
+	return s
+}
+
+// where settles places and secrets of the service itself.
+func (l *loader) where(s *Config, env environment, paths Paths) {
+	if s.Listen != Off {
+		if _, _, err := Loopback(s.Listen); err != nil {
+			l.add("listen", "set it to 127.0.0.1:8484, [::1]:8484 or off", "TOKEND_LISTEN: %v", err)
+		}
+	}
+	s.Socket = cmp.Or(env.Socket, paths.Socket)
+	switch {
+	case s.Socket == "":
+		l.add("socket", "set it, or HOME or XDG_RUNTIME_DIR", "TOKEND_SOCKET has no default")
+	case s.Socket == Off && s.Listen == Off:
+		l.add("socket", "leave one of them", "TOKEND_SOCKET and TOKEND_LISTEN are both off")
+	}
+	s.Store = env.Store
+	if s.Store == "" {
+		if paths.Store == "" {
+			l.add("store", "set it to sqlite:/path/to/tokend.db, or set HOME or XDG_STATE_HOME", "TOKEND_STORE has no default")
+		}
+		s.Store = "sqlite:" + paths.Store
+	}
+	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, besideStore(s.Store, paths.Keyset))
+	s.SpillDir = env.SpillDir
+	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
+	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
+}
+
+// makeable is a secret that tokend makes for itself: its value, or else the
+// file that has it or will.
+func (l *loader) makeable(setting, value, file, fallback string) (flow.Secret, string) {
+	name := variableOfSetting(setting)
+	path := cmp.Or(file, fallback)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && l.env.credential(name) == "" {
+		return "", path
+	}
+	if value == "" && file == "" && l.env.credential(name) == "" {
+		file = path
+	}
+	return l.secretOf(setting, "", name, value, file), path
+}
+
+// besideStore is the default keyset file: in the directory of the database.
+func besideStore(store, fallback string) string {
+	path, ok := strings.CutPrefix(store, "sqlite:")
+	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path == ":memory:" {
+		return fallback
+	}
+	return filepath.Join(filepath.Dir(path), "keyset.json")
+}
+
+// checkKey refuses a caller key that could be guessed or cannot be sent.
+func (l *loader) checkKey(setting, name string, key flow.Secret) {
+	if key == "" {
+		return
+	}
+	if len(key) < minKey || len(key) > 512 {
+		l.add(setting, "take one from: openssl rand -base64 32", "%s has %d characters, not %d to 512", name, len(key), minKey)
+	}
+	if strings.ContainsFunc(key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		l.add(setting, "take one from: openssl rand -base64 32", "%s holds a space or another character that a header cannot carry", name)
+	}
+}
+
+func (l *loader) logging(s *Config, env environment) {
+	if err := s.Level.UnmarshalText([]byte(env.LogLevel)); err != nil {
+		l.add("log_level", "debug, info, warn or error", "TOKEND_LOG_LEVEL is %q", env.LogLevel)
+	}
+	if s.JSON = env.LogFormat == "json"; !s.JSON && env.LogFormat != "text" {
+		l.add("log_format", "text or json", "TOKEND_LOG_FORMAT is %q", env.LogFormat)
+	}
+}
+
+// redirect is the default redirect URI, of the configured listener; serve knows
+// the real port when that is 0.
+func (s *Config) redirect() string {
+	_, port, err := Loopback(s.Listen)
+	if err != nil || port == 0 {
+		port = 8484
+	}
+	return RedirectTo(port)
+}
+
+// RedirectTo is the redirect URI that leads to a port of this machine.
+func RedirectTo(port int) string {
+	u := url.URL{Scheme: "http", Host: "localhost:" + strconv.Itoa(port), Path: "/callback"}
+	return u.String()
+}
+
+// clientNames are the clients of file and TOKEND_CLIENTS, sorted.
+func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
+	var names []string
+	for name := range file.Clients {
+		names = append(names, name)
+	}
+	seen := map[string]bool{}
+	for _, name := range fromEnv {
+		name = strings.TrimSpace(name)
+		if seen[name] {
+			l.add("clients."+name, "name each once", "TOKEND_CLIENTS has client %q twice", name)
+		}
+		if _, inFile := file.Clients[name]; !inFile && !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
+	}
+	slices.Sort(names)
+	variables := map[string]string{}
+	for _, name := range names {
+		if !clientName.MatchString(name) {
+			l.add("clients."+name, "use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "client name %q is not allowed", name)
+		}
+		if other, ok := variables[VariableOf(name)]; ok {
+			l.add("clients."+name, "rename one", "clients %q and %q have the same variables TOKEND_CLIENT_%s_…", other, name, VariableOf(name))
+		}
+		variables[VariableOf(name)] = name
+	}
+	return names
+}
+
+// didYouMean begins the hint for a name that none of known is, with the one that
+// is nearly it; "" when none is.
+func didYouMean(name string, known []string) string {
+	if meant := near.Name(name, known); meant != "" {
+		return "did you mean " + meant + "? "
+	}
+	return ""
+}
+
+func orUnknown(path string) string { return cmp.Or(path, "a file and name it in TOKEND_CONFIG") }
