@@ -45,9 +45,14 @@ var steps = []struct {
 	{"for the same subject", "pkg/flow/login.go", "g.Subject == \"\" || g.Subject != prior.Subject", "false", "pkg/flow"},
 	{"the same text with a new life", "pkg/flow/snapshot.go", " && was.token.Expiry.Equal(t.Expiry)", "", "pkg/flow"},
 	{"an invalid_grant loads again first", "pkg/flow/exchange.go", "err == nil && now != nil && now.RefreshToken != g.RefreshToken", "err == nil && now == nil", "pkg/flow"},
-	{"a dead holder's lease is free", "internal/store/sqlite/lease.go", "if !l.store.alive.ended(other) {", "if true || !l.store.alive.ended(other) {", "internal/store/sqlite"},
+	{"a dead holder's lease is free", "internal/store/sqlite/lease.go", "if s.alive.ended(h.holder) {", "if false {", "internal/store/sqlite"},
+	{"a clock that is set takes no lease", "internal/store/sqlite/lease.go", "(uptime.Seconds() >= h.uptime || !s.lives(h.holder))", "true", "internal/store/sqlite"},
+	{"a stopped holder's lease runs out", "internal/store/sqlite/lease.go", "(uptime.Seconds() >= h.uptime || !s.lives(h.holder))", "!s.lives(h.holder)", "internal/store/sqlite"},
 	{"a replaced file is noticed", "internal/store/sqlite/identity.go", "case !os.SameFile(fi, s.file):", "case false && !os.SameFile(fi, s.file):", "internal/store/sqlite"},
 	{"an older copy is noticed", "internal/store/sqlite/identity.go", "UPDATE grants SET restored = 1", "UPDATE grants SET restored = 0", "internal/store/sqlite"},
+	{"of each database with the keyset", "internal/store/sqlite/mark.go", "if v.Store == store {", "if true {", "internal/store/sqlite"},
+	{"a spilled login after a logout counts", "internal/store/spill.go", "return !same && a.LoggedIn.After(b.Exchanged)", "return false", "internal/store"},
+	{"a spilled refresh before it does not", "internal/store/spill.go", "return !same && a.LoggedIn.After(b.Exchanged)", "return true", "internal/store"},
 }
 
 // TestEveryStepOfTheProtocolIsHeld takes the steps out, one at a time.

@@ -105,19 +105,21 @@ func TestF35_Reload(t *testing.T) {
 	a.End(t)
 }
 
-// TestF35_Reload_BrokenFile: nothing changes, and the log says where the fault is.
+// TestF35_Reload_BrokenFile: nothing changes, although all but one line of the file
+// could be used, and the log says where the fault is.
 func TestF35_Reload_BrokenFile(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, ciClient)
 	a.start(t, "")
 	a.signedIn(t)
-	a.configure(t, tenant, ciClient+"kees: {}\n")
+	a.configure(t, tenant, strings.Replace(ciClient, "  ci:", "  more:", 1)+"kees: {}\n")
 	a.hangup(t, "not reloaded")
 	if log := a.Log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, a.config()+":3: unknown key kees") || !strings.Contains(log, "did you mean keys?") {
 		t.Errorf("the log:\n%s", log)
 	}
 	a.wants(t, 200, "GET", "/v1/clients/ci/token")
+	a.wants(t, 404, "GET", "/v1/clients/more")
 	a.wants(t, 200, "GET", "/readyz")
 	a.signedIn(t)
 	oneLogin(t, tenant)
@@ -283,7 +285,7 @@ func TestF35_Reload_UnderLoad(t *testing.T) {
 }
 
 // TestF35_Reload_Killed: tokend is killed at a moment of a reload that the seed
-// chooses; the next start has the grant.
+// chooses, or as soon as it has logged it; the next start has the grant.
 func TestF35_Reload_Killed(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
@@ -292,10 +294,12 @@ func TestF35_Reload_Killed(t *testing.T) {
 		a.start(t, "")
 		a.signedIn(t)
 		a.configure(t, tenant, fmt.Sprintf(changedDemo, 61+seed))
-		if err := a.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
+		if seed%5 == 4 {
+			a.hangup(t, reloaded)
+		} else {
+			a.signal(t, syscall.SIGHUP)
+			time.Sleep(time.Duration(rand.New(rand.NewPCG(seed, 0)).IntN(8_000)) * time.Microsecond)
 		}
-		time.Sleep(time.Duration(rand.New(rand.NewPCG(seed, 0)).IntN(8_000)) * time.Microsecond)
 		a.Kill()
 	}
 	a.start(t, "")

@@ -170,8 +170,8 @@ func (m Mutant) HeldBy(tests ...Tests) (string, error) {
 	if err = errors.Join(err, os.WriteFile(mutated, m.source, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return "", err
 	}
-	for _, t := range tests {
-		cmd := exec.Command("go", append([]string{"test", "-failfast", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec,noctx // of the tests; -timeout ends it
+	for _, t := range tests { // -count=1: go test does not know of the programs that they build, and would repeat an earlier result
+		cmd := exec.Command("go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec,noctx // of the tests; -timeout ends it
 		cmd.Dir = t.Dir
 		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay) // the programs that tests build have it, too
 		out, err := cmd.CombinedOutput()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"
@@ -105,7 +106,7 @@ func TestCheckChangesNothing(t *testing.T) {
 				before = snapshotOf(t, dir)
 			}
 			made, err := store.Check(t.Context(), url, store.Options{Keys: tc.keys}, "k.json")
-			if made != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			if made != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error()+"\nhint: "+hint.Of(err), tc.want) {
 				t.Errorf("made %v, error %v", made, err)
 			}
 			if before == nil {

@@ -20,7 +20,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-var update = flag.Bool("update", false, "write testdata/v2 again: only before this format is released")
+var update = flag.Bool("update", false, "write testdata/v3 again: only before this format is released")
 
 func copyV1(t *testing.T) (dir string, keys *seal.Keyset) {
 	t.Helper()
@@ -50,21 +50,22 @@ func newKey(name string) string {
 	return flow.GrantKey(g.Issuer, g.ClientID, name)
 }
 
-// TestFormat reads what each version wrote: keyset, database and spill. The keys
+// TestFormat reads what each version wrote: keyset, database, mark and spill. The keys
 // of the first were names of clients. Later versions must read them too.
 func TestFormat(t *testing.T) {
 	if *update {
-		writeV2(t)
+		writeV3(t)
 	}
-	for _, version := range []string{"v1", "v2"} {
+	for _, version := range []string{"v1", "v2", "v3"} {
 		t.Run(version, func(t *testing.T) { testFormat(t, version) })
 	}
 }
 
 func testFormat(t *testing.T, version string) {
 	dir, keys := copyFormat(t, version)
+	o := store.Options{Keys: keys, MarkFile: dir + "/keyset.json.mark"}
 	for _, when := range []string{"first", "again"} {
-		s := open(t, "sqlite:"+dir+"/tokend.db", keys)
+		s := openAt(t, "sqlite:"+dir+"/tokend.db", o)
 		for name, generation := range map[string]int64{"saved": 7, "spilled": 8} {
 			want := storetest.Grant()
 			want.Generation = generation
@@ -81,7 +82,7 @@ func testFormat(t *testing.T, version string) {
 		}
 		must(t, s.Close())
 	}
-	s := open(t, "sqlite:"+dir+"/tokend.db", keys)
+	s := openAt(t, "sqlite:"+dir+"/tokend.db", o)
 	g, err := s.Load(t.Context(), newKey("spilled"))
 	must(t, err)
 	must(t, s.Save(t.Context(), lock(t, s, newKey("spilled")), g))
@@ -90,10 +91,10 @@ func testFormat(t *testing.T, version string) {
 	}
 }
 
-// writeV2 writes what TestFormat reads of this version.
-func writeV2(t *testing.T) {
+// writeV3 writes what TestFormat reads of this version.
+func writeV3(t *testing.T) {
 	t.Helper()
-	const dir = "testdata/v2"
+	const dir = "testdata/v3"
 	must(t, os.RemoveAll(dir))
 	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
 	must(t, err)

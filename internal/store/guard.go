@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"example.com/tokend/internal/hint"
 )
 
 // What a directory is called in messages.
@@ -36,10 +38,11 @@ func guardFiles(path string) error {
 			return fmt.Errorf("store: %w", err)
 		}
 		if !fi.Mode().IsRegular() {
-			return fmt.Errorf("store: %s is not a regular file (%s)\nhint: give the path of the database itself", path+suffix, kind(fi))
+			return hint.Errorf("give the path of the database itself", "store: %s is not a regular file (%s)", path+suffix, kind(fi))
 		}
 		if perm := fi.Mode().Perm(); perm&0o022 != 0 {
-			return fmt.Errorf("store: %s can be written by others (mode %#o)\nhint: chmod 600 %s", path+suffix, perm, path+suffix)
+			return hint.Errorf(fmt.Sprintf("chmod 600 %s", path+suffix),
+				"store: %s can be written by others (mode %#o)", path+suffix, perm)
 		}
 	}
 	return nil
@@ -70,10 +73,11 @@ func guardDir(what, dir string) error {
 // judgeDir refuses what is no directory, and one that others can write to.
 func judgeDir(what, dir string, fi fs.FileInfo) error {
 	if !fi.IsDir() {
-		return fmt.Errorf("store: %s %s is not a directory\nhint: name another", what, dir)
+		return hint.Errorf("name another", "store: %s %s is not a directory", what, dir)
 	}
 	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("store: %s %s can be written by others (mode %#o)\nhint: use a directory of its own: chmod 700 %s", what, dir, perm, dir)
+		return hint.Errorf(fmt.Sprintf("use a directory of its own: chmod 700 %s", dir),
+			"store: %s %s can be written by others (mode %#o)", what, dir, perm)
 	}
 	return nil
 }
@@ -82,7 +86,8 @@ func notWritable(what, dir string, err error) error {
 	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 		err = pe.Err // the path is named already, the probe's name helps nobody
 	}
-	return fmt.Errorf("store: %s %s not writable: %w\nhint: make it writable for the user that runs this, or name another", what, dir, err)
+	return hint.Errorf("make it writable for the user that runs this, or name another",
+		"store: %s %s not writable: %w", what, dir, err)
 }
 
 func kind(fi fs.FileInfo) string {

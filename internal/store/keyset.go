@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 )
 
@@ -44,8 +45,8 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 }
 
 func noKeyset(path, found string) error {
-	return fmt.Errorf("store: there is no keyset file %s, but %s exists and is sealed with one\n"+
-		"hint: put the keyset back; without it the grants are lost: move the store away and log in again", path, found)
+	return hint.Errorf("put the keyset back; without it the grants are lost: move the store away and log in again",
+		"store: there is no keyset file %s, but %s exists and is sealed with one", path, found)
 }
 
 // loadKeyset is fs.ErrNotExist when there is no file.
@@ -55,7 +56,7 @@ func loadKeyset(path string) (*seal.Keyset, error) {
 		return nil, fmt.Errorf("store: keyset file: %w", err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("store: keyset file %s is not a regular file (%s)\nhint: name the file itself", path, kind(fi))
+		return nil, hint.Errorf("name the file itself", "store: keyset file %s is not a regular file (%s)", path, kind(fi))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -67,10 +68,10 @@ func loadKeyset(path string) (*seal.Keyset, error) {
 		return nil, fmt.Errorf("store: keyset file: %w", err)
 	}
 	if !os.SameFile(fi, opened) {
-		return nil, fmt.Errorf("store: keyset file %s was replaced while it was read\nhint: nobody else should write in its directory", path)
+		return nil, hint.Errorf("nobody else should write in its directory", "store: keyset file %s was replaced while it was read", path)
 	}
 	if perm := opened.Mode().Perm(); perm&0o077 != 0 {
-		return nil, fmt.Errorf("store: keyset file %s can be read by others (mode %#o)\nhint: chmod 600 %s", path, perm, path)
+		return nil, hint.Errorf(fmt.Sprintf("chmod 600 %s", path), "store: keyset file %s can be read by others (mode %#o)", path, perm)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxKeyset))
 	if err != nil {
@@ -78,7 +79,7 @@ func loadKeyset(path string) (*seal.Keyset, error) {
 	}
 	keys, err := seal.Parse(string(b))
 	if err != nil {
-		return nil, fmt.Errorf("store: keyset file %s: %w\nhint: put back the file that the store was made with", path, err)
+		return nil, hint.Errorf("put back the file that the store was made with", "store: keyset file %s: %w", path, err)
 	}
 	return keys, nil
 }

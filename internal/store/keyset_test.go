@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/storetest"
 )
@@ -52,7 +53,7 @@ func TestKeysetIsNotMadeForAStoreThatExists(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite:"+dir+"/tokend.db")
-		if err == nil || !strings.Contains(err.Error(), name+" exists and is sealed") || !strings.Contains(err.Error(), "\nhint: ") {
+		if err == nil || !strings.Contains(err.Error(), name+" exists and is sealed") || hint.Of(err) == "" {
 			t.Errorf("%s is there: %v", name, err)
 		}
 		if files := contents(t, dir); len(files) != 1 {
@@ -98,7 +99,7 @@ func TestKeysetRefused(t *testing.T) {
 			}
 			before, _ := os.ReadFile(path) // a directory has no content
 			_, err := store.LoadOrCreateKeyset(path, "sqlite::memory:")
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "\nhint: ") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || hint.Of(err) == "" {
 				t.Errorf("error %v; want %q and a hint", err, c.want)
 			}
 			if after, _ := os.ReadFile(path); string(before) != string(after) {

@@ -77,7 +77,7 @@ func (s *Store) Spill(_ context.Context, key string, g *flow.Grant) error {
 		return errors.New("store: this store has no place for a spill")
 	}
 	there, err := s.spill.load(key)
-	if err == nil && !newer(g, there) {
+	if err == nil && !supersedes(g, there) {
 		return fmt.Errorf("store: spill: %w", flow.ErrConflict)
 	}
 	return s.spill.save(key, g)
@@ -130,27 +130,55 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.spill.remove(key)
 }
 
-// newer reports whether a spilled grant supersedes the saved one (nil: none):
-// it came of a later login, or of a later exchange of the same, or was made
-// from this very revision or a later one. A grant that was deleted stays so, and
-// after a logout only what was made from it counts. A spilled logout supersedes
-// all but a later login.
+// newer reports whether a spilled grant supersedes the saved one (nil: none). A
+// deleted grant stays deleted. A grant that was made from the saved revision, or a
+// later one, is newer whatever the clocks say, unless it is the same login with a
+// lower generation.
 func newer(aside, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
 		return aside.Revision == 0
-	case saved.State == flow.GrantLoggedOut || aside.State == flow.GrantLoggedOut && !aside.LoggedIn.Equal(saved.LoggedIn):
-		return aside.Revision >= saved.Revision
-	case aside.State == flow.GrantLoggedOut:
-		return true
-	case !aside.LoggedIn.Equal(saved.LoggedIn):
-		return aside.LoggedIn.After(saved.LoggedIn)
-	case aside.Generation != saved.Generation:
-		return aside.Generation > saved.Generation
+	case aside.Revision >= saved.Revision:
+		behind := sameLogin(aside, saved) && !out(aside) && !out(saved) && aside.Generation < saved.Generation
+		return !behind
+	}
+	return later(aside, saved)
+}
+
+// supersedes reports whether g replaces another spilled grant. Of two logins the
+// one that was made from the later revision is kept. If both were made from the
+// same revision, that does not say which came first.
+func supersedes(g, there *flow.Grant) bool {
+	known := g.Revision > 0 && there.Revision > 0 && g.Revision != there.Revision
+	if known && !sameLogin(g, there) {
+		return g.Revision > there.Revision
+	}
+	return later(g, there) || !later(there, g) && g.Revision >= there.Revision
+}
+
+// later reports whether a is later than b, when neither is known to be made from
+// the other. Within one login the generation decides, and the logout comes last.
+// Two logins, and a login and the logout of another login, share no counter: the
+// wall clocks of the processes that wrote them decide. If the clock was set back
+// between a logout and a login, that login loses, and the person must log in again.
+func later(a, b *flow.Grant) bool {
+	switch same := sameLogin(a, b); {
+	case out(b):
+		return !same && a.LoggedIn.After(b.Exchanged)
+	case out(a):
+		return same || !b.LoggedIn.After(a.Exchanged)
+	case same:
+		return a.Generation > b.Generation
 	default:
-		return aside.Revision >= saved.Revision
+		return a.LoggedIn.After(b.LoggedIn)
 	}
 }
+
+// out reports whether g records a logout. Its Exchanged is then the logout's time.
+func out(g *flow.Grant) bool { return g.State == flow.GrantLoggedOut }
+
+// sameLogin: the time of a login identifies it.
+func sameLogin(a, b *flow.Grant) bool { return a.LoggedIn.Equal(b.LoggedIn) }
 
 func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
 

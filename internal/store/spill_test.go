@@ -155,7 +155,14 @@ func TestSpillAgainstRow(t *testing.T) {
 			nil, "spilled",
 		},
 		{"an older generation", func(g *flow.Grant) { g.Generation-- }, nil, "first"},
-		{"an earlier login", func(g *flow.Grant) { g.Generation++; g.LoggedIn = g.LoggedIn.Add(-time.Hour) }, nil, "first"},
+		{
+			"a later login that was spilled, by a clock that was set back",
+			func(g *flow.Grant) { g.Generation, g.LoggedIn = 1, g.LoggedIn.Add(-time.Hour) }, nil, "spilled",
+		},
+		{
+			"an earlier login, with another saved since", func(g *flow.Grant) { g.Generation++; g.LoggedIn = g.LoggedIn.Add(-time.Hour) },
+			savedSince(func(*flow.Grant) {}), "saved",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newSpilling(t)
@@ -249,8 +256,12 @@ func TestSpillDoesNotReplaceANewerOne(t *testing.T) {
 	g := next(p.saved)
 	p.aside(t, g)
 	p.aside(t, g) // again: no harm
-	if err := p.Spill(t.Context(), "a", p.saved); !errors.Is(err, flow.ErrConflict) {
-		t.Errorf("Spill of an older generation = %v, want ErrConflict", err)
+	earlier := next(g)
+	earlier.LoggedIn = g.LoggedIn.Add(-time.Hour)
+	for name, g := range map[string]*flow.Grant{"an older generation": p.saved, "an earlier login, made from the same revision": earlier} {
+		if err := p.Spill(t.Context(), "a", g); !errors.Is(err, flow.ErrConflict) {
+			t.Errorf("Spill of %s = %v, want ErrConflict", name, err)
+		}
 	}
 	if got := p.get(t); got.Generation != g.Generation {
 		t.Errorf("Load has generation %d, want %d", got.Generation, g.Generation)

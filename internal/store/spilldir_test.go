@@ -114,7 +114,10 @@ func TestSpillUnreadable(t *testing.T) {
 }
 
 func loggedOut(g *flow.Grant) *flow.Grant {
-	return &flow.Grant{Issuer: g.Issuer, ClientID: g.ClientID, Revision: g.Revision, LoggedIn: g.LoggedIn, State: flow.GrantLoggedOut}
+	return &flow.Grant{
+		Issuer: g.Issuer, ClientID: g.ClientID, Revision: g.Revision, LoggedIn: g.LoggedIn,
+		Exchanged: g.LoggedIn.Add(30 * time.Minute), State: flow.GrantLoggedOut,
+	}
 }
 
 func TestLogoutRemovesSpill(t *testing.T) {
@@ -134,12 +137,20 @@ func TestLogoutRemovesSpill(t *testing.T) {
 	if g := p.get(t); g.State != flow.GrantLoggedOut || g.RefreshToken != "" {
 		t.Errorf("Load = %v: a spill undid the logout", g)
 	}
-	login := storetest.Grant()
-	login.Revision = p.get(t).Revision
-	login.LoggedIn = login.LoggedIn.Add(time.Hour)
-	p.aside(t, login)
-	if g := p.get(t); g.State != login.State || !g.LoggedIn.Equal(login.LoggedIn) {
-		t.Errorf("Load = %v, want the login that was spilled after the logout", g)
+	for _, revision := range []int64{p.get(t).Revision, 0} { // 0: of a process that did not know of it
+		must(t, os.RemoveAll(name))
+		login := storetest.Grant()
+		login.Revision = revision
+		login.LoggedIn = login.LoggedIn.Add(time.Hour)
+		p.aside(t, login)
+		g := p.get(t)
+		if g.State != login.State || !g.LoggedIn.Equal(login.LoggedIn) {
+			t.Errorf("Load = %v, want the login that was spilled after the logout", g)
+		}
+	}
+	p.put(t, p.get(t)) // in the logout's place
+	if names := p.files(t); len(names) != 0 {
+		t.Errorf("%v after the save, want none", names)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"
@@ -27,7 +28,7 @@ type medium interface {
 type Options struct {
 	Keys     *seal.Keyset // seals grants; required
 	SpillDir string       // for grants that cannot be saved; "": beside the database
-	MarkFile string       // holds the highest revision, to notice an older copy; "", and where it cannot be written: DATABASE.mark
+	MarkFile string       // holds the highest revision, to notice an older copy; several stores may share it; "", and where it cannot be written: DATABASE.mark
 }
 
 // Store is a [flow.Store] on a durable medium. Beside it, where the medium is
@@ -91,11 +92,11 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 func sqlitePath(url string) (string, error) {
 	scheme, path, found := strings.Cut(url, ":")
 	if !found || scheme != "sqlite" {
-		return "", fmt.Errorf("store: scheme %q is not supported\nhint: use sqlite:/path/to/tokend.db", scheme)
+		return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: scheme %q is not supported", scheme)
 	}
 	if rest, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {
-			return "", fmt.Errorf("store: sqlite URL %q names a host\nhint: use sqlite:/path/to/tokend.db", url)
+			return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: sqlite URL %q names a host", url)
 		}
 		path = rest
 	}
@@ -103,7 +104,7 @@ func sqlitePath(url string) (string, error) {
 	case path == memory:
 		return memory, nil
 	case path == "" || strings.HasSuffix(path, "/"):
-		return "", fmt.Errorf("store: sqlite URL %q names no file\nhint: use sqlite:/path/to/tokend.db", url)
+		return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: sqlite URL %q names no file", url)
 	case strings.ContainsRune(path, 0):
 		return "", errors.New("store: the sqlite path holds a NUL byte")
 	}

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/storetest"
@@ -85,7 +86,7 @@ func refused(t *testing.T, url, want string) {
 		_ = s.Close()
 		t.Fatalf("Open(%q) succeeded, want an error with %q", url, want)
 	}
-	if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "\nhint: ") {
+	if !strings.Contains(err.Error(), want) || hint.Of(err) == "" {
 		t.Errorf("Open(%q) = %v; want %q and a hint", url, err, want)
 	}
 }
@@ -229,25 +230,27 @@ func TestF18_DirectoryNotWritable(t *testing.T) {
 	if err := open(t, "sqlite:"+file, k).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(file, 0o400); err != nil {
+	unreadable := filepath.Join(readOnly, "unreadable")
+	if err := errors.Join(os.Chmod(file, 0o400), os.WriteFile(unreadable, nil, 0o600), os.Chmod(unreadable, 0)); err != nil {
 		t.Fatal(err)
 	}
 	const nobody = 65534
 	asRoot := os.Getuid() == 0
 	if asRoot {
-		for _, name := range []string{locked, readOnly, keyset, file} {
+		for _, name := range []string{locked, readOnly, keyset, unreadable, file} {
 			if err := os.Chown(name, nobody, nobody); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	for _, c := range []struct{ path, want string }{
-		{locked + "/tokend.db", "state directory " + locked + " not writable: permission denied\nhint: "},
-		{locked + "/deeper/tokend.db", "state directory " + locked + "/deeper not writable: permission denied\nhint: "},
-		{file, "open for writing: attempt to write a readonly database"},
+	for _, c := range []struct{ keys, path, want string }{
+		{keyset, locked + "/tokend.db", "state directory " + locked + " not writable: permission denied"},
+		{keyset, locked + "/deeper/tokend.db", "state directory " + locked + "/deeper not writable: permission denied"},
+		{unreadable, file, "store: keyset file: open " + unreadable + ": permission denied"},
+		{keyset, file, "open for writing: attempt to write a readonly database"},
 	} {
 		cmd := exec.CommandContext(t.Context(), exe)
-		cmd.Env, cmd.Dir = []string{childEnv + "=sqlite:" + c.path, childKeys + "=" + keyset}, "/"
+		cmd.Env, cmd.Dir = []string{childEnv + "=sqlite:" + c.path, childKeys + "=" + c.keys}, "/"
 		if asRoot {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		}

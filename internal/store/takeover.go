@@ -67,7 +67,7 @@ func (s spill) takeOverFile(name string) error {
 		return nil //nolint:nilerr // the other stays where it is
 	default:
 		other, err := there.open(s.keys)
-		if err != nil || !newer(g, other) {
+		if err != nil || !supersedes(g, other) {
 			return nil //nolint:nilerr // the one that is there is newer or damaged
 		}
 	}

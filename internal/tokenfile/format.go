@@ -2,11 +2,11 @@ package tokenfile
 
 import (
 	"encoding/json"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 

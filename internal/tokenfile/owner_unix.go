@@ -3,10 +3,11 @@
 package tokenfile
 
 import (
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	"example.com/tokend/internal/hint"
 )
 
 // guardOwner refuses a directory of somebody else, which only root can write to

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 

@@ -3,13 +3,14 @@ package tokenfile
 import (
 	"bytes"
 	"errors"
-	"example.com/tokend/internal/hint"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"example.com/tokend/internal/hint"
 )
 
 // stale is the age from which a temporary file is one of a process that was killed.

@@ -43,7 +43,7 @@ func localError(setting string, err error) *Error {
 		return &own
 	}
 	e := &Error{Op: "config", Class: ClassConfig, Err: err, local: true}
-	e.Description, e.Hint = splitHint(err)
+	e.Description, e.Hint = err.Error(), hintOf(err)
 	if e.Hint != "" {
 		e.Hint += " (" + setting + "_file)"
 	} else {

@@ -108,3 +108,12 @@ func (e *Error) Is(target error) bool { return target == ErrLogin && e.Class == 
 func configError(hint, format string, a ...any) *Error {
 	return &Error{Op: "config", Class: ClassConfig, Description: fmt.Sprintf(format, a...), Hint: hint}
 }
+
+// hintOf returns what a store's error, or one of the configuration, says to do.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}

@@ -105,7 +105,7 @@ func TestRefusalWithoutADescription(t *testing.T) {
 
 // An error of the store has one hint, and no name of a Go package in it.
 func TestStoreErrorHasOneHint(t *testing.T) {
-	replaced := fmt.Errorf("sqlite: /db was deleted while it was in use: %w\nhint: restart tokend", ErrReplaced)
+	replaced := error(hintedError{fmt.Errorf("sqlite: /db was deleted while it was in use: %w", ErrReplaced), "restart tokend"})
 	for want, err := range map[string]error{
 		"load: store_unavailable: sqlite: /db was deleted while it was in use\nhint: restart tokend": replaced,
 		"load: store_unavailable: the store was deleted, replaced or put back":                       ErrReplaced,
@@ -152,3 +152,12 @@ func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
 		}
 	}
 }
+
+// hintedError has a hint, as the errors of a store do.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e hintedError) Hint() string  { return e.hint }
+func (e hintedError) Unwrap() error { return e.error }

@@ -137,7 +137,7 @@ func (h *held) release() {
 // is the hint, unless the class has one.
 func storeError(op string, err error) *Error {
 	e := &Error{Op: op, Class: ClassStoreUnavailable, Err: err, RetryAfter: storeRetry}
-	e.Description, e.Hint = splitHint(err)
+	e.Description, e.Hint = storeText(err), hintOf(err)
 	switch {
 	case errors.Is(err, ErrCorrupt):
 		e.Class, e.RetryAfter = ClassStoreCorrupt, 0
@@ -148,13 +148,12 @@ func storeError(op string, err error) *Error {
 	return e
 }
 
-// splitHint divides the text of an error into what is wrong and its hint. The
-// name of this package is left out: it says nothing to a user.
-func splitHint(err error) (text, hint string) {
-	text, hint, _ = strings.Cut(err.Error(), "hint: ")
-	text = strings.TrimRight(text, "; \n")
+// storeText is the text of an error without the name of this package, which says
+// nothing to a user.
+func storeText(err error) string {
+	text := err.Error()
 	if errors.Is(err, ErrReplaced) { // the store says better which of the three it was
 		text = strings.TrimSuffix(text, ": "+ErrReplaced.Error())
 	}
-	return strings.ReplaceAll(text, "flow: ", ""), hint
+	return strings.ReplaceAll(text, "flow: ", "")
 }

@@ -31,7 +31,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 					reads.Add(1)
 					b, err := os.ReadFile(file)
 					if err != nil && name == "its own hint" {
-						err = errors.New("secret file /run/x is open to everybody; hint: chmod 600 /run/x")
+						err = hintedError{errors.New("secret file /run/x is open to everyone"), "chmod 600 /run/x"}
 					}
 					return Secret(b), err
 				}
@@ -54,6 +54,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 				}
 				_ = os.Remove(file)
 				time.Sleep(2 * time.Hour)
+				before, _ := cfg.Store.Load(t.Context(), demoKey)
 				stop := running(t, c)
 				posts, authorized := s.count(""), s.called("/authorize")
 				reads.Store(0)
@@ -73,7 +74,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 				if s.count("") != posts || s.called("/authorize") != authorized {
 					t.Errorf("something was sent")
 				}
-				if g, err := cfg.Store.Load(t.Context(), demoKey); name != "headless login" && (err != nil || g.Intent != nil || g.State != GrantActive) {
+				if g, err := cfg.Store.Load(t.Context(), demoKey); name != "headless login" && (err != nil || g.Intent != nil || g.State != GrantActive || g.Revision != before.Revision) {
 					t.Errorf("stored %+v, %v", g, err)
 				}
 				write(t, file, "CANARY-two")
@@ -107,4 +108,34 @@ func TestFileThatCannotBeRead_OtherRequests(t *testing.T) {
 			t.Errorf("the grant is not kept: %v, %v", g, err)
 		}
 	})
+}
+
+// An assertion that is not a token is not sent, and the error says which of the two
+// is wrong: the file or what is in it.
+func TestClientAssertion_NotUsable(t *testing.T) {
+	for name, tt := range map[string]struct {
+		assertion Secret
+		err       error
+		want      string
+	}{
+		"unreadable": {"", errors.New("permission denied"), "cannot read the client assertion: permission denied"},
+		"empty":      {"", nil, "the client assertion is not a token"},
+		"two words":  {"CANARY CANARY", nil, "the client assertion is not a token"},
+		"two lines":  {"CANARY\nCANARY", nil, "the client assertion is not a token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				cfg := s.config()
+				cfg.Source, cfg.RedirectURL, cfg.ClientSecret = ClientCredentials{}, "", ""
+				cfg.AssertionFrom = func(context.Context) (Secret, error) { return tt.assertion, tt.err }
+				_, err := mustNew(t, cfg).Get(t.Context(), Request{})
+				if e := wantError(t, err, ClassConfig, tt.want); strings.Contains(e.Error(), "CANARY") {
+					t.Errorf("%v", e)
+				}
+				if n := s.count(""); n != 0 {
+					t.Errorf("%d requests were sent", n)
+				}
+			})
+		})
+	}
 }

@@ -65,7 +65,15 @@ func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 				c := s.signedIn(t, func(c *Config) { c.Store = store })
 				time.Sleep(time.Minute)
 				store.set(onSave)
-				_, err := c.SignIn(t.Context())
+				l, err := c.Login(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				callback, e := c.walk(t.Context(), l) // as a person's browser does
+				if e != nil {
+					t.Fatal(e)
+				}
+				_, err = c.Finish(t.Context(), l, callback)
 				wantError(t, err, ClassStoreUnavailable, "no space left")
 				if !c.hasUnsaved() {
 					t.Fatal("nothing is unsaved")

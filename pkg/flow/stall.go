@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	shortLife     = 2 * time.Second // a token that lives less is as good as expired on arrival
+	shortLife     = time.Second     // a token that lives no longer is as good as expired on arrival; exp has whole seconds, so one of 2 s lives longer than 1 s
 	shortDistance = 2 * time.Second // lifetimes have whole seconds: two answers this close may end at one time
 	shortGain     = time.Second     // for the same reason no gain
 )
@@ -26,7 +26,7 @@ func noGain(was, t *Token) *Error {
 	e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Hint: lifetimeHint}
 	life := t.Expiry.Sub(t.Obtained)
 	switch {
-	case life < shortLife:
+	case life <= shortLife:
 		e.Description = fmt.Sprintf("the provider's tokens live %v", life)
 	case was != nil && t.Obtained.Sub(was.Obtained) > shortDistance && t.Expiry.Sub(was.Expiry) <= shortGain:
 		e.Description = "the provider's new token ends no later than the one before, at " + t.Expiry.UTC().Format(time.RFC3339)
@@ -65,7 +65,7 @@ func (c *Client) stall(w want, t *Token, e *Error) {
 		clear(c.stalls)
 	}
 	row := c.stalls[key]
-	lasts := t != nil && t.Expiry.Sub(t.Obtained) >= shortLife
+	lasts := t != nil && t.Expiry.Sub(t.Obtained) > shortLife
 	if row.lasted != lasts {
 		row = stall{lasted: lasts}
 	}
@@ -73,7 +73,7 @@ func (c *Client) stall(w want, t *Token, e *Error) {
 	c.stalls[key] = row
 	e.RetryAfter = probePause(row.count)
 	if lasts {
-		e.RetryAfter = max(shortLife, min(e.RetryAfter, t.Remaining(now)+shortGain))
+		e.RetryAfter = max(shortDistance, min(e.RetryAfter, t.Remaining(now)+shortGain))
 	}
 	c.gates[key] = &gate{until: now.Add(e.RetryAfter), err: e, forced: true}
 	c.mu.Unlock()

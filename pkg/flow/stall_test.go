@@ -3,6 +3,7 @@ package flow
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -37,6 +38,7 @@ func TestSuccessWithoutTimeIsFollowedByAPause(t *testing.T) {
 					s.keep(raw(200, "application/json", `{"access_token":"at","expires_in":0}`))
 				}
 				time.Sleep(24 * time.Hour)
+				synctest.Wait()
 				if n := s.count("") - first; n < 90 || n > 105 {
 					t.Errorf("%d requests in a day, want one in 15 minutes", n)
 				}
@@ -125,7 +127,8 @@ func TestNoGain(t *testing.T) {
 		want   bool
 	}{
 		{nil, token(0, time.Hour), false},
-		{nil, token(0, 1900*time.Millisecond), true},
+		{nil, token(0, time.Second), true},
+		{nil, token(0, 1001*time.Millisecond), false}, // of two seconds, by its exp
 		{nil, token(0, 2*time.Second), false},
 		{token(0, time.Hour), token(time.Minute, time.Hour), true},
 		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // rounded
@@ -136,5 +139,23 @@ func TestNoGain(t *testing.T) {
 		if e := noGain(tc.was, tc.t); (e != nil) != tc.want {
 			t.Errorf("%v then %v: %v", tc.was, tc.t, e)
 		}
+	}
+}
+
+// The end of a repeated token is no reason for a long pause: the row of pauses
+// begins again.
+func TestStallBeginsAgainWhenTheTokenEnds(t *testing.T) {
+	c := mustNew(t, newTenant().config())
+	w, now := c.want(Request{}), time.Now()
+	lives := &Token{Obtained: now, Expiry: now.Add(time.Hour)}
+	for i, want := range []int{1, 2, 4, 8, 15, 15} {
+		e := &Error{}
+		if c.stall(w, lives, e); e.RetryAfter != time.Duration(want)*time.Minute {
+			t.Errorf("pause %d is %v, want %d min", i+1, e.RetryAfter, want)
+		}
+	}
+	e := &Error{}
+	if c.stall(w, nil, e); e.RetryAfter != time.Minute {
+		t.Errorf("then %v, want a minute", e.RetryAfter)
 	}
 }

@@ -110,7 +110,7 @@ func (r *rest) note(posts, looks int) {
 	failed := r.failed
 	r.mu.Unlock()
 	if failed {
-		time.Sleep(time.Second)
+		time.Sleep(time.Hour)
 	}
 }
 

@@ -80,19 +80,28 @@ func TestParseRefuses(t *testing.T) {
 	if err := insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(&other)); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
-		"empty": "", "blank": " \n", "word": "hello", "no keyset": "{}", "null bytes": "\x00\x00",
-		"not base64": "ab!" + value, "base64 of a word": base64.StdEncoding.EncodeToString([]byte("hello")),
-		"cut":          good[:len(good)/2],
-		"no primary":   strings.Replace(good, "primaryKeyId", "secondaryKeyId", 1),
-		"broken value": strings.Replace(good, value, value[:9]+"-"+value, 1),
-		"disabled":     strings.Replace(good, "ENABLED", "DISABLED", 1),
-		"a MAC key":    other.String(),
+	const empty, neither, noKeyset, noKey = "is empty", "neither Tink JSON nor base64", "not a cleartext Tink keyset in JSON", "no AEAD key that is enabled and primary"
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":            {"", empty},
+		"blank":            {" \n", empty},
+		"word":             {"hello", neither},
+		"no keyset":        {"{}", noKeyset},
+		"null bytes":       {"\x00\x00", neither},
+		"not base64":       {"ab!" + value, neither},
+		"base64 of a word": {base64.StdEncoding.EncodeToString([]byte("hello")), noKeyset},
+		"cut":              {good[:len(good)/2], noKeyset},
+		"no primary":       {strings.Replace(good, "primaryKeyId", "secondaryKeyId", 1), noKeyset},
+		"broken value":     {strings.Replace(good, value, value[:9]+"-"+value, 1), noKeyset},
+		"disabled":         {strings.Replace(good, "ENABLED", "DISABLED", 1), noKeyset},
+		"a MAC key":        {other.String(), noKey},
 	} {
-		k, err := seal.Parse(text)
+		k, err := seal.Parse(c.text)
 		if err == nil {
 			t.Errorf("%s: Parse = %v, want an error", name, k)
 			continue
+		}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: Parse = %v, want %q", name, err, c.want)
 		}
 		if strings.Contains(err.Error(), value[:9]) || strings.Contains(err.Error(), "hello") {
 			t.Errorf("%s: the error repeats what was parsed: %v", name, err)

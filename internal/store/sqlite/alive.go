@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"example.com/tokend/internal/hint"
 )
 
 // errLocked is tryLock's: another descriptor has the file's lock.
@@ -39,7 +41,7 @@ func openAlive(dir string) (*alive, error) {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	if !fi.IsDir() || fi.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("sqlite: %s is not a directory that only its owner can write to (%s)\nhint: remove it", dir, fi.Mode())
+		return nil, hint.Errorf("remove it", "sqlite: %s is not a directory that only its owner can write to (%s)", dir, fi.Mode())
 	}
 	a := &alive{dir: dir}
 	if err := a.create(); err != nil {
@@ -129,6 +131,20 @@ func (a *alive) ended(name string) bool {
 	}
 	_ = os.Remove(f.Name()) // a file that stays is removed at the next Open
 	return true
+}
+
+// lives reports whether the process of that name is known to live: its file exists
+// and is locked.
+func (a *alive) lives(name string) bool {
+	if a == nil || a.unsupported() || !validName(name) {
+		return false
+	}
+	f, err := os.OpenFile(filepath.Join(a.dir, name), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only looked at
+	return errors.Is(tryLock(f), errLocked)
 }
 
 func (a *alive) unsupported() bool {

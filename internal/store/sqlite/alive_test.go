@@ -18,44 +18,113 @@ import (
 )
 
 // TestStoppedHolderIsWaitedFor: a process that was stopped may go on, so only
-// the time of its lease ends it; and what it saves afterwards is refused.
+// the time of its lease ends it, and no clock that is set; and what it saves
+// afterwards is refused.
 func TestStoppedHolderIsWaitedFor(t *testing.T) {
+	for name, by := range map[string]time.Duration{"clock as it was": 0, "clock set forward": 24 * time.Hour, "clock set back": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) { testStoppedHolder(t, by) })
+	}
+}
+
+func testStoppedHolder(t *testing.T, by time.Duration) {
 	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
-	var skew atomic.Int64
-	s := open(t, path, sqlite.Options{Sealer: keys, Skew: func() time.Duration { return time.Duration(skew.Load()) }})
+	var passed, set clock
+	s := open(t, path, sqlite.Options{Sealer: keys, Skew: passed.now, ClockSet: set.now})
 	put(t, s, "a", 1)
 	cmd, out, in := child(t, childTask{Path: path, Keys: keysText(t, keys), Steps: true, Times: 1, Conflict: true})
 	reach(t, out, in, "loaded")
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	must(t, cmd.Process.Signal(syscall.SIGSTOP))
+	set.advance(by)
+	for range 2 {
+		if _, err := s.Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
+			t.Errorf("Lock while the holder is stopped = %v, want ErrLocked", err)
+		}
+		passed.advance(25 * time.Second)
 	}
-	if _, err := s.Lock(t.Context(), "a", time.Minute); !errors.Is(err, flow.ErrLocked) {
-		t.Errorf("Lock while the holder is stopped = %v, want ErrLocked", err)
-	}
-	skew.Store(int64(time.Minute + time.Second))
+	passed.advance(11 * time.Second)
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	if err != nil {
 		t.Fatalf("Lock after the lease's time = %v", err)
 	}
-	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(in, "\n"); err != nil { // it saves
-		t.Fatal(err)
-	}
+	must(t, cmd.Process.Signal(syscall.SIGCONT))
+	_, err = io.WriteString(in, "\n") // it saves
+	must(t, err)
 	if line, err := out.ReadString('\n'); err != nil || line != "conflict\n" {
 		t.Fatalf("the holder that goes on says %q (%v), want a conflict", line, err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	must(t, cmd.Wait())
 	g, err := s.Load(t.Context(), "a")
 	if err != nil || g.Generation != 1 {
 		t.Fatalf("Load = %v, %v; want generation 1", g, err)
 	}
-	if err := s.Save(t.Context(), l, g); err != nil {
-		t.Errorf("Save of the successor = %v", err)
+	must(t, s.Save(t.Context(), l, g))
+}
+
+// TestClockIsSet_DeadHolder: the lease of a process that has ended is free at
+// once, whatever the clock says.
+func TestClockIsSet_DeadHolder(t *testing.T) {
+	for _, by := range []time.Duration{24 * time.Hour, -time.Minute, -24 * time.Hour} {
+		var set clock
+		o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
+		holder, err := sqlite.Open(t.Context(), path, o)
+		must(t, err)
+		_, err = holder.Lock(t.Context(), "a", time.Hour)
+		must(t, err)
+		set.advance(by)
+		must(t, holder.Close())
+		if _, err := open(t, path, o).Lock(t.Context(), "a", time.Hour); err != nil {
+			t.Errorf("the clock was set by %v: Lock = %v", by, err)
+		}
 	}
+}
+
+// TestClockIsSet_HolderUnknown: of a holder that wrote no file the wall clock is
+// all there is. A lease that it wrote before the clock was set back ends.
+func TestClockIsSet_HolderUnknown(t *testing.T) {
+	for by, free := range map[time.Duration]bool{time.Hour + time.Second: true, time.Minute: false, -time.Hour: false, -24 * time.Hour: true} {
+		var set clock
+		o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
+		s := open(t, path, o)
+		_, err := s.Lock(t.Context(), "a", time.Hour)
+		must(t, err)
+		change(t, path, `UPDATE leases SET holder = ''`)
+		set.advance(by)
+		if _, err := s.Lock(t.Context(), "a", time.Hour); errors.Is(err, flow.ErrLocked) == free {
+			t.Errorf("the clock was set by %v: Lock = %v, want it free: %v", by, err, free)
+		}
+	}
+}
+
+// TestRenew_HolderUnknown: its lease ends by the wall clock since.
+func TestRenew_HolderUnknown(t *testing.T) {
+	var passed clock
+	o, path := sqlite.Options{Sealer: newKeys(t), Skew: passed.now}, filepath.Join(t.TempDir(), "tokend.db")
+	s := open(t, path, o)
+	l, err := s.Lock(t.Context(), "a", time.Hour)
+	must(t, err)
+	change(t, path, `UPDATE leases SET holder = ''`)
+	passed.advance(50 * time.Minute)
+	must(t, l.Renew(t.Context()))
+	passed.advance(50 * time.Minute)
+	if _, err := s.Lock(t.Context(), "a", time.Hour); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v, want ErrLocked", err)
+	}
+}
+
+// TestLeaseOfFormerVersion has an end by the wall clock alone.
+func TestLeaseOfFormerVersion(t *testing.T) {
+	var set clock
+	o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
+	s := open(t, path, o)
+	_, err := s.Lock(t.Context(), "a", time.Hour)
+	must(t, err)
+	change(t, path, `UPDATE leases SET uptime = 0`) // which has no such end
+	if _, err := s.Lock(t.Context(), "a", time.Hour); !errors.Is(err, flow.ErrLocked) {
+		t.Errorf("Lock = %v, want ErrLocked", err)
+	}
+	set.advance(time.Hour + time.Second)
+	_, err = s.Lock(t.Context(), "a", time.Hour)
+	must(t, err)
 }
 
 // TestDeadHolder_OneSuccessorWins has many stores take the leases of one that

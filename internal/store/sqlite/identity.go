@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -105,7 +106,7 @@ func (s *Store) note(revision int64) {
 }
 
 func (s *Store) replaced(what string) error {
-	return fmt.Errorf("sqlite: %s %s while it was in use: %w\nhint: restart tokend", s.path, what, flow.ErrReplaced)
+	return hint.Errorf("restart tokend", "sqlite: %s %s while it was in use: %w", s.path, what, flow.ErrReplaced)
 }
 
 // checkAge finds out whether an older copy was put back: the revision is below
@@ -126,9 +127,9 @@ func (s *Store) checkAge(ctx context.Context) error {
 	if p.id == "" {
 		return damaged("its id is missing")
 	}
-	var m marked
+	var marked int64
 	if s.mark != nil {
-		if m, err = s.mark.read(); err != nil {
+		if marked, err = s.mark.read(p.id); err != nil {
 			return err
 		}
 	}
@@ -138,9 +139,9 @@ func (s *Store) checkAge(ctx context.Context) error {
 	if err != nil {
 		return wrap("open", err)
 	}
-	below := m.Store == p.id && m.Revision > p.revision
+	below := marked > p.revision
 	if below {
-		p.revision = m.Revision
+		p.revision = marked
 	}
 	if below || sum < noted {
 		if err := restore(ctx, tx, p.revision, sum); err != nil {

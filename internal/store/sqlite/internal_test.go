@@ -1,10 +1,15 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +25,7 @@ func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, 
 // database since this one looked.
 func TestSecondDatabaseLoses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
-	s := &Store{seal: noSeal{}, skew: func() time.Duration { return 0 }}
+	s := &Store{seal: noSeal{}}
 	var first os.FileInfo
 	for range 2 {
 		if err := s.make(t.Context(), path); err != nil {
@@ -76,9 +81,79 @@ func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 		if err := m.raise(c.store, c.revision); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := m.read(); err != nil || got.Revision != c.now {
+		if got, err := m.read(c.store); err != nil || got != c.now {
 			t.Errorf("after %s, %d the mark is %v (%v), want %d", c.store, c.revision, got, err, c.now)
 		}
+	}
+}
+
+// TestMarkFails when its file cannot be opened or read.
+func TestMarkFails(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none", "mark"): "no such file"} {
+		m := &mark{path: path}
+		_, err := m.read("store")
+		for op, err := range map[string]error{"read": err, "raise": m.raise("store", 1)} {
+			if err == nil || !strings.Contains(err.Error(), "sqlite: mark file: ") || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s = %v, want %q", op, err, want)
+			}
+		}
+	}
+}
+
+// TestMigratedSince: another process, of a newer version, has migrated it since
+// this one looked.
+func TestMigratedSince(t *testing.T) {
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.db.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.migrate(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "schema version 99") {
+		t.Errorf("migrate = %v, want it refused", err)
+	}
+}
+
+// TestMarkIsBounded: the stores that were written longest ago make room.
+func TestMarkIsBounded(t *testing.T) {
+	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raise := func(store string, revision int64) {
+		if err := m.raise(store, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raise("used", 1)
+	raise("unused", 1)
+	for i := range int64(maxMarked + 10) {
+		raise(fmt.Sprintf("%032d", i), math.MaxInt64)
+		raise("used", i+2)
+	}
+	for store, want := range map[string]int64{"used": maxMarked + 11, "unused": 0, fmt.Sprintf("%032d", 9): 0, fmt.Sprintf("%032d", 12): math.MaxInt64} {
+		if got, err := m.read(store); err != nil || got != want {
+			t.Errorf("%s: the mark is %d (%v), want %d", store, got, err, want)
+		}
+	}
+	if fi, err := os.Stat(m.path); err != nil || fi.Size() > maxMark/4 {
+		t.Errorf("the file has %d bytes (%v)", fi.Size(), err)
+	}
+}
+
+// TestMarkIsNotCutOff: a process was killed after it wrote the content and before
+// it cut off what a longer one had left.
+func TestMarkIsNotCutOff(t *testing.T) {
+	m := &mark{path: filepath.Join(t.TempDir(), "mark")}
+	content := `{"stores":[{"store":"a","revision":5}]}` + "\n"
+	if err := os.WriteFile(m.path, []byte(content+`vision":1}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.read("a"); err != nil || got != 5 {
+		t.Errorf("the mark is %d (%v), want 5", got, err)
 	}
 }
 
@@ -152,5 +227,73 @@ func TestCommitsAreDurable(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSinceBoot: the clock goes on, and is no wall clock. Where a system has
+// none, it stays zero.
+func TestSinceBoot(t *testing.T) {
+	first := sinceBoot()
+	if first == 0 {
+		switch runtime.GOOS {
+		case "darwin", "freebsd", "linux", "openbsd":
+			t.Fatal("no clock")
+		}
+		return
+	}
+	for start := time.Now(); sinceBoot() == first; {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the clock stands still")
+		}
+	}
+	if again := sinceBoot(); again < first || again > 20*365*24*time.Hour {
+		t.Errorf("%v after %v", again, first)
+	}
+}
+
+// TestNoClockSinceBoot: the wall clock alone ends a lease there.
+func TestNoClockSinceBoot(t *testing.T) {
+	var passed atomic.Int64
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	s.boot = func() time.Duration { return 0 }
+	for _, c := range []struct {
+		after  time.Duration
+		locked bool
+	}{{0, false}, {59 * time.Second, true}, {61 * time.Second, false}} {
+		passed.Store(int64(c.after))
+		if _, err := s.Lock(t.Context(), "a", time.Minute); errors.Is(err, flow.ErrLocked) != c.locked {
+			t.Errorf("after %v: Lock = %v", c.after, err)
+		}
+	}
+}
+
+// TestHolderRenewsBeforeItIsReplaced: who has found a lease to be over does not
+// take it when its holder renews in that moment.
+func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
+	var passed atomic.Int64
+	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	holder, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed.Store(int64(time.Minute + time.Second))
+	l := &lease{store: s, key: "a", ttl: time.Minute}
+	found, err := l.look(t.Context())
+	if err != nil || !s.lost(found, s.uptime()) {
+		t.Fatalf("%+v, %v: want it over", found, err)
+	}
+	if err := holder.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.replace(t.Context(), found, ""); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("replace = %v, want sql.ErrNoRows", err)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 		}
 		err = l.takeFree(ctx, holder)
 		if errors.Is(err, sql.ErrNoRows) {
-			err = l.takeFromDead(ctx, holder)
+			err = l.takeOver(ctx, holder)
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("sqlite: lock %q: %w", key, flow.ErrLocked)
@@ -48,36 +48,84 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 	return l, nil
 }
 
-// takeFree takes a lease that is free or has run out, or is sql.ErrNoRows. The
-// clock is SQLite's, in Unix seconds, the same for all who share the file. An
-// end further away than twice its ttl was written before the clock was set
-// back, and counts as run out too. One that is nearer is waited for: a small
-// correction of the clock must not break a lease that is in use.
+// takeFree takes a lease that has no holder, else it returns sql.ErrNoRows. A
+// lease has two ends: one by SQLite's clock, in Unix seconds, and one in seconds
+// since the machine started.
 func (l *lease) takeFree(ctx context.Context, holder string) error {
 	return l.store.db.QueryRowContext(ctx, `
-		INSERT INTO leases (key, owner, ends, ttl, holder)
-		VALUES (?1, lower(hex(randomblob(16))), unixepoch('subsec') + ?2 + ?3, ?3, ?4)
-		ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, ends = excluded.ends, ttl = excluded.ttl, holder = excluded.holder
-		WHERE leases.ends <= unixepoch('subsec') + ?2 OR leases.ends > unixepoch('subsec') + ?2 + 2 * leases.ttl
-		RETURNING owner`, l.key, l.store.skew().Seconds(), l.ttl.Seconds(), holder).Scan(&l.owner)
+		INSERT INTO leases (key, owner, ends, ttl, holder, uptime)
+		VALUES (?1, lower(hex(randomblob(16))), unixepoch('subsec') + ?2 + ?3, ?3, ?4, ?5)
+		ON CONFLICT (key) DO NOTHING
+		RETURNING owner`, l.key, l.store.wallSkew().Seconds(), l.ttl.Seconds(), holder, l.uptimeEnd()).Scan(&l.owner)
 }
 
-// takeFromDead takes the lease of a holder whose process has ended, or is
-// sql.ErrNoRows. The owner is compared again, so that one successor wins.
-func (l *lease) takeFromDead(ctx context.Context, holder string) error {
-	db := l.store.db
-	var owner, other string
-	if err := db.QueryRowContext(ctx, `SELECT owner, holder FROM leases WHERE key = ?`, l.key).Scan(&owner, &other); err != nil {
+// uptimeEnd is when the lease ends, by the machine's uptime, if it is taken or
+// renewed now.
+func (l *lease) uptimeEnd() float64 {
+	if up := l.store.uptime(); up > 0 {
+		return (up + l.ttl).Seconds()
+	}
+	return 0
+}
+
+// takeOver takes the lease of a holder that has lost it, else it returns
+// sql.ErrNoRows.
+func (l *lease) takeOver(ctx context.Context, holder string) error {
+	uptime := l.store.uptime()
+	former, err := l.look(ctx)
+	if err != nil {
 		return err
 	}
-	if !l.store.alive.ended(other) {
+	if !l.store.lost(former, uptime) {
 		return sql.ErrNoRows
 	}
-	return db.QueryRowContext(ctx, `
-		UPDATE leases SET owner = lower(hex(randomblob(16))), ends = unixepoch('subsec') + ?2 + ?3, ttl = ?3, holder = ?4
-		WHERE key = ?1 AND owner = ?5
-		RETURNING owner`, l.key, l.store.skew().Seconds(), l.ttl.Seconds(), holder, owner).Scan(&l.owner)
+	return l.replace(ctx, former, holder)
 }
+
+// holding is what a row of leases says of its holder.
+type holding struct {
+	owner, holder string
+	ends, uptime  float64
+	over          bool // by the wall clock
+}
+
+// look reads the row of a lease.
+func (l *lease) look(ctx context.Context) (h holding, err error) {
+	err = l.store.db.QueryRowContext(ctx, `
+		SELECT owner, holder, ends, uptime, ends <= unixepoch('subsec') + ?2 OR ends > unixepoch('subsec') + ?2 + 2 * ttl
+		FROM leases WHERE key = ?1`, l.key, l.store.wallSkew().Seconds()).Scan(&h.owner, &h.holder, &h.ends, &h.uptime, &h.over)
+	return h, err
+}
+
+// replace takes the lease from its former holder. It returns sql.ErrNoRows when
+// another successor was first, or the holder has renewed the lease since.
+func (l *lease) replace(ctx context.Context, former holding, holder string) error {
+	return l.store.db.QueryRowContext(ctx, `
+		UPDATE leases SET owner = lower(hex(randomblob(16))), ends = unixepoch('subsec') + ?2 + ?3, ttl = ?3, holder = ?4, uptime = ?5
+		WHERE key = ?1 AND owner = ?6 AND ends = ?7 AND uptime = ?8
+		RETURNING owner`, l.key, l.store.wallSkew().Seconds(), l.ttl.Seconds(), holder, l.uptimeEnd(),
+		former.owner, former.ends, former.uptime).Scan(&l.owner)
+}
+
+// lost reports whether a holder has lost its lease.
+//
+// A holder whose process has ended loses it at once. One that is known to live
+// loses it when the ttl has passed both by the wall clock, which can be set, and by
+// the clock that counts from the machine's start, which cannot: then it was stopped,
+// or could not renew, for that long. For any other holder the wall clock decides.
+//
+// An end that is further away than twice the ttl was written before the wall clock
+// was set back, and counts as passed.
+func (s *Store) lost(h holding, uptime time.Duration) bool {
+	if s.alive.ended(h.holder) {
+		return true
+	}
+	return h.over && (uptime.Seconds() >= h.uptime || !s.lives(h.holder))
+}
+
+// lives reports whether the process of a holder is known to live. A database in
+// memory is used by this process alone.
+func (s *Store) lives(holder string) bool { return s.file == nil || s.alive.lives(holder) }
 
 // Key implements flow.Lease.
 func (l *lease) Key() string { return l.key }
@@ -85,8 +133,8 @@ func (l *lease) Key() string { return l.key }
 // Renew implements flow.Lease.
 func (l *lease) Renew(ctx context.Context) error {
 	return l.store.do(ctx, "renew", func(ctx context.Context) error {
-		r, err := l.store.db.ExecContext(ctx, `UPDATE leases SET ends = unixepoch('subsec') + ? WHERE key = ? AND owner = ?`,
-			l.store.skew().Seconds()+l.ttl.Seconds(), l.key, l.owner)
+		r, err := l.store.db.ExecContext(ctx, `UPDATE leases SET ends = unixepoch('subsec') + ?, uptime = ? WHERE key = ? AND owner = ?`,
+			l.store.wallSkew().Seconds()+l.ttl.Seconds(), l.uptimeEnd(), l.key, l.owner)
 		if err != nil {
 			return wrap("renew", err)
 		}

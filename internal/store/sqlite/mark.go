@@ -1,29 +1,39 @@
 package sqlite
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
 
 // mark is a small file outside the database that holds the highest revision
 // that was committed. A database below it was put back to an older state, in
-// which refresh tokens may be spent. It is not synced: after a power cut it may
+// which refresh tokens may be spent. Databases that share a keyset share the file,
+// in which each has its own revision. It is not synced: after a power cut it may
 // be too low, never too high.
 type mark struct {
 	path string
 	mu   sync.Mutex
 }
 
-// marked is the file's content.
+// marked is what the file says of one database.
 type marked struct {
-	Store    string `json:"store"` // the database's id: a mark of another store says nothing
+	Store    string `json:"store"` // the database's id
 	Revision int64  `json:"revision"`
 }
+
+// maxMarked bounds the databases in the file. The one that was written longest
+// ago makes room.
+const maxMarked = 64
+
+// maxMark bounds what is read as the file.
+const maxMark = 64 << 10
 
 // openMark uses the first path that can be written; the keyset's directory may
 // be read-only.
@@ -42,27 +52,51 @@ func openMark(paths ...string) (*mark, error) {
 	return nil, fmt.Errorf("sqlite: mark file: %w", errs)
 }
 
-// read returns the zero value when the file has no valid content: after a power
-// cut it may be empty.
-func (m *mark) read() (marked, error) {
+// read returns the revision of a database: zero when the file does not name it,
+// or has no valid content, as after a power cut.
+func (m *mark) read(store string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	f, err := os.Open(m.path)
 	if err != nil {
-		return marked{}, fmt.Errorf("sqlite: mark file: %w", err)
+		return 0, fmt.Errorf("sqlite: mark file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	return readMark(f)
+	_ = lockSoon(f)                  // a holder that keeps the lock is stopped and writes nothing
+	list, err := readMarks(f)
+	if err != nil {
+		return 0, err
+	}
+	return revisionOf(list, store), nil
 }
 
-func readMark(f *os.File) (marked, error) {
-	b, err := io.ReadAll(io.LimitReader(f, 4096))
+func revisionOf(list []marked, store string) int64 {
+	for _, v := range list {
+		if v.Store == store {
+			return v.Revision
+		}
+	}
+	return 0
+}
+
+// readMarks reads the file, or its former form, which knew one database.
+func readMarks(f *os.File) ([]marked, error) {
+	b, err := io.ReadAll(io.LimitReader(f, maxMark))
 	if err != nil {
-		return marked{}, fmt.Errorf("sqlite: mark file: %w", err)
+		return nil, fmt.Errorf("sqlite: mark file: %w", err)
 	}
-	var v marked
-	if json.Unmarshal(b, &v) != nil {
-		return marked{}, nil
+	var v struct {
+		marked
+		Stores []marked `json:"stores"`
 	}
-	return v, nil
+	// Not Unmarshal: behind the content may be the rest of a longer one.
+	if json.NewDecoder(bytes.NewReader(b)).Decode(&v) != nil {
+		return nil, nil
+	}
+	if v.Store != "" {
+		return []marked{v.marked}, nil
+	}
+	return v.Stores, nil
 }
 
 // raise writes a revision unless the file has a higher one of the same store.
@@ -86,13 +120,14 @@ func (m *mark) raise(store string, revision int64) error {
 	return nil
 }
 
-// write replaces the content under the file's lock.
+// write puts v last in the file, under the file's lock, and leaves the others.
 func (*mark) write(f *os.File, v marked) error {
-	old, err := readMark(f)
-	if err != nil || old.Store == v.Store && old.Revision >= v.Revision {
+	list, err := readMarks(f)
+	if err != nil || revisionOf(list, v.Store) >= v.Revision {
 		return err
 	}
-	b, err := json.Marshal(v)
+	list = append(slices.DeleteFunc(list, func(old marked) bool { return old.Store == v.Store }), v)
+	b, err := json.Marshal(map[string][]marked{"stores": list[max(0, len(list)-maxMarked):]})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -85,7 +86,7 @@ func TestMarkSaysNothing(t *testing.T) {
 			must(t, os.WriteFile(path+".mark", []byte(content), 0o600))
 			s := open(t, path, o)
 			restored(t, s, "a", false)
-			if m := readMark(t, path+".mark"); m.Store != s.ID() || m.Revision != 2 {
+			if m := readMarks(t, path+".mark"); m[s.ID()] != 2 {
 				t.Errorf("the mark is %v, want this store's at revision 2", m)
 			}
 		})
@@ -97,17 +98,85 @@ func TestMarkSaysNothing(t *testing.T) {
 	})
 }
 
-type marked struct {
-	Store    string
-	Revision int64
-}
-
-func readMark(t *testing.T, path string) (m marked) {
+// readMarks has the revision of each store in a mark file.
+func readMarks(t *testing.T, path string) map[string]int64 {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	must(t, err)
-	must(t, json.Unmarshal(b, &m))
+	var v struct {
+		Stores []struct {
+			Store    string
+			Revision int64
+		}
+	}
+	must(t, json.Unmarshal(b, &v))
+	m := map[string]int64{}
+	for _, s := range v.Stores {
+		m[s.Store] = s.Revision
+	}
 	return m
+}
+
+// saves opens the store at path, saves its grant a that often, and returns its id.
+func saves(t *testing.T, path string, o sqlite.Options, times int) (id string) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, o)
+	must(t, err)
+	for range times {
+		put(t, s, "a", 1)
+	}
+	must(t, s.Close())
+	return s.ID()
+}
+
+// TestF32_TwoStoresOneMark: two databases share a keyset, and with it the mark.
+// Each has its own revision there, so that one that is put back is noticed
+// whatever the other has written since, and the other is left alone.
+func TestF32_TwoStoresOneMark(t *testing.T) {
+	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
+	first, second := filepath.Join(t.TempDir(), "tokend.db"), filepath.Join(t.TempDir(), "tokend.db")
+	saves(t, first, o, 2)
+	old, err := os.ReadFile(first)
+	must(t, err)
+	id := saves(t, first, o, 2)
+	otherID := saves(t, second, o, 9)
+	want := map[string]int64{id: 4, otherID: 9}
+	if m := readMarks(t, o.MarkFile); !maps.Equal(m, want) {
+		t.Fatalf("the mark is %v, want %v", m, want)
+	}
+	must(t, os.WriteFile(first, old, 0o600))
+	for range 2 {
+		s, err := sqlite.Open(t.Context(), first, o)
+		must(t, err)
+		restored(t, s, "a", true)
+		must(t, s.Close())
+		other, err := sqlite.Open(t.Context(), second, o)
+		must(t, err)
+		restored(t, other, "a", false)
+		must(t, other.Close())
+	}
+	if m := readMarks(t, o.MarkFile); !maps.Equal(m, want) {
+		t.Errorf("the mark is %v, want it as it was, %v", m, want)
+	}
+	saves(t, second, o, 1)
+	saves(t, first, o, 1)
+	if m, want := readMarks(t, o.MarkFile), map[string]int64{id: 5, otherID: 10}; !maps.Equal(m, want) {
+		t.Errorf("the mark is %v, want %v", m, want)
+	}
+}
+
+// TestMarkOfFormerVersion knew one database. It counts for that one, and another
+// one that writes beside it does not remove it.
+func TestMarkOfFormerVersion(t *testing.T) {
+	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
+	path := filepath.Join(t.TempDir(), "tokend.db")
+	id := saves(t, path, o, 2)
+	must(t, os.WriteFile(o.MarkFile, fmt.Appendf(nil, "{\"store\":%q,\"revision\":5}\n", id), 0o600))
+	other := saves(t, filepath.Join(t.TempDir(), "tokend.db"), o, 1)
+	if m, want := readMarks(t, o.MarkFile), map[string]int64{id: 5, other: 1}; !maps.Equal(m, want) {
+		t.Errorf("the mark is %v, want %v", m, want)
+	}
+	restored(t, open(t, path, o), "a", true)
 }
 
 // TestMarkFollows many stores at once, and never goes back.
@@ -123,20 +192,22 @@ func TestMarkFollows(t *testing.T) {
 			for range saves {
 				storetest.Increment(t, s, fmt.Sprint(i))
 				b, err := os.ReadFile(o.MarkFile)
-				var m marked
-				if err != nil || json.Unmarshal(b, &m) != nil {
+				var m struct{ Stores []struct{ Revision int64 } }
+				if err != nil || json.Unmarshal(b, &m) != nil || len(m.Stores) != 1 {
 					continue // it is being written
 				}
-				if m.Revision < last {
-					t.Errorf("the mark went from %d to %d", last, m.Revision)
+				if at := m.Stores[0].Revision; at < last {
+					t.Errorf("the mark went from %d to %d", last, at)
 				}
-				last = m.Revision
+				last = m.Stores[0].Revision
 			}
 		})
 	}
 	wg.Wait()
-	if m := readMark(t, o.MarkFile); m.Revision != stores*saves {
-		t.Errorf("the mark is at %d after %d saves", m.Revision, stores*saves)
+	for _, at := range readMarks(t, o.MarkFile) {
+		if at != stores*saves {
+			t.Errorf("the mark is at %d after %d saves", at, stores*saves)
+		}
 	}
 	if _, err := os.Stat(path + ".mark"); err == nil {
 		t.Error("there are two marks")

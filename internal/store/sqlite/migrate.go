@@ -45,6 +45,8 @@ var migrations = [...]migration{
 	ALTER TABLE leases ADD COLUMN holder TEXT NOT NULL DEFAULT ''; -- a file of alive; '' when unknown`,
 		fill: changeKeys,
 	},
+	// What a former version writes on has 0 there, which the wall clock decides.
+	{sql: `ALTER TABLE leases ADD COLUMN uptime REAL NOT NULL DEFAULT 0; -- the end again, in seconds since the machine started`},
 }
 
 // migrate brings the schema from a version to the newest, all or nothing.

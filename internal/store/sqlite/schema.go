@@ -12,6 +12,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -46,8 +47,8 @@ func lostDatabase(path string) error {
 	if !hasLog(path) {
 		return nil
 	}
-	return fmt.Errorf("sqlite: %s is missing, but its log %s-wal is there: %w\n"+
-		"hint: put the database back, or move the log away", path, path, flow.ErrCorrupt)
+	return hint.Errorf("put the database back, or move the log away",
+		"sqlite: %s is missing, but its log %s-wal is there: %w", path, path, flow.ErrCorrupt)
 }
 
 func badSize(n int64) error {
@@ -67,7 +68,7 @@ func (s *Store) make(ctx context.Context, path string) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	fresh := &Store{seal: s.seal, skew: s.skew}
+	fresh := &Store{seal: s.seal}
 	if fresh.db, err = connect(tmp); err != nil {
 		return err
 	}
@@ -128,8 +129,8 @@ func (s *Store) inspect(ctx context.Context) (version int, err error) {
 		return 0, wrap("open", err)
 	}
 	if app != application || version == 0 {
-		return 0, fmt.Errorf("sqlite: the file is a database of another program (application_id %#x, user_version %d)\n"+
-			"hint: name another file", app, version)
+		return 0, hint.Errorf("name another file",
+			"sqlite: the file is a database of another program (application_id %#x, user_version %d)", app, version)
 	}
 	if version > len(migrations) {
 		return 0, tooNew(version)
@@ -153,7 +154,8 @@ func (s *Store) checkWritable(ctx context.Context) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value WHERE name = 'revision'`)
 	if err = errors.Join(err, tx.Rollback()); err != nil {
-		return fmt.Errorf("%w\nhint: the file, its -wal and its -shm must be writable for the user that runs this", wrap("open for writing", err))
+		return hint.Errorf("the file, its -wal and its -shm must be writable for the user that runs this",
+			"%w", wrap("open for writing", err))
 	}
 	return nil
 }
@@ -169,20 +171,20 @@ func (s *Store) checkKey(ctx context.Context) error {
 		return wrap("open", err)
 	}
 	if plain, err := s.seal.Open(sealed, "meta", "keycheck"); err != nil || string(plain) != keyCheck {
-		return errors.New("sqlite: the database was sealed with another keyset\n" +
-			"hint: give the keyset that it was made with; nothing was changed")
+		return hint.Errorf("give the keyset that it was made with; nothing was changed",
+			"sqlite: the database was sealed with another keyset")
 	}
 	return nil
 }
 
 func tooNew(version int) error {
-	return fmt.Errorf("sqlite: the database has schema version %d, newer than the %d that this program knows\n"+
-		"hint: use the version of the program that wrote it, or a newer one", version, len(migrations))
+	return hint.Errorf("use the version of the program that wrote it, or a newer one",
+		"sqlite: the database has schema version %d, newer than the %d that this program knows", version, len(migrations))
 }
 
 func damaged(why string) error {
-	return fmt.Errorf("sqlite: the database is damaged: %s: %w\n"+
-		"hint: restore a backup, or move the file away and log in again; nothing was changed", why, flow.ErrCorrupt)
+	return hint.Errorf("restore a backup, or move the file away and log in again; nothing was changed",
+		"sqlite: the database is damaged: %s: %w", why, flow.ErrCorrupt)
 }
 
 // wrap names the operation and turns SQLite's codes for damage into

@@ -28,8 +28,9 @@ type Sealer interface {
 // Options of [Open].
 type Options struct {
 	Sealer   Sealer               // seals grants; required
-	MarkFile string               // holds the highest revision outside the database; "", and where it cannot be written: PATH.mark
-	Skew     func() time.Duration // added to the store's clock, for tests; nil adds nothing
+	MarkFile string               // holds the highest revision outside the database, and those of others; "", and where it cannot be written: PATH.mark
+	Skew     func() time.Duration // added to the store's clocks, for tests: time that has passed; nil adds nothing
+	ClockSet func() time.Duration // added to the wall clock alone, for tests: by how much it was set; nil adds nothing
 }
 
 // Store implements [example.com/tokend/pkg/flow.Store].
@@ -37,9 +38,11 @@ type Store struct {
 	db   *sql.DB
 	seal Sealer
 	skew func() time.Duration
-	id   string       // in meta
-	seen atomic.Int64 // the highest revision that this process knows
-	rows sync.Map     // key to the highest revision of its grant that this process knows
+	set  func() time.Duration
+	boot func() time.Duration // sinceBoot
+	id   string               // in meta
+	seen atomic.Int64         // the highest revision that this process knows
+	rows sync.Map             // key to the highest revision of its grant that this process knows
 
 	// Of a database in a file; else zero.
 	path  string
@@ -66,10 +69,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Sealer == nil {
 		return nil, errors.New("sqlite: no sealer")
 	}
-	s := &Store{seal: o.Sealer, skew: o.Skew}
-	if s.skew == nil {
-		s.skew = func() time.Duration { return 0 }
-	}
+	s := &Store{seal: o.Sealer, skew: orNone(o.Skew), set: orNone(o.ClockSet), boot: sinceBoot}
 	err := s.open(ctx, path, o.MarkFile)
 	if err != nil && s.db != nil {
 		err = errors.Join(err, s.Close())
@@ -78,6 +78,26 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func orNone(skew func() time.Duration) func() time.Duration {
+	if skew == nil {
+		return func() time.Duration { return 0 }
+	}
+	return skew
+}
+
+// wallSkew is added to SQLite's clock.
+func (s *Store) wallSkew() time.Duration { return s.skew() + s.set() }
+
+// uptime is the time since the machine started. All processes of the machine share
+// that clock, and it cannot be set. It is zero on a system without one: there the
+// wall clock alone decides.
+func (s *Store) uptime() time.Duration {
+	if boot := s.boot(); boot > 0 {
+		return boot + s.skew()
+	}
+	return 0
 }
 
 func (s *Store) open(ctx context.Context, path, markFile string) (err error) {

@@ -43,23 +43,25 @@ func open(t testing.TB, path string, o sqlite.Options) *sqlite.Store {
 	return s
 }
 
+// clock is what a test adds to a store's clock.
+type clock struct{ skew atomic.Int64 }
+
+func (c *clock) now() time.Duration      { return time.Duration(c.skew.Load()) }
+func (c *clock) advance(d time.Duration) { c.skew.Add(int64(d)) }
+
 func TestStore(t *testing.T) {
-	clock := func() (func() time.Duration, func(time.Duration)) {
-		var skew atomic.Int64
-		return func() time.Duration { return time.Duration(skew.Load()) }, func(d time.Duration) { skew.Add(int64(d)) }
-	}
 	t.Run("file", func(t *testing.T) {
 		storetest.Run(t, func(t testing.TB) storetest.Opened {
-			skew, advance := clock()
-			path, o := filepath.Join(t.TempDir(), "a b?c%41#.db"), sqlite.Options{Sealer: newKeys(t), Skew: skew}
-			return storetest.Opened{Store: open(t, path, o), Other: open(t, path, o), Advance: advance}
+			var passed, set clock
+			path, o := filepath.Join(t.TempDir(), "a b?c%41#.db"), sqlite.Options{Sealer: newKeys(t), Skew: passed.now, ClockSet: set.now}
+			return storetest.Opened{Store: open(t, path, o), Other: open(t, path, o), Advance: passed.advance, SetClock: set.advance}
 		})
 	})
 	t.Run("memory", func(t *testing.T) {
 		storetest.Run(t, func(t testing.TB) storetest.Opened {
-			skew, advance := clock()
-			s := open(t, ":memory:", sqlite.Options{Sealer: newKeys(t), Skew: skew})
-			return storetest.Opened{Store: s, Other: s, Advance: advance}
+			var passed, set clock
+			s := open(t, ":memory:", sqlite.Options{Sealer: newKeys(t), Skew: passed.now, ClockSet: set.now})
+			return storetest.Opened{Store: s, Other: s, Advance: passed.advance, SetClock: set.advance}
 		})
 	})
 }

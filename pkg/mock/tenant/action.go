@@ -20,6 +20,7 @@ type Action struct {
 	SetIDToken     map[string]any `json:"set_id_token,omitempty"`
 }
 
+// The triggers of an Action.
 const (
 	TriggerPostLogin           = "post-login"
 	TriggerCredentialsExchange = "credentials-exchange"
@@ -32,6 +33,7 @@ var reservedClaims = []string{
 	"auth_time", "at_hash", "c_hash", "sid", "acr", "amr", "client_id",
 }
 
+// Check checks the trigger and the claims of an action.
 func (a Action) Check() error {
 	if a.Trigger != TriggerPostLogin && a.Trigger != TriggerCredentialsExchange {
 		return fieldError("trigger", "%q is neither post-login nor credentials-exchange", a.Trigger)

@@ -83,6 +83,7 @@ func defaultGrantTypes(c Client) []string {
 	return []string{GrantAuthorizationCode, GrantImplicit, GrantRefreshToken, GrantClientCredentials}
 }
 
+// ThirdParty reports whether the client is a third-party application.
 func (c *Client) ThirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
 
 // RefreshPolicy returns the client's refresh token settings, or the default.

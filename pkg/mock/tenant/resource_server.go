@@ -37,6 +37,7 @@ func (api *ResourceServer) Complete() error {
 	)
 }
 
+// UserPolicy returns the access policy for requests of a user, or the default.
 func (api *ResourceServer) UserPolicy() string {
 	if api.Authorization == nil {
 		return "allow_all"
@@ -44,6 +45,7 @@ func (api *ResourceServer) UserPolicy() string {
 	return api.Authorization.User.Policy
 }
 
+// ClientPolicy returns the access policy for client_credentials, or the default.
 func (api *ResourceServer) ClientPolicy() string {
 	if api.Authorization == nil {
 		return "require_client_grant"
@@ -51,6 +53,7 @@ func (api *ResourceServer) ClientPolicy() string {
 	return api.Authorization.Client.Policy
 }
 
+// HasScope reports whether the API has a scope.
 func (api *ResourceServer) HasScope(scope string) bool {
 	return slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.Value == scope })
 }

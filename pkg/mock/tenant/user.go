@@ -42,6 +42,7 @@ func (u *User) Logins() [2]string {
 	return [2]string{strings.ToLower(u.Email), strings.ToLower(u.Username)}
 }
 
+// NicknameClaim returns the claim nickname: Nickname, or the local part of the e-mail address.
 func (u *User) NicknameClaim() string {
 	if u.Nickname != "" {
 		return u.Nickname
@@ -50,6 +51,7 @@ func (u *User) NicknameClaim() string {
 	return name
 }
 
+// NameClaim returns the claim name: Name, or the e-mail address.
 func (u *User) NameClaim() string {
 	if u.Name != "" {
 		return u.Name
@@ -57,6 +59,7 @@ func (u *User) NameClaim() string {
 	return u.Email
 }
 
+// PictureClaim returns the claim picture: Picture, or a Gravatar address.
 func (u *User) PictureClaim() string {
 	if u.Picture != "" {
 		return u.Picture
