@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
@@ -23,7 +24,7 @@ func readOrCreateKey(path string) (key flow.Secret, made bool, err error) {
 				"cannot create API key file %s: %w", path, err)
 		}
 	}
-	key, err = config.ReadSecret(path)
+	key, err = config.ReadOwnSecret(path)
 	return key, made, err
 }
 
@@ -33,20 +34,11 @@ func createKey(path string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return false, err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".api-key-*") // 0600
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // the link stays
 	random := make([]byte, 32)
-	_, err = io.ReadFull(rand.Reader, random)
-	if err == nil {
-		_, err = tmp.WriteString(base64.RawURLEncoding.EncodeToString(random) + "\n")
-	}
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if _, err := io.ReadFull(rand.Reader, random); err != nil {
 		return false, err
 	}
-	err = os.Link(tmp.Name(), path)
+	err = durable.Create(path, 0o600, []byte(base64.RawURLEncoding.EncodeToString(random)+"\n"))
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}

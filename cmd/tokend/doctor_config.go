@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"
@@ -63,11 +65,10 @@ func (d *doctor) checkSocketPath(context.Context) []flow.Finding {
 	if len(path) > longestSocket {
 		return bad(check, flow.ClassConfig, fmt.Sprintf("%s has %d bytes, and a socket's path at most %d", path, len(path), longestSocket), "set TOKEND_SOCKET to a shorter path")
 	}
-	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
-		return bad(check, flow.ClassConfig, dir+" is not a directory", "set TOKEND_SOCKET to a path in a directory of its own")
-	} else if err == nil && fi.Mode().Perm()&0o077 != 0 {
-		return bad(check, flow.ClassConfig, fmt.Sprintf("directory %s of the socket is open to others (mode %#o)", dir, fi.Mode().Perm()),
-			"chmod 700 "+dir+", or set TOKEND_SOCKET to a path in a directory of its own")
+	if fi, err := os.Stat(dir); err == nil {
+		if err := durable.CheckDir(dir, fi, durable.Private, "set TOKEND_SOCKET to a path in a directory of its own"); err != nil {
+			return bad(check, flow.ClassConfig, "the socket's directory "+err.Error(), hint.Of(err))
+		}
 	}
 	fi, err := os.Lstat(path)
 	if err == nil && fi.Mode().Type() != fs.ModeSocket {
@@ -147,7 +148,7 @@ func (d *doctor) checkOwners(context.Context) []flow.Finding {
 		owner, known := d.machine.owner(fi)
 		switch text := fmt.Sprintf("%s belongs to user %d, and this runs as user %d", path, owner, d.machine.uid); {
 		case !known || owner == d.machine.uid:
-		case d.machine.uid == 0:
+		case d.machine.uid == 0 && !fi.IsDir():
 			return warn(check, text, "run tokend as the user that its files belong to, or what it makes will be root's")
 		default:
 			return bad(check, flow.ClassConfig, text, fmt.Sprintf("run tokend as user %d, or give the files to user %d", owner, d.machine.uid))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
 )
 
 // listenTCP listens on a loopback address, which setting has given. With
@@ -76,9 +77,8 @@ func listenSocket(ctx context.Context, setting, path string) (net.Listener, erro
 	if err != nil {
 		return nil, exitWith(exitUnavailable, err)
 	}
-	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
-		return nil, hintf(exitConfig, fmt.Sprintf("chmod 700 %s, or set %s to a path in a directory of its own", dir, setting),
-			"directory %s of the socket is open to others (mode %#o)", dir, perm)
+	if err := durable.CheckDir(dir, fi, durable.Private, fmt.Sprintf("set %s to a path in a directory of its own", setting)); err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("the socket's directory %w", err))
 	}
 	if err := clearSocket(ctx, setting, path); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "internal/config", "cmd/tokend", "cmd/mockauth0",
+		"internal/tokenfile", "internal/config", "internal/durable", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/near"
 	"example.com/tokend/pkg/flow"
 )
@@ -137,17 +138,21 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 }
 
 // makeable is a secret that tokend makes for itself: its value, or else the
-// file that has it or will.
+// file that has it or will. One at its default place is tokend's own.
 func (l *loader) makeable(setting, value, file, fallback string) (flow.Secret, string) {
-	name := variableOfSetting(setting)
-	path := cmp.Or(file, fallback)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && l.env.credential(name) == "" {
+	name, path := variableOfSetting(setting), cmp.Or(file, fallback)
+	credential := l.env.credential(name)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && credential == "" {
 		return "", path
 	}
-	if value == "" && file == "" && l.env.credential(name) == "" {
-		file = path
+	if value != "" || file != "" || credential != "" {
+		return l.secretOf(setting, "", name, value, file), path
 	}
-	return l.secretOf(setting, "", name, value, file), path
+	s, err := ReadOwnSecret(path)
+	if err != nil {
+		l.add(setting, hint.Of(err), "%s: %v", fileVariant(name), err)
+	}
+	return s, path
 }
 
 // besideStore is the default keyset file: in the directory of the database.

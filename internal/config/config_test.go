@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -142,7 +143,7 @@ func TestB18_SecretFiles(t *testing.T) {
 		"mode 0644":  {write(t, filepath.Join(dir, "open"), canarySecret, 0o644), "is open to everyone (mode 0644); hint: chmod 600"},
 		"unreadable": {filepath.Join(dir, "absent"), "cannot be read: no such file"},
 		"directory":  {dir, "is not a regular file"},
-		"huge":       {write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecret+1), 0o600), "is larger than 64 KiB"},
+		"huge":       {write(t, filepath.Join(dir, "huge"), strings.Repeat("x", durable.MaxSecret+1), 0o600), "is larger than 64 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, faults := loadAt(t, t.TempDir(), append(goodClient[:3:3], "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE="+c.path)...)

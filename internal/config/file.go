@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"example.com/tokend/internal/durable"
 )
 
 // maxConfig bounds the configuration file, in bytes.
@@ -40,10 +41,10 @@ func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) 
 	case errors.Is(err, fs.ErrNotExist) && named == "":
 		return c, true
 	case err != nil && named != "":
-		l.addAt("config", "", 0, "correct its path, or unset TOKEND_CONFIG", "TOKEND_CONFIG: %s cannot be read: %v", path, reason(err))
+		l.addAt("config", "", 0, "correct its path, or unset TOKEND_CONFIG", "TOKEND_CONFIG: %s cannot be read: %v", path, durable.Cause(err))
 		return c, false
 	case err != nil:
-		l.addAt("config", "", 0, "let the user of the service read it, or name another in TOKEND_CONFIG", "%s cannot be read: %v", path, reason(err))
+		l.addAt("config", "", 0, "let the user of the service read it, or name another in TOKEND_CONFIG", "%s cannot be read: %v", path, durable.Cause(err))
 		return c, false
 	}
 	if perm&0o002 != 0 {
@@ -57,15 +58,11 @@ func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) 
 }
 
 func readConfig(path string) ([]byte, fs.FileMode, error) {
-	file, err := os.Open(path)
+	file, fi, err := durable.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	fi, err := file.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
 	b, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
 	if err == nil && len(b) > maxConfig {
 		err = errors.New("it is larger than 4 MiB")

@@ -1,63 +1,34 @@
 package config
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
-// maxSecret bounds a secret file, in bytes.
-const maxSecret = 64 << 10
+// ReadSecret reads a secret that came from elsewhere: a file's content without
+// surrounding space. The file is refused when others may read it or it is another
+// user's; see [durable.ReadSecret].
+func ReadSecret(path string) (flow.Secret, error) { return readSecret(path, durable.Others) }
 
-// ReadSecret reads a secret file: its content without surrounding space. It is
-// an error when there is none, or others may read it.
-func ReadSecret(path string) (flow.Secret, error) {
-	f, err := os.Open(path)
+// ReadOwnSecret reads a secret that tokend has made for itself, which only its
+// user may read.
+func ReadOwnSecret(path string) (flow.Secret, error) { return readSecret(path, durable.Private) }
+
+func readSecret(path string, forbidden fs.FileMode) (flow.Secret, error) {
+	b, err := durable.ReadSecret(path, forbidden)
 	if err != nil {
-		return "", unreadable(path, err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	fi, err := f.Stat()
-	if err != nil {
-		return "", unreadable(path, err)
-	}
-	if !fi.Mode().IsRegular() {
-		return "", fmt.Errorf("secret file %s is not a regular file", path)
-	}
-	if perm := fi.Mode().Perm(); perm&0o007 != 0 {
-		return "", hint.Errorf("chmod 600 "+path, "secret file %s is open to everyone (mode %#o)", path, perm)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", unreadable(path, err)
-	}
-	if len(b) > maxSecret {
-		return "", fmt.Errorf("secret file %s is larger than 64 KiB", path)
+		return "", fmt.Errorf("secret file %w", err)
 	}
 	s := strings.TrimSpace(string(b))
 	if s == "" {
-		return "", fmt.Errorf("secret file %s is empty", path)
+		return "", hint.Errorf("put the secret into it", "secret file %s is empty", path)
 	}
 	return flow.Secret(s), nil
-}
-
-func unreadable(path string, err error) error {
-	return fmt.Errorf("secret file %s cannot be read: %w", path, reason(err))
-}
-
-// reason takes operation and path off an error that is told with its path.
-func reason(err error) error {
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 // secretOf returns a secret that comes as a value, as a file, or else as the
@@ -83,13 +54,10 @@ func (l *loader) secretOf(setting, prefix, name, value, file string) flow.Secret
 		if given {
 			name, setting = fileVariant(name), setting+"_file"
 		}
-		l.add(setting, cmp.Or(hint.Of(err), secretHint), "%s%s: %v", prefix, name, err)
+		l.add(setting, hint.Of(err), "%s%s: %v", prefix, name, err)
 	}
 	return s
 }
-
-// secretHint is what helps against an error of ReadSecret without a hint.
-const secretHint = "name a file that holds the secret alone and that the user of the service can read"
 
 // fileVariant is the name of what gives a secret's file, in a variable's or a
 // key's spelling.
