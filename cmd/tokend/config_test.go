@@ -67,3 +67,29 @@ func TestB18_AllFaultsTogether(t *testing.T) {
 		}
 	}
 }
+
+// The file says where the service is, to the service and to the other commands.
+func TestServiceSettingsOfTheFile(t *testing.T) {
+	home := clean(t)
+	f := newTenant(t)
+	path := filepath.Join(home, ".config/tokend/tokend.yaml")
+	text := "listen: 127.0.0.1:0\nsocket: " + home + "/sockets/s\nstore: sqlite:" + home + "/db/tokend.db\napi_key_file: " + home + "/keys/api\nlog_format: json\n" +
+		"clients:\n  demo: {issuer: '" + f.URL + "/', client_id: demo, client_secret: " + canarySecret + ", grant: client_credentials}\n"
+	write(t, path, text, 0o600)
+	s := serveWith(t, program{})
+	for _, name := range []string{"sockets/s", "db/tokend.db", "db/keyset.json", "keys/api"} {
+		if _, err := os.Stat(filepath.Join(home, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if !strings.HasPrefix(s.log.String(), "{") {
+		t.Errorf("the log: %s", s.log)
+	}
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+		t.Errorf("by the socket: %+v", o)
+	}
+	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+		t.Errorf("by the listener and the key of the file: %+v", o)
+	}
+}

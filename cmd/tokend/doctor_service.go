@@ -48,7 +48,7 @@ func (d *doctor) doors() ([]door, error) {
 		s, err := locateService()
 		return []door{{"address", addr, s, !strings.HasPrefix(addr, "unix:")}}, err
 	}
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return nil, exitFrom(err)
 	}

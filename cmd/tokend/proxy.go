@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -132,7 +131,7 @@ func (f proxyFlags) apiKeys() ([]daemon.Key, error) {
 	if f.listen == "" {
 		return nil, nil
 	}
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return nil, exitFrom(err)
 	}

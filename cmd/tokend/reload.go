@@ -151,6 +151,9 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 			k.client.Retry() // what was wrong may have been corrected at the provider
 		}
 	}
+	if names := s.settings.NeedsRestart(next.Config); names != nil {
+		s.log.Warn("settings of the service changed, which a reload does not apply", "settings", joined(names), "hint", "restart the service")
+	}
 	done := config.Compare(s.settings.Clients, next.Clients)
 	s.settings, s.kept = next, made
 	return done, nil

@@ -46,6 +46,8 @@ Configuration comes from variables and a YAML file; variables win.
     SUBJECT_TOKEN_SOURCE (github-actions), SUBJECT_TOKEN_AUDIENCE of
     token_exchange,
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
+    LIFETIME (of access tokens without expires_in), IDLE and ABSOLUTE (of refresh
+    tokens),
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
     UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP,
     ENV (variables that "tokend exec" puts the token in),
@@ -55,7 +57,8 @@ Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
 TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
 ConfigurationDirectory= that of the directories above. In the file
-the fields are in small letters under clients.<name>; keys.<name> with key_file
+listen, socket, store, store_key_file, spill_dir, api_key_file, log_level and
+log_format stand at the top, and the fields in small letters under clients.<name>; keys.<name> with key_file
 and clients is a caller key that opens these clients only; files is a list of
 files with client, path, format (text, json, header, env), mode, min_validity
 and hook, a command's words.

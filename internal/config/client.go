@@ -52,6 +52,7 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 		Rotation:   flow.Rotation(r.oneOf("rotation", c.Rotation)),
 		Leeway:     r.duration("leeway", c.Leeway),
 		Advisory:   r.duration("refresh.advisory", c.Refresh.Advisory), Mandatory: r.duration("refresh.mandatory", c.Refresh.Mandatory),
+		Lifetime: r.duration("lifetime", c.Lifetime), Idle: r.duration("idle", c.Idle), Absolute: r.duration("absolute", c.Absolute),
 		InsecureAllowHTTP: c.InsecureAllowHTTP,
 
 		Endpoint: oauth2.Endpoint{AuthURL: c.AuthorizeURL, TokenURL: c.TokenURL, DeviceAuthURL: c.DeviceURL},
@@ -180,7 +181,7 @@ func (r clientReader) hosts() []string {
 
 // oneOf returns a setting's value, "" when the schema does not have it.
 func (r clientReader) oneOf(field, value string) string {
-	allowed := r.fieldOf(field).oneOf
+	allowed := choices(r.fields, field)
 	if value == "" || slices.Contains(allowed, value) {
 		return value
 	}

@@ -36,6 +36,29 @@ func Compare(old, next []Client) Comparison {
 	return c
 }
 
+// NeedsRestart returns the settings of the service in which next differs from c: a
+// reload does not apply them.
+func (c Config) NeedsRestart(next Config) []string {
+	var names []string
+	for _, d := range []struct {
+		name   string
+		differ bool
+	}{
+		{"listen", c.Listen != next.Listen},
+		{"socket", c.Socket != next.Socket},
+		{"store", c.Store != next.Store},
+		{"store_key_file", c.KeysetFile != next.KeysetFile},
+		{"spill_dir", c.SpillDir != next.SpillDir},
+		{"log_level", c.Level != next.Level},
+		{"log_format", c.JSON != next.JSON},
+	} {
+		if d.differ {
+			names = append(names, d.name)
+		}
+	}
+	return names
+}
+
 // Same reports whether two clients are configured alike. Every field of
 // Client counts; TestF35_Same walks them.
 func (s Client) Same(o Client) bool {

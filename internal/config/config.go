@@ -65,14 +65,14 @@ type loader struct {
 // Load reads variables and the file that they name, or else the one of paths. The
 // configuration is for use only if there are no faults.
 func Load(env Environment, paths Paths) (Config, Faults) {
-	l := &loader{env: env, variables: env.tokendVariables(), fields: clientFields()}
+	l := &loader{env: env, variables: env.tokendVariables(), fields: fieldsOf[clientSchema]()}
 	s := l.load(paths)
 	return s, l.faults
 }
 
 // ClientNames returns the names of the clients, whatever is wrong with them.
 func ClientNames(env Environment, paths Paths) []string {
-	l := &loader{env: env, fields: clientFields()}
+	l := &loader{env: env, fields: fieldsOf[clientSchema]()}
 	var named []string
 	if list := env.Get("TOKEND_CLIENTS"); list != "" {
 		named = strings.Split(list, ",")
@@ -87,10 +87,11 @@ func (l *loader) load(paths Paths) Config {
 		l.addAt("", "", 0, "", "%v", err)
 		return Config{}
 	}
-	s := Config{Listen: env.Listen}
+	file, complete := l.loadFile(env.Config, paths.Config)
+	l.overrideService(&env, file.Service)
+	s := Config{Listen: cmp.Or(env.Listen, fallback[Service]("listen"))}
 	l.where(&s, env, paths)
 	l.logging(&s, env)
-	file, complete := l.loadFile(env.Config, paths.Config)
 	if !complete {
 		return s // what is said of clients would be about those that were not read
 	}
@@ -110,11 +111,35 @@ func (l *loader) load(paths Paths) Config {
 	return s
 }
 
+// overrideService reads the variables of the service again, over what the file
+// says. A key in a variable puts the file's aside.
+func (l *loader) overrideService(env *environment, file Service) {
+	if env.APIKey != "" {
+		file.APIKeyFile = ""
+	}
+	if env.StoreKey != "" {
+		file.StoreKeyFile = ""
+	}
+	env.Service = file
+	if err := l.env.Process("TOKEND", env); err != nil { // as before
+		l.addAt("", "", 0, "", "%v", err)
+	}
+}
+
+// nameOf is what a setting of the service is called where it was given: its
+// variable, or its key in the file.
+func (l *loader) nameOf(setting string) string {
+	if _, line := l.origin(setting); line > 0 {
+		return setting
+	}
+	return variableOfSetting(setting)
+}
+
 // where settles places and secrets of the service itself.
 func (l *loader) where(s *Config, env environment, paths Paths) {
 	if s.Listen != Off {
 		if _, _, err := Loopback(s.Listen); err != nil {
-			l.add("listen", "set it to 127.0.0.1:8484, [::1]:8484 or off", "TOKEND_LISTEN: %v", err)
+			l.add("listen", "set it to 127.0.0.1:8484, [::1]:8484 or off", "%s: %v", l.nameOf("listen"), err)
 		}
 	}
 	s.Socket = cmp.Or(env.Socket, paths.Socket)
@@ -122,7 +147,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	case s.Socket == "":
 		l.add("socket", "set it, or HOME or XDG_RUNTIME_DIR", "TOKEND_SOCKET has no default")
 	case s.Socket == Off && s.Listen == Off:
-		l.add("socket", "leave one of them", "TOKEND_SOCKET and TOKEND_LISTEN are both off")
+		l.add("socket", "leave one of them", "%s and %s are both off", l.nameOf("socket"), l.nameOf("listen"))
 	}
 	s.Store = env.Store
 	if s.Store == "" {
@@ -139,20 +164,24 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 
 // makeable is a secret that tokend makes for itself: its value, or else the
 // file that has it or will. One at its default place is tokend's own.
-func (l *loader) makeable(setting, value, file, fallback string) (flow.Secret, string) {
-	name, path := variableOfSetting(setting), cmp.Or(file, fallback)
-	credential := l.env.credential(name)
+func (l *loader) makeable(setting, value, file, place string) (flow.Secret, string) {
+	path, credential := cmp.Or(file, place), l.env.credential(variableOfSetting(setting))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && credential == "" {
 		return "", path
 	}
 	if value != "" || file != "" || credential != "" {
-		return l.secretOf(setting, "", name, value, file), path
+		return l.secretOf(setting, "", l.secretName(setting), value, file), path
 	}
 	s, err := ReadOwnSecret(path)
 	if err != nil {
-		l.add(setting, hint.Of(err), "%s: %v", fileVariant(name), err)
+		l.add(setting, hint.Of(err), "%s: %v", fileVariant(variableOfSetting(setting)), err)
 	}
 	return s, path
+}
+
+// secretName is what a fault calls a secret of the service.
+func (l *loader) secretName(setting string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(l.nameOf(setting+"_file"), "_FILE"), "_file")
 }
 
 // besideStore is the default keyset file: in the directory of the database.
@@ -178,12 +207,19 @@ func (l *loader) checkKey(setting, name string, key flow.Secret) {
 }
 
 func (l *loader) logging(s *Config, env environment) {
-	if err := s.Level.UnmarshalText([]byte(env.LogLevel)); err != nil {
-		l.add("log_level", "debug, info, warn or error", "TOKEND_LOG_LEVEL is %q", env.LogLevel)
+	_ = s.Level.UnmarshalText([]byte(l.oneOfService("log_level", env.LogLevel))) // one of those that it knows
+	s.JSON = l.oneOfService("log_format", env.LogFormat) == "json"
+}
+
+// oneOfService returns a setting of the service, or what holds without it.
+func (l *loader) oneOfService(name, value string) string {
+	absent := fallback[Service](name)
+	allowed := choices(fieldsOf[Service](), name)
+	if value != "" && !slices.Contains(allowed, strings.ToLower(value)) {
+		l.add(name, "one of "+strings.Join(allowed, ", "), "%s is %q", l.nameOf(name), value)
+		return absent
 	}
-	if s.JSON = env.LogFormat == "json"; !s.JSON && env.LogFormat != "text" {
-		l.add("log_format", "text or json", "TOKEND_LOG_FORMAT is %q", env.LogFormat)
-	}
+	return cmp.Or(strings.ToLower(value), absent)
 }
 
 // redirect is the default redirect URI, of the configured listener; serve knows

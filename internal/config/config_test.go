@@ -94,7 +94,7 @@ var faultCases = map[string]struct {
 	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
 	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: a value of another type is wanted here"}, alone: true},
 	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: this is no valid YAML; hint: look there and above"}, alone: true},
-	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files"}, alone: true},
+	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files, listen, "}, alone: true},
 	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
@@ -251,7 +251,7 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add([]byte("clients:\n  a:\n    scopes: !0000\n    b\n"))
 	f.Add([]byte(goodFile + "    scopes: [a, b]\n    par: true\n    audience: 0x10\n    authorize_params: {prompt: login}\n    realm: |\n      two\n      lines\n    'login': \"x\\ty\"\n    leeway: ~\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := &loader{env: environ(t), fields: clientFields()}
+		l := &loader{env: environ(t), fields: fieldsOf[clientSchema]()}
 		c, complete := l.parseFile("tokend.yaml", b)
 		if !complete || l.faults != nil {
 			return

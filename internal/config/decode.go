@@ -54,7 +54,7 @@ func (r fileReader) decode(n ast.Node, v reflect.Value) error {
 			if !known {
 				continue
 			}
-			if err := r.decode(it.Value(), v.Field(i)); err != nil {
+			if err := r.decode(it.Value(), v.FieldByIndex(i)); err != nil {
 				return err
 			}
 		}

@@ -99,7 +99,7 @@ func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) 
 		return c, false
 	}
 	before := len(l.faults)
-	r := fileReader{l, map[reflect.Type]map[string]int{}}
+	r := fileReader{l, map[reflect.Type]map[string][]int{}}
 	for _, doc := range tree.Docs {
 		l.file.root = doc.Body
 		r.check("", doc.Body, reflect.TypeFor[fileSchema]())
@@ -246,7 +246,7 @@ func fits(n ast.Node, t reflect.Type) bool {
 // fileReader compares the file with the schema.
 type fileReader struct {
 	*loader
-	keys map[reflect.Type]map[string]int // the fields of a struct by their keys
+	keys map[reflect.Type]map[string][]int // the fields of a struct by their keys
 }
 
 // wrong records a fault at a line of the file.
@@ -313,19 +313,21 @@ func (r fileReader) member(t reflect.Type, key string) (reflect.Type, bool) {
 		if !known {
 			return nil, false
 		}
-		return t.Field(i).Type, true
+		return t.FieldByIndex(i).Type, true
 	default:
 		return t, true
 	}
 }
 
 // fieldsOf returns the fields of a struct by their keys.
-func (r fileReader) fieldsOf(t reflect.Type) map[string]int {
+func (r fileReader) fieldsOf(t reflect.Type) map[string][]int {
 	keys := r.keys[t]
 	if keys == nil {
-		keys = map[string]int{}
-		for i := range t.NumField() {
-			keys[t.Field(i).Tag.Get("yaml")] = i
+		keys = map[string][]int{}
+		for _, f := range reflect.VisibleFields(t) {
+			if !f.Anonymous {
+				keys[f.Tag.Get("yaml")] = f.Index
+			}
 		}
 		r.keys[t] = keys
 	}
@@ -334,8 +336,10 @@ func (r fileReader) fieldsOf(t reflect.Type) map[string]int {
 
 func members(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		names = append(names, t.Field(i).Tag.Get("yaml"))
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			names = append(names, f.Tag.Get("yaml"))
+		}
 	}
 	return names
 }

@@ -18,8 +18,9 @@ func (r clientReader) source() (flow.Source, string) {
 	if grant == "" && login == "device" {
 		grant = "device_code"
 	}
-	grant = cmp.Or(grant, r.fieldOf("grant").oneOf[0])
-	if with := r.fieldOf("login").with; login != "" && slices.Contains(with, grant) && (login == "device") != (grant == "device_code") {
+	grant = cmp.Or(grant, choices(r.fields, "grant")[0])
+	byLogin := grant == "authorization_code" || grant == "device_code"
+	if login != "" && byLogin && (login == "device") != (grant == "device_code") {
 		r.fault("login", "leave it out, or set grant: device_code with login: device", "login %q has no effect with grant %s", login, grant)
 	}
 	r.unused(grant)
@@ -61,8 +62,8 @@ func (r clientReader) present(field string, value flow.Secret, file string) {
 // unused reports settings that have no effect with the client's grant.
 func (r clientReader) unused(grant string) {
 	v := reflect.ValueOf(r.c)
-	for i, f := range r.fields {
-		if f.with != nil && !slices.Contains(f.with, grant) && !v.Field(i).IsZero() {
+	for _, f := range r.fields {
+		if f.with != nil && !slices.Contains(f.with, grant) && !v.Field(f.index).IsZero() {
 			r.fault(f.name, "remove it, or set grant: "+strings.Join(f.with, " or "), "%s has no effect with grant %s", f.name, grant)
 		}
 	}
