@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tokend/internal/config"
 )
 
 var goodClient = []string{
@@ -91,5 +94,64 @@ func TestServiceSettingsOfTheFile(t *testing.T) {
 	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
 	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Errorf("by the listener and the key of the file: %+v", o)
+	}
+}
+
+func TestConfigShow(t *testing.T) {
+	home := clean(t)
+	path := write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    client_secret: "+canarySecret+"\n    scopes: [openid, email]\n", 0o600)
+	setenv(t, "TOKEND_LOG_LEVEL=warn")
+	o := runTokend(t, "config", "show")
+	for _, want := range []string{
+		"listen: \"127.0.0.1:8484\"  # default\n", "log_level: warn  # TOKEND_LOG_LEVEL\n", "clients.demo.client_id: id  # " + path + ":4\n",
+		"clients.demo.client_secret: (secret)  # " + path + ":5\n", "clients.demo.scopes: [openid, email]  # " + path + ":6\n",
+	} {
+		if o.code != 0 || !strings.Contains(o.stdout, want) {
+			t.Errorf("exit %d, stdout lacks %q:\n%s%s", o.code, want, o.stdout, o.stderr)
+		}
+	}
+	noCanary(t, "show", o.stdout)
+	o = runTokend(t, "config", "show", "--format", "json")
+	var list []config.Shown
+	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 10 || list[0].Setting != "listen" {
+		t.Errorf("%v: %+v", err, o)
+	}
+	noCanary(t, "show", o.stdout)
+	if o := runTokend(t, "config", "show", "--format", "xml"); o.code != 64 || o.stdout != "" {
+		t.Errorf("%+v", o)
+	}
+	setenv(t, "TOKEND_LOG_LEVEL=loud")
+	if o := runTokend(t, "config", "show"); o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "TOKEND_LOG_LEVEL") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestConfigInit(t *testing.T) {
+	home := clean(t)
+	path := filepath.Join(home, ".config/tokend/tokend.yaml")
+	if o := runTokend(t, "config", "init"); o.code != 0 || o.stdout != path+"\n" {
+		t.Fatalf("%+v", o)
+	}
+	if o := runTokend(t, "config", "check"); o.code != 78 || strings.Count(o.stderr, "error: ") != 2 || !strings.Contains(o.stderr, "client demo: issuer is missing; hint: set clients.demo.issuer") {
+		t.Errorf("not filled in: %+v", o)
+	}
+	setenv(t, "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/", "TOKEND_CLIENT_DEMO_CLIENT_ID=id")
+	if o := runTokend(t, "config", "check"); o.code != 0 {
+		t.Errorf("filled in: %+v", o)
+	}
+	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, path+" exists already\nhint: ") {
+		t.Errorf("again: %+v", o)
+	}
+	setenv(t, "TOKEND_CONFIG="+home+"/named.yaml")
+	if o := runTokend(t, "config", "init"); o.code != 0 || o.stdout != home+"/named.yaml\n" {
+		t.Errorf("the file of TOKEND_CONFIG: %+v", o)
+	}
+	if o := runTokend(t, "config", "init", home+"/other.yaml"); o.code != 0 || o.stdout != home+"/other.yaml\n" {
+		t.Errorf("a path: %+v", o)
+	}
+	unset(t, "TOKEND_CONFIG")
+	unset(t, "HOME")
+	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, "no default place") {
+		t.Errorf("no home: %+v", o)
 	}
 }

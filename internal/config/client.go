@@ -34,13 +34,16 @@ type Client struct {
 // readClient checks a client of the file, overridden by its variables.
 func (l *loader) readClient(name string, c clientSchema, redirect string) Client {
 	r := clientReader{loader: l, name: name}
-	written := c
+	asWritten := c
 	if l.variables.hasPrefix(r.prefix() + "_") {
 		r.override(&c)
 	}
 	r.c = c
+	if l.written != nil {
+		l.written.clients[name] = c
+	}
 	before := len(l.faults)
-	s := Client{OwnRedirect: c.RedirectURI == "", Env: r.tokenVariables(), ActionsIDToken: c.ActionsIDToken, written: &written}
+	s := Client{OwnRedirect: c.RedirectURI == "", Env: r.tokenVariables(), ActionsIDToken: c.ActionsIDToken, written: &asWritten}
 	if c.File != "" {
 		s.Files = []tokenfile.Config{{Path: c.File}}
 	}

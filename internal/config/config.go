@@ -60,6 +60,7 @@ type loader struct {
 	fields    []field // of a client
 	file      document
 	faults    Faults
+	written   *written // what was read, for [Show]; nil: not kept
 }
 
 // Load reads variables and the file that they name, or else the one of paths. The
@@ -94,6 +95,9 @@ func (l *loader) load(paths Paths) Config {
 	l.logging(&s, env)
 	if !complete {
 		return s // what is said of clients would be about those that were not read
+	}
+	if l.written != nil {
+		*l.written = written{service: env, keys: file.Keys, files: file.Files, clients: map[string]clientSchema{}}
 	}
 	names := l.clientNames(file, env.Clients)
 	l.unknownVariables(names)

@@ -147,7 +147,20 @@ func (l *loader) origin(setting string) (path string, line int) {
 // line is where a setting stands, or the last part of its name that is there; 0
 // where the file has none of it.
 func (d *document) line(setting string) int {
-	line, n := 0, d.root
+	line, _ := d.find(setting)
+	return line
+}
+
+// stands reports whether a setting is in the file.
+func (d *document) stands(setting string) bool {
+	_, whole := d.find(setting)
+	return whole
+}
+
+// find returns the line of a setting as [document.line] does, and whether all of
+// its name is there.
+func (d *document) find(setting string) (line int, whole bool) {
+	n := d.root
 	for i, part := range strings.FieldsFunc(setting, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
 		var at int
 		if i == 1 && strings.HasPrefix(setting, "clients.") {
@@ -155,15 +168,15 @@ func (d *document) line(setting string) int {
 		} else {
 			n, at = member(n, part)
 		}
-		if at == 0 {
-			if i < 2 && strings.Contains(setting, ".") {
-				return 0 // of a client that is not in the file, say
-			}
-			break
+		switch {
+		case at == 0 && i < 2 && strings.Contains(setting, "."):
+			return 0, false // of a client that is not in the file, say
+		case at == 0:
+			return line, false
 		}
 		line = at
 	}
-	return line
+	return line, true
 }
 
 // client finds a client by an index: there may be thousands, each with a fault.

@@ -21,10 +21,16 @@ func Locate(env Environment, paths Paths) func(name string) string {
 			return value
 		}
 		if file == nil {
-			file = places(cmp.Or(env.Get("TOKEND_CONFIG"), paths.Config))
+			file = places(FilePath(env, paths))
 		}
 		return file[setting]
 	}
+}
+
+// FilePath is the configuration file: the one that TOKEND_CONFIG names, or the
+// default.
+func FilePath(env Environment, paths Paths) string {
+	return cmp.Or(env.Get("TOKEND_CONFIG"), paths.Config)
 }
 
 // places reads the lines of the file that say where the service is.

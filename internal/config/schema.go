@@ -17,6 +17,7 @@ import (
 //	oneof     the values that it may have
 //	with      of a client: the grants that it has an effect with, * for every grant
 //	example   a value for the documentation
+//	secret    "true" where "config show" masks the value
 
 // environment are the variables of the service, with their prefix TOKEND_. All
 // are strings: their faults are reported together, which envconfig cannot.
@@ -25,9 +26,9 @@ type environment struct {
 	Config string `yaml:"config" kind:"path" fallback:"$XDG_CONFIG_HOME/tokend/tokend.yaml" example:"/etc/tokend/tokend.yaml"`
 	Service
 	// The API key itself.
-	APIKey string `yaml:"api_key" split_words:"true" example:"$(openssl rand -base64 32)"`
+	APIKey string `yaml:"api_key" secret:"true" split_words:"true" example:"$(openssl rand -base64 32)"`
 	// The keyset itself.
-	StoreKey string `yaml:"store_key" split_words:"true" example:"$(cat keyset.json)"`
+	StoreKey string `yaml:"store_key" secret:"true" split_words:"true" example:"$(cat keyset.json)"`
 	// Clients that variables configure, besides those of the file.
 	Clients []string `yaml:"clients" example:"demo,ci"`
 	// Where commands find the service: http://HOST:PORT of this machine, or unix:/PATH. Without it, by the default socket and then the listener.
@@ -68,7 +69,7 @@ type fileSchema struct {
 // keySchema is an API key that opens some clients only.
 type keySchema struct {
 	// The key itself, of 16 to 512 characters; key_file keeps it out of the configuration.
-	Key string `yaml:"key" example:"a-key-of-32-characters-or-longer"`
+	Key string `yaml:"key" secret:"true" example:"a-key-of-32-characters-or-longer"`
 	// The file of the key.
 	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/ci.key"`
 	// The clients that it opens.
@@ -99,13 +100,13 @@ type clientSchema struct {
 	// The client's id at the provider.
 	ClientID string `yaml:"client_id" split_words:"true" with:"*" example:"AbCdEf123456"`
 	// The client's secret; client_secret_file keeps it out of the configuration.
-	ClientSecret string `yaml:"client_secret" split_words:"true" with:"*" example:"the-secret"`
+	ClientSecret string `yaml:"client_secret" secret:"true" split_words:"true" with:"*" example:"the-secret"`
 	// The file of the client's secret, read at each use.
 	ClientSecretFile string `yaml:"client_secret_file" split_words:"true" with:"*" kind:"path" example:"/run/secrets/demo"`
 	// How the client gets its grant.
 	Grant string `yaml:"grant" split_words:"true" with:"*" fallback:"authorization_code; device_code with login: device" oneof:"authorization_code refresh_token client_credentials device_code password token_exchange" example:"client_credentials"`
 	// The refresh token to start from; refresh_token_file keeps it out of the configuration.
-	RefreshToken string `yaml:"refresh_token" split_words:"true" with:"refresh_token" example:"the-refresh-token"`
+	RefreshToken string `yaml:"refresh_token" secret:"true" split_words:"true" with:"refresh_token" example:"the-refresh-token"`
 	// The file of the refresh token to start from.
 	RefreshTokenFile string `yaml:"refresh_token_file" split_words:"true" with:"refresh_token" kind:"path" example:"/run/secrets/seed"`
 	// Where the provider sends the browser back to.
@@ -148,14 +149,14 @@ type clientSchema struct {
 	// The revocation endpoint, in place of the provider's metadata.
 	RevocationURL string `yaml:"revocation_url" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" kind:"URL" example:"https://login.example.com/revoke"`
 	// Further parameters of the requests for a grant.
-	TokenParams map[string]string `yaml:"token_params" split_words:"true" with:"client_credentials password token_exchange" example:"{organization: org_1}"`
+	TokenParams map[string]string `yaml:"token_params" secret:"true" split_words:"true" with:"client_credentials password token_exchange" example:"{organization: org_1}"`
 	// Push the authorization request (RFC 9126).
 	PAR bool `yaml:"par" split_words:"true" with:"authorization_code" fallback:"false" example:"true"`
 
 	// The file of a client assertion that another program signs, read at each use.
 	ClientAssertionFile string `yaml:"client_assertion_file" split_words:"true" with:"*" kind:"path" example:"/var/run/secrets/tokens/tenant"`
 	// The private key of token_auth: private_key_jwt, in PEM; private_key_file keeps it out of the configuration.
-	PrivateKey string `yaml:"private_key" split_words:"true" with:"*" example:"-----BEGIN PRIVATE KEY-----…"`
+	PrivateKey string `yaml:"private_key" secret:"true" split_words:"true" with:"*" example:"-----BEGIN PRIVATE KEY-----…"`
 	// The file of the private key.
 	PrivateKeyFile string `yaml:"private_key_file" split_words:"true" with:"*" kind:"path" example:"/run/secrets/key.pem"`
 	// The key's id at the provider.
@@ -173,7 +174,7 @@ type clientSchema struct {
 	// The user that logs in.
 	Username string `yaml:"username" split_words:"true" with:"password" example:"agent@example.com"`
 	// The user's password; password_file keeps it out of the configuration.
-	Password string `yaml:"password" split_words:"true" with:"password" example:"the-password"`
+	Password string `yaml:"password" secret:"true" split_words:"true" with:"password" example:"the-password"`
 	// The file of the user's password.
 	PasswordFile string `yaml:"password_file" split_words:"true" with:"password" kind:"path" example:"/run/secrets/agent"`
 	// The connection that knows the user (Auth0).
