@@ -27,7 +27,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"an issuer without its slash", "pkg/mock/discovery.go", `{"issuer", c.issuer}`, `{"issuer", c.issuer[:len(c.issuer)-1]}`, "ExpressOAuth2JWTBearer/https"},
 	{"one issuer for both listeners", "pkg/mock/mock.go", "t.serve(w, r, issuer) })", "t.serve(w, r, t.issuer) })", "Auth0"},
 	{"no rotation", "pkg/mock/grant_refresh.go", `rotating := client.refreshPolicy().RotationType == "rotating"`, "rotating := false", "Auth0SPAJS/http"},
-	{"a replay is forgiven", "pkg/mock/grant_refresh.go", `t.revokeFamily(f, "a refresh token that had been rotated away was used again (ferrt)")`, "", "Auth0SPAJS/http"},
+	{"a replay is forgiven", "pkg/mock/grant_refresh.go", `t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")`, "", "Auth0SPAJS/http"},
 	{"no CORS where anybody may ask", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Credentials", "false")`, "", "Auth0SPAJS/http"},
 	{"no CORS for the client's origin", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", origin)

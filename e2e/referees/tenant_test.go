@@ -200,7 +200,7 @@ func (ten *tenant) wantCalls(client string, want ...string) {
 const (
 	codeUsed       = "403 invalid_grant: the code was used before"
 	refreshRevoked = "403 invalid_grant: the family is revoked: revoked by the client"
-	refreshReused  = "403 invalid_grant: reused: a refresh token that had been rotated away was used again (ferrt)"
+	refreshReused  = "403 invalid_grant: reused: a rotated refresh token was used again (ferrt)"
 )
 
 // family is a family of refresh tokens.

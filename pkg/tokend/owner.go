@@ -14,15 +14,20 @@ var ErrForeign = errors.New("the listener belongs to another user")
 // systemd listens for a service.
 func checkOwner(c net.Conn, uid int) error {
 	users, known, err := listenerUsers(c)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("cannot tell who listens at %s: %w", c.RemoteAddr(), err)
-	case known && len(users) == 0:
-		return fmt.Errorf("cannot tell who listens at %s: %w", c.RemoteAddr(), ErrForeign)
+	}
+	return checkUsers(c.RemoteAddr(), users, known, uid)
+}
+
+// checkUsers is checkOwner of the users of a listener, where they are known.
+func checkUsers(at net.Addr, users []int, known bool, uid int) error {
+	if known && len(users) == 0 {
+		return fmt.Errorf("cannot tell who listens at %s: %w", at, ErrForeign)
 	}
 	for _, user := range users {
 		if user != uid && user != 0 {
-			return fmt.Errorf("%w: user %d listens at %s", ErrForeign, user, c.RemoteAddr())
+			return fmt.Errorf("%w: user %d listens at %s", ErrForeign, user, at)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package tokend
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -109,30 +110,31 @@ func TestCheckOwner_RefusesAListenerThatHasEnded(t *testing.T) {
 	pipe, other := net.Pipe()
 	defer func() { _, _ = pipe.Close(), other.Close() }()
 	for name, conn := range map[string]net.Conn{"ended": c, "no address": pipe} {
-		if err := checkOwner(conn, os.Geteuid()); err == nil || !strings.Contains(err.Error(), "cannot tell who listens") {
+		err := checkOwner(conn, os.Geteuid())
+		if err == nil || !strings.Contains(err.Error(), "cannot tell who listens") || errors.Is(err, ErrForeign) != (name == "ended") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestCheckOwner_RefusesAnotherUser(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serve(t, l)
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	users, _, err := listenerUsers(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, user := range users {
-		if err := checkOwner(c, user+1); (err == nil) != (user == 0) {
-			t.Errorf("a listener of user %d for user %d: %v", user, user+1, err)
+func TestCheckUsers(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8484}
+	for name, tt := range map[string]struct {
+		users []int
+		known bool
+		want  string // in the error; "": none
+	}{
+		"own":              {[]int{1000}, true, ""},
+		"root's":           {[]int{0}, true, ""},
+		"accepted by root": {[]int{1000, 0}, true, ""},
+		"another user's":   {[]int{1001}, true, "belongs to another user: user 1001 listens at 127.0.0.1:8484"},
+		"one of another":   {[]int{1000, 1001}, true, "user 1001"},
+		"ended":            {nil, true, "cannot tell who listens at 127.0.0.1:8484"},
+		"not known":        {nil, false, ""},
+	} {
+		err := checkUsers(at, tt.users, tt.known, 1000)
+		if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || !errors.Is(err, ErrForeign)) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -322,3 +322,59 @@ func TestClient_UsesTheFirstAddressThatAnswers(t *testing.T) {
 		t.Errorf("%v, %v", c, err)
 	}
 }
+
+// Every call says that an answer is not what it asked for.
+func TestCalls_AnswerIsSomethingElse(t *testing.T) {
+	s := &fakeService{}
+	c := s.dial(t, nil)
+	for name, call := range map[string]func() error{
+		"health":   func() error { _, err := c.Health(t.Context()); return err },
+		"clients":  func() error { _, err := c.Clients(t.Context()); return err },
+		"status":   func() error { _, err := c.Status(t.Context(), "demo"); return err },
+		"login":    func() error { _, err := c.Login(t.Context(), "demo"); return err },
+		"headless": func() error { _, err := c.LoginHeadless(t.Context(), "demo"); return err },
+		"refresh":  func() error { _, err := c.Refresh(t.Context(), RefreshRequest{Client: "demo"}); return err },
+		"token":    func() error { _, err := c.Token(t.Context(), TokenRequest{Client: "demo"}); return err },
+		"actions":  func() error { _, err := c.ActionsIDToken(t.Context(), "demo", "x"); return err },
+	} {
+		for _, body := range []string{`{}`, `[]`, `"x"`, `<html>`, ``} {
+			s.set(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+			if e := wantError(t, call(), CodeNotTokend, " is not "); e.Hint == "" {
+				t.Errorf("%s, %q: no hint", name, body)
+			}
+		}
+		s.set(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, `{"error":"x"`)
+		})
+		wantError(t, call(), CodeUnreachable, "unexpected EOF")
+	}
+}
+
+func TestCalls_SendWhatTheAPITakes(t *testing.T) {
+	var got string
+	s := &fakeService{}
+	s.answer = func(w http.ResponseWriter, r *http.Request) {
+		got = r.Method + " " + r.URL.RequestURI()
+		reply(w, 409, map[string]string{"error": "x"})
+	}
+	c := s.dial(t, nil)
+	for want, call := range map[string]func() error{
+		"GET /v1/clients":                func() error { _, err := c.Clients(t.Context()); return err },
+		"GET /v1/clients/a%2Fb":          func() error { _, err := c.Status(t.Context(), "a/b"); return err },
+		"POST /v1/clients/demo/login":    func() error { _, err := c.Login(t.Context(), "demo"); return err },
+		"POST /v1/clients/demo/code":     func() error { _, err := c.Finish(t.Context(), "demo", "http://x/"); return err },
+		"POST /v1/clients/demo/resume":   func() error { _, err := c.Resume(t.Context(), "demo"); return err },
+		"DELETE /v1/clients/demo/grant":  func() error { _, err := c.Logout(t.Context(), "demo"); return err },
+		"POST /v1/clients/other/refresh": func() error { _, err := c.Refresh(t.Context(), RefreshRequest{Client: "other"}); return err },
+		"GET /v1/clients/demo/token?audience=a&id_token=true&min_validity=1m0s&scope=b+c": func() error {
+			_, err := c.Token(t.Context(), TokenRequest{Client: "demo", MinValidity: time.Minute, Audience: "a", Scopes: []string{"b", "c"}, IDToken: true})
+			return err
+		},
+		"GET /v1/clients/demo/actions-id-token?api-version=2.0&audience=x": func() error { _, err := c.ActionsIDToken(t.Context(), "demo", "x"); return err },
+	} {
+		if wantError(t, call(), "x", ""); got != want {
+			t.Errorf("sent %q, want %q", got, want)
+		}
+	}
+}

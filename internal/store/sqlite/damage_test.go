@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"
 )
@@ -298,8 +299,8 @@ func TestRowsStayInPlace(t *testing.T) {
 			path := closedDatabase(t, o)
 			change(t, path, c.query)
 			s := open(t, path, o)
-			if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrCorrupt) {
-				t.Errorf("Load = %v, want ErrCorrupt", err)
+			if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrCorrupt) || !errors.Is(err, seal.ErrOpen) {
+				t.Errorf("Load = %v, want ErrCorrupt because it does not open", err)
 			}
 			if _, err := s.Load(t.Context(), "b"); err != nil {
 				t.Errorf("Load of the neighbour = %v", err)

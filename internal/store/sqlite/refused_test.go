@@ -186,6 +186,11 @@ func TestCheck(t *testing.T) {
 	}
 	path := closedDatabase(t, o)
 	must(t, check(path))
+	newer := closedDatabase(t, o)
+	change(t, newer, "PRAGMA user_version = 99")
+	if err := check(newer); err == nil || !strings.Contains(err.Error(), "schema version 99") {
+		t.Errorf("Check of a newer version = %v, want it refused", err)
+	}
 	for _, size := range []int64{5000, 0} {
 		must(t, os.Truncate(path, size))
 		if err := check(path); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "not one of whole pages") {
