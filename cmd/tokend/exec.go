@@ -117,7 +117,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			return nil, exitf(exitUsage, "client %q is there twice", name)
+			return nil, exitf(exitUsage, "duplicate client %q", name)
 		}
 	}
 	if f.actions != "" && !slices.Contains(names, f.actions) {

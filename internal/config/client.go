@@ -66,17 +66,17 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 	s.Source, s.Login = r.source()
 	s.Hosts = r.hosts()
 	s.Upstreams = r.upstreams()
-	judged := s.Config
+	checked := s.Config
 	if len(l.faults) > before {
-		judged = withoutFaulty(judged)
+		checked = withoutFaulty(checked)
 	}
-	_, err := flow.New(judged)
+	_, err := flow.New(checked)
 	r.refused("", err)
 	return s
 }
 
-// withoutFaulty is a client that had faults, for the rest of it to be judged:
-// what is missing is filled in, and source and secrets were read in vain perhaps.
+// withoutFaulty replaces what had faults, so that flow checks the rest: it fills in
+// what is missing and drops what could not be read.
 func withoutFaulty(c flow.Config) flow.Config {
 	c.Issuer, c.ClientID = cmp.Or(c.Issuer, "https://missing.invalid/"), cmp.Or(c.ClientID, "missing")
 	c.ClientSecret, c.PrivateKey, c.Auth, c.Rotation = "", nil, "", ""
@@ -88,7 +88,7 @@ func withoutFaulty(c flow.Config) flow.Config {
 }
 
 // override reads a client's variables over what the file says. A secret in a
-// variable puts both forms of the file's aside.
+// variable replaces both forms of the file's.
 func (r clientReader) override(c *clientSchema) {
 	c.overridden(func(field string) bool { _, set := r.env.Lookup(r.variable(field)); return set })
 	var parse *envconfig.ParseError
@@ -102,7 +102,7 @@ func (r clientReader) override(c *clientSchema) {
 	}
 }
 
-// scopes takes them separated by spaces too, as OAuth writes them.
+// scopes splits elements at spaces, too: OAuth separates scopes so.
 func scopes(list []string) []string {
 	if list == nil {
 		return nil
@@ -168,13 +168,13 @@ func (r clientReader) clientSecret() (flow.Secret, func(context.Context) (flow.S
 	return "", func(context.Context) (flow.Secret, error) { return ReadSecret(file) }
 }
 
-// hosts are those that credential helpers may hand the token to.
+// hosts checks the hosts that credential helpers may give the token to.
 func (r clientReader) hosts() []string {
 	var hosts []string
 	for _, h := range r.c.Hosts {
 		h = strings.TrimSpace(h)
 		if !ValidHost(h) {
-			r.fault("hosts", "such as git.example.com, git.example.com:8443 or user@git.example.com", "hosts: %q is no host", h)
+			r.fault("hosts", "such as git.example.com, git.example.com:8443 or user@git.example.com", "hosts: %q is not a host", h)
 			continue
 		}
 		hosts = append(hosts, h)
@@ -228,7 +228,7 @@ func (r clientReader) upstreams() []*url.URL {
 	return list
 }
 
-// tokenVariables are those that exec puts the token in.
+// tokenVariables checks the variables that exec puts the token in.
 func (r clientReader) tokenVariables() []string {
 	for _, name := range r.c.Env {
 		if why := BadVariable(name); why != "" {
@@ -238,7 +238,7 @@ func (r clientReader) tokenVariables() []string {
 	return r.c.Env
 }
 
-// refused reports what flow refuses of a setting; "" is the client as a whole.
+// refused records what flow refuses; field "" is the client as a whole.
 func (r clientReader) refused(field string, err error) {
 	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // of the error itself
 	if ok {

@@ -116,7 +116,7 @@ func (l *loader) load(paths Paths) Config {
 }
 
 // overrideService reads the variables of the service again, over what the file
-// says. A key in a variable puts the file's aside.
+// says. A key in a variable replaces the file of one.
 func (l *loader) overrideService(env *environment, file Service) {
 	if env.APIKey != "" {
 		file.APIKeyFile = ""
@@ -139,7 +139,7 @@ func (l *loader) nameOf(setting string) string {
 	return variableOfSetting(setting)
 }
 
-// where settles places and secrets of the service itself.
+// where sets the places and secrets of the service.
 func (l *loader) where(s *Config, env environment, paths Paths) {
 	if s.Listen != Off {
 		if _, _, err := Loopback(s.Listen); err != nil {
@@ -166,8 +166,8 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
 }
 
-// makeable is a secret that tokend makes for itself: its value, or else the
-// file that has it or will. One at its default place is tokend's own.
+// makeable returns a secret that tokend makes when there is none: its value, or
+// else the file to make. A file at the default place is tokend's own.
 func (l *loader) makeable(setting, value, file, place string) (flow.Secret, string) {
 	path, credential := cmp.Or(file, place), l.env.credential(variableOfSetting(setting))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && credential == "" {
@@ -203,10 +203,10 @@ func (l *loader) checkKey(setting, name string, key flow.Secret) {
 		return
 	}
 	if len(key) < minKey || len(key) > 512 {
-		l.add(setting, "take one from: openssl rand -base64 32", "%s has %d characters, not %d to 512", name, len(key), minKey)
+		l.add(setting, "generate one: openssl rand -base64 32", "%s has %d characters, not %d to 512", name, len(key), minKey)
 	}
 	if strings.ContainsFunc(key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		l.add(setting, "take one from: openssl rand -base64 32", "%s holds a space or another character that a header cannot carry", name)
+		l.add(setting, "generate one: openssl rand -base64 32", "%s contains a character that a header cannot carry", name)
 	}
 }
 
@@ -252,7 +252,7 @@ func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
 	for _, name := range fromEnv {
 		name = strings.TrimSpace(name)
 		if seen[name] {
-			l.add("clients."+name, "name each once", "TOKEND_CLIENTS has client %q twice", name)
+			l.add("clients."+name, "name each once", "TOKEND_CLIENTS: duplicate client %q", name)
 		}
 		if _, inFile := file.Clients[name]; !inFile && !seen[name] {
 			names = append(names, name)

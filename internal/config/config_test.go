@@ -33,7 +33,7 @@ var faultCases = map[string]struct {
 	"unknown variable":      {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
 	"unknown client field":  {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
 	"variable of no client": {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
-	"client twice":          {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
+	"client twice":          {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`duplicate client "demo"`}},
 	"same variables":        {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
 	"bad name":              {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b" is not allowed`}},
 	"missing":               {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
@@ -64,7 +64,7 @@ var faultCases = map[string]struct {
 		exactly: 5,
 	},
 	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
-	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
+	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" is reachable from other machines`}},
 	"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
 	"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
 	"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
@@ -72,7 +72,7 @@ var faultCases = map[string]struct {
 	"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{`TOKEND_LISTEN: address "127.0.0.1" is not host:port`}},
 	"bad port":               {env: []string{"TOKEND_LISTEN=127.0.0.1:http"}, want: []string{"has no port from 0 to 65535"}},
 	"large port":             {env: []string{"TOKEND_LISTEN=127.0.0.1:65536"}, want: []string{"has no port from 0 to 65535"}},
-	"API key with a space":   {env: []string{"TOKEND_API_KEY=an api key that no header carries"}, want: []string{"TOKEND_API_KEY holds a space"}},
+	"API key with a space":   {env: []string{"TOKEND_API_KEY=an api key that no header carries"}, want: []string{"TOKEND_API_KEY contains a character"}},
 	"no home":                {env: []string{"HOME="}, want: []string{"TOKEND_SOCKET has no default", "TOKEND_STORE has no default"}},
 	"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
 	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
@@ -80,7 +80,7 @@ var faultCases = map[string]struct {
 
 	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
 	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
-	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
+	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: duplicate key clients.demo (first on line 2)"}},
 	"file: unknown keys": {
 		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
 		want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
@@ -92,21 +92,21 @@ var faultCases = map[string]struct {
 	"file: single value":   {file: goodFile + "    client_secret: [" + canarySecret + "]\n", want: []string{"tokend.yaml:5: clients.demo.client_secret must be a single value"}, alone: true},
 	"file: true or false":  {file: goodFile + "    insecure_allow_http: 'true'\n", want: []string{"tokend.yaml:5: clients.demo.insecure_allow_http must be true or false; hint: without quotes"}, alone: true},
 	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
-	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: a value of another type is wanted here"}, alone: true},
-	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: this is no valid YAML; hint: look there and above"}, alone: true},
+	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: wrong type of value"}, alone: true},
+	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: invalid YAML; hint: look there and above"}, alone: true},
 	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files, listen, "}, alone: true},
 	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
-	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is no name of a variable`}},
-	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is a name that tokend has taken`}},
+	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is not a variable name`}},
+	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is reserved by tokend`}},
 	"relative file":        {env: []string{"TOKEND_CLIENT_DEMO_FILE=token"}, want: []string{`file of client demo: path "token" is not an absolute path`}},
 	"actions_id_token":     {env: []string{"TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=on"}, want: []string{`TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN is "on"; hint: true or false`}},
-	"file: file of nobody": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t is of the unknown client "ci"`}},
-	"file: file twice":     {file: goodFile + "    file: /run/t\nfiles:\n  - {client: demo, path: /run/t}\n", want: []string{`file /run/t is there twice`}},
+	"file: file of nobody": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t names the unknown client "ci"`}},
+	"file: file twice":     {file: goodFile + "    file: /run/t\nfiles:\n  - {client: demo, path: /run/t}\n", want: []string{`duplicate file /run/t`}},
 	"file: file faults": {
 		file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: rw, format: xml, min_validity: 5, hook: [no-such-hook]}\n",
-		want: []string{`file /run/t: mode "rw" is not a mode in octal`, `format "xml" is not one of`, `files.min_validity "5" is not a duration`, "hook of file /run/t: "},
+		want: []string{`file /run/t: mode "rw" is not an octal mode`, `format "xml" is not one of`, `files.min_validity "5" is not a duration`, "hook of file /run/t: "},
 	},
 	"file: file's mode":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: '0644'}\n", want: []string{"mode 0644 is not for the owner"}},
 	"file: file's keys":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, hok: x}\n", want: []string{"tokend.yaml:6: unknown key files[0].hok; hint: did you mean hook? one of client, path"}},
@@ -173,7 +173,7 @@ func TestConfigFileThatEverybodyCanWrite(t *testing.T) {
 	home, path := homeWith(t, "")
 	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, token_auth: none}}\n"
 	write(t, path, file, 0o646)
-	if _, faults := loadAt(t, home); !strings.Contains(faults.Error(), "can be written by everybody (mode 0646)") || !strings.Contains(faults.Error(), "chmod o-w "+path) {
+	if _, faults := loadAt(t, home); !strings.Contains(faults.Error(), "can be written by everyone (mode 0646)") || !strings.Contains(faults.Error(), "chmod o-w "+path) {
 		t.Error(faults)
 	}
 	for _, perm := range []os.FileMode{0o644, 0o664, 0o600} { // a group of one's own is usual

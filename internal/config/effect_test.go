@@ -134,7 +134,7 @@ func TestTwoClientsWithTheSameSeed(t *testing.T) {
 		}
 	}
 	_, faults := loadAt(t, t.TempDir(), seeds(canaryFresh, canaryFresh)...)
-	if !strings.Contains(faults.Error(), "clients one and two start from the same refresh_token") {
+	if !strings.Contains(faults.Error(), "clients one and two have the same refresh_token") {
 		t.Error(faults)
 	}
 	noCanary(t, faults)

@@ -143,12 +143,12 @@ func ClientVariables() []string {
 func BadVariable(name string) string {
 	switch {
 	case !IsVariable(name):
-		return "is no name of a variable"
+		return "is not a variable name"
 	case strings.HasPrefix(name, "TOKEND_"):
-		return "is a name that tokend has taken"
+		return "is reserved by tokend"
 	case slices.Contains([]string{"PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV"}, name),
 		strings.HasPrefix(name, "LD_"), strings.HasPrefix(name, "DYLD_"):
-		return "is a name that the command's shell or loader needs"
+		return "is reserved by shells and loaders"
 	}
 	return ""
 }

@@ -48,11 +48,11 @@ func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) 
 		return c, false
 	}
 	if perm&0o002 != 0 {
-		l.addAt("", "", 0, "chmod o-w "+path, "%s can be written by everybody (mode %#o), and it names the commands and the tenants of this user", path, perm)
+		l.addAt("", "", 0, "chmod o-w "+path, "%s can be written by everyone (mode %#o), and it names commands that run as this user", path, perm)
 	}
 	c, complete = l.parseFile(path, b)
 	if perm&0o007 != 0 && c.holdsSecret() {
-		l.addAt("", "", 0, "chmod 600 "+path+", or use client_secret_file", "%s holds a secret and is open to everyone (mode %#o)", path, perm)
+		l.addAt("", "", 0, "chmod 600 "+path+", or use client_secret_file", "%s contains a secret and is open to everyone (mode %#o)", path, perm)
 	}
 	return c, complete
 }
@@ -95,7 +95,7 @@ func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) 
 		return c, false
 	}
 	if len(tree.Docs) > 1 {
-		l.addAt("", "", 0, "keep one", "%s holds %d YAML documents", path, len(tree.Docs))
+		l.addAt("", "", 0, "keep one", "%s contains %d YAML documents", path, len(tree.Docs))
 		return c, false
 	}
 	before := len(l.faults)
@@ -117,10 +117,10 @@ func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) 
 // badYAML records the error's place and kind, without the source around it, which
 // may hold a secret.
 func (l *loader) badYAML(err error, hint string) {
-	f := Fault{File: l.file.path, Text: "this is no valid YAML", Hint: hint}
+	f := Fault{File: l.file.path, Text: "invalid YAML", Hint: hint}
 	mismatch, unexpected := (*yaml.TypeError)(nil), (*yaml.UnexpectedNodeTypeError)(nil)
 	if errors.As(err, &mismatch) || errors.As(err, &unexpected) { // by an alias
-		f.Text = "a value of another type is wanted here"
+		f.Text = "wrong type of value"
 	}
 	var e yaml.Error
 	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
@@ -240,8 +240,8 @@ func wanted(t reflect.Type) form {
 	}
 }
 
-// fits says whether a node has the form that t wants. An absent value fits; an
-// alias is the decoder's to judge.
+// fits says whether a node has the form that t wants. An absent value fits; the
+// decoder checks aliases.
 func fits(n ast.Node, t reflect.Type) bool {
 	switch n.(type) {
 	case nil, *ast.NullNode, *ast.AliasNode, *ast.CommentGroupNode:
@@ -295,7 +295,7 @@ func (r fileReader) checkKeys(place string, m ast.MapNode, t reflect.Type) {
 			continue // what is merged was checked where it stands
 		}
 		if first, twice := seen[key]; twice {
-			r.wrong(within(place, key), line, "keep one", "%s is there twice, first in line %d", within(place, key), first)
+			r.wrong(within(place, key), line, "keep one", "duplicate key %s (first on line %d)", within(place, key), first)
 			continue
 		}
 		seen[key] = line
@@ -375,7 +375,7 @@ func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
 		}
 		l.checkKey(at+".key", at+".key", secret)
 		if len(k.Clients) == 0 {
-			l.add(at+".clients", "list the clients that it opens", "%s.clients is empty", at)
+			l.add(at+".clients", "list the clients that the key opens", "%s.clients is empty", at)
 		}
 		for _, c := range k.Clients {
 			if !known[c] {

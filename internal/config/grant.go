@@ -11,8 +11,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// source is how the client's grant is had, and how a person signs in, "" where
-// that needs nobody.
+// source returns how the client gets its grant, and how a person logs in: "" where
+// none does.
 func (r clientReader) source() (flow.Source, string) {
 	grant, login := r.oneOf("grant", r.c.Grant), r.oneOf("login", r.c.Login)
 	if grant == "" && login == "device" {
@@ -69,7 +69,7 @@ func (r clientReader) unused(grant string) {
 	}
 }
 
-// exchange is where the token that is exchanged comes from.
+// exchange returns the source of a token exchange.
 func (r clientReader) exchange() flow.Source {
 	c := r.c
 	s := flow.Exchange{SubjectTokenFile: c.SubjectTokenFile, SubjectTokenType: r.required("subject_token_type", c.SubjectTokenType)}
@@ -85,12 +85,12 @@ func (r clientReader) exchange() flow.Source {
 	case c.SubjectTokenFile == "":
 		r.fault("subject_token_file", "set it, or subject_token_source: github-actions", "subject_token_file is missing")
 	case c.SubjectTokenAudience != "":
-		r.fault("subject_token_audience", "it is asked of GitHub: set subject_token_source: github-actions, or remove it", "subject_token_audience has no effect with subject_token_file")
+		r.fault("subject_token_audience", "set subject_token_source: github-actions, or remove it", "subject_token_audience has no effect with subject_token_file")
 	}
 	return s
 }
 
-// assertion reads the client assertion that somebody else signs, at each use;
+// assertion returns a reader of the client assertion that another program signs;
 // nil without one. The file is read once here, so that a missing one is a config
 // error.
 func (r clientReader) assertion() func(context.Context) (flow.Secret, error) {
@@ -151,8 +151,8 @@ func (r clientReader) privateKey() *flow.PrivateKey {
 	return key
 }
 
-// overridden puts both forms of a secret of the file aside where a variable
-// gives one, and with it the other way to a subject token.
+// overridden drops both forms of a secret of the file where a variable gives one,
+// and the file's source of subject tokens likewise.
 func (c *clientSchema) overridden(given func(field string) bool) {
 	for field, forms := range map[string][]*string{
 		"client_secret": {&c.ClientSecret, &c.ClientSecretFile}, "refresh_token": {&c.RefreshToken, &c.RefreshTokenFile},
@@ -186,7 +186,7 @@ func (l *loader) sameSeeds(clients []Client) {
 			continue
 		}
 		if other, taken := first[s.RefreshToken]; taken {
-			l.add("clients."+c.Name+".refresh_token", "give each client a refresh token of its own", "clients %s and %s start from the same refresh_token", other, c.Name)
+			l.add("clients."+c.Name+".refresh_token", "give each client a refresh token of its own", "clients %s and %s have the same refresh_token", other, c.Name)
 			continue
 		}
 		first[s.RefreshToken] = c.Name

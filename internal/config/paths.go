@@ -29,7 +29,7 @@ func DefaultPaths(env Environment) Paths {
 
 // ServicePaths are the default places of "tokend serve". A unit names the
 // directories that systemd made for it (systemd.exec(5), StateDirectory= and its
-// kin). Other commands do not look there: their unit is somebody else's.
+// kin). Other commands do not look there: they may run in another unit.
 func ServicePaths(env Environment) Paths {
 	p := DefaultPaths(env)
 	if dir := env.unitDirectory("CONFIGURATION_DIRECTORY"); dir != "" {

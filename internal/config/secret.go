@@ -32,7 +32,7 @@ func readSecret(path string, forbidden fs.FileMode) (flow.Secret, error) {
 }
 
 // secretOf returns a secret that comes as a value, as a file, or else as the
-// credential of the setting's variable. All empty is no secret and no fault. name is
+// credential of the setting's variable. Without any of them there is no secret and no fault. name is
 // what a fault calls it, after prefix.
 func (l *loader) secretOf(setting, prefix, name, value, file string) flow.Secret {
 	if value != "" && file != "" {

@@ -65,8 +65,8 @@ func TestServiceFaultsNameTheirPlace(t *testing.T) {
 		file, variable string
 		want           string
 	}{
-		"listen, file":      {"listen: 0.0.0.0:1\n", "", "tokend.yaml:1: listen: address \"0.0.0.0:1\" can be reached"},
-		"listen, variable":  {"listen: 127.0.0.1:1\n", "TOKEND_LISTEN=0.0.0.0:1", "TOKEND_LISTEN: address \"0.0.0.0:1\" can be reached"},
+		"listen, file":      {"listen: 0.0.0.0:1\n", "", "tokend.yaml:1: listen: address \"0.0.0.0:1\" is reachable"},
+		"listen, variable":  {"listen: 127.0.0.1:1\n", "TOKEND_LISTEN=0.0.0.0:1", "TOKEND_LISTEN: address \"0.0.0.0:1\" is reachable"},
 		"both off":          {"listen: off\nsocket: off\n", "", "tokend.yaml:2: socket and listen are both off"},
 		"log_level, file":   {"log_level: loud\n", "", "tokend.yaml:1: log_level is \"loud\"; hint: one of debug, info, warn, error"},
 		"log_format":        {"log_format: xml\n", "", "tokend.yaml:1: log_format is \"xml\"; hint: one of text, json"},
@@ -77,7 +77,7 @@ func TestServiceFaultsNameTheirPlace(t *testing.T) {
 		"client, missing":   {"clients:\n  demo:\n    client_id: x\n", "", "tokend.yaml:2: client demo: issuer is missing"},
 		"client, variable":  {goodFile + "    leeway: 30\n", "TOKEND_CLIENT_DEMO_LEEWAY=31", "client demo: leeway \"31\" is not a duration"},
 		"key":               {"keys:\n  ci:\n    key_file: /dev/null\n    clients: [demo]\n" + goodFile, "", "tokend.yaml:3: keys.ci.key_file: secret file /dev/null"},
-		"file":              {goodFile + "files:\n- {client: ci, path: /x}\n", "", "tokend.yaml:6: file /x is of the unknown client"},
+		"file":              {goodFile + "files:\n- {client: ci, path: /x}\n", "", "tokend.yaml:6: file /x names the unknown client"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home, _ := homeWith(t, c.file)

@@ -35,7 +35,7 @@ func (l *loader) readFiles(s *Config, list []tokenFileSchema) {
 			}
 		}
 		if !known {
-			l.add(at+".client", "name a client of the configuration", "file %s is of the unknown client %q", c.Path, c.Client)
+			l.add(at+".client", "name a client of the configuration", "file %s names the unknown client %q", c.Path, c.Client)
 		}
 	}
 	paths := map[string]bool{}
@@ -53,12 +53,12 @@ func (l *loader) checkFile(cl Client, c *tokenfile.Config, paths map[string]bool
 		c.Variables = []string{DefaultVariable(cl.Name)}
 	}
 	if paths[c.Path] {
-		l.add("files", "give each file a path of its own", "file %s is there twice", c.Path)
+		l.add("files", "give each file a path of its own", "duplicate file %s", c.Path)
 	}
 	paths[c.Path] = true
 	if len(c.Hook) > 0 {
 		if _, err := exec.LookPath(c.Hook[0]); err != nil {
-			l.add("files", "give the path of a program and its arguments, a word each", "hook of file %s: %v", c.Path, err)
+			l.add("files", "name a program and its arguments as a list", "hook of file %s: %v", c.Path, err)
 		}
 	}
 	if _, err := tokenfile.New(*c, NoToken(cl.Name)); err != nil {
@@ -75,7 +75,7 @@ func ParseMode(text string) (fs.FileMode, error) {
 	}
 	m, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || m == 0 || m > 0o777 {
-		return 0, fmt.Errorf("mode %q is not a mode in octal", text)
+		return 0, fmt.Errorf("mode %q is not an octal mode", text)
 	}
 	return fs.FileMode(m), nil
 }

@@ -1,5 +1,5 @@
 // Package durable writes files that survive a crash, and reads secrets from files
-// that nobody else can have written or read.
+// that no other user can have written or read.
 //
 // [Replace] and [Create] put a file in its place whole, synced; [SyncDir] makes its
 // name durable. [ReadSecret] and [CheckDir] are the one policy for owners and modes.
@@ -33,7 +33,7 @@ func refuse(hint, format string, args ...any) error {
 }
 
 // Cause is the system's reason, without an operation and a path: the caller names
-// the path, and that of a temporary file helps nobody.
+// the path, and the name of a temporary file helps no one.
 func Cause(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError

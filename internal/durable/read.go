@@ -87,7 +87,7 @@ func openSecret(path string, forbidden fs.FileMode, uid int) (*os.File, error) {
 	return f, nil
 }
 
-// checkSecret judges the file that was opened, wherever a link has led.
+// checkSecret checks the file that was opened, which is the target of a link.
 func checkSecret(path string, fi fs.FileInfo, forbidden fs.FileMode, uid int) error {
 	if perm := fi.Mode().Perm(); perm&forbidden != 0 {
 		return refuse("chmod 600 "+path, "%s is open to %s (mode %#o)", path, whom(perm), perm)

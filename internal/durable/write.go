@@ -49,8 +49,7 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// temporary writes content, synced, to a new file beside path. Until it is renamed
-// its name is nobody else's.
+// temporary writes content, synced, to a new file in the directory of path.
 func temporary(path string, mode fs.FileMode, content []byte) (name string, err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), prefix(path)+"*") // 0600, new
 	if err != nil {
