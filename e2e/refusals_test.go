@@ -13,13 +13,15 @@ import (
 
 // refusing are the functions and types that tokend refuses with.
 var refusing = []string{
-	"exitf", "hintf", "exitError", "add", "bad", "warn", // cmd/tokend
+	"exitf", "hintf", "exitError", "bad", "warn", // cmd/tokend
+	"add", "addAt", "fault", "wrong", // internal/config
 	"problem", "fail", "failFor", "failWith", "badRequest", // internal/daemon
 	"forbidden", "unauthorized", "wrongKey", "answer", // internal/guard, internal/proxy
 	"Error", "badUpstream", "configError", // pkg/flow
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
 	"addressError", "unreachable", "refusal", "unreadable", "keyError", // pkg/tokend
+	"refuse", // internal/durable
 	"Errorf", "New",
 }
 
@@ -34,11 +36,13 @@ var parts = []struct {
 	{"internal/guard", 14, own("internal/guard")},
 	{"internal/proxy", 15, own("internal/proxy")},
 	{"internal/tokenfile", 12, own("internal/tokenfile")},
+	{"internal/durable", 7, own("internal/durable")},
+	{"internal/config", 50, own("internal/config")},
 	{"pkg/tokend", 15, own("pkg/tokend")},
-	{"internal/store", 40, own("internal/store")},
+	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
-	{"cmd/tokend", 120, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
+	{"cmd/tokend", 110, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
 }
@@ -50,8 +54,8 @@ var unreachable = map[string]string{
 	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                                 "the same check comes again when the file is opened",
 	"file.go f.verbose":                                  "slog.New is no refusal",
-	"settings.go err != nil":                             "every variable of the service is text, which always parses",
-	"serve.go s.json":                                    "slog.New is no refusal",
+	"config.go err != nil":                               "every variable of the service is text, which always parses",
+	"serve.go s.JSON":                                    "slog.New is no refusal",
 	"helpers.go err != nil":                              "a string always has a JSON form",
 	"assertion.go err != nil":                            "a key that was checked signs",
 	"forget.go err != nil":                               "a URL that was checked makes a request",
@@ -69,7 +73,7 @@ var unreachable = map[string]string{
 	"find.go err != nil":                                 "a file that was opened can be looked at and read",
 	"jwt.go err != nil":                                  "JSON that was decoded has a value of Terraform",
 	"internal/store/keyset.go err != nil":                "a file that was opened can be looked at and read; the directory was just written to",
-	"internal/store/keyset.go !os.SameFile(fi, opened)":  "the file would have to be replaced between two system calls",
+	"internal/durable/read.go err != nil":                "a file that was opened can be looked at and read",
 	"internal/store/keyset.go err != nil && !errors.Is(err, fs.ErrExist)":        "a file system without hard links",
 	"internal/store/spill.go err != nil":                                         "what is sealed always has a JSON form; the directory was just written to",
 	"internal/store/seal/seal.go err != nil":                                     "randomness, encryption and writing to memory do not fail",

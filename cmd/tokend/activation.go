@@ -12,6 +12,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 )
 
@@ -62,7 +63,7 @@ func activated(f *os.File) (net.Listener, error) {
 	}
 	switch a := l.Addr().(type) {
 	case *net.TCPAddr:
-		_, _, err = loopback(a.String())
+		_, _, err = config.Loopback(a.String())
 		if err != nil {
 			err = hint.Errorf("ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", "%w", err)
 		}

@@ -80,8 +80,8 @@ func TestActivationRefuses(t *testing.T) {
 		socket func(t *testing.T) any
 		want   string
 	}{
-		"every address":       {func(t *testing.T) any { return listenTest(t, "tcp4", "0.0.0.0:0") }, "reached from other machines"},
-		"every IPv6 address":  {func(t *testing.T) any { return listenTest(t, "tcp", ":0") }, "reached from other machines"},
+		"every address":       {func(t *testing.T) any { return listenTest(t, "tcp4", "0.0.0.0:0") }, "reachable from other machines"},
+		"every IPv6 address":  {func(t *testing.T) any { return listenTest(t, "tcp", ":0") }, "reachable from other machines"},
 		"a loopback nobody's": {func(t *testing.T) any { return listenTest(t, "tcp4", "127.0.0.2:0") }, "is not 127.0.0.1"},
 		"a connection":        {connected, "hint: ListenStream= and Accept=no"},
 		"a datagram socket":   {packet, "hint: ListenStream= and Accept=no"},

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/config"
 )
 
 const completionHelp = `Prints the completion script of a shell.
@@ -104,11 +105,6 @@ func askedClients(ctx context.Context) (names []string, ok bool) {
 }
 
 func configuredClients() []string {
-	var f faults
-	var named []string
-	if list := os.Getenv("TOKEND_CLIENTS"); list != "" {
-		named = strings.Split(list, ",")
-	}
-	file, _ := loadFile(os.Getenv("TOKEND_CONFIG"), defaultPaths().config, &f)
-	return clientNames(file, named, &f)
+	env := config.OS()
+	return config.ClientNames(env, config.DefaultPaths(env))
 }

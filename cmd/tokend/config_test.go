@@ -1,17 +1,13 @@
 package main
 
 import (
-	"fmt"
+	"encoding/json"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/goccy/go-yaml"
-
-	"example.com/tokend/pkg/flow"
+	"example.com/tokend/internal/config"
 )
 
 var goodClient = []string{
@@ -21,99 +17,18 @@ var goodClient = []string{
 
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
-var faultCases = map[string]struct {
-	env     []string // beside goodClient, unless there is a file
-	file    string
-	want    []string // in stderr
-	alone   bool     // no other fault is reported
-	exactly int      // so many faults are
-}{
-	"nothing":               {env: []string{"TOKEND_CLIENTS="}, want: []string{"no client is configured"}},
-	"unknown variable":      {env: []string{"TOKEND_ISUER=x"}, want: []string{"unknown variable TOKEND_ISUER"}},
-	"unknown client field":  {env: []string{"TOKEND_CLIENT_DEMO_ISUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_DEMO_ISUER"}},
-	"variable of no client": {env: []string{"TOKEND_CLIENT_CI_ISSUER=x"}, want: []string{"unknown variable TOKEND_CLIENT_CI_ISSUER"}},
-	"client twice":          {env: []string{"TOKEND_CLIENTS=demo,demo"}, want: []string{`client "demo" twice`}},
-	"same variables":        {env: []string{"TOKEND_CLIENTS=demo,a-b,a_b"}, want: []string{`clients "a-b" and "a_b" have the same variables`}},
-	"bad name":              {env: []string{"TOKEND_CLIENTS=demo,a/b"}, want: []string{`client name "a/b" is not allowed`}},
-	"missing":               {env: []string{"TOKEND_CLIENTS=demo,ci"}, want: []string{"client ci: issuer is missing", "client ci: client_id is missing", "TOKEND_CLIENT_CI_ISSUER"}},
-	"TestB12 http issuer":   {env: []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/"}, want: []string{"client demo:", "http", "hint: use https://, or insecure_allow_http for a tenant of your own"}},
-	"grant":                 {env: []string{"TOKEND_CLIENT_DEMO_GRANT=implicit"}, want: []string{`grant "implicit" is not supported`}},
-	"login":                 {env: []string{"TOKEND_CLIENT_DEMO_LOGIN=phone"}, want: []string{`login "phone" is not supported`}},
-	"auth":                  {env: []string{"TOKEND_CLIENT_DEMO_TOKEN_AUTH=tls_client_auth"}, want: []string{`token_auth "tls_client_auth" is not supported`}},
-	"rotation":              {env: []string{"TOKEND_CLIENT_DEMO_ROTATION=maybe"}, want: []string{`rotation "maybe"`}},
-	"duration":              {env: []string{"TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{`leeway "30" is not a duration`}},
-	"negative duration":     {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_ADVISORY=-1m"}, want: []string{`refresh.advisory "-1m"`}},
-	"bool":                  {env: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP=maybe"}, want: []string{"TOKEND_CLIENT_DEMO_INSECURE_ALLOW_HTTP"}},
-	"params":                {env: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS=prompt"}, want: []string{"TOKEND_CLIENT_DEMO_AUTHORIZE_PARAMS", "name:value"}},
-	"upstream http":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: an upstream is a URL such as"}},
-	"upstreams, all":        {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" holds a user`}},
-	"seed missing":          {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
-	"seed of no use":        {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token has no effect"}},
-	"both secrets":          {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
-	"both API keys":         {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
-	"no API key file":       {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
-	"all of a client": {
-		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/", "TOKEND_CLIENT_DEMO_LEEWAY=-30s", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback", "TOKEND_CLIENT_DEMO_TOKEN_AUTH=x"},
-		want:    []string{`token_auth "x" is not supported`, `leeway "-30s" is not a duration`, `client demo: issuer "http://acme.example.com/" is plain HTTP`, `client demo: redirect_uri "callback" is not an absolute URL`},
-		exactly: 4,
-	},
-	"missing and wrong": {
-		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=", "TOKEND_CLIENT_DEMO_GRANT=password", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback"},
-		want:    []string{"issuer is missing", "username is missing", "password is missing", `redirect_uri "callback"`},
-		exactly: 5,
-	},
-	"short API key":          {env: []string{"TOKEND_API_KEY=short"}, want: []string{"TOKEND_API_KEY has 5 characters"}},
-	"TestX12 any address":    {env: []string{"TOKEND_LISTEN=0.0.0.0:8484"}, want: []string{`TOKEND_LISTEN: address "0.0.0.0:8484" can be reached from other machines`}},
-	"TestX12 empty address":  {env: []string{"TOKEND_LISTEN=:8484"}, want: []string{`TOKEND_LISTEN: address ":8484"`}},
-	"TestX12 v6 any":         {env: []string{"TOKEND_LISTEN=[::]:8484"}, want: []string{`TOKEND_LISTEN: address "[::]:8484"`}},
-	"TestX12 name":           {env: []string{"TOKEND_LISTEN=tokend.example:8484"}, want: []string{`TOKEND_LISTEN: address "tokend.example:8484"`}},
-	"TestX12 other loopback": {env: []string{"TOKEND_LISTEN=127.0.0.2:8484"}, want: []string{"TOKEND_LISTEN"}},
-	"no port":                {env: []string{"TOKEND_LISTEN=127.0.0.1"}, want: []string{`TOKEND_LISTEN: address "127.0.0.1" is not host:port`}},
-	"bad port":               {env: []string{"TOKEND_LISTEN=127.0.0.1:http"}, want: []string{"has no port from 0 to 65535"}},
-	"large port":             {env: []string{"TOKEND_LISTEN=127.0.0.1:65536"}, want: []string{"has no port from 0 to 65535"}},
-	"API key with a space":   {env: []string{"TOKEND_API_KEY=an api key that no header carries"}, want: []string{"TOKEND_API_KEY holds a space"}},
-	"no home":                {env: []string{"HOME="}, want: []string{"TOKEND_SOCKET has no default", "TOKEND_STORE has no default"}},
-	"both off":               {env: []string{"TOKEND_LISTEN=off", "TOKEND_SOCKET=off"}, want: []string{"both off"}},
-	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
-	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
-
-	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
-	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
-	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: clients.demo is there twice, first in line 2"}},
-	"file: unknown keys": {
-		file: "client: {}\n" + goodFile + "    isuer: x\n    refresh: {advisory: 1m, optional: 2m}\n",
-		want: []string{"tokend.yaml:1: unknown key client;", "tokend.yaml:6: unknown key clients.demo.isuer", "tokend.yaml:7: unknown key clients.demo.refresh.optional"},
-	},
-	"file: scopes":         {file: goodFile + "    scopes: openid x\n", want: []string{"tokend.yaml:5: clients.demo.scopes must be a list; hint: write [one, another]"}, alone: true},
-	"file: hosts":          {file: goodFile + "    hosts: git.example.com\n", want: []string{"tokend.yaml:5: clients.demo.hosts must be a list"}, alone: true},
-	"file: list":           {file: "clients:\n  - demo\n", want: []string{"tokend.yaml:2: clients must be a mapping; hint: "}, alone: true},
-	"file: mapping":        {file: goodFile + "    refresh: 10m\n", want: []string{"tokend.yaml:5: clients.demo.refresh must be a mapping"}, alone: true},
-	"file: single value":   {file: goodFile + "    client_secret: [" + canarySecret + "]\n", want: []string{"tokend.yaml:5: clients.demo.client_secret must be a single value"}, alone: true},
-	"file: true or false":  {file: goodFile + "    insecure_allow_http: 'true'\n", want: []string{"tokend.yaml:5: clients.demo.insecure_allow_http must be true or false; hint: without quotes"}, alone: true},
-	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
-	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: a value of another type is wanted here"}, alone: true},
-	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: this is no valid YAML; hint: look there and above"}, alone: true},
-	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files"}, alone: true},
-	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
-	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
-	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
-	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is no name of a variable`}},
-	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is a name that tokend has taken`}},
-	"relative file":        {env: []string{"TOKEND_CLIENT_DEMO_FILE=token"}, want: []string{`file of client demo: path "token" is not an absolute path`}},
-	"actions_id_token":     {env: []string{"TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=on"}, want: []string{`TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN is "on"; hint: true or false`}},
-	"file: file of nobody": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t is of the unknown client "ci"`}},
-	"file: file twice":     {file: goodFile + "    file: /run/t\nfiles:\n  - {client: demo, path: /run/t}\n", want: []string{`file /run/t is there twice`}},
-	"file: file faults": {
-		file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: rw, format: xml, min_validity: 5, hook: [no-such-hook]}\n",
-		want: []string{`file /run/t: mode "rw" is not a mode in octal`, `format "xml" is not one of`, `files.min_validity "5" is not a duration`, "hook of file /run/t: "},
-	},
-	"file: file's mode":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: '0644'}\n", want: []string{"mode 0644 is not for the owner"}},
-	"file: file's keys":    {file: goodFile + "files:\n  - {client: demo, path: /run/t, hok: x}\n", want: []string{"tokend.yaml:6: unknown key files[0].hok; hint: did you mean hook? one of client, path"}},
-	"file: key of nothing": {file: goodFile + "keys:\n  ci:\n    key: " + canaryKey + "\n", want: []string{"keys.ci.clients is empty"}},
-}
-
+// A configuration with an error starts nothing, and each command reports all of it.
 func TestB18_Faults(t *testing.T) {
-	for name, c := range faultCases {
+	for name, c := range map[string]struct {
+		env  []string // beside goodClient, unless there is a file
+		file string
+		want []string // in stderr
+	}{
+		"nothing":     {env: []string{"TOKEND_CLIENTS="}, want: []string{"error: no client is configured; hint: set TOKEND_CLIENTS"}},
+		"variables":   {env: []string{"TOKEND_LISTEN=0.0.0.0:8484", "TOKEND_CLIENT_DEMO_LEEWAY=30"}, want: []string{"error: TOKEND_LISTEN: address ", "\nerror: client demo: leeway "}},
+		"file":        {file: goodFile + "    isuer: x\n", want: []string{"tokend.yaml:5: unknown key clients.demo.isuer; hint: did you mean issuer?"}},
+		"secret file": {file: goodFile + "    client_secret_file: /nonexistent\n", want: []string{"client demo: client_secret_file: secret file /nonexistent"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			home := clean(t)
 			if c.file != "" {
@@ -132,36 +47,11 @@ func TestB18_Faults(t *testing.T) {
 						t.Errorf("%v: stderr lacks %q:\n%s", args, want, o.stderr)
 					}
 				}
-				if n := strings.Count(o.stderr, "error: "); c.alone && n != 1 || c.exactly > 0 && n != c.exactly {
-					t.Errorf("%v: %d faults:\n%s", args, n, o.stderr)
-				}
 				noCanary(t, "stderr", o.stderr)
 			}
 			if _, err := os.Stat(filepath.Join(home, ".local")); err == nil {
 				t.Error("something was made although the configuration is wrong")
 			}
-		})
-	}
-}
-
-func TestB18_SecretFiles(t *testing.T) {
-	dir := t.TempDir()
-	for name, c := range map[string]struct{ path, want string }{
-		"empty":      {write(t, filepath.Join(dir, "empty"), "\n", 0o600), "is empty"},
-		"mode 0644":  {write(t, filepath.Join(dir, "open"), canarySecret, 0o644), "is open to everyone (mode 0644); hint: chmod 600"},
-		"unreadable": {filepath.Join(dir, "absent"), "cannot be read: no such file"},
-		"directory":  {dir, "is not a regular file"},
-		"huge":       {write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxSecret+1), 0o600), "is larger than 64 KiB"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			clean(t)
-			setenv(t, goodClient[:3]...)
-			setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE="+c.path)
-			o := runTokend(t, "config", "check")
-			if o.code != 78 || !strings.Contains(o.stderr, c.path+" "+c.want) || !strings.Contains(o.stderr, "client demo: client_secret") {
-				t.Errorf("exit %d: %s", o.code, o.stderr)
-			}
-			noCanary(t, "stderr", o.stderr)
 		})
 	}
 }
@@ -181,131 +71,87 @@ func TestB18_AllFaultsTogether(t *testing.T) {
 	}
 }
 
-func TestOpenConfigFileWithSecret(t *testing.T) {
+// The file says where the service is, to the service and to the other commands.
+func TestServiceSettingsOfTheFile(t *testing.T) {
+	home := clean(t)
+	f := newTenant(t)
+	path := filepath.Join(home, ".config/tokend/tokend.yaml")
+	text := "listen: 127.0.0.1:0\nsocket: " + home + "/sockets/s\nstore: sqlite:" + home + "/db/tokend.db\napi_key_file: " + home + "/keys/api\nlog_format: json\n" +
+		"clients:\n  demo: {issuer: '" + f.URL + "/', client_id: demo, client_secret: " + canarySecret + ", grant: client_credentials}\n"
+	write(t, path, text, 0o600)
+	s := serveWith(t, program{})
+	for _, name := range []string{"sockets/s", "db/tokend.db", "db/keyset.json", "keys/api"} {
+		if _, err := os.Stat(filepath.Join(home, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if !strings.HasPrefix(s.log.String(), "{") {
+		t.Errorf("the log: %s", s.log)
+	}
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+		t.Errorf("by the socket: %+v", o)
+	}
+	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
+	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
+		t.Errorf("by the listener and the key of the file: %+v", o)
+	}
+}
+
+func TestConfigShow(t *testing.T) {
+	home := clean(t)
+	path := write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    client_secret: "+canarySecret+"\n    scopes: [openid, email]\n", 0o600)
+	setenv(t, "TOKEND_LOG_LEVEL=warn")
+	o := runTokend(t, "config", "show")
+	for _, want := range []string{
+		"listen: \"127.0.0.1:8484\"  # default\n", "log_level: warn  # TOKEND_LOG_LEVEL\n", "clients.demo.client_id: id  # " + path + ":4\n",
+		"clients.demo.client_secret: (secret)  # " + path + ":5\n", "clients.demo.scopes: [openid, email]  # " + path + ":6\n",
+	} {
+		if o.code != 0 || !strings.Contains(o.stdout, want) {
+			t.Errorf("exit %d, stdout lacks %q:\n%s%s", o.code, want, o.stdout, o.stderr)
+		}
+	}
+	noCanary(t, "show", o.stdout)
+	o = runTokend(t, "config", "show", "--format", "json")
+	var list []config.Shown
+	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 10 || list[0].Setting != "listen" {
+		t.Errorf("%v: %+v", err, o)
+	}
+	noCanary(t, "show", o.stdout)
+	if o := runTokend(t, "config", "show", "--format", "xml"); o.code != 64 || o.stdout != "" {
+		t.Errorf("%+v", o)
+	}
+	setenv(t, "TOKEND_LOG_LEVEL=loud")
+	if o := runTokend(t, "config", "show"); o.code != 78 || o.stdout != "" || !strings.Contains(o.stderr, "TOKEND_LOG_LEVEL") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestConfigInit(t *testing.T) {
 	home := clean(t)
 	path := filepath.Join(home, ".config/tokend/tokend.yaml")
-	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, client_secret: " + canarySecret + "}}\n"
-	write(t, path, file, 0o644)
-	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everyone") {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
+	if o := runTokend(t, "config", "init"); o.code != 0 || o.stdout != path+"\n" {
+		t.Fatalf("%+v", o)
 	}
-	write(t, path, file, 0o600)
+	if o := runTokend(t, "config", "check"); o.code != 78 || strings.Count(o.stderr, "error: ") != 2 || !strings.Contains(o.stderr, "client demo: issuer is missing; hint: set clients.demo.issuer") {
+		t.Errorf("not filled in: %+v", o)
+	}
+	setenv(t, "TOKEND_CLIENT_DEMO_ISSUER=https://acme.eu.auth0.com/", "TOKEND_CLIENT_DEMO_CLIENT_ID=id")
 	if o := runTokend(t, "config", "check"); o.code != 0 {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
+		t.Errorf("filled in: %+v", o)
 	}
-}
-
-// Who can write the configuration can run commands as its user, by a hook.
-func TestConfigFileThatEverybodyCanWrite(t *testing.T) {
-	home := clean(t)
-	path := filepath.Join(home, ".config/tokend/tokend.yaml")
-	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, token_auth: none}}\n"
-	write(t, path, file, 0o646)
-	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "can be written by everybody (mode 0646)") || !strings.Contains(o.stderr, "chmod o-w "+path) {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
+	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, path+" exists already\nhint: ") {
+		t.Errorf("again: %+v", o)
 	}
-	for _, perm := range []os.FileMode{0o644, 0o664, 0o600} { // a group of one's own is usual
-		write(t, path, file, perm)
-		if o := runTokend(t, "config", "check"); o.code != 0 {
-			t.Errorf("mode %#o: exit %d: %s", perm, o.code, o.stderr)
-		}
+	setenv(t, "TOKEND_CONFIG="+home+"/named.yaml")
+	if o := runTokend(t, "config", "init"); o.code != 0 || o.stdout != home+"/named.yaml\n" {
+		t.Errorf("the file of TOKEND_CONFIG: %+v", o)
 	}
-}
-
-func TestVariablesOverrideFile(t *testing.T) {
-	home := clean(t)
-	secret := write(t, filepath.Join(home, "secret"), canarySecret+"\n", 0o600)
-	key := write(t, filepath.Join(home, "key"), canaryKey+"\n", 0o600)
-	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), `
-clients:
-  from-file:
-    issuer: https://acme.eu.auth0.com/
-    client_id: file
-    client_secret: replaced
-    scopes: [openid, offline_access]
-    audience: https://api.example.com/
-    login: headless
-    token_auth: basic
-    authorize_params: {connection: staff}
-    leeway: 30s
-    rotation: on
-    refresh: {advisory: 10m, mandatory: 2m}
-    upstreams: [https://API.example.com:443/v2/, http://localhost:8400/]
-keys:
-  ci: {key_file: `+key+`, clients: [env]}
-`, 0o600)
-	setenv(t, "TOKEND_CLIENTS=env", "TOKEND_CLIENT_ENV_ISSUER=https://other.eu.auth0.com/", "TOKEND_CLIENT_ENV_CLIENT_ID=env",
-		"TOKEND_CLIENT_ENV_GRANT=client_credentials", "TOKEND_CLIENT_ENV_CLIENT_SECRET="+canarySecret,
-		"TOKEND_CLIENT_FROM_FILE_CLIENT_ID=overridden", "TOKEND_CLIENT_FROM_FILE_CLIENT_SECRET_FILE="+secret,
-		"TOKEND_CLIENT_FROM_FILE_SCOPES=openid profile,offline_access", "TOKEND_CLIENT_FROM_FILE_REFRESH_MANDATORY=3m",
-		"ISSUER=https://not-ours.example/", "LISTEN=0.0.0.0:1", "AUDIENCE=not-ours")
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
+	if o := runTokend(t, "config", "init", home+"/other.yaml"); o.code != 0 || o.stdout != home+"/other.yaml\n" {
+		t.Errorf("a path: %+v", o)
 	}
-	if len(s.clients) != 2 || s.clients[0].Name != "env" || s.listen != "127.0.0.1:8484" {
-		t.Fatalf("%d clients, listen %s", len(s.clients), s.listen)
+	unset(t, "TOKEND_CONFIG")
+	unset(t, "HOME")
+	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, "no default place") {
+		t.Errorf("no home: %+v", o)
 	}
-	if _, ok := s.clients[0].Source.(flow.ClientCredentials); !ok || s.clients[0].login != "" || s.clients[0].Audience != "" {
-		t.Errorf("env: %+v", s.clients[0])
-	}
-	c := s.clients[1]
-	source, _ := c.Source.(flow.AuthorizationCode)
-	if c.ClientID != "overridden" || secretNow(t, c) != canarySecret || len(c.Scopes) != 3 || c.Audience != "https://api.example.com/" ||
-		c.login != "headless" || !source.Headless || source.Params.Get("connection") != "staff" || c.Auth != flow.AuthBasic ||
-		c.Leeway != 30*time.Second || c.Rotation != flow.RotationOn || c.Advisory != 10*time.Minute || c.Mandatory != 3*time.Minute ||
-		c.RedirectURL != "http://localhost:8484/callback" || !c.ownRedirect ||
-		fmt.Sprint(c.upstreams) != "[https://api.example.com/v2/ http://localhost:8400/]" {
-		t.Errorf("from-file: %+v", c)
-	}
-	if len(s.keys) != 1 || s.keys[0].Secret != canaryKey || s.keys[0].Clients[0] != "env" {
-		t.Errorf("keys: %+v", s.keys)
-	}
-}
-
-// secretNow is the client secret as the client would read it.
-func secretNow(t *testing.T, c clientSettings) flow.Secret {
-	t.Helper()
-	if c.ClientSecretFrom == nil {
-		return c.ClientSecret
-	}
-	s, err := c.ClientSecretFrom(t.Context())
-	if err != nil || c.ClientSecret != "" {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func TestCredentialsDirectory(t *testing.T) {
-	home := clean(t)
-	setenv(t, goodClient[:3]...)
-	write(t, filepath.Join(home, "creds/TOKEND_CLIENT_DEMO_CLIENT_SECRET"), canarySecret, 0o400)
-	write(t, filepath.Join(home, "creds/TOKEND_API_KEY"), canaryKey, 0o400)
-	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(home, "creds"))
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if secretNow(t, s.clients[0]) != canarySecret || s.apiKey != canaryKey {
-		t.Error("the credentials were not read")
-	}
-}
-
-func FuzzConfigFile(f *testing.F) {
-	f.Add([]byte("clients:\n  demo:\n    issuer: x\n    refresh: {advisory: 1m}\nkeys: {ci: {clients: [demo]}}\n"))
-	f.Add([]byte("clients: &a {<<: *a}\n"))
-	f.Add([]byte("? [a]\n: b\n"))
-	f.Add([]byte("clients:\n  a:\n    scopes: !0000\n    b\n"))
-	f.Add([]byte(goodFile + "    scopes: [a, b]\n    par: true\n    audience: 0x10\n    authorize_params: {prompt: login}\n    realm: |\n      two\n      lines\n    'login': \"x\\ty\"\n    leeway: ~\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var faults faults
-		c, whole := parseFile("tokend.yaml", b, &faults)
-		if !whole || faults != nil {
-			return
-		}
-		var library fileConfig // what the library's decoder reads
-		if err := yaml.UnmarshalWithOptions(b, &library, yaml.AllowDuplicateMapKey()); err != nil || !reflect.DeepEqual(c, library) && fmt.Sprint(c) != fmt.Sprint(library) {
-			t.Errorf("%q\nis %+v\nnot %+v, %v", b, c, library, err)
-		}
-	})
 }

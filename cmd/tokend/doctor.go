@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
@@ -51,9 +53,9 @@ type doctor struct {
 	machine  machine
 	now      func() time.Time
 	settings settings
-	faults   faults
-	names    []string         // asked for, of any service
-	clients  []clientSettings // of these, those that are configured here
+	faults   config.Faults
+	names    []string        // asked for, of any service
+	clients  []config.Client // of these, those that are configured here
 	running  running
 	remote   string // where a service is that has its own configuration; "": not known of
 }
@@ -106,10 +108,10 @@ func (p *program) examine(ctx context.Context, d *doctor, names []string, format
 	ctx, cancel := context.WithTimeout(ctx, doctorPatience)
 	defer cancel()
 	d.names = names
-	if d.elsewhere(ctx) || len(d.settings.clients) == 0 {
+	if d.elsewhere(ctx) || len(d.settings.Clients) == 0 {
 		names = nil // they are the service's to know, or the fault is that there are none
 	}
-	if d.clients, err = chosen(d.settings.clients, names); err != nil {
+	if d.clients, err = chosen(d.settings.Clients, names); err != nil {
 		return err
 	}
 	found := d.examine(ctx)
@@ -123,15 +125,15 @@ func (p *program) examine(ctx context.Context, d *doctor, names []string, format
 }
 
 // chosen are the clients of these names, all without names.
-func chosen(all []clientSettings, names []string) ([]clientSettings, error) {
+func chosen(all []config.Client, names []string) ([]config.Client, error) {
 	if len(names) == 0 {
 		return all, nil
 	}
-	var some []clientSettings
+	var some []config.Client
 	for _, name := range names {
-		i := slices.IndexFunc(all, func(c clientSettings) bool { return c.Name == name })
+		i := slices.IndexFunc(all, func(c config.Client) bool { return c.Name == name })
 		if i < 0 {
-			return nil, hintf(exitNoClient, fmt.Sprintf("the clients are %s", or(strings.Join(namesOf(all), ", "), "none")),
+			return nil, hintf(exitNoClient, fmt.Sprintf("the clients are %s", cmp.Or(strings.Join(namesOf(all), ", "), "none")),
 				"client %q is not configured here", name)
 		}
 		some = append(some, all[i])
@@ -139,7 +141,7 @@ func chosen(all []clientSettings, names []string) ([]clientSettings, error) {
 	return some, nil
 }
 
-func namesOf(clients []clientSettings) []string {
+func namesOf(clients []config.Client) []string {
 	var names []string
 	for _, c := range clients {
 		names = append(names, c.Name)

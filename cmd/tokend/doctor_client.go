@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -20,7 +21,7 @@ const soon = 3 * 24 * time.Hour
 
 // checkClient makes the checks of one client: what is configured, what runs,
 // and how its tenant meets it.
-func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Finding {
+func (d *doctor) checkClient(ctx context.Context, c config.Client) []flow.Finding {
 	kept, err := flow.New(c.Config)
 	if err != nil {
 		return skip("settings", "see above: its configuration is wrong")
@@ -32,7 +33,7 @@ func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Findi
 	found = append(found, kept.Check(ctx)...)
 	switch {
 	case !d.probeSecret:
-	case d.faulty("client " + c.Name + ":"):
+	case d.faults.About("clients." + c.Name):
 		found = append(found, skip("secret", "see above: its configuration is wrong")...)
 	default:
 		found = append(found, kept.CheckSecret(ctx))
@@ -41,31 +42,31 @@ func (d *doctor) checkClient(ctx context.Context, c clientSettings) []flow.Findi
 }
 
 // checkRedirect wants the browser's way back to end at tokend.
-func (d *doctor) checkRedirect(c clientSettings) []flow.Finding {
+func (d *doctor) checkRedirect(c config.Client) []flow.Finding {
 	const check = "redirect_uri"
 	if _, code := c.Source.(flow.AuthorizationCode); !code {
 		return nil
 	}
-	if c.login != "browser" {
-		return skip(check, "with login: "+c.login+" nothing comes back to tokend")
+	if c.Login != "browser" {
+		return skip(check, "with login: "+c.Login+" nothing comes back to tokend")
 	}
 	u, err := url.Parse(c.RedirectURL)
-	host, port, lerr := loopback(d.settings.listen)
-	if err != nil || d.settings.listen != off && lerr != nil {
+	host, port, lerr := config.Loopback(d.settings.Listen)
+	if err != nil || d.settings.Listen != config.Off && lerr != nil {
 		return skip(check, "see settings")
 	}
 	there := u.Port()
 	if there == "" {
 		there = "80"
 	}
-	wanted := redirectTo(port)
+	wanted := config.RedirectTo(port)
 	switch {
-	case d.settings.listen == off:
+	case d.settings.Listen == config.Off:
 		return bad(check, flow.ClassConfig, "TOKEND_LISTEN is off: no browser can come back to "+c.RedirectURL, "set TOKEND_LISTEN, or log in with tokend login --paste and login: paste")
 	case port == 0:
 		return skip(check, "TOKEND_LISTEN leaves the port to the start")
 	case u.Scheme != "http" || !landsAt(u.Hostname(), host):
-		return bad(check, flow.ClassConfig, c.RedirectURL+" is not tokend's listener "+d.settings.listen, lands(wanted))
+		return bad(check, flow.ClassConfig, c.RedirectURL+" is not tokend's listener "+d.settings.Listen, lands(wanted))
 	case there != strconv.Itoa(port):
 		return bad(check, flow.ClassConfig, fmt.Sprintf("%s leads to port %s, and tokend listens on %d", c.RedirectURL, there, port),
 			lands(wanted)+", or TOKEND_LISTEN to "+net.JoinHostPort(host, there))
@@ -86,23 +87,23 @@ func landsAt(name, host string) bool {
 }
 
 // checkScopes wants the scope that brings a refresh token.
-func (d *doctor) checkScopes(c clientSettings) []flow.Finding {
+func (d *doctor) checkScopes(c config.Client) []flow.Finding {
 	const check = "scopes"
 	switch {
-	case c.login == "": // no person logs in
+	case c.Login == "": // no person logs in
 		return nil
 	case c.Scopes == nil || slices.Contains(c.Scopes, "offline_access"):
 		return good(check, "offline_access is among them")
-	case c.login == "headless":
+	case c.Login == "headless":
 		return good(check, "no offline_access: each new token is a new login, without a person")
 	}
-	return warn(check, "no offline_access among "+or(strings.Join(c.Scopes, " "), "none")+": there is no refresh token, and a person must log in for each access token",
+	return warn(check, "no offline_access among "+cmp.Or(strings.Join(c.Scopes, " "), "none")+": there is no refresh token, and a person must log in for each access token",
 		"add offline_access to scopes, allow it at the API (Allow Offline Access), and log in again")
 }
 
 // checkAudience wants an API that the tokens are for. A seed's was settled by who
 // has logged in.
-func (d *doctor) checkAudience(c clientSettings) []flow.Finding {
+func (d *doctor) checkAudience(c config.Client) []flow.Finding {
 	const check = "audience"
 	if _, seed := c.Source.(flow.Seed); seed {
 		return nil
@@ -115,7 +116,7 @@ func (d *doctor) checkAudience(c clientSettings) []flow.Finding {
 }
 
 // checkFiles tells of token files that are not as they should be.
-func (d *doctor) checkFiles(c clientSettings) []flow.Finding {
+func (d *doctor) checkFiles(c config.Client) []flow.Finding {
 	const check = "files"
 	var found []flow.Finding
 	files := d.running.clients[c.Name].Files
@@ -133,7 +134,7 @@ func (d *doctor) checkFiles(c clientSettings) []flow.Finding {
 }
 
 // checkState tells what the service has to say of the client.
-func (d *doctor) checkState(c clientSettings) []flow.Finding {
+func (d *doctor) checkState(c config.Client) []flow.Finding {
 	const check = "state"
 	st, there := d.running.clients[c.Name]
 	if !there {
@@ -155,11 +156,11 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 	case flow.StateDegraded:
 		hint := "a token is served to its end; what follows here may say why no new one comes"
 		if strings.Contains(why, "may or may not have reached") {
-			hint = "to retry now: " + c.loginHint()
+			hint = "to retry now: " + loginHintOf(c)
 		}
 		return warn(check, text, hint)
 	case flow.StateLoginRequired:
-		st.Login = cmp.Or(st.Login, c.login)
+		st.Login = cmp.Or(st.Login, c.Login)
 		return bad(check, flow.ClassLoginRequired, text, loginHint(&st))
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service tries again by itself, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
@@ -181,7 +182,7 @@ func unavailable(c *tokend.Status, check, text string) []flow.Finding {
 }
 
 // checkGrantEnd tells of a login that is to be repeated before long.
-func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
+func (d *doctor) checkGrantEnd(c config.Client) []flow.Finding {
 	const check = "grant"
 	st, there := d.running.clients[c.Name]
 	if !there || st.GrantEnds.IsZero() {
@@ -191,20 +192,20 @@ func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
 	if left > soon {
 		return good(check, "it ends at "+when(st.GrantEnds))
 	}
-	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), span(max(0, left))), "before that: "+c.loginHint())
+	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), span(max(0, left))), "before that: "+loginHintOf(c))
 }
 
-// loginHint is how the client gets a new grant.
-func (s clientSettings) loginHint() string {
+// loginHintOf is how the client gets a new grant.
+func loginHintOf(s config.Client) string {
 	if _, seed := s.Source.(flow.Seed); seed {
 		return "give a new refresh token (refresh_token_file or refresh_token of the client)"
 	}
-	return loginCommand(s.Name, s.login)
+	return loginCommand(s.Name, s.Login)
 }
 
 // checkOverlap wants the tenant's rotation overlap to be known: without one a
 // lost answer, or a second program with the same grant, costs the login.
-func (d *doctor) checkOverlap(c clientSettings) []flow.Finding {
+func (d *doctor) checkOverlap(c config.Client) []flow.Finding {
 	const check = "rotation"
 	rotation := c.Rotation
 	if st := d.running.clients[c.Name]; rotation == flow.RotationUnknown {
@@ -229,7 +230,7 @@ func (d *doctor) checkOverlap(c clientSettings) []flow.Finding {
 }
 
 // checkWindows compares the refresh windows with how long tokens live.
-func (d *doctor) checkWindows(c clientSettings) []flow.Finding {
+func (d *doctor) checkWindows(c config.Client) []flow.Finding {
 	const check = "windows"
 	st, there := d.running.clients[c.Name]
 	if !there || st.Obtained.IsZero() {

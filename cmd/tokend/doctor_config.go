@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"
@@ -22,14 +25,14 @@ const longestSocket = 103
 func (d *doctor) checkSettings(context.Context) []flow.Finding {
 	const check = "settings"
 	if len(d.faults) == 0 {
-		return good(check, "clients "+strings.Join(namesOf(d.settings.clients), ", "))
+		return good(check, "clients "+strings.Join(namesOf(d.settings.Clients), ", "))
 	}
 	var found []flow.Finding
 	for _, f := range d.faults {
-		found = append(found, bad(check, flow.ClassConfig, oneLine(f.text), oneLine(f.hint))...)
+		found = append(found, bad(check, flow.ClassConfig, oneLine(f.Message()), oneLine(f.Hint))...)
 	}
 	if d.remote != "" {
-		return warn(check, noClient+" here; the service at "+d.remote+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
+		return warn(check, "no client is configured here; the service at "+d.remote+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
 	}
 	return found
 }
@@ -38,45 +41,34 @@ func (d *doctor) checkSettings(context.Context) []flow.Finding {
 func (d *doctor) checkAPIKey(context.Context) []flow.Finding {
 	const check = "api key"
 	switch s := d.settings; {
-	case s.listen == off:
+	case s.Listen == config.Off:
 		return skip(check, "there is no TCP listener; the socket needs none")
-	case s.apiKey != "":
+	case s.APIKey != "":
 		return good(check, "there is one")
-	case d.faulty("TOKEND_API_KEY"):
+	case d.faults.About("api_key"):
 		return skip(check, "its setting is wrong")
-	case s.apiKeyFile == "":
+	case s.APIKeyFile == "":
 		return warn(check, "its file has no default place", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE")
 	default:
-		return good(check, "tokend serve makes one at its first start: "+s.apiKeyFile)
+		return good(check, "tokend serve makes one at its first start: "+s.APIKeyFile)
 	}
-}
-
-// faulty says whether a fault names a variable or a client.
-func (d *doctor) faulty(name string) bool {
-	for _, f := range d.faults {
-		if strings.Contains(f.text, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // checkSocketPath looks for what would keep tokend serve from its socket.
 func (d *doctor) checkSocketPath(context.Context) []flow.Finding {
 	const check = "socket path"
-	path := d.settings.socket
-	if path == off || path == "" {
+	path := d.settings.Socket
+	if path == config.Off || path == "" {
 		return skip(check, "there is no socket")
 	}
 	dir := filepath.Dir(path)
 	if len(path) > longestSocket {
 		return bad(check, flow.ClassConfig, fmt.Sprintf("%s has %d bytes, and a socket's path at most %d", path, len(path), longestSocket), "set TOKEND_SOCKET to a shorter path")
 	}
-	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
-		return bad(check, flow.ClassConfig, dir+" is not a directory", "set TOKEND_SOCKET to a path in a directory of its own")
-	} else if err == nil && fi.Mode().Perm()&0o077 != 0 {
-		return bad(check, flow.ClassConfig, fmt.Sprintf("directory %s of the socket is open to others (mode %#o)", dir, fi.Mode().Perm()),
-			"chmod 700 "+dir+", or set TOKEND_SOCKET to a path in a directory of its own")
+	if fi, err := os.Stat(dir); err == nil {
+		if err := durable.CheckDir(dir, fi, durable.Private, "set TOKEND_SOCKET to a path in a directory of its own"); err != nil {
+			return bad(check, flow.ClassConfig, "the socket's directory "+err.Error(), hint.Of(err))
+		}
 	}
 	fi, err := os.Lstat(path)
 	if err == nil && fi.Mode().Type() != fs.ModeSocket {
@@ -92,32 +84,32 @@ func (d *doctor) checkSocketPath(context.Context) []flow.Finding {
 func (d *doctor) checkStore(ctx context.Context) []flow.Finding {
 	const check = "store"
 	s := d.settings
-	if d.faulty("TOKEND_STORE") {
+	if d.faults.About("store", "store_key") {
 		return skip(check, "its setting is wrong")
 	}
 	var keys *seal.Keyset
-	if s.keyset != "" {
+	if s.Keyset != "" {
 		var err error
-		if keys, err = seal.Parse(s.keyset.Reveal()); err != nil {
+		if keys, err = seal.Parse(s.Keyset.Reveal()); err != nil {
 			return bad("keyset", flow.ClassConfig, err.Error(), "put back the keyset that the store was made with")
 		}
 	}
-	made, err := store.Check(ctx, s.store, store.Options{Keys: keys, SpillDir: s.spillDir}, s.keysetFile)
+	made, err := store.Check(ctx, s.Store, store.Options{Keys: keys, SpillDir: s.SpillDir}, s.KeysetFile)
 	switch {
 	case errors.Is(err, flow.ErrCorrupt):
 		return badError(check, flow.ClassStoreCorrupt, err)
 	case err != nil:
 		return badError(check, flow.ClassConfig, err)
 	case !made:
-		return good(check, "tokend serve makes it at its first start: "+s.store)
+		return good(check, "tokend serve makes it at its first start: "+s.Store)
 	}
-	return good(check, s.store+" opens with its keyset")
+	return good(check, s.Store+" opens with its keyset")
 }
 
 // checkWritable asks the system about the store's directory, and writes nothing.
 func (d *doctor) checkWritable(context.Context) []flow.Finding {
 	const check = "directory"
-	dir, err := store.Dir(d.settings.store)
+	dir, err := store.Dir(d.settings.Store)
 	if err != nil || dir == "" {
 		return skip(check, "the store has none")
 	}
@@ -142,10 +134,10 @@ func existing(dir string) string {
 func (d *doctor) checkOwners(context.Context) []flow.Finding {
 	const check = "owner"
 	var paths []string
-	if dir, err := store.Dir(d.settings.store); err == nil && dir != "" {
-		paths = append(paths, dir, strings.TrimPrefix(strings.TrimPrefix(d.settings.store, "sqlite:"), "//"))
+	if dir, err := store.Dir(d.settings.Store); err == nil && dir != "" {
+		paths = append(paths, dir, strings.TrimPrefix(strings.TrimPrefix(d.settings.Store, "sqlite:"), "//"))
 	}
-	if s := d.settings.socket; s != off && s != "" {
+	if s := d.settings.Socket; s != config.Off && s != "" {
 		paths = append(paths, filepath.Dir(s), s)
 	}
 	for _, path := range paths {
@@ -156,7 +148,7 @@ func (d *doctor) checkOwners(context.Context) []flow.Finding {
 		owner, known := d.machine.owner(fi)
 		switch text := fmt.Sprintf("%s belongs to user %d, and this runs as user %d", path, owner, d.machine.uid); {
 		case !known || owner == d.machine.uid:
-		case d.machine.uid == 0:
+		case d.machine.uid == 0 && !fi.IsDir():
 			return warn(check, text, "run tokend as the user that its files belong to, or what it makes will be root's")
 		default:
 			return bad(check, flow.ClassConfig, text, fmt.Sprintf("run tokend as user %d, or give the files to user %d", owner, d.machine.uid))
@@ -170,8 +162,8 @@ func (d *doctor) checkOwners(context.Context) []flow.Finding {
 // taken for the other's (RFC 9700 section 4.4).
 func (d *doctor) checkMixUp(ctx context.Context) []flow.Finding {
 	const check = "mix-up"
-	byCallback, issuers := map[string][]clientSettings{}, map[string]bool{}
-	for _, c := range d.settings.clients {
+	byCallback, issuers := map[string][]config.Client{}, map[string]bool{}
+	for _, c := range d.settings.Clients {
 		if _, code := c.Source.(flow.AuthorizationCode); code {
 			byCallback[c.RedirectURL] = append(byCallback[c.RedirectURL], c)
 			issuers[c.Issuer] = true
@@ -185,7 +177,7 @@ func (d *doctor) checkMixUp(ctx context.Context) []flow.Finding {
 	}
 	var found []flow.Finding
 	for callback, clients := range byCallback {
-		var unnamed []clientSettings
+		var unnamed []config.Client
 		for _, c := range clients {
 			if !namesIssuer(ctx, c) {
 				unnamed = append(unnamed, c)
@@ -207,7 +199,7 @@ func (d *doctor) checkMixUp(ctx context.Context) []flow.Finding {
 
 // mixed returns the first client that is not named in its callbacks, and one of
 // another issuer.
-func mixed(unnamed, clients []clientSettings) (one, other string) {
+func mixed(unnamed, clients []config.Client) (one, other string) {
 	for _, u := range unnamed {
 		for _, c := range clients {
 			if c.Issuer != u.Issuer {
@@ -220,7 +212,7 @@ func mixed(unnamed, clients []clientSettings) (one, other string) {
 
 // namesIssuer reports whether the callbacks of a client name its issuer. A
 // provider that cannot be asked is reported by other checks.
-func namesIssuer(ctx context.Context, c clientSettings) bool {
+func namesIssuer(ctx context.Context, c config.Client) bool {
 	client, err := flow.New(c.Config)
 	if err != nil {
 		return true

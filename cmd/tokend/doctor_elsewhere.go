@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -15,7 +17,7 @@ import (
 // elsewhere settles whether the service has a configuration of its own: here is
 // none, and TOKEND_ADDR names it or one answers at the default places.
 func (d *doctor) elsewhere(ctx context.Context) bool {
-	if len(d.faults) != 1 || !strings.HasPrefix(d.faults[0].text, noClient) {
+	if !d.faults.NoClient() {
 		return false
 	}
 	if d.remote = os.Getenv(addrVariable); d.remote != "" {
@@ -56,7 +58,7 @@ func (d *doctor) unknown() error {
 	for _, name := range d.names {
 		if _, there := d.running.clients[name]; !there {
 			all := strings.Join(slices.Sorted(maps.Keys(d.running.clients)), ", ")
-			return hintf(exitNoClient, fmt.Sprintf("the clients are %s", or(all, "none")),
+			return hintf(exitNoClient, fmt.Sprintf("the clients are %s", cmp.Or(all, "none")),
 				"client %q is not one of the service's at %s", name, d.remote)
 		}
 	}
@@ -65,7 +67,7 @@ func (d *doctor) unknown() error {
 
 // checkServedClient makes the checks that need the service's word alone.
 func (d *doctor) checkServedClient(st tokend.Status) []flow.Finding {
-	c := clientSettings{login: st.Login}
+	c := config.Client{Login: st.Login}
 	c.Name = st.Client
 	found := slices.Concat(d.checkState(c), d.checkFiles(c), d.checkGrantEnd(c), d.checkWindows(c))
 	return append(found, skip("tenant", "its settings are the service's: run tokend doctor with the variables of the service")...)

@@ -43,7 +43,7 @@ func (d *doctor) checkDirectories(context.Context) []flow.Finding {
 // checkDisk finds the disk that is nearly full before a refresh token does.
 func (d *doctor) checkDisk(context.Context) []flow.Finding {
 	const check = "disk"
-	dir, err := store.Dir(d.settings.store)
+	dir, err := store.Dir(d.settings.Store)
 	if err != nil || dir == "" {
 		return skip(check, "the store has no directory")
 	}

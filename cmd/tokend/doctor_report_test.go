@@ -127,7 +127,7 @@ func TestDoctorOfAClientInABrokenFile(t *testing.T) {
 	p := newPlace(t)
 	setenv(t, "TOKEND_CONFIG="+write(t, filepath.Join(p.home, "broken.yaml"), "clients: {demo: {", 0o600))
 	e, o := p.examine(t, "demo")
-	if f := e.of("settings"); o.code != 78 || len(f) != 1 || !strings.Contains(f[0].Text, "is no valid YAML") {
+	if f := e.of("settings"); o.code != 78 || len(f) != 1 || !strings.Contains(f[0].Text, "invalid YAML") {
 		t.Errorf("exit %d, %+v", o.code, f)
 	}
 }

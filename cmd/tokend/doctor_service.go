@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -46,12 +48,12 @@ func (d *doctor) doors() ([]door, error) {
 		s, err := locateService()
 		return []door{{"address", addr, s, !strings.HasPrefix(addr, "unix:")}}, err
 	}
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return nil, exitFrom(err)
 	}
 	var doors []door
-	if path := d.settings.socket; path != off && path != "" {
+	if path := d.settings.Socket; path != config.Off && path != "" {
 		at.Addrs = []string{"unix:" + path}
 		s, err := serviceAt(at)
 		if err != nil {
@@ -59,8 +61,8 @@ func (d *doctor) doors() ([]door, error) {
 		}
 		doors = append(doors, door{"socket", path, s, false})
 	}
-	if listen := d.settings.listen; listen != off {
-		if _, port, err := loopback(listen); err == nil && port != 0 {
+	if listen := d.settings.Listen; listen != config.Off {
+		if _, port, err := config.Loopback(listen); err == nil && port != 0 {
 			at.Addrs = []string{"http://" + listen}
 			s, err := serviceAt(at)
 			if err != nil {
@@ -186,7 +188,7 @@ func (d *doctor) checkVersion(context.Context) []flow.Finding {
 	case own == theirs:
 		return good(check, own)
 	}
-	return warn(check, fmt.Sprintf("this is %s, and the service is %s", own, or(theirs, "older")), "restart the service after an update")
+	return warn(check, fmt.Sprintf("this is %s, and the service is %s", own, cmp.Or(theirs, "older")), "restart the service after an update")
 }
 
 // checkServed compares the clients that are configured with those that run.
@@ -209,5 +211,5 @@ func (d *doctor) checkServed(context.Context) []flow.Finding {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return good(check, "the service has "+or(strings.Join(names, ", "), "none"))
+	return good(check, "the service has "+cmp.Or(strings.Join(names, ", "), "none"))
 }

@@ -66,7 +66,7 @@ var localCases = []doctorCase{
 			t.Fatal(err)
 		}
 		setenv(t, "TOKEND_SOCKET="+filepath.Join(p.home, "run/s"))
-	}, "socket path", "problem", "run of the socket is open to others (mode 0755)", "chmod 700", 78},
+	}, "socket path", "problem", "run is open to others (mode 0755)", "chmod 700", 78},
 	{"a file", func(t *testing.T, p *place) {
 		setenv(t, "TOKEND_SOCKET="+write(t, filepath.Join(p.home, "run", "s"), "", 0o600))
 	}, "socket path", "problem", "is not a socket", "set TOKEND_SOCKET", 78},
@@ -123,7 +123,7 @@ var localCases = []doctorCase{
 	{"another's, as root", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
 		p.machine.uid = 0
-	}, "owner", "warning", "belongs to user 1000, and this runs as user 0", "as the user that its files belong to", 0},
+	}, "owner", "problem", "state/tokend belongs to user 1000, and this runs as user 0", "run tokend as user 1000", 78},
 	{"unknown", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
 		p.machine.owner = func(fs.FileInfo) (int, bool) { return 0, false }

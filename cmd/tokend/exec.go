@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/config"
 )
 
 const execHelp = `Runs a command with fresh access tokens in its environment.
@@ -108,30 +110,6 @@ func (p *program) become(path string, args, env []string) error {
 	return syscall.Exec(path, args, env) //nolint:gosec // the caller's own command
 }
 
-// badVariable says why a token may not be in a variable, or "".
-func badVariable(name string) string {
-	switch {
-	case !variableName(name):
-		return "is no name of a variable"
-	case strings.HasPrefix(name, "TOKEND_"):
-		return "is a name that tokend has taken"
-	case slices.Contains([]string{"PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV"}, name),
-		strings.HasPrefix(name, "LD_"), strings.HasPrefix(name, "DYLD_"):
-		return "is a name that the command's shell or loader needs"
-	}
-	return ""
-}
-
-// defaultVariable is where a client's token is when nothing else is said. A name
-// that begins with a digit cannot be one.
-func defaultVariable(client string) string {
-	name := variableOf(client) + "_ACCESS_TOKEN"
-	if !variableName(name) {
-		name = "_" + name
-	}
-	return name
-}
-
 // checkExec checks what needs no service, and returns the variables of --env.
 func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	if f.minValidity < 0 {
@@ -139,7 +117,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			return nil, exitf(exitUsage, "client %q is there twice", name)
+			return nil, exitf(exitUsage, "duplicate client %q", name)
 		}
 	}
 	if f.actions != "" && !slices.Contains(names, f.actions) {
@@ -159,7 +137,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 			return nil, hintf(exitUsage, "--env NAME=VARIABLE, with NAME one of them",
 				"--env %s is for none of the clients %s", pair, strings.Join(names, ", "))
 		}
-		if why := badVariable(variable); why != "" {
+		if why := config.BadVariable(variable); why != "" {
 			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)
 		}
 		variables[name] = append(variables[name], variable)
@@ -212,21 +190,21 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 		return nil, err
 	}
 	for _, variable := range c.Env { // the service may be another version, or none
-		if why := badVariable(variable); why != "" {
+		if why := config.BadVariable(variable); why != "" {
 			return nil, hintf(exitConfig, "name another one by --env", "env of client %s at the service: %q %s", name, variable, why)
 		}
 	}
 	if len(c.Env) > 0 {
 		return c.Env, nil
 	}
-	return []string{defaultVariable(name)}, nil
+	return []string{config.DefaultVariable(name)}, nil
 }
 
 // childEnvironment is environ without any setting of tokend, as there are
 // secrets among them, and with what is set.
 func childEnvironment(environ []string, set map[string]string) []string {
 	env := []string{}
-	for _, kv := range hookEnv(environ) {
+	for _, kv := range config.WithoutSettings(environ) {
 		name, _, _ := strings.Cut(kv, "=")
 		if _, replaced := set[name]; !replaced {
 			env = append(env, kv)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
@@ -52,14 +53,6 @@ func (e *exitError) Hint() string {
 	return hint.Of(e.err)
 }
 
-// each returns the errors that err joins, or err alone.
-func each(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of the error itself
-		return joined.Unwrap()
-	}
-	return []error{err}
-}
-
 // exitf returns an error that ends the process with code.
 func exitf(code int, format string, args ...any) error {
 	return &exitError{code: code, err: fmt.Errorf(format, args...)}
@@ -88,7 +81,7 @@ func (c childExit) Error() string { return fmt.Sprintf("the command ended with %
 // none comes from the parser of the command line.
 func exitCode(err error) int {
 	var e *exitError
-	var f faults
+	var f config.Faults
 	var child childExit
 	switch {
 	case err == nil:
@@ -131,55 +124,34 @@ func worst(codes []int) int {
 	return 0
 }
 
-// faults are all that is wrong with a configuration.
-type faults []fault
+// failures are several errors, each with its hint.
+type failures []error
 
-// fault is one of them, and what to do about it.
-type fault struct{ text, hint string }
-
-func (f fault) String() string {
-	if f.hint == "" {
-		return f.text
-	}
-	return f.text + "; hint: " + f.hint
-}
-
-// Error returns a line for each fault.
-func (f faults) Error() string {
+// Error returns a line for each.
+func (f failures) Error() string {
 	lines := make([]string, len(f))
-	for i, fault := range f {
-		lines[i] = fault.String()
+	for i, err := range f {
+		lines[i] = err.Error()
+		if advice := hint.Of(err); advice != "" {
+			lines[i] += "; hint: " + advice
+		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// add records a fault and what to do about it.
-func (f *faults) add(hint, format string, args ...any) {
-	*f = append(*f, fault{fmt.Sprintf(format, args...), hint})
-}
-
-// err is nil when there is no fault.
-func (f faults) err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return f
 }
 
 // report is what a person reads of err: one line, and one with a hint; of a
 // configuration, one line for each fault.
 func report(err error) string {
-	var f faults
+	var f config.Faults
+	var several failures
 	var child childExit
-	if errors.As(err, &child) {
+	switch {
+	case errors.As(err, &child):
 		return ""
-	}
-	if errors.As(err, &f) {
-		var b strings.Builder
-		for _, fault := range f {
-			b.WriteString("error: " + fault.String() + "\n")
-		}
-		return b.String()
+	case errors.As(err, &f):
+		return "error: " + strings.ReplaceAll(f.Error(), "\n", "\nerror: ") + "\n"
+	case errors.As(err, &several):
+		return "error: " + strings.ReplaceAll(several.Error(), "\n", "\nerror: ") + "\n"
 	}
 	if e := (*exitError)(nil); errors.As(err, &e) && e.told {
 		return ""

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )
@@ -96,7 +97,7 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 
 // config is the file of the command line.
 func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) {
-	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{defaultVariable(name)}, Hook: hook, HookEnv: hookEnv(os.Environ())}
+	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{config.DefaultVariable(name)}, Hook: hook, HookEnv: config.WithoutSettings(os.Environ())}
 	if f.to == "" {
 		return c, exitf(exitUsage, "file needs --to PATH")
 	}
@@ -105,10 +106,10 @@ func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) 
 		return c, exitWith(exitUsage, err)
 	}
 	c.Path = path
-	c.Mode = readMode(f.mode, func(text string) { err = exitf(exitUsage, "--%s", text) })
-	if err == nil {
-		_, err = tokenfile.New(c, nameOnly(name))
+	if c.Mode, err = config.ParseMode(f.mode); err != nil {
+		return c, exitf(exitUsage, "--%w", err)
 	}
+	_, err = tokenfile.New(c, config.NoToken(name))
 	if err != nil || len(hook) == 0 {
 		return c, exitWith(exitUsage, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -90,7 +91,7 @@ const (
 // subjectToken has what GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE asks for: the access
 // token, which is a JWT for an API of the tenant's, or the ID token.
 func (p *program) subjectToken(ctx context.Context, f tokenFlags) (map[string]any, error) {
-	kind := or(os.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"), jwtType)
+	kind := cmp.Or(os.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"), jwtType)
 	if kind != jwtType && kind != idTokenType {
 		return nil, hintf(exitConfig, fmt.Sprintf("%s for the access token, %s for the ID token", jwtType, idTokenType),
 			"subject_token_type %q is not supported", kind)

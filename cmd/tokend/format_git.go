@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -84,5 +85,5 @@ func (q gitRequest) credential(t *tokend.Token, user string) []string {
 	if q.authtype && !basicOnly {
 		return []string{"capability[]=authtype", "authtype=Bearer", "credential=" + t.AccessToken.Reveal(), "ephemeral=1"}
 	}
-	return []string{"username=" + or(q.username, user), "password=" + t.AccessToken.Reveal()}
+	return []string{"username=" + cmp.Or(q.username, user), "password=" + t.AccessToken.Reveal()}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -91,7 +92,7 @@ func header(t *tokend.Token, _ tokenFlags) string {
 }
 
 func exports(t *tokend.Token, f tokenFlags) string {
-	name := or(f.variable, "ACCESS_TOKEN")
+	name := cmp.Or(f.variable, "ACCESS_TOKEN")
 	return "export " + name + "=" + shellQuoted(t.AccessToken.Reveal()) +
 		"\nexport " + name + "_EXPIRES_AT=" + shellQuoted(expiry(t.ExpiresAt))
 }

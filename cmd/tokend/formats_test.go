@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
@@ -94,7 +95,7 @@ func transcript(t *testing.T, b *strings.Builder, p program, args ...string) out
 	}
 	p.stdin = strings.NewReader(stdin)
 	o := tokendWith(t, p, args...)
-	fmt.Fprintf(b, "$ %s", strings.Join(append([]string{or(p.name, "tokend")}, args...), " "))
+	fmt.Fprintf(b, "$ %s", strings.Join(append([]string{cmp.Or(p.name, "tokend")}, args...), " "))
 	if stdin != "" {
 		fmt.Fprintf(b, " <<%q", stdin)
 	}

@@ -55,6 +55,17 @@ func unset(t *testing.T, name string) {
 	}
 }
 
+// tokendVariables are the names of the process's variables with our prefix.
+func tokendVariables() []string {
+	var names []string
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "TOKEND_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // setenv sets "NAME=value" each.
 func setenv(t *testing.T, vars ...string) {
 	t.Helper()

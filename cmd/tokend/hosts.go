@@ -6,14 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strings"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/tokend"
 )
-
-// hostEntry is what stands in a client's hosts: where its token may go.
-var hostEntry = regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // defaultUser goes with a token that stands in a password's place. Most hosts
 // that take one look at the password alone.
@@ -24,7 +21,7 @@ const defaultUser = "oauth2"
 // subdomain, and a port that is not scheme's default must be listed.
 func allowed(entries []string, scheme, host string) (user string, ok bool) {
 	for _, e := range entries {
-		if !hostEntry.MatchString(e) { // of a service that is none: a line of it would be one of git's protocol
+		if !config.ValidHost(e) { // of a service that is none: a line of it would be one of git's protocol
 			continue
 		}
 		user, at, found := strings.Cut(e, "@")
@@ -99,7 +96,7 @@ func (s service) permitted(ctx context.Context, name, scheme, host string) (user
 		return "", err
 	}
 	if len(c.Hosts) == 0 {
-		return "", hintf(exitConfig, fmt.Sprintf("set hosts: [%s] for it, or TOKEND_CLIENT_%s_HOSTS", host, variableOf(name)),
+		return "", hintf(exitConfig, fmt.Sprintf("set hosts: [%s] for it, or TOKEND_CLIENT_%s_HOSTS", host, config.VariableOf(name)),
 			"client %s names no host that may have its token", name)
 	}
 	user, ok := allowed(c.Hosts, scheme, host)

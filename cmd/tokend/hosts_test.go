@@ -130,7 +130,7 @@ func TestHostEntries(t *testing.T) {
 	} {
 		t.Setenv("TOKEND_CLIENT_DEMO_HOSTS", entry)
 		o := runTokend(t, "config", "check")
-		if (o.code == 0) != good || !good && !strings.Contains(o.stderr, "is no host; hint: such as git.example.com") {
+		if (o.code == 0) != good || !good && !strings.Contains(o.stderr, "is not a host; hint: such as git.example.com") {
 			t.Errorf("%s: %+v", entry, o)
 		}
 	}

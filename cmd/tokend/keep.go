@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
@@ -12,7 +13,7 @@ import (
 
 // kept is a client that was made of its settings, and its token files.
 type kept struct {
-	settings clientSettings
+	settings config.Client
 	client   *flow.Client
 	changes  *changes
 	files    []*tokenfile.File
@@ -65,12 +66,12 @@ func (ps providers) close() {
 // keep makes the clients of the settings and their files, and starts nothing.
 // What is as in old is taken from there: the client where its grant is kept in
 // the same way, and each of its files.
-func (k keeper) keep(clients []clientSettings, old []*kept) ([]*kept, error) {
+func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	var list []*kept
 	for _, cl := range clients {
 		made := &kept{settings: cl}
 		before := keptOf(old, cl.Name)
-		if before != nil && before.settings.sameGrant(cl) {
+		if before != nil && before.settings.SameGrant(cl) {
 			made.client, made.changes = before.client, before.changes
 		} else {
 			before = nil
@@ -78,7 +79,7 @@ func (k keeper) keep(clients []clientSettings, old []*kept) ([]*kept, error) {
 				return nil, err
 			}
 		}
-		for _, c := range cl.files {
+		for _, c := range cl.Files {
 			f, err := k.file(c, made.client, before)
 			if err != nil {
 				return nil, err
@@ -107,9 +108,9 @@ func (k keeper) client(made *kept) (err error) {
 	return err
 }
 
-func (k keeper) redirect(s clientSettings) string {
-	if s.ownRedirect && k.port != 0 {
-		return redirectTo(k.port)
+func (k keeper) redirect(s config.Client) string {
+	if s.OwnRedirect && k.port != 0 {
+		return config.RedirectTo(k.port)
 	}
 	return s.RedirectURL
 }
@@ -117,8 +118,8 @@ func (k keeper) redirect(s clientSettings) string {
 // file returns the file that before has of c, or makes one.
 func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) (*tokenfile.File, error) {
 	if before != nil {
-		for i, was := range before.settings.files {
-			if sameFile(was, c) {
+		for i, was := range before.settings.Files {
+			if config.SameFile(was, c) {
 				return before.files[i], nil
 			}
 		}
@@ -146,8 +147,8 @@ func (k keeper) served(list []*kept) []daemon.Client {
 		s := made.settings
 		clients = append(clients, daemon.Client{
 			Client: made.client, ClientID: s.ClientID, RedirectURL: k.redirect(s),
-			Audience: s.Audience, Login: s.login, Hosts: s.hosts, Upstreams: s.upstreams,
-			Env: s.env, ActionsIDToken: s.actionsIDToken, Files: made.status,
+			Audience: s.Audience, Login: s.Login, Hosts: s.Hosts, Upstreams: s.Upstreams,
+			Env: s.Env, ActionsIDToken: s.ActionsIDToken, Files: made.status,
 		})
 	}
 	return clients
@@ -174,7 +175,7 @@ func (k *kept) status() []daemon.FileStatus {
 // keepAlone makes the clients of s for a process that never reloads.
 func (s settings) keepAlone(ps providers, grants flow.Store, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
 	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, providers: ps}
-	list, err := k.keep(s.clients, nil)
+	list, err := k.keep(s.Clients, nil)
 	if err != nil {
 		return nil, nil, err
 	}

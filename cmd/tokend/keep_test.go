@@ -2,15 +2,17 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )
 
 // keptSettings are a client's settings that keep takes.
-func keptSettings(name string) clientSettings {
-	return clientSettings{Config: flow.Config{
+func keptSettings(name string) config.Client {
+	return config.Client{Config: flow.Config{
 		Name: name, Issuer: "https://tenant.example.com/", ClientID: name, ClientSecret: canarySecret, Source: flow.ClientCredentials{},
 	}}
 }
@@ -19,23 +21,23 @@ func keptSettings(name string) clientSettings {
 // else changes about it.
 func TestF35_Keep_UnchangedClients(t *testing.T) {
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
-	old, err := k.keep([]clientSettings{keptSettings("demo")}, nil)
+	old, err := k.keep([]config.Client{keptSettings("demo")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
-		change func(*clientSettings)
+		change func(*config.Client)
 		same   bool
 	}{
-		"nothing": {func(*clientSettings) {}, true},
-		"hosts":   {func(s *clientSettings) { s.hosts = []string{"git.example.com"} }, true},
-		"files":   {func(s *clientSettings) { s.files = []tokenfile.Config{{Path: "/run/tokend/token"}} }, true},
-		"secret":  {func(s *clientSettings) { s.ClientSecret = "another" }, false},
-		"scopes":  {func(s *clientSettings) { s.Scopes = []string{"another"} }, false},
+		"nothing": {func(*config.Client) {}, true},
+		"hosts":   {func(s *config.Client) { s.Hosts = []string{"git.example.com"} }, true},
+		"files":   {func(s *config.Client) { s.Files = []tokenfile.Config{{Path: "/run/tokend/token"}} }, true},
+		"secret":  {func(s *config.Client) { s.ClientSecret = "another" }, false},
+		"scopes":  {func(s *config.Client) { s.Scopes = []string{"another"} }, false},
 	} {
 		s := keptSettings("demo")
 		tc.change(&s)
-		next, err := k.keep([]clientSettings{s}, old)
+		next, err := k.keep([]config.Client{s}, old)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,13 +52,13 @@ func TestF35_Keep_UnchangedClients(t *testing.T) {
 func TestF35_Keep_UnchangedFiles(t *testing.T) {
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
 	s := keptSettings("demo")
-	s.files = []tokenfile.Config{{Path: "/run/tokend/one"}, {Path: "/run/tokend/two"}}
-	old, err := k.keep([]clientSettings{s}, nil)
+	s.Files = []tokenfile.Config{{Path: "/run/tokend/one"}, {Path: "/run/tokend/two"}}
+	old, err := k.keep([]config.Client{s}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.files = []tokenfile.Config{{Path: "/run/tokend/two"}, {Path: "/run/tokend/one", Format: "header"}}
-	next, err := k.keep([]clientSettings{s}, old)
+	s.Files = []tokenfile.Config{{Path: "/run/tokend/two"}, {Path: "/run/tokend/one", Format: "header"}}
+	next, err := k.keep([]config.Client{s}, old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func TestF35_Keep_UnchangedFiles(t *testing.T) {
 		t.Errorf("files %v, before %v", next[0].files, old[0].files)
 	}
 	s.ClientSecret = "another"
-	if next, err = k.keep([]clientSettings{s}, next); err != nil || next[0].files[0] == old[0].files[1] {
+	if next, err = k.keep([]config.Client{s}, next); err != nil || next[0].files[0] == old[0].files[1] {
 		t.Errorf("the file of a changed client asks the old one (%v)", err)
 	}
 }
@@ -73,14 +75,14 @@ func TestF35_Keep_UnchangedFiles(t *testing.T) {
 func TestF35_Activate(t *testing.T) {
 	noted := map[string]int{}
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(s flow.Status) { noted[s.Client]++ }, providers: providers{}}
-	old, err := k.keep([]clientSettings{keptSettings("stays"), keptSettings("goes")}, nil)
+	old, err := k.keep([]config.Client{keptSettings("stays"), keptSettings("goes")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	activate(old, nil)
 	s := keptSettings("stays")
-	s.files = []tokenfile.Config{{Path: "/run/tokend/token"}}
-	next, err := k.keep([]clientSettings{s, keptSettings("comes")}, old)
+	s.Files = []tokenfile.Config{{Path: "/run/tokend/token"}}
+	next, err := k.keep([]config.Client{s, keptSettings("comes")}, old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,5 +101,24 @@ func TestF35_Activate(t *testing.T) {
 	}
 	if files := *next[0].changes.files.Load(); len(files) != 1 || files[0] != next[0].files[0] {
 		t.Error("the client that stays does not wake its new file")
+	}
+}
+
+// Clients of one issuer share a provider.
+func TestOneProviderForEachIssuer(t *testing.T) {
+	clean(t)
+	setenv(t, "TOKEND_CLIENTS=a,b,c")
+	for name, issuer := range map[string]string{"A": "https://one.example.com/", "B": "https://one.example.com/", "C": "https://two.example.com/"} {
+		setenv(t, "TOKEND_CLIENT_"+name+"_ISSUER="+issuer, "TOKEND_CLIENT_"+name+"_CLIENT_ID=x")
+	}
+	s, err := loadSettings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ps := providers{}
+	defer ps.close()
+	clients, _, err := s.keepAlone(ps, flow.NewMemoryStore(), s.logger(&strings.Builder{}))
+	if err != nil || len(clients) != 3 || len(ps) != 2 || ps["https://one.example.com/"].Issuer() != "https://one.example.com/" {
+		t.Errorf("%d clients, %d providers, %v", len(clients), len(ps), err)
 	}
 }

@@ -11,39 +11,16 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
 )
-
-// off is what a listener is set to that is not wanted.
-const off = "off"
-
-// loopback splits a TCP address and says whether it is of this machine alone:
-// a literal loopback address, or localhost, which means 127.0.0.1 and ::1.
-func loopback(addr string) (host string, port int, err error) {
-	host, service, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, fmt.Errorf("address %q is not host:port", addr)
-	}
-	port, err = strconv.Atoi(service)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("address %q has no port from 0 to 65535", addr)
-	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("address %q can be reached from other machines, and there is no TLS", addr)
-	}
-	if host != "127.0.0.1" && host != "::1" {
-		return "", 0, fmt.Errorf("address %q is not 127.0.0.1, [::1] or localhost", addr)
-	}
-	return host, port, nil
-}
 
 // listenTCP listens on a loopback address, which setting has given. With
 // 127.0.0.1 comes the same port of ::1 where there is one: "localhost" may be
 // either.
 func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error) {
-	host, port, err := loopback(addr)
+	host, port, err := config.Loopback(addr)
 	if err != nil {
 		return nil, hintf(exitConfig, "127.0.0.1:0 is any free port of this machine", "%s: %w", setting, err)
 	}
@@ -100,9 +77,8 @@ func listenSocket(ctx context.Context, setting, path string) (net.Listener, erro
 	if err != nil {
 		return nil, exitWith(exitUnavailable, err)
 	}
-	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
-		return nil, hintf(exitConfig, fmt.Sprintf("chmod 700 %s, or set %s to a path in a directory of its own", dir, setting),
-			"directory %s of the socket is open to others (mode %#o)", dir, perm)
+	if err := durable.CheckDir(dir, fi, durable.Private, fmt.Sprintf("set %s to a path in a directory of its own", setting)); err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("the socket's directory %w", err))
 	}
 	if err := clearSocket(ctx, setting, path); err != nil {
 		return nil, err

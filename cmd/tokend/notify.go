@@ -12,6 +12,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -27,7 +28,7 @@ type manager struct {
 }
 
 // newManager reads who started the process. clients are those that it keeps.
-func newManager(clients []clientSettings, log *slog.Logger) *manager {
+func newManager(clients []config.Client, log *slog.Logger) *manager {
 	m := &manager{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
 	for _, c := range clients {
 		m.states[c.Name] = flow.StateStarting

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -94,7 +95,7 @@ func TestReadyWithoutTenant(t *testing.T) {
 
 func TestWatchdogFollowsTheStore(t *testing.T) {
 	n := serviceManager(t)
-	m := newManager([]clientSettings{{Config: flow.Config{Name: "demo"}}}, slog.New(slog.DiscardHandler))
+	m := newManager([]config.Client{{Config: flow.Config{Name: "demo"}}}, slog.New(slog.DiscardHandler))
 	m.every = 10 * time.Millisecond
 	m.alive(t.Context(), func(context.Context) error { return errors.New("disk full") })
 	n.until(t, "WATCHDOG=1", "STATUS=the store fails", "demo: starting")
@@ -164,7 +165,7 @@ func TestDirectoriesOfTheUnit(t *testing.T) {
 		t.Errorf("the key of the unit's configuration: %+v", o)
 	}
 	setenv(t, "STATE_DIRECTORY=relative")
-	if got, want := servicePaths().store, defaultPaths().store; got != want {
+	if got, want := config.ServicePaths(config.OS()).Store, config.DefaultPaths(config.OS()).Store; got != want {
 		t.Errorf("a relative directory: %s", got)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"example.com/tokend/internal/daemon"
-	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/tokenfile"
 	"example.com/tokend/pkg/flow"
 )
@@ -26,9 +25,9 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	for _, cl := range s.clients {
-		for i := range cl.files {
-			cl.files[i].HookAlways = true // one that failed may be why it is started again
+	for _, cl := range s.Clients {
+		for i := range cl.Files {
+			cl.Files[i].HookAlways = true // one that failed may be why it is started again
 		}
 	}
 	ps := providers{}
@@ -98,11 +97,11 @@ func fileFailure(path string, err error) error {
 
 // together is all that failed, one line each, with the code that says the most.
 func together(failed []error) error {
-	var lines faults
+	var lines failures
 	var codes []int
 	for _, err := range failed {
 		if err != nil {
-			lines.add(hint.Of(err), "%s", err)
+			lines = append(lines, err)
 			codes = append(codes, exitCode(exitWith(exitUnavailable, err)))
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
@@ -45,7 +45,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 		f.listen = "127.0.0.1:0"
 	}
 	if f.listen != "" {
-		if _, _, err := loopback(f.listen); err != nil {
+		if _, _, err := config.Loopback(f.listen); err != nil {
 			return hintf(exitUsage, "127.0.0.1:0 is any free port", "--listen: %w", err)
 		}
 	}
@@ -110,7 +110,7 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 			list = append(list, u)
 		}
 	}
-	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + variableOf(c.Client) + "_UPSTREAMS) of the service"
+	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + config.VariableOf(c.Client) + "_UPSTREAMS) of the service"
 	if len(list) == 0 {
 		return "", hintf(exitConfig, hint, "client %s has no upstreams", c.Client)
 	}
@@ -132,7 +132,7 @@ func (f proxyFlags) apiKeys() ([]guard.Key, error) {
 	if f.listen == "" {
 		return nil, nil
 	}
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return nil, exitFrom(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
@@ -66,17 +67,17 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 		absent = err
 	}
 	s, err := loadSettings()
-	if f := faults(nil); errors.As(err, &f) && len(s.clients) == 0 && len(f) == 1 {
+	if f := config.Faults(nil); errors.As(err, &f) && f.NoClient() {
 		if _, waits := ctx.Value(patience{}).(time.Duration); waits && found {
 			return there.awaited(ctx)
 		}
-		return nil, hintf(exitUnavailable, fmt.Sprintf("start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", names[0], variableOf(names[0])),
+		return nil, hintf(exitUnavailable, fmt.Sprintf("start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", names[0], config.VariableOf(names[0])),
 			"%w, and no client is configured here", absent)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if s.clients, err = only(s.clients, names); err != nil {
+	if s.Clients, err = only(s.Clients, names); err != nil {
 		return nil, err
 	}
 	return p.startPrivate(ctx, s, flags)
@@ -86,7 +87,7 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 // environment's.
 func (p *program) warnOfOwn(ctx context.Context, s service, names []string) {
 	for _, name := range names {
-		setting := "TOKEND_CLIENT_" + variableOf(name) + "_ISSUER"
+		setting := "TOKEND_CLIENT_" + config.VariableOf(name) + "_ISSUER"
 		own := os.Getenv(setting)
 		if own == "" {
 			continue
@@ -102,7 +103,7 @@ func (p *program) warnOfOwn(ctx context.Context, s service, names []string) {
 // configuredHere says whether the configuration here has a client.
 func configuredHere(name string) bool {
 	s, err := loadSettings()
-	return err == nil && slices.ContainsFunc(s.clients, func(c clientSettings) bool { return c.Name == name })
+	return err == nil && slices.ContainsFunc(s.Clients, func(c config.Client) bool { return c.Name == name })
 }
 
 // awaited is a service that must answer, with --wait after a while.
@@ -112,12 +113,12 @@ func (s service) awaited(ctx context.Context) (*reached, error) {
 }
 
 // only has the clients of these names.
-func only(clients []clientSettings, names []string) ([]clientSettings, error) {
+func only(clients []config.Client, names []string) ([]config.Client, error) {
 	var all []string
-	var found []clientSettings
+	var found []config.Client
 	for _, c := range clients {
 		if all = append(all, c.Name); slices.Contains(names, c.Name) {
-			c.files = nil // they are for the service
+			c.Files = nil // they are for the service
 			found = append(found, c)
 		}
 	}
@@ -139,7 +140,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	var level slog.LevelVar
 	level.Set(silent)
 	if flags.verbose {
-		level.Set(s.level)
+		level.Set(s.Level)
 	}
 	log := s.loggerAt(p.stderr, &level)
 	grants, err := s.openStore(ctx)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
@@ -36,7 +37,7 @@ func (s *serving) note(st flow.Status) {
 
 // build makes the clients, their files and the API over them, and starts nothing.
 func (s *serving) build() (err error) {
-	if s.kept, err = s.keeper.keep(s.settings.clients, nil); err != nil {
+	if s.kept, err = s.keeper.keep(s.settings.Clients, nil); err != nil {
 		return err
 	}
 	if err := s.makeKey(); err != nil {
@@ -58,26 +59,26 @@ func (s *serving) build() (err error) {
 // clients.
 func (s *serving) keys(from settings) ([]daemon.Key, error) {
 	switch {
-	case from.apiKey != "":
-		return append([]daemon.Key{{Name: "main", Secret: from.apiKey}}, from.keys...), nil
+	case from.APIKey != "":
+		return append([]daemon.Key{{Name: "main", Secret: from.APIKey}}, from.limitedKeys()...), nil
 	case s.port != 0:
 		return nil, hintf(exitConfig, "put it back, or restart the service to make a new key",
-			"API key file %s does not exist", from.apiKeyFile)
+			"API key file %s does not exist", from.APIKeyFile)
 	}
-	return from.keys, nil
+	return from.limitedKeys(), nil
 }
 
 // makeKey makes the API key file where callers come over TCP and there is no key
 // yet. Only a start does this: a reload writes nothing.
 func (s *serving) makeKey() error {
-	if s.settings.apiKey != "" || s.port == 0 {
+	if s.settings.APIKey != "" || s.port == 0 {
 		return nil
 	}
-	key, made, err := readOrCreateKey(s.settings.apiKeyFile)
+	key, made, err := readOrCreateKey(s.settings.APIKeyFile)
 	if made {
-		s.log.Info("made an API key", "file", s.settings.apiKeyFile)
+		s.log.Info("made an API key", "file", s.settings.APIKeyFile)
 	}
-	s.settings.apiKey = key
+	s.settings.APIKey = key
 	return err
 }
 
@@ -112,8 +113,8 @@ func (s *serving) reload(ctx context.Context) {
 			s.manager.ready()
 		}
 	}()
-	next, err := loadSettingsAt(servicePaths())
-	var done comparison
+	next, err := loadServiceSettings()
+	var done config.Comparison
 	if err == nil {
 		done, err = s.apply(next)
 	}
@@ -124,22 +125,22 @@ func (s *serving) reload(ctx context.Context) {
 		s.refuse(ctx, err)
 		return
 	}
-	s.log.InfoContext(ctx, "configuration reloaded", "added", joined(done.added), "changed", joined(done.changed),
-		"removed", joined(done.removed), "unchanged", len(done.unchanged))
+	s.log.InfoContext(ctx, "configuration reloaded", "added", joined(done.Added), "changed", joined(done.Changed),
+		"removed", joined(done.Removed), "unchanged", len(done.Unchanged))
 }
 
 // apply prepares everything that next needs, and then switches.
-func (s *serving) apply(next settings) (comparison, error) {
-	made, err := s.keeper.keep(next.clients, s.kept)
+func (s *serving) apply(next settings) (config.Comparison, error) {
+	made, err := s.keeper.keep(next.Clients, s.kept)
 	if err != nil {
-		return comparison{}, err
+		return config.Comparison{}, err
 	}
 	keys, err := s.keys(next)
 	if err != nil {
-		return comparison{}, err
+		return config.Comparison{}, err
 	}
 	if err := s.daemon.Replace(s.keeper.served(made), keys); err != nil {
-		return comparison{}, err
+		return config.Comparison{}, err
 	}
 	activate(made, s.kept)
 	s.manager.keep(made)
@@ -150,19 +151,22 @@ func (s *serving) apply(next settings) (comparison, error) {
 			k.client.Retry() // what was wrong may have been corrected at the provider
 		}
 	}
-	done := compare(s.settings.clients, next.clients)
+	if names := s.settings.NeedsRestart(next.Config); names != nil {
+		s.log.Warn("settings of the service changed, which a reload does not apply", "settings", joined(names), "hint", "restart the service")
+	}
+	done := config.Compare(s.settings.Clients, next.Clients)
 	s.settings, s.kept = next, made
 	return done, nil
 }
 
 // refuse logs what is wrong with a configuration, each fault with its hint.
 func (s *serving) refuse(ctx context.Context, err error) {
-	var lines faults
+	var lines config.Faults
 	if !errors.As(err, &lines) {
-		lines = faults{{err.Error(), hint.Of(err)}}
+		lines = config.Faults{{Text: err.Error(), Hint: hint.Of(err)}}
 	}
 	for _, f := range lines {
-		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", f.text, "hint", f.hint)
+		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", f.Message(), "hint", f.Hint)
 	}
 }
 

@@ -91,7 +91,7 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 	r := serveFile(t, newTenant(t), oneClient)
 	for name, tc := range map[string]struct{ text, logged string }{
 		"no YAML":            {"clients: [", r.path + ":1"},
-		"an unknown key":     {oneClient + "claws: 1\n", r.path + `:3: unknown key claws" hint="one of clients, keys, files"`},
+		"an unknown key":     {oneClient + "claws: 1\n", r.path + `:3: unknown key claws" hint="one of clients, keys, files, `},
 		"an empty file":      {"", `error="no client is configured" hint="set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write ` + r.path + `"`},
 		"a second fault":     {oneClient + "claws: 1\nkees: 1\n", r.path + `:4: unknown key kees" hint="did you mean keys`},
 		"a missing setting":  {oneClient + "  more: {client_id: more}\n", `client more: issuer is missing" hint="set clients.more.issuer`},
@@ -278,5 +278,18 @@ func TestF35_Hangup_EndsOtherCommands(t *testing.T) {
 				t.Error("the signal does not end it")
 			}
 		})
+	}
+}
+
+// What a reload does not apply is logged, once.
+func TestReload_SettingsThatNeedARestart(t *testing.T) {
+	r := serveFile(t, newTenant(t), oneClient)
+	r.reload(t, oneClient+"log_level: debug\nstore: 'sqlite::memory:'\n", "msg=\"configuration reloaded\"")
+	if want := "msg=\"settings of the service changed, which a reload does not apply\" settings=store,log_level hint=\"restart the service\""; !strings.Contains(r.log.String(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, r.log)
+	}
+	r.reload(t, oneClient+"log_level: debug\nstore: 'sqlite::memory:'\n# the same\n", "msg=\"configuration reloaded\"")
+	if n := strings.Count(r.log.String(), "a reload does not apply"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, r.log)
 	}
 }

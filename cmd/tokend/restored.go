@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -19,7 +20,7 @@ type restoredWarning struct {
 	restored []string
 }
 
-func newRestoredWarning(clients []clientSettings, log *slog.Logger) *restoredWarning {
+func newRestoredWarning(clients []config.Client, log *slog.Logger) *restoredWarning {
 	w := &restoredWarning{log: log, starting: map[string]bool{}}
 	for _, c := range clients {
 		w.starting[c.Name] = true

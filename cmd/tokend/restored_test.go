@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 )
 
 func TestRestoredIsLoggedOnceWhenEveryClientIsKnown(t *testing.T) {
 	status := func(name string, state flow.ClientState) flow.Status { return flow.Status{Client: name, State: state} }
 	log := &syncBuffer{}
-	clients := make([]clientSettings, 4)
+	clients := make([]config.Client, 4)
 	for i, name := range []string{"web", "ci", "gone", "new"} {
 		clients[i].Name = name
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 )
@@ -45,6 +46,8 @@ Configuration comes from variables and a YAML file; variables win.
     SUBJECT_TOKEN_SOURCE (github-actions), SUBJECT_TOKEN_AUDIENCE of
     token_exchange,
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
+    LIFETIME (of access tokens without expires_in), IDLE and ABSOLUTE (of refresh
+    tokens),
     HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
     UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP,
     ENV (variables that "tokend exec" puts the token in),
@@ -54,7 +57,8 @@ Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
 TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
 ConfigurationDirectory= that of the directories above. In the file
-the fields are in small letters under clients.<name>; keys.<name> with key_file
+listen, socket, store, store_key_file, spill_dir, api_key_file, log_level and
+log_format stand at the top, and the fields in small letters under clients.<name>; keys.<name> with key_file
 and clients is a caller key that opens these clients only; files is a list of
 files with client, path, format (text, json, header, env), mode, min_validity
 and hook, a command's words.
@@ -75,7 +79,7 @@ func (p *program) serve() *cobra.Command {
 			} else {
 				p.hangups.reload()
 			}
-			s, err := loadSettingsAt(servicePaths())
+			s, err := loadServiceSettings()
 			if err != nil {
 				return err
 			}
@@ -118,7 +122,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.clients, log), restored: newRestoredWarning(s.clients, log), log: log}
+	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.Clients, log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.note, providers: providers{}}
 	defer svc.keeper.providers.close()
 	if err := svc.build(); err != nil {
@@ -141,11 +145,11 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	return err
 }
 
-func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.level) }
+func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.Level) }
 
 func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
-	if s.json {
+	if s.JSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
@@ -154,15 +158,15 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 // open has the listeners, TCP first. Those it has opened it returns with an error too.
 func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 	var ls []net.Listener
-	if s.listen != off {
-		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.listen)
+	if s.Listen != config.Off {
+		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.Listen)
 		if err != nil {
 			return nil, err
 		}
 		ls = tcp
 	}
-	if s.socket != off {
-		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.socket)
+	if s.Socket != config.Off {
+		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket)
 		if err != nil {
 			return ls, err
 		}
@@ -174,17 +178,17 @@ func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	var keys *seal.Keyset
 	var err error
-	if s.keyset != "" {
-		keys, err = seal.Parse(s.keyset.Reveal())
+	if s.Keyset != "" {
+		keys, err = seal.Parse(s.Keyset.Reveal())
 	} else {
-		keys, err = store.LoadOrCreateKeyset(s.keysetFile, s.store)
+		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
 	}
 	if err != nil {
 		return nil, err
 	}
-	o := store.Options{Keys: keys, SpillDir: s.spillDir}
-	if _, err := os.Lstat(s.keysetFile); err == nil { // else the keyset is of a variable
-		o.MarkFile = s.keysetFile + ".mark"
+	o := store.Options{Keys: keys, SpillDir: s.SpillDir}
+	if _, err := os.Lstat(s.KeysetFile); err == nil { // else the keyset is of a variable
+		o.MarkFile = s.KeysetFile + ".mark"
 	}
-	return store.Open(ctx, s.store, o)
+	return store.Open(ctx, s.Store, o)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/tokend"
 )
@@ -29,9 +30,16 @@ func findService() (service, error) {
 // addrVariable names the service that is meant.
 const addrVariable = "TOKEND_ADDR"
 
+// locate answers as the environment does, and with what the configuration file
+// says of where the service is.
+func locate() func(name string) string {
+	env := config.OS()
+	return config.Locate(env, config.DefaultPaths(env))
+}
+
 // locateService is findService without the key.
 func locateService() (service, error) {
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return service{}, exitFrom(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/config"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -63,23 +64,12 @@ func (f *tokenFlags) arguments(args []string) error {
 		return exitf(exitUsage, "--min-validity %s is negative", f.MinValidity)
 	case f.variable != "" && f.format != "env" && f.format != "github":
 		return hintf(exitUsage, "it goes with --format env or github", "--env is of no use with format %s", f.format)
-	case f.variable != "" && !variableName(f.variable):
+	case f.variable != "" && !config.IsVariable(f.variable):
 		return hintf(exitUsage, "letters, digits and _, not a digit first", "--env %q is no variable's name", f.variable)
 	}
 	args = append(args, "", "")
 	f.Client, f.operation, f.Scopes = args[0], args[1], scopesOf(f.scope)
 	return nil
-}
-
-// variableName is what POSIX allows.
-func variableName(s string) bool {
-	for i, r := range s {
-		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && (i == 0 || r < '0' || r > '9') {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (p *program) printToken(ctx context.Context, f tokenFlags) error {

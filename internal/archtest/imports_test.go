@@ -26,6 +26,7 @@ var rules = []struct {
 	{"pkg_stands_alone", publicStandsAlone},
 	{"faces_know_what_they_need", facesKnowWhatTheyNeed},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
+	{"configuration_knows_no_command", configurationKnowsNoCommand},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
 	{"depth", depth},
@@ -35,7 +36,8 @@ func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
-		"internal/near", "internal/hint", "internal/store", "internal/store/sqlite", "internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
+		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite",
+		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -70,7 +72,7 @@ func publicStandsAlone(g graph) []string {
 }
 
 // leaves are packages that import nothing of ours; every other one may import them.
-var leaves = []string{"internal/near", "internal/hint"}
+var leaves = []string{"internal/near", "internal/hint", "internal/durable"}
 
 // facesKnowWhatTheyNeed: what serves tokens, by HTTP or in files, does not know which
 // store is behind it, nor the other face. The guard knows nothing of OAuth, and the
@@ -84,6 +86,7 @@ func facesKnowWhatTheyNeed(g graph) []string {
 		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
 		"internal/near":      nil,
 		"internal/hint":      nil,
+		"internal/durable":   nil,
 	} {
 		bad = append(bad, only(g, func(path string) bool { return within(path, folder) }, may...)...)
 	}
@@ -102,11 +105,11 @@ func storesKnowFlowAndDriver(g graph) []string {
 }
 
 // frameworksStay: gin answers HTTP in two places and is in no exported
-// signature, envconfig reads the environment in commands only, and a test that
+// signature, envconfig reads the environment in commands and their configuration only, and a test that
 // imports pkg/mock pays for go-jose and x/oauth2 alone.
 func frameworksStay(g graph) []string {
 	bad := confined(g, gin, "internal/daemon", "cmd/mockauth0")
-	bad = append(bad, confined(g, envconfig, "cmd")...)
+	bad = append(bad, confined(g, envconfig, "cmd", "internal/config")...)
 	for path, p := range g.ours() {
 		for _, f := range p.files {
 			for _, name := range exportedWith(f, localName(f, gin)) {
@@ -173,6 +176,12 @@ func depth(g graph) []string {
 	return bad
 }
 
+// configurationKnowsNoCommand: what reads the configuration knows what it
+// describes, and neither the commands nor what they make of it.
+func configurationKnowsNoCommand(g graph) []string {
+	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/tokenfile"}, leaves...)...)
+}
+
 // only reports imports of ours other than these.
 func only(g graph, applies func(string) bool, may ...string) []string {
 	var bad []string
@@ -182,6 +191,11 @@ func only(g graph, applies func(string) bool, may ...string) []string {
 			if applies(path) && own && !slices.Contains(may, rel) {
 				bad = append(bad, violation(path, "imports %s; of this module it may import only: %s", imp, strings.Join(may, ", ")))
 			}
+		}
+	}
+	for _, leaf := range leaves {
+		if p := g[module+leaf]; p != nil && slices.ContainsFunc(p.Imports, func(imp string) bool { return strings.HasPrefix(imp, module) }) {
+			bad = append(bad, violation(leaf, "imports a package of this module; it is a leaf"))
 		}
 	}
 	return bad

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 )
 
@@ -70,24 +71,18 @@ func guardDir(what, dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// judgeDir refuses what is no directory, and one that others can write to.
+// judgeDir refuses what is no directory, and one where others could replace what
+// is in it.
 func judgeDir(what, dir string, fi fs.FileInfo) error {
-	if !fi.IsDir() {
-		return hint.Errorf("name another", "store: %s %s is not a directory", what, dir)
-	}
-	if perm := fi.Mode().Perm(); perm&0o022 != 0 {
-		return hint.Errorf(fmt.Sprintf("use a directory of its own: chmod 700 %s", dir),
-			"store: %s %s can be written by others (mode %#o)", what, dir, perm)
+	if err := durable.CheckDir(dir, fi, durable.Written, "name a directory of its own"); err != nil {
+		return fmt.Errorf("store: %s %w", what, err)
 	}
 	return nil
 }
 
 func notWritable(what, dir string, err error) error {
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err // the path is named already, the probe's name helps nobody
-	}
 	return hint.Errorf("make it writable for the user that runs this, or name another",
-		"store: %s %s not writable: %w", what, dir, err)
+		"store: %s %s not writable: %w", what, dir, durable.Cause(err))
 }
 
 func kind(fi fs.FileInfo) string {
@@ -99,13 +94,4 @@ func kind(fi fs.FileInfo) string {
 	default:
 		return "mode " + m.String()
 	}
-}
-
-// syncDir makes what happened to a directory's entries durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

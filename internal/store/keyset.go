@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 )
-
-// maxKeyset bounds what is read as a keyset; one key takes some 300 bytes.
-const maxKeyset = 1 << 20
 
 // LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset,
 // JSON or its base64), or makes one with a fresh key, mode 0600, when there is
@@ -51,31 +48,9 @@ func noKeyset(path, found string) error {
 
 // loadKeyset is fs.ErrNotExist when there is no file.
 func loadKeyset(path string) (*seal.Keyset, error) {
-	fi, err := os.Lstat(path)
+	b, err := durable.ReadSecret(path, durable.Private)
 	if err != nil {
-		return nil, fmt.Errorf("store: keyset file: %w", err)
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, hint.Errorf("name the file itself", "store: keyset file %s is not a regular file (%s)", path, kind(fi))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("store: keyset file: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	opened, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("store: keyset file: %w", err)
-	}
-	if !os.SameFile(fi, opened) {
-		return nil, hint.Errorf("nobody else should write in its directory", "store: keyset file %s was replaced while it was read", path)
-	}
-	if perm := opened.Mode().Perm(); perm&0o077 != 0 {
-		return nil, hint.Errorf(fmt.Sprintf("chmod 600 %s", path), "store: keyset file %s can be read by others (mode %#o)", path, perm)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyset))
-	if err != nil {
-		return nil, fmt.Errorf("store: keyset file: %w", err)
+		return nil, fmt.Errorf("store: keyset file %w", err)
 	}
 	keys, err := seal.Parse(string(b))
 	if err != nil {
@@ -97,31 +72,10 @@ func createKeyset(path string) error {
 	if err := guardDir(stateDir, filepath.Dir(path)); err != nil {
 		return err
 	}
-	tmp, err := writeTemp(path, b.Bytes())
-	if err != nil {
-		return fmt.Errorf("store: keyset file: %w", err)
-	}
-	defer func() { _ = os.Remove(tmp) }() // the link stays
-	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("store: keyset file: %w", err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.Create(path, 0o600, b.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: keyset file: %w", err)
 	}
 	return nil
-}
-
-// writeTemp writes b, durable and 0600, to a new file beside path.
-func writeTemp(path string, b []byte) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
 }
 
 // exists returns the first file of the store that url names, "" when it has none.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"
 )
@@ -199,14 +200,10 @@ func (s spill) write(name, key string, g *flow.Grant) error {
 	if err := guardDir(spills, s.dir); err != nil {
 		return err
 	}
-	tmp, err := writeTemp(name, b)
-	if err != nil {
+	if err := durable.Replace(name, 0o600, b); err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	if err := os.Rename(tmp, name); err != nil {
-		return fmt.Errorf("store: spill: %w", errors.Join(err, os.Remove(tmp)))
-	}
-	if err := errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir))); err != nil {
+	if err := errors.Join(durable.SyncDir(s.dir), durable.SyncDir(filepath.Dir(s.dir))); err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
 	return nil
@@ -288,7 +285,7 @@ func (s spill) remove(key string) error {
 	var err error
 	for _, suffix := range []string{"", damaged, lost} {
 		if e := os.Remove(s.file(key) + suffix); !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e, syncDir(s.dir))
+			err = errors.Join(err, e, durable.SyncDir(s.dir))
 		}
 	}
 	if err != nil {

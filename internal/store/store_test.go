@@ -246,7 +246,7 @@ func TestF18_DirectoryNotWritable(t *testing.T) {
 	for _, c := range []struct{ keys, path, want string }{
 		{keyset, locked + "/tokend.db", "state directory " + locked + " not writable: permission denied"},
 		{keyset, locked + "/deeper/tokend.db", "state directory " + locked + "/deeper not writable: permission denied"},
-		{unreadable, file, "store: keyset file: open " + unreadable + ": permission denied"},
+		{unreadable, file, "store: keyset file " + unreadable + " cannot be read: permission denied"},
 		{keyset, file, "open for writing: attempt to write a readonly database"},
 	} {
 		cmd := exec.CommandContext(t.Context(), exe)

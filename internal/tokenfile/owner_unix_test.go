@@ -14,8 +14,7 @@ import (
 func TestDirectoryOfAnotherUser(t *testing.T) {
 	const other = 65534
 	dir := t.TempDir()
-	uid := os.Geteuid()
-	if uid == 0 {
+	if os.Geteuid() == 0 { // whom only internal/durable can play
 		if err := os.Chown(dir, other, other); err != nil {
 			t.Fatal(err)
 		}
@@ -27,15 +26,5 @@ func TestDirectoryOfAnotherUser(t *testing.T) {
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 			t.Errorf("left %v, %v", left, err)
 		}
-	}
-	fi, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := guardOwner(dir, fi, other-1); !errors.Is(err, ErrRefused) {
-		t.Errorf("to a third user: %v", err)
-	}
-	if fi, err = os.Stat("/"); err != nil || guardOwner("/", fi, uid) != nil {
-		t.Errorf("root's is refused: %v", err)
 	}
 }

@@ -73,7 +73,7 @@ func TestStaleTemporaryFiles(t *testing.T) {
 		put(t, p, "x")
 	}
 	for _, p := range []string{old, foreign} {
-		if err := os.Chtimes(p, time.Time{}, time.Now().Add(-2*stale)); err != nil {
+		if err := os.Chtimes(p, time.Time{}, time.Now().Add(-2*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
@@ -78,11 +79,7 @@ func (s *Store) make(ctx context.Context, path string) error {
 	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	return wrap("make the database", errors.Join(d.Sync(), d.Close()))
+	return wrap("make the database", durable.SyncDir(dir))
 }
 
 // create fills an empty database.

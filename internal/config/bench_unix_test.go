@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package config
 
 import (
 	"fmt"
@@ -24,9 +24,6 @@ func cpuTime() time.Duration {
 // check does.
 func BenchmarkConfigCheck(b *testing.B) {
 	home := b.TempDir()
-	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"} {
-		b.Setenv(name, home)
-	}
 	secret := filepath.Join(home, "secret")
 	var file strings.Builder
 	file.WriteString("clients:\n")
@@ -36,12 +33,12 @@ func BenchmarkConfigCheck(b *testing.B) {
 	write(b, secret, canarySecret, 0o600)
 	config := filepath.Join(home, "tokend.yaml")
 	write(b, config, file.String(), 0o600)
-	b.Setenv("TOKEND_CONFIG", config)
+	env := environ(b, "HOME="+home, "TOKEND_CONFIG="+config)
 	before := cpuTime()
 	for b.Loop() {
-		s, err := loadSettings()
-		if err != nil || len(s.clients) != 5000 {
-			b.Fatal(err)
+		s, faults := Load(env, DefaultPaths(env))
+		if faults != nil || len(s.Clients) != 5000 {
+			b.Fatal(faults)
 		}
 	}
 	b.ReportMetric((cpuTime()-before).Seconds()/float64(b.N), "cpu-s/op")

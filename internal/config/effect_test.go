@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"path/filepath"
@@ -6,11 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"example.com/tokend/pkg/flow"
 )
 
-// fill gives a field of clientConfig a value that is not its zero.
+// fill gives a field of clientSchema a value that is not its zero.
 func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -26,26 +24,28 @@ func fill(v reflect.Value) {
 	}
 }
 
-// Every setting of a client is sorted into those that have an effect with every
-// grant and those that have one with some: with another grant, a config error
-// names both. A new field of clientConfig fails here until it is sorted.
+var grants = []string{"authorization_code", "refresh_token", "client_credentials", "device_code", "password", "token_exchange"}
+
+// A setting that has an effect with some grants only is a config error with
+// another, which names both. A new field fails here until its tag says with which.
 func TestB29_SettingWithoutEffect(t *testing.T) {
-	c := reflect.TypeFor[clientConfig]()
+	c := reflect.TypeFor[clientSchema]()
 	for i := range c.NumField() {
 		setting := c.Field(i).Tag.Get("yaml")
-		with, ok := effective(setting)
-		if !ok {
-			t.Errorf("%s is not sorted: add it to effective", setting)
+		tag, sorted := c.Field(i).Tag.Lookup("with")
+		if !sorted {
+			t.Errorf("%s is not sorted: give it the tag with", setting)
 		}
+		with := strings.Fields(tag)
 		for _, grant := range grants {
 			t.Run("B29 "+setting+" with "+grant, func(t *testing.T) {
-				var given clientConfig
+				var given clientSchema
 				fill(reflect.ValueOf(&given).Elem().Field(i))
-				var f faults
-				clientReader{name: "demo", c: given, faults: &f}.unused(grant)
+				l := &loader{env: environ(t), fields: fieldsOf[clientSchema]()}
+				clientReader{loader: l, name: "demo", c: given}.unused(grant)
 				want := setting + " has no effect with grant " + grant
-				if refused := strings.Contains(f.Error(), want); refused != (with != nil && !slices.Contains(with, grant)) {
-					t.Errorf("refused: %t, %v", refused, f)
+				if refused := strings.Contains(l.faults.Error(), want); refused != (tag != "*" && !slices.Contains(with, grant)) {
+					t.Errorf("refused: %t, %v", refused, l.faults)
 				}
 			})
 		}
@@ -78,33 +78,24 @@ func TestB29_ExitCodeNamesSettingAndGrant(t *testing.T) {
 		"plain jwks_url":        {[]string{"JWKS_URL=http://a.example.com/"}, "key URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clean(t)
-			setenv(t, demo(tc.fields...)...)
-			o := runTokend(t, "config", "check")
-			if o.code != 78 || !strings.Contains(o.stderr, tc.want) || !strings.Contains(o.stderr, "hint: ") {
-				t.Errorf("exit %d: %s", o.code, o.stderr)
+			_, faults := loadAt(t, t.TempDir(), demo(tc.fields...)...)
+			if missing := lacking(faults, tc.want, "hint: "); len(missing) > 0 {
+				t.Errorf("no fault has %q: %v", missing, faults)
 			}
-			if strings.Contains(o.stderr, canarySecret) || strings.Contains(o.stderr, "CANARY") {
-				t.Errorf("a secret is in %s", o.stderr)
-			}
+			noCanary(t, faults)
 		})
 	}
 }
 
 // The new settings end in the flow configuration.
 func TestEndpointsAndAssertionConfigured(t *testing.T) {
-	clean(t)
 	token := write(t, filepath.Join(t.TempDir(), "jwt"), "the.client.assertion\n", 0o644)
-	setenv(t, demo("GRANT=client_credentials", "TOKEN_AUTH=private_key_jwt", "CLIENT_ASSERTION_FILE="+token, "TOKEN_URL=https://a.example.com/t",
-		"TOKEN_PARAMS=organization:org_1,other:x")...)
-	setenv(t, "TOKEND_CLIENTS=demo,person", "TOKEND_CLIENT_PERSON_ISSUER=https://acme.eu.auth0.com/", "TOKEND_CLIENT_PERSON_CLIENT_ID=p",
+	s := mustLoad(t, "", append(demo("GRANT=client_credentials", "TOKEN_AUTH=private_key_jwt", "CLIENT_ASSERTION_FILE="+token, "TOKEN_URL=https://a.example.com/t",
+		"TOKEN_PARAMS=organization:org_1,other:x"),
+		"TOKEND_CLIENTS=demo,person", "TOKEND_CLIENT_PERSON_ISSUER=https://acme.eu.auth0.com/", "TOKEND_CLIENT_PERSON_CLIENT_ID=p",
 		"TOKEND_CLIENT_PERSON_AUTHORIZE_URL=https://a.example.com/a", "TOKEND_CLIENT_PERSON_JWKS_URL=https://a.example.com/k",
-		"TOKEND_CLIENT_PERSON_REVOCATION_URL=https://a.example.com/r", "TOKEND_CLIENT_PERSON_PAR=true")
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := s.clients[0]
+		"TOKEND_CLIENT_PERSON_REVOCATION_URL=https://a.example.com/r", "TOKEND_CLIENT_PERSON_PAR=true")...)
+	c := s.Clients[0]
 	if c.Endpoint.TokenURL != "https://a.example.com/t" || c.TokenParams.Get("organization") != "org_1" || c.TokenParams.Get("other") != "x" {
 		t.Errorf("%+v", c.Config)
 	}
@@ -112,7 +103,7 @@ func TestEndpointsAndAssertionConfigured(t *testing.T) {
 	if got, err := c.AssertionFrom(t.Context()); err != nil || got != "renewed.client.assertion" {
 		t.Errorf("%q, %v", got.Reveal(), err)
 	}
-	c = s.clients[1]
+	c = s.Clients[1]
 	if c.Endpoint.AuthURL != "https://a.example.com/a" || c.JWKSURL != "https://a.example.com/k" || c.RevocationURL != "https://a.example.com/r" || !c.PAR {
 		t.Errorf("%+v", c.Config)
 	}
@@ -120,25 +111,21 @@ func TestEndpointsAndAssertionConfigured(t *testing.T) {
 
 // A client secret in a file is read at each use; a missing one is a config error.
 func TestClientSecretFileIsReadAtEachUse(t *testing.T) {
-	clean(t)
 	file := write(t, filepath.Join(t.TempDir(), "secret"), canarySecret, 0o600)
-	setenv(t, demo("CLIENT_SECRET_FILE="+file)...)
-	s, err := loadSettings()
-	if err != nil || secretNow(t, s.clients[0]) != canarySecret {
-		t.Fatal(err)
+	s := mustLoad(t, "", demo("CLIENT_SECRET_FILE="+file)...)
+	if secretNow(t, s.Clients[0]) != canarySecret {
+		t.Fatal("another secret")
 	}
 	write(t, file, "renewed", 0o600)
-	if got := secretNow(t, s.clients[0]); got != "renewed" {
+	if got := secretNow(t, s.Clients[0]); got != "renewed" {
 		t.Error("the file was not read again")
 	}
-	setenv(t, "TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent")
-	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "/nonexistent") {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
+	if _, faults := loadAt(t, t.TempDir(), demo("CLIENT_SECRET_FILE=/nonexistent")...); !strings.Contains(faults.Error(), "/nonexistent") {
+		t.Error(faults)
 	}
 }
 
 func TestTwoClientsWithTheSameSeed(t *testing.T) {
-	clean(t)
 	seeds := func(one, two string) []string {
 		return []string{
 			"TOKEND_CLIENTS=one,two", "TOKEND_CLIENT_ONE_ISSUER=https://a.example.com/", "TOKEND_CLIENT_ONE_CLIENT_ID=a", "TOKEND_CLIENT_ONE_GRANT=refresh_token",
@@ -146,31 +133,10 @@ func TestTwoClientsWithTheSameSeed(t *testing.T) {
 			"TOKEND_CLIENT_ONE_REFRESH_TOKEN=" + one, "TOKEND_CLIENT_TWO_REFRESH_TOKEN=" + two,
 		}
 	}
-	setenv(t, seeds(canaryFresh, canaryFresh)...)
-	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "clients one and two start from the same refresh_token") || strings.Contains(o.stderr, canaryFresh) {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
+	_, faults := loadAt(t, t.TempDir(), seeds(canaryFresh, canaryFresh)...)
+	if !strings.Contains(faults.Error(), "clients one and two have the same refresh_token") {
+		t.Error(faults)
 	}
-	setenv(t, seeds(canaryFresh, canaryFresh+"2")...)
-	if o := runTokend(t, "config", "check"); o.code != 0 {
-		t.Errorf("exit %d: %s", o.code, o.stderr)
-	}
-}
-
-// Clients of one issuer share a provider.
-func TestOneProviderForEachIssuer(t *testing.T) {
-	clean(t)
-	setenv(t, "TOKEND_CLIENTS=a,b,c")
-	for name, issuer := range map[string]string{"A": "https://one.example.com/", "B": "https://one.example.com/", "C": "https://two.example.com/"} {
-		setenv(t, "TOKEND_CLIENT_"+name+"_ISSUER="+issuer, "TOKEND_CLIENT_"+name+"_CLIENT_ID=x")
-	}
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ps := providers{}
-	defer ps.close()
-	clients, _, err := s.keepAlone(ps, flow.NewMemoryStore(), s.logger(&strings.Builder{}))
-	if err != nil || len(clients) != 3 || len(ps) != 2 || ps["https://one.example.com/"].Issuer() != "https://one.example.com/" {
-		t.Errorf("%d clients, %d providers, %v", len(clients), len(ps), err)
-	}
+	noCanary(t, faults)
+	mustLoad(t, "", seeds(canaryFresh, canaryFresh+"2")...)
 }

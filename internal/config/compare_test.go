@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"context"
@@ -24,16 +24,16 @@ import (
 // own: a field that the comparison forgets fails here, and so does a type that
 // the test cannot make a second value of.
 func TestF35_Same(t *testing.T) {
-	for name, s := range map[string]clientSettings{
+	for name, s := range map[string]Client{
 		"zero":     {},
 		"code":     {Config: flow.Config{Source: flow.AuthorizationCode{}}},
 		"seed":     {Config: flow.Config{Source: flow.Seed{}}},
 		"password": {Config: flow.Config{Source: flow.Password{}}},
 		"exchange": {Config: flow.Config{Source: flow.Exchange{}}},
-		"file":     {files: []tokenfile.Config{{}}},
+		"file":     {Files: []tokenfile.Config{{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if !s.same(s) {
+			if !s.Same(s) {
 				t.Fatal("not the same as itself")
 			}
 			differs(t, name, &s, reflect.ValueOf(&s).Elem(), s)
@@ -43,7 +43,7 @@ func TestF35_Same(t *testing.T) {
 
 // differs changes what v holds, which is a part of *s, and wants s not to be the
 // same as was.
-func differs(t *testing.T, place string, s *clientSettings, v reflect.Value, was clientSettings) {
+func differs(t *testing.T, place string, s *Client, v reflect.Value, was Client) {
 	v = reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Elem() // unexported fields, too
 	switch {
 	case place[len(place)-1] != ']' && v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
@@ -54,16 +54,16 @@ func differs(t *testing.T, place string, s *clientSettings, v reflect.Value, was
 		}
 		return
 	case v.Type() == reflect.TypeFor[[]tokenfile.Config]() && v.Len() == 1:
-		defer func(old []tokenfile.Config) { s.files = old }(s.files)
-		s.files = []tokenfile.Config{s.files[0]}
-		differs(t, place+".0", s, reflect.ValueOf(&s.files[0]).Elem(), was)
+		defer func(old []tokenfile.Config) { s.Files = old }(s.Files)
+		s.Files = []tokenfile.Config{s.Files[0]}
+		differs(t, place+".0", s, reflect.ValueOf(&s.Files[0]).Elem(), was)
 	case v.Type() == reflect.TypeFor[flow.Source]() && !v.IsNil():
 		source := reflect.New(v.Elem().Type()).Elem()
 		for i := range source.NumField() {
 			source.SetZero()
 			source.Field(i).Set(second(t, place, source.Field(i).Type()))
 			v.Set(source)
-			if s.same(was) || was.same(*s) {
+			if s.Same(was) || was.Same(*s) {
 				t.Errorf("%s.%s is not compared", place, source.Type().Field(i).Name)
 			}
 		}
@@ -72,11 +72,11 @@ func differs(t *testing.T, place string, s *clientSettings, v reflect.Value, was
 	old := reflect.New(v.Type()).Elem()
 	old.Set(v)
 	v.Set(second(t, place, v.Type()))
-	if s.same(was) || was.same(*s) {
+	if s.Same(was) || was.Same(*s) {
 		t.Errorf("%s is not compared", place)
 	}
 	v.Set(old)
-	if !s.same(was) {
+	if !s.Same(was) {
 		t.Fatalf("%s: the test did not put it back", place)
 	}
 }
@@ -146,21 +146,21 @@ func otherKey(t *testing.T) *flow.PrivateKey {
 // A function is compared by what the configuration says of its client.
 func TestF35_Same_Functions(t *testing.T) {
 	from := func(context.Context) (flow.Secret, error) { return "", nil }
-	a := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientConfig{SubjectTokenAudience: "one"}}
-	b := clientSettings{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientConfig{SubjectTokenAudience: "two"}}
-	if !a.same(a) || a.same(b) {
-		t.Errorf("the same text: %v; another text: %v", a.same(a), a.same(b))
+	a := Client{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientSchema{SubjectTokenAudience: "one"}}
+	b := Client{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientSchema{SubjectTokenAudience: "two"}}
+	if !a.Same(a) || a.Same(b) {
+		t.Errorf("the same text: %v; another text: %v", a.Same(a), a.Same(b))
 	}
 	a.Source, b.Source = nil, nil
-	if !a.same(b) {
+	if !a.Same(b) {
 		t.Error("a text that says the same in other words is a change")
 	}
 }
 
 func TestF35_Same_PrivateKeys(t *testing.T) {
-	a, b := clientSettings{}, clientSettings{}
+	a, b := Client{}, Client{}
 	a.PrivateKey, b.PrivateKey = otherKey(t), otherKey(t)
-	if !a.same(a) || a.same(b) {
-		t.Errorf("the same key: %v; another key: %v", a.same(a), a.same(b))
+	if !a.Same(a) || a.Same(b) {
+		t.Errorf("the same key: %v; another key: %v", a.Same(a), a.Same(b))
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"context"
@@ -80,24 +80,11 @@ func TestGrantFaults(t *testing.T) {
 		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key_file has no effect with token_auth post"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clean(t)
-			unset(t, "ACTIONS_ID_TOKEN_REQUEST_URL")
-			unset(t, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-			setenv(t, demo(tc.fields...)...)
-			o := runTokend(t, "config", "check")
-			if o.code != 78 || o.stdout != "" {
-				t.Errorf("exit %d, stdout %q", o.code, o.stdout)
+			_, faults := loadAt(t, t.TempDir(), demo(tc.fields...)...)
+			if missing := lacking(faults, tc.want...); len(missing) > 0 {
+				t.Errorf("no fault has %q:\n%v", missing, faults)
 			}
-			for _, want := range tc.want {
-				if !strings.Contains(o.stderr, want) {
-					t.Errorf("stderr lacks %q:\n%s", want, o.stderr)
-				}
-			}
-			for _, c := range []string{canaryPassword, canarySecret, canaryRequest} {
-				if strings.Contains(o.stderr, c) {
-					t.Errorf("stderr holds %q", c)
-				}
-			}
+			noCanary(t, faults)
 		})
 	}
 }
@@ -109,75 +96,62 @@ func TestGrantsConfigured(t *testing.T) {
 	secret := write(t, filepath.Join(dir, "secret"), canaryPassword+"\n", 0o600)
 	for name, tc := range map[string]struct {
 		fields map[string]string
-		check  func(clientSettings) bool
+		check  func(Client) bool
 	}{
-		"device": {map[string]string{"login": "device"}, func(c clientSettings) bool { return c.Source == flow.Device{} && c.login == "device" }},
-		"device by grant": {map[string]string{"grant": "device_code"}, func(c clientSettings) bool {
-			return c.Source == flow.Device{} && c.login == "device"
+		"device": {map[string]string{"login": "device"}, func(c Client) bool { return c.Source == flow.Device{} && c.Login == "device" }},
+		"device by grant": {map[string]string{"grant": "device_code"}, func(c Client) bool {
+			return c.Source == flow.Device{} && c.Login == "device"
 		}},
-		"password": {map[string]string{"grant": "password", "username": "u", "password_file": secret, "realm": "staff"}, func(c clientSettings) bool {
-			return c.Source == flow.Password{Username: "u", Password: canaryPassword, Realm: "staff"} && c.login == ""
+		"password": {map[string]string{"grant": "password", "username": "u", "password_file": secret, "realm": "staff"}, func(c Client) bool {
+			return c.Source == flow.Password{Username: "u", Password: canaryPassword, Realm: "staff"} && c.Login == ""
 		}},
-		"exchange": {map[string]string{"grant": "token_exchange", "subject_token_type": "urn:acme:ci", "subject_token_file": "/var/run/token"}, func(c clientSettings) bool {
+		"exchange": {map[string]string{"grant": "token_exchange", "subject_token_type": "urn:acme:ci", "subject_token_file": "/var/run/token"}, func(c Client) bool {
 			s, ok := c.Source.(flow.Exchange)
 			return ok && s.SubjectTokenType == "urn:acme:ci" && s.SubjectTokenFile == "/var/run/token" && s.SubjectToken == nil
 		}},
-		"key": {map[string]string{"token_auth": "private_key_jwt", "private_key_file": key, "private_key_id": "key-1", "private_key_alg": "PS256"}, func(c clientSettings) bool {
+		"key": {map[string]string{"token_auth": "private_key_jwt", "private_key_file": key, "private_key_id": "key-1", "private_key_alg": "PS256"}, func(c Client) bool {
 			return c.Auth == flow.AuthPrivateKeyJWT && c.PrivateKey.String() == `private key "key-1", PS256`
 		}},
 	} {
-		load := func(t *testing.T) {
+		check := func(t *testing.T, s Config) {
 			t.Helper()
-			s, err := loadSettings()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !tc.check(s.clients[0]) {
-				t.Errorf("%+v", s.clients[0].Config)
+			if !tc.check(s.Clients[0]) {
+				t.Errorf("%+v", s.Clients[0].Config)
 			}
 		}
 		t.Run(name+" by file", func(t *testing.T) {
-			home := clean(t)
 			file := goodFile
 			for k, v := range maps.All(tc.fields) {
 				file += "    " + k + ": " + v + "\n"
 			}
-			write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), file, 0o600)
-			load(t)
+			check(t, mustLoad(t, file))
 		})
 		t.Run(name+" by variable", func(t *testing.T) {
-			clean(t)
-			setenv(t, demo()...)
+			var fields []string
 			for k, v := range tc.fields {
-				setenv(t, "TOKEND_CLIENT_DEMO_"+strings.ToUpper(k)+"="+v)
+				fields = append(fields, strings.ToUpper(k)+"="+v)
 			}
-			load(t)
+			check(t, mustLoad(t, "", demo(fields...)...))
 		})
 	}
 }
 
 // A secret of the file gives way to a variable, whichever form either has.
 func TestGrantVariablesOverrideTheFile(t *testing.T) {
-	home := clean(t)
-	secret := write(t, filepath.Join(home, "secret"), canaryPassword, 0o600)
-	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    grant: password\n    username: u\n    password: of-the-file\n", 0o600)
-	setenv(t, "TOKEND_CLIENT_DEMO_PASSWORD_FILE="+secret)
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
+	const file = goodFile + "    grant: password\n    username: u\n    password: of-the-file\n"
+	secret := write(t, filepath.Join(t.TempDir(), "secret"), canaryPassword, 0o600)
+	s := mustLoad(t, file, "TOKEND_CLIENT_DEMO_PASSWORD_FILE="+secret)
+	if p, ok := s.Clients[0].Source.(flow.Password); !ok || p.Password != canaryPassword {
+		t.Errorf("%+v", s.Clients[0].Source)
 	}
-	if p, ok := s.clients[0].Source.(flow.Password); !ok || p.Password != canaryPassword {
-		t.Errorf("%+v", s.clients[0].Source)
-	}
-	unset(t, "TOKEND_CLIENT_DEMO_PASSWORD_FILE")
-	write(t, filepath.Join(home, ".config/tokend/tokend.yaml"), goodFile+"    grant: password\n    username: u\n    password: of-the-file\n", 0o644)
-	if o := runTokend(t, "config", "check"); o.code != 78 || !strings.Contains(o.stderr, "open to everyone") {
-		t.Errorf("a password in an open file: %d, %s", o.code, o.stderr)
+	home, path := homeWith(t, "")
+	write(t, path, file, 0o644)
+	if _, faults := loadAt(t, home); !strings.Contains(faults.Error(), "open to everyone") {
+		t.Errorf("a password in an open file: %v", faults)
 	}
 }
 
 func TestGitHubActionsConfigured(t *testing.T) {
-	clean(t)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("audience") != "https://acme.eu.auth0.com/" || r.Header.Get("Authorization") != "Bearer "+canaryRequest {
 			w.WriteHeader(http.StatusBadRequest)
@@ -185,14 +159,10 @@ func TestGitHubActionsConfigured(t *testing.T) {
 		_, _ = w.Write([]byte(`{"value":"the-jobs-token"}`))
 	}))
 	defer srv.Close()
-	setenv(t, demo("GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:acme:ci", "SUBJECT_TOKEN_SOURCE=github-actions",
+	s := mustLoad(t, "", demo("GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:acme:ci", "SUBJECT_TOKEN_SOURCE=github-actions",
 		"SUBJECT_TOKEN_AUDIENCE=https://acme.eu.auth0.com/", "ACTIONS_ID_TOKEN_REQUEST_URL="+srv.URL+"/?api-version=2.0",
 		"ACTIONS_ID_TOKEN_REQUEST_TOKEN="+canaryRequest)...)
-	s, err := loadSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, _ := s.clients[0].Source.(flow.Exchange)
+	x, _ := s.Clients[0].Source.(flow.Exchange)
 	if got, err := x.SubjectToken(context.Background()); err != nil || got != "the-jobs-token" {
 		t.Errorf("%q, %v", got.Reveal(), err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -12,11 +12,11 @@ import (
 var errUnreadable = errors.New("it cannot be read")
 
 // decodeFile reads a parsed document. Of a large file the library's decoder takes
-// more time than everything else, as it looks at the fields of clientConfig again
+// more time than everything else, as it looks at the fields of clientSchema again
 // for each client; it is asked only for what is not a mapping or a plain string.
 // Anchors, aliases, merges and tags concern other parts of the document: with one
 // of them the library reads all of it.
-func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileConfig) error {
+func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileSchema) error {
 	switch {
 	case body == nil:
 		return nil
@@ -54,7 +54,7 @@ func (r fileReader) decode(n ast.Node, v reflect.Value) error {
 			if !known {
 				continue
 			}
-			if err := r.decode(it.Value(), v.Field(i)); err != nil {
+			if err := r.decode(it.Value(), v.FieldByIndex(i)); err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"maps"
@@ -10,13 +10,13 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// comparison is what a reload has done to the clients, by name.
-type comparison struct{ added, changed, removed, unchanged []string }
+// Comparison is what a reload does to the clients, by name.
+type Comparison struct{ Added, Changed, Removed, Unchanged []string }
 
-// compare compares two configurations.
-func compare(old, next []clientSettings) comparison {
-	var c comparison
-	before := map[string]clientSettings{}
+// Compare compares two configurations.
+func Compare(old, next []Client) Comparison {
+	var c Comparison
+	before := map[string]Client{}
 	for _, cl := range old {
 		before[cl.Name] = cl
 	}
@@ -25,29 +25,52 @@ func compare(old, next []clientSettings) comparison {
 		delete(before, cl.Name)
 		switch {
 		case !known:
-			c.added = append(c.added, cl.Name)
-		case was.same(cl):
-			c.unchanged = append(c.unchanged, cl.Name)
+			c.Added = append(c.Added, cl.Name)
+		case was.Same(cl):
+			c.Unchanged = append(c.Unchanged, cl.Name)
 		default:
-			c.changed = append(c.changed, cl.Name)
+			c.Changed = append(c.Changed, cl.Name)
 		}
 	}
-	c.removed = slices.Sorted(maps.Keys(before))
+	c.Removed = slices.Sorted(maps.Keys(before))
 	return c
 }
 
-// same reports whether two clients are configured alike. Every field of
-// clientSettings counts; TestF35_Same walks them.
-func (s clientSettings) same(o clientSettings) bool {
-	return s.sameGrant(o) && s.login == o.login && slices.Equal(s.hosts, o.hosts) && sameURLs(s.upstreams, o.upstreams) &&
-		sameList(s.env, o.env) && slices.EqualFunc(s.files, o.files, sameFile) && s.actionsIDToken == o.actionsIDToken
+// NeedsRestart returns the settings of the service in which next differs from c: a
+// reload does not apply them.
+func (c Config) NeedsRestart(next Config) []string {
+	var names []string
+	for _, d := range []struct {
+		name   string
+		differ bool
+	}{
+		{"listen", c.Listen != next.Listen},
+		{"socket", c.Socket != next.Socket},
+		{"store", c.Store != next.Store},
+		{"store_key_file", c.KeysetFile != next.KeysetFile},
+		{"spill_dir", c.SpillDir != next.SpillDir},
+		{"log_level", c.Level != next.Level},
+		{"log_format", c.JSON != next.JSON},
+	} {
+		if d.differ {
+			names = append(names, d.name)
+		}
+	}
+	return names
 }
 
-// sameGrant reports whether two clients keep their grant in the same way, so that
+// Same reports whether two clients are configured alike. Every field of
+// Client counts; TestF35_Same walks them.
+func (s Client) Same(o Client) bool {
+	return s.SameGrant(o) && s.Login == o.Login && slices.Equal(s.Hosts, o.Hosts) && sameURLs(s.Upstreams, o.Upstreams) &&
+		sameList(s.Env, o.Env) && slices.EqualFunc(s.Files, o.Files, SameFile) && s.ActionsIDToken == o.ActionsIDToken
+}
+
+// SameGrant reports whether two clients keep their grant in the same way, so that
 // one flow client can serve both settings.
-func (s clientSettings) sameGrant(o clientSettings) bool {
+func (s Client) SameGrant(o Client) bool {
 	a, b := s.Config, o.Config
-	return s.ownRedirect == o.ownRedirect &&
+	return s.OwnRedirect == o.OwnRedirect &&
 		a.Name == b.Name && a.Issuer == b.Issuer && a.ClientID == b.ClientID && a.ClientSecret == b.ClientSecret &&
 		a.PrivateKey.Equal(b.PrivateKey) && sameValues(a.TokenParams, b.TokenParams) && a.PAR == b.PAR &&
 		a.Auth == b.Auth && s.sameSource(o) && a.RedirectURL == b.RedirectURL && a.Audience == b.Audience &&
@@ -64,11 +87,11 @@ func (s clientSettings) sameGrant(o clientSettings) bool {
 // sameFunc reports whether a function-valued field is the same in both: absent,
 // or made of the same text of the configuration. The environment does not change
 // while the process runs.
-func (s clientSettings) sameFunc(one, other bool, o clientSettings) bool {
+func (s Client) sameFunc(one, other bool, o Client) bool {
 	return one == other && (!one || reflect.DeepEqual(s.written, o.written))
 }
 
-func (s clientSettings) sameSource(o clientSettings) bool {
+func (s Client) sameSource(o Client) bool {
 	switch a := s.Source.(type) {
 	case flow.AuthorizationCode:
 		b, ok := o.Source.(flow.AuthorizationCode)
@@ -83,7 +106,8 @@ func (s clientSettings) sameSource(o clientSettings) bool {
 	return !code && !exchange && s.Source == o.Source // the others are comparable
 }
 
-func sameFile(a, b tokenfile.Config) bool {
+// SameFile reports whether two token files are configured alike.
+func SameFile(a, b tokenfile.Config) bool {
 	return a.Path == b.Path && a.Format == b.Format && a.Mode == b.Mode && a.MinValidity == b.MinValidity &&
 		slices.Equal(a.Variables, b.Variables) && slices.Equal(a.Hook, b.Hook) && slices.Equal(a.HookEnv, b.HookEnv) &&
 		a.HookTimeout == b.HookTimeout && a.HookOutput == b.HookOutput && a.HookAlways == b.HookAlways &&

@@ -1,0 +1,40 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+)
+
+// Off is what a listener is set to that is not wanted.
+const Off = "off"
+
+// Loopback splits a TCP address and says whether it is of this machine alone:
+// a literal loopback address, or localhost, which means 127.0.0.1 and ::1.
+func Loopback(addr string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("address %q is not host:port", addr)
+	}
+	port, err = strconv.Atoi(service)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("address %q has no port from 0 to 65535", addr)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", 0, fmt.Errorf("address %q is reachable from other machines, and there is no TLS", addr)
+	}
+	if host != "127.0.0.1" && host != "::1" {
+		return "", 0, fmt.Errorf("address %q is not 127.0.0.1, [::1] or localhost", addr)
+	}
+	return host, port, nil
+}
+
+// hostEntry is what stands in a client's hosts: where its token may go.
+var hostEntry = regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+// ValidHost reports whether s may be one of a client's hosts: [user@]host[:port].
+func ValidHost(s string) bool { return hostEntry.MatchString(s) }

@@ -1,0 +1,285 @@
+// Package config reads the configuration of the service: a YAML file and
+// variables, which win.
+//
+// [Load] returns everything checked, as a [Config] that cmd/tokend makes listeners,
+// a store and clients of, and all that is wrong as [Fault] values. It makes
+// nothing: no file, no listener. [Compare] says what a reload changes.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/near"
+	"example.com/tokend/pkg/flow"
+)
+
+// Config is the whole configuration of the service, checked.
+type Config struct {
+	Listen, Socket string // "Off": none
+	Store          string // URL
+	Keyset         flow.Secret
+	KeysetFile     string // made when absent; used when Keyset is ""
+	SpillDir       string // "": beside the database
+	APIKey         flow.Secret
+	APIKeyFile     string // made when absent; used when APIKey is ""
+	Keys           []Key
+	Clients        []Client
+	Level          slog.Level
+	JSON           bool // log format
+}
+
+// Key is an API key that opens some clients only.
+type Key struct {
+	Name    string
+	Secret  flow.Secret
+	Clients []string
+}
+
+// minKey is the shortest API key that is taken, in characters.
+const minKey = 16
+
+// clientName is what a client or an API key may be called: it stands in
+// paths, in variables and in the store.
+var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// loader reads one configuration and collects what is wrong with it.
+type loader struct {
+	env       Environment
+	variables variableSet
+	fields    []field // of a client
+	file      document
+	faults    Faults
+	written   *written // what was read, for [Show]; nil: not kept
+}
+
+// Load reads variables and the file that they name, or else the one of paths. The
+// configuration is for use only if there are no faults.
+func Load(env Environment, paths Paths) (Config, Faults) {
+	l := &loader{env: env, variables: env.tokendVariables(), fields: fieldsOf[clientSchema]()}
+	s := l.load(paths)
+	return s, l.faults
+}
+
+// ClientNames returns the names of the clients, whatever is wrong with them.
+func ClientNames(env Environment, paths Paths) []string {
+	l := &loader{env: env, fields: fieldsOf[clientSchema]()}
+	var named []string
+	if list := env.Get("TOKEND_CLIENTS"); list != "" {
+		named = strings.Split(list, ",")
+	}
+	file, _ := l.loadFile(env.Get("TOKEND_CONFIG"), paths.Config)
+	return l.clientNames(file, named)
+}
+
+func (l *loader) load(paths Paths) Config {
+	var env environment
+	if err := l.env.Process("TOKEND", &env); err != nil {
+		l.addAt("", "", 0, "", "%v", err)
+		return Config{}
+	}
+	file, complete := l.loadFile(env.Config, paths.Config)
+	l.overrideService(&env, file.Service)
+	s := Config{Listen: cmp.Or(env.Listen, fallback[Service]("listen"))}
+	l.where(&s, env, paths)
+	l.logging(&s, env)
+	if !complete {
+		return s // what is said of clients would be about those that were not read
+	}
+	if l.written != nil {
+		*l.written = written{service: env, keys: file.Keys, files: file.Files, clients: map[string]clientSchema{}}
+	}
+	names := l.clientNames(file, env.Clients)
+	l.unknownVariables(names)
+	redirect := s.redirect()
+	s.Clients = make([]Client, 0, len(names))
+	for _, name := range names {
+		s.Clients = append(s.Clients, l.readClient(name, file.Clients[name], redirect))
+	}
+	l.sameSeeds(s.Clients)
+	if len(names) == 0 {
+		l.addAt("clients", "", 0, "set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(cmp.Or(env.Config, paths.Config)), "no client is configured")
+	}
+	l.readFiles(&s, file.Files)
+	s.Keys = l.readKeys(file.Keys, names)
+	return s
+}
+
+// overrideService reads the variables of the service again, over what the file
+// says. A key in a variable replaces the file of one.
+func (l *loader) overrideService(env *environment, file Service) {
+	if env.APIKey != "" {
+		file.APIKeyFile = ""
+	}
+	if env.StoreKey != "" {
+		file.StoreKeyFile = ""
+	}
+	env.Service = file
+	if err := l.env.Process("TOKEND", env); err != nil { // as before
+		l.addAt("", "", 0, "", "%v", err)
+	}
+}
+
+// nameOf is what a setting of the service is called where it was given: its
+// variable, or its key in the file.
+func (l *loader) nameOf(setting string) string {
+	if _, line := l.origin(setting); line > 0 {
+		return setting
+	}
+	return variableOfSetting(setting)
+}
+
+// where sets the places and secrets of the service.
+func (l *loader) where(s *Config, env environment, paths Paths) {
+	if s.Listen != Off {
+		if _, _, err := Loopback(s.Listen); err != nil {
+			l.add("listen", "set it to 127.0.0.1:8484, [::1]:8484 or off", "%s: %v", l.nameOf("listen"), err)
+		}
+	}
+	s.Socket = cmp.Or(env.Socket, paths.Socket)
+	switch {
+	case s.Socket == "":
+		l.add("socket", "set it, or HOME or XDG_RUNTIME_DIR", "TOKEND_SOCKET has no default")
+	case s.Socket == Off && s.Listen == Off:
+		l.add("socket", "leave one of them", "%s and %s are both off", l.nameOf("socket"), l.nameOf("listen"))
+	}
+	s.Store = env.Store
+	if s.Store == "" {
+		if paths.Store == "" {
+			l.add("store", "set it to sqlite:/path/to/tokend.db, or set HOME or XDG_STATE_HOME", "TOKEND_STORE has no default")
+		}
+		s.Store = "sqlite:" + paths.Store
+	}
+	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, besideStore(s.Store, paths.Keyset))
+	s.SpillDir = env.SpillDir
+	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
+	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
+}
+
+// makeable returns a secret that tokend makes when there is none: its value, or
+// else the file to make. A file at the default place is tokend's own.
+func (l *loader) makeable(setting, value, file, place string) (flow.Secret, string) {
+	path, credential := cmp.Or(file, place), l.env.credential(variableOfSetting(setting))
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && credential == "" {
+		return "", path
+	}
+	if value != "" || file != "" || credential != "" {
+		return l.secretOf(setting, "", l.secretName(setting), value, file), path
+	}
+	s, err := ReadOwnSecret(path)
+	if err != nil {
+		l.add(setting, hint.Of(err), "%s: %v", fileVariant(variableOfSetting(setting)), err)
+	}
+	return s, path
+}
+
+// secretName is what a fault calls a secret of the service.
+func (l *loader) secretName(setting string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(l.nameOf(setting+"_file"), "_FILE"), "_file")
+}
+
+// besideStore is the default keyset file: in the directory of the database.
+func besideStore(store, fallback string) string {
+	path, ok := strings.CutPrefix(store, "sqlite:")
+	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path == ":memory:" {
+		return fallback
+	}
+	return filepath.Join(filepath.Dir(path), "keyset.json")
+}
+
+// checkKey refuses a caller key that could be guessed or cannot be sent.
+func (l *loader) checkKey(setting, name string, key flow.Secret) {
+	if key == "" {
+		return
+	}
+	if len(key) < minKey || len(key) > 512 {
+		l.add(setting, "generate one: openssl rand -base64 32", "%s has %d characters, not %d to 512", name, len(key), minKey)
+	}
+	if strings.ContainsFunc(key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		l.add(setting, "generate one: openssl rand -base64 32", "%s contains a character that a header cannot carry", name)
+	}
+}
+
+func (l *loader) logging(s *Config, env environment) {
+	_ = s.Level.UnmarshalText([]byte(l.oneOfService("log_level", env.LogLevel))) // one of those that it knows
+	s.JSON = l.oneOfService("log_format", env.LogFormat) == "json"
+}
+
+// oneOfService returns a setting of the service, or what holds without it.
+func (l *loader) oneOfService(name, value string) string {
+	absent := fallback[Service](name)
+	allowed := choices(fieldsOf[Service](), name)
+	if value != "" && !slices.Contains(allowed, strings.ToLower(value)) {
+		l.add(name, "one of "+strings.Join(allowed, ", "), "%s is %q", l.nameOf(name), value)
+		return absent
+	}
+	return cmp.Or(strings.ToLower(value), absent)
+}
+
+// redirect is the default redirect URI, of the configured listener; serve knows
+// the real port when that is 0.
+func (s *Config) redirect() string {
+	_, port, err := Loopback(s.Listen)
+	if err != nil || port == 0 {
+		port = 8484
+	}
+	return RedirectTo(port)
+}
+
+// RedirectTo is the redirect URI that leads to a port of this machine.
+func RedirectTo(port int) string {
+	u := url.URL{Scheme: "http", Host: "localhost:" + strconv.Itoa(port), Path: "/callback"}
+	return u.String()
+}
+
+// clientNames are the clients of file and TOKEND_CLIENTS, sorted.
+func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
+	var names []string
+	for name := range file.Clients {
+		names = append(names, name)
+	}
+	seen := map[string]bool{}
+	for _, name := range fromEnv {
+		name = strings.TrimSpace(name)
+		if seen[name] {
+			l.add("clients."+name, "name each once", "TOKEND_CLIENTS: duplicate client %q", name)
+		}
+		if _, inFile := file.Clients[name]; !inFile && !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
+	}
+	slices.Sort(names)
+	variables := map[string]string{}
+	for _, name := range names {
+		if !clientName.MatchString(name) {
+			l.add("clients."+name, "use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "client name %q is not allowed", name)
+		}
+		if other, ok := variables[VariableOf(name)]; ok {
+			l.add("clients."+name, "rename one", "clients %q and %q have the same variables TOKEND_CLIENT_%s_…", other, name, VariableOf(name))
+		}
+		variables[VariableOf(name)] = name
+	}
+	return names
+}
+
+// didYouMean begins the hint for a name that none of known is, with the one that
+// is nearly it; "" when none is.
+func didYouMean(name string, known []string) string {
+	if meant := near.Name(name, known); meant != "" {
+		return "did you mean " + meant + "? "
+	}
+	return ""
+}
+
+func orUnknown(path string) string { return cmp.Or(path, "a file and name it in TOKEND_CONFIG") }

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// serviceFile has every setting of the service.
+const serviceFile = `listen: 127.0.0.1:9000
+socket: /run/tokend/s
+store: sqlite:/srv/tokend.db
+store_key_file: /srv/keys.json
+spill_dir: /srv/spill
+api_key_file: /srv/api.key
+log_level: debug
+log_format: json
+` + goodFile
+
+func TestServiceSettings_OfTheFile(t *testing.T) {
+	c := mustLoad(t, serviceFile)
+	if c.Listen != "127.0.0.1:9000" || c.Socket != "/run/tokend/s" || c.Store != "sqlite:/srv/tokend.db" || c.KeysetFile != "/srv/keys.json" ||
+		c.SpillDir != "/srv/spill" || c.APIKeyFile != "/srv/api.key" || c.Level != slog.LevelDebug || !c.JSON {
+		t.Errorf("%+v", c)
+	}
+	if c.Clients[0].RedirectURL != "http://localhost:9000/callback" {
+		t.Errorf("redirect_uri %s", c.Clients[0].RedirectURL)
+	}
+}
+
+func TestServiceSettings_VariablesOverrideTheFile(t *testing.T) {
+	key := write(t, filepath.Join(t.TempDir(), "key"), canaryKey, 0o600)
+	for name, variables := range map[string][]string{
+		"files":  {"TOKEND_API_KEY_FILE=" + key, "TOKEND_STORE_KEY_FILE=" + key},
+		"values": {"TOKEND_API_KEY=" + canaryKey, "TOKEND_STORE_KEY=" + canaryKey},
+	} {
+		c := mustLoad(t, serviceFile, append(variables, "TOKEND_LISTEN=off", "TOKEND_SOCKET=/other/s", "TOKEND_STORE=sqlite::memory:",
+			"TOKEND_SPILL_DIR=/other", "TOKEND_LOG_LEVEL=warn", "TOKEND_LOG_FORMAT=text")...)
+		if c.Listen != "off" || c.Socket != "/other/s" || c.Store != "sqlite::memory:" || c.SpillDir != "/other" || c.Level != slog.LevelWarn || c.JSON {
+			t.Errorf("%s: %+v", name, c)
+		}
+		if c.APIKey != canaryKey || c.Keyset != canaryKey {
+			t.Errorf("%s: another key or keyset", name)
+		}
+	}
+}
+
+// An empty variable is as none, so that a unit or a shell can take one back.
+func TestServiceSettings_EmptyVariableIsTheDefault(t *testing.T) {
+	c := mustLoad(t, goodFile, "TOKEND_LISTEN=", "TOKEND_LOG_LEVEL=", "TOKEND_LOG_FORMAT=")
+	if c.Listen != "127.0.0.1:8484" || c.Level != slog.LevelInfo || c.JSON {
+		t.Errorf("%+v", c)
+	}
+}
+
+// What is wrong in the file is called as the file calls it, with its line; in a
+// variable it has the variable's name.
+func TestServiceFaultsNameTheirPlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		file, variable string
+		want           string
+	}{
+		"listen, file":      {"listen: 0.0.0.0:1\n", "", "tokend.yaml:1: listen: address \"0.0.0.0:1\" is reachable"},
+		"listen, variable":  {"listen: 127.0.0.1:1\n", "TOKEND_LISTEN=0.0.0.0:1", "TOKEND_LISTEN: address \"0.0.0.0:1\" is reachable"},
+		"both off":          {"listen: off\nsocket: off\n", "", "tokend.yaml:2: socket and listen are both off"},
+		"log_level, file":   {"log_level: loud\n", "", "tokend.yaml:1: log_level is \"loud\"; hint: one of debug, info, warn, error"},
+		"log_format":        {"log_format: xml\n", "", "tokend.yaml:1: log_format is \"xml\"; hint: one of text, json"},
+		"api_key_file":      {"api_key_file: /dev/null\n", "", "tokend.yaml:1: api_key_file: secret file /dev/null is not a regular file"},
+		"api_key_file, var": {"", "TOKEND_API_KEY_FILE=/dev/null", "TOKEND_API_KEY_FILE: secret file /dev/null is not a regular file"},
+		"store_key_file":    {"store_key_file: /dev/null\n", "", "tokend.yaml:1: store_key_file: secret file /dev/null is not a regular file"},
+		"client":            {goodFile + "    leeway: 30\n", "", "tokend.yaml:5: client demo: leeway \"30\" is not a duration"},
+		"client, missing":   {"clients:\n  demo:\n    client_id: x\n", "", "tokend.yaml:2: client demo: issuer is missing"},
+		"client, variable":  {goodFile + "    leeway: 30\n", "TOKEND_CLIENT_DEMO_LEEWAY=31", "client demo: leeway \"31\" is not a duration"},
+		"key":               {"keys:\n  ci:\n    key_file: /dev/null\n    clients: [demo]\n" + goodFile, "", "tokend.yaml:3: keys.ci.key_file: secret file /dev/null"},
+		"file":              {goodFile + "files:\n- {client: ci, path: /x}\n", "", "tokend.yaml:6: file /x names the unknown client"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home, _ := homeWith(t, c.file)
+			_, faults := loadAt(t, home, c.variable)
+			if !slices.ContainsFunc(faults, func(f Fault) bool {
+				return strings.HasPrefix(strings.TrimPrefix(f.String(), filepath.Join(home, ".config/tokend")+"/"), c.want)
+			}) {
+				t.Errorf("no fault begins with %q:\n%v", c.want, faults)
+			}
+		})
+	}
+}
+
+func TestLifetimesConfigured(t *testing.T) {
+	for _, c := range []Config{
+		mustLoad(t, goodFile+"    lifetime: 1h\n    idle: 360h\n    absolute: 2160h\n"),
+		mustLoad(t, "", demo("LIFETIME=1h", "IDLE=360h", "ABSOLUTE=2160h")...),
+	} {
+		if cl := c.Clients[0]; cl.Lifetime != time.Hour || cl.Idle != 360*time.Hour || cl.Absolute != 2160*time.Hour {
+			t.Errorf("%v, %v, %v", cl.Lifetime, cl.Idle, cl.Absolute)
+		}
+	}
+	_, faults := loadAt(t, t.TempDir(), demo("LIFETIME=1", "IDLE=x", "ABSOLUTE=-1h")...)
+	if missing := lacking(faults, `lifetime "1" is not a duration`, `idle "x" is not`, `absolute "-1h" is not`); len(missing) > 0 {
+		t.Errorf("no fault has %q: %v", missing, faults)
+	}
+}
+
+func TestLocate(t *testing.T) {
+	home, path := homeWith(t, serviceFile)
+	find := func(variables ...string) func(string) string {
+		env := environ(t, append([]string{"HOME=" + home}, variables...)...)
+		return Locate(env, DefaultPaths(env))
+	}
+	for name, want := range map[string]string{"TOKEND_LISTEN": "127.0.0.1:9000", "TOKEND_SOCKET": "/run/tokend/s", "TOKEND_API_KEY_FILE": "/srv/api.key", "HOME": home, "TOKEND_STORE": ""} {
+		if got := find()(name); got != want {
+			t.Errorf("%s is %q, not %q", name, got, want)
+		}
+	}
+	if got := find("TOKEND_LISTEN=off")("TOKEND_LISTEN"); got != "off" {
+		t.Errorf("the file overrides a variable: %q", got)
+	}
+	if got := find("TOKEND_API_KEY=" + canaryKey)("TOKEND_API_KEY_FILE"); got != "" {
+		t.Errorf("the file's key beside a key: %q", got)
+	}
+	if got := find("TOKEND_CONFIG=/nonexistent")("TOKEND_LISTEN"); got != "" {
+		t.Errorf("of no file: %q", got)
+	}
+	write(t, path, "clients:\n  listen:\n    x: y\nlisten: [\n", 0o600)
+	if got := find()("TOKEND_LISTEN"); got != "" {
+		t.Errorf("of a broken file: %q", got)
+	}
+}
+
+func TestNeedsRestart(t *testing.T) {
+	old := Config{Clients: []Client{{Config: flow.Config{Name: "a"}}}}
+	if got := old.NeedsRestart(Config{}); got != nil {
+		t.Errorf("other clients: %v", got)
+	}
+	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Level: slog.LevelError, JSON: true}
+	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "log_level", "log_format"}) {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,23 @@
+//go:build unix
+
+package durable
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// nonBlocking opens a named pipe without waiting for its writer.
+const nonBlocking = syscall.O_NONBLOCK
+
+// checkOwner refuses what belongs to another user than uid or root. It is refused
+// to root, too: the owner could put another file in its place, and decides by its
+// group who reads.
+func checkOwner(path string, fi fs.FileInfo, uid int) error {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == uid || st.Uid == 0 {
+		return nil
+	}
+	return refuse(fmt.Sprintf("run it as that user, or chown %d %s", uid, path), "%s belongs to user %d, and this runs as user %d", path, st.Uid, uid)
+}

@@ -1,0 +1,81 @@
+//go:build unix
+
+package durable
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A pipe without a writer is refused at once; opening it as usual would wait.
+func TestReadSecret_NamedPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() { _, err := ReadSecret(path, Others); read <- err }()
+	select {
+	case err := <-read:
+		if err == nil || !strings.Contains(err.Error(), "is not a regular file") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for a writer")
+	}
+}
+
+// Another user's file or directory is refused, and root's is not. The test runs as
+// the files' owner, so it plays another user.
+func TestOwner_OfAnotherUser(t *testing.T) {
+	const nobody = 65534
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "s"), "s", 0o600)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("s", link); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := fi.Sys().(*syscall.Stat_t).Uid == 0 //nolint:errcheck // of this system
+	if _, err := readSecret(path, Others, nobody); (err == nil) != roots || err != nil && !strings.Contains(err.Error(), "belongs to user") {
+		t.Errorf("a file: %v", err)
+	}
+	if err := checkDir(dir, fi, Written, "", nobody); (err == nil) != roots {
+		t.Errorf("a directory: %v", err)
+	}
+	if !roots {
+		return
+	}
+	for name, change := range map[string]func() error{
+		"file": func() error { return os.Chown(path, nobody, nobody) },
+		"link": func() error { return os.Lchown(link, nobody, nobody) },
+		"dir":  func() error { return os.Chown(dir, nobody, nobody) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		switch name {
+		case "file":
+			_, err = ReadSecret(path, Others)
+		case "link":
+			err = os.Chown(path, 0, 0)
+			if err == nil {
+				_, err = ReadSecret(link, Others)
+			}
+		case "dir":
+			if fi, err = os.Stat(dir); err == nil {
+				err = CheckDir(dir, fi, Written, "")
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), "belongs to user 65534, and this runs as user 0") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

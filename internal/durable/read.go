@@ -1,0 +1,131 @@
+package durable
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// MaxSecret bounds a file that holds a secret, in bytes.
+const MaxSecret = 64 << 10
+
+// The permissions that a file or a directory must not give.
+const (
+	Others  fs.FileMode = 0o007 // anything to everyone: a secret that came from elsewhere, perhaps for a group
+	Private fs.FileMode = 0o077 // anything to anyone else: what tokend made for itself
+	Written fs.FileMode = 0o022 // writing to anyone else
+)
+
+// ReadSecret reads a file that holds a secret. It must be a regular file of this
+// user or root, of at most MaxSecret bytes, without the forbidden permissions. A
+// symbolic link, as in the secret mounts of Kubernetes, must be this user's or
+// root's, too, and lead to such a file; what is [Private] may not be a link. Opening
+// waits for nothing: a named pipe without a writer is refused like any other.
+func ReadSecret(path string, forbidden fs.FileMode) ([]byte, error) {
+	return readSecret(path, forbidden, os.Geteuid())
+}
+
+func readSecret(path string, forbidden fs.FileMode, uid int) ([]byte, error) {
+	f, err := openSecret(path, forbidden, uid)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	b, err := io.ReadAll(io.LimitReader(f, MaxSecret+1))
+	switch {
+	case err != nil:
+		return nil, unreadable(path, err)
+	case len(b) > MaxSecret:
+		return nil, refuse("name the file that holds the secret alone", "%s is larger than %d KiB", path, MaxSecret>>10)
+	}
+	return b, nil
+}
+
+// Open opens a regular file for reading. It does not wait for the writer of a named
+// pipe, which is refused.
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
+	if err != nil {
+		_ = f.Close() // only read
+		return nil, nil, err
+	}
+	return f, fi, nil
+}
+
+var errNotRegular = errors.New("it is not a regular file")
+
+func openSecret(path string, forbidden fs.FileMode, uid int) (*os.File, error) {
+	named, err := os.Lstat(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	if forbidden == Private && !named.Mode().IsRegular() {
+		return nil, refuse("name the file itself", "%s is not a regular file", path)
+	}
+	if err := checkOwner(path, named, uid); err != nil {
+		return nil, err
+	}
+	f, fi, err := Open(path)
+	switch {
+	case errors.Is(err, errNotRegular):
+		return nil, refuse("name the file itself", "%s is not a regular file", path)
+	case err != nil:
+		return nil, unreadable(path, err)
+	}
+	if err := checkSecret(path, fi, forbidden, uid); err != nil {
+		_ = f.Close() // only read
+		return nil, err
+	}
+	return f, nil
+}
+
+// checkSecret checks the file that was opened, which is the target of a link.
+func checkSecret(path string, fi fs.FileInfo, forbidden fs.FileMode, uid int) error {
+	if perm := fi.Mode().Perm(); perm&forbidden != 0 {
+		return refuse("chmod 600 "+path, "%s is open to %s (mode %#o)", path, whom(perm), perm)
+	}
+	return checkOwner(path, fi, uid)
+}
+
+func whom(perm fs.FileMode) string {
+	if perm&Others != 0 {
+		return "everyone"
+	}
+	return "its group"
+}
+
+func unreadable(path string, err error) error {
+	return &Error{
+		text: path + " cannot be read: " + Cause(err).Error(), err: err,
+		hint: "name a file that holds the secret alone and that the user of the service can read",
+	}
+}
+
+// CheckDir refuses what is no directory, one with forbidden permissions, and one
+// that is neither this user's nor root's: its owner could replace what is in it.
+// instead is what else can be done.
+func CheckDir(path string, fi fs.FileInfo, forbidden fs.FileMode, instead string) error {
+	return checkDir(path, fi, forbidden, instead, os.Geteuid())
+}
+
+func checkDir(path string, fi fs.FileInfo, forbidden fs.FileMode, instead string, uid int) error {
+	if !fi.IsDir() {
+		return refuse(instead, "%s is not a directory", path)
+	}
+	if perm := fi.Mode().Perm(); perm&forbidden != 0 {
+		what := "is open to others"
+		if forbidden == Written {
+			what = "can be written by others"
+		}
+		return refuse("chmod 700 "+path+", or "+instead, "%s %s (mode %#o)", path, what, perm)
+	}
+	return checkOwner(path, fi, uid)
+}
