@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -160,7 +161,7 @@ func (d *doctor) checkState(c clientSettings) []flow.Finding {
 		return warn(check, text, hint)
 	case flow.StateLoginRequired:
 		st.Login = cmp.Or(st.Login, c.login)
-		return bad(check, flow.ClassLoginRequired, text, loginHint(&st))
+		return bad(check, flow.ClassLoginRequired, text, format.LoginHint(&st))
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service tries again by itself, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
 	case flow.StateRestored:
@@ -191,7 +192,7 @@ func (d *doctor) checkGrantEnd(c clientSettings) []flow.Finding {
 	if left > soon {
 		return good(check, "it ends at "+when(st.GrantEnds))
 	}
-	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), span(max(0, left))), "before that: "+c.loginHint())
+	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), format.Span(max(0, left))), "before that: "+c.loginHint())
 }
 
 // loginHint is how the client gets a new grant.
@@ -199,7 +200,7 @@ func (s clientSettings) loginHint() string {
 	if _, seed := s.Source.(flow.Seed); seed {
 		return "give a new refresh token (refresh_token_file or refresh_token of the client)"
 	}
-	return loginCommand(s.Name, s.login)
+	return format.LoginCommand(s.Name, s.login)
 }
 
 // checkOverlap wants the tenant's rotation overlap to be known: without one a
