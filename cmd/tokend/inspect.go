@@ -69,12 +69,12 @@ type inspection struct {
 }
 
 func (p *program) printInspection(ctx context.Context, r format.Request, flags reachFlags, output string) error {
-	reached, err := p.reachQuickly(ctx, r.Client, flags)
+	s, err := p.reachFor(ctx, r.TokenRequest, flags)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = reached.end() }() // the token is valid, whatever could not be stored after it
-	t, err := tokenSource{reached}.Token(ctx, r.TokenRequest)
+	defer func() { _ = s.end() }() // the token is valid, whatever could not be stored after it
+	t, err := s.Token(ctx, r.TokenRequest)
 	if err != nil {
 		return err
 	}

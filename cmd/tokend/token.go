@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -86,12 +88,12 @@ func (p *program) printForm(ctx context.Context, form format.Form, r format.Requ
 func (p *program) printHere(ctx context.Context, form format.Form, r format.Request, flags reachFlags) error {
 	end := func() error { return nil }
 	err := p.printForm(ctx, form, r, func(ctx context.Context) (format.Source, error) {
-		reached, err := p.reachQuickly(ctx, r.Client, flags)
+		s, err := p.reachFor(ctx, r.TokenRequest, flags)
 		if err != nil {
 			return nil, err
 		}
-		end = reached.end
-		return tokenSource{reached}, nil
+		end = s.end
+		return s, nil
 	})
 	if eerr := end(); err == nil {
 		err = eerr
@@ -99,21 +101,36 @@ func (p *program) printHere(ctx context.Context, form format.Form, r format.Requ
 	return err
 }
 
-// reachQuickly is reachOrKeep for one token. It saves the health check where a
-// socket answers or TOKEND_ADDR names the service.
-func (p *program) reachQuickly(ctx context.Context, name string, flags reachFlags) (*reached, error) {
-	if flags.private {
-		return p.reachOrKeep(ctx, []string{name}, flags)
+// reachFor is reachOrKeep for one token: the request for it takes the place of the
+// health check.
+func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags reachFlags) (*tokenSource, error) {
+	names := []string{r.Client}
+	if !flags.private {
+		s, err := reach(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t, err := s.Token(ctx, r)
+		if os.Getenv(addrVariable) != "" || !s.notThisUsers(err) {
+			p.warnOfOwn(ctx, s, names)
+			there := &reached{service: s, started: func() {}, end: func() error { return nil }}
+			return &tokenSource{there, func() (*tokend.Token, error) { return t, err }}, nil
+		}
 	}
-	s, err := reach(ctx)
-	if err != nil {
-		return nil, err
+	own, err := p.reachOrKeep(ctx, names, flags)
+	return &tokenSource{reached: own}, err
+}
+
+// notThisUsers reports whether err means that no service of this user answers at the
+// default addresses: none is there, or one that wants a key which this user does not
+// have.
+func (s service) notThisUsers(err error) bool {
+	var e *tokend.Error
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		key, kerr := s.Key()
+		return kerr == nil && key == ""
 	}
-	if os.Getenv(addrVariable) == "" && !s.answersOnSocket(ctx) {
-		return p.reachOrKeep(ctx, []string{name}, flags)
-	}
-	p.warnOfOwn(ctx, s, []string{name})
-	return &reached{service: s, started: func() {}, end: func() error { return nil }}, nil
+	return tokend.NotListening(err) || errors.Is(err, tokend.ErrForeign)
 }
 
 // process is what a form uses of p.
@@ -134,15 +151,24 @@ func connect(ctx context.Context) (format.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tokenSource{&reached{service: s}}, nil
+	return &tokenSource{reached: &reached{service: s}}, nil
 }
 
 // tokenSource is a service as a form asks it.
-type tokenSource struct{ *reached }
+type tokenSource struct {
+	*reached
+	first func() (*tokend.Token, error) // the answer to the first request, where it was sent already
+}
 
 // Token asks for a token.
-func (s tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
-	t, err := s.token(ctx, r)
+func (s *tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
+	t, err := call(ctx, func(ctx context.Context) (*tokend.Token, error) {
+		if first := s.first; first != nil {
+			s.first = nil
+			return first()
+		}
+		return s.reached.Token(ctx, r)
+	})
 	if s.private {
 		err = s.explain(r.Client, err)
 	}
@@ -150,10 +176,10 @@ func (s tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend.
 }
 
 // Clients asks for the state of every client.
-func (s tokenSource) Clients(ctx context.Context) ([]tokend.Status, error) { return s.clients(ctx) }
+func (s *tokenSource) Clients(ctx context.Context) ([]tokend.Status, error) { return s.clients(ctx) }
 
 // Status asks for the state of a client. Nobody can log in at a private service.
-func (s tokenSource) Status(ctx context.Context, name string) (*tokend.Status, error) {
+func (s *tokenSource) Status(ctx context.Context, name string) (*tokend.Status, error) {
 	c, err := s.status(ctx, name)
 	if err == nil && s.private && c.Failure != nil && c.Failure.Remedy != tokend.RemedySetting && c.Failure.Class == tokend.CodeLoginRequired {
 		c.Failure.Hint, c.Failure.Remedy = loginFirst(name), tokend.RemedySetting
@@ -162,7 +188,7 @@ func (s tokenSource) Status(ctx context.Context, name string) (*tokend.Status, e
 }
 
 // Refresh asks for another token.
-func (s tokenSource) Refresh(ctx context.Context, r tokend.RefreshRequest) (*tokend.Status, error) {
+func (s *tokenSource) Refresh(ctx context.Context, r tokend.RefreshRequest) (*tokend.Status, error) {
 	return call(ctx, func(ctx context.Context) (*tokend.Status, error) { return s.reached.Refresh(ctx, r) })
 }
 
