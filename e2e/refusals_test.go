@@ -19,6 +19,7 @@ var refusing = []string{
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
 	"addressError", "unreachable", "refusal", "unreadable", "keyError", // pkg/tokend
+	"errorf", "Told", "usageError", // internal/format, cmd/tokend-credential
 	"Errorf", "New",
 }
 
@@ -32,6 +33,8 @@ var parts = []struct {
 	{"internal/daemon", 50, own("internal/daemon")},
 	{"internal/tokenfile", 12, own("internal/tokenfile")},
 	{"pkg/tokend", 15, own("pkg/tokend")},
+	{"internal/format", 40, append(own("internal/format"), own("cmd/tokend")...)},
+	{"cmd/tokend-credential", 3, own("cmd/tokend-credential")},
 	{"internal/store", 40, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},

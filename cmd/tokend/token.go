@@ -68,8 +68,9 @@ format external refuses it. Scopes of --scope that were not granted give a
 warning.
 
 Where no service runs and TOKEND_ADDR names none, formats text to github start the
-client in this process, by the same configuration and the same store. The others
-are run by programs for every request of theirs and need a service.`)
+client in this process, by the same configuration and the same store; with --wait
+they wait for the service. The others are run by programs for every request of
+theirs and need a service.`)
 	return b.String()
 }
 
@@ -102,7 +103,7 @@ func (p *program) printHere(ctx context.Context, form format.Form, r format.Requ
 }
 
 // reachFor is reachOrKeep for one token: the request for it takes the place of the
-// health check.
+// health check, and --wait waits for the service.
 func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags reachFlags) (*tokenSource, error) {
 	names := []string{r.Client}
 	if !flags.private {
@@ -111,7 +112,8 @@ func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags rea
 			return nil, err
 		}
 		t, err := s.Token(ctx, r)
-		if os.Getenv(addrVariable) != "" || !s.notThisUsers(err) {
+		_, waits := ctx.Value(patience{}).(time.Duration)
+		if os.Getenv(addrVariable) != "" || waits || !s.notThisUsers(err) {
 			p.warnOfOwn(ctx, s, names)
 			there := &reached{service: s, started: func() {}, end: func() error { return nil }}
 			return &tokenSource{there, func() (*tokend.Token, error) { return t, err }}, nil

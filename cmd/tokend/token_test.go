@@ -59,6 +59,15 @@ func TestToken_NamedServiceDown_StartsNothing(t *testing.T) {
 	}
 }
 
+// A job that starts beside the service must not start the client a second time.
+func TestToken_Wait_WaitsForTheService(t *testing.T) {
+	alone(t)
+	o := runTokend(t, "token", "demo", "--wait", "--timeout", "50ms")
+	if o.code != 69 && o.code != 75 || o.stdout != "" {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestToken_NothingConfigured_SaysBothWays(t *testing.T) {
 	clean(t)
 	t.Setenv("TOKEND_LISTEN", strings.TrimPrefix(refused(t), "http://"))
