@@ -6,8 +6,9 @@ FUZZTIME ?= 10s
 TORTURE ?= 2000
 TOOL := go tool -modfile=tools/go.mod
 
-# A checkout that belongs to somebody else has no version that git would tell.
-BUILD := go build $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
+# Static, as releases are: a program that needs no C library starts sooner. A checkout
+# that belongs to somebody else has no version that git would tell.
+BUILD := CGO_ENABLED=0 go build $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1	/p' Makefile | expand -t 8
@@ -45,8 +46,9 @@ mutants: ## every refusal and documented line taken out, one at a time: a test m
 torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run
 	@TORTURE=$(TORTURE) go test -count=1 -v -timeout 2h -run '^TestTorture$$' ./e2e/torture
 
-build: ## both programs, into bin/
+build: ## the programs, and links of the credential helpers' names, into bin/
 	@$(BUILD) -o bin/ ./cmd/...
+	@for helper in docker-credential git-credential terraform-credentials; do ln -sf tokend-credential "bin/$$helper-tokend"; done
 
 deps: ## the Debian and npm packages that the tests need
 	@scripts/deps.sh --install

@@ -22,6 +22,7 @@ var refusing = []string{
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
 	"addressError", "unreachable", "refusal", "unreadable", "keyError", // pkg/tokend
 	"refuse", // internal/durable
+	"errorf", "Told", "usageError", // internal/format, cmd/tokend-credential
 	"Errorf", "New",
 }
 
@@ -39,6 +40,8 @@ var parts = []struct {
 	{"internal/durable", 7, own("internal/durable")},
 	{"internal/config", 50, own("internal/config")},
 	{"pkg/tokend", 15, own("pkg/tokend")},
+	{"internal/format", 25, own("internal/format")},
+	{"cmd/tokend-credential", 3, own("cmd/tokend-credential")},
 	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
@@ -57,6 +60,8 @@ var unreachable = map[string]string{
 	"config.go err != nil":                               "every variable of the service is text, which always parses",
 	"serve.go s.JSON":                                    "slog.New is no refusal",
 	"helpers.go err != nil":                              "a string always has a JSON form",
+	"settings.go err != nil":                             "every variable of the service is text, which always parses",
+	"serve.go s.json":                                    "slog.New is no refusal",
 	"assertion.go err != nil":                            "a key that was checked signs",
 	"forget.go err != nil":                               "a URL that was checked makes a request",
 	"login.go err != nil":                                "a URL that was checked parses; randomness never fails",

@@ -206,11 +206,3 @@ func TestStatus(t *testing.T) {
 	}
 	noCanary(t, "status", o.stdout)
 }
-
-func TestShellQuoted(t *testing.T) {
-	for in, want := range map[string]string{"a": "'a'", "it's $(x)": `'it'\''s $(x)'`} {
-		if got := shellQuoted(in); got != want {
-			t.Errorf("%s: %s", in, got)
-		}
-	}
-}

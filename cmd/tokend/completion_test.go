@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/format"
+
 	"github.com/spf13/cobra"
 )
 
@@ -50,7 +52,7 @@ func TestCompletesClients(t *testing.T) {
 
 func TestCompletesFormats(t *testing.T) {
 	clean(t)
-	if got := completed(t, "token", "--format", ""); strings.Join(got, " ") != strings.Join(formatNames(), " ") {
+	if got := completed(t, "token", "--format", ""); strings.Join(got, " ") != strings.Join(format.Names(), " ") {
 		t.Errorf("%q", got)
 	}
 	if got := completed(t, "completion", ""); strings.Join(got, " ") != "bash zsh fish" {

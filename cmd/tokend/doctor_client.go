@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -161,7 +162,7 @@ func (d *doctor) checkState(c config.Client) []flow.Finding {
 		return warn(check, text, hint)
 	case flow.StateLoginRequired:
 		st.Login = cmp.Or(st.Login, c.Login)
-		return bad(check, flow.ClassLoginRequired, text, loginHint(&st))
+		return bad(check, flow.ClassLoginRequired, text, format.LoginHint(&st))
 	case flow.StateClientRejected:
 		return bad(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service tries again by itself, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
 	case flow.StateRestored:
@@ -192,7 +193,7 @@ func (d *doctor) checkGrantEnd(c config.Client) []flow.Finding {
 	if left > soon {
 		return good(check, "it ends at "+when(st.GrantEnds))
 	}
-	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), span(max(0, left))), "before that: "+loginHintOf(c))
+	return warn(check, fmt.Sprintf("it ends at %s, in %s", when(st.GrantEnds), format.Span(max(0, left))), "before that: "+loginHintOf(c))
 }
 
 // loginHintOf is how the client gets a new grant.
@@ -200,7 +201,7 @@ func loginHintOf(s config.Client) string {
 	if _, seed := s.Source.(flow.Seed); seed {
 		return "give a new refresh token (refresh_token_file or refresh_token of the client)"
 	}
-	return loginCommand(s.Name, s.Login)
+	return format.LoginCommand(s.Name, s.Login)
 }
 
 // checkOverlap wants the tenant's rotation overlap to be known: without one a

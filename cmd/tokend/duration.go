@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"example.com/tokend/pkg/tokend"
 )
 
 // flagError says of a duration that cannot be read how it is written.
@@ -30,26 +27,4 @@ func withUnit(text string) string {
 		return "30s"
 	}
 	return text + "s"
-}
-
-// shortOf says how long a token is valid that was to be valid for wanted.
-func shortOf(t *tokend.Token, wanted time.Duration) string {
-	has := time.Duration(t.ExpiresIn) * time.Second
-	a, b := span(has), span(wanted)
-	if a == b { // but for less than a minute
-		a, b = has.String(), wanted.String()
-	}
-	return "valid for " + a + ", not for " + b
-}
-
-// span is a duration for people: from an hour on to the minute.
-func span(d time.Duration) string {
-	if d < time.Hour {
-		return d.Round(time.Second).String()
-	}
-	text := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

@@ -7,20 +7,21 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/cmd/internal/exitcode"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
-// The exit codes, of sysexits.h.
+// The exit codes. Package exitcode says what they mean.
 const (
-	exitUsage       = 64 // the command line is wrong
-	exitNoClient    = 66 // no client of that name
-	exitUnavailable = 69 // the service, or what it needs of the machine, is not there
-	exitTryAgain    = 75 // provider down, rate limited, lease busy
-	exitProtocol    = 76 // the provider answered nonsense
-	exitNoPerm      = 77 // login required, or refused
-	exitConfig      = 78 // the configuration is wrong
+	exitUsage       = exitcode.Usage
+	exitNoClient    = exitcode.NoClient
+	exitUnavailable = exitcode.Unavailable
+	exitTryAgain    = exitcode.TryAgain
+	exitProtocol    = exitcode.Protocol
+	exitNoPerm      = exitcode.NoPerm
+	exitConfig      = exitcode.Config
 )
 
 // The exit codes of a shell for a command that it cannot run.
@@ -99,18 +100,10 @@ func exitCode(err error) int {
 
 // codeOfClass is the exit code for a problem that a check has found.
 func codeOfClass(class flow.Class) int {
-	switch class {
-	case classNoService:
+	if class == classNoService {
 		return exitUnavailable
-	case flow.ClassUnreachable, flow.ClassTimeout, flow.ClassRateLimited, flow.ClassLeaseBusy, flow.ClassStoreUnavailable:
-		return exitTryAgain
-	case flow.ClassBadResponse, flow.ClassRedirect:
-		return exitProtocol
-	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored, classKey:
-		return exitNoPerm
-	default: // invalid_configuration, invalid_request, store_corrupt
-		return exitConfig
 	}
+	return exitcode.OfClass(string(class))
 }
 
 // worst is the code of several that says the most: what is wrong here comes

@@ -2,11 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"example.com/tokend/internal/format"
 )
 
 // moving are the parts of an answer that differ from run to run.
@@ -84,18 +88,18 @@ func TestFailures(t *testing.T) {
 		{"line break in the service's token", "demo", []string{"TOKEND_ADDR=" + odd.URL}, nil},
 		{"min-validity beyond the provider's", "ci", []string{up}, []string{"--min-validity", "48h"}},
 	}
-	for _, format := range append(formatNames(), "docker-credential-tokend", "terraform-credentials-tokend") {
-		t.Run(format, func(t *testing.T) {
+	for _, name := range append(format.Names(), slices.Sorted(maps.Keys(format.Helpers()))...) {
+		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
 			for _, f := range failures {
 				setenv(t, append([]string{"TOKEND_API_KEY="}, f.env...)...)
-				p, args := request(format, f.client)
+				p, args := request(name, f.client)
 				if args[0] == "token" {
 					args = append(args, f.args...)
 				}
 				b.WriteString("# " + f.what + "\n")
 				o := transcript(t, &b, p, args...)
-				protocol := strings.HasPrefix(format, "docker-") || format == "gcp-executable"
+				protocol := strings.HasPrefix(name, "docker-") || name == "gcp-executable"
 				if o.code != 0 && o.stdout != "" && !protocol {
 					t.Errorf("%s: exit %d with stdout %q", f.what, o.code, o.stdout)
 				}
@@ -103,27 +107,33 @@ func TestFailures(t *testing.T) {
 					t.Errorf("%s: the token is there twice, or on stderr: %+v", f.what, o)
 				}
 			}
-			golden(t, "failures_"+strings.ReplaceAll(format, "-", "_"), still(b.String()))
+			golden(t, "failures_"+strings.ReplaceAll(name, "-", "_"), still(b.String()))
 		})
 	}
 	noCanary(t, "log", s.log.String())
 }
 
 // request is how a consumer of a format asks for a client's token.
-func request(format, client string) (program, []string) {
+func request(form, client string) (program, []string) {
 	host := client + ".example.com"
-	switch format {
+	switch form {
 	case "docker-credential-tokend":
 		p := in(host)
-		p.name = format
+		p.name = form
 		return p, []string{"get"}
+	case "git-credential-tokend":
+		p := in("protocol=https\nhost=" + host + "\n")
+		p.name = form
+		return p, []string{"get"}
+	case "terraform-credentials":
+		return in(""), []string{"token", "--format", form, "get", host}
 	case "terraform-credentials-tokend":
 		p := in("")
-		p.name = format
+		p.name = form
 		return p, []string{"get", host}
 	}
-	args := []string{"token", client, "--format", format}
-	switch format {
+	args := []string{"token", client, "--format", form}
+	switch form {
 	case "git-credential":
 		return in("protocol=https\nhost=" + host + "\n"), append(args, "get")
 	case "docker-credential":

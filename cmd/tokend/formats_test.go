@@ -117,7 +117,7 @@ func TestPlainFormats(t *testing.T) {
 	clean(t)
 	s := newStub(t)
 	var b strings.Builder
-	for _, format := range []string{"text", "header", "env"} {
+	for _, format := range []string{"text", "header", "headers", "env"} {
 		transcript(t, &b, in(""), "token", "demo", "--format", format)
 	}
 	transcript(t, &b, in(""), "token", "demo", "--format", "env", "--env", "AUTH0_API_TOKEN")
@@ -260,12 +260,13 @@ func TestGCPExecutable(t *testing.T) {
 		}
 		return o
 	}
-	for _, kind := range []string{"", jwtType, "urn:ietf:params:oauth:token-type:saml2"} {
+	const idToken = "urn:ietf:params:oauth:token-type:id_token"
+	for _, kind := range []string{"", "urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:saml2"} {
 		t.Setenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE", kind)
 		fmt.Fprintf(&b, "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE=%s\n", kind)
 		run()
 	}
-	t.Setenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE", idTokenType)
+	t.Setenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE", idToken)
 	for _, c := range []struct{ what, now, next string }{
 		{"none", "", ""},
 		{"good", jwt(now.Add(time.Hour)), ""},
@@ -274,7 +275,7 @@ func TestGCPExecutable(t *testing.T) {
 		{"no JWT", "opaque", ""},
 	} {
 		s.idToken, s.next = c.now, c.next
-		fmt.Fprintf(&b, "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE=%s, ID token: %s\n", idTokenType, c.what)
+		fmt.Fprintf(&b, "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE=%s, ID token: %s\n", idToken, c.what)
 		run()
 	}
 	golden(t, "format_gcp_executable", b.String())
@@ -289,7 +290,7 @@ func TestScopesThatAreLacking(t *testing.T) {
 	serve(t)
 	for scope, want := range map[string]string{
 		"openid":           "",
-		"openid admin x:y": "warning: the token is without the scopes \"admin x:y\", with \"openid\"\n",
+		"openid admin x:y": "warning: the token does not have the scopes \"admin x:y\"; it has \"openid\"\n",
 	} {
 		for _, format := range []string{"text", "json", "exec-credential"} {
 			if o := runTokend(t, "token", "demo", "--scope", scope, "--format", format); o.code != 0 || o.stderr != want || !strings.Contains(o.stdout, canaryToken) {

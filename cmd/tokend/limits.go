@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"time"
@@ -84,6 +83,9 @@ func ended(ctx context.Context) error {
 
 // outOfTime is err, or that --timeout was the reason for it.
 func (p *program) outOfTime(err error) error {
+	if e := (*exitError)(nil); errors.As(err, &e) && e.told {
+		return err // the answer says it
+	}
 	if p.limits.timeout == 0 || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTimeout) {
 		return err
 	}
@@ -153,17 +155,6 @@ func reach(ctx context.Context) (service, error) {
 		return file != "" && errors.Is(err, os.ErrNotExist)
 	}
 	return waited(ctx, missing, findService)
-}
-
-// read has at most maxQuery bytes of standard input, up to its end. A terminal has
-// none: where a program is expected, nobody is asked.
-func (p *program) read(ctx context.Context) ([]byte, error) {
-	if f, ok := p.stdin.(*os.File); ok {
-		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
-			return nil, nil
-		}
-	}
-	return interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(p.stdin, maxQuery)) })
 }
 
 // interruptible ends with the context, too. A read of standard input cannot be

@@ -53,7 +53,7 @@ func TestX30_ListenerOfAnotherUser(t *testing.T) {
 	l := listenAs(t, 65534)
 	asked := squatter(t, l)
 	setenv(t, "TOKEND_LISTEN="+l.Addr().String(), "CI=true")
-	for _, args := range []string{"token demo", "status", "login demo", "refresh demo", "proxy demo", "token demo --format header", "healthcheck"} {
+	for _, args := range []string{"token demo --format exec-credential", "status", "login demo", "refresh demo", "proxy demo", "token --format external demo", "healthcheck"} {
 		o := runTokend(t, strings.Fields(args)...)
 		if o.code != 69 || !strings.Contains(o.stderr, "the listener belongs to another user: user 65534 listens at "+l.Addr().String()) ||
 			!strings.Contains(o.stderr, " to use that one") || o.stdout != "" {
@@ -65,6 +65,11 @@ func TestX30_ListenerOfAnotherUser(t *testing.T) {
 	}
 	if o := runTokend(t, "exec", "demo", "--", "/bin/sh", "-c", "echo $DEMO_ACCESS_TOKEN"); o.code != 77 || !strings.Contains(o.stderr, "there is no grant") {
 		t.Errorf("exec keeps the client itself: %+v", o)
+	}
+	for _, args := range []string{"token demo", "inspect demo"} {
+		if o := runTokend(t, strings.Fields(args)...); o.code != 77 || o.stdout != "" || !strings.Contains(o.stderr, "there is no grant") {
+			t.Errorf("%s keeps the client itself, as exec does: %+v", args, o)
+		}
 	}
 	if n := asked.Load(); n != 0 {
 		t.Fatalf("the other user was asked %d times", n)

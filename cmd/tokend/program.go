@@ -69,6 +69,7 @@ func (p *program) command() *cobra.Command {
 		p.serve(),
 		p.login(),
 		p.token(),
+		p.inspect(),
 		p.exec(),
 		p.file(),
 		p.proxy(),
@@ -81,9 +82,8 @@ func (p *program) command() *cobra.Command {
 		p.config(),
 		p.version(),
 		p.completion(),
-		p.dockerHelper(),
-		p.terraformHelper(),
 	)
+	root.AddCommand(p.helpers()...)
 	return root
 }
 
@@ -94,9 +94,10 @@ TOKEND_ADDR (http://127.0.0.1:8484 or unix:/path) with TOKEND_API_KEY or
 TOKEND_API_KEY_FILE; without these by the default socket, then by the default
 listener with the key file that the service made.
 
-As a link called docker-credential-tokend or terraform-credentials-tokend it is
-the credential helper of Docker or Terraform.
+As a link called docker-credential-tokend, git-credential-tokend or
+terraform-credentials-tokend it is the credential helper of Docker, git or
+Terraform. tokend-credential does the same and starts faster.
 
 Exit codes: 0 done, 64 usage, 66 unknown client, 69 service not reachable,
-75 try again, 76 the provider answered nonsense, 77 login required or refused,
+75 try again, 76 the provider's answer cannot be used, 77 login required or refused,
 78 configuration. "tokend exec" ends as its command does.`

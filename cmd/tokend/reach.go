@@ -16,6 +16,7 @@ import (
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
@@ -240,7 +241,7 @@ func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, mi
 		case r.private && c.Failure.Remedy != tokend.RemedySetting:
 			hint = loginFirst(name)
 		default:
-			hint = loginHint(c)
+			hint = format.LoginHint(c)
 		}
 		return hintf(codeOfClass(flow.Class(c.Failure.Class)), fmt.Sprintf("%s", hint),
 			"%s, and there is no other: %s: %s", text, c.Failure.Class, c.Failure.Description)

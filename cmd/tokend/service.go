@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
-	"os"
 	"strings"
 
+	"example.com/tokend/cmd/internal/exitcode"
 	"example.com/tokend/internal/config"
-	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/tokend"
 )
 
@@ -19,12 +18,8 @@ type service struct{ *tokend.Client }
 
 // findService locates the service and reads the API key. It does not connect.
 func findService() (service, error) {
-	s, err := locateService()
-	if err != nil || strings.HasPrefix(os.Getenv(addrVariable), "unix:") {
-		return s, err // a socket needs no key
-	}
-	_, err = s.Key()
-	return s, exitFrom(err)
+	c, err := format.Dial(locate())
+	return service{c}, exitFrom(err)
 }
 
 // addrVariable names the service that is meant.
@@ -49,18 +44,9 @@ func locateService() (service, error) {
 func serviceAt(at tokend.Service) (service, error) {
 	c, err := tokend.New(at)
 	if err != nil {
-		return service{}, addressProblem(at, err)
+		return service{}, exitFrom(format.AddressError(at, err))
 	}
 	return service{c}, nil
-}
-
-// addressProblem names the variable that an address comes from.
-func addressProblem(at tokend.Service, err error) error {
-	setting := addrVariable
-	if at.OwnOnly {
-		setting = "TOKEND_LISTEN"
-	}
-	return hintf(exitConfig, hint.Of(exitFrom(err)), "%s: %w", setting, exitFrom(err))
 }
 
 // call makes one call of the service's API, and repeats it with --wait.
@@ -98,19 +84,22 @@ func (s service) token(ctx context.Context, r tokend.TokenRequest) (*tokend.Toke
 	return call(ctx, func(ctx context.Context) (*tokend.Token, error) { return s.Token(ctx, r) })
 }
 
-// exitOf gives an error of the service's client its exit code.
+// exitFrom gives an error of the service's client or of a form its exit code.
 func exitFrom(err error) error {
-	var e *tokend.Error
-	if !errors.As(err, &e) {
+	if told := (*format.Told)(nil); errors.As(err, &told) {
+		return &exitError{code: 1, err: told.Err, told: true}
+	}
+	code, known := exitcode.Of(err)
+	if e := (*exitError)(nil); !known || errors.As(err, &e) {
 		return err
 	}
-	text := e.Description
-	if e.Status != 0 && e.Code != tokend.CodeNotTokend {
-		text = e.Code + ": " + e.Description
-	}
-	out := &exitError{code: codeOf(e), hint: e.Hint, reason: e.Code, remedy: e.Remedy, retryAfter: e.RetryAfter, err: &worded{text, e}}
-	if e.Status == 0 {
-		out.reason = "" // it is not an answer
+	out := &exitError{code: code, hint: exitcode.Hint(err), err: &worded{exitcode.Text(err), err}}
+	var e *tokend.Error
+	if errors.As(err, &e) {
+		out.remedy, out.retryAfter = e.Remedy, e.RetryAfter
+		if e.Status != 0 { // it is an answer
+			out.reason = e.Code
+		}
 	}
 	return out
 }
@@ -123,52 +112,6 @@ type worded struct {
 
 func (w *worded) Error() string { return w.text }
 func (w *worded) Unwrap() error { return w.err }
-
-// codeOf is the exit code of a failed call. What the provider refuses of a request
-// comes from a setting or a flag with a wrong value, not from a wrong command line.
-func codeOf(e *tokend.Error) int {
-	switch e.Code {
-	case tokend.CodeUnreachable:
-		return exitUnavailable
-	case tokend.CodeAddress:
-		return exitConfig
-	case tokend.CodeNotTokend:
-		return exitProtocol
-	case tokend.CodeUnknownClient:
-		return exitNoClient
-	case tokend.CodeLoginRequired, tokend.CodeClientRejected, tokend.CodeGrantRestored, tokend.CodeInvalidState:
-		return exitNoPerm
-	case tokend.CodeConfiguration, tokend.CodeStoreCorrupt:
-		return exitConfig
-	case tokend.CodeStoreUnavailable:
-		return exitTryAgain
-	case tokend.CodeInvalidRequest:
-		if e.ProviderError != "" {
-			return exitConfig
-		}
-	}
-	switch {
-	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
-		return exitNoPerm
-	case e.Status == http.StatusServiceUnavailable:
-		return exitTryAgain
-	case e.Status >= 400 && e.Status < 500:
-		return exitUsage
-	default:
-		return exitProtocol
-	}
-}
-
-// loginCommand logs a client in that is configured with login; "" needs no person.
-func loginCommand(name, login string) string {
-	switch login {
-	case "browser":
-		return "tokend login " + name + " --browser or --paste"
-	case "paste":
-		return "tokend login " + name + " --paste"
-	}
-	return "tokend login " + name
-}
 
 // socket is the path of the unix socket that is tried first, "" without one.
 func (s service) socket() string {

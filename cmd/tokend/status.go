@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/tokend"
 )
 
@@ -94,7 +95,7 @@ func writeTable(w io.Writer, clients []tokend.Status) error {
 		case c.State == tokend.StateRestored:
 			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s\n", c.Client, c.Client, newGrantHint(&c))
 		case c.State == tokend.StateLoginRequired:
-			fmt.Fprintf(w, "%s: %s\n", c.Client, loginHint(&c))
+			fmt.Fprintf(w, "%s: %s\n", c.Client, format.LoginHint(&c))
 		}
 	}
 	return nil
@@ -106,32 +107,6 @@ func failedLogin(c *tokend.Status) (text, hint string) {
 	f := c.LoginFailure
 	hint = cmp.Or(f.Hint, "to try again: "+newGrantHint(c))
 	return fmt.Sprintf("%s: %s (%s)", f.Class, f.Description, when(f.Time)), hint
-}
-
-// loginHint says how the client gets its grant, and whether the service retries by
-// itself.
-func loginHint(c *tokend.Status) string {
-	var hint string
-	login := c.Login
-	if c.Failure != nil {
-		if hint = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
-			return hint
-		}
-		if c.Failure.Remedy == tokend.RemedyBrowser {
-			login = "browser"
-		}
-	}
-	command := loginCommand(c.Client, login)
-	if hint != "" {
-		command = hint + ": " + command
-	}
-	if login == "browser" && c.AuthorizeURL != "" {
-		command += ", or open " + c.AuthorizeURL
-	}
-	if c.Login == "headless" && !c.NextRefresh.IsZero() {
-		command += "; the service retries at " + when(c.NextRefresh)
-	}
-	return command
 }
 
 func when(t time.Time) string {
@@ -147,5 +122,5 @@ func newGrantHint(c *tokend.Status) string {
 	if c.Login == "" {
 		return "give it a new refresh token (refresh_token_file), or log it in: tokend login " + c.Client
 	}
-	return loginCommand(c.Client, c.Login)
+	return format.LoginCommand(c.Client, c.Login)
 }

@@ -13,6 +13,12 @@ func (p *program) tell(format string, args ...any) {
 	fmt.Fprint(p.stderr, printable(fmt.Sprintf(format, args...)))
 }
 
+// print writes a result to standard output.
+func (p *program) print(out string) error {
+	_, err := fmt.Fprintln(p.stdout, out)
+	return exitWith(exitUnavailable, err)
+}
+
 // printable is text without control characters, which are orders to a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {

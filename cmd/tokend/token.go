@@ -2,106 +2,202 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"example.com/tokend/internal/config"
-	"example.com/tokend/pkg/flow"
+	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/tokend"
 )
 
-// tokenFlags are a command line of "tokend token".
-type tokenFlags struct {
-	tokend.TokenRequest
-	scope     string // --scope
-	format    string
-	variable  string // --env
-	operation string // of a credential helper's protocol: get, store, erase, …
-}
-
 func (p *program) token() *cobra.Command {
-	var f tokenFlags
+	var name string
+	var o format.Options
+	var flags reachFlags
+	var form format.Form
+	var r format.Request
 	cmd := &cobra.Command{
 		Use: "token NAME", Short: "Print a fresh access token", Long: tokenHelp(),
-		Args: func(_ *cobra.Command, args []string) error { return f.arguments(args) },
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.printToken(cmd.Context(), f) },
+		Args: func(_ *cobra.Command, args []string) (err error) {
+			if form, err = format.Find(name); err == nil {
+				r, err = form.Request(args, o)
+			}
+			if err == nil && flags.private && !form.WithoutService {
+				err = hintf(exitUsage, "run the program that asks for it by: tokend exec NAME --private -- COMMAND",
+					"--private has no effect with format %s, which needs a service", name)
+			}
+			return exitFrom(err)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if form.WithoutService {
+				return p.printHere(cmd.Context(), form, r, flags)
+			}
+			return p.printForm(cmd.Context(), form, r, connect)
+		},
 	}
-	cmd.Flags().DurationVar(&f.MinValidity, "min-validity", 0, "how long the token must still be valid, such as 30m")
-	cmd.Flags().StringVar(&f.Audience, "audience", "", "the API that it is for, when not the client's own")
-	cmd.Flags().StringVar(&f.scope, "scope", "", "its scopes, separated by spaces, when not the client's own")
-	cmd.Flags().StringVar(&f.format, "format", "text", "one of those above")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	cmd.Flags().StringVar(&f.variable, "env", "", "the variable, with format env (ACCESS_TOKEN) or github")
+	requestFlags(cmd, &o)
+	cmd.Flags().StringVar(&name, "format", "text", "one of those above")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(format.Names(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	cmd.Flags().StringVar(&o.Variable, "env", "", "the variable, with format env (ACCESS_TOKEN) or github")
+	cmd.Flags().BoolVar(&o.IDToken, "id-token", false, "the ID token, with format text, json or header")
+	reachFlagsOf(cmd, &flags)
 	return cmd
+}
+
+// requestFlags are the flags that say which token is wanted.
+func requestFlags(cmd *cobra.Command, o *format.Options) {
+	cmd.Flags().DurationVar(&o.MinValidity, "min-validity", 0, "how long the token must still be valid, such as 30m")
+	cmd.Flags().StringVar(&o.Audience, "audience", "", "the API that it is for, when not the client's own")
+	cmd.Flags().StringVar(&o.Scope, "scope", "", "its scopes, separated by spaces, when not the client's own")
 }
 
 func tokenHelp() string {
 	var b strings.Builder
 	b.WriteString("Prints a fresh access token. Formats:\n")
-	for _, f := range formats() {
-		fmt.Fprintf(&b, "  %-18s %s\n", f.name, f.help)
+	for _, f := range format.Forms() {
+		fmt.Fprintf(&b, "  %-22s %s\n", f.Name, f.Help)
 	}
-	b.WriteString("\nA token that lives shorter than --min-validity is printed with a warning; format\nexternal refuses it. Scopes of --scope that were not granted are warned of.")
+	b.WriteString(`
+A token that is valid for less than --min-validity is printed with a warning;
+format external refuses it. Scopes of --scope that were not granted give a
+warning.
+
+Where no service runs and TOKEND_ADDR names none, formats text to github start the
+client in this process, by the same configuration and the same store; with --wait
+they wait for the service. The others are run by programs for every request of
+theirs and need a service.`)
 	return b.String()
 }
 
-// arguments checks the whole command line before anybody is asked.
-func (f *tokenFlags) arguments(args []string) error {
-	i := slices.IndexFunc(formats(), func(x format) bool { return x.name == f.format })
-	if i < 0 {
-		return exitf(exitUsage, "format %q is not one of %s", f.format, strings.Join(formatNames(), ", "))
-	}
-	x := formats()[i]
-	switch {
-	case len(args) < x.least:
-		return hintf(exitUsage, "tokend token NAME; tokend status lists them", "the client's name is missing")
-	case len(args) > x.most:
-		return exitf(exitUsage, "%q is one argument too many", args[x.most])
-	case f.MinValidity < 0:
-		return exitf(exitUsage, "--min-validity %s is negative", f.MinValidity)
-	case f.variable != "" && f.format != "env" && f.format != "github":
-		return hintf(exitUsage, "it goes with --format env or github", "--env is of no use with format %s", f.format)
-	case f.variable != "" && !config.IsVariable(f.variable):
-		return hintf(exitUsage, "letters, digits and _, not a digit first", "--env %q is no variable's name", f.variable)
-	}
-	args = append(args, "", "")
-	f.Client, f.operation, f.Scopes = args[0], args[1], scopesOf(f.scope)
-	return nil
-}
-
-func (p *program) printToken(ctx context.Context, f tokenFlags) error {
-	for _, x := range formats() {
-		if x.name == f.format {
-			return x.run(p, ctx, f)
+// printForm prints a form of the token.
+func (p *program) printForm(ctx context.Context, form format.Form, r format.Request, connect func(context.Context) (format.Source, error)) error {
+	out, err := form.Run(ctx, p.process(connect), r)
+	if len(out) > 0 {
+		if _, werr := p.stdout.Write(out); werr != nil {
+			return exitWith(exitUnavailable, werr)
 		}
 	}
-	return exitf(exitUsage, "there is no format %q", f.format)
+	return exitFrom(err)
 }
 
-// scopesOf splits --scope; nil is the client's own.
-func scopesOf(scope string) []string {
-	if scope == "" {
-		return nil
+// printHere is printForm, with a private service where none runs.
+func (p *program) printHere(ctx context.Context, form format.Form, r format.Request, flags reachFlags) error {
+	end := func() error { return nil }
+	err := p.printForm(ctx, form, r, func(ctx context.Context) (format.Source, error) {
+		s, err := p.reachFor(ctx, r.TokenRequest, flags)
+		if err != nil {
+			return nil, err
+		}
+		end = s.end
+		return s, nil
+	})
+	if eerr := end(); err == nil {
+		err = eerr
 	}
-	return strings.Fields(scope)
+	return err
 }
 
-// tooShort says why a token ends sooner than was asked: the provider could not
-// give another one, or its tokens live no longer.
-func (s service) tooShort(ctx context.Context, t *tokend.Token, f tokenFlags) error {
-	text := "the token is " + shortOf(t, f.MinValidity)
-	c, err := s.status(ctx, f.Client)
-	if err != nil || c.Failure == nil {
-		return hintf(exitConfig, "ask for less, or raise the token lifetime of the API at the provider",
-			"%s: the provider's tokens live no longer", text)
+// reachFor is reachOrKeep for one token: the request for it takes the place of the
+// health check, and --wait waits for the service.
+func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags reachFlags) (*tokenSource, error) {
+	names := []string{r.Client}
+	if !flags.private {
+		s, err := reach(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t, err := s.Token(ctx, r)
+		_, waits := ctx.Value(patience{}).(time.Duration)
+		if os.Getenv(addrVariable) != "" || waits || !s.notThisUsers(err) {
+			p.warnOfOwn(ctx, s, names)
+			there := &reached{service: s, started: func() {}, end: func() error { return nil }}
+			return &tokenSource{there, func() (*tokend.Token, error) { return t, err }}, nil
+		}
 	}
-	hint := "try again"
-	if c.Failure.Class == tokend.CodeLoginRequired {
-		hint = loginHint(c)
+	own, err := p.reachOrKeep(ctx, names, flags)
+	return &tokenSource{reached: own}, err
+}
+
+// notThisUsers reports whether err means that no service of this user answers at the
+// default addresses: none is there, or one that wants a key which this user does not
+// have.
+func (s service) notThisUsers(err error) bool {
+	var e *tokend.Error
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
+		key, kerr := s.Key()
+		return kerr == nil && key == ""
 	}
-	return hintf(codeOfClass(flow.Class(c.Failure.Class)), fmt.Sprintf("%s", hint),
-		"%s, and there is no other: %s: %s", text, c.Failure.Class, c.Failure.Description)
+	return tokend.NotListening(err) || errors.Is(err, tokend.ErrForeign)
+}
+
+// process is what a form uses of p.
+func (p *program) process(connect func(context.Context) (format.Source, error)) format.Process {
+	return format.Process{
+		Connect: connect, Stdin: p.stdin, Stdout: p.stdout, Getenv: os.Getenv, Now: p.clock, Version: buildVersion(),
+		Warn: func(err error) { p.tell("warning: %v\n", err) },
+		Report: func(err error) (int, string) {
+			err = p.outOfTime(exitFrom(err))
+			return exitCode(err), strings.TrimSuffix(strings.TrimPrefix(report(err), "error: "), "\n")
+		},
+	}
+}
+
+// connect finds the running service.
+func connect(ctx context.Context) (format.Source, error) {
+	s, err := reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &tokenSource{reached: &reached{service: s}}, nil
+}
+
+// tokenSource is a service as a form asks it.
+type tokenSource struct {
+	*reached
+	first func() (*tokend.Token, error) // the answer to the first request, where it was sent already
+}
+
+// Token asks for a token.
+func (s *tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
+	t, err := call(ctx, func(ctx context.Context) (*tokend.Token, error) {
+		if first := s.first; first != nil {
+			s.first = nil
+			return first()
+		}
+		return s.reached.Token(ctx, r)
+	})
+	if s.private {
+		err = s.explain(r.Client, err)
+	}
+	return t, err
+}
+
+// Clients asks for the state of every client.
+func (s *tokenSource) Clients(ctx context.Context) ([]tokend.Status, error) { return s.clients(ctx) }
+
+// Status asks for the state of a client. Nobody can log in at a private service.
+func (s *tokenSource) Status(ctx context.Context, name string) (*tokend.Status, error) {
+	c, err := s.status(ctx, name)
+	if err == nil && s.private && c.Failure != nil && c.Failure.Remedy != tokend.RemedySetting && c.Failure.Class == tokend.CodeLoginRequired {
+		c.Failure.Hint, c.Failure.Remedy = loginFirst(name), tokend.RemedySetting
+	}
+	return c, err
+}
+
+// Refresh asks for another token.
+func (s *tokenSource) Refresh(ctx context.Context, r tokend.RefreshRequest) (*tokend.Status, error) {
+	return call(ctx, func(ctx context.Context) (*tokend.Status, error) { return s.reached.Refresh(ctx, r) })
+}
+
+// clock is the time of this machine, or of a test.
+func (p *program) clock() time.Time {
+	if p.now != nil {
+		return p.now()
+	}
+	return time.Now()
 }

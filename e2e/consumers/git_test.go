@@ -90,6 +90,27 @@ func TestGitPassword(t *testing.T) {
 	}
 }
 
+// TestGitHelper_ByItsName: credential.helper = tokend runs git-credential-tokend. It
+// finds the client by the server's host, and leaves other hosts to git.
+func TestGitHelper_ByItsName(t *testing.T) {
+	tool(t, "git")
+	srv, g := gitServer(t, `Basic realm="git"`)
+	s := start(t, strings.TrimPrefix(srv.URL, "http://"))
+	g.expect(s.token(t))
+	other := strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	for helper, says := range map[string]string{"tokend": "", "tokend demo --min-validity 1m": "is not among the hosts of client demo"} {
+		how := []string{"-c", "credential.helper=" + helper}
+		g.expect(s.token(t))
+		out, err := git(s, append(slices.Clone(how), "ls-remote", other+"/repo.git")...)
+		if err == nil || !strings.Contains(out, says) || says == "" && strings.Contains(out, "error: host") {
+			t.Errorf("%s, a host that is not listed: %v\n%s", helper, err, out)
+		}
+		if out, err := git(s, append(slices.Clone(how), "ls-remote", srv.URL+"/repo.git")...); err != nil || !strings.Contains(out, "refs/heads/main") {
+			t.Errorf("%s: %v\n%s", helper, err, out)
+		}
+	}
+}
+
 // TestGitBearer: a server that takes bearer tokens only. Before 2.46 git cannot
 // take one from a helper; a header it always can.
 func TestGitBearer(t *testing.T) {

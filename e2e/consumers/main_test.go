@@ -28,15 +28,15 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	bin = dir
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/tokend", "./cmd/mockauth0")
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/tokend", "./cmd/tokend-credential", "./cmd/mockauth0")
 	build.Dir = filepath.Join("..", "..")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the programs:", err)
 		return 1
 	}
-	for _, helper := range []string{"docker-credential-tokend", "terraform-credentials-tokend"} {
-		if err := os.Symlink("tokend", filepath.Join(dir, helper)); err != nil {
+	for _, helper := range []string{"docker-credential-tokend", "git-credential-tokend", "terraform-credentials-tokend"} {
+		if err := os.Symlink("tokend-credential", filepath.Join(dir, helper)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -59,7 +59,7 @@ func TestTerraformCredentials(t *testing.T) {
 			g.expect(s.token(t))
 			plugins := filepath.Join(s.home, ".terraform.d", "plugins")
 			write(t, filepath.Join(plugins, "keep"), "")
-			if err := os.Symlink(filepath.Join(bin, "tokend"), filepath.Join(plugins, "terraform-credentials-tokend")); err != nil {
+			if err := os.Symlink(filepath.Join(bin, "tokend-credential"), filepath.Join(plugins, "terraform-credentials-tokend")); err != nil {
 				t.Fatal(err)
 			}
 			// The host's services stand here: discovery would want https.

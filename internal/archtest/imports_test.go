@@ -28,6 +28,8 @@ var rules = []struct {
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
 	{"configuration_knows_no_command", configurationKnowsNoCommand},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
+	{"formats_know_the_client_only", formatsKnowClientOnly},
+	{"credential_program_is_light", credentialProgramIsLight},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
 	{"depth", depth},
 }
@@ -37,7 +39,7 @@ func TestImports(t *testing.T) {
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
+		"internal/tokenfile", "internal/format", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -123,6 +125,40 @@ func frameworksStay(g graph) []string {
 			bad = append(bad, violation("pkg/mock", "needs %s; a test that imports it would have to build that", dep))
 		}
 	}
+	return bad
+}
+
+// formatsKnowClientOnly: the output forms import pkg/tokend and leaves of this module,
+// and of others nothing directly.
+func formatsKnowClientOnly(g graph) []string {
+	var bad []string
+	p := g[module+"internal/format"]
+	if p == nil {
+		return nil
+	}
+	for _, imp := range p.Imports {
+		if imp == module+"pkg/tokend" || slices.Contains(leaves, strings.TrimPrefix(imp, module)) || g[imp] != nil && g[imp].Standard {
+			continue
+		}
+		bad = append(bad, violation("internal/format", "imports %s; only pkg/tokend, leaves and the standard library are allowed here", imp))
+	}
+	return bad
+}
+
+// credentialProgramIsLight: a program that git and Docker start for every request
+// links the client, the forms and golang.org/x/oauth2, nothing else.
+func credentialProgramIsLight(g graph) []string {
+	var bad []string
+	for dep := range closure(g, module+"cmd/tokend-credential") {
+		if g[dep].Standard || within(dep, "golang.org/x/oauth2") {
+			continue
+		}
+		rel, ours := strings.CutPrefix(dep, module)
+		if !ours || !slices.Contains([]string{"cmd/tokend-credential", "cmd/internal/exitcode", "internal/format", "internal/hint", "internal/near", "pkg/tokend"}, rel) {
+			bad = append(bad, violation("cmd/tokend-credential", "links %s, which makes each of its starts slower", dep))
+		}
+	}
+	slices.Sort(bad)
 	return bad
 }
 

@@ -45,6 +45,10 @@ func sound() map[string][]string {
 		"our:internal/store/sqlite":     {"our:pkg/flow", "modernc.org/sqlite"},
 		"our:cmd/tokend":                {"our:internal/config", "our:internal/daemon", "our:internal/store", "our:pkg/flow"},
 		"our:cmd/mockauth0":             {"our:pkg/mock", gin, envconfig},
+		"our:pkg/tokend":                {"golang.org/x/oauth2", "net/http"},
+		"our:internal/format":           {"our:internal/hint", "our:pkg/tokend", "time"},
+		"our:cmd/internal/exitcode":     {"our:internal/format", "our:pkg/tokend"},
+		"our:cmd/tokend-credential":     {"our:cmd/internal/exitcode", "our:internal/format"},
 		"github.com/go-jose/go-jose/v4": {"encoding/json"}, "golang.org/x/oauth2": {"net/http"},
 		"encoding/json": {}, "net/http": {}, "time": {},
 	}
@@ -80,6 +84,14 @@ func TestRulesSeeImports(t *testing.T) {
 		{"frameworks_stay_where_they_are_used", "our:internal/proxy", gin, "internal/proxy: imports " + gin},
 		{"frameworks_stay_where_they_are_used", "our:internal/store", envconfig, "that is for cmd"},
 		{"frameworks_stay_where_they_are_used", "golang.org/x/oauth2", "cloud.google.com/go/metadata", "pkg/mock: needs cloud.google.com/go/metadata"},
+		{"formats_know_the_client_only", "our:internal/format", "our:pkg/flow", "internal/format: imports " + module + "pkg/flow"},
+		{"formats_know_the_client_only", "our:internal/format", "github.com/spf13/cobra", "internal/format: imports github.com/spf13/cobra"},
+		{"credential_program_is_light", "our:cmd/tokend-credential", "our:internal/store", "links " + module + "internal/store/sqlite"},
+		{"credential_program_is_light", "our:cmd/internal/exitcode", "our:pkg/flow", "links github.com/go-jose/go-jose/v4"},
+		{"credential_program_is_light", "our:internal/format", gin, "links " + gin},
+		{"credential_program_is_light", "our:pkg/tokend", "github.com/tink-crypto/tink-go/v2/aead", "links github.com/tink-crypto"},
+		{"credential_program_is_light", "our:cmd/tokend-credential", "github.com/spf13/cobra", "links github.com/spf13/cobra"},
+		{"credential_program_is_light", "golang.org/x/oauth2", "google.golang.org/protobuf/proto", "links google.golang.org/protobuf/proto"},
 		{"depth", "our:pkg/flow", "our:pkg/deeper", "import chain of 4: cmd/tokend → "},
 	}
 	for _, tt := range tests {

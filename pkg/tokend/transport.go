@@ -75,7 +75,10 @@ func (t *Transport) base() http.RoundTripper {
 	return http.DefaultTransport
 }
 
-var insufficientScope = regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
+// insufficientScope is compiled at the first 401, not at the start of each program.
+var insufficientScope = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
+})
 
 // replaceable reports whether an answer is a 401 that another token may avoid, and
 // the request can be sent again.
@@ -83,7 +86,7 @@ func (t *Transport) replaceable(req *http.Request, resp *http.Response, token *T
 	if resp.StatusCode != http.StatusUnauthorized || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
-	if slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), insufficientScope.MatchString) {
+	if slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), insufficientScope().MatchString) {
 		return false
 	}
 	t.mu.Lock()

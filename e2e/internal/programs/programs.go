@@ -1,4 +1,4 @@
-// Package programs builds tokend and mockauth0, and starts programs for tests.
+// Package programs builds the programs of this repository, and starts programs for tests.
 package programs
 
 import (
@@ -23,7 +23,7 @@ var (
 	Port   = regexp.MustCompile(`msg=listening network=tcp addr=127\.0\.0\.1:(\d+)`) // of tokend
 )
 
-// Main builds both programs of the repository at root, sets bin to the folder
+// Main builds the programs of the repository at root, sets bin to the folder
 // that they are in, and runs the tests. It is for TestMain.
 func Main(m *testing.M, root string, bin *string) int {
 	dir, err := os.MkdirTemp("", "tokend-bin")
@@ -32,7 +32,7 @@ func Main(m *testing.M, root string, bin *string) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/tokend", "./cmd/mockauth0") //nolint:gosec,noctx // the go command
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./cmd/tokend", "./cmd/tokend-credential", "./cmd/mockauth0") //nolint:gosec,noctx // the go command
 	build.Dir, build.Stderr = root, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the programs:", err)

@@ -1,4 +1,4 @@
-package main
+package format
 
 import (
 	"bytes"
@@ -9,45 +9,38 @@ import (
 	"time"
 )
 
-// maxQuery bounds what another program says on standard input, in bytes.
-const maxQuery = 64 << 10
-
-// external is the program of Terraform's data source "external": a JSON object
-// of strings on standard input, one on standard output. A token that lives
-// shorter than was asked for is an error here: nobody reads a warning of a
-// program that ended well, and the apply dies in its middle.
-func (p *program) external(ctx context.Context, f tokenFlags) error {
-	in, err := p.read(ctx)
+// external is the program of Terraform's data source "external": a JSON object of
+// strings on standard input, one on standard output. A token that is valid for less
+// than was asked is an error: Terraform shows no warning of a program that
+// succeeds, and the apply would fail halfway.
+func external(ctx context.Context, p Process, r Request) ([]byte, error) {
+	in, err := p.input(ctx)
 	if err != nil {
-		return exitWith(exitUsage, err)
+		return nil, err
 	}
-	if err := f.query(in); err != nil {
-		return err
+	if err := r.query(in); err != nil {
+		return nil, err
 	}
-	s, err := reach(ctx)
+	s, err := p.Connect(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t, err := p.ask(ctx, s, f)
+	t, err := p.token(ctx, s, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !t.MinValiditySatisfied {
-		return s.tooShort(ctx, t, f)
+		return nil, tooShort(ctx, s, t, r)
 	}
-	out, err := json.Marshal(map[string]string{ // keys come sorted
+	return line(string(encoded(map[string]string{ // keys are sorted
 		"access_token": t.AccessToken.Reveal(), "token_type": t.TokenType, "authorization_header": "Bearer " + t.AccessToken.Reveal(),
 		"expires_at": expiry(t.ExpiresAt), "expires_in": strconv.FormatInt(t.ExpiresIn, 10),
 		"scope": t.Scope, "audience": t.Audience, "client": t.Client,
-	})
-	if err != nil {
-		return exitWith(exitProtocol, err)
-	}
-	return p.print(string(out))
+	}))), nil
 }
 
 // query takes what Terraform's query says; the command line says the rest.
-func (f *tokenFlags) query(in []byte) error {
+func (r *Request) query(in []byte) error {
 	var q struct {
 		Client      *string `json:"client"`
 		MinValidity *string `json:"min_validity"`
@@ -58,13 +51,13 @@ func (f *tokenFlags) query(in []byte) error {
 		d := json.NewDecoder(bytes.NewReader(in))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&q); err != nil || d.More() {
-			return exitf(exitUsage, "the query is no JSON object of strings with client, min_validity, audience and scope%s", unknownField(err))
+			return errorf(Usage, "", "the query is not a JSON object of strings with client, min_validity, audience and scope%s", unknownField(err))
 		}
 	}
 	for _, m := range []struct {
 		in *string
 		to *string
-	}{{q.Client, &f.Client}, {q.Audience, &f.Audience}, {q.Scope, &f.scope}} {
+	}{{q.Client, &r.Client}, {q.Audience, &r.Audience}, {q.Scope, &r.scope}} {
 		if m.in != nil && *m.in != "" {
 			*m.to = *m.in
 		}
@@ -75,13 +68,13 @@ func (f *tokenFlags) query(in []byte) error {
 			d, err = time.Duration(seconds)*time.Second, nil
 		}
 		if err != nil || d < 0 {
-			return exitf(exitUsage, `min_validity %q is not a duration such as "30m" or seconds such as "1800"`, *q.MinValidity)
+			return errorf(Usage, "", `min_validity %q is not a duration such as "30m" or seconds such as "1800"`, *q.MinValidity)
 		}
-		f.MinValidity = d
+		r.MinValidity = d
 	}
-	f.Scopes = scopesOf(f.scope)
-	if f.Client == "" {
-		return hintf(exitUsage, `query = { client = "NAME" }, or the name as an argument of the program`, "no client is named")
+	r.Scopes = scopes(r.scope)
+	if r.Client == "" {
+		return errorf(Usage, `query = { client = "NAME" }, or give the name as an argument of the program`, "the client's name is missing")
 	}
 	return nil
 }

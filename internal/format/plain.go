@@ -1,0 +1,92 @@
+package format
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"example.com/tokend/pkg/tokend"
+)
+
+// plain is a form that prints nothing but the token.
+func plain(render func(*tokend.Token, Request) string) func(context.Context, Process, Request) ([]byte, error) {
+	return func(ctx context.Context, p Process, r Request) ([]byte, error) {
+		t, err := p.fetch(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if r.IDToken && t.IDToken == "" {
+			return nil, NoIDToken(t)
+		}
+		return line(render(t, r)), nil
+	}
+}
+
+// fetch gets the token and warns when it is valid for less than was asked.
+func (p Process) fetch(ctx context.Context, r Request) (*tokend.Token, error) {
+	s, err := p.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := p.token(ctx, s, r)
+	if err == nil && !t.MinValiditySatisfied {
+		p.Warn(tooShort(ctx, s, t, r))
+	}
+	return t, err
+}
+
+// token asks for the token and warns of scopes that were not granted.
+func (p Process) token(ctx context.Context, s Source, r Request) (*tokend.Token, error) {
+	t, err := s.Token(ctx, r.TokenRequest)
+	if err != nil {
+		return nil, err
+	}
+	if lacking := t.Lacks(r.Scopes); len(lacking) > 0 {
+		p.warnf("the token does not have the scopes %q; it has %q", strings.Join(lacking, " "), t.Scope)
+	}
+	return t, nil
+}
+
+// chosen is the access token, or the ID token where that was asked for.
+func chosen(t *tokend.Token, r Request) string {
+	if r.IDToken {
+		return t.IDToken.Reveal()
+	}
+	return t.AccessToken.Reveal()
+}
+
+func text(t *tokend.Token, r Request) string { return chosen(t, r) }
+
+func answer(t *tokend.Token, _ Request) string { return string(t.RawJSON()) }
+
+func header(t *tokend.Token, r Request) string { return "Authorization: Bearer " + chosen(t, r) }
+
+// headers is what tools read of a command that gives them HTTP headers.
+func headers(t *tokend.Token, r Request) string {
+	return `{"Authorization":` + quoted("Bearer "+chosen(t, r)) + `}`
+}
+
+func exports(t *tokend.Token, r Request) string {
+	name := r.Variable
+	if name == "" {
+		name = "ACCESS_TOKEN"
+	}
+	return "export " + name + "=" + shellQuoted(t.AccessToken.Reveal()) +
+		"\nexport " + name + "_EXPIRES_AT=" + shellQuoted(expiry(t.ExpiresAt))
+}
+
+// shellQuoted is one word of a POSIX shell, whatever s contains.
+func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// quoted is s as a JSON string.
+func quoted(s string) string { return string(encoded(s)) }
+
+// encoded is v as JSON. v is made of strings, numbers and booleans, which always
+// have a JSON form.
+func encoded(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

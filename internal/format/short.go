@@ -1,0 +1,88 @@
+package format
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/tokend/pkg/tokend"
+)
+
+// tooShort says why a token is valid for less than was asked: the provider could
+// not be asked for another, or its tokens live no longer.
+func tooShort(ctx context.Context, s Source, t *tokend.Token, r Request) error {
+	text := "the token is " + shortOf(t, r.MinValidity)
+	c, err := s.Status(ctx, r.Client)
+	if err != nil || c.Failure == nil {
+		return errorf(Configuration, "ask for less, or raise the token lifetime of the API at the provider",
+			"%s: the provider's tokens live no longer", text)
+	}
+	hint := "try again"
+	if c.Failure.Class == tokend.CodeLoginRequired {
+		hint = LoginHint(c)
+	}
+	return &Error{
+		Kind: Provider, Class: c.Failure.Class, hint: hint,
+		err: fmt.Errorf("%s, and getting another one failed: %s: %s", text, c.Failure.Class, c.Failure.Description),
+	}
+}
+
+// shortOf says how long a token is valid that should be valid for wanted.
+func shortOf(t *tokend.Token, wanted time.Duration) string {
+	has := time.Duration(t.ExpiresIn) * time.Second
+	a, b := Span(has), Span(wanted)
+	if a == b { // they differ by less than a minute
+		a, b = has.String(), wanted.String()
+	}
+	return "valid for " + a + ", not for " + b
+}
+
+// Span is a duration for people: without seconds from an hour on.
+func Span(d time.Duration) string {
+	if d < time.Hour {
+		return d.Round(time.Second).String()
+	}
+	text := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// LoginHint says how the client gets its grant, and whether the service retries by
+// itself.
+func LoginHint(c *tokend.Status) string {
+	var hint string
+	login := c.Login
+	if c.Failure != nil {
+		if hint = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
+			return hint
+		}
+		if c.Failure.Remedy == tokend.RemedyBrowser {
+			login = "browser"
+		}
+	}
+	command := LoginCommand(c.Client, login)
+	if hint != "" {
+		command = hint + ": " + command
+	}
+	if login == "browser" && c.AuthorizeURL != "" {
+		command += ", or open " + c.AuthorizeURL
+	}
+	if c.Login == "headless" && !c.NextRefresh.IsZero() {
+		command += "; the service retries at " + expiry(c.NextRefresh)
+	}
+	return command
+}
+
+// LoginCommand logs in a client that is configured with login; "" needs no person.
+func LoginCommand(name, login string) string {
+	switch login {
+	case "browser":
+		return "tokend login " + name + " --browser or --paste"
+	case "paste":
+		return "tokend login " + name + " --paste"
+	}
+	return "tokend login " + name
+}
