@@ -57,7 +57,7 @@ func TestDockerfile(t *testing.T) {
 				}
 			}
 		}
-		for _, want := range []string{"title", "description", "licenses"} {
+		for _, want := range []string{"title", "description", "version", "licenses"} {
 			if !slices.Contains(labels, "org.opencontainers.image."+want) {
 				t.Errorf("%s has no label %s", name, want)
 			}

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 
 var once sync.Once
 
+// builtVersion is the build argument of the images.
+const builtVersion = "v1.2.3-test"
+
 func out(t *testing.T) string {
 	t.Helper()
 	dir, err := built()
@@ -52,7 +55,7 @@ func out(t *testing.T) string {
 			}
 		}
 		cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "/out/", dir+"/"))
-		cmd.Dir = root
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "VERSION="+builtVersion)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", command, err, out)
 		}
@@ -128,7 +131,7 @@ func (i *image) apply(t *testing.T, c instructions.Command, out string) {
 			t.Errorf("there is no shell for HEALTHCHECK %q", c.Health.Test)
 		}
 		i.health = c.Health.Test[1:]
-	case *instructions.LabelCommand, *instructions.ExposeCommand, *instructions.VolumeCommand:
+	case *instructions.ArgCommand, *instructions.LabelCommand, *instructions.ExposeCommand, *instructions.VolumeCommand:
 	default:
 		t.Fatalf("the test cannot do %s", c.Name())
 	}
@@ -178,7 +181,7 @@ func TestImageHoldsNoMore(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q", stage, got)
 		}
-		if version := i.run(t, nil, append(slices.Clone(i.entrypoint), "version")...); !strings.HasPrefix(version, stage+" ") {
+		if version := i.run(t, nil, append(slices.Clone(i.entrypoint), "version")...); !strings.HasPrefix(version, stage+" "+builtVersion+" ") {
 			t.Errorf("%s: %s", stage, version)
 		}
 	}

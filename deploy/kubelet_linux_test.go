@@ -116,14 +116,14 @@ func TestSidecar(t *testing.T) {
 		}
 	}
 	// The program's first question, as its script has it.
-	script, _, found := strings.Cut(k.pod.Containers[0].Command[2], "curl -fsS -H @/tmp/token")
+	script, _, found := strings.Cut(k.pod.Containers[0].Command[2], "&&\n    curl -fsS -H @/tmp/token")
 	if !found || !strings.Contains(script, "8484") {
 		t.Fatalf("the program's script has changed:\n%s", script)
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "run/key/api"), k.secrets["tokend"].StringData["TOKEND_API_KEY"], 0o600)
 	script = strings.NewReplacer("while true; do", "", ":8484", ":"+k.api, "/run/key", dir+"/run/key", "/tmp/token", dir+"/token",
-		"curl -sS", "curl -q --noproxy '*' -sS").Replace(script)
+		"curl -fsS", "curl -q --noproxy '*' -fsS").Replace(script)
 	sh(t, script)
 	if got := read(t, filepath.Join(dir, "token")); !strings.HasPrefix(got, "Authorization: Bearer ey") {
 		t.Errorf("the program has %q\n%s", got, p.log)

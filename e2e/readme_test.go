@@ -34,7 +34,9 @@ var changing = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`localhost:\d+`), "localhost:PORT"},
+	{regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+`), "$1:PORT"},
+	{regexp.MustCompile(`=\S*/\.run/`), "=DIR/.run/"},
+	{regexp.MustCompile(`"/\S*/bin:`), `"DIR/bin:`},
 	{regexp.MustCompile(`\.run/demo\.\w+`), ".run/demo.X"},
 	{regexp.MustCompile(`"(iat|exp)":\d+`), `"$1":N`},
 }
@@ -57,20 +59,20 @@ func TestReadmeSession(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, once.Stderr)
 	}
-	toCopy := slices.Index(want, "A fresh token for another terminal, in this directory:")
+	toCopy := slices.Index(want, "For another terminal, in this directory:")
 	sameLines(t, want[:max(0, toCopy-1)], lines(string(out)))
 
 	text := untilReady(t, makeRun(t))
 	sameLines(t, want, lines(text))
 	var copied []string
 	for line := range strings.SplitSeq(text, "\n") {
-		if strings.HasPrefix(line, "  TOKEN=") || strings.HasPrefix(line, "  curl ") {
+		if strings.HasPrefix(line, "  export ") || strings.HasPrefix(line, "  tokend ") {
 			copied = append(copied, line)
 		}
 	}
 	shell := exec.CommandContext(t.Context(), "sh", "-euc", strings.Join(copied, "\n"))
 	shell.Dir = ".."
-	if out, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(out), `"path":"calls"`) {
+	if out, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(out), `"path":"calls"`) || !strings.Contains(string(out), "\ndemo ") {
 		t.Errorf("the lines to copy: %v\n%s", err, out)
 	}
 }

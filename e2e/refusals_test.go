@@ -15,7 +15,8 @@ import (
 var refusing = []string{
 	"exitf", "hintf", "exitError", "bad", "warn", // cmd/tokend
 	"add", "addAt", "fault", "wrong", // internal/config
-	"problem", "fail", "failFor", "failWith", "forbidden", "badRequest", "unauthorized", // internal/daemon
+	"problem", "fail", "failFor", "failWith", "badRequest", // internal/daemon
+	"forbidden", "unauthorized", "wrongKey", "answer", // internal/guard, internal/proxy
 	"Error", "badUpstream", "configError", // pkg/flow
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
@@ -31,7 +32,9 @@ var parts = []struct {
 	tests []mutation.Tests
 }{
 	{"pkg/flow", 80, own("pkg/flow")},
-	{"internal/daemon", 50, own("internal/daemon")},
+	{"internal/daemon", 38, own("internal/daemon")},
+	{"internal/guard", 14, own("internal/guard")},
+	{"internal/proxy", 15, own("internal/proxy")},
 	{"internal/tokenfile", 12, own("internal/tokenfile")},
 	{"internal/durable", 7, own("internal/durable")},
 	{"internal/config", 50, own("internal/config")},
@@ -114,7 +117,7 @@ func TestEveryRefusalOfTokendIsHeld(t *testing.T) {
 		case wanted == "all", wanted == part.dir:
 		case wanted != "":
 			list = nil
-		case i < 3:
+		case i < 5:
 			list = list[:1]
 		default: // they take longer
 			list = nil

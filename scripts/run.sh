@@ -119,10 +119,11 @@ if [ -n "${ONCE-}" ]; then # both end now, and the key with them: nothing to cop
 fi
 cat <<LINES
 
-A fresh token for another terminal, in this directory:
-  TOKEN=\$(curl -sS --noproxy '*' -H "Authorization: Bearer \$(cat $dir/api.key)" '$service/v1/clients/demo/token?format=text')
-and a protected API to use it on:
-  curl -sS --noproxy '*' -H "Authorization: Bearer \$TOKEN" ${issuer}_mock/resource/calls
+For another terminal, in this directory:
+  export TOKEND_ADDR=http://$address TOKEND_API_KEY_FILE=$PWD/$dir/api.key PATH="$PWD/bin:\$PATH"
+  tokend status
+and a fresh token for a protected API:
+  tokend token demo --format header | curl -sS --noproxy '*' -H @- ${issuer}_mock/resource/calls
 
 Ctrl-C ends both.
 LINES

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/version"
 )
 
 // Exit codes, as sysexits.h names them.
@@ -67,7 +69,7 @@ func (p *program) command() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.Version = readBuild().line()
+	root.Version = version.Read("mockauth0").String()
 	root.SetVersionTemplate("{{.Version}}\n")
 	serve := &cobra.Command{
 		Use: "serve", Short: "Listen until interrupted (the default)", Long: settingsHelp, Args: cobra.NoArgs,

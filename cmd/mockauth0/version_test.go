@@ -31,7 +31,7 @@ func TestVersionAsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
 		t.Fatalf("%d %q: %v", code, out, err)
 	}
-	if _, hasCommit := got["commit"]; !hasCommit || got["program"] != "mockauth0" || got["version"] == "" || got["go"] != runtime.Version() || len(got) != 4 {
+	if _, hasCommit := got["commit"]; !hasCommit || got["program"] != "mockauth0" || got["version"] == "" || got["go"] != runtime.Version() || len(got) != 6 {
 		t.Errorf("got %v", got)
 	}
 }

@@ -10,27 +10,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/config"
-	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 	"example.com/tokend/pkg/tokend"
 )
 
-const proxyHelp = `Listens as a base URL for software that cannot refresh a token: what is asked of
-it is asked of the upstream, with a fresh token of the client. The base URL is
-the one line on standard output. Ends on SIGTERM or Ctrl-C.
+const proxyHelp = `Listens as a base URL for software that cannot refresh a token: it forwards each
+request to the upstream, with a fresh token of the client. The base URL is the
+one line on standard output. Ends on SIGTERM or Ctrl-C.
 
-The upstream is one of those that the client's configuration allows, or beneath
-one; without --upstream it is the first of them. Callers over TCP show the
-caller key where the software would have its token (Authorization: Bearer KEY),
-or as the password of Basic; the upstream never sees it. Callers of a socket are
-programs of the same user and show nothing.`
+The upstream is one of those in the client's configuration, or beneath one;
+without --upstream it is the first of them. Callers over TCP send the API key
+where the software would send its token (Authorization: Bearer KEY), or as the
+password of Basic; the upstream never sees it. Callers of a socket are programs
+of the same user and need no key.`
 
 type proxyFlags struct{ upstream, listen, socket string }
 
 func (p *program) proxy() *cobra.Command {
 	var f proxyFlags
 	cmd := &cobra.Command{
-		Use: "proxy NAME", Short: "Listen as a base URL that puts a fresh token on", Long: proxyHelp, Args: cobra.ExactArgs(1),
+		Use: "proxy NAME", Short: "Listen as a base URL that adds a fresh token", Long: proxyHelp, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runProxy(cmd.Context(), args[0], f) },
 	}
 	cmd.Flags().StringVar(&f.upstream, "upstream", "", "URL of the API; the first of the client's upstreams")
@@ -81,7 +82,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}
-	relay, err := daemon.NewRelay(daemon.RelayConfig{
+	relay, err := proxy.NewRelay(proxy.RelayConfig{
 		Client: name, Upstream: upstream, Service: service, Base: s.HTTPClient().Transport, Key: flow.Secret(key), Keys: keys,
 		Log: slog.New(slog.NewTextHandler(p.stderr, nil)),
 	})
@@ -100,8 +101,8 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	return ended(ctx)
 }
 
-// choose is the upstream that is meant. The service checks it with each request;
-// here it is to say so at once.
+// choose returns the upstream that the flags name. The service checks it with each
+// request; this check reports it at once.
 func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 	var list []*url.URL
 	for _, raw := range c.Upstreams {
@@ -111,7 +112,7 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 	}
 	hint := "list it under clients." + c.Client + ".upstreams (TOKEND_CLIENT_" + config.VariableOf(c.Client) + "_UPSTREAMS) of the service"
 	if len(list) == 0 {
-		return "", hintf(exitConfig, fmt.Sprintf("%s", hint), "client %s has no upstreams", c.Client)
+		return "", hintf(exitConfig, hint, "client %s has no upstreams", c.Client)
 	}
 	if f.upstream == "" {
 		return list[0].String(), nil
@@ -121,13 +122,13 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 		return "", exitf(exitUsage, "--upstream is not a URL such as https://api.example.com/")
 	}
 	if flow.Within(list, u) == nil {
-		return "", hintf(exitNoPerm, fmt.Sprintf("%s", hint), "%s is in none of the upstreams of client %s", u, c.Client)
+		return "", hintf(exitNoPerm, hint, "%s is in none of the upstreams of client %s", u, c.Client)
 	}
 	return u.String(), nil
 }
 
-// apiKeys are the keys that callers over TCP send: the key of this command.
-func (f proxyFlags) apiKeys() ([]daemon.Key, error) {
+// apiKeys returns the keys of callers over TCP: the key of this command.
+func (f proxyFlags) apiKeys() ([]guard.Key, error) {
 	if f.listen == "" {
 		return nil, nil
 	}
@@ -143,10 +144,10 @@ func (f proxyFlags) apiKeys() ([]daemon.Key, error) {
 		return nil, hintf(exitConfig, "set TOKEND_API_KEY_FILE to the key of the service, or use --socket",
 			"there is no API key, so no caller could use TCP")
 	}
-	return []daemon.Key{{Name: "main", Secret: flow.Secret(key)}}, nil
+	return []guard.Key{{Name: "main", Secret: flow.Secret(key)}}, nil
 }
 
-// open has the listeners, TCP first. Those it has opened it returns with an error too.
+// open opens the listeners, TCP first. With an error it returns those that are open.
 func (f proxyFlags) open(ctx context.Context) (ls []net.Listener, err error) {
 	if f.listen != "" {
 		if ls, err = listenTCP(ctx, "--listen", f.listen); err != nil {
@@ -163,7 +164,7 @@ func (f proxyFlags) open(ctx context.Context) (ls []net.Listener, err error) {
 	return ls, nil
 }
 
-// baseURL is where callers find the listeners.
+// baseURL returns where callers find the listeners.
 func baseURL(listeners []net.Listener) (base string, addrs []net.Addr) {
 	for _, l := range listeners {
 		addrs = append(addrs, l.Addr())

@@ -1,31 +1,33 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/version"
 )
 
 func (p *program) version() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(*cobra.Command, []string) {
-			fmt.Fprint(p.stdout, versionLine())
+		RunE: func(*cobra.Command, []string) error {
+			switch b := version.Read("tokend"); format {
+			case "text":
+				return p.print(b.String())
+			case "json":
+				return exitWith(exitUnavailable, json.NewEncoder(p.stdout).Encode(b))
+			}
+			return exitf(exitUsage, "format %q is not one of text, json", format)
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	return cmd
 }
 
-func versionLine() string {
-	return fmt.Sprintf("tokend %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
+func versionLine() string { return fmt.Sprintln(version.Read("tokend")) }
 
-// buildVersion is the module's version, or the commit it was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
-}
+// buildVersion is the version alone.
+func buildVersion() string { return version.Read("tokend").Version }

@@ -24,7 +24,7 @@ var rules = []struct {
 	check func(graph) []string
 }{
 	{"pkg_stands_alone", publicStandsAlone},
-	{"faces_know_flow_only", facesKnowFlowOnly},
+	{"faces_know_what_they_need", facesKnowWhatTheyNeed},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
 	{"configuration_knows_no_command", configurationKnowsNoCommand},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
@@ -35,8 +35,9 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "internal/config", "internal/durable", "cmd/tokend", "cmd/mockauth0",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
+		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite",
+		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -70,16 +71,32 @@ func publicStandsAlone(g graph) []string {
 	return bad
 }
 
-// facesKnowFlowOnly: what hands tokens out, by HTTP or in files, does not know
-// which store is behind it, nor the other face.
-func facesKnowFlowOnly(g graph) []string {
-	return onlyFlow(g, func(path string) bool { return within(path, "internal/daemon") || within(path, "internal/tokenfile") })
+// leaves are packages that import nothing of ours; every other one may import them.
+var leaves = []string{"internal/near", "internal/hint", "internal/durable"}
+
+// facesKnowWhatTheyNeed: what serves tokens, by HTTP or in files, does not know which
+// store is behind it, nor the other face. The guard knows nothing of OAuth, and the
+// proxy nothing of the API.
+func facesKnowWhatTheyNeed(g graph) []string {
+	var bad []string
+	for folder, may := range map[string][]string{
+		"internal/daemon":    append([]string{"pkg/flow", "internal/guard", "internal/proxy"}, leaves...),
+		"internal/proxy":     append([]string{"pkg/flow", "internal/guard"}, leaves...),
+		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
+		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
+		"internal/near":      nil,
+		"internal/hint":      nil,
+		"internal/durable":   nil,
+	} {
+		bad = append(bad, only(g, func(path string) bool { return within(path, folder) }, may...)...)
+	}
+	return bad
 }
 
 // storesKnowFlowAndDriver: what lies beneath internal/store imports pkg/flow at
 // most, thus never another store, and a driver is its store's alone.
 func storesKnowFlowAndDriver(g graph) []string {
-	bad := onlyFlow(g, func(path string) bool { return strings.HasPrefix(path, "internal/store/") })
+	bad := only(g, func(path string) bool { return strings.HasPrefix(path, "internal/store/") }, append([]string{"pkg/flow"}, leaves...)...)
 	drivers := map[string]string{"modernc.org/sqlite": "internal/store/sqlite", pgx: "internal/store/postgres"}
 	for driver, store := range drivers {
 		bad = append(bad, confined(g, driver, store)...)
@@ -162,24 +179,17 @@ func depth(g graph) []string {
 // configurationKnowsNoCommand: what reads the configuration knows what it
 // describes, and neither the commands nor what they make of it.
 func configurationKnowsNoCommand(g graph) []string {
-	return only(g, func(path string) bool { return within(path, "internal/config") }, "pkg/flow", "internal/tokenfile")
+	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/tokenfile"}, leaves...)...)
 }
 
-// leaves are the packages of helpers that every internal package may use; they
-// import nothing of this module.
-var leaves = []string{"internal/hint", "internal/near", "internal/durable"}
-
-// onlyFlow reports imports of ours other than pkg/flow and the leaves.
-func onlyFlow(g graph, applies func(string) bool) []string { return only(g, applies, "pkg/flow") }
-
-// only reports imports of ours other than those allowed and the leaves.
-func only(g graph, applies func(string) bool, allowed ...string) []string {
+// only reports imports of ours other than these.
+func only(g graph, applies func(string) bool, may ...string) []string {
 	var bad []string
 	for path, p := range g.ours() {
 		for _, imp := range p.Imports {
-			rel, ours := strings.CutPrefix(imp, module)
-			if applies(path) && ours && !slices.Contains(allowed, rel) && !slices.Contains(leaves, rel) {
-				bad = append(bad, violation(path, "imports %s; of this module only %s is allowed here", imp, strings.Join(allowed, " and ")))
+			rel, own := strings.CutPrefix(imp, module)
+			if applies(path) && own && !slices.Contains(may, rel) {
+				bad = append(bad, violation(path, "imports %s; of this module it may import only: %s", imp, strings.Join(may, ", ")))
 			}
 		}
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 // actionsIDToken answers as the token service of GitHub Actions does, for
-// software that knows no other: it asks ACTIONS_ID_TOKEN_REQUEST_URL, with
-// &audience= put to its end, and takes "value". The value is the access token
-// for that audience, the client's own when none is named.
+// software that knows no other: it requests ACTIONS_ID_TOKEN_REQUEST_URL with
+// &audience= appended, and reads "value". The value is the access token for that
+// audience, the client's own when the request names none.
 // https://docs.github.com/en/actions/reference/security/oidc
 func (d *api) actionsIDToken(c *gin.Context) {
 	cl := d.known(c)
@@ -27,7 +27,7 @@ func (d *api) actionsIDToken(c *gin.Context) {
 		d.fail(c, p)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, r)
 	if err != nil {
@@ -48,16 +48,16 @@ func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *pro
 		}
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil { // a pair that is left out could be the audience
+	if err != nil { // ParseQuery drops what it cannot read, which could be the audience
 		return want, badRequest("the query is malformed").withHint("percent-encode the audience")
 	}
 	for name, v := range query {
 		switch {
 		case len(v) != 1:
-			return want, badRequest("parameter " + strconv.Quote(name) + " is there more than once")
+			return want, badRequest("parameter " + strconv.Quote(name) + " appears more than once").withHint("send it once")
 		case name == "audience":
 			want.Audience = v[0]
-		case name != "api-version": // which callers copy from the URL that they were given
+		case name != "api-version": // callers copy it from the URL
 			return want, badRequest("there is no parameter " + strconv.Quote(name)).withHint("the parameter is audience")
 		}
 	}

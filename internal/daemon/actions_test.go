@@ -120,7 +120,7 @@ func TestActionsIDToken(t *testing.T) {
 }
 
 // What exec and the files of a client need is in its state, and only then.
-func TestClientShowsEnvAndFiles(t *testing.T) {
+func TestClient_ShowsEnvAndFiles(t *testing.T) {
 	f := newTenant(t)
 	with, without := kept(t, f, "demo"), kept(t, f, "ci")
 	with.Env = []string{"AUTH0_API_TOKEN"}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -101,7 +102,8 @@ func TestErrorAnswers(t *testing.T) {
 		{"deadline", context.DeadlineExceeded},
 		{"unexpected", secret},
 	}
-	d, err := New(Config{})
+	var log syncBuffer
+	d, err := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +124,10 @@ func TestErrorAnswers(t *testing.T) {
 	}
 	noCanary(t, "error bodies", all.String())
 	golden(t, "errors", all.String())
+	if want := `msg="unexpected failure" client=demo reason="dial with `; strings.Count(log.String(), want) != 1 {
+		t.Errorf("the log lacks %s: %s", want, &log)
+	}
+	explained(t, log.String())
 }
 
 func TestClientView(t *testing.T) {
@@ -163,7 +169,7 @@ func TestRoutes(t *testing.T) {
 	golden(t, "routes", all.String())
 }
 
-func TestB17_UnknownClient(t *testing.T) {
+func TestUnknownClient_Is404OnEveryRoute(t *testing.T) {
 	d := start(t, Config{})
 	for _, r := range []string{"GET ", "GET /token", "POST /login", "POST /code", "POST /refresh", "DELETE /grant"} {
 		method, rest, _ := strings.Cut(r, " ")
@@ -207,7 +213,7 @@ func FuzzTokenQuery(f *testing.F) {
 	})
 }
 
-func TestTokenIsReadOnce(t *testing.T) {
+func TestToken_IsRequestedOnce(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
 	for range 20 {
@@ -226,8 +232,8 @@ func TestTokenIsReadOnce(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// What cannot be done is told, by every route that does something.
-func TestRoutesTellOfFailures(t *testing.T) {
+// Every route that does something reports its failure.
+func TestRoutes_ReportFailures(t *testing.T) {
 	f, gone := newTenant(t), newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, gone, "demo"), person(t, f, "demo2")}})
 	if a := d.call(t, "POST", "/v1/clients/demo2/code", `{"code":"x","state":"`+d.begun(t, "demo2")+`"}`); a.StatusCode != 200 {
@@ -248,7 +254,7 @@ func TestRoutesTellOfFailures(t *testing.T) {
 	}
 }
 
-func TestMinValidityBeyondTheTenants(t *testing.T) {
+func TestToken_MinValidityBeyondTheLifetime(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
 	a := d.call(t, "GET", tokenPath+"?min_validity=48h", "")
@@ -257,7 +263,7 @@ func TestMinValidityBeyondTheTenants(t *testing.T) {
 	}
 }
 
-func TestLoginAndCallback(t *testing.T) {
+func TestLogin_ByCallback(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
 	a := d.call(t, "GET", tokenPath, "")
@@ -280,7 +286,7 @@ func TestLoginAndCallback(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-func TestB15_Callback(t *testing.T) {
+func TestCallback_RefusesStatesAndCodes(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
 	used := d.begun(t, "demo")
@@ -317,7 +323,7 @@ func TestB15_Callback(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-func TestFinishByAPI(t *testing.T) {
+func TestLogin_ByAPI(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{person(t, f, "demo"), person(t, f, "ci")}})
 	code := "/v1/clients/demo/code"
@@ -335,7 +341,7 @@ func TestFinishByAPI(t *testing.T) {
 		"no state":     {`{"code":"x"}`, 400, `"hint":"send`},
 		"no code":      {`{"state":"` + ofOther + `"}`, 400, `"hint":"send`},
 		"other client": {`{"code":"x","state":"` + ofOther + `"}`, 400, "unknown, used or expired"},
-		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400, "is no URL"},
+		"bad URL":      {`{"callback_url":"http://localhost/%zz"}`, 400, "is not a URL"},
 		"bad query":    {`{"callback_url":"http://localhost/?code=%zz"}`, 400, "query of callback_url"},
 		"large":        {`{"code":"` + strings.Repeat("x", maxBody) + `"}`, 413, "64 KiB"},
 	} {
@@ -355,7 +361,7 @@ func TestFinishByAPI(t *testing.T) {
 	}
 }
 
-func TestHeadlessLogin(t *testing.T) {
+func TestLogin_Headless(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), person(t, f, "ci")}})
 	if a := d.call(t, "POST", "/v1/clients/demo/login", `{"headless":true}`); a.StatusCode != 200 || !strings.Contains(a.body, `"state":"ready"`) {
@@ -373,7 +379,7 @@ func TestHeadlessLogin(t *testing.T) {
 	}
 }
 
-func TestTenantRefuses(t *testing.T) {
+func TestToken_ClientRejected(t *testing.T) {
 	f := newTenant(t)
 	f.answer(refuseWith(401, "invalid_client"))
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})

@@ -100,7 +100,7 @@ func benchHTTP(b *testing.B, h http.Handler) {
 }
 
 // The fast path must not build JSON: that would be one allocation a field.
-func TestTokenReadAllocates(t *testing.T) {
+func TestToken_CachedReadAllocatesLittle(t *testing.T) {
 	f := newTenant(t)
 	cl := kept(t, f, "demo")
 	if _, err := cl.Get(t.Context(), flow.Request{}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
@@ -19,14 +20,14 @@ var callbackHTML string
 //go:embed pages/style.css
 var styleCSS string
 
-// page is what a browser sees after the tenant sent it back: no script, nothing
-// loaded, and no way to be framed.
+// page is what a browser shows at the end of a login: it has no script, loads
+// nothing and cannot be framed.
 type page struct {
 	html   *template.Template
 	policy string
 }
 
-// pageText is what the page says.
+// pageText is the text of the page.
 type pageText struct {
 	Style             template.CSS
 	OK                bool
@@ -40,24 +41,24 @@ func newPage() (page, error) {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, err
 }
 
-// callback is where the tenant sends the browser after a login.
+// callback is where the provider redirects the browser after a login.
 func (d *api) callback(c *gin.Context) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err == nil {
 		err = d.finish(c.Request.Context(), query, "")
 	} else {
-		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is not well formed", Hint: "start a new login"}
+		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is malformed", Hint: "start a new login"}
 	}
 	if err == nil {
-		d.showPage(c, http.StatusOK, pageText{OK: true, Title: "Signed in", Text: "tokend has what it needs. You can close this page."})
+		d.showPage(c, http.StatusOK, pageText{OK: true, Title: "Logged in", Text: "You can close this page."})
 		return
 	}
 	p := problemOf(err)
-	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not signed in", Text: p.Description, Hint: p.Hint})
+	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not logged in", Text: p.Description, Hint: p.Hint})
 }
 
-// pageStatus is the status of a failed callback: what the browser brought was
-// refused, whatever a later API call is told.
+// pageStatus is the status of a failed callback: the request was bad, also where an
+// API call answers with a conflict.
 func pageStatus(status int) int {
 	if status == http.StatusConflict {
 		return http.StatusBadRequest
@@ -69,7 +70,7 @@ func (d *Daemon) showPage(c *gin.Context, status int, text pageText) {
 	text.Style = template.CSS(styleCSS) //nolint:gosec // embedded, not input
 	var b bytes.Buffer
 	if err := d.page.html.Execute(&b, text); err != nil {
-		panic(err) // the embedded page is wrong
+		panic(err) // the embedded page is invalid
 	}
 	h := c.Writer.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -77,6 +78,7 @@ func (d *Daemon) showPage(c *gin.Context, status int, text pageText) {
 	h.Set("Referrer-Policy", "no-referrer") // the address holds the code
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(b.Bytes()) // the browser is gone: nobody to tell
+	_, _ = c.Writer.Write(b.Bytes()) // the browser may be gone
 }

@@ -8,20 +8,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/near"
 	"example.com/tokend/pkg/flow"
-	"github.com/gin-gonic/gin"
 )
 
 // clientView is a client's state as the API shows it.
 type clientView struct {
 	flow.Status
-	Login        string        `json:"login,omitempty"`         // how it is configured to sign in
-	Hosts        []string      `json:"hosts,omitempty"`         // where credential helpers may hand its tokens to
-	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can, when one must
-	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
+	Login        string        `json:"login,omitempty"`         // how it is configured to log in
+	Hosts        []string      `json:"hosts,omitempty"`         // that credential helpers may give its tokens to
+	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can log in, when one must
+	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login that failed, until one succeeds
 	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
-	Files        []FileStatus  `json:"files,omitempty"`         // that its token is kept in
+	Files        []FileStatus  `json:"files,omitempty"`         // that hold its token
 	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
 }
 
@@ -32,19 +34,19 @@ func (d *api) known(c *gin.Context) *client {
 	if cl == nil {
 		d.fail(c, &problem{
 			Status: http.StatusNotFound, Code: "unknown_client",
-			Description: fmt.Sprintf("there is no client %q", name), Hint: d.nearNames(c.Request, name), Client: name,
+			Description: fmt.Sprintf("there is no client %q", name), Hint: d.nearNames(guard.CallerOf(c.Request.Context()), name), Client: name,
 		})
 	}
 	return cl
 }
 
-// nearNames names the clients that were probably meant, of those that the caller
-// may see. Its cost does not grow with the number of clients.
-func (d *api) nearNames(r *http.Request, name string) string {
-	const window = 32 // a name with a typo is mostly sorted beside the right one
+// nearNames suggests clients with a similar name, of those that the caller may use.
+// Its cost does not grow with the number of clients.
+func (d *api) nearNames(caller *guard.Caller, name string) string {
+	const window = 32 // a name with a typo is mostly sorted next to the right one
 	at, _ := slices.BinarySearch(d.names, name)
 	around := d.names[max(0, at-window):min(len(d.names), at+window)]
-	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !d.opened(r, name) })
+	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !caller.May(name) })
 	if names := near.Names(name, seen, 3); len(names) > 0 {
 		return "did you mean " + strings.Join(names, ", ") + "?"
 	}
@@ -54,7 +56,7 @@ func (d *api) nearNames(r *http.Request, name string) string {
 	return "tokend status lists the clients"
 }
 
-func (d *api) view(ctx context.Context, cl *client) clientView {
+func (d *api) view(cl *client) clientView {
 	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
@@ -64,13 +66,13 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 	}
 	if l := v.DeviceLogin; l != nil && l.Failure != nil {
 		f := *l.Failure
-		if f.Code != "" { // as describe has it
+		if f.Code != "" { // as describe does
 			f.Description = f.Code + ": " + f.Description
 		}
 		v.LoginFailure = &f
 	}
 	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
-		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // looking starts no login
+		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // a status starts no login
 			v.AuthorizeURL = l.URL
 		}
 	}
@@ -78,12 +80,11 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 }
 
 func (d *api) listClients(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), offerPatience)
-	defer cancel()
+	caller := guard.CallerOf(c.Request.Context())
 	views := []clientView{}
 	for _, name := range d.names {
-		if d.opened(c.Request, name) {
-			views = append(views, d.view(ctx, d.clients[name]))
+		if caller.May(name) {
+			views = append(views, d.view(d.clients[name]))
 		}
 	}
 	writeJSON(c, http.StatusOK, struct {
@@ -93,13 +94,13 @@ func (d *api) listClients(c *gin.Context) {
 
 func (d *api) getClient(c *gin.Context) {
 	if cl := d.known(c); cl != nil {
-		writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+		writeJSON(c, http.StatusOK, d.view(cl))
 	}
 }
 
-// refresh forces a new access token, as after a downstream 401. Who names the
-// token that was refused gets a refresh only if there is no other one yet. The
-// token itself is asked for separately.
+// refresh forces a new access token, as after a downstream 401. A caller that names
+// the refused token causes a refresh only if that token is still the current one.
+// The answer is the state; the token is a request of its own.
 func (d *api) refresh(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -118,13 +119,14 @@ func (d *api) refresh(c *gin.Context) {
 	if in.Scope != "" {
 		r.Scopes = strings.Fields(in.Scope)
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	if _, err := cl.get(ctx, r); err != nil {
+		d.log.WarnContext(ctx, "refresh failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 func (d *api) forget(c *gin.Context) {
@@ -137,14 +139,15 @@ func (d *api) forget(c *gin.Context) {
 	defer cl.life.use()()
 	d.logins.drop(cl.Name())
 	if err := cl.Forget(ctx); err != nil {
+		d.log.WarnContext(ctx, "logout failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
-// detached is for work that must not stop half way because the caller left: a
-// code that was sent is spent.
+// detached is for work that must not stop half way when the caller leaves: an
+// authorization code works once.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), patience+5*time.Second)
+	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout+5*time.Second)
 }

@@ -1,18 +1,20 @@
-// Package daemon is tokend's HTTP face: it hands the tokens of kept grants to
-// whatever runs on this machine, and to nobody else.
+// Package daemon is tokend's HTTP API: it serves the tokens of its clients' grants
+// to programs on this machine.
 //
-// [New] makes it of flow clients and caller keys; [Daemon.Run] serves it.
+// [New] makes one from flow clients and API keys; [Daemon.Run] serves it.
 package daemon
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -20,42 +22,43 @@ import (
 // of everything else is safe.
 type Config struct {
 	Clients []Client
-	Keys    []Key                           // callers over TCP; without one only the unix socket answers
+	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
-	Version string                          // of the program, told by /healthz; "": not told
+	Version string                          // of the program, in the answer of /healthz; "": not there
 	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
+	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
 
-// Client is one kept grant and what the daemon says about it.
+// Client is a client whose grant the daemon keeps, and what the API shows of it.
 type Client struct {
 	*flow.Client
 	Audience string   // of its tokens when a request names none; as in flow.Config
-	Hosts    []string // where credential helpers may hand its tokens to
-	Login    string   // how it signs in: "headless", "browser", "paste", "device"; "" when that needs nobody
+	Hosts    []string // that credential helpers may give its tokens to
+	Login    string   // how it logs in: "headless", "browser", "paste", "device"; "" when no person is needed
 
 	ClientID, RedirectURL string // as in flow.Config; a pending login outlives a Replace that changes neither
 
-	Env            []string            // variables that "tokend exec" puts its token in; nil: its default
-	ActionsIDToken bool                // answer in the form of GitHub Actions' ID token request, too
-	Files          func() []FileStatus // the files that its token is kept in; nil: none
-	Upstreams      []*url.URL          // APIs that the proxy may send its token to, as of flow.ParseUpstream
+	Env            []string            // variables that "tokend exec" sets to its token; nil: its default
+	ActionsIDToken bool                // also answer ID token requests in the form of GitHub Actions
+	Files          func() []FileStatus // that hold its token; nil: none
+	Upstreams      []*url.URL          // APIs that the proxy may send its token to, from flow.ParseUpstream
 }
 
-// FileStatus is a file that a token is kept in, as the API shows it.
+// FileStatus is the state of a token file.
 type FileStatus struct {
 	Path    string    `json:"path"`
-	Written time.Time `json:"written,omitzero"` // when its content changed last
+	Written time.Time `json:"written,omitzero"` // when its content last changed
 	Expiry  time.Time `json:"expiry,omitzero"`  // of the token in it
 	Failure string    `json:"failure,omitempty"`
 	Hint    string    `json:"hint,omitempty"`
 }
 
-// interactive says whether a person can log the client in through /authorize.
+// interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is a caller's key and what it opens.
+// Key is an API key of callers over TCP, and the clients that it may use.
 type Key struct {
 	Name    string // for logs
 	Secret  flow.Secret
@@ -74,19 +77,13 @@ type Daemon struct {
 	version string
 	page    page
 	buffers buffers
-	copying copyBuffers
-	streams streams
-	base    http.RoundTripper
-	drain   time.Duration
+	proxy   *proxy.Proxy
 	handler http.Handler
 }
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log, base: c.Base, drain: drain}
-	if d.base == nil {
-		d.base = newUpstreams(nil)
-	}
+	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -97,6 +94,7 @@ func New(c Config) (*Daemon, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.logins = newLogins(d.now)
+	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
 	d.page = page
@@ -106,4 +104,16 @@ func New(c Config) (*Daemon, error) {
 	}
 	d.active.Store(a)
 	return d, nil
+}
+
+// Run keeps the clients' grants and serves the API on the listeners, which it
+// closes, until ctx ends or a listener fails. Callers over TCP need an API key;
+// callers of a unix socket must run as this process's user. It returns when every
+// request is answered (or after the time for that) and every refresh in flight is stored.
+func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
+	// The clients outlive ctx: a request in flight may begin a refresh, and their
+	// Run waits for it.
+	d.running.begin(context.WithoutCancel(ctx), &d.active)
+	defer d.running.end()
+	return d.proxy.Serve(ctx, d.handler, listeners...)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// deviceAnswer is a device login that was begun. The client polls by itself
-// from then on; its state shows how that goes.
+// deviceAnswer is a device login that was begun. The client polls the provider on
+// its own from then on; its state shows the result.
 type deviceAnswer struct {
 	Client                  string    `json:"client"`
 	VerificationURIComplete string    `json:"verification_uri_complete"`
@@ -20,16 +20,17 @@ type deviceAnswer struct {
 	Interval                int       `json:"interval"`   // between polls, seconds
 }
 
-// device says whether a person logs the client in with a code, anywhere.
+// device reports whether a person logs the client in with a code, on any device.
 func (c Client) device() bool { return c.Login == "device" }
 
 // startDevice begins a device login, or answers with the one that is pending.
 func (d *api) startDevice(c *gin.Context, cl *client) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	defer cl.life.use()()
 	l, err := cl.Client.Client.Login(ctx)
 	if err != nil {
+		d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
@@ -39,7 +40,7 @@ func (d *api) startDevice(c *gin.Context, cl *client) {
 	})
 }
 
-// pendingDevice tells, in p, of a device login that waits for a person.
+// pendingDevice adds to p a device login that waits for a person.
 func pendingDevice(cl *client, p *problem) {
 	if l := cl.Status().DeviceLogin; l != nil && l.Failure == nil {
 		p.VerificationURIComplete, p.UserCode = l.URL, l.UserCode

@@ -36,7 +36,7 @@ func (f *fakeTenant) withDevice(t *testing.T) Client {
 	}, "device")
 }
 
-func TestDeviceLoginFails(t *testing.T) {
+func TestDeviceLogin_ProviderDown(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{f.withDevice(t)}})
 	f.Close()

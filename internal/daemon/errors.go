@@ -10,8 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
+	"example.com/tokend/pkg/flow"
 )
 
 // problem is the body of every answer that is not a success.
@@ -20,11 +23,11 @@ type problem struct {
 	Description  string `json:"error_description"`
 	Hint         string `json:"hint,omitempty"` // what to do about it
 	Client       string `json:"client,omitempty"`
-	Login        string `json:"login,omitempty"`         // of a client without a grant: how it signs in
-	AuthorizeURL string `json:"authorize_url,omitempty"` // of the same, where a person can
+	Login        string `json:"login,omitempty"`         // of a client without a grant: how it logs in
+	AuthorizeURL string `json:"authorize_url,omitempty"` // of the same: where a person can log in
 	Remedy       string `json:"remedy,omitempty"`        // of the same: "browser" or "setting", when a login as configured does not help
 
-	ProviderError string `json:"provider_error,omitempty"` // the tenant's code, when it refuses what was asked for
+	ProviderError string `json:"provider_error,omitempty"` // the provider's code, when it refuses the request
 
 	// Of a device login that waits for a person.
 	VerificationURIComplete string `json:"verification_uri_complete,omitempty"`
@@ -36,11 +39,13 @@ type problem struct {
 	challenge string // of a 401
 }
 
-// codeNoService is a relay's answer when the service does not answer it.
-const codeNoService = "tokend_unreachable"
-
-// codeInternal is a failure that nobody foresaw.
+// codeInternal is a failure that has no other code.
 const codeInternal = "internal"
+
+// problemOfRefusal is the answer to a request that the guard has refused.
+func problemOfRefusal(f *guard.Refusal) *problem {
+	return &problem{Status: f.Status, Code: f.Code, Description: f.Description, Hint: f.Hint, Client: f.Client, challenge: f.Challenge}
+}
 
 // fail answers with p.
 func (d *Daemon) fail(c *gin.Context, p *problem) {
@@ -50,19 +55,19 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
-	c.Header(errorHeader, p.Code) // behind the proxy an upstream answers, too
+	c.Header(proxy.ErrorHeader, p.Code) // behind the proxy an upstream answers, too
 	writeJSON(c, p.Status, p)
 }
 
-// failWith answers with what err means; it is the one way of a flow error out.
+// failWith answers with an error of flow.
 func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
 	p.Client = cl.Name()
 	if p.Code == codeInternal {
-		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "error", err)
+		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "reason", err.Error(), "hint", bugHint)
 	}
 	switch flow.Class(p.Code) {
-	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may help each of them
+	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may fix each of them
 		p.Login = cl.Login
 		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
 		pendingDevice(cl, p)
@@ -71,9 +76,9 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	d.fail(c, p)
 }
 
-// statusOf has the answer to each class of failure. 4xx: a person or the
-// configuration must act. 503: trying again helps. Never 429, whose body
-// Terraform's http data source hides.
+// statusOf returns the status of a class of errors. 4xx: a person must act, or the
+// configuration change. 503: a retry helps. Never 429, whose body Terraform's http
+// data source hides.
 func statusOf(class flow.Class) int {
 	switch class {
 	case flow.ClassRequest:
@@ -91,8 +96,8 @@ func statusOf(class flow.Class) int {
 	}
 }
 
-// problemOf turns an error of a flow client into an answer. What is no
-// flow.Error says nothing of itself: it may hold anything.
+// problemOf turns an error of a flow client into an answer. The text of an error
+// that is no flow.Error stays out of it: it may hold a secret.
 func problemOf(err error) *problem {
 	var e *flow.Error
 	p := &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"}
@@ -141,16 +146,16 @@ func describe(e *flow.Error) string {
 	if e.Code != "" && e.Code != string(e.Class) {
 		s = e.Code + ": " + s
 	}
-	return strings.ReplaceAll(s, "hint: ", "hint ") // the provider's words are not tokend's advice
+	return strings.ReplaceAll(s, "hint: ", "hint ") // a provider gives no advice in tokend's name
 }
 
-// withHint adds what to do.
+// withHint adds a hint.
 func (p *problem) withHint(hint string) *problem {
 	p.Hint = hint
 	return p
 }
 
-// seconds rounds up, to at least one: "now" would make callers spin.
+// seconds rounds up, to at least one: callers would retry in a loop after 0.
 func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
 
 // writeJSON answers with v, unescaped: URLs stay readable and copyable.
@@ -159,12 +164,14 @@ func writeJSON(c *gin.Context, status int, v any) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(err) // a type of ours that has no JSON
+		panic(err) // v has no JSON form
 	}
+	body := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	h := c.Writer.Header()
 	h["Content-Type"] = jsonType
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	h["Content-Length"] = []string{strconv.Itoa(len(body))} // else the answer to HEAD would lack it
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // the caller is gone: nobody to tell
+	_, _ = c.Writer.Write(body) // the caller may be gone
 }

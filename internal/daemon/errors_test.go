@@ -1,16 +1,14 @@
 package daemon
 
 import (
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
 )
 
-// A tenant gives no advice in tokend's name.
-func TestTenantGivesNoHint(t *testing.T) {
+// A provider gives no advice in tokend's name.
+func TestErrors_ProviderGivesNoHint(t *testing.T) {
 	f := newTenant(t)
 	f.answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -21,13 +19,5 @@ func TestTenantGivesNoHint(t *testing.T) {
 	a := d.call(t, "GET", tokenPath, "")
 	if !strings.Contains(a.body, "curl") || strings.Contains(a.body, "hint: curl") {
 		t.Error(a.body)
-	}
-}
-
-// Neither does a certificate, whose names an upstream chooses.
-func TestCertificateGivesNoHint(t *testing.T) {
-	err := &tls.CertificateVerificationError{Err: errors.New("valid for hint: curl evil.example")}
-	if text := why(err); !strings.Contains(text, "curl") || strings.Contains(text, "hint: ") {
-		t.Error(text)
 	}
 }

@@ -2,73 +2,18 @@ package daemon
 
 import (
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
 )
 
 const tokenPath = "/v1/clients/demo/token"
-
-// guardCases are requests, where HOST and PORT stand for the listener's; without
-// an error code the answer is a token.
-var guardCases = []struct {
-	name, request string
-	status        int
-	code          string
-}{
-	{"good", get(tokenPath, "HOST", auth), 200, ""},
-	{"good_localhost", get(tokenPath, "localhost:PORT", auth), 200, ""},
-	{"good_v6", get(tokenPath, "[::1]:PORT", auth), 200, ""},
-	{"good_typed", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none"), 200, ""},
-	{"TestX01_evil_host", get(tokenPath, "evil.example", auth), 403, "forbidden_host"},
-	{"TestX01_evil_host_with_port", get(tokenPath, "evil.example:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_suffix", get(tokenPath, "127.0.0.1.evil.example:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_dot", get(tokenPath, "localhost.:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_short", get(tokenPath, "127.1:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_mapped", get(tokenPath, "[::ffff:127.0.0.1]:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_any", get(tokenPath, "0.0.0.0:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_no_port", get(tokenPath, "localhost", auth), 403, "forbidden_host"},
-	{"TestX02_other_port", get(tokenPath, "localhost:1", auth), 403, "forbidden_host"},
-	{"TestX02_port_prefix", get(tokenPath, "localhost:PORT0", auth), 403, "forbidden_host"},
-	{"TestX02_upper", get(tokenPath, "LOCALHOST:PORT", auth), 403, "forbidden_host"},
-	{"TestX02_empty", get(tokenPath, "", auth), 403, "forbidden_host"},
-	{"TestX02_health", get("/healthz", "evil.example", ""), 403, "forbidden_host"},
-	{"TestX02_callback", get("/callback?state=x&code=y", "evil.example", ""), 403, "forbidden_host"},
-	{"TestX03_origin", get(tokenPath, "HOST", auth+"\nOrigin: https://evil.example"), 403, "forbidden_origin"},
-	{"TestX03_origin_null", get(tokenPath, "HOST", auth+"\nOrigin: null"), 403, "forbidden_origin"},
-	{"TestX03_origin_own", get(tokenPath, "HOST", auth+"\nOrigin: http://HOST"), 403, "forbidden_origin"},
-	{"TestX03_origin_empty", get(tokenPath, "HOST", auth+"\nOrigin:"), 403, "forbidden_origin"},
-	{"TestX03_referer", get(tokenPath, "HOST", auth+"\nReferer: http://HOST/"), 403, "forbidden_referer"},
-	{"TestX03_ready", get("/readyz", "HOST", "\nOrigin: null"), 403, "forbidden_origin"},
-	{"TestX04_cross_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
-	{"TestX04_same_site", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: same-site"), 403, "forbidden_sec_fetch_site"},
-	{"TestX04_second", get(tokenPath, "HOST", auth+"\nSec-Fetch-Site: none\nSec-Fetch-Site: cross-site"), 403, "forbidden_sec_fetch_site"},
-	{"TestX05_preflight", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST\nOrigin: https://evil.example\nAccess-Control-Request-Method: GET\n\n", 403, "forbidden_preflight"},
-	{"TestX05_options", "OPTIONS " + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_preflight"},
-	{"TestX05_options_all", "OPTIONS * HTTP/1.1\nHost: HOST\n\n", 403, "forbidden_absolute_target"},
-	{"TestX06_no_key", get(tokenPath, "HOST", ""), 401, "unauthorized"},
-	{"TestX06_wrong_key", get(tokenPath, "HOST", "\nAuthorization: Bearer wrong"), 401, "unauthorized"},
-	{"TestX06_longer_key", get(tokenPath, "HOST", auth+"x"), 401, "unauthorized"},
-	{"TestX06_huge_key", get(tokenPath, "HOST", "\nAuthorization: Bearer "+strings.Repeat("x", 600)), 401, "unauthorized"},
-	{"TestX06_empty_bearer", get(tokenPath, "HOST", "\nAuthorization: Bearer "), 401, "unauthorized"},
-	{"TestX06_basic", get(tokenPath, "HOST", "\nAuthorization: Basic "+mainKey), 401, "unauthorized"},
-	{"TestX06_two_keys", get(tokenPath, "HOST", auth+"\nAuthorization: Bearer other"), 401, "unauthorized"},
-	{"TestX06_unknown_path", get("/nothing", "HOST", ""), 401, "unauthorized"},
-	{"TestX06_wrong_method", "PUT " + tokenPath + " HTTP/1.1\nHost: HOST\n\n", 401, "unauthorized"},
-	{"TestX07_other_client", get(tokenPath, "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
-	{"TestX07_no_such_client", get("/v1/clients/nobody/token", "HOST", "\nAuthorization: Bearer "+ciKey), 403, "client_forbidden"},
-	{"TestX07_own_client", get("/v1/clients/ci/token", "HOST", "\nAuthorization: Bearer "+ciKey), 200, ""},
-	{"TestX08_for", get(tokenPath, "HOST", auth+"\nX-Forwarded-For: 127.0.0.1"), 403, "forbidden_forwarded"},
-	{"TestX08_host", get(tokenPath, "HOST", auth+"\nx-forwarded-host: localhost"), 403, "forbidden_forwarded"},
-	{"TestX08_via", get(tokenPath, "HOST", auth+"\nVia: 1.1 proxy"), 403, "forbidden_forwarded"},
-	{"TestX08_forwarded", get(tokenPath, "HOST", auth+"\nForwarded: for=127.0.0.1"), 403, "forbidden_forwarded"},
-	{"TestX08_absolute", "GET http://HOST" + tokenPath + " HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-	{"TestX08_absolute_other", "GET http://evil.example/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-	{"TestX08_connect", "CONNECT evil.example:443 HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_absolute_target"},
-}
 
 const auth = "\nAuthorization: Bearer " + mainKey
 
@@ -76,48 +21,96 @@ func get(path, host, headers string) string {
 	return "GET " + path + " HTTP/1.1\nHost: " + host + headers + "\n\n"
 }
 
-func TestGuards(t *testing.T) {
+// Every route that the service has, and the answers to what is no route, stand
+// behind the guard. internal/guard has the cases of each check.
+func TestGuards_EveryRoute(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
-	_, port, _ := net.SplitHostPort(d.addr)
-	for _, c := range guardCases {
-		t.Run(c.name, func(t *testing.T) {
-			a := d.raw(t, strings.ReplaceAll(c.request, "PORT", port))
-			if a.StatusCode != c.status {
-				t.Fatalf("status %d, want %d: %s", a.StatusCode, c.status, a.body)
+	access := map[string]guard.Access{}
+	for _, r := range d.active.Load().table() {
+		access[r.path] = r.access
+	}
+	paths := []string{"GET /nothing", "PUT " + tokenPath}
+	for _, r := range d.active.Load().engine.(*gin.Engine).Routes() {
+		paths = append(paths, r.Method+" "+r.Path)
+	}
+	if len(paths) < 40 {
+		t.Fatalf("only %d routes", len(paths))
+	}
+	for _, route := range paths {
+		method, path, _ := strings.Cut(route, " ")
+		need, listed := access[path]
+		if !listed && strings.Contains(path, "/proxy") {
+			need = guard.Proxied
+		}
+		path = strings.Replace(path, ":client", "demo", 1)
+		for code, request := range map[string]string{
+			"forbidden_host":            method + " " + path + " HTTP/1.1\nHost: evil.example" + auth + "\n\n",
+			"forbidden_absolute_target": method + " http://HOST" + path + " HTTP/1.1\nHost: HOST" + auth + "\n\n",
+			"forbidden_origin":          method + " " + path + " HTTP/1.1\nHost: HOST" + auth + "\nOrigin: null\n\n",
+			"forbidden_referer":         method + " " + path + " HTTP/1.1\nHost: HOST" + auth + "\nReferer: http://evil.example/\n\n",
+			"forbidden_forwarded":       method + " " + path + " HTTP/1.1\nHost: HOST" + auth + "\nVia: 1.1 x\n\n",
+			"unauthorized":              method + " " + path + " HTTP/1.1\nHost: HOST\n\n",
+			"client_forbidden":          method + " " + path + " HTTP/1.1\nHost: HOST\nAuthorization: Bearer " + ciKey + "\n\n",
+		} {
+			var skip bool // not checked on this route
+			switch code {
+			case "forbidden_host", "forbidden_absolute_target":
+			case "unauthorized":
+				skip = need == guard.Open || need == guard.CallbackOnly
+			case "client_forbidden":
+				skip = !strings.Contains(path, "demo")
+			default:
+				skip = need == guard.CallbackOnly
+			}
+			if skip {
+				continue
+			}
+			a := d.raw(t, request)
+			if got := a.Header.Get(errorHeader); got != code {
+				t.Errorf("%s %s: %d %q, want %s", method, path, a.StatusCode, got, code)
+			}
+			if (a.StatusCode == 401) != (a.Header.Get("WWW-Authenticate") != "") {
+				t.Errorf("%s %s: %d, WWW-Authenticate %q", method, path, a.StatusCode, a.Header.Get("WWW-Authenticate"))
 			}
 			for name := range a.Header {
 				if strings.HasPrefix(name, "Access-Control-") {
-					t.Errorf("has %s", name)
+					t.Errorf("%s %s: %s", method, path, name)
 				}
-			}
-			if c.code == "" {
-				if !strings.Contains(a.body, canaryToken) {
-					t.Errorf("no token: %s", a.body)
-				}
-				return
 			}
 			noCanary(t, "body", a.body)
-			if got := a.error(t); got != c.code {
-				t.Errorf("error %q, want %q", got, c.code)
-			}
-			if has := a.Header.Get("WWW-Authenticate") != ""; has != (c.status == 401) {
-				t.Errorf("WWW-Authenticate: %q", a.Header.Get("WWW-Authenticate"))
-			}
-		})
+		}
+	}
+	if n := f.posts.Load(); n > 2 { // of the clients themselves
+		t.Errorf("%d token requests", n)
 	}
 	noCanary(t, "log", d.log.String())
 }
 
-func TestX06_EmptyBearerSaysSo(t *testing.T) {
+func TestGuards_AdmittedRequestGetsItsToken(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
+	_, port, _ := net.SplitHostPort(d.addr)
+	for _, request := range []string{
+		get(tokenPath, "HOST", auth), get(tokenPath, "localhost:"+port, auth), get("/v1/clients/ci/token", "HOST", "\nAuthorization: Bearer "+ciKey),
+	} {
+		if a := d.raw(t, request); a.StatusCode != 200 || !strings.Contains(a.body, canaryToken) {
+			t.Errorf("%s: %d %s", request, a.StatusCode, a.body)
+		}
+	}
+	noCanary(t, "log", d.log.String())
+}
+
+func TestGuards_EmptyBearerSaysSo(t *testing.T) {
 	d := start(t, Config{})
 	a := d.raw(t, "GET /v1/clients HTTP/1.1\nHost: HOST\nAuthorization: Bearer\n\n")
-	if a.StatusCode != 401 || !strings.Contains(a.body, "the bearer is empty") {
+	if a.StatusCode != 401 || !strings.Contains(a.body, "the bearer is empty") || !strings.Contains(a.body, `"hint":"check that the variable`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }
 
-func TestX07_ListShowsOwnClientsOnly(t *testing.T) {
+// X07
+func TestListClients_ShowsThoseOfTheKey(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
 	for key, want := range map[string]int{mainKey: 2, ciKey: 1} {
@@ -128,8 +121,33 @@ func TestX07_ListShowsOwnClientsOnly(t *testing.T) {
 	}
 }
 
-// Without a connection's address nothing can be said of the Host.
-func TestGuardsFailClosed(t *testing.T) {
+// The log names the caller of a request and of a refusal.
+func TestLog_NamesTheCaller(t *testing.T) {
+	f := newTenant(t)
+	l := socket(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}}, l)
+	d.raw(t, get("/v1/clients/ci/token", "HOST", "\nAuthorization: Bearer "+ciKey))
+	d.raw(t, get(tokenPath, "HOST", "\nAuthorization: Bearer "+ciKey))
+	d.raw(t, get(tokenPath, "HOST", ""))
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, c, get("/v1/clients", "localhost", ""))
+	for _, want := range []string{
+		"msg=request method=GET route=/v1/clients/:client/token client=ci caller=ci status=200",
+		"msg=request method=GET route=/v1/clients client=\"\" caller=socket status=200",
+		"msg=refused error=client_forbidden reason=\"this API key may not use this client\" hint=\"use another key, or add the client to those of this key in the configuration\" caller=ci",
+		"msg=refused error=unauthorized reason=\"no API key\" hint=\"set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service (over HTTP: Authorization: Bearer KEY), or use the unix socket\" caller=\"\"",
+	} {
+		if !strings.Contains(d.log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, d.log)
+		}
+	}
+}
+
+// Without the address of a connection no Host is right.
+func TestGuards_NoLocalAddress_Refuses(t *testing.T) {
 	d, err := New(Config{Keys: []Key{{Name: "main", Secret: mainKey}}})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +162,8 @@ func TestGuardsFailClosed(t *testing.T) {
 	}
 }
 
-func TestX09_SocketOfThisUserNeedsNoKey(t *testing.T) {
+// X09
+func TestSocket_NeedsNoKey(t *testing.T) {
 	f := newTenant(t)
 	l := socket(t)
 	start(t, Config{Clients: []Client{kept(t, f, "demo")}}, l)
@@ -178,32 +197,4 @@ func socket(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return l
-}
-
-func TestKeyring(t *testing.T) {
-	for name, keys := range map[string][]Key{
-		"empty":    {{Name: "a"}},
-		"too long": {{Name: "a", Secret: "x"}, {Name: "b", Secret: secretOf(maxKey + 1)}},
-		"the same": {{Name: "a", Secret: "same"}, {Name: "b", Secret: "same"}},
-	} {
-		if _, err := New(Config{Keys: keys}); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	longest := secretOf(maxKey)
-	long, err := newKeyring([]Key{{Name: "a", Secret: longest}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, p := long.caller(http.Header{"Authorization": {"Bearer " + longest.Reveal() + "x"}}); p == nil {
-		t.Error("a key with something behind it opens")
-	}
-	ring, err := newKeyring([]Key{{Name: "a", Secret: "aa", Clients: []string{}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, p := ring.caller(http.Header{"Authorization": {"bearer aa"}})
-	if p != nil || k.opens("x") {
-		t.Errorf("a key without clients opens one: %v", p)
-	}
 }

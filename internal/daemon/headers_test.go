@@ -3,16 +3,13 @@ package daemon
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/gin-gonic/gin"
 )
 
-// What is between two parties is passed on in no place where a header may stand:
+// Private headers are dropped wherever a header may stand:
 // informational answers and trailers are headers, too.
-func TestProxyHeadersAnywhere(t *testing.T) {
+func TestProxy_DropsPrivateHeadersEverywhere(t *testing.T) {
 	sent := make(chan http.Header, 1)
 	private := []string{
 		"Tokend-Error", "Tokend-Other", "Access-Control-Allow-Origin", "Alt-Svc", "Clear-Site-Data", "Refresh", "Strict-Transport-Security",
@@ -65,45 +62,12 @@ func TestProxyHeadersAnywhere(t *testing.T) {
 }
 
 // No answer is made a success.
-func TestProxyStatusBelow100(t *testing.T) {
+func TestProxy_RefusesStatusBelow100(t *testing.T) {
 	for _, status := range []string{"000", "099"} {
 		url := hasty(t, "HTTP/1.1 "+status+" x\r\nContent-Length: 0\r\n\r\n")
 		d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), url)}})
 		if a := d.raw(t, get(proxyPath+"/", "HOST", auth)); a.StatusCode != 502 || a.error(t) != codeUpstreamDown || strings.Contains(d.log.String(), "panic") {
 			t.Errorf("%s: %d %s; %s", status, a.StatusCode, a.body, d.log)
 		}
-	}
-}
-
-// HTTP/2 lets through what HTTP/1 cannot say: a caller on a kept connection would
-// read the rest of such an answer as the next one.
-func TestProxyAnswersThatAreNoHTTP(t *testing.T) {
-	none := passing{private: ofUpstream, answer: func(*http.Response) error { return nil }}
-	for name, c := range map[string]struct {
-		status int
-		length []string
-		known  int64
-		bad    bool
-	}{
-		"plain": {200, []string{"5"}, 5, false}, "chunked": {200, nil, -1, false}, "none": {304, nil, 0, false}, "HEAD": {200, []string{"7"}, 7, false},
-		"two lengths": {200, []string{"60", "5"}, -1, true}, "a sign": {200, []string{"+5"}, -1, true},
-		"four digits": {1000, nil, 0, true}, "two": {20, nil, 0, true},
-	} {
-		h := http.Header{}
-		if c.length != nil {
-			h["Content-Length"] = c.length
-		}
-		err := none.pass(&http.Response{StatusCode: c.status, Header: h, ContentLength: c.known, Body: http.NoBody})
-		if (err != nil) != c.bad {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	w := httptest.NewRecorder()
-	c, _ := gin.CreateTestContext(w)
-	p := passWriter{c.Writer, newSentBody(httptest.NewRequest("GET", "/", nil)), ofUpstream}
-	p.WriteHeader(101) // an informational answer of HTTP/2; an upgrade is written elsewhere
-	p.WriteHeader(204)
-	if w.Code != 204 {
-		t.Errorf("%d", w.Code)
 	}
 }

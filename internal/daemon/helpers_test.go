@@ -23,10 +23,11 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -38,6 +39,13 @@ const (
 	canaryCode   = "canary-code"
 	mainKey      = "canary-main-key-0123456789"
 	ciKey        = "canary-ci-key-0123456789"
+)
+
+// Headers of the proxy.
+const (
+	errorHeader    = proxy.ErrorHeader
+	upstreamHeader = "Tokend-Upstream"
+	networkHeader  = "Tokend-Network"
 )
 
 // fakeTenant answers as a tenant does, without its checks.
@@ -99,7 +107,7 @@ func refuseWith(status int, code string) http.HandlerFunc {
 	}
 }
 
-// kept is a client that needs nobody; person is one that a person logs in.
+// kept is a client that needs no person; person is one that a person logs in.
 func kept(t testing.TB, f *fakeTenant, name string) Client {
 	return makeClient(t, flow.Config{
 		Name: name, Issuer: f.issuer(), ClientID: name, ClientSecret: canarySecret,
@@ -155,6 +163,7 @@ func start(t testing.TB, c Config, more ...net.Listener) *running {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
+		explained(t, r.log.String())
 	})
 	return r
 }
@@ -182,7 +191,8 @@ func exchange(t testing.TB, c net.Conn, request string) answered {
 	if _, err := io.WriteString(c, strings.ReplaceAll(request, "\n", "\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	method, _, _ := strings.Cut(request, " ")
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,5 +280,3 @@ func noCanary(t testing.TB, where, text string) {
 		}
 	}
 }
-
-func secretOf(n int) flow.Secret { return flow.Secret(strings.Repeat("x", n)) }

@@ -6,8 +6,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// advise completes the hint of a problem of one client: how to log in, or which
-// command shows more. Callers print it as it is.
+// advise completes the hint of a client's problem: how to log in, or which command
+// shows more. Callers print it as it is.
 func (p *problem) advise() {
 	doctor := "tokend doctor " + p.Client
 	switch {
@@ -23,7 +23,7 @@ func (p *problem) advise() {
 	}
 }
 
-// loginHint says how the client gets its grant.
+// loginHint returns how to log the client in.
 func (p *problem) loginHint() string {
 	if p.UserCode != "" {
 		return "confirm the code " + p.UserCode + " at " + p.VerificationURIComplete
@@ -45,7 +45,7 @@ func (p *problem) loginHint() string {
 	return hint
 }
 
-// loginCommand is the command that logs a client in.
+// loginCommand returns the command that logs a client in.
 func loginCommand(name, login string) string {
 	switch login {
 	case "browser":

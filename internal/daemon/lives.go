@@ -8,8 +8,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// lives runs the clients of the active configuration and waits for all that were
-// ever started.
+// lives runs the clients of the active configuration, and waits for every client
+// that was started.
 type lives struct {
 	mu    sync.Mutex
 	ctx   context.Context // of the clients; nil before begin
@@ -52,8 +52,8 @@ func (r *lives) start(l *life) {
 	r.all.Go(func() { _ = l.client.Run(ctx) }) // its failures are in its status; it returns nil
 }
 
-// finish waits, at the end at the latest, for what a client has begun after its
-// Run had ended.
+// finish waits for what a client has begun after its Run ended. The end of the
+// service waits for it, too.
 func (r *lives) finish(c *flow.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,7 +62,7 @@ func (r *lives) finish(c *flow.Client) {
 	}
 }
 
-// end ends every client and waits until each has stored what it has begun.
+// end ends every client and waits until each has stored its refresh in flight.
 func (r *lives) end() {
 	r.mu.Lock()
 	r.ended = true
@@ -71,9 +71,9 @@ func (r *lives) end() {
 	r.all.Wait()
 }
 
-// life is how long a client runs: until a configuration without it is active and
-// no request waits for it. Ending its Run earlier would break off a request that
-// waits for the lease of another process.
+// life is the lifetime of a client: until a configuration without it is active and
+// no request waits for it. Ending its Run earlier would cancel a request that waits
+// for the lease of another process.
 type life struct {
 	client *flow.Client
 	of     *lives
@@ -84,8 +84,7 @@ type life struct {
 	retired bool
 }
 
-// use counts a request that waits for the client, until the function that it
-// returns is called.
+// use counts a request that waits for the client, until end is called.
 func (l *life) use() (end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

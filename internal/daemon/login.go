@@ -16,8 +16,8 @@ import (
 // maxBody bounds a request's body, in bytes.
 const maxBody = 64 << 10
 
-// offerPatience is how long an answer waits for discovery to name a login URL.
-const offerPatience = 3 * time.Second
+// offerTimeout is how long an answer waits for the discovery that a login URL needs.
+const offerTimeout = 3 * time.Second
 
 // loginAnswer is a login that was begun.
 type loginAnswer struct {
@@ -28,8 +28,8 @@ type loginAnswer struct {
 	ExpiresIn    int64     `json:"expires_in"` // seconds
 }
 
-// startLogin begins a login for a person, or with {"headless":true} does the
-// whole of it without one and answers with the client's state.
+// startLogin begins a login for a person. With {"headless":true} it completes a login
+// without one and answers with the client's state.
 func (d *api) startLogin(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -54,10 +54,11 @@ func (d *api) startLogin(c *gin.Context) {
 		d.failFor(c, cl, badRequest("this client's grant needs no person").withHint(`send {"headless":true}`))
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {
+		d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
@@ -77,7 +78,7 @@ func (d *api) signIn(c *gin.Context, cl *client) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
 // begin begins a login and keeps it for the callback.
@@ -97,7 +98,7 @@ func (d *api) offer(ctx context.Context, cl *client) string {
 	if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok {
 		return l.URL
 	}
-	ctx, cancel := context.WithTimeout(ctx, offerPatience)
+	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
 	l, err := d.begin(ctx, cl)
 	if err != nil {
@@ -107,7 +108,7 @@ func (d *api) offer(ctx context.Context, cl *client) string {
 	return l.URL
 }
 
-// finishLogin ends a login with what the person's browser was sent back with.
+// finishLogin completes a login with what the provider sent to the person's browser.
 func (d *api) finishLogin(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -122,11 +123,11 @@ func (d *api) finishLogin(c *gin.Context) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
-// finish takes the login that a callback belongs to, of any client when the
-// name is "", and ends it.
+// finish completes the login that a callback belongs to: of the client, or of any
+// client when the name is "".
 func (d *api) finish(ctx context.Context, query url.Values, client string) error {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
@@ -148,7 +149,7 @@ func (d *api) finish(ctx context.Context, query url.Values, client string) error
 	return err
 }
 
-// ended logs and remembers how a login went.
+// ended logs and records the result of a login.
 func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
 	if err == nil {
 		d.log.InfoContext(ctx, "logged in", "client", cl.Name())
@@ -156,7 +157,7 @@ func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
 		return nil
 	}
 	p := problemOf(err)
-	d.log.WarnContext(ctx, "login failed", "client", cl.Name(), "error", p.Code, "reason", p.Description)
+	d.log.WarnContext(ctx, "login failed", failureOf(ctx, cl, err)...)
 	d.logins.ended(cl.Name(), p)
 	return p
 }
@@ -177,15 +178,15 @@ func readCallback(c *gin.Context) (url.Values, *problem) {
 	case in.CallbackURL != "":
 		u, err := url.Parse(in.CallbackURL)
 		if err != nil {
-			return nil, badRequest("callback_url is no URL")
+			return nil, badRequest("callback_url is not a URL").withHint("send the whole address of the page that the browser ended on")
 		}
 		query, err := url.ParseQuery(u.RawQuery)
 		if err != nil {
-			return nil, badRequest("the query of callback_url is not well formed")
+			return nil, badRequest("the query of callback_url is malformed").withHint("send the whole address of the page that the browser ended on")
 		}
 		return query, nil
 	case in.Code == "" || in.State == "":
-		return nil, badRequest("the body has no callback_url, and not both code and state").withHint(`send {"code":"…","state":"…"} or {"callback_url":"…"}`)
+		return nil, badRequest("the body has neither callback_url nor both code and state").withHint(`send {"code":"…","state":"…"} or {"callback_url":"…"}`)
 	}
 	return url.Values{"code": {in.Code}, "state": {in.State}}, nil
 }
@@ -207,7 +208,7 @@ func readJSON(c *gin.Context, v any) *problem {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return &problem{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "the body is larger than 64 KiB"}
 	}
-	return badRequest("the body is not the JSON object that this path takes") // the parser's words may quote a code
+	return badRequest("the body is not the JSON object that this path takes") // the parser's text may quote a code
 }
 
 // failFor answers with p about a client.

@@ -9,11 +9,11 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// maxLogins bounds the pending logins of one client: whoever begins more makes
-// the oldest of that client void, and of no other.
+// maxLogins bounds the pending logins of one client: one more drops the oldest of
+// that client.
 const maxLogins = 16
 
-// logins keeps the logins that were begun, in memory: a restart voids them.
+// logins keeps the logins that were begun, in memory: a restart loses them.
 type logins struct {
 	now func() time.Time
 
@@ -40,7 +40,7 @@ func newLogins(now func() time.Time) *logins {
 	return &logins{now: now, pending: map[string][]pendingLogin{}, failures: map[string]*flow.Failure{}}
 }
 
-// put keeps a login until it is taken, runs out or is crowded out.
+// put keeps a login until it is taken, expires or is dropped for newer ones.
 func (s *logins) put(l flow.Login, of registration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,8 +48,8 @@ func (s *logins) put(l flow.Login, of registration) {
 	s.pending[l.Client] = list[max(0, len(list)-maxLogins):]
 }
 
-// take returns the login of a state and forgets it: a state works once. With a
-// client name it finds that client's only, and leaves others alone.
+// take returns the login of a state and drops it: a state works once. With a client
+// name it finds that client's logins only.
 func (s *logins) take(state, client string) (pendingLogin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *logins) take(state, client string) (pendingLogin, bool) {
 	return pendingLogin{}, false
 }
 
-// offered returns the newest pending login of a client that has at least half
-// its time left, so that asking for a URL again and again begins one login.
+// offered returns the newest pending login of a client if at least half its time is
+// left, so that repeated requests for a URL begin one login.
 func (s *logins) offered(client string, of registration) (flow.Login, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,15 +82,15 @@ func (s *logins) offered(client string, of registration) (flow.Login, bool) {
 	return l.Login, l.of == of && l.Expires.Sub(now) >= now.Sub(l.begun)
 }
 
-// drop forgets the pending logins of a client.
+// drop drops the pending logins of a client.
 func (s *logins) drop(client string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.pending, client)
 }
 
-// retain drops the logins, and the failures, of clients that are no longer there
-// or that are registered otherwise.
+// retain drops the logins and failures of clients that were removed, or whose
+// registration changed.
 func (s *logins) retain(clients map[string]*client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *logins) retain(clients map[string]*client) {
 	maps.DeleteFunc(s.failures, func(name string, _ *flow.Failure) bool { return clients[name] == nil })
 }
 
-// ended records how a client's login went.
+// ended records the result of a client's login; nil: it succeeded.
 func (s *logins) ended(client string, p *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *logins) failure(client string) *flow.Failure {
 	return s.failures[client]
 }
 
-// alive returns a client's logins that have not run out. Call it with mu held.
+// alive returns a client's logins that have not expired. mu must be held.
 func (s *logins) alive(client string) []pendingLogin {
 	var list []pendingLogin
 	for _, l := range s.pending[client] {

@@ -2,32 +2,36 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 )
 
-// accessLog is for debugging only: the fast path must not log each read. It
-// names the route, never the query, which may hold a code.
+// accessLevel is the level of the access log, which is for debugging: cached reads
+// are not logged otherwise.
+const accessLevel = slog.LevelDebug
+
+// accessLog logs the route of a request, never its query, which may hold a code.
 func (d *Daemon) accessLog(c *gin.Context) {
 	ctx := c.Request.Context()
-	if !d.log.Enabled(ctx, slog.LevelDebug) {
+	if !d.log.Enabled(ctx, accessLevel) {
 		return
 	}
 	began := time.Now()
 	c.Next()
-	d.log.DebugContext(ctx, "request", "method", c.Request.Method, "route", c.FullPath(),
-		"client", c.Param("client"), "status", c.Writer.Status(), "took", time.Since(began))
+	d.log.Log(ctx, accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
+		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
 }
 
-// recovery answers 500 for a handler that panics. What it panicked with may
-// hold headers or tokens, so the log has its type and the stack, whose
-// arguments are addresses.
+// recovery answers 500 for a handler that panics. The value may hold headers or
+// tokens, so the log has its type only, and the stack, whose arguments are
+// addresses.
 func (d *Daemon) recovery(c *gin.Context) {
 	defer func() {
 		v := recover()
@@ -37,11 +41,8 @@ func (d *Daemon) recovery(c *gin.Context) {
 		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		what := fmt.Sprintf("%T", v)
-		if e, ok := v.(runtime.Error); ok {
-			what = e.Error() // an index, a nil: no data of ours
-		}
-		d.log.ErrorContext(c.Request.Context(), "handler panicked", "panic", what, "route", c.FullPath(), "stack", string(debug.Stack()))
+		d.log.ErrorContext(c.Request.Context(), "handler panicked", "reason", proxy.PanicText(v), "hint", bugHint,
+			"route", c.FullPath(), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
 			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"})
 		}

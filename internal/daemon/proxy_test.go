@@ -75,7 +75,7 @@ func (u *upstreamAPI) count() int {
 	return len(u.requests)
 }
 
-func TestProxyPassesOn(t *testing.T) {
+func TestProxy_ForwardsRequestAndAnswer(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/x")
@@ -116,7 +116,7 @@ func TestProxyPassesOn(t *testing.T) {
 
 // What is between two neighbours goes no further, and a caller cannot have the
 // token taken off.
-func TestProxyDropsHopByHop(t *testing.T) {
+func TestProxy_DropsHopByHopHeaders(t *testing.T) {
 	u := newUpstream(t, nil)
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
 	for _, headers := range []string{
@@ -147,7 +147,7 @@ func TestProxyDropsHopByHop(t *testing.T) {
 }
 
 // tokend's own answers are told from the upstream's.
-func TestProxyErrors(t *testing.T) {
+func TestProxy_Errors(t *testing.T) {
 	f := newTenant(t)
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
 	down := newUpstream(t, nil)
@@ -215,7 +215,7 @@ func TestProxyErrors(t *testing.T) {
 }
 
 // A hundred requests that meet a revoked token are one refresh, and none fails.
-func TestProxyCoalescesRefreshes(t *testing.T) {
+func TestProxy_CoalescesRefreshes(t *testing.T) {
 	const callers = 100
 	f := newTenant(t)
 	f.answer(numbered())
@@ -248,7 +248,7 @@ func TestProxyCoalescesRefreshes(t *testing.T) {
 	}
 }
 
-func TestProxyRetriesWhatItHas(t *testing.T) {
+func TestProxy_RetriesBodiesUpTo64KiB(t *testing.T) {
 	f := newTenant(t)
 	f.answer(numbered())
 	var takes atomic.Pointer[string]
@@ -283,7 +283,7 @@ func TestProxyRetriesWhatItHas(t *testing.T) {
 	}
 }
 
-func TestClientShowsUpstreams(t *testing.T) {
+func TestClient_ShowsUpstreams(t *testing.T) {
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), "https://api.example.com/v2", "https://other.example.com/")}})
 	if a := d.call(t, "GET", "/v1/clients/demo", ""); !strings.Contains(a.body, `"upstreams":["https://api.example.com/v2","https://other.example.com/"]`) {
 		t.Error(a.body)

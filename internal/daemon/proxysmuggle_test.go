@@ -42,7 +42,7 @@ func hasty(t *testing.T, answer string) (url string) {
 // What a caller sends as a body is never read as a request of its own, also when
 // the upstream has answered before it is there: a file that is uploaded could
 // call the API.
-func TestProxyBodyIsNoRequest(t *testing.T) {
+func TestProxy_BodyIsNeverReadAsARequest(t *testing.T) {
 	const smuggled = "DELETE /v1/clients/demo/grant HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer " + mainKey + "\r\nX-Relay: " + ciKey + "\r\n\r\n"
 	full := strings.Repeat(strings.Replace(smuggled, "HOST", "127.0.0.1:12345", 1), 1<<20/len(smuggled)+1)[:1<<20]
 	urls := map[string]string{

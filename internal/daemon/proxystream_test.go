@@ -40,7 +40,7 @@ func response(t testing.TB, r *bufio.Reader) *http.Response {
 }
 
 // The first byte of each direction arrives before the last of the other is sent.
-func TestProxyStreams(t *testing.T) {
+func TestProxy_Streams(t *testing.T) {
 	u := newUpstream(t, echo)
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
 	c, r := d.pipe(t, "POST "+proxyPath+"/ HTTP/1.1\nHost: HOST"+auth+"\nTransfer-Encoding: chunked\n\n")
@@ -74,36 +74,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A stream outlives the server's limits for ordinary requests.
-func TestProxyOutlivesTimeouts(t *testing.T) {
-	u := newUpstream(t, echo)
-	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const limit = 50 * time.Millisecond
-	s := d.server()
-	s.ReadTimeout, s.WriteTimeout = limit, limit
-	go func() { _ = s.Serve(l) }()
-	defer func() { _ = s.Close() }()
-	defer d.base.(*upstreams).CloseIdleConnections()
-	r := &running{Daemon: d, addr: l.Addr().String()}
-	c, in := r.pipe(t, "POST "+proxyPath+"/ HTTP/1.1\nHost: HOST"+auth+"\nTransfer-Encoding: chunked\n\n")
-	resp := response(t, in)
-	for range 3 {
-		time.Sleep(2 * limit) // it is the time that is tested
-		_, _ = io.WriteString(c, "1\r\nx\r\n")
-		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestProxyInformational(t *testing.T) {
+func TestProxy_ForwardsInformationalAnswers(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style>; rel=preload")
 		w.WriteHeader(103)
@@ -138,7 +109,7 @@ func TestProxyInformational(t *testing.T) {
 	}
 }
 
-func TestProxyTrailers(t *testing.T) {
+func TestProxy_ForwardsTrailers(t *testing.T) {
 	sent := make(chan http.Header, 1)
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum")
@@ -159,7 +130,7 @@ func TestProxyTrailers(t *testing.T) {
 }
 
 // A caller that leaves takes the request to the upstream with it.
-func TestProxyCancels(t *testing.T) {
+func TestProxy_CallerLeaves_EndsTheUpstreamRequest(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	u := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
 		close(begun)
@@ -173,12 +144,12 @@ func TestProxyCancels(t *testing.T) {
 	select {
 	case <-cancelled:
 	case <-time.After(10 * time.Second):
-		t.Fatal("the upstream still works for nobody")
+		t.Fatal("the upstream still works on it")
 	}
 }
 
 // An answer that breaks off is no shorter answer.
-func TestProxyBreaksOff(t *testing.T) {
+func TestProxy_AnswerBreaksOff(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"chunked": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "half")
@@ -203,7 +174,7 @@ func TestProxyBreaksOff(t *testing.T) {
 }
 
 // The end waits for streams; those that last are broken off, upgraded ones too.
-func TestProxyDrains(t *testing.T) {
+func TestProxy_EndWaitsForStreams(t *testing.T) {
 	for name, head := range map[string]string{
 		"stream":  "POST " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\nTransfer-Encoding: chunked\n\n",
 		"upgrade": get(proxyPath+"/", "HOST", auth+handshake),
@@ -223,12 +194,13 @@ func drainProxy(t *testing.T, head string, patient bool) {
 		}
 		echo(w, r)
 	})
-	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}})
+	drain := 10 * time.Millisecond
+	if patient {
+		drain = time.Minute
+	}
+	d, err := New(Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Keys: []Key{{Name: "main", Secret: mainKey}}, Drain: drain})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if d.drain = 10 * time.Millisecond; patient {
-		d.drain = time.Minute
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

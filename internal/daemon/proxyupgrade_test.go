@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"example.com/tokend/internal/proxy"
 )
 
 // webSocket accepts RFC 6455's handshake and sends each byte back.
@@ -38,18 +40,18 @@ const handshake = "\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-We
 
 // An upgrade gets through after its first token was refused; over TLS too, to a
 // server that would rather speak HTTP/2, and for any protocol.
-func TestProxyUpgrades(t *testing.T) {
+func TestProxy_Upgrades(t *testing.T) {
 	for name, upgrade := range map[string]string{"plain": "websocket", "TLS": "websocket", "TLS, not a WebSocket": "SPDY/3.1"} {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan http.Header, 2)
 			u := httptest.NewUnstartedServer(webSocket(seen))
-			base := newUpstreams(nil)
+			base := proxy.NewTransport(nil)
 			if name == "plain" {
 				u.Start()
 			} else {
 				u.EnableHTTP2 = true
 				u.StartTLS()
-				base = newUpstreams(trusting(u))
+				base = proxy.NewTransport(trusting(u))
 			}
 			defer u.Close()
 			f := newTenant(t)
@@ -86,7 +88,7 @@ func trusting(s *httptest.Server) *tls.Config {
 }
 
 // HTTP/2 to the upstream, with what HTTP/1 needs spelt out.
-func TestProxyHTTP2(t *testing.T) {
+func TestProxy_HTTP2Upstream(t *testing.T) {
 	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proto", r.Proto)
 		_, _ = io.Copy(w, r.Body)
@@ -94,7 +96,7 @@ func TestProxyHTTP2(t *testing.T) {
 	u.EnableHTTP2 = true
 	u.StartTLS()
 	defer u.Close()
-	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Base: newUpstreams(trusting(u))})
+	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}, Base: proxy.NewTransport(trusting(u))})
 	if a := d.call(t, "POST", proxyPath+"/", "body"); a.body != "body" || a.Header.Get("X-Proto") != "HTTP/2.0" {
 		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.body)
 	}

@@ -28,7 +28,7 @@ func numbered() http.HandlerFunc {
 
 // Who names the token that was refused gets a refresh only when that is the
 // present one, whatever it is asked for.
-func TestRefreshOfARefusedToken(t *testing.T) {
+func TestRefresh_OfARefusedToken(t *testing.T) {
 	f := newTenant(t)
 	f.answer(numbered())
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}})
@@ -104,7 +104,7 @@ func (r *running) dial(t *testing.T, key tokend.Secret) *tokend.Client {
 	return c
 }
 
-func TestGoClientReadsErrors(t *testing.T) {
+func TestGoClient_ReadsErrors(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{person(t, f, "demo")}})
 	for _, c := range []struct {
@@ -129,7 +129,7 @@ func TestGoClientReadsErrors(t *testing.T) {
 }
 
 // Whatever the API shows of a client, pkg/tokend reads and writes unchanged.
-func TestGoClientReadsWholeStatus(t *testing.T) {
+func TestGoClient_ReadsEveryMemberOfAStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	failure := flow.Failure{Time: at, Class: "a", Code: "b", Description: "c", Hint: "d", Remedy: "browser"}
 	view := clientView{

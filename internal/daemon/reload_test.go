@@ -17,7 +17,7 @@ import (
 
 const newKey = "canary-new-key-0123456789"
 
-func TestF35_Replace_ServesNewClientsAndRefusesOldOnes(t *testing.T) {
+func TestReplace_ServesNewClientsAndRefusesOldOnes(t *testing.T) {
 	f := newTenant(t)
 	stays, goes, comes := kept(t, f, "stays"), kept(t, f, "goes"), kept(t, f, "comes")
 	d := start(t, Config{Clients: []Client{stays, goes}})
@@ -43,7 +43,7 @@ func TestF35_Replace_ServesNewClientsAndRefusesOldOnes(t *testing.T) {
 	}
 }
 
-func TestF35_Replace_Keys(t *testing.T) {
+func TestReplace_Keys(t *testing.T) {
 	f := newTenant(t)
 	demo := kept(t, f, "demo")
 	d := start(t, Config{Clients: []Client{demo}})
@@ -58,7 +58,7 @@ func TestF35_Replace_Keys(t *testing.T) {
 	}
 }
 
-func TestF35_Replace_RefusedChangesNothing(t *testing.T) {
+func TestReplace_RefusedChangesNothing(t *testing.T) {
 	f := newTenant(t)
 	demo, other := kept(t, f, "demo"), kept(t, f, "other")
 	d := start(t, Config{Clients: []Client{demo}})
@@ -80,7 +80,7 @@ func TestF35_Replace_RefusedChangesNothing(t *testing.T) {
 
 // Readers see clients "x1" and "y1" with the first key or "x2" and "y2" with the
 // second one, and no other combination.
-func TestF35_Replace_UnderLoad(t *testing.T) {
+func TestReplace_UnderLoad(t *testing.T) {
 	f := newTenant(t)
 	type config struct {
 		clients []Client
@@ -146,7 +146,7 @@ func readOnce(t *testing.T, d *running, reader int) {
 
 // A request that waits for a client that is replaced, or removed, has its answer,
 // and the end of the service waits for the client's refresh.
-func TestF35_Replace_WhileARequestWaits(t *testing.T) {
+func TestReplace_WhileARequestWaits(t *testing.T) {
 	f := newTenant(t)
 	release, began := make(chan struct{}), make(chan struct{}, 9)
 	f.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +190,7 @@ func (l *life) inUse() int {
 
 // A request that waits for another process's lease is not broken off when its
 // client is removed.
-func TestF35_Replace_WhileARequestWaitsForTheLease(t *testing.T) {
+func TestReplace_WhileARequestWaitsForTheLease(t *testing.T) {
 	f := newTenant(t)
 	store := flow.NewMemoryStore()
 	lease, err := store.Lock(t.Context(), flow.GrantKey(f.issuer(), "demo", "demo"), time.Minute)
@@ -218,7 +218,7 @@ func TestF35_Replace_WhileARequestWaitsForTheLease(t *testing.T) {
 
 // A client that was removed ends before the service does, and the service waits
 // for it.
-func TestF35_Replace_EndsRemovedClients(t *testing.T) {
+func TestReplace_EndsRemovedClients(t *testing.T) {
 	f := newTenant(t)
 	d, err := New(Config{Clients: []Client{kept(t, f, "demo")}})
 	if err != nil {
@@ -243,7 +243,7 @@ func TestF35_Replace_EndsRemovedClients(t *testing.T) {
 	}
 }
 
-func TestF35_Replace_PendingLogins(t *testing.T) {
+func TestReplace_PendingLogins(t *testing.T) {
 	f := newTenant(t)
 	registered := func(clientID, redirect string) Client {
 		return makeClient(t, flow.Config{
@@ -290,7 +290,7 @@ func readAll(t *testing.T, r *http.Response) string {
 
 // A login that a request of the old configuration has begun after the switch is
 // of no use to a client that is registered otherwise, or that is gone.
-func TestF35_Replace_LoginOfAnotherRegistration(t *testing.T) {
+func TestReplace_LoginOfAnotherRegistration(t *testing.T) {
 	f := newTenant(t)
 	web := person(t, f, "web")
 	d := start(t, Config{Clients: []Client{web}})

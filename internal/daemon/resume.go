@@ -6,8 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// resume lets a grant be refreshed again whose store was put back to an older
-// copy, and answers with the client's state.
+// resume allows the refresh of a grant whose store was restored from an older copy,
+// and answers with the client's state.
 func (d *api) resume(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -17,8 +17,9 @@ func (d *api) resume(c *gin.Context) {
 	defer cancel()
 	defer cl.life.use()()
 	if err := cl.Resume(ctx); err != nil {
+		d.log.WarnContext(ctx, "resume failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(ctx, cl))
+	writeJSON(c, http.StatusOK, d.view(cl))
 }

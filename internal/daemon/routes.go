@@ -4,19 +4,38 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/guard"
+	"example.com/tokend/internal/proxy"
 )
 
-// access is what a route asks of its caller.
-type access int
+// route is one route of the API. What GET answers, HEAD answers without a body.
+type route struct {
+	method, path string
+	access       guard.Access
+	handler      gin.HandlerFunc
+	cached       func(*gin.Context) bool // answers from memory, or returns false; nil: never
+}
 
-const (
-	keyed   access = iota // every guard, and a key that opens the client in the path
-	passed                // as keyed, for what is passed on to an upstream
-	open                  // every guard, no key: it tells nothing of a client
-	landing               // Host only: the browser comes from the tenant's page, the state is its key
-)
+// table is the whole API but for the proxy, which takes any method.
+func (d *api) table() []route {
+	return []route{
+		{method: "GET", path: "/v1/clients", access: guard.NeedsKey, handler: d.listClients},
+		{method: "GET", path: "/v1/clients/:client", access: guard.NeedsKey, handler: d.getClient},
+		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken},
+		{method: "GET", path: "/v1/clients/:client/actions-id-token", access: guard.NeedsKey, handler: d.actionsIDToken},
+		{method: "POST", path: "/v1/clients/:client/login", access: guard.NeedsKey, handler: d.startLogin},
+		{method: "POST", path: "/v1/clients/:client/code", access: guard.NeedsKey, handler: d.finishLogin},
+		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.NeedsKey, handler: d.refresh},
+		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume},
+		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget},
+		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback},
+		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
+		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
+	}
+}
 
-// routes is the whole API.
+// routes is the handler of the whole API.
 func (d *api) routes() http.Handler {
 	gin.SetMode(gin.ReleaseMode) // debug mode prints routes to stdout
 	e := gin.New()
@@ -24,44 +43,50 @@ func (d *api) routes() http.Handler {
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is no slash
 	e.Use(d.accessLog, d.recovery)
-	for _, r := range []struct {
-		method, path string
-		access       access
-		handler      gin.HandlerFunc
-	}{
-		{"GET", "/v1/clients", keyed, d.listClients},
-		{"GET", "/v1/clients/:client", keyed, d.getClient},
-		{"GET", "/v1/clients/:client/token", keyed, d.getToken},
-		{"GET", "/v1/clients/:client/actions-id-token", keyed, d.actionsIDToken},
-		{"POST", "/v1/clients/:client/login", keyed, d.startLogin},
-		{"POST", "/v1/clients/:client/code", keyed, d.finishLogin},
-		{"POST", "/v1/clients/:client/refresh", keyed, d.refresh},
-		{"POST", "/v1/clients/:client/resume", keyed, d.resume},
-		{"DELETE", "/v1/clients/:client/grant", keyed, d.forget},
-		{"GET", "/callback", landing, d.callback},
-		{"GET", "/healthz", open, d.healthz},
-		{"GET", "/readyz", open, d.readyz},
-	} {
-		e.Handle(r.method, r.path, d.guard(r.access), r.handler)
+	for _, r := range d.table() {
+		e.Handle(r.method, r.path, d.guarded(r))
+		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
+			e.Handle(http.MethodHead, r.path, d.guarded(r))
+		}
 	}
-	for _, method := range proxyMethods {
-		e.Handle(method, "/v1/clients/:client/proxy", d.guard(passed), d.proxy)
-		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guard(passed), d.proxy)
+	for _, method := range proxy.Methods() {
+		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.forward}))
+		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guarded(route{access: guard.Proxied, handler: d.forward}))
 	}
-	d.outside(e)
+	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
+	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
 	return e
 }
 
-// outside answers for what is no route.
-func (d *api) outside(e *gin.Engine) {
-	e.NoRoute(d.guard(keyed), func(c *gin.Context) {
-		d.fail(c, &problem{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such path"})
-	})
-	e.NoMethod(d.guard(keyed), func(c *gin.Context) {
-		d.fail(c, &problem{
-			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-			Description: "this path answers " + c.Writer.Header().Get("Allow") + " only",
-		})
+// guarded is a route behind the guard, as are the 404 and the 405: a refused
+// request learns nothing about the API. The handler finds the caller in the
+// request's context. A cached answer does without: that context would be most of
+// its allocations.
+func (d *api) guarded(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
+		if refusal != nil {
+			refusal.Log(d.log, c.Request, caller)
+			d.fail(c, problemOfRefusal(refusal))
+			return
+		}
+		ctx := c.Request.Context()
+		if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
+			return
+		}
+		c.Request = c.Request.WithContext(guard.WithCaller(ctx, caller))
+		r.handler(c)
+	}
+}
+
+func (d *Daemon) notFound(c *gin.Context) {
+	d.fail(c, &problem{Status: http.StatusNotFound, Code: "not_found", Description: "there is no such path"})
+}
+
+func (d *Daemon) methodNotAllowed(c *gin.Context) {
+	d.fail(c, &problem{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Description: "this path answers " + c.Writer.Header().Get("Allow") + " only",
 	})
 }
 
@@ -74,7 +99,8 @@ func (d *Daemon) healthz(c *gin.Context) {
 
 func (d *Daemon) readyz(c *gin.Context) {
 	if err := d.ready(c.Request.Context()); err != nil {
-		d.log.WarnContext(c.Request.Context(), "not ready", "error", err)
+		reason, advice := reasonAndHint(err, "tokend doctor shows what is wrong with the store")
+		d.log.WarnContext(c.Request.Context(), "not ready", "reason", reason, "hint", advice)
 		d.fail(c, &problem{
 			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
 			Description: "the store does not answer", RetryAfter: 1,

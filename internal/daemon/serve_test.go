@@ -24,7 +24,7 @@ import (
 )
 
 // The page's own style must pass the page's own policy, and nothing else.
-func TestCallbackPolicyFitsStyle(t *testing.T) {
+func TestCallback_PolicyAllowsItsStyle(t *testing.T) {
 	d, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestCallbackPolicyFitsStyle(t *testing.T) {
 	}
 }
 
-func TestX28_PanicTellsNothing(t *testing.T) {
+func TestPanic_AnswerAndLogHoldNoSecret(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}, Ready: func(ctx context.Context) error {
 		panic(fmt.Sprintf("secret %s %s", canarySecret, mainKey))
@@ -56,7 +56,7 @@ func TestX28_PanicTellsNothing(t *testing.T) {
 	}
 	noCanary(t, "body", a.body)
 	noCanary(t, "log", d.log.String())
-	if !strings.Contains(d.log.String(), "handler panicked") || !strings.Contains(d.log.String(), "panic=string") {
+	if !strings.Contains(d.log.String(), "handler panicked") || !strings.Contains(d.log.String(), "panic with a string") {
 		t.Errorf("the log does not tell of it:\n%s", d.log)
 	}
 	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 {
@@ -65,7 +65,7 @@ func TestX28_PanicTellsNothing(t *testing.T) {
 }
 
 // A fault of the program's own is named: it holds no data.
-func TestPanicOfTheRuntimeIsNamed(t *testing.T) {
+func TestPanic_OfTheRuntimeIsNamed(t *testing.T) {
 	var none []string
 	d := start(t, Config{Ready: func(context.Context) error { return errors.New(none[1]) }})
 	if a := d.call(t, "GET", "/readyz", ""); a.StatusCode != 500 || !strings.Contains(d.log.String(), "index out of range") {
@@ -73,7 +73,7 @@ func TestPanicOfTheRuntimeIsNamed(t *testing.T) {
 	}
 }
 
-func TestX27_AccessLogHasNoQuery(t *testing.T) {
+func TestAccessLog_HasNoQuery(t *testing.T) {
 	d := start(t, Config{})
 	d.raw(t, "GET /callback?code="+canaryCode+"&state=x HTTP/1.1\nHost: HOST\n\n")
 	if log := d.log.String(); !strings.Contains(log, "route=/callback") {
@@ -84,7 +84,7 @@ func TestX27_AccessLogHasNoQuery(t *testing.T) {
 
 // A refresh that is in flight when the daemon is told to end is waited for, with
 // its caller or without.
-func TestF26_DrainWaitsForRefresh(t *testing.T) {
+func TestRun_EndWaitsForRefreshInFlight(t *testing.T) {
 	for name, leaves := range map[string]bool{"caller stays": false, "caller leaves": true} {
 		t.Run(name, func(t *testing.T) { drainDuringRefresh(t, leaves) })
 	}
@@ -153,7 +153,7 @@ func drainDuringRefresh(t *testing.T, leaves bool) {
 	}
 }
 
-func TestF24_SlowHeadersAreCut(t *testing.T) {
+func TestServer_CutsSlowHeaders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes five seconds")
 	}
@@ -182,7 +182,7 @@ func TestF24_SlowHeadersAreCut(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestServer_RefusesLargeHeaders(t *testing.T) {
 	d := start(t, Config{})
 	a := d.raw(t, "GET /healthz HTTP/1.1\nHost: HOST\nX-Filler: "+strings.Repeat("x", 32<<10)+"\n\n")
 	if a.StatusCode != 431 {
@@ -190,7 +190,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestRunFailsWithItsListener(t *testing.T) {
+func TestRun_FailsWithItsListener(t *testing.T) {
 	d, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -205,14 +205,14 @@ func TestRunFailsWithItsListener(t *testing.T) {
 	}
 }
 
-func TestDuplicateClient(t *testing.T) {
+func TestNew_RefusesDuplicateClient(t *testing.T) {
 	f := newTenant(t)
 	if _, err := New(Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "demo")}}); err == nil {
 		t.Error("accepted")
 	}
 }
 
-func TestTenantDownAtStart(t *testing.T) {
+func TestStart_ProviderDown(t *testing.T) {
 	f := newTenant(t)
 	c := person(t, f, "demo")
 	f.Close()
@@ -231,7 +231,7 @@ func login(client, state string, now time.Time) flow.Login {
 	return flow.Login{Client: client, State: state, URL: "https://t/authorize?" + url.Values{"state": {state}}.Encode(), Expires: now.Add(10 * time.Minute)}
 }
 
-func TestB15_Logins(t *testing.T) {
+func TestLogins_WorkOnceAndExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newLogins(time.Now)
 		s.put(login("a", "1", time.Now()), registration{})

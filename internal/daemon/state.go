@@ -8,47 +8,50 @@ import (
 	"net/http"
 	"slices"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
 // ErrEnded is the error of [Daemon.Replace] after [Daemon.Run] has ended.
 var ErrEnded = errors.New("daemon: the service has ended")
 
-// api is the clients and keys of one configuration, with the routes over them.
-// It is never changed, only replaced as a whole, so that a request sees one
-// configuration from its guards to its answer.
+// api is the clients and keys of one configuration, and their routes. It never
+// changes, it is replaced as a whole: a request sees one configuration from its
+// guard to its answer.
 type api struct {
 	*Daemon
 	clients map[string]*client
 	names   []string // of clients, sorted
-	keys    keyring
+	guard   *guard.Guard
 	engine  http.Handler
 }
 
-// newAPI checks clients and keys. It changes nothing of d.
+// newAPI checks clients and keys. It does not change d.
 func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	a := &api{Daemon: d, clients: map[string]*client{}}
 	before := d.active.Load()
 	var faults []error
 	for _, cl := range clients {
 		if _, twice := a.clients[cl.Name()]; twice {
-			faults = append(faults, fmt.Errorf("daemon: client %q is there twice", cl.Name()))
+			faults = append(faults, fmt.Errorf("daemon: duplicate client %q", cl.Name()))
 		}
 		l := before.lifeOf(cl, &d.running)
-		a.clients[cl.Name()] = &client{Client: cl, life: l, transport: &flow.Transport{
-			Source: patient{cl.Client, l}, Upstreams: cl.Upstreams, Base: d.base, Now: d.now,
-		}}
+		a.clients[cl.Name()] = &client{Client: cl, life: l, upstreams: d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)}
+	}
+	var held []guard.Key
+	for _, k := range keys {
+		held = append(held, guard.Key{Name: k.Name, Secret: k.Secret, Clients: k.Clients})
 	}
 	var err error
-	if a.keys, err = newKeyring(keys); err != nil {
-		faults = append(faults, err)
+	if a.guard, err = guard.New(held); err != nil {
+		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
 	a.names = slices.Sorted(maps.Keys(a.clients))
 	a.engine = a.routes()
 	return a, errors.Join(faults...)
 }
 
-// lifeOf returns the life of a client: the one that it has already, or a new one.
+// lifeOf returns the life of a client: that of the same client before, or a new one.
 func (d *api) lifeOf(cl Client, of *lives) *life {
 	if d != nil {
 		if old := d.clients[cl.Name()]; old != nil && old.Client.Client == cl.Client {
@@ -58,12 +61,11 @@ func (d *api) lifeOf(cl Client, of *lives) *life {
 	return &life{client: cl.Client, of: of}
 }
 
-// Replace changes clients and caller keys, all at once: a request that has begun
-// is answered by the old ones, a later one by the new ones. On an error nothing
-// changes. A client whose [flow.Client] is the same runs on. The others are
-// started, and those that are gone end when the requests that wait for them have
-// their answers; Run waits for that, Replace does not. Pending logins stay where
-// a client has the same issuer, client id and redirect URL as before.
+// Replace replaces clients and API keys at once: the old ones answer requests that
+// have begun, the new ones answer later requests. On an error nothing changes. A
+// client with the same [flow.Client] goes on running, the others start. A removed
+// client ends when no request waits for it; Run waits for that, Replace does not.
+// Pending logins stay where issuer, client id and redirect URL of a client do.
 func (d *Daemon) Replace(clients []Client, keys []Key) error {
 	d.running.mu.Lock()
 	defer d.running.mu.Unlock()

@@ -11,13 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/proxy"
+	"example.com/tokend/pkg/flow"
 )
 
-// patience is how long a caller waits for a refresh. The refresh itself has its
-// own deadline and goes on without the caller.
-const patience = 25 * time.Second
+// callTimeout is how long a caller waits for a refresh.
+const callTimeout = proxy.CallTimeout
 
 // Header values that are the same in every answer; read only.
 var (
@@ -27,22 +28,21 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// client is a Client, the last token answer that was made for it, and its way
-// to its upstreams.
+// client is a Client, its last rendered token, and its way to its upstreams.
 type client struct {
 	Client
 	life      *life
 	rendered  atomic.Pointer[rendered]
-	transport *flow.Transport
+	upstreams *proxy.Client
 }
 
-// rendered is the JSON of one token, all but the two values that move.
+// rendered is the JSON of one token without the two values that change.
 type rendered struct {
 	token      *flow.Token
-	head, tail []byte // before the seconds; between them and the verdict on min_validity
+	head, tail []byte // before expires_in; between it and min_validity_satisfied
 }
 
-// buffers spares the fast path an allocation per answer.
+// buffers saves the cached read an allocation per answer.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) get() *[]byte {
@@ -52,8 +52,26 @@ func (b *buffers) get() *[]byte {
 	return new([]byte)
 }
 
-// getToken serves from memory, without store or log, whenever memory has a
-// token that is good enough.
+// cachedToken answers from memory, without store or log, when memory has a token
+// that is valid for long enough.
+func (d *api) cachedToken(c *gin.Context) bool {
+	cl := d.clients[c.Param("client")]
+	if cl == nil {
+		return false
+	}
+	q, p := parseTokenQuery(c.Request.URL.RawQuery)
+	if p != nil {
+		return false
+	}
+	t := cl.Cached(q.Request)
+	if t == nil {
+		return false
+	}
+	d.writeToken(c.Writer, cl, t, q)
+	return true
+}
+
+// getToken answers with a token, which it refreshes first when it must.
 func (d *api) getToken(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -61,25 +79,21 @@ func (d *api) getToken(c *gin.Context) {
 	}
 	q, p := parseTokenQuery(c.Request.URL.RawQuery)
 	if p != nil {
-		p.Client = cl.Name()
-		d.fail(c, p)
+		d.failFor(c, cl, p)
 		return
 	}
-	t := cl.Cached(q.Request)
-	if t == nil {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
-		defer cancel()
-		var err error
-		if t, err = cl.get(ctx, q.Request); err != nil {
-			d.failWith(c, cl, err)
-			return
-		}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	t, err := cl.get(ctx, q.Request)
+	if err != nil {
+		d.failWith(c, cl, err)
+		return
 	}
 	d.writeToken(c.Writer, cl, t, q)
 }
 
-// writeToken answers with t in the form that q asks for. Neither text nor
-// header ends in a newline: they are used as they are.
+// writeToken answers with t in the form of q. Neither text nor header ends in a
+// newline: scripts use them as they are.
 func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery) {
 	buf := d.buffers.get()
 	defer d.buffers.pool.Put(buf)
@@ -99,7 +113,7 @@ func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q 
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	_, _ = w.Write(body) // the caller is gone: nobody to tell
+	_, _ = w.Write(body) // the caller may be gone
 	*buf = body
 }
 
@@ -141,15 +155,15 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// tokenQuery is a token request as it was asked.
+// tokenQuery is the query of a token request.
 type tokenQuery struct {
 	flow.Request
 	format  string // "json", "text", "header"
 	idToken bool
 }
 
-// parseTokenQuery is strict: a misspelt min_validity that is passed over would
-// be found out in the middle of a long run.
+// parseTokenQuery is strict: ignoring a misspelt min_validity would fail in the
+// middle of a long run.
 func parseTokenQuery(raw string) (tokenQuery, *problem) {
 	q := tokenQuery{format: "json"}
 	if raw == "" {
@@ -157,11 +171,11 @@ func parseTokenQuery(raw string) (tokenQuery, *problem) {
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, badRequest("the query string is not well formed")
+		return q, badRequest("the query string is malformed").withHint("percent-encode the values")
 	}
 	for name, v := range values {
 		if len(v) != 1 {
-			return q, badRequest("parameter " + strconv.Quote(name) + " is there more than once")
+			return q, badRequest("parameter " + strconv.Quote(name) + " appears more than once").withHint("send it once")
 		}
 		if p := q.set(name, v[0]); p != nil {
 			return q, p

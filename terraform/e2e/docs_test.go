@@ -21,7 +21,7 @@ func TestDocs(t *testing.T) {
 	w := newWorld(t, 0, nil)
 	ws := w.workspace(t, read(t, "../examples/provider/provider.tf"), "tokend/tokend")
 	// The generator looks for a provider of the namespace hashicorp.
-	schema := strings.ReplaceAll(ws.must(t, "providers", "schema", "-json"), "registry.terraform.io/tokend/", "registry.terraform.io/hashicorp/")
+	schema := strings.ReplaceAll(ws.must(t, "providers", "schema", "-json"), registry()+"/tokend/", "registry.terraform.io/hashicorp/")
 	schemaFile := filepath.Join(ws.dir, "schema.json")
 	if err := os.WriteFile(schemaFile, []byte(schema), 0o600); err != nil {
 		t.Fatal(err)

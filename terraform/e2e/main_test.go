@@ -32,7 +32,7 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	built = dir
-	if _, err := exec.LookPath("terraform"); err == nil { // else every test skips, or fails in CI
+	if _, err := exec.LookPath(terraformCLI()); err == nil { // else every test skips, or fails in CI
 		if err := build(); err != nil {
 			fmt.Fprintln(os.Stderr, "building the binaries:", err)
 			return 1
@@ -68,9 +68,29 @@ func build() error {
 	return nil
 }
 
+// terraformCLI is the program under test: $TERRAFORM, such as OpenTofu's tofu, or
+// terraform.
+func terraformCLI() string {
+	if path := os.Getenv("TERRAFORM"); path != "" {
+		return path
+	}
+	return "terraform"
+}
+
+// openTofu reports whether the program under test is OpenTofu.
+func openTofu() bool { return filepath.Base(terraformCLI()) == "tofu" }
+
+// registry is the default host of a provider's source address.
+func registry() string {
+	if openTofu() {
+		return "registry.opentofu.org"
+	}
+	return "registry.terraform.io"
+}
+
 // plugin is where Terraform looks for a provider beside a configuration.
 func plugin(dir, source string) string {
-	return filepath.Join(dir, "terraform.d", "plugins", "registry.terraform.io", source, version,
+	return filepath.Join(dir, "terraform.d", "plugins", registry(), source, version,
 		runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-"+filepath.Base(source)+"_v"+version)
 }
 

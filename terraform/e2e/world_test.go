@@ -36,7 +36,7 @@ type world struct {
 // a day. settings are further ones of tokend.
 func newWorld(t *testing.T, lifetime int, settings map[string]string) *world {
 	t.Helper()
-	tool(t, "terraform")
+	tool(t, terraformCLI())
 	tool(t, "curl")
 	dir, err := os.MkdirTemp("", "tf")
 	if err != nil {
@@ -144,7 +144,7 @@ func (w *world) post(t *testing.T, url, body string) {
 	}
 }
 
-// key is tokend's caller key.
+// key is tokend's API key.
 func (w *world) key(t *testing.T) string {
 	return strings.TrimSpace(read(t, w.dir+"/state/tokend/api.key"))
 }
@@ -203,7 +203,7 @@ func (ws *workspace) terraform(t *testing.T, args ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	line := append(append(slices.Clone(ws.before), tool(t, "terraform")), args...)
+	line := append(append(slices.Clone(ws.before), tool(t, terraformCLI())), args...)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir = ws.dir
 	cmd.Env = environ(ws.world.env, map[string]string{

@@ -53,7 +53,7 @@ func (p *tokend) Schema(_ context.Context, _ provider.SchemaRequest, resp *provi
 			},
 			"api_key": schema.StringAttribute{
 				Optional: true, Sensitive: true,
-				MarkdownDescription: "tokend's caller key; may be ephemeral. Else `TOKEND_API_KEY`, else the file that `TOKEND_API_KEY_FILE` " +
+				MarkdownDescription: "tokend's API key; may be ephemeral. Else `TOKEND_API_KEY`, else the file that `TOKEND_API_KEY_FILE` " +
 					"names, else the file that tokend made. A socket that is named by `endpoint` or `TOKEND_ADDR` needs none.",
 			},
 		},

@@ -81,9 +81,9 @@ func TestTokenDefaults(t *testing.T) {
 const (
 	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","login":"browser","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
 	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name","hint":"tokend status lists them","client":"demo"}`
-	wrongKey      = `401 {"error":"unauthorized","error_description":"the caller key is not one of tokend's"}`
+	wrongKey      = `401 {"error":"unauthorized","error_description":"the API key is not one of tokend's"}`
 	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized","hint":"check the client's secret","client":"demo"}`
-	forbidden     = `403 {"error":"client_forbidden","error_description":"this key does not open that client","client":"demo"}`
+	forbidden     = `403 {"error":"client_forbidden","error_description":"this API key may not use this client","client":"demo"}`
 	providerDown  = `503 {"error":"idp_unreachable","error_description":"token endpoint: connection refused","client":"demo","retry_after":40}`
 	nonsense      = `502 {"error":"idp_bad_response","error_description":"token answer without access_token","client":"demo"}`
 	storeBroken   = `500 {"error":"store_unavailable","error_description":"the store does not answer","client":"demo"}`
@@ -247,7 +247,7 @@ func TestUnreachable(t *testing.T) {
 // TestNoKey says where a key is looked for.
 func TestNoKey(t *testing.T) {
 	terraform(t)
-	f := newFake(t, map[string][]string{"/v1/clients/demo/token": {`401 {"error":"unauthorized","error_description":"no caller key: send Authorization: Bearer KEY, or use the unix socket"}`}})
+	f := newFake(t, map[string][]string{"/v1/clients/demo/token": {`401 {"error":"unauthorized","error_description":"no API key"}`}})
 	setting{}.run(t, resource.TestStep{
 		Config:      opened(fmt.Sprintf("endpoint = %q", f.URL), `client = "demo"`),
 		ExpectError: refusal([]string{"tokend refuses the key", "No key was found", "set api_key, TOKEND_API_KEY"}),

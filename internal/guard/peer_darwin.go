@@ -1,20 +1,21 @@
-package daemon
+package guard
 
 import (
 	"net"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// peerUID asks the kernel who is at the other end (SO_PEERCRED, unix(7)).
+// peerUID asks the kernel for the user at the other end (LOCAL_PEERCRED, unix(4)).
 func peerUID(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
-	var cred *syscall.Ucred
+	var cred *unix.Xucred
 	var sockErr error
 	err = raw.Control(func(fd uintptr) {
-		cred, sockErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		cred, sockErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	})
 	if err == nil {
 		err = sockErr

@@ -1,21 +1,20 @@
-package daemon
+package guard
 
 import (
 	"net"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
-// peerUID asks the kernel who is at the other end (LOCAL_PEERCRED, unix(4)).
+// peerUID asks the kernel for the user at the other end (SO_PEERCRED, unix(7)).
 func peerUID(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
-	var cred *unix.Xucred
+	var cred *syscall.Ucred
 	var sockErr error
 	err = raw.Control(func(fd uintptr) {
-		cred, sockErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		cred, sockErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
 	if err == nil {
 		err = sockErr

@@ -1,4 +1,4 @@
-package daemon
+package proxy
 
 import (
 	"io"
@@ -6,18 +6,20 @@ import (
 	"strings"
 )
 
-// The headers of the proxy. All that begin with ownHeaders are between the
-// caller and tokend: none is passed on, in neither direction.
+// Headers between a caller and tokend. None that begins with ownHeaders goes on to
+// the other side, in either direction.
 const (
+	// ErrorHeader marks an answer as tokend's own and holds the error's code.
+	ErrorHeader = "Tokend-Error"
+
 	ownHeaders     = "Tokend-"
 	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
-	errorHeader    = "Tokend-Error"    // marks an answer that is tokend's own
 	networkHeader  = "Tokend-Network"  // of a relay: what its own caller came over
 )
 
-// dropOwn takes off a request what is between caller and tokend.
-func dropOwn(h http.Header) {
-	delete(h, "Referer") // one of the proxy's own: the guards let no other in
+// dropOwnHeaders removes from a request what is between caller and tokend.
+func dropOwnHeaders(h http.Header) {
+	delete(h, "Referer") // one of the proxy's own: the guard refuses any other
 	lines := h["Cookie"]
 	for name := range h {
 		if name == "Cookie" || strings.HasPrefix(name, ownHeaders) {
@@ -37,10 +39,10 @@ func dropOwn(h http.Header) {
 	}
 }
 
-// ofCaller says of a trailer that it is not passed on: what decides who calls,
-// or where a request goes, is no trailer (RFC 9110 section 6.5.1), and here it
-// could be the caller's key.
-func ofCaller(name string) bool {
+// dropFromRequest reports whether a trailer of a request is dropped: a trailer may
+// not decide who calls or where a request goes (RFC 9110 section 6.5.1), and here
+// it could be the API key.
+func dropFromRequest(name string) bool {
 	switch name {
 	case "Authorization", "Proxy-Authorization", "Cookie", "Host", "Connection", "Upgrade", "Te", "Expect", "Via", "Forwarded", "Referer":
 		return true
@@ -48,9 +50,9 @@ func ofCaller(name string) bool {
 	return strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "X-Forwarded-")
 }
 
-// ofUpstream says of a header of an answer that it is not passed on: it is of
-// tokend alone, or for the upstream's own origin, which this is not.
-func ofUpstream(name string) bool {
+// dropFromAnswer reports whether a header of an answer is dropped: it is tokend's
+// alone, or meant for the upstream's own origin.
+func dropFromAnswer(name string) bool {
 	switch name {
 	case "Alt-Svc", "Clear-Site-Data", "Refresh", "Strict-Transport-Security":
 		return true
@@ -58,8 +60,9 @@ func ofUpstream(name string) bool {
 	return strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") // no page of another origin reads here
 }
 
-// noTrailer says of a header of an answer that it has no place at its end.
-func noTrailer(name string) bool {
+// dropFromTrailer reports whether a header has no place after a body, nor in an
+// informational answer.
+func dropFromTrailer(name string) bool {
 	switch name {
 	case "Location", "Content-Location", "Set-Cookie", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "Trailer",
 		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info":
@@ -68,23 +71,23 @@ func noTrailer(name string) bool {
 	return false
 }
 
-// without takes headers off.
-func without(h http.Header, private func(name string) bool) {
+// remove removes the headers that drop names.
+func remove(h http.Header, drop func(name string) bool) {
 	for name := range h {
-		if private(name) {
+		if drop(name) {
 			delete(h, name)
 		}
 	}
 }
 
-// trailed is a body behind which headers come.
-type trailed struct {
+// trailedBody is a body with trailers after it.
+type trailedBody struct {
 	io.ReadCloser
 	ended func()
 }
 
 // Read implements [io.Reader].
-func (t trailed) Read(p []byte) (int, error) {
+func (t trailedBody) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	if err != nil {
 		t.ended()

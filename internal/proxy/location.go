@@ -1,4 +1,4 @@
-package daemon
+package proxy
 
 import (
 	"net/http"
@@ -9,9 +9,9 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// relocate makes the references of an answer fit where the caller has asked for
-// it, takes off those that no caller may follow, and returns their names.
-func (to *target) relocate(h http.Header) (off []string) {
+// rewriteReferences makes the references of an answer lead back to the proxy. It
+// removes those that no caller may follow, and returns their names.
+func (to *target) rewriteReferences(h http.Header) (removed []string) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		refs := h[name]
 		if len(refs) == 0 {
@@ -22,16 +22,16 @@ func (to *target) relocate(h http.Header) (off []string) {
 			continue
 		}
 		h.Del(name)
-		off = append(off, name)
+		removed = append(removed, name)
 	}
-	return off
+	return removed
 }
 
-// reference keeps a reference into the upstream on the proxy. One that leads to
-// another machine is left, and made absolute so that it still does; to a caller
-// over a socket none does, as software dials that for every host. One to this
-// machine is "": software would follow it with the caller's key, to tokend or to
-// another's port. So is what software may read in another way than this does.
+// reference keeps a reference into the upstream on the proxy. One to another
+// machine stays, and is made absolute so that it still leads there; for a caller
+// over a socket it is "", because software dials the socket for every host. One to
+// this machine is "": software would follow it with the API key, to tokend or to
+// another program's port. So is one that software may read in another way.
 func (to *target) reference(ref string) string {
 	u, err := to.url.Parse(ref)
 	if err != nil || u.Opaque != "" || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -47,8 +47,8 @@ func (to *target) reference(ref string) string {
 	return to.prefix + strings.TrimPrefix(u.EscapedPath(), strings.TrimSuffix(to.base.EscapedPath(), "/")) + here.String()
 }
 
-// onThisMachine reports whether a host is, or may be to some software, the one
-// that it runs on: RFC 6761 section 6.3, and the short, octal and hexadecimal
+// onThisMachine reports whether a host is this machine, or some software may take
+// it for that: RFC 6761 section 6.3, and the short, octal and hexadecimal
 // addresses of https://url.spec.whatwg.org/#concept-ipv4-parser.
 func onThisMachine(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

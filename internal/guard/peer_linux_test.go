@@ -1,6 +1,11 @@
-package daemon
+package guard
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,17 +14,31 @@ import (
 	"testing"
 )
 
-func TestX09_OtherUserIsClosed(t *testing.T) {
+// X09: the socket is this user's alone, whatever its mode.
+func TestOwnPeers_OtherUser_IsClosed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to be another user")
 	}
 	l := socket(t)
 	for dir := l.Addr().String(); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o777); err != nil { // the mode lets everybody in; the peer check must not
+		if err := os.Chmod(dir, 0o777); err != nil { // the mode admits every user; the peer check must not
 			t.Fatal(err)
 		}
 	}
-	d := start(t, Config{}, l)
+	var log bytes.Buffer
+	own := OwnPeers(l, slog.New(slog.NewTextHandler(&log, nil)))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := own.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "hello")
+			_ = c.Close()
+		}
+	}()
 	type result struct {
 		n   int
 		err error
@@ -34,8 +53,19 @@ func TestX09_OtherUserIsClosed(t *testing.T) {
 	if r.n > 0 {
 		t.Errorf("another user read %d bytes", r.n)
 	}
-	if !strings.Contains(d.log.String(), "uid=65534") {
-		t.Errorf("the log does not name the user (%v):\n%s", r.err, d.log)
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); string(b) != "hello" || err != nil {
+		t.Errorf("this user read %q, %v", b, err)
+	}
+	_ = errors.Join(c.Close(), l.Close())
+	<-ended
+	for _, want := range []string{"uid=65534", "reason=", "hint="} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s (%v):\n%s", want, r.err, &log)
+		}
 	}
 }
 

@@ -1,0 +1,96 @@
+package guard
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// maxKey bounds an API key, in bytes.
+const maxKey = 512
+
+// Key is an API key and the clients that it may use.
+type Key struct {
+	Name    string                       // of its caller, in the log
+	Secret  interface{ Reveal() string } // of a type that masks itself
+	Clients []string                     // names; nil: all clients
+}
+
+// keyring knows API keys by their hashes: hashing makes all of one length, so that
+// comparing takes the same time for any value.
+type keyring []hashedKey
+
+type hashedKey struct {
+	hash   [sha256.Size]byte
+	caller Caller
+}
+
+func newKeyring(keys []Key) (keyring, error) {
+	var ring keyring
+	var faults []error
+	for _, k := range keys {
+		var secret string
+		if k.Secret != nil {
+			secret = k.Secret.Reveal()
+		}
+		if n := len(secret); n == 0 || n > maxKey {
+			faults = append(faults, fmt.Errorf("API key %q has %d bytes, not 1 to %d", k.Name, n, maxKey))
+		}
+		h := hashedKey{hash: sha256.Sum256([]byte(secret)), caller: Caller{Name: k.Name, all: k.Clients == nil, clients: k.Clients}}
+		if slices.ContainsFunc(ring, func(o hashedKey) bool { return o.hash == h.hash }) {
+			faults = append(faults, fmt.Errorf("API key %q has the value of another key", k.Name))
+		}
+		ring = append(ring, h)
+	}
+	return ring, errors.Join(faults...)
+}
+
+// caller returns whose key a request bears (RFC 6750 section 2.1). It compares
+// with every key, also after a match.
+func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
+	values := h["Authorization"]
+	if len(values) == 0 {
+		return nil, unauthorized("", "no API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"+
+			" (over HTTP: Authorization: Bearer KEY), or use the unix socket")
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return nil, unauthorized("invalid_request", "the Authorization header is not one Bearer credential", "send Authorization: Bearer KEY, once")
+	}
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return nil, unauthorized("invalid_token", "the bearer is empty", "check that the variable with the API key is set")
+	}
+	if len(key) > maxKey {
+		return nil, wrongKey()
+	}
+	var buf [maxKey]byte // spares the copy on the heap
+	sum := sha256.Sum256(buf[:copy(buf[:], key)])
+	var found *Caller
+	for i := range ring {
+		if subtle.ConstantTimeCompare(sum[:], ring[i].hash[:]) == 1 {
+			found = &ring[i].caller
+		}
+	}
+	if found == nil {
+		return nil, wrongKey()
+	}
+	return found, nil
+}
+
+func wrongKey() *Refusal {
+	return unauthorized("invalid_token", "the API key is not one of tokend's", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+}
+
+// unauthorized is a 401; reason is RFC 6750's error code, "" when no key was sent.
+func unauthorized(reason, description, hint string) *Refusal {
+	f := &Refusal{Status: http.StatusUnauthorized, Code: "unauthorized", Description: description, Hint: hint, Challenge: `Bearer realm="tokend"`}
+	if reason != "" {
+		f.Challenge += `, error="` + reason + `"`
+	}
+	return f
+}

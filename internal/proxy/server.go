@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tokend/internal/guard"
+)
+
+// CallTimeout is how long a caller waits for a token. The refresh itself has its
+// own deadline and goes on without the caller.
+const CallTimeout = 25 * time.Second
+
+// Serve serves h on the listeners, which it closes, until ctx ends or a listener
+// fails. Of a unix socket it accepts this user's connections only. It returns when
+// every request is answered, a forwarded one too, or broken off after the time for
+// that.
+func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.Listener) error {
+	server := p.server(h)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		if u, ok := l.(*net.UnixListener); ok {
+			l = guard.OwnPeers(u, p.log)
+		}
+		group.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.drain)
+		defer cancel()
+		err := server.Shutdown(last)
+		if err != nil {
+			p.log.WarnContext(ctx, "requests were cut off", "reason", "they did not end in "+p.drain.String(), "hint", "send them again")
+			err = server.Close()
+		}
+		p.streams.end(last)
+		return err
+	})
+	err := group.Wait()
+	if c, ok := p.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+	return err
+}
+
+// server has the limits of every request that is not forwarded: slow headers and
+// bodies cost their sender the connection.
+func (p *Proxy) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      CallTimeout + 20*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" meets the guard, too
+
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+}
