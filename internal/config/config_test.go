@@ -98,6 +98,7 @@ var faultCases = map[string]struct {
 	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
+	"hosts":                {env: []string{"TOKEND_CLIENT_DEMO_HOSTS=git.example.com, https://git.example.com"}, want: []string{`client demo: hosts: "https://git.example.com" is not a host; hint: such as`}, alone: true},
 	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is not a variable name`}},
 	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is reserved by tokend`}},
 	"relative file":        {env: []string{"TOKEND_CLIENT_DEMO_FILE=token"}, want: []string{`file of client demo: path "token" is not an absolute path`}},
@@ -152,6 +153,25 @@ func TestB18_SecretFiles(t *testing.T) {
 			}
 			noCanary(t, faults)
 		})
+	}
+}
+
+// A key or a keyset at its default place was made by tokend, so it is for its user
+// alone; one that a variable names may be for a group.
+func TestOwnFilesAreForTheirUserAlone(t *testing.T) {
+	for variable, name := range map[string]string{"TOKEND_API_KEY_FILE": "api.key", "TOKEND_STORE_KEY_FILE": "keyset.json"} {
+		home := t.TempDir()
+		path := write(t, filepath.Join(home, ".local/state/tokend", name), canaryKey, 0o640)
+		_, faults := loadAt(t, home, goodClient...)
+		if len(faults) != 1 || faults[0].String() != variable+": secret file "+path+" is open to its group (mode 0640); hint: chmod 600 "+path {
+			t.Errorf("%s: %v", name, faults)
+		}
+		if !faults.About(strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(variable, "TOKEND_"), "_FILE"))) {
+			t.Errorf("%s: the fault is about %q", name, faults[0].Setting)
+		}
+		if _, faults := loadAt(t, home, append([]string{variable + "=" + path}, goodClient...)...); faults != nil {
+			t.Errorf("%s, named: %v", name, faults)
+		}
 	}
 }
 

@@ -491,6 +491,9 @@ func TestWriteExample(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != "mine" {
 		t.Errorf("it was overwritten: %q, %v", b, err)
 	}
+	if err := WriteExample(filepath.Join(filepath.Dir(path), strings.Repeat("x", 300))); err == nil || !strings.Contains(err.Error(), "cannot be written: file name too long") {
+		t.Errorf("a name that is too long: %v", err)
+	}
 	if err := WriteExample("/dev/null/tokend.yaml"); err == nil || !strings.Contains(err.Error(), "/dev/null cannot be made: not a directory") {
 		t.Errorf("beneath a file: %v", err)
 	}

@@ -53,29 +53,29 @@ func TestOwner_OfAnotherUser(t *testing.T) {
 	if !roots {
 		return
 	}
-	for name, change := range map[string]func() error{
-		"file": func() error { return os.Chown(path, nobody, nobody) },
-		"link": func() error { return os.Lchown(link, nobody, nobody) },
-		"dir":  func() error { return os.Chown(dir, nobody, nobody) },
-	} {
-		if err := change(); err != nil {
+	const want = "belongs to user 65534, and this runs as user 0"
+	give := func(name string, uid int) {
+		t.Helper()
+		if err := os.Lchown(name, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-		switch name {
-		case "file":
-			_, err = ReadSecret(path, Others)
-		case "link":
-			err = os.Chown(path, 0, 0)
-			if err == nil {
-				_, err = ReadSecret(link, Others)
-			}
-		case "dir":
-			if fi, err = os.Stat(dir); err == nil {
-				err = CheckDir(dir, fi, Written, "")
-			}
-		}
-		if err == nil || !strings.Contains(err.Error(), "belongs to user 65534, and this runs as user 0") {
+	}
+	give(path, nobody)
+	for _, name := range []string{path, link} { // itself, and as the target of root's link
+		if _, err := ReadSecret(name, Others); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	give(path, 0)
+	give(link, nobody)
+	if _, err := ReadSecret(link, Others); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("another user's link: %v", err)
+	}
+	give(dir, nobody)
+	if fi, err = os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckDir(dir, fi, Written, ""); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a directory: %v", err)
 	}
 }
