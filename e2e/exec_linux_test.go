@@ -37,7 +37,7 @@ func terminal(t *testing.T) (person, programs *os.File) {
 
 // On a terminal Ctrl-C and Ctrl-\ reach the command once, from the terminal;
 // what tokend alone is sent reaches it through tokend. The command may read.
-func TestExecOnATerminal(t *testing.T) {
+func TestExec_OnTerminal(t *testing.T) {
 	s := execTenant(t)
 	person, programs := terminal(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "read line; echo $line >line; "+recorder)
@@ -90,7 +90,7 @@ func TestExecOnATerminal(t *testing.T) {
 
 // kill -9 of tokend ends the command too, as Linux can, and leaves a store that
 // goes on.
-func TestExecIsKilled(t *testing.T) {
+func TestExec_Killed(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "trap 'touch told; exit' TERM; echo $DEMO_ACCESS_TOKEN >ready; while :; do sleep 0.02; done")
 	if err := cmd.Start(); err != nil {

@@ -107,7 +107,7 @@ exit 7`
 
 // Without a terminal each signal reaches the command once, whether tokend is
 // sent it alone or its whole group is.
-func TestExecPassesSignals(t *testing.T) {
+func TestExec_PassesSignals(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", recorder)
 	out := &programs.Log{}
@@ -148,7 +148,7 @@ func stop(t *testing.T, s *execPlace) {
 
 // A signal before the command starts ends tokend as a shell says it, and
 // starts nothing.
-func TestExecEndsBeforeTheCommand(t *testing.T) {
+func TestExec_SignalBeforeCommand(t *testing.T) {
 	s := execTenant(t)
 	s.control(t, "POST", "faults", `{"endpoint":"token","times":1,"kind":"delay","delay":"1s"}`)
 	cmd := s.tokend("exec", "demo", "--", "touch", "started")
@@ -175,7 +175,7 @@ func TestExecEndsBeforeTheCommand(t *testing.T) {
 }
 
 // Nothing of the private service is left: no process, no listener.
-func TestExecLeavesNothing(t *testing.T) {
+func TestExec_LeavesNothing(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "echo $TOKEND_ADDR; ps -eo pgid,args | grep -c '[s]leep 7.25'; sleep 0.1", "sleep 7.25")
 	out, err := cmd.Output()
@@ -195,7 +195,7 @@ func TestExecLeavesNothing(t *testing.T) {
 }
 
 // The file always holds a whole token that is valid, over many lifetimes.
-func TestTokenFileRotates(t *testing.T) {
+func TestTokenFile_Rotates(t *testing.T) {
 	s := execTenant(t)
 	s.control(t, "POST", "resource-servers", `{"name":"Short","identifier":"https://short.example.com/","allow_offline_access":true,"token_lifetime":3}`)
 	s.control(t, "PATCH", "clients/demo", `{"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0}}`)

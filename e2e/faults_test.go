@@ -21,13 +21,15 @@ import (
 // kills is how many moments of death are tried.
 const kills = 50
 
-// TestF16_KillAtAnyMoment: tokend is killed at a moment of a refresh that the
+// TestKill_AtAnyMoment: tokend is killed at a moment of a refresh that the
 // seed chooses, before or after the tenant has rotated, each time over a store
 // of its own. Within the overlap the next start has the grant, once the dead
 // process's lease has run out. Without one nothing that may be spent is sent
 // again while an access token is left: it is one login each, and no family is
 // revoked.
-func TestF16_KillAtAnyMoment(t *testing.T) {
+//
+// Row F16 of docs/guarantees.md.
+func TestKill_AtAnyMoment(t *testing.T) {
 	t.Parallel()
 	t.Run("overlap", func(t *testing.T) {
 		t.Parallel()
@@ -95,8 +97,10 @@ func (a *agent) killedDuringARefresh(rng *rand.Rand) {
 	<-ended
 }
 
-// TestF18_DirectoryNotWritable: the start fails at once and says why.
-func TestF18_DirectoryNotWritable(t *testing.T) {
+// TestServe_DirectoryNotWritable: the start fails at once and says why.
+//
+// Row F18 of docs/guarantees.md.
+func TestServe_DirectoryNotWritable(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	if err := os.Mkdir(dir, 0o500); err != nil {
@@ -116,9 +120,11 @@ func TestF18_DirectoryNotWritable(t *testing.T) {
 	}
 }
 
-// TestF20_TwoProcessesOneStore: two tokend refresh one grant through many
+// TestRefresh_TwoProcessesOneStore: two tokend refresh one grant through many
 // expiries; each generation is asked for once, and both always have a token.
-func TestF20_TwoProcessesOneStore(t *testing.T) {
+//
+// Row F20 of docs/guarantees.md.
+func TestRefresh_TwoProcessesOneStore(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 2)
 	one := newAgent(t, tenant)
@@ -151,9 +157,11 @@ func TestF20_TwoProcessesOneStore(t *testing.T) {
 	t.Logf("%d refreshes", f.Generation-1)
 }
 
-// TestF25_FewFiles: with 64 files at most, 200 callers wait or are cut off;
+// TestServe_FileLimit: with 64 files at most, 200 callers wait or are cut off;
 // tokend goes on, and stores a refresh when they are gone.
-func TestF25_FewFiles(t *testing.T) {
+//
+// Row F25 of docs/guarantees.md.
+func TestServe_FileLimit(t *testing.T) {
 	t.Parallel()
 	programs.Tool(t, "sh")
 	tenant := rotating(t, 0, 86400)
@@ -196,10 +204,12 @@ func TestF25_FewFiles(t *testing.T) {
 	oneLogin(t, tenant)
 }
 
-// TestF26_TerminatedDuringARefresh: SIGTERM waits for the refresh in flight and
+// TestTerminate_DuringRefresh: SIGTERM waits for the refresh in flight and
 // ends with 0; the next start has the grant. What SIGHUP does is in
-// TestF35_Reload_ThenTerminated.
-func TestF26_TerminatedDuringARefresh(t *testing.T) {
+// TestReload_ThenTerminated.
+//
+// Row F26 of docs/guarantees.md.
+func TestTerminate_DuringRefresh(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant)

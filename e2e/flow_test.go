@@ -33,9 +33,9 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 	return client
 }
 
-// TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
+// TestFlow_KeepsRotatingGrant: hundreds of expiries under rotation without an
 // overlap, one request each, and the family lives.
-func TestFlowKeepsARotatingGrant(t *testing.T) {
+func TestFlow_KeepsRotatingGrant(t *testing.T) {
 	file := tenant.Default()
 	file.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
 	tenant := mock.Start(t, mock.Config{Tenant: file})
@@ -75,9 +75,9 @@ func TestFlowKeepsARotatingGrant(t *testing.T) {
 	}
 }
 
-// TestFlowByAPerson: Login and Finish around a browser, here the tenant's
+// TestFlow_LoginByPerson: Login and Finish around a browser, here the tenant's
 // pretend one, in the mode that shows pages.
-func TestFlowByAPerson(t *testing.T) {
+func TestFlow_LoginByPerson(t *testing.T) {
 	for _, mode := range []mock.LoginMode{mock.LoginAuto, mock.LoginForm} {
 		t.Run(string(mode), func(t *testing.T) {
 			tenant := mock.Start(t, mock.Config{Login: mode})

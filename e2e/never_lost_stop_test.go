@@ -18,10 +18,12 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// TestF28_StoppedBetweenIntentAndPost: a process is stopped after its intent is
+// TestStop_BetweenIntentAndPost: a process is stopped after its intent is
 // stored and before its request is sent, and continues when another one has
 // rotated twice. It must not send its refresh token, which is spent by then.
-func TestF28_StoppedBetweenIntentAndPost(t *testing.T) {
+//
+// Row F28 of docs/guarantees.md.
+func TestStop_BetweenIntentAndPost(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"kept", "kept too", "dialed"} {
 		t.Run(connection, func(t *testing.T) {

@@ -17,9 +17,11 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// TestF31_LogoutStays: a logout outlives restarts and is respected by every
+// TestLogout_Stays: a logout outlives restarts and is respected by every
 // process on the same store, whatever the grant, until somebody logs in.
-func TestF31_LogoutStays(t *testing.T) {
+//
+// Row F31 of docs/guarantees.md.
+func TestLogout_Stays(t *testing.T) {
 	t.Parallel()
 	t.Run("restart", func(t *testing.T) {
 		t.Parallel()
@@ -148,9 +150,11 @@ func without(env []string, names ...string) []string {
 	return kept
 }
 
-// TestF32_StoreDeletedOrReplaced: a store that is no longer the one that was
+// TestStore_DeletedOrReplaced: a store that is no longer the one that was
 // opened, or is an older copy of itself, sends nothing.
-func TestF32_StoreDeletedOrReplaced(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestStore_DeletedOrReplaced(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *agent){
 		"deleted":  func(t *testing.T, a *agent) { must(t, os.RemoveAll(filepath.Dir(a.database()))) },

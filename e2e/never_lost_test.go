@@ -16,9 +16,11 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// TestF27_KillAfterCommit: tokend is killed while the answer of a committed
+// TestKill_AfterCommit_ReplaysInsideOverlap: tokend is killed while the answer of a committed
 // refresh is on its way. The next start replays it inside the overlap.
-func TestF27_KillAfterCommit(t *testing.T) {
+//
+// Row F27 of docs/guarantees.md.
+func TestKill_AfterCommit_ReplaysInsideOverlap(t *testing.T) {
 	t.Parallel()
 	for _, overlap := range []int{10, 30} {
 		t.Run(fmt.Sprintf("overlap %d s", overlap), func(t *testing.T) {
@@ -45,11 +47,13 @@ func TestF27_KillAfterCommit(t *testing.T) {
 	}
 }
 
-// TestF29_PausedWithTheAnswerWaiting: tokend is stopped before the answer
+// TestStop_AnswerWaiting_IsUsed: tokend is stopped before the answer
 // arrives, longer than any of its deadlines. Afterwards it reads the answer
 // from the socket and uses it. Several processes are tried, because deadline
 // and answer race when a process continues.
-func TestF29_PausedWithTheAnswerWaiting(t *testing.T) {
+//
+// Row F29 of docs/guarantees.md.
+func TestStop_AnswerWaiting_IsUsed(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{18 * time.Second, 25 * time.Second} {
 		t.Run(pause.String(), func(t *testing.T) {
@@ -109,10 +113,12 @@ func (a *agent) hasGeneration(want int) error {
 	return nil
 }
 
-// TestF30_StoreLocked: another process holds the database's write lock when the
+// TestStore_Locked_GrantIsSpilled: another process holds the database's write lock when the
 // answer arrives. The new token is in a spill file soon, and a kill loses
 // nothing.
-func TestF30_StoreLocked(t *testing.T) {
+//
+// Row F30 of docs/guarantees.md.
+func TestStore_Locked_GrantIsSpilled(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant)
@@ -146,9 +152,11 @@ func TestF30_StoreLocked(t *testing.T) {
 	}
 }
 
-// TestF33_ReadyByItself: what goes wrong once needs neither a restart nor a
+// TestRecovery_ReadyWithoutRestart: what goes wrong once needs neither a restart nor a
 // login, and only a refresh that failed makes a client degraded.
-func TestF33_ReadyByItself(t *testing.T) {
+//
+// Row F33 of docs/guarantees.md.
+func TestRecovery_ReadyWithoutRestart(t *testing.T) {
 	t.Parallel()
 	refresh := mock.Fault{Endpoint: "token", Grant: "refresh_token", Times: 1, Kind: mock.FaultStatus}
 	for name, fault := range map[string]mock.Fault{

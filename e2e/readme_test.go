@@ -46,10 +46,10 @@ func lines(s string) []string {
 	return strings.Split(strings.TrimSpace(s), "\n")
 }
 
-// TestReadmeSession: "make run" prints what the README says, line by line, and
+// TestReadme_Session: "make run" prints what the README says, line by line, and
 // the lines to copy work. With ONCE=1 it ends with exit code 0, and shows none:
 // what they need is gone then.
-func TestReadmeSession(t *testing.T) {
+func TestReadme_Session(t *testing.T) {
 	programs.Tool(t, "make")
 	want := session(t)
 	once := makeRun(t, "ONCE=1")

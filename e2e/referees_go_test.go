@@ -46,8 +46,8 @@ func (r *referee) code(ctx context.Context, t *testing.T, opts ...oauth2.AuthCod
 	return back.Get("code")
 }
 
-// TestRefereeOIDC: go-oidc and x/oauth2 do their own happy path, unmodified.
-func TestRefereeOIDC(t *testing.T) {
+// TestReferee_OIDC: go-oidc and x/oauth2 do their own happy path, unmodified.
+func TestReferee_OIDC(t *testing.T) {
 	ctx, r := newReferee(t)
 	verifier := oauth2.GenerateVerifier()
 	audience := oauth2.SetAuthURLParam("audience", "https://api.example.com/")
@@ -99,8 +99,8 @@ func TestRefereeOIDC(t *testing.T) {
 	}
 }
 
-// TestRefereeRefusals: what the referee must see refused, and how it reads the refusal.
-func TestRefereeRefusals(t *testing.T) {
+// TestReferee_Refusals: what the referee must see refused, and how it reads the refusal.
+func TestReferee_Refusals(t *testing.T) {
 	refused := func(t *testing.T, err error, status int, code string) {
 		t.Helper()
 		var e *oauth2.RetrieveError

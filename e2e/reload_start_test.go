@@ -16,9 +16,11 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// TestF35_Reload_SignalDuringStart: SIGHUP that comes while tokend reads its
+// TestReload_SignalDuringStart: SIGHUP that comes while tokend reads its
 // configuration, which is a pipe here, is a reload after the start.
-func TestF35_Reload_SignalDuringStart(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_SignalDuringStart(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{"alone": ":", "under nohup": "trap '' HUP"} {
 		t.Run(name, func(t *testing.T) {

@@ -74,9 +74,11 @@ const (
 	changedDemo = "clients:\n  demo: {refresh: {advisory: %ds}}\n"
 )
 
-// TestF35_Reload: new clients are served, removed ones are not, and an unchanged
+// TestReload: new clients are served, removed ones are not, and an unchanged
 // one keeps its token and needs no login.
-func TestF35_Reload(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, noClients)
@@ -105,9 +107,11 @@ func TestF35_Reload(t *testing.T) {
 	a.End(t)
 }
 
-// TestF35_Reload_BrokenFile: nothing changes, although all but one line of the file
+// TestReload_BrokenFile: nothing changes, although all but one line of the file
 // could be used, and the log says where the fault is.
-func TestF35_Reload_BrokenFile(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_BrokenFile(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, ciClient)
@@ -125,7 +129,8 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 	oneLogin(t, tenant)
 }
 
-func TestF35_Reload_RemovedKey(t *testing.T) {
+// TestReload_RemovedKey tests row F35 of docs/guarantees.md.
+func TestReload_RemovedKey(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	const key = "a-key-for-the-pipeline"
@@ -155,9 +160,11 @@ func TestF35_Reload_RemovedKey(t *testing.T) {
 	}
 }
 
-// TestF35_Reload_PendingLogin: a person who has gone to the login page before a
+// TestReload_PendingLogin: a person who has gone to the login page before a
 // reload comes back after it, whether or not the client has changed otherwise.
-func TestF35_Reload_PendingLogin(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_PendingLogin(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{"unchanged": "", "changed": ", refresh: {advisory: 5m}"} {
 		t.Run(name, func(t *testing.T) {
@@ -200,10 +207,12 @@ func callbackOf(t *testing.T, page string) string {
 	return u.RawQuery
 }
 
-// TestF35_Reload_DuringARefresh: the client changes when the provider has
+// TestReload_DuringRefresh: the client changes when the provider has
 // rotated its token but has not answered. The caller that waits has its answer,
 // and the new client goes on with the rotated token.
-func TestF35_Reload_DuringARefresh(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_DuringRefresh(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
@@ -248,10 +257,12 @@ func (a *agent) slowRefresh(t *testing.T, tenant *mock.Tenant) (answered chan in
 	return answered
 }
 
-// TestF35_Reload_UnderLoad: 100 reloads, each of which changes client demo, while
+// TestReload_UnderLoad: 100 reloads, each of which changes client demo, while
 // its tokens expire and callers read them. No request fails, and each generation
 // of the grant is asked for once.
-func TestF35_Reload_UnderLoad(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_UnderLoad(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 2)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
@@ -284,9 +295,11 @@ func TestF35_Reload_UnderLoad(t *testing.T) {
 	t.Logf("%d requests, %d refreshes", requests.Load(), refreshes(tenant))
 }
 
-// TestF35_Reload_Killed: tokend is killed at a moment of a reload that the seed
+// TestReload_Killed: tokend is killed at a moment of a reload that the seed
 // chooses, or as soon as it has logged it; the next start has the grant.
-func TestF35_Reload_Killed(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_Killed(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
@@ -309,9 +322,11 @@ func TestF35_Reload_Killed(t *testing.T) {
 	a.End(t)
 }
 
-// TestF35_Reload_ThenTerminated: SIGHUP during a refresh does not end tokend, and
+// TestReload_ThenTerminated: SIGHUP during a refresh does not end tokend, and
 // a second one while it ends is ignored.
-func TestF35_Reload_ThenTerminated(t *testing.T) {
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_ThenTerminated(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, noClients)

@@ -1,6 +1,6 @@
 // Package mutation takes behaviour out of the code, one piece at a time, and
 // looks for the test that notices. [Refusals] finds what refuses something,
-// [Replace] takes out what is named; [Mutant.HeldBy] runs the tests.
+// [Replace] takes out what is named; [Mutant.CaughtBy] runs the tests.
 package mutation
 
 import (
@@ -152,10 +152,10 @@ var (
 // ErrUnnoticed is for a mutant that passes all tests.
 var ErrUnnoticed = errors.New("no test fails without it")
 
-// HeldBy runs the tests, in their order, with the mutant in place of its file and
+// CaughtBy runs the tests, in their order, with the mutant in place of its file and
 // returns the first one that fails, or how it ended the test program. One that
 // does not compile is an error.
-func (m Mutant) HeldBy(tests ...Tests) (string, error) {
+func (m Mutant) CaughtBy(tests ...Tests) (string, error) {
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return "", err

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
+// TestParseAnswer tests rows B01, B02, B03, B04, B05, B06, B07, B08 of docs/guarantees.md.
+func TestParseAnswer(t *testing.T) {
 	const rest = `"access_token":"at","token_type":"bearer","refresh_token":"rt"`
 	for name, tc := range map[string]struct {
 		body     string
@@ -57,15 +58,17 @@ func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
 			if a.lifetime != tc.lifetime || strings.TrimPrefix(tc.refresh, "-") != a.refresh {
 				t.Errorf("lifetime %v, refresh token %q", a.lifetime, a.refresh)
 			}
-			if tc.fault == "" && (a.fault != "" || a.access != "at") || !strings.Contains(a.fault, tc.fault) {
-				t.Errorf("fault %q, want %q; access token %q", a.fault, tc.fault, a.access)
+			if tc.fault == "" && (a.unusable != "" || a.access != "at") || !strings.Contains(a.unusable, tc.fault) {
+				t.Errorf("fault %q, want %q; access token %q", a.unusable, tc.fault, a.access)
 			}
 		})
 	}
 }
 
 // Each fault of the access token leaves the successor saved and the access token unserved.
-func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
+//
+// Rows B04, B05, B06, B07, B08 of docs/guarantees.md.
+func TestRefresh_UnusableAccessToken_SuccessorIsStored(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
 		"B04": func(b map[string]any) { b["expires_in"] = 0 },
 		"B05": func(b map[string]any) { delete(b, "access_token") },
@@ -96,7 +99,8 @@ func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
 	}
 }
 
-func TestB03_LifetimeNotSaid(t *testing.T) {
+// TestRefresh_NoExpiresIn_UsesDefaultLifetime tests row B03 of docs/guarantees.md.
+func TestRefresh_NoExpiresIn_UsesDefaultLifetime(t *testing.T) {
 	exp := time.Date(2000, 1, 1, 0, 20, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		access string
@@ -124,7 +128,8 @@ func TestB03_LifetimeNotSaid(t *testing.T) {
 	}
 }
 
-func TestB09_ErrorUnder200(t *testing.T) {
+// TestRefresh_ErrorUnderStatus200 tests row B09 of docs/guarantees.md.
+func TestRefresh_ErrorUnderStatus200(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		s.script(raw(200, "application/json", `{"error":"invalid_scope","access_token":"at","token_type":"Bearer"}`))
@@ -137,7 +142,7 @@ func TestB09_ErrorUnder200(t *testing.T) {
 }
 
 // A tenant that repeats what it was sent does not bring it into an error or a log.
-func TestEchoedSecretsAreMasked(t *testing.T) {
+func TestRefresh_EchoedSecretsAreMasked(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var log strings.Builder
 		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&log) })
@@ -169,7 +174,7 @@ func FuzzParseAnswer(f *testing.F) {
 		}
 		form, _ := formMembers(bytes.TrimRight(body, "\x00 \t\r\n"))
 		trimmed := bytes.TrimRight(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), "\x00")
-		if !json.Valid(trimmed) && a.complete && a.fault == "" || !a.complete && form == nil {
+		if !json.Valid(trimmed) && a.complete && a.unusable == "" || !a.complete && form == nil {
 			t.Errorf("accepted: %q", body)
 		}
 		for _, s := range []string{a.access, a.refresh, a.id} {
@@ -177,13 +182,13 @@ func FuzzParseAnswer(f *testing.F) {
 				t.Errorf("a token with %q", s)
 			}
 		}
-		if a.fault == "" && a.access == "" && a.code == "" || a.lifetime < 0 || a.lifetime > maxLifetime {
+		if a.unusable == "" && a.access == "" && a.code == "" || a.lifetime < 0 || a.lifetime > maxLifetime {
 			t.Errorf("%+v of %q", a, body)
 		}
 		var lax struct {
 			AccessToken string `json:"access_token"`
 		}
-		if a.fault == "" && json.Unmarshal(body, &lax) == nil && lax.AccessToken != a.access {
+		if a.unusable == "" && json.Unmarshal(body, &lax) == nil && lax.AccessToken != a.access {
 			t.Errorf("another reader sees %q, not %q", lax.AccessToken, a.access)
 		}
 	})
@@ -202,7 +207,9 @@ func FuzzMembers(f *testing.F) {
 
 // A scope that is absent is the one asked for (RFC 6749 section 5.1). One that is
 // empty, or of another type than a string or a list of strings, grants nothing.
-func TestB25_GrantedScope(t *testing.T) {
+//
+// Row B25 of docs/guarantees.md.
+func TestRefresh_GrantedScope(t *testing.T) {
 	for said, want := range map[string]string{
 		``: "read:x", `,"scope":null`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
 		`,"scope":["a","b"]`: "a b", `,"scope":7`: "", `,"scope":["a",1]`: "", `,"scope":{"a":true}`: "", `,"scope":false`: "",

@@ -115,7 +115,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 }
 
 // Every request that a client is known by has an assertion of its own.
-func TestPrivateKeyJWTEverywhere(t *testing.T) {
+func TestPrivateKeyJWT_EveryEndpoint(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var revoked url.Values
 		s.paths["/oauth/revoke"] = formTo(&revoked)
@@ -152,7 +152,7 @@ func TestPrivateKeyJWTEverywhere(t *testing.T) {
 }
 
 // A request that is repeated has another assertion: one works once.
-func TestPrivateKeyJWTIsFreshWhenRepeated(t *testing.T) {
+func TestPrivateKeyJWT_Retry_HasNewAssertion(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.script(refuse(500, "server_error"), refuse(502, "server_error"))
 		c := s.asks(t, ClientCredentials{}, keyed(t, pkcs8(t, testKey()), "", ""))
@@ -167,7 +167,7 @@ func TestPrivateKeyJWTIsFreshWhenRepeated(t *testing.T) {
 }
 
 // With a clock, a source of randomness and a key that are given, the body is always the same.
-func TestPrivateKeyJWTForm(t *testing.T) {
+func TestPrivateKeyJWT_Form(t *testing.T) {
 	key, err := os.ReadFile("testdata/private_key_jwt.pem")
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestPrivateKeyJWTForm(t *testing.T) {
 	})
 }
 
-func TestPrivateKeyFaults(t *testing.T) {
+func TestParsePrivateKey_Errors(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small, which is the point
 	if err != nil {
 		t.Fatal(err)
@@ -208,13 +208,13 @@ func TestPrivateKeyFaults(t *testing.T) {
 		"damaged":            {pemOf("PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
 		"damaged PKCS #1":    {pemOf("RSA PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
 		"damaged SEC 1":      {pemOf("EC PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
-		"two":                {good + good, "", "followed by something else"},
+		"two":                {good + good, "", "followed by other data"},
 		"encrypted":          {pemOf("ENCRYPTED PRIVATE KEY", []byte("CANARY")), "", "is encrypted"},
 		"encrypted, of old":  {Secret(legacy), "", "is encrypted"},
-		"public":             {pemOf("PUBLIC KEY", public), "", `is none but "PUBLIC KEY"`},
+		"public":             {pemOf("PUBLIC KEY", public), "", `is not a private key but "PUBLIC KEY"`},
 		"1024 bits":          {pkcs8(t, small), "", "has 1024 bits"},
-		"Ed25519":            {pkcs8(t, ed), "", "of a kind"},
-		"P-224":              {pkcs8(t, newEC(t, elliptic.P224())), "", "of a kind"},
+		"Ed25519":            {pkcs8(t, ed), "", "unsupported type"},
+		"P-224":              {pkcs8(t, newEC(t, elliptic.P224())), "", "unsupported type"},
 		"HS256":              {good, "HS256", `does not sign with "HS256"`},
 		"none":               {good, "none", `does not sign with "none"`},
 		"RSA with ES256":     {good, "ES256", `does not sign with "ES256"`},
@@ -228,7 +228,7 @@ func TestPrivateKeyFaults(t *testing.T) {
 	}
 }
 
-func TestPrivateKeyIsMasked(t *testing.T) {
+func TestPrivateKey_IsMasked(t *testing.T) {
 	k, err := ParsePrivateKey(pkcs8(t, testKey()), "key-1", "")
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func TestPrivateKeyIsMasked(t *testing.T) {
 	}
 }
 
-func TestPrivateKeyJWTWithoutRandomness(t *testing.T) {
+func TestPrivateKeyJWT_NoRandomness(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.asks(t, ClientCredentials{}, func(c *Config) {
 			keyed(t, pkcs8(t, testKey()), "", "")(c)

@@ -29,7 +29,7 @@ func BenchmarkCached(b *testing.B) {
 }
 
 // The fast path allocates nothing.
-func TestCachedAllocatesNothing(t *testing.T) {
+func TestCached_DoesNotAllocate(t *testing.T) {
 	s := newTenant()
 	c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
 	r := Request{Scopes: []string{"profile", "openid", "offline_access"}, MinValidity: time.Minute}

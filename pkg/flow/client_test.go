@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestChildTokensLeaveTheDefaultAlone(t *testing.T) {
+func TestGet_OtherAudience_DefaultTokenIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		r := Request{Audience: "https://other.test/", Scopes: []string{"write", "read", "read"}}
@@ -50,7 +50,7 @@ func TestChildTokensLeaveTheDefaultAlone(t *testing.T) {
 	})
 }
 
-func TestMinValidity(t *testing.T) {
+func TestGet_MinValidity(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		time.Sleep(20 * time.Minute)
@@ -155,7 +155,7 @@ func TestForget(t *testing.T) {
 
 // A family that lives on at the tenant is not forgotten as long as trying again
 // may end it.
-func TestForgetIsRepeated(t *testing.T) {
+func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"503":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
 		"429":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
@@ -168,7 +168,7 @@ func TestForgetIsRepeated(t *testing.T) {
 				c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 				s.paths["/oauth/revoke"] = h
 				var e *Error
-				if err := c.Forget(t.Context()); !errors.As(err, &e) || !passes(e) || !strings.Contains(e.Hint, "kept") {
+				if err := c.Forget(t.Context()); !errors.As(err, &e) || !isTransient(e) || !strings.Contains(e.Hint, "kept") {
 					t.Fatalf("got %v", err)
 				}
 				if _, err := c.Get(t.Context(), Request{Force: true}); err != nil || strings.Contains(log.String(), "revoked=") {
@@ -188,12 +188,12 @@ func TestForgetIsRepeated(t *testing.T) {
 }
 
 // Where the tenant will never revoke, the grant goes, and the error says so.
-func TestForgetWithoutRevocation(t *testing.T) {
+func TestForget_RevocationRefused_GrantIsDeleted(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var log bytes.Buffer
 		c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }
-		wantError(t, c.Forget(t.Context()), ClassBadResponse, "403 Forbidden at tenant.test/oauth/revoke: the grant is deleted here and lives on there")
+		wantError(t, c.Forget(t.Context()), ClassBadResponse, "403 Forbidden at tenant.test/oauth/revoke: the grant is deleted here but still valid there")
 		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || g.RefreshToken != "" || len(g.Tokens) != 0 {
 			t.Errorf("stored: %v, %v", g, err)
 		}
@@ -203,15 +203,15 @@ func TestForgetWithoutRevocation(t *testing.T) {
 	})
 }
 
-func TestForgetWhereNothingRevokes(t *testing.T) {
+func TestForget_NoRevocationEndpoint(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.discovery = func(doc map[string]any) { delete(doc, "revocation_endpoint") }
 		c := s.signedIn(t, nil)
-		wantError(t, c.Forget(t.Context()), ClassBadResponse, "announces no revocation_endpoint: the grant is deleted here and lives on there")
+		wantError(t, c.Forget(t.Context()), ClassBadResponse, "announces no revocation_endpoint: the grant is deleted here but still valid there")
 	})
 }
 
-func TestForeignGrantIsNotUsed(t *testing.T) {
+func TestLoad_GrantOfAnotherClient_IsIgnored(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		s.signedIn(t, func(c *Config) { c.Store = store })
@@ -226,7 +226,7 @@ func TestForeignGrantIsNotUsed(t *testing.T) {
 	})
 }
 
-func TestCorruptStore(t *testing.T) {
+func TestLoad_CorruptStore(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
@@ -245,7 +245,9 @@ func TestCorruptStore(t *testing.T) {
 }
 
 // X27 for this package: none of the secrets is in a log, an error or a printed value.
-func TestX27_NoSecretIsPrinted(t *testing.T) {
+//
+// Row X27 of docs/guarantees.md.
+func TestNoSecretIsPrinted(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.answer = func(b map[string]any) { b["access_token"] = "CANARY-access" }
 		var out strings.Builder

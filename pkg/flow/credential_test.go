@@ -47,7 +47,7 @@ func basicOf(user, password string) string {
 
 // A credential that cannot be read is a failure of the configuration; nothing is
 // sent, and the grant is as it was.
-func TestClientCredentialThatCannotBeRead(t *testing.T) {
+func TestClientCredential_Unreadable(t *testing.T) {
 	for name, tc := range map[string]struct {
 		secret Secret
 		err    error
@@ -78,7 +78,7 @@ func TestClientCredentialThatCannotBeRead(t *testing.T) {
 }
 
 // An assertion that somebody else signs is sent as it is at that moment.
-func TestClientAssertionOfAnotherIssuer(t *testing.T) {
+func TestClientAssertion_OfAnotherIssuer_IsSentUnchanged(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		assertion := Secret("CANARY.assertion.one")
 		c := s.signedIn(t, func(c *Config) {
@@ -109,7 +109,7 @@ func TestClientAssertionOfAnotherIssuer(t *testing.T) {
 	})
 }
 
-func TestClientCredentialSources(t *testing.T) {
+func TestNew_ClientCredentialSources(t *testing.T) {
 	from := func(context.Context) (Secret, error) { return "s", nil }
 	base := Config{Issuer: testIssuer, ClientID: "c"}
 	for name, tc := range map[string]struct {
@@ -118,7 +118,7 @@ func TestClientCredentialSources(t *testing.T) {
 	}{
 		"two secrets":                  {func(c *Config) { c.ClientSecret, c.ClientSecretFrom = "s", from }, "both a client secret and a function"},
 		"a key and an assertion":       {func(c *Config) { c.PrivateKey, c.AssertionFrom = &PrivateKey{}, from }, "both a private key and a function"},
-		"an assertion, auth post":      {func(c *Config) { c.AssertionFrom, c.ClientSecret = from, "s" }, "there is a private key: true"},
+		"an assertion, auth post":      {func(c *Config) { c.AssertionFrom, c.ClientSecret = from, "s" }, "a private key is set: true"},
 		"a secret read, auth none":     {func(c *Config) { c.ClientSecretFrom, c.Auth = from, AuthNone }, "a client secret is set"},
 		"a secret read":                {func(c *Config) { c.ClientSecretFrom = from }, ""},
 		"an assertion":                 {func(c *Config) { c.AssertionFrom = from }, ""},

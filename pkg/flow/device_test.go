@@ -50,7 +50,7 @@ func (s *tenant) decide(p *person, code string) {
 	p.decision = code
 }
 
-func TestDeviceLogin(t *testing.T) {
+func TestDevice_Login(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		defer running(t, c)()
@@ -94,7 +94,7 @@ func TestDeviceLogin(t *testing.T) {
 }
 
 // RFC 8628 section 3.5, poll by poll: what is answered, and how long until the next.
-func TestDevicePolling(t *testing.T) {
+func TestDevice_Polling(t *testing.T) {
 	limited := func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Retry-After", "90")
 		reply(w, 429, map[string]string{"error": "too_many_requests"})
@@ -140,7 +140,7 @@ func TestDevicePolling(t *testing.T) {
 	}
 }
 
-func TestDeviceLoginEnds(t *testing.T) {
+func TestDevice_LoginFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer handler
 		class  Class
@@ -156,7 +156,7 @@ func TestDeviceLoginEnds(t *testing.T) {
 		"not allowed":         {refuse(403, "unauthorized_client"), ClassClientRejected, "unauthorized_client", 5 * time.Second, StateLoginRequired},
 		"redirect":            {func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, "/x", 307) }, ClassRedirect, "", 5 * time.Second, StateLoginRequired},
 		"404":                 {raw(404, "text/plain", "no"), ClassBadResponse, "404", 5 * time.Second, StateLoginRequired},
-		"nobody came":         {refuse(403, "authorization_pending"), ClassLoginRequired, "in time", 15 * time.Minute, StateLoginRequired},
+		"nobody confirms":     {refuse(403, "authorization_pending"), ClassLoginRequired, "expired before anybody", 15 * time.Minute, StateLoginRequired},
 		"an ID token is bad":  {nil, ClassBadResponse, "sub", 5 * time.Second, StateLoginRequired},
 		"no token in it, B05": {raw(200, "application/json", `{"refresh_token":"CANARY-r","token_type":"Bearer"}`), ClassBadResponse, "no access_token", 5 * time.Second, StateLoginRequired},
 	} {
@@ -205,7 +205,7 @@ func TestDeviceLoginEnds(t *testing.T) {
 }
 
 // The caller leaves, others come: one code, one goroutine that polls.
-func TestDeviceLoginIsShared(t *testing.T) {
+func TestDevice_LoginIsShared(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		l, err := c.Login(t.Context())
@@ -215,7 +215,7 @@ func TestDeviceLoginIsShared(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		_, err = c.Finish(ctx, l, nil)
-		wantError(t, err, ClassTimeout, "nobody has decided")
+		wantError(t, err, ClassTimeout, "nobody has confirmed")
 		if same, err := c.Login(t.Context()); err != nil || same.DeviceCode != l.DeviceCode || s.called("/oauth/device/code") != 1 {
 			t.Errorf("%v, %v", same, err)
 		}
@@ -253,14 +253,14 @@ func answering(status int, body string) http.HandlerFunc {
 }
 
 // A login that was begun in another process is taken up from its JSON.
-func TestDeviceLoginHandedOver(t *testing.T) {
+func TestDevice_FinishInAnotherProcess(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		first, p := s.withDevice(t, nil)
 		l, err := first.Login(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.hasten() // it ends
+		first.stopWaiting() // it ends
 		b, err := json.Marshal(l)
 		if err != nil {
 			t.Fatal(err)
@@ -283,7 +283,7 @@ func TestDeviceLoginHandedOver(t *testing.T) {
 	})
 }
 
-func TestDeviceRunEndsThePolling(t *testing.T) {
+func TestDevice_RunEnds_PollingEnds(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, _ := s.withDevice(t, nil)
 		stop := running(t, c)
@@ -302,7 +302,7 @@ func TestDeviceRunEndsThePolling(t *testing.T) {
 	})
 }
 
-func TestDeviceForgottenMeanwhile(t *testing.T) {
+func TestDevice_ForgetDuringLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		var revoked url.Values
@@ -319,7 +319,7 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 		if _, err := c.Login(t.Context()); err != nil || s.called("/oauth/device/code") != 2 {
 			t.Errorf("what was given up is offered again: %v", err)
 		}
-		c.hasten()
+		c.stopWaiting()
 		close(s.serving)
 		synctest.Wait()
 		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || revoked.Get("token") != "rt-1" {
@@ -332,7 +332,7 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 }
 
 // A person has signed in: neither a lease that is held nor a store that is down loses it.
-func TestDeviceLoginOutlivesTheStore(t *testing.T) {
+func TestDevice_StoreUnavailable_GrantIsKept(t *testing.T) {
 	for name, fail := range map[string]func(op string, g *Grant) error{
 		"down":     func(string, *Grant) error { return errDisk },
 		"busy":     func(op string, _ *Grant) error { return map[bool]error{true: ErrLocked}[op == "lock"] },
@@ -370,7 +370,7 @@ func TestDeviceLoginOutlivesTheStore(t *testing.T) {
 	}
 }
 
-func TestDeviceAnnounced(t *testing.T) {
+func TestDevice_OnChange(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var seen []string
 		c, p := s.withDevice(t, func(c *Config) {
@@ -416,8 +416,8 @@ func (s *turnStore) Spill(ctx context.Context, key string, g *Grant) error {
 
 // What a device login changes it changes in its turn, also when the store fails,
 // and when another request has had the turn for longer than a flight waits.
-func TestDeviceLoginIsKeptInItsTurn(t *testing.T) {
-	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTime} {
+func TestDevice_GrantIsStoredInItsOwnFlight(t *testing.T) {
+	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTimeout} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := &turnStore{spillStore: &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}}

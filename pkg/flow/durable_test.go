@@ -58,14 +58,16 @@ func (s *stoppedStore) Spill(_ context.Context, _ string, g *Grant) error {
 
 // F27: a process dies after the provider's commit and holds the lease. The next
 // one waits for at most a third of the overlap and replays inside it.
-func TestF27_DeadHolderDoesNotUseUpTheOverlap(t *testing.T) {
+//
+// Row F27 of docs/guarantees.md.
+func TestRefresh_DeadLeaseHolder_ReplaysInsideOverlap(t *testing.T) {
 	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.overlap = overlap
 			store := NewMemoryStore()
 			c := s.signedIn(t, func(c *Config) { c.Store, c.Leeway = store, overlap })
 			g, _ := store.Load(t.Context(), demoKey)
-			l, err := store.Lock(t.Context(), demoKey, c.leaseTime()) // the dead process's
+			l, err := store.Lock(t.Context(), demoKey, c.leaseTTL()) // the dead process's
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +92,9 @@ func TestF27_DeadHolderDoesNotUseUpTheOverlap(t *testing.T) {
 }
 
 // Two replays whose answers never come fit into the overlap, too.
-func TestF27_ReplaysThatHang(t *testing.T) {
+//
+// Row F27 of docs/guarantees.md.
+func TestRefresh_TwoReplaysTimeOut_FitIntoOverlap(t *testing.T) {
 	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.overlap = overlap
@@ -109,7 +113,9 @@ func TestF27_ReplaysThatHang(t *testing.T) {
 
 // F28: a process that was stopped between intent and request finds its lease run
 // out, by the monotonic clock or by the wall clock, and sends nothing.
-func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
+//
+// Row F28 of docs/guarantees.md.
+func TestRefresh_LeaseExpired_NothingIsSent(t *testing.T) {
 	for _, clock := range []string{"monotonic", "wall"} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			store := &stoppedStore{MemoryStore: NewMemoryStore()}
@@ -148,7 +154,9 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 
 // F29: another process has taken the lease while the answer arrived. The answer
 // is used unless the other one has a later grant, or somebody has logged out.
-func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
+//
+// Row F29 of docs/guarantees.md.
+func TestRefresh_AnswerAfterLeaseWasTaken(t *testing.T) {
 	for name, tc := range map[string]struct {
 		other func(g *Grant) // what the other process has stored
 		good  bool
@@ -206,7 +214,9 @@ func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
 }
 
 // F30: after the first write that fails the grant is spilled, and served.
-func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
+//
+// Row F30 of docs/guarantees.md.
+func TestRefresh_FirstSaveFails_GrantIsSpilled(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &stoppedStore{MemoryStore: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -236,7 +246,9 @@ func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
 
 // F31: a logout is stored. Neither a second process nor a later start obtains
 // anything before a login, whatever the grant.
-func TestF31_LogoutIsStored(t *testing.T) {
+//
+// Row F31 of docs/guarantees.md.
+func TestForget_LogoutIsStored(t *testing.T) {
 	sources := asking(t)
 	sources["authorization_code"] = AuthorizationCode{Headless: true}
 	sources["client_credentials"] = ClientCredentials{}
@@ -269,7 +281,7 @@ func TestF31_LogoutIsStored(t *testing.T) {
 				if _, err := first.SignIn(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(lookAgain + time.Second)
+				time.Sleep(checkInterval + time.Second)
 				if _, err := second.Get(t.Context(), Request{}); err != nil {
 					t.Errorf("after a login: %v", err)
 				}
@@ -279,7 +291,9 @@ func TestF31_LogoutIsStored(t *testing.T) {
 }
 
 // F33: what says nothing of the grant changes nothing for good.
-func TestF33_ReadyByItself(t *testing.T) {
+//
+// Row F33 of docs/guarantees.md.
+func TestRun_TransientFailures_RecoversByItself(t *testing.T) {
 	page := raw(403, "text/html", "<title>Oops</title>")
 	bubble(t, func(t *testing.T, s *tenant) { // a page at the first login
 		s.setAuthorize(page)
@@ -329,7 +343,9 @@ func TestF33_ReadyByItself(t *testing.T) {
 }
 
 // F10: the secret has been changed in its file just now: one more attempt.
-func TestF10_SecretChangedMeanwhile(t *testing.T) {
+//
+// Row F10 of docs/guarantees.md.
+func TestRefresh_RejectedClient_RetriesWithChangedSecret(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		secret := Secret("CANARY-old")
 		c := s.signedIn(t, func(c *Config) {
@@ -362,7 +378,9 @@ func TestF10_SecretChangedMeanwhile(t *testing.T) {
 }
 
 // F07: the rate limit is in the stored row: a second process respects it.
-func TestF07_RateLimitIsStored(t *testing.T) {
+//
+// Row F07 of docs/guarantees.md.
+func TestRefresh_RateLimitIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, func(c *Config) { c.Store = NewMemoryStore() })
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -385,7 +403,9 @@ func TestF07_RateLimitIsStored(t *testing.T) {
 
 // F32: the store was put back to an older copy: nothing is sent until somebody
 // resumes or logs in; without rotation there is no danger.
-func TestF32_RestoredGrant(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestRefresh_RestoredStore_NothingIsSent(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, c *Client) error{
 		"resume": func(t *testing.T, c *Client) error { return c.Resume(t.Context()) },
 		"login":  func(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err },
@@ -427,7 +447,9 @@ func TestF32_RestoredGrant(t *testing.T) {
 }
 
 // F34: the provider repeats the access token's text with a new life.
-func TestF34_SameTokenNewLife(t *testing.T) {
+//
+// Row F34 of docs/guarantees.md.
+func TestRefresh_SameTokenNewExpiry(t *testing.T) {
 	for _, lifetime := range []time.Duration{time.Second, time.Minute, time.Hour} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.lifetime = lifetime
@@ -448,7 +470,9 @@ func TestF34_SameTokenNewLife(t *testing.T) {
 
 // B23: a later login that brings no refresh token keeps the former one, for the
 // same subject.
-func TestB23_LoginWithoutRefreshToken(t *testing.T) {
+//
+// Row B23 of docs/guarantees.md.
+func TestLogin_NoRefreshToken_PreviousIsKept(t *testing.T) {
 	for subject, keeps := range map[string]bool{"user|1": true, "user|2": false} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			c := s.signedIn(t, nil)
@@ -470,7 +494,7 @@ func TestB23_LoginWithoutRefreshToken(t *testing.T) {
 }
 
 // A refusal that still stands when the access token has ended needs a person.
-func TestRefusedUntilTheEndNeedsALogin(t *testing.T) {
+func TestRefresh_RejectedUntilExpiry_NeedsLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		s.keep(refuse(403, "access_denied"))
@@ -489,7 +513,7 @@ func TestRefusedUntilTheEndNeedsALogin(t *testing.T) {
 }
 
 // While the outcome of a refresh is unknown, status and errors say until when.
-func TestOutcomeUnknownIsReported(t *testing.T) {
+func TestRefresh_OutcomeUnknown_IsReported(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		s.script(refuse(503, ""))
@@ -509,7 +533,7 @@ func TestOutcomeUnknownIsReported(t *testing.T) {
 
 // A forced refresh right after the start is one, although Run loads the stored
 // token at that moment; and Retry does nothing for a client that is well.
-func TestForceAtTheStart(t *testing.T) {
+func TestRefresh_ForcedAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -534,7 +558,9 @@ func TestForceAtTheStart(t *testing.T) {
 
 // A login that another process makes after a logout, or a logout that it stores
 // while this one waits to log in again, holds: what Run knew before does not count.
-func TestF31_LogoutWhileARelogin(t *testing.T) {
+//
+// Row F31 of docs/guarantees.md.
+func TestRun_LogoutDuringRelogin_Holds(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -557,7 +583,9 @@ func TestF31_LogoutWhileARelogin(t *testing.T) {
 
 // For a client that starts from a seed a login with the same seed is a refresh:
 // it is refused while that may send a spent token, and after a logout.
-func TestF32_SameSeedIsNoLogin(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestSignIn_SameSeed_IsARefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		first := s.signedIn(t, nil)
 		seed := Seed{RefreshToken: first.grant().RefreshToken}

@@ -11,7 +11,9 @@ import (
 const tokens = `"access_token":"at-good","refresh_token":"rt-good","token_type":"Bearer","expires_in":3600`
 
 // The body decides, not its envelope: the tokens are used and the successor is stored.
-func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_TokensInUnusualAnswer(t *testing.T) {
 	const form = `access_token=at-good&refresh_token=rt-good&token_type=bearer&expires_in=3600`
 	headers := func(h handler, kv ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -65,14 +67,16 @@ func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
 
 // A connection that is lost after the whole object costs nothing; one that is
 // lost within it, or within a form, whose end nothing marks, is an answer cut off.
-func TestB21_LostConnectionAfterTheBody(t *testing.T) {
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_ConnectionLostAfterBody(t *testing.T) {
 	s := newTenant()
 	c := mustNew(t, s.config())
 	for body, want := range map[string]outcome{
 		"{" + tokens + "}": succeeded, "{" + tokens: unknown, "access_token=a&refresh_token=b": unknown,
 	} {
 		r := &http.Response{StatusCode: 200, Header: http.Header{}}
-		a, o, e := c.judge("refresh", r, []byte(body), io.ErrUnexpectedEOF, nil)
+		a, o, e := c.classify("refresh", r, []byte(body), io.ErrUnexpectedEOF, nil)
 		if o != want || (e == nil) != (want == succeeded) || want == succeeded && a.refresh != "rt-good" {
 			t.Errorf("%s: %v, %v", body, o, e)
 		}
@@ -80,7 +84,9 @@ func TestB21_LostConnectionAfterTheBody(t *testing.T) {
 }
 
 // What looks like tokens and is not one whole answer is none.
-func TestB21_NotTokens(t *testing.T) {
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_AnswerWithoutTokens(t *testing.T) {
 	for name, body := range map[string]string{
 		"cut off":                "{" + tokens,
 		"a page":                 `<html>access_token=a&refresh_token=b</html>`,
@@ -91,7 +97,7 @@ func TestB21_NotTokens(t *testing.T) {
 		"a form with a line":     "access_token=a%0D%0AX&token_type=Bearer",
 		"JSON in text":           "// {" + tokens + "}",
 	} {
-		if a, err := parseAnswer("application/json", []byte(body)); err == nil && a.fault == "" {
+		if a, err := parseAnswer("application/json", []byte(body)); err == nil && a.unusable == "" {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
@@ -99,7 +105,9 @@ func TestB21_NotTokens(t *testing.T) {
 
 // A dead refresh token in the provider's own words: a login is required, and
 // nothing more is sent.
-func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
 	cases := map[string]handler{
 		"B22 GitHub":                 raw(200, "application/x-www-form-urlencoded; charset=utf-8", "error=bad_refresh_token&error_description=The+refresh+token+passed+is+incorrect+or+expired."),
 		"B22 GitHub as JSON":         raw(200, "application/json", `{"error":"bad_refresh_token"}`),
@@ -160,7 +168,9 @@ func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
 }
 
 // What says nothing about the refresh token leaves the grant alive.
-func TestB22_NotDead(t *testing.T) {
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_OtherErrors_GrantStaysAlive(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h     handler
 		class Class
@@ -204,11 +214,13 @@ func TestB22_NotDead(t *testing.T) {
 
 // The words for a dead refresh token mean nothing of the kind in other requests:
 // a device code that has expired is not a grant that has died.
-func TestB22_OnlyOfARefresh(t *testing.T) {
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_DeadTokenCodes_OnlyInRefresh(t *testing.T) {
 	s := newTenant()
 	c := mustNew(t, s.config())
 	s.script(refuse(400, "token_revoked"))
-	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}}, tries{})
+	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}}, sendOptions{})
 	if e == nil || e.deadToken() || e.Class != ClassRequest || strings.Contains(e.Error(), "CANARY") {
 		t.Errorf("got %v", e)
 	}

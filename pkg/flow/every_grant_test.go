@@ -31,7 +31,7 @@ func device(t *testing.T, c *Client) error {
 		return err
 	}
 	_, err = c.Finish(t.Context(), l, nil)
-	c.hasten()
+	c.stopWaiting()
 	return err
 }
 
@@ -115,7 +115,7 @@ func body(members string) handler {
 
 // Every grant takes one path, so that every row holds for all of them: the
 // class, one request, nothing of a body or a secret in the error.
-func TestEveryGrantAnswered(t *testing.T) {
+func TestEveryGrant_Answers(t *testing.T) {
 	for row, tc := range answered {
 		for name, w := range ways(t) {
 			t.Run(row+", "+name, func(t *testing.T) {
@@ -149,9 +149,9 @@ func TestEveryGrantAnswered(t *testing.T) {
 }
 
 // What cannot be reached: the class in time, and the token as soon as it can.
-func TestEveryGrantUnreachable(t *testing.T) {
+func TestEveryGrant_Unreachable(t *testing.T) {
 	for name, w := range ways(t) {
-		if name == "device_code" { // goes on polling: TestDevicePolling
+		if name == "device_code" { // goes on polling: TestDevice_Polling
 			continue
 		}
 		t.Run("F02, "+name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestEveryGrantUnreachable(t *testing.T) {
 }
 
 // F08: what asks without a refresh token to lose is repeated at once, three times in all.
-func TestEveryGrantServerErrors(t *testing.T) {
+func TestEveryGrant_ServerErrors(t *testing.T) {
 	for name, w := range ways(t) {
 		want := map[string]int{"client_credentials": 3, "token_exchange": 3, "password": 3, "device_code": 3}[name]
 		if want == 0 {
@@ -233,7 +233,7 @@ func TestEveryGrantServerErrors(t *testing.T) {
 }
 
 // F04, F11 and F14 over a real connection.
-func TestEveryGrantOverTheWire(t *testing.T) {
+func TestEveryGrant_OverTheWire(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other origin was asked") }))
 	defer other.Close()
 	truncated := func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -247,7 +247,7 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 	}
 	away := func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, other.URL, 307) }
 	for name, w := range ways(t) {
-		if name == "device_code" { // waits for real seconds: TestDevicePolling, TestDeviceLoginEnds
+		if name == "device_code" { // waits for real seconds: TestDevice_Polling, TestDevice_LoginFails
 			continue
 		}
 		for row, tc := range map[string]struct {
@@ -255,7 +255,7 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 			class Class
 			part  string
 		}{
-			"F04 truncated": {truncated, ClassBadResponse, "breaks off"},
+			"F04 truncated": {truncated, ClassBadResponse, "incomplete"},
 			"F11 redirect":  {away, ClassRedirect, "not followed"},
 		} {
 			t.Run(row+", "+name, func(t *testing.T) {
@@ -276,7 +276,9 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 }
 
 // X27 for every grant: no way of printing, logging or failing shows a secret.
-func TestX27_EveryGrant(t *testing.T) {
+//
+// Row X27 of docs/guarantees.md.
+func TestEveryGrant_NoSecretIsPrinted(t *testing.T) {
 	for name, w := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {

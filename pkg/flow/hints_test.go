@@ -9,7 +9,7 @@ import (
 )
 
 // What the tenant refuses of a request names the setting that asks for it.
-func TestRefusalNamesTheSetting(t *testing.T) {
+func TestRefusal_HintNamesSetting(t *testing.T) {
 	for _, c := range []struct {
 		source            Source
 		code, description string
@@ -25,15 +25,15 @@ func TestRefusalNamesTheSetting(t *testing.T) {
 	} {
 		cl := &Client{cfg: Config{Source: c.source}}
 		e := &Error{Code: c.code, Description: c.description, Status: 403}
-		sortCode(e)
-		if cl.nameSetting(e); !strings.Contains(e.Hint, c.hint) {
+		classifyCode(e)
+		if cl.addSettingHint(e); !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s %s: hint %q", c.code, c.description, e.Hint)
 		}
 	}
 }
 
 // A refused seed has the same hint when it is refused and ever after.
-func TestRefusedSeed(t *testing.T) {
+func TestSeed_Rejected_HintStays(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, func() Config { c := s.config(); c.Source = Seed{RefreshToken: "unknown"}; return c }())
 		for range 2 {
@@ -48,7 +48,7 @@ func TestRefusedSeed(t *testing.T) {
 	})
 }
 
-func TestFailureHasACause(t *testing.T) {
+func TestFailure_HasCause(t *testing.T) {
 	c := &Client{cfg: Config{Now: time.Now}}
 	if f := c.failureOf(&Error{Class: ClassUnreachable, Err: errors.New("no route")}); f.Description != "no route" {
 		t.Errorf("%+v", f)
@@ -67,7 +67,7 @@ func TestRedact(t *testing.T) {
 
 // A refusal without a description is described by its code, and one that a login
 // might help says what helps this client.
-func TestRefusalWithoutADescription(t *testing.T) {
+func TestRefusal_NoDescription_ShowsCode(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body, text, hint string
 		seed             bool
@@ -104,11 +104,11 @@ func TestRefusalWithoutADescription(t *testing.T) {
 }
 
 // An error of the store has one hint, and no name of a Go package in it.
-func TestStoreErrorHasOneHint(t *testing.T) {
+func TestStoreError_OneHint(t *testing.T) {
 	replaced := error(hintedError{fmt.Errorf("sqlite: /db was deleted while it was in use: %w", ErrReplaced), "restart tokend"})
 	for want, err := range map[string]error{
 		"load: store_unavailable: sqlite: /db was deleted while it was in use\nhint: restart tokend": replaced,
-		"load: store_unavailable: the store was deleted, replaced or put back":                       ErrReplaced,
+		"load: store_unavailable: the store was deleted, replaced or restored":                       ErrReplaced,
 		"load: lease_busy: sqlite: lock: the grant was changed by another process\nhint: try again":  fmt.Errorf("sqlite: lock: %w", ErrConflict),
 	} {
 		if e := storeError("load", err); e.Error() != want || !errors.Is(e, errors.Unwrap(e)) {
@@ -119,7 +119,7 @@ func TestStoreErrorHasOneHint(t *testing.T) {
 
 // A logout that meets an error of the store says so, with a grant and without,
 // and whatever failed before.
-func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
+func TestForget_StoreError_IsReported(t *testing.T) {
 	for _, grant := range []bool{true, false} {
 		for _, op := range []string{"lock", "load", "save", ""} {
 			bubble(t, func(t *testing.T, s *tenant) {

@@ -9,7 +9,9 @@ import (
 
 // The token's own exp bounds what is served. It is measured on the provider's
 // clock, so that a local clock that is wrong changes nothing.
-func TestB24_OwnExpiryBoundsWhatIsServed(t *testing.T) {
+//
+// Row B24 of docs/guarantees.md.
+func TestRefresh_JWTExpiryBoundsLifetime(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, tc := range map[string]struct {
 		expiresIn string

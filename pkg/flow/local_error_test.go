@@ -15,7 +15,7 @@ import (
 // What cannot be read on this machine holds no caller back: once the file is
 // there, the next request reads it. Run reads it with growing pauses. The error
 // names the setting.
-func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
+func TestUnreadableFile_IsReadAgainAtOnce(t *testing.T) {
 	for name, setting := range map[string]string{
 		"client secret": "client_secret_file", "its own hint": "chmod 600 /run/x (client_secret_file)", "assertion": "client_assertion_file",
 		"subject token": "subject_token_file", "headless login": "client_secret_file", "client credentials": "client_secret_file",
@@ -88,7 +88,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 }
 
 // A revocation and a code exchange name the setting, too.
-func TestFileThatCannotBeRead_OtherRequests(t *testing.T) {
+func TestUnreadableFile_OtherRequests(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var fail error
 		c := s.signedIn(t, func(c *Config) {

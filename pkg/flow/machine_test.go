@@ -227,7 +227,9 @@ func (m *machine) end() {
 }
 
 // F16: crashes at every step, with and without overlap.
-func TestF16_ProtocolMachine(t *testing.T) {
+//
+// Row F16 of docs/guarantees.md.
+func TestProtocol_RandomCrashes(t *testing.T) {
 	testKey()
 	for name, overlap := range map[string]time.Duration{"overlap 30 s": 30 * time.Second, "overlap 0": 0} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ type made struct {
 	replaces *time.Time
 }
 
-func TestSupersedes(t *testing.T) {
+func TestGrant_Supersedes(t *testing.T) {
 	at := func(h int) time.Time { return time.Date(2000, 1, 1, h, 0, 0, 0, time.UTC) }
 	ptr := func(t time.Time) *time.Time { return &t }
 	unsaved := made{&Grant{State: GrantActive, LoggedIn: at(5), Generation: 3, Revision: 7}, ptr(at(2))}
@@ -69,7 +69,7 @@ func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				callback, e := c.walk(t.Context(), l) // as a person's browser does
+				callback, e := c.followRedirects(t.Context(), l) // as a person's browser does
 				if e != nil {
 					t.Fatal(e)
 				}
@@ -102,7 +102,7 @@ func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 
 // A login after a logout whose answer comes when the lease is another's is kept:
 // the logout that is stored came before it.
-func TestLateLoginAfterALogoutIsKept(t *testing.T) {
+func TestLogin_AfterLogout_LateAnswerIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &stoppedStore{MemoryStore: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })

@@ -55,7 +55,7 @@ func TestPAR_WhenRequired(t *testing.T) {
 	}
 }
 
-func TestPAR_HintWhereItIsNotDone(t *testing.T) {
+func TestPAR_NotUsed_HintNamesSetting(t *testing.T) {
 	s := newTenant()
 	s.withPAR(false)
 	c := mustNew(t, s.config())
@@ -69,7 +69,7 @@ func TestPAR_HintWhereItIsNotDone(t *testing.T) {
 	}
 }
 
-func TestPAR_Refused(t *testing.T) {
+func TestPAR_Rejected(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h     http.HandlerFunc
 		class Class

@@ -72,7 +72,7 @@ func onSave(op string, _ *Grant) error {
 
 // The row of the outcome table "unknown", with the provider's overlap and
 // without, the answer lost before and after the tenant has rotated.
-func TestUncertainRecovery(t *testing.T) {
+func TestUncertain_Recovery(t *testing.T) {
 	for name, tc := range map[string]struct {
 		overlap time.Duration
 		lost    handler
@@ -129,7 +129,7 @@ func TestUncertainRecovery(t *testing.T) {
 	}
 }
 
-func TestUncertainAtMostTwoReplaysInTheOverlap(t *testing.T) {
+func TestUncertain_AtMostTwoReplaysInOverlap(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.overlap = 30 * time.Second
 		c := s.signedIn(t, func(c *Config) { c.Leeway = 30 * time.Second })
@@ -150,7 +150,7 @@ func TestUncertainAtMostTwoReplaysInTheOverlap(t *testing.T) {
 }
 
 // After a crash, the trace in the store is enough: the intent is found at start.
-func TestIntentFoundAtStart(t *testing.T) {
+func TestUncertain_IntentFoundAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.overlap = 30 * time.Second
 		inner := NewMemoryStore()
@@ -177,7 +177,9 @@ func TestIntentFoundAtStart(t *testing.T) {
 
 // F17: the answer is there and the store is not. Nothing of it is served before
 // it is durable, no second request is made, and the write is made up for.
-func TestF17_StoreDownAfterTheAnswer(t *testing.T) {
+//
+// Row F17 of docs/guarantees.md.
+func TestRefresh_StoreDownAfterAnswer_NothingIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -215,7 +217,8 @@ func (s *spillStore) Spill(_ context.Context, _ string, g *Grant) error {
 	return nil
 }
 
-func TestF17_Spilled(t *testing.T) {
+// TestRefresh_StoreDown_SpilledGrantIsServed tests row F17 of docs/guarantees.md.
+func TestRefresh_StoreDown_SpilledGrantIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -242,7 +245,7 @@ func TestF17_Spilled(t *testing.T) {
 	})
 }
 
-func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
+func TestRefresh_IntentIsDurableBeforeRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -265,7 +268,7 @@ func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
 }
 
 // A write that succeeded and said otherwise is no conflict with another process.
-func TestSaveThatLiesIsNoConflict(t *testing.T) {
+func TestRefresh_SaveSucceedsButReportsError(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -287,7 +290,9 @@ func TestSaveThatLiesIsNoConflict(t *testing.T) {
 }
 
 // F20: many processes on one store; one request per expiry.
-func TestF20_ManyProcessesOneRequestPerExpiry(t *testing.T) {
+//
+// Row F20 of docs/guarantees.md.
+func TestRefresh_ManyProcesses_OneRequestPerExpiry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		s.signedIn(t, func(c *Config) { c.Store = store })
@@ -318,7 +323,7 @@ func TestF20_ManyProcessesOneRequestPerExpiry(t *testing.T) {
 	})
 }
 
-func TestLeaseBusyAndOutlived(t *testing.T) {
+func TestLease_BusyThenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := s.signedIn(t, func(c *Config) { c.Store = store })
@@ -340,11 +345,11 @@ func TestLeaseBusyAndOutlived(t *testing.T) {
 }
 
 // A lease is renewed while the work takes longer than it lasts, and released after.
-func TestLeaseIsRenewedAndReleased(t *testing.T) {
+func TestLease_IsRenewedAndReleased(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
-		h, e := c.lock(t.Context(), &flight{hurry: make(chan struct{})})
+		h, e := c.lock(t.Context(), &flight{stopped: make(chan struct{})})
 		if e != nil {
 			t.Fatal(e)
 		}
@@ -360,7 +365,7 @@ func TestLeaseIsRenewedAndReleased(t *testing.T) {
 }
 
 // Another process has refreshed although we had the lease: its grant is used, not declared dead.
-func TestInvalidGrantLoadsAgainFirst(t *testing.T) {
+func TestRefresh_InvalidGrant_LoadsStoredGrantFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := s.signedIn(t, func(c *Config) { c.Store = store })

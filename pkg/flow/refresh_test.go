@@ -28,7 +28,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *tenant)) {
 	})
 }
 
-func TestSignInThenServedFromMemory(t *testing.T) {
+func TestGet_LogsInThenServesFromMemory(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		for range 3 {
@@ -46,7 +46,7 @@ func TestSignInThenServedFromMemory(t *testing.T) {
 	})
 }
 
-func TestRefreshRotates(t *testing.T) {
+func TestRefresh_Rotates(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		for i := range 5 {
@@ -64,7 +64,8 @@ func TestRefreshRotates(t *testing.T) {
 	})
 }
 
-func TestF01_RefusedConnectionsServeTheCachedToken(t *testing.T) {
+// TestRefresh_ConnectionRefused_ServesCachedToken tests row F01 of docs/guarantees.md.
+func TestRefresh_ConnectionRefused_ServesCachedToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
 		var attempts []time.Time
@@ -103,7 +104,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestF02_RefusedAndExpired(t *testing.T) {
+// TestRefresh_ConnectionRefused_TokenExpired tests row F02 of docs/guarantees.md.
+func TestRefresh_ConnectionRefused_TokenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
 		c := s.signedIn(t, func(cfg *Config) {
@@ -129,7 +131,8 @@ func TestF02_RefusedAndExpired(t *testing.T) {
 	})
 }
 
-func TestF03_NoAnswer(t *testing.T) {
+// TestRefresh_NoAnswer tests row F03 of docs/guarantees.md.
+func TestRefresh_NoAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		s.keep(hang)
@@ -154,7 +157,8 @@ func (s *tenant) overWire(t testing.TB) {
 	s.issuer = srv.URL + "/"
 }
 
-func TestF04_Truncated(t *testing.T) {
+// TestRefresh_TruncatedAnswer tests row F04 of docs/guarantees.md.
+func TestRefresh_TruncatedAnswer(t *testing.T) {
 	s := newTenant()
 	s.overWire(t)
 	tr := &http.Transport{}
@@ -170,7 +174,7 @@ func TestF04_Truncated(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	_, err := c.Refresh(t.Context())
-	wantError(t, err, ClassBadResponse, "breaks off")
+	wantError(t, err, ClassBadResponse, "incomplete")
 	if n := s.count("refresh_token"); n != 1 {
 		t.Errorf("%d requests", n)
 	}
@@ -179,7 +183,8 @@ func TestF04_Truncated(t *testing.T) {
 	}
 }
 
-func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
+// TestRefresh_InvalidAnswers tests rows F05, F06, F13 of docs/guarantees.md.
+func TestRefresh_InvalidAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h    handler
 		part string
@@ -219,7 +224,8 @@ func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
 	}
 }
 
-func TestF07_RateLimits(t *testing.T) {
+// TestRefresh_RateLimits tests row F07 of docs/guarantees.md.
+func TestRefresh_RateLimits(t *testing.T) {
 	withHeader := func(status int, code string, h ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			for i := 0; i < len(h); i += 2 {
@@ -264,7 +270,8 @@ func TestF07_RateLimits(t *testing.T) {
 	}
 }
 
-func TestF08_ServerErrorsWithoutRotation(t *testing.T) {
+// TestRefresh_ServerErrors_NoRotation tests row F08 of docs/guarantees.md.
+func TestRefresh_ServerErrors_NoRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.rotating = false
 		c := s.signedIn(t, func(c *Config) { c.Rotation = RotationOff })
@@ -284,7 +291,8 @@ func TestF08_ServerErrorsWithoutRotation(t *testing.T) {
 	})
 }
 
-func TestF09_InvalidGrantIsTheEnd(t *testing.T) {
+// TestRefresh_InvalidGrant_NeedsLogin tests row F09 of docs/guarantees.md.
+func TestRefresh_InvalidGrant_NeedsLogin(t *testing.T) {
 	for _, status := range []int{400, 401, 403} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			c := s.signedIn(t, nil)
@@ -315,7 +323,8 @@ func TestF09_InvalidGrantIsTheEnd(t *testing.T) {
 	}
 }
 
-func TestF10_ClientRejected(t *testing.T) {
+// TestRefresh_ClientRejected tests row F10 of docs/guarantees.md.
+func TestRefresh_ClientRejected(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		code   string
@@ -357,7 +366,8 @@ func TestF10_ClientRejected(t *testing.T) {
 	}
 }
 
-func TestF11_TokenEndpointRedirects(t *testing.T) {
+// TestRefresh_TokenEndpointRedirects tests row F11 of docs/guarantees.md.
+func TestRefresh_TokenEndpointRedirects(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other origin was asked") }))
 	defer other.Close()
 	for _, status := range []int{302, 307, 308} {

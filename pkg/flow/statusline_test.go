@@ -9,7 +9,7 @@ import (
 // The reason phrase of a status and the content-type of an answer are the other
 // side's words: one that repeats what it was sent there brings no secret into an
 // error, nor an escape sequence into a terminal.
-func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
+func TestStatusLine_NoSecretOrEscape(t *testing.T) {
 	for name, answer := range map[string]struct {
 		code int
 		kind string

@@ -60,15 +60,15 @@ func TestGitHubActions(t *testing.T) {
 	}
 }
 
-func TestGitHubActionsFaults(t *testing.T) {
+func TestGitHubActions_Errors(t *testing.T) {
 	for name, tc := range map[string]struct{ url, token, part string }{
 		"no URL":         {"", "t", "is missing"},
 		"no token":       {"https://a.test/", "", "is missing"},
-		"plain":          {"http://a.test/", "t", "no https URL"},
-		"near loopback":  {"http://127.0.0.1.a.test/", "t", "no https URL"},
-		"user":           {"https://u:CANARY@a.test/", "t", "no https URL"},
-		"no host":        {"https:///x", "t", "no https URL"},
-		"two-line token": {"https://a.test/", "CANARY\nX: y", "no token"},
+		"plain":          {"http://a.test/", "t", "not an https URL"},
+		"near loopback":  {"http://127.0.0.1.a.test/", "t", "not an https URL"},
+		"user":           {"https://u:CANARY@a.test/", "t", "not an https URL"},
+		"no host":        {"https:///x", "t", "not an https URL"},
+		"two-line token": {"https://a.test/", "CANARY\nX: y", "not a token"},
 	} {
 		_, err := GitHubActions(tc.url, Secret(tc.token), "")
 		if e := wantError(t, err, ClassConfig, tc.part); strings.Contains(e.Error(), "CANARY") || e.Hint == "" {
@@ -81,7 +81,7 @@ func TestGitHubActionsFaults(t *testing.T) {
 }
 
 // A job's token is another at each asking, which is no reason to try a refused exchange again.
-func TestRefusedExchangeOfAMadeToken(t *testing.T) {
+func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.keep(refuse(403, "invalid_grant"))
 		n := 0

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-func TestF14_Drip(t *testing.T) {
+// TestRefresh_SlowBody_EndsAtDeadline tests row F14 of docs/guarantees.md.
+func TestRefresh_SlowBody_EndsAtDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -45,7 +46,8 @@ func (d *dripping) Read(b []byte) (int, error) {
 }
 func (d *dripping) Close() error { return nil }
 
-func TestF15_ClockSteps(t *testing.T) {
+// TestGet_ClockSteps tests row F15 of docs/guarantees.md.
+func TestGet_ClockSteps(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var step time.Duration
 		clock := func() time.Time { return time.Now().Round(0).Add(step) } // wall only
@@ -67,7 +69,8 @@ func TestF15_ClockSteps(t *testing.T) {
 	}
 }
 
-func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
+// TestGet_ManyCallers_OneRequest tests rows F22, F23 of docs/guarantees.md.
+func TestGet_ManyCallers_OneRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		time.Sleep(2 * time.Hour)
@@ -121,7 +124,7 @@ func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
 
 // A JWT's exp has whole seconds. The token ends then, though expires_in says a
 // fraction or more later (B24).
-func TestExpiryOfAJWTIsItsOwn(t *testing.T) {
+func TestRefresh_JWTExpiryInWholeSeconds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		at, exp, want time.Duration // since a full second; and the life
 	}{

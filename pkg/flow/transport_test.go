@@ -105,7 +105,7 @@ func send(t *testing.T, tr http.RoundTripper, method, target string, body io.Rea
 	return tr.RoundTrip(req)
 }
 
-func TestTransportLeavesTheRequestAlone(t *testing.T) {
+func TestTransport_DoesNotChangeRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{takes: "at-2"}
 		req := httptest.NewRequest("GET", "https://api.test/v1/x", nil)
@@ -122,7 +122,7 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 }
 
 // A 401 is retried once, with the body, and only when that can be sent again.
-func TestTransportRetriesOnce(t *testing.T) {
+func TestTransport_RetriesOnce(t *testing.T) {
 	const bound = maxReplay
 	for name, c := range map[string]struct {
 		body   func() io.Reader
@@ -166,7 +166,7 @@ func TestTransportRetriesOnce(t *testing.T) {
 	}
 }
 
-func TestTransportPassesOn(t *testing.T) {
+func TestTransport_ReturnsOtherAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		api                 *api
 		refreshes, requests int
@@ -194,7 +194,7 @@ func TestTransportPassesOn(t *testing.T) {
 }
 
 // An API that refuses whatever it is sent costs one refresh a minute.
-func TestTransportGivesUpOnAFreshToken(t *testing.T) {
+func TestTransport_EveryTokenRejected_OneRefreshAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{}
 		tr := a.transport(s.signedIn(t, nil))
@@ -225,7 +225,7 @@ func TestTransportGivesUpOnAFreshToken(t *testing.T) {
 
 // An API that takes a token once and refuses it then costs one refresh a minute,
 // too: each refresh spends a refresh token, and the tenant counts them.
-func TestTransportBoundsRefreshesByTime(t *testing.T) {
+func TestTransport_TokenAcceptedOnce_OneRefreshAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		used := map[string]bool{}
 		a := &api{}
@@ -251,7 +251,7 @@ func TestTransportBoundsRefreshesByTime(t *testing.T) {
 }
 
 // A hundred requests that are refused with one token refresh it once.
-func TestTransportCoalesces(t *testing.T) {
+func TestTransport_SharesRefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		const callers = 100
 		a := &api{takes: "at-3"}
@@ -283,7 +283,7 @@ func TestTransportCoalesces(t *testing.T) {
 }
 
 // A 401 that was for an older token than the present one refreshes nothing.
-func TestTransportRetriesWithTheNewerToken(t *testing.T) {
+func TestTransport_RetriesWithNewerToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		a := &api{takes: "at-3"}
@@ -316,7 +316,7 @@ func TestTransportRetriesWithTheNewerToken(t *testing.T) {
 
 // A newer token that is refused as well is no fresh one: it is refreshed by the
 // next request.
-func TestTransportNewerTokenIsRefused(t *testing.T) {
+func TestTransport_NewerTokenRejected(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		a := &api{takes: "at-4"}
@@ -348,7 +348,7 @@ func TestTransportNewerTokenIsRefused(t *testing.T) {
 }
 
 // When no other token can be had, that is the answer.
-func TestTransportRefreshFails(t *testing.T) {
+func TestTransport_RefreshFails(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{}
 		tr := a.transport(s.signedIn(t, nil))

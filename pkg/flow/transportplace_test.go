@@ -16,7 +16,7 @@ type noTokens struct{ err error }
 
 func (n noTokens) Get(context.Context, Request) (*Token, error) { return nil, n.err }
 
-func TestTransportFailsClosed(t *testing.T) {
+func TestTransport_OtherURLs_GetNoToken(t *testing.T) {
 	never := roundTrip(func(r *http.Request) (*http.Response, error) {
 		t.Errorf("a request went to %s", r.URL)
 		return nil, errors.New("no")
@@ -54,7 +54,7 @@ func TestTransportFailsClosed(t *testing.T) {
 
 // An http.Client takes Authorization off when a redirect leads elsewhere; a
 // Transport beneath it must not put it on again.
-func TestTransportRedirectElsewhere(t *testing.T) {
+func TestTransport_RedirectToOtherURL(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("got there with %q", r.Header.Get("Authorization"))
 	}))
@@ -76,7 +76,7 @@ func TestTransportRedirectElsewhere(t *testing.T) {
 
 // The first bytes of a body arrive before the last are written, and an answer's
 // too; a refusal in the middle is retried with what was read and what was not.
-func TestTransportStreams(t *testing.T) {
+func TestTransport_Streams(t *testing.T) {
 	var requests atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()

@@ -40,7 +40,7 @@ func (s *tenant) asks(t testing.TB, source Source, change func(*Config)) *Client
 	return mustNew(t, cfg)
 }
 
-func TestAskForms(t *testing.T) {
+func TestCredentialGrant_Forms(t *testing.T) {
 	for name, source := range map[string]Source{
 		"token_exchange":      asking(t)["token_exchange"],
 		"password-realm":      asking(t)["password"],
@@ -64,7 +64,7 @@ func TestAskForms(t *testing.T) {
 }
 
 // Without a refresh token each expiry asks again, with what is in the file by then.
-func TestAskedAgainAtExpiry(t *testing.T) {
+func TestCredentialGrant_NoRefreshToken_RequestsAtExpiry(t *testing.T) {
 	sources := asking(t)
 	file := sources["token_exchange"].(Exchange).SubjectTokenFile
 	for name, source := range sources {
@@ -89,7 +89,7 @@ func TestAskedAgainAtExpiry(t *testing.T) {
 
 // A refresh token that comes with the answer is kept, rotated, and replaced
 // when the tenant has ended it, without a caller that would notice.
-func TestAskedRefreshTokenIsKept(t *testing.T) {
+func TestCredentialGrant_RefreshTokenIsUsed(t *testing.T) {
 	for name, source := range asking(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
 			c := s.asks(t, source, func(c *Config) { c.Scopes = []string{"openid", "offline_access"} })
@@ -131,7 +131,7 @@ func TestAskedRefreshTokenIsKept(t *testing.T) {
 }
 
 // What was refused is sent once: not by Run, not by callers, not after a restart.
-func TestRefusedCredentialIsSentOnce(t *testing.T) {
+func TestCredentialGrant_RejectedCredential_IsSentOnce(t *testing.T) {
 	for name, source := range asking(t) {
 		for code, class := range map[string]Class{
 			"invalid_grant": ClassLoginRequired, "mfa_required": ClassLoginRequired, "invalid_user_password": ClassLoginRequired,
@@ -178,7 +178,7 @@ func TestRefusedCredentialIsSentOnce(t *testing.T) {
 }
 
 // Another password, scope or token is another matter.
-func TestChangedCredentialIsSent(t *testing.T) {
+func TestCredentialGrant_ChangedCredential_IsSent(t *testing.T) {
 	sources := asking(t)
 	x, p := sources["token_exchange"].(Exchange), sources["password"].(Password)
 	other := p
@@ -230,7 +230,7 @@ func TestChangedCredentialIsSent(t *testing.T) {
 }
 
 // A valid token is served until its end, whatever became of the password.
-func TestRefusedCredentialLeavesTheTokenServed(t *testing.T) {
+func TestCredentialGrant_RejectedCredential_TokenIsStillServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.asks(t, asking(t)["password"], nil)
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
@@ -251,7 +251,7 @@ func TestRefusedCredentialLeavesTheTokenServed(t *testing.T) {
 }
 
 // A login by hand that fails does not end the grant that lives.
-func TestFailedLoginLeavesTheGrant(t *testing.T) {
+func TestSignIn_Fails_GrantIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.asks(t, asking(t)["password"], func(c *Config) { c.Scopes = []string{"offline_access"} })
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
@@ -267,7 +267,7 @@ func TestFailedLoginLeavesTheGrant(t *testing.T) {
 }
 
 // A blocked account, and an address that tries too often.
-func TestTooManyAttempts(t *testing.T) {
+func TestCredentialGrant_TooManyAttempts(t *testing.T) {
 	sources := asking(t)
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "too_many_attempts" })
@@ -299,7 +299,7 @@ func TestTooManyAttempts(t *testing.T) {
 }
 
 // What was refused by hand is not asked again by callers.
-func TestRefusedLoginByHandHoldsCallersBack(t *testing.T) {
+func TestSignIn_RejectedCredential_CallersDoNotRetry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "invalid_request" })
 		c := s.asks(t, asking(t)["password"], nil)
@@ -313,7 +313,7 @@ func TestRefusedLoginByHandHoldsCallersBack(t *testing.T) {
 }
 
 // A refusal of the request, not of the credential, is repeated four times an hour at most.
-func TestRefusedRequestIsAskedSlowly(t *testing.T) {
+func TestCredentialGrant_RejectedRequest_FourTimesAnHour(t *testing.T) {
 	for name, source := range asking(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.refuse(func(f url.Values) string {
@@ -354,7 +354,7 @@ func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 }
 
 // Another audience that is refused is that request's matter alone.
-func TestRefusedAudienceLeavesTheRest(t *testing.T) {
+func TestCredentialGrant_RejectedAudience_OthersWork(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(f url.Values) string {
 			if f.Get("audience") == "https://other.example.com/" {
@@ -371,7 +371,7 @@ func TestRefusedAudienceLeavesTheRest(t *testing.T) {
 	})
 }
 
-func TestSubjectTokenFaults(t *testing.T) {
+func TestExchange_SubjectTokenErrors(t *testing.T) {
 	dir := t.TempDir()
 	huge := filepath.Join(dir, "huge")
 	write(t, huge, strings.Repeat("x", maxSubject+1))
@@ -391,10 +391,10 @@ func TestSubjectTokenFaults(t *testing.T) {
 		"a folder":     {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: dir}, ClassConfig, "cannot be read"},
 		"huge":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: huge}, ClassConfig, "larger than 64 KiB"},
 		"empty":        {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: empty}, ClassConfig, "is empty"},
-		"text":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: text}, ClassConfig, "holds no token"},
-		"made nothing": {made("", nil), ClassConfig, "no token"},
-		"made text":    {made("CANARY words", nil), ClassConfig, "no token"},
-		"made error":   {made("", errors.New("no")), ClassUnreachable, "cannot be had"},
+		"text":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: text}, ClassConfig, "does not contain a token"},
+		"made nothing": {made("", nil), ClassConfig, "not a token"},
+		"made text":    {made("CANARY words", nil), ClassConfig, "not a token"},
+		"made error":   {made("", errors.New("no")), ClassUnreachable, "cannot get"},
 		"made class":   {made("", &Error{Class: ClassTimeout}), ClassTimeout, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestGetNot(t *testing.T) {
+func TestGet_Not(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.signedIn(t, nil)
 		for _, not := range []Secret{"at-1", "something"} {
@@ -15,7 +15,7 @@ func TestGetNot(t *testing.T) {
 				t.Errorf("not %s: %v, %v", not.Reveal(), tok, err)
 			}
 		}
-		if w := c.want(Request{Not: "at-1"}); c.found(w) == nil {
+		if w := c.want(Request{Not: "at-1"}); c.cachedFor(w) == nil {
 			t.Error("a token that came in the meantime is not seen")
 		}
 		if tok, err := c.Get(t.Context(), Request{Not: "at-2"}); err != nil || tok.AccessToken != "at-3" {
@@ -29,7 +29,7 @@ func TestGetNot(t *testing.T) {
 
 // A refresh whose token is out, but that has not ended, does not count as one
 // after that token was refused.
-func TestGetNotOfTheFlightUnderWay(t *testing.T) {
+func TestGet_Not_DuringRefreshOfThatToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &slowRelease{MemoryStore: NewMemoryStore()}
 		c := s.signedIn(t, func(c *Config) { c.Store = store })

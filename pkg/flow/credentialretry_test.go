@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestForgottenAskerDoesNotAsk(t *testing.T) {
+func TestCredentialGrant_LoggedOut_SendsNothing(t *testing.T) {
 	for name, source := range asking(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
 			c := s.asks(t, source, nil)
@@ -28,7 +28,7 @@ func TestForgottenAskerDoesNotAsk(t *testing.T) {
 }
 
 // While a refused request waits, Run does not look at the store all the time.
-func TestRunWaitsWithARefusedRequest(t *testing.T) {
+func TestRun_RejectedRequest_DoesNotPollTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var loads atomic.Int32
 		store := &brokenStore{Store: NewMemoryStore()}
@@ -49,7 +49,7 @@ func TestRunWaitsWithARefusedRequest(t *testing.T) {
 }
 
 // A login by hand is tried at once, whatever became of the one before.
-func TestLoginByHandIsNotHeldBack(t *testing.T) {
+func TestSignIn_AfterFailure_IsTriedAtOnce(t *testing.T) {
 	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": asking(t)["password"]} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.keep(refuse(400, "invalid_scope"))
