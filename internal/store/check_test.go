@@ -52,7 +52,7 @@ func saveOne(t *testing.T, s *store.Store, key string) {
 	}
 }
 
-func TestCheckChangesNothing(t *testing.T) {
+func TestCheck_ChangesNothing(t *testing.T) {
 	keys := newKeys(t)
 	for name, tc := range map[string]struct {
 		keys    *seal.Keyset
@@ -122,7 +122,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
-func TestCheckOfOtherURLs(t *testing.T) {
+func TestCheck_OtherURLs(t *testing.T) {
 	if made, err := store.Check(t.Context(), "sqlite::memory:", store.Options{}, ""); made || err != nil {
 		t.Errorf("memory: %v, %v", made, err)
 	}

@@ -13,20 +13,20 @@ import (
 	"example.com/tokend/internal/store/seal"
 )
 
-// maxKeyset bounds what is read as a keyset; one key takes some 300 bytes.
+// maxKeyset is the maximum size of a keyset file; one key takes about 300 bytes.
 const maxKeyset = 1 << 20
 
-// LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset,
-// JSON or its base64), or makes one with a fresh key, mode 0600, when there is
-// none. It makes none when the store that url names exists already: a new key
-// could not open it. A file that is empty, is no keyset, is not a regular file
-// or that others can read is an error; it is left as it is.
+// LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset, JSON
+// or its base64). If there is none, it creates one with a new key, mode 0600,
+// unless the store at url already exists: a new key could not open it. A file
+// that is empty, not a keyset, not a regular file or readable by others is an
+// error and is not changed.
 func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 	keys, err := loadKeyset(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
 	}
-	found, err := exists(url)
+	found, err := existingFile(url)
 	if err != nil {
 		return nil, err
 	}
@@ -35,8 +35,8 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 			return nil, err
 		}
 	}
-	// Read what is there now, whoever made it: another process may have been
-	// first, or have made keyset and store between our two looks.
+	// Read the file that exists now: another process may have created it, or
+	// keyset and store, since we checked.
 	keys, err = loadKeyset(path)
 	if errors.Is(err, fs.ErrNotExist) && found != "" {
 		return nil, noKeyset(path, found)
@@ -45,30 +45,30 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 }
 
 func noKeyset(path, found string) error {
-	return hint.Errorf("put the keyset back; without it the grants are lost: move the store away and log in again",
+	return hint.Errorf("restore the keyset file; if it is lost, move the store away and log in again",
 		"store: there is no keyset file %s, but %s exists and is sealed with one", path, found)
 }
 
-// loadKeyset is fs.ErrNotExist when there is no file.
+// loadKeyset returns fs.ErrNotExist if there is no file.
 func loadKeyset(path string) (*seal.Keyset, error) {
 	fi, err := os.Lstat(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: keyset file: %w", err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, hint.Errorf("name the file itself", "store: keyset file %s is not a regular file (%s)", path, kind(fi))
+		return nil, hint.Errorf("use the path of the file itself", "store: keyset file %s is not a regular file (%s)", path, kind(fi))
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: keyset file: %w", err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // read only
 	opened, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("store: keyset file: %w", err)
 	}
 	if !os.SameFile(fi, opened) {
-		return nil, hint.Errorf("nobody else should write in its directory", "store: keyset file %s was replaced while it was read", path)
+		return nil, hint.Errorf("make its directory writable only for its owner", "store: keyset file %s was replaced while it was read", path)
 	}
 	if perm := opened.Mode().Perm(); perm&0o077 != 0 {
 		return nil, hint.Errorf(fmt.Sprintf("chmod 600 %s", path), "store: keyset file %s can be read by others (mode %#o)", path, perm)
@@ -79,12 +79,13 @@ func loadKeyset(path string) (*seal.Keyset, error) {
 	}
 	keys, err := seal.Parse(string(b))
 	if err != nil {
-		return nil, hint.Errorf("put back the file that the store was made with", "store: keyset file %s: %w", path, err)
+		return nil, hint.Errorf("restore the file that the store was created with", "store: keyset file %s: %w", path, err)
 	}
 	return keys, nil
 }
 
-// createKeyset makes the file whole or not at all; one that is there stays.
+// createKeyset creates the file completely or not at all, and keeps an existing
+// one.
 func createKeyset(path string) error {
 	keys, err := seal.New()
 	if err != nil {
@@ -101,7 +102,7 @@ func createKeyset(path string) error {
 	if err != nil {
 		return fmt.Errorf("store: keyset file: %w", err)
 	}
-	defer func() { _ = os.Remove(tmp) }() // the link stays
+	defer func() { _ = os.Remove(tmp) }() // the hard link remains
 	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: keyset file: %w", err)
 	}
@@ -111,7 +112,7 @@ func createKeyset(path string) error {
 	return nil
 }
 
-// writeTemp writes b, durable and 0600, to a new file beside path.
+// writeTemp writes b to a new file beside path, mode 0600, and syncs it.
 func writeTemp(path string, b []byte) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -124,8 +125,8 @@ func writeTemp(path string, b []byte) (name string, err error) {
 	return f.Name(), nil
 }
 
-// exists returns the first file of the store that url names, "" when it has none.
-func exists(url string) (string, error) {
+// existingFile returns the first file of the store at url, "" if there is none.
+func existingFile(url string) (string, error) {
 	path, err := sqlitePath(url)
 	if err != nil || path == memory {
 		return "", err

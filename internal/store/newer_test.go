@@ -126,8 +126,8 @@ func TestSupersedes(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoIsLater: of two different grants never both are the later one.
-func TestOneOfTwoIsLater(t *testing.T) {
+// TestLater_IsAntisymmetric: of two different grants never both are the later one.
+func TestLater_IsAntisymmetric(t *testing.T) {
 	var all []*flow.Grant
 	for _, revision := range fromAny {
 		for _, hour := range []int{5, 10, 15} {

@@ -21,8 +21,8 @@ func wantError(t *testing.T, what string, err error, text string) {
 // tooLong is no name of a file: the system refuses to look for it.
 var tooLong = strings.Repeat("n", 300)
 
-// TestPathsThatCannotBe are found out by Open and by Check.
-func TestPathsThatCannotBe(t *testing.T) {
+// TestOpen_InvalidPaths are found out by Open and by Check.
+func TestOpen_InvalidPaths(t *testing.T) {
 	dir, keys := t.TempDir(), newKeys(t)
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o600))
@@ -46,8 +46,8 @@ func TestPathsThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestWorkingDirectoryGone: a relative path leads nowhere.
-func TestWorkingDirectoryGone(t *testing.T) {
+// TestOpen_WorkingDirectoryDeleted: a relative path leads nowhere.
+func TestOpen_WorkingDirectoryDeleted(t *testing.T) {
 	url, keys := "sqlite:"+t.TempDir()+"/tokend.db", newKeys(t)
 	gone := filepath.Join(t.TempDir(), "gone")
 	must(t, os.Mkdir(gone, 0o700))
@@ -59,9 +59,9 @@ func TestWorkingDirectoryGone(t *testing.T) {
 	wantError(t, "Open with a relative spill directory", err, "store: spill: ")
 }
 
-// TestKeysetIsNotMade where it cannot be, or where nobody can tell whether there
+// TestKeyset_CannotBeCreated where it cannot be, or where nobody can tell whether there
 // is a store that another one sealed.
-func TestKeysetIsNotMade(t *testing.T) {
+func TestKeyset_CannotBeCreated(t *testing.T) {
 	for _, c := range []struct{ name, keyset, db, want string }{
 		{"no room for the name of the file that becomes it", strings.Repeat("k", 250), "tokend.db", "file name too long"},
 		{"no telling whether there is a store", "keys", tooLong, "file name too long"},
@@ -77,8 +77,8 @@ func TestKeysetIsNotMade(t *testing.T) {
 	}
 }
 
-// TestSpillRefuses what it cannot keep, and does not say that it was kept.
-func TestSpillRefuses(t *testing.T) {
+// TestSpill_Errors what it cannot keep, and does not say that it was kept.
+func TestSpill_Errors(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	g.LoggedIn = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
@@ -91,12 +91,12 @@ func TestSpillRefuses(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(name)); err != nil || len(entries) != 1 {
 		t.Errorf("%v (%v), want nothing left over", entries, err)
 	}
-	wantError(t, "Delete", p.Delete(t.Context(), "a"), "store: forget the spill: remove ")
+	wantError(t, "Delete", p.Delete(t.Context(), "a"), "store: remove the spill: remove ")
 }
 
-// TestSpillCannotBeTakenOver: what is aside may be newer than what is saved, so
+// TestSpill_CannotBeMoved: what is aside may be newer than what is saved, so
 // the store is not opened without it.
-func TestSpillCannotBeTakenOver(t *testing.T) {
+func TestSpill_CannotBeMoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(dir string) error
 		want    string
@@ -116,9 +116,9 @@ func TestSpillCannotBeTakenOver(t *testing.T) {
 	}
 }
 
-// TestSpillInBothDirectories: the setting was added, and the newer one counts,
+// TestSpill_InBothDirectories: the setting was added, and the newer one counts,
 // whichever directory has it.
-func TestSpillInBothDirectories(t *testing.T) {
+func TestSpill_InBothDirectories(t *testing.T) {
 	for name, generations := range map[string][2]int64{"beside the database": {9, 8}, "in the directory that is configured": {8, 9}} {
 		t.Run(name, func(t *testing.T) {
 			p, dir := newSpilling(t), t.TempDir()

@@ -75,7 +75,7 @@ func next(g *flow.Grant) *flow.Grant {
 	return &n
 }
 
-func TestSpillIsTakenUp(t *testing.T) {
+func TestSpill_IsLoaded(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	p.aside(t, g)
@@ -110,7 +110,7 @@ func TestSpillIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestSpillGoesWhenSaved(t *testing.T) {
+func TestSpill_IsRemovedWhenSaved(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	g := p.get(t)
@@ -123,8 +123,8 @@ func TestSpillGoesWhenSaved(t *testing.T) {
 	}
 }
 
-// TestSpillAgainstRow pits what was spilled against what is saved by then.
-func TestSpillAgainstRow(t *testing.T) {
+// TestSpill_AgainstSavedGrant pits what was spilled against what is saved by then.
+func TestSpill_AgainstSavedGrant(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spill func(g *flow.Grant) // g was made from the saved grant
@@ -217,7 +217,7 @@ func savedSince(change func(*flow.Grant)) func(*testing.T, *spilling) {
 	}
 }
 
-func TestSpillOfFirstLogin(t *testing.T) {
+func TestSpill_OfFirstLogin(t *testing.T) {
 	p := newSpilling(t)
 	g := storetest.Grant()
 	if err := p.Spill(t.Context(), "new", g); err != nil {
@@ -229,7 +229,7 @@ func TestSpillOfFirstLogin(t *testing.T) {
 	}
 }
 
-func TestSpillOfDeletedGrant(t *testing.T) {
+func TestSpill_OfDeletedGrant(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	kept, err := os.ReadFile(p.files(t)[0])
@@ -251,7 +251,7 @@ func TestSpillOfDeletedGrant(t *testing.T) {
 	}
 }
 
-func TestSpillDoesNotReplaceANewerOne(t *testing.T) {
+func TestSpill_DoesNotReplaceNewer(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	p.aside(t, g)
@@ -268,9 +268,11 @@ func TestSpillDoesNotReplaceANewerOne(t *testing.T) {
 	}
 }
 
-// TestF19_SpillDamaged: what cannot be read counts for nothing, and stays for
+// TestSpill_Damaged: what cannot be read counts for nothing, and stays for
 // a person to look at.
-func TestF19_SpillDamaged(t *testing.T) {
+//
+// Row F19 of docs/guarantees.md.
+func TestSpill_Damaged(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]

@@ -36,9 +36,9 @@ func TestSpillDir(t *testing.T) {
 	}
 }
 
-// TestSpillDirShared: two stores with a grant of one key, whose keyset is the
+// TestSpillDir_Shared: two stores with a grant of one key, whose keyset is the
 // same as well.
-func TestSpillDirShared(t *testing.T) {
+func TestSpillDir_Shared(t *testing.T) {
 	o := store.Options{Keys: newKeys(t), SpillDir: t.TempDir()}
 	var stores []*store.Store
 	for i := range 2 {
@@ -56,8 +56,8 @@ func TestSpillDirShared(t *testing.T) {
 	}
 }
 
-// TestSpillDirConfiguredLater: the setting was added with a grant aside.
-func TestSpillDirConfiguredLater(t *testing.T) {
+// TestSpillDir_ConfiguredLater: the setting was added with a grant aside.
+func TestSpillDir_ConfiguredLater(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	must(t, p.Close())
@@ -70,7 +70,7 @@ func TestSpillDirConfiguredLater(t *testing.T) {
 	}
 }
 
-func TestSpillDirOfOthersIsRefused(t *testing.T) {
+func TestSpillDir_WritableByOthers(t *testing.T) {
 	keys := newKeys(t)
 	for name, place := range map[string]func(db string) (dir string, o store.Options){
 		"configured": func(string) (string, store.Options) {
@@ -100,9 +100,9 @@ func TestSpillDirOfOthersIsRefused(t *testing.T) {
 	}
 }
 
-// TestSpillUnreadable: the saved grant may be older than the spilled one, and its
+// TestSpill_Unreadable: the saved grant may be older than the spilled one, and its
 // token spent, so it is not served.
-func TestSpillUnreadable(t *testing.T) {
+func TestSpill_Unreadable(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
@@ -120,7 +120,7 @@ func loggedOut(g *flow.Grant) *flow.Grant {
 	}
 }
 
-func TestLogoutRemovesSpill(t *testing.T) {
+func TestSpill_LogoutRemovesIt(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
@@ -154,9 +154,9 @@ func TestLogoutRemovesSpill(t *testing.T) {
 	}
 }
 
-// TestSpilledLogout holds against a refresh of the same login, and not against a
+// TestSpill_OfLogout holds against a refresh of the same login, and not against a
 // later login.
-func TestSpilledLogout(t *testing.T) {
+func TestSpill_OfLogout(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, loggedOut(p.saved))
 	savedSince(func(g *flow.Grant) { g.State = flow.GrantActive; g.Generation++ })(t, p)
@@ -173,9 +173,9 @@ func TestSpilledLogout(t *testing.T) {
 	}
 }
 
-// TestRestoredGrantWithSpill: the spill does not say that the older copy was
+// TestSpill_OfRestoredGrant: the spill does not say that the older copy was
 // resumed.
-func TestRestoredGrantWithSpill(t *testing.T) {
+func TestSpill_OfRestoredGrant(t *testing.T) {
 	p := newSpilling(t)
 	p.saved.Restored = true
 	p.put(t, p.saved)
@@ -185,9 +185,9 @@ func TestRestoredGrantWithSpill(t *testing.T) {
 	}
 }
 
-// TestReplacedStore: what the medium notices comes through, and Spill, which
+// TestSpill_ReplacedStore: what the medium notices comes through, and Spill, which
 // needs no medium, still takes the grant.
-func TestReplacedStore(t *testing.T) {
+func TestSpill_ReplacedStore(t *testing.T) {
 	p := newSpilling(t)
 	db := strings.TrimPrefix(p.url, "sqlite:")
 	must(t, os.Rename(db, db+".old"))

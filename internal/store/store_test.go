@@ -91,7 +91,7 @@ func refused(t *testing.T, url, want string) {
 	}
 }
 
-func TestURL(t *testing.T) {
+func TestOpen_URLs(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for _, c := range []struct{ url, file string }{
@@ -144,7 +144,8 @@ func mode(t *testing.T, path string, want fs.FileMode) {
 	}
 }
 
-func TestX10_SymlinkRefused(t *testing.T) {
+// TestOpen_SymlinkIsRejected tests row X10 of docs/guarantees.md.
+func TestOpen_SymlinkIsRejected(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "tokend.db")
@@ -183,7 +184,8 @@ func TestX10_SymlinkRefused(t *testing.T) {
 	})
 }
 
-func TestX11_WritableByOthersRefused(t *testing.T) {
+// TestOpen_WritableByOthersIsRejected tests row X11 of docs/guarantees.md.
+func TestOpen_WritableByOthersIsRejected(t *testing.T) {
 	for _, m := range []fs.FileMode{0o720, 0o702, 0o777, 0o777 | fs.ModeSticky} {
 		dir := t.TempDir()
 		if err := os.Chmod(dir, m); err != nil {
@@ -206,9 +208,11 @@ func TestX11_WritableByOthersRefused(t *testing.T) {
 	})
 }
 
-// TestF18_DirectoryNotWritable opens as a user whom permissions bind, which
+// TestOpen_DirectoryNotWritable opens as a user whom permissions bind, which
 // they do not bind root.
-func TestF18_DirectoryNotWritable(t *testing.T) {
+//
+// Row F18 of docs/guarantees.md.
+func TestOpen_DirectoryNotWritable(t *testing.T) {
 	top := t.TempDir()
 	exe := filepath.Join(top, "test")
 	b, err := os.ReadFile(os.Args[0])
@@ -320,7 +324,7 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-func TestWrongKeyset(t *testing.T) {
+func TestOpen_WrongKeyset(t *testing.T) {
 	dir := t.TempDir()
 	if err := open(t, "sqlite:"+dir+"/tokend.db", newKeys(t)).Close(); err != nil {
 		t.Fatal(err)

@@ -111,7 +111,8 @@ func acceptable(err error) bool {
 	return errors.Is(err, flow.ErrCorrupt)
 }
 
-func TestF19_DatabaseTruncatedAtEveryOffset(t *testing.T) {
+// TestDamage_DatabaseTruncated tests row F19 of docs/guarantees.md.
+func TestDamage_DatabaseTruncated(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -132,7 +133,8 @@ func TestF19_DatabaseTruncatedAtEveryOffset(t *testing.T) {
 	}
 }
 
-func TestF19_LogTruncated(t *testing.T) {
+// TestDamage_LogTruncated tests row F19 of docs/guarantees.md.
+func TestDamage_LogTruncated(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -148,7 +150,8 @@ func TestF19_LogTruncated(t *testing.T) {
 	}
 }
 
-func TestF19_BytesChanged(t *testing.T) {
+// TestDamage_BytesChanged tests row F19 of docs/guarantees.md.
+func TestDamage_BytesChanged(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -168,7 +171,8 @@ func TestF19_BytesChanged(t *testing.T) {
 	}
 }
 
-func TestF19_NotADatabase(t *testing.T) {
+// TestDamage_NotADatabase tests row F19 of docs/guarantees.md.
+func TestDamage_NotADatabase(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "text": "hello", "page of zeros": string(make([]byte, 4096)),
 		"page of text": strings.Repeat("grant ", 4096)[:8192],
@@ -189,7 +193,7 @@ func TestF19_NotADatabase(t *testing.T) {
 	}
 }
 
-func TestDatabaseLostButLogThere(t *testing.T) {
+func TestDamage_DatabaseDeletedLogLeft(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -231,7 +235,7 @@ func lockDatabase(t *testing.T, path string) (unlock func()) {
 	return func() { must(t, db.Close()) } // rolls back
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpen_Rejected(t *testing.T) {
 	for _, c := range []struct{ name, query, want string }{
 		{"newer schema", "PRAGMA user_version = 99", "schema version 99"},
 		{"another program's", "PRAGMA application_id = 1", "another program"},
@@ -282,9 +286,9 @@ func refusedUnchanged(t *testing.T, path string, o sqlite.Options, want string) 
 	}
 }
 
-// TestRowsStayInPlace moves sealed grants about in the file: none opens
+// TestDamage_RowsMoved moves sealed grants about in the file: none opens
 // elsewhere, and the neighbour is not touched by it.
-func TestRowsStayInPlace(t *testing.T) {
+func TestDamage_RowsMoved(t *testing.T) {
 	for _, c := range []struct{ name, query string }{
 		{"another key's", "UPDATE grants SET sealed = (SELECT sealed FROM grants WHERE key = 'b') WHERE key = 'a'"},
 		{"whole row of another key", "UPDATE grants SET (revision, generation, sealed) = (SELECT revision, generation, sealed FROM grants WHERE key = 'b') WHERE key = 'a'"},
@@ -309,7 +313,7 @@ func TestRowsStayInPlace(t *testing.T) {
 	}
 }
 
-func TestCancelledSaveChangesNothing(t *testing.T) {
+func TestSave_Canceled_ChangesNothing(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(t)})
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)

@@ -15,8 +15,10 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// TestF32_StoreChangedUnderRunningProcess: every operation notices.
-func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
+// TestReplaced_WhileOpen: every operation notices.
+//
+// Row F32 of docs/guarantees.md.
+func TestReplaced_WhileOpen(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, path string, keys *seal.Keyset)
@@ -43,7 +45,7 @@ func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
 		}, "was replaced by another file"},
 		{"older content in the same file", func(t *testing.T, path string, _ *seal.Keyset) {
 			change(t, path, `UPDATE meta SET value = value - 1 WHERE name = 'revision'`)
-		}, "was put back to an older state"},
+		}, "was restored to an older state"},
 		{"another store in the same file", func(t *testing.T, path string, _ *seal.Keyset) {
 			change(t, path, `UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'id'`)
 		}, "was overwritten with another store"},
@@ -82,9 +84,11 @@ func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
 	}
 }
 
-// TestF32_OlderCopyWrittenIntoTheFile: SQLite's log goes on to have some of the
+// TestRestored_OlderCopyWrittenIntoFile: SQLite's log goes on to have some of the
 // newer pages, the revision among them.
-func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestRestored_OlderCopyWrittenIntoFile(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	first, err := sqlite.Open(t.Context(), path, o)
 	must(t, err)
@@ -121,9 +125,9 @@ func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
 	restored(t, open(t, path, o), "a", false)
 }
 
-// TestDeletedGrantIsNotMissed: with some grants deleted, and others made by a
+// TestRestored_DeletedGrantIsNotOlder: with some grants deleted, and others made by a
 // version that keeps no sum, the rest is no older copy.
-func TestDeletedGrantIsNotMissed(t *testing.T) {
+func TestRestored_DeletedGrantIsNotOlder(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	path := closedDatabase(t, o)
 	s := open(t, path, o)
@@ -136,8 +140,8 @@ func TestDeletedGrantIsNotMissed(t *testing.T) {
 	restored(t, open(t, path, o), "a", false)
 }
 
-// TestOtherProcessMovesOn: revisions of other processes are no replacement.
-func TestOtherProcessMovesOn(t *testing.T) {
+// TestReplaced_OtherProcessSaves: revisions of other processes are no replacement.
+func TestReplaced_OtherProcessSaves(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	first, second := open(t, path, o), open(t, path, o)
 	for i := range int64(5) {
@@ -147,9 +151,11 @@ func TestOtherProcessMovesOn(t *testing.T) {
 	}
 }
 
-// TestF30_LockedDatabase: an operation that waits for another process fails
+// TestSave_LockedDatabase: an operation that waits for another process fails
 // after about five seconds, however many wait. It is no damage and no conflict.
-func TestF30_LockedDatabase(t *testing.T) {
+//
+// Row F30 of docs/guarantees.md.
+func TestSave_LockedDatabase(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
 	put(t, s, "a", 1)

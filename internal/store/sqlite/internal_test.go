@@ -21,9 +21,9 @@ type noSeal struct{}
 func (noSeal) Seal(plain []byte, _ ...string) ([]byte, error)  { return plain, nil }
 func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, nil }
 
-// TestSecondDatabaseLoses is the moment in which another process has made the
+// TestOpen_AnotherProcessWasFirst is the moment in which another process has made the
 // database since this one looked.
-func TestSecondDatabaseLoses(t *testing.T) {
+func TestOpen_AnotherProcessWasFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s := &Store{seal: noSeal{}}
 	var first os.FileInfo
@@ -47,9 +47,9 @@ func TestSecondDatabaseLoses(t *testing.T) {
 	}
 }
 
-// TestMarkIsWrittenUnderItsLock: without it, one of two writers could lower the
+// TestMark_IsWrittenUnderLock: without it, one of two writers could lower the
 // mark. A process that is stopped while it has the lock does not stop the others.
-func TestMarkIsWrittenUnderItsLock(t *testing.T) {
+func TestMark_IsWrittenUnderLock(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +87,8 @@ func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 	}
 }
 
-// TestMarkFails when its file cannot be opened or read.
-func TestMarkFails(t *testing.T) {
+// TestMark_Errors when its file cannot be opened or read.
+func TestMark_Errors(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none", "mark"): "no such file"} {
 		m := &mark{path: path}
@@ -101,9 +101,9 @@ func TestMarkFails(t *testing.T) {
 	}
 }
 
-// TestMigratedSince: another process, of a newer version, has migrated it since
+// TestMigrate_AnotherProcessWasFirst: another process, of a newer version, has migrated it since
 // this one looked.
-func TestMigratedSince(t *testing.T) {
+func TestMigrate_AnotherProcessWasFirst(t *testing.T) {
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}})
 	if err != nil {
 		t.Fatal(err)
@@ -117,8 +117,8 @@ func TestMigratedSince(t *testing.T) {
 	}
 }
 
-// TestMarkIsBounded: the stores that were written longest ago make room.
-func TestMarkIsBounded(t *testing.T) {
+// TestMark_IsBounded: the stores that were written longest ago make room.
+func TestMark_IsBounded(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
 		t.Fatal(err)
@@ -144,9 +144,9 @@ func TestMarkIsBounded(t *testing.T) {
 	}
 }
 
-// TestMarkIsNotCutOff: a process was killed after it wrote the content and before
+// TestMark_NotTruncated: a process was killed after it wrote the content and before
 // it cut off what a longer one had left.
-func TestMarkIsNotCutOff(t *testing.T) {
+func TestMark_NotTruncated(t *testing.T) {
 	m := &mark{path: filepath.Join(t.TempDir(), "mark")}
 	content := `{"stores":[{"store":"a","revision":5}]}` + "\n"
 	if err := os.WriteFile(m.path, []byte(content+`vision":1}]}`), 0o600); err != nil {
@@ -157,8 +157,8 @@ func TestMarkIsNotCutOff(t *testing.T) {
 	}
 }
 
-// TestBusyIsNoDamage: SQLite's own code of it.
-func TestBusyIsNoDamage(t *testing.T) {
+// TestSave_BusyIsNotDamage: SQLite's own code of it.
+func TestSave_BusyIsNotDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s, err := Open(t.Context(), path, Options{Sealer: noSeal{}})
 	if err != nil {
@@ -188,8 +188,8 @@ func TestBusyIsNoDamage(t *testing.T) {
 	}
 }
 
-// TestPingWrites: a database that can only be read is not ready.
-func TestPingWrites(t *testing.T) {
+// TestPing_Writes: a database that can only be read is not ready.
+func TestPing_Writes(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
 	if err != nil {
 		t.Fatal(err)
@@ -251,8 +251,8 @@ func TestSinceBoot(t *testing.T) {
 	}
 }
 
-// TestNoClockSinceBoot: the wall clock alone ends a lease there.
-func TestNoClockSinceBoot(t *testing.T) {
+// TestLease_NoBootClock: the wall clock alone ends a lease there.
+func TestLease_NoBootClock(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
 	if err != nil {
@@ -271,9 +271,9 @@ func TestNoClockSinceBoot(t *testing.T) {
 	}
 }
 
-// TestHolderRenewsBeforeItIsReplaced: who has found a lease to be over does not
+// TestLease_RenewedBeforeTakeover: who has found a lease to be over does not
 // take it when its holder renews in that moment.
-func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
+func TestLease_RenewedBeforeTakeover(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
 	if err != nil {
@@ -286,7 +286,7 @@ func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
 	}
 	passed.Store(int64(time.Minute + time.Second))
 	l := &lease{store: s, key: "a", ttl: time.Minute}
-	found, err := l.look(t.Context())
+	found, err := l.read(t.Context())
 	if err != nil || !s.lost(found, s.uptime()) {
 		t.Fatalf("%+v, %v: want it over", found, err)
 	}

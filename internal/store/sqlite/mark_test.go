@@ -42,9 +42,11 @@ func restored(t *testing.T, s *sqlite.Store, key string, want bool) {
 	}
 }
 
-// TestF32_OlderCopyPutBack: all grants of the copy are restored ones, in every
+// TestRestored_OlderCopy: all grants of the copy are restored ones, in every
 // later process too, until the flag is saved away.
-func TestF32_OlderCopyPutBack(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestRestored_OlderCopy(t *testing.T) {
 	for name, markFile := range map[string]string{"beside": "", "elsewhere": filepath.Join(t.TempDir(), "keyset.json.mark")} {
 		t.Run(name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t), MarkFile: markFile}
@@ -74,8 +76,8 @@ func TestF32_OlderCopyPutBack(t *testing.T) {
 	}
 }
 
-// TestMarkSaysNothing: no grant is a restored one without a mark of this store.
-func TestMarkSaysNothing(t *testing.T) {
+// TestRestored_NoMark: no grant is a restored one without a mark of this store.
+func TestRestored_NoMark(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "cut": `{"store":"`, "another store's": `{"store":"00112233445566778899aabbccddeeff","revision":99}`,
 		"text": "hello", "no revision": "{}",
@@ -129,10 +131,12 @@ func saves(t *testing.T, path string, o sqlite.Options, times int) (id string) {
 	return s.ID()
 }
 
-// TestF32_TwoStoresOneMark: two databases share a keyset, and with it the mark.
+// TestMark_SharedByTwoStores: two databases share a keyset, and with it the mark.
 // Each has its own revision there, so that one that is put back is noticed
 // whatever the other has written since, and the other is left alone.
-func TestF32_TwoStoresOneMark(t *testing.T) {
+//
+// Row F32 of docs/guarantees.md.
+func TestMark_SharedByTwoStores(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	first, second := filepath.Join(t.TempDir(), "tokend.db"), filepath.Join(t.TempDir(), "tokend.db")
 	saves(t, first, o, 2)
@@ -165,9 +169,9 @@ func TestF32_TwoStoresOneMark(t *testing.T) {
 	}
 }
 
-// TestMarkOfFormerVersion knew one database. It counts for that one, and another
+// TestMark_OfFormerVersion knew one database. It counts for that one, and another
 // one that writes beside it does not remove it.
-func TestMarkOfFormerVersion(t *testing.T) {
+func TestMark_OfFormerVersion(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	id := saves(t, path, o, 2)
@@ -179,8 +183,8 @@ func TestMarkOfFormerVersion(t *testing.T) {
 	restored(t, open(t, path, o), "a", true)
 }
 
-// TestMarkFollows many stores at once, and never goes back.
-func TestMarkFollows(t *testing.T) {
+// TestMark_ConcurrentSaves many stores at once, and never goes back.
+func TestMark_ConcurrentSaves(t *testing.T) {
 	const stores, saves = 4, 25
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -214,8 +218,8 @@ func TestMarkFollows(t *testing.T) {
 	}
 }
 
-// TestMarkWhereItCanBeWritten: the directory of the keyset may be read-only.
-func TestMarkWhereItCanBeWritten(t *testing.T) {
+// TestMark_ReadOnlyDirectory: the directory of the keyset may be read-only.
+func TestMark_ReadOnlyDirectory(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "none", "keyset.json.mark")}
 	path := rolledBack(t, o)
 	restored(t, open(t, path, o), "a", true)

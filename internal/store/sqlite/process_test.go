@@ -153,9 +153,9 @@ type writer []byte
 
 func (w *writer) Write(p []byte) (int, error) { *w = append(*w, p...); return len(p), nil }
 
-// TestProcessesLoseNoUpdate starts them on no database, so that making it is
+// TestProcesses_NoLostUpdate starts them on no database, so that making it is
 // contended too.
-func TestProcessesLoseNoUpdate(t *testing.T) {
+func TestProcesses_NoLostUpdate(t *testing.T) {
 	const processes, times = 4, 15
 	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
 	var children []*exec.Cmd
@@ -203,9 +203,9 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Wait() // it was killed
 }
 
-// TestKilledBetweenSteps kills a process after each step of a refresh. What it
+// TestProcesses_KilledBetweenSteps kills a process after each step of a refresh. What it
 // had saved is there, and its lease, of a minute, is free at once (F27).
-func TestKilledBetweenSteps(t *testing.T) {
+func TestProcesses_KilledBetweenSteps(t *testing.T) {
 	for _, c := range []struct {
 		step string
 		want int64 // generation afterwards, 1 before
@@ -233,9 +233,9 @@ func TestKilledBetweenSteps(t *testing.T) {
 	}
 }
 
-// TestKilledAtAnyTime kills writers at full speed: whatever Save had returned
+// TestProcesses_KilledAtAnyTime kills writers at full speed: whatever Save had returned
 // for is there, and no more than the one save that was under way.
-func TestKilledAtAnyTime(t *testing.T) {
+func TestProcesses_KilledAtAnyTime(t *testing.T) {
 	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
 	acknowledged := int64(0)
 	for round := range 10 {
