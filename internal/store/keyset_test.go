@@ -45,11 +45,11 @@ func TestKeyset_IsCreatedOnce(t *testing.T) {
 	}
 }
 
-// TestKeyset_ExistingStore_IsNotCreated: a new key could read none of it.
+// TestKeyset_ExistingStore_IsNotCreated: a new key could not open the store.
 func TestKeyset_ExistingStore_IsNotCreated(t *testing.T) {
 	for _, name := range []string{"tokend.db", "tokend.db-wal", "tokend.db.spill"} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty one was somebody's
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty file
 			t.Fatal(err)
 		}
 		_, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite:"+dir+"/tokend.db")
@@ -122,10 +122,11 @@ func writeMode(path string, b []byte, mode fs.FileMode) error {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode) // whatever the umask says
+	return os.Chmod(path, mode) // regardless of the umask
 }
 
-// TestOpen_FirstStartOfManyProcesses: they agree on one keyset and one database.
+// TestOpen_FirstStartOfManyProcesses checks that they agree on one keyset and one
+// database.
 func TestOpen_FirstStartOfManyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	url := "sqlite:" + dir + "/tokend.db"
@@ -162,6 +163,6 @@ func TestOpen_FirstStartOfManyProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files := contents(t, dir); len(files) != 3 {
-		t.Errorf("%d files, want keyset, database and mark, and nothing that was left over", len(files))
+		t.Errorf("%d files, want keyset, database and mark, and no temporary files", len(files))
 	}
 }

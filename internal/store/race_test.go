@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestKeyset_AnotherProcessWasFirst is the moment in which another process has made the
-// keyset since this one looked.
+// TestKeyset_AnotherProcessWasFirst simulates that another process has created
+// the keyset since this one checked.
 func TestKeyset_AnotherProcessWasFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	var first string

@@ -16,7 +16,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// spilling is a store in which generation 7 is saved.
+// spilling is a store with a saved grant of generation 7.
 type spilling struct {
 	*store.Store
 	url   string
@@ -48,7 +48,7 @@ func (p *spilling) aside(t testing.TB, g *flow.Grant) {
 	}
 }
 
-// files are those of the spill.
+// files returns the files of the spill.
 func (p *spilling) files(t testing.TB) []string {
 	t.Helper()
 	names, err := filepath.Glob(strings.TrimPrefix(p.url, "sqlite:") + ".spill/*")
@@ -67,7 +67,7 @@ func (p *spilling) get(t testing.TB) *flow.Grant {
 	return g
 }
 
-// next is the grant after another exchange.
+// next returns the grant after another exchange.
 func next(g *flow.Grant) *flow.Grant {
 	n := *g
 	n.Generation++
@@ -87,7 +87,7 @@ func TestSpill_IsLoaded(t *testing.T) {
 	if got := p.get(t); !reflect.DeepEqual(got, g) {
 		t.Errorf("Load = %v, want the spilled grant", got)
 	}
-	if err := p.Close(); err != nil { // it outlives the process
+	if err := p.Close(); err != nil { // the spill outlives the process
 		t.Fatal(err)
 	}
 	p.Store = open(t, p.url, p.keys)
@@ -102,7 +102,7 @@ func TestSpill_IsLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Save(t.Context(), l, storetest.Grant()); err != nil { // another key's save leaves it
+	if err := p.Save(t.Context(), l, storetest.Grant()); err != nil { // saving another key keeps the spill
 		t.Fatal(err)
 	}
 	if len(p.files(t)) != 1 {
@@ -123,7 +123,7 @@ func TestSpill_IsRemovedWhenSaved(t *testing.T) {
 	}
 }
 
-// TestSpill_AgainstSavedGrant pits what was spilled against what is saved by then.
+// TestSpill_AgainstSavedGrant compares a spilled grant with what was saved since.
 func TestSpill_AgainstSavedGrant(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -171,7 +171,7 @@ func TestSpill_AgainstSavedGrant(t *testing.T) {
 			g := *p.saved
 			g.RefreshToken = "spilled"
 			c.spill(&g)
-			p.put(t, p.saved) // whatever the spill does, this is what it was made from
+			p.put(t, p.saved) // the spilled grant was made from this one
 			g.Revision = p.saved.Revision
 			p.aside(t, &g)
 			if c.then != nil {
@@ -181,7 +181,7 @@ func TestSpill_AgainstSavedGrant(t *testing.T) {
 			if got.RefreshToken.Reveal() != c.want {
 				t.Errorf("Load has the %s one, want the %s", got.RefreshToken.Reveal(), c.want)
 			}
-			p.put(t, got) // it can be saved, whichever it was
+			p.put(t, got) // it can be saved in both cases
 			names := p.files(t)
 			switch {
 			case c.want == "spilled" && len(names) != 0:
@@ -199,8 +199,8 @@ func TestSpill_AgainstSavedGrant(t *testing.T) {
 	}
 }
 
-// savedSince has another process, which has no spill, save what it made from
-// the same grant.
+// savedSince lets another process, without a spill, save a change of the same
+// grant.
 func savedSince(change func(*flow.Grant)) func(*testing.T, *spilling) {
 	return func(t *testing.T, p *spilling) {
 		hidden := p.files(t)[0]
@@ -243,7 +243,7 @@ func TestSpill_OfDeletedGrant(t *testing.T) {
 	if names := p.files(t); len(names) != 0 {
 		t.Errorf("files %v after Delete, want none", names)
 	}
-	if err := os.WriteFile(name, kept, 0o600); err != nil { // as if the logout had been on another machine
+	if err := os.WriteFile(name, kept, 0o600); err != nil { // as if the logout was on another machine
 		t.Fatal(err)
 	}
 	if _, err := p.Load(t.Context(), "a"); !errors.Is(err, flow.ErrNotFound) {
@@ -255,7 +255,7 @@ func TestSpill_DoesNotReplaceNewer(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	p.aside(t, g)
-	p.aside(t, g) // again: no harm
+	p.aside(t, g) // spilling it again does no harm
 	earlier := next(g)
 	earlier.LoggedIn = g.LoggedIn.Add(-time.Hour)
 	for name, g := range map[string]*flow.Grant{"an older generation": p.saved, "an earlier login, made from the same revision": earlier} {
@@ -268,8 +268,7 @@ func TestSpill_DoesNotReplaceNewer(t *testing.T) {
 	}
 }
 
-// TestSpill_Damaged: what cannot be read counts for nothing, and stays for
-// a person to look at.
+// TestSpill_Damaged: an unreadable file is ignored, and kept for inspection.
 //
 // Row F19 of docs/guarantees.md.
 func TestSpill_Damaged(t *testing.T) {
@@ -317,7 +316,7 @@ func TestSpill_Damaged(t *testing.T) {
 	if kept, err := os.ReadFile(name + ".damaged"); err != nil || len(kept) != len(b) {
 		t.Errorf("the damaged spill was not kept: %v", err)
 	}
-	p.aside(t, next(p.saved)) // and is in nobody's way
+	p.aside(t, next(p.saved)) // the damaged file does not block a new one
 	if got := p.get(t); got.Generation != p.saved.Generation+1 {
 		t.Errorf("Load has generation %d, want the spilled one", got.Generation)
 	}

@@ -15,7 +15,7 @@ func TestParseAnswer(t *testing.T) {
 		body     string
 		lifetime time.Duration
 		fault    string
-		refresh  string // "rt" when empty, "-" for none
+		refresh  string // "rt" if empty, "-" for none
 	}{
 		"plain":                  {body: `{` + rest + `,"expires_in":3600}`, lifetime: time.Hour},
 		"B01 fraction":           {body: `{` + rest + `,"expires_in":3600.0}`, lifetime: time.Hour},
@@ -65,9 +65,8 @@ func TestParseAnswer(t *testing.T) {
 	}
 }
 
-// Each fault of the access token leaves the successor saved and the access token unserved.
-//
-// Rows B04, B05, B06, B07, B08 of docs/guarantees.md.
+// Whatever is wrong with the access token, the successor is stored and the access
+// token is not served.
 func TestRefresh_UnusableAccessToken_SuccessorIsStored(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
 		"B04": func(b map[string]any) { b["expires_in"] = 0 },
@@ -78,7 +77,7 @@ func TestRefresh_UnusableAccessToken_SuccessorIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.answer = change
 				_, err := c.Refresh(t.Context())
 				wantError(t, err, ClassBadResponse, "")
@@ -114,7 +113,7 @@ func TestRefresh_NoExpiresIn_UsesDefaultLifetime(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				s.answer = func(b map[string]any) { delete(b, "expires_in"); b["access_token"] = tc.access; delete(b, "id_token") }
 				var log strings.Builder
-				c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"}; c.Log = logTo(&log) })
+				c := s.loggedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"}; c.Log = logTo(&log) })
 				tok, err := c.Get(t.Context(), Request{})
 				if err != nil || tok.Remaining(time.Now()) != tc.want {
 					t.Fatalf("%v, %v", tok, err)
@@ -131,7 +130,7 @@ func TestRefresh_NoExpiresIn_UsesDefaultLifetime(t *testing.T) {
 // TestRefresh_ErrorUnderStatus200 tests row B09 of docs/guarantees.md.
 func TestRefresh_ErrorUnderStatus200(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.script(raw(200, "application/json", `{"error":"invalid_scope","access_token":"at","token_type":"Bearer"}`))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassRequest, "invalid_scope")
@@ -141,11 +140,12 @@ func TestRefresh_ErrorUnderStatus200(t *testing.T) {
 	})
 }
 
-// A tenant that repeats what it was sent does not bring it into an error or a log.
+// A provider that repeats the request's secrets does not get them into an error
+// or a log.
 func TestRefresh_EchoedSecretsAreMasked(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var log strings.Builder
-		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&log) })
+		c := s.loggedIn(t, func(c *Config) { c.Log = logTo(&log) })
 		s.script(raw(400, "application/json", `{"error":"CANARY-secret","error_description":"bad rt-2 and `+strings.Repeat("x", 240)+`CANARY-secret\r\nInjected: 1"}`))
 		_, err := c.Refresh(t.Context())
 		text := err.Error() + log.String()
@@ -205,17 +205,15 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// A scope that is absent is the one asked for (RFC 6749 section 5.1). One that is
-// empty, or of another type than a string or a list of strings, grants nothing.
-//
-// Row B25 of docs/guarantees.md.
+// An absent scope is the requested one (RFC 6749 section 5.1). A scope that is
+// empty, or neither a string nor a list of strings, grants nothing.
 func TestRefresh_GrantedScope(t *testing.T) {
 	for said, want := range map[string]string{
 		``: "read:x", `,"scope":null`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
 		`,"scope":["a","b"]`: "a b", `,"scope":7`: "", `,"scope":["a",1]`: "", `,"scope":{"a":true}`: "", `,"scope":false`: "",
 	} {
 		s := newTenant()
-		c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
+		c := s.loggedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
 		s.script(raw(200, "application/json", `{"access_token":"other","token_type":"Bearer","expires_in":60`+said+`}`))
 		got, err := c.Get(t.Context(), Request{Scopes: []string{"read:x"}})
 		if err != nil || got.AccessToken != "other" || got.Scope != want {

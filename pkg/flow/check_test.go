@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// finding returns the finding of a check, with result "" when there is none.
+// finding returns the finding of a check, with result "" if there is none.
 func finding(found []Finding, check string) Finding {
 	for _, f := range found {
 		if f.Check == check {
@@ -237,7 +237,7 @@ func TestCheck_Clock(t *testing.T) {
 	}
 }
 
-// Each way of not reaching the tenant has its own words.
+// Each network error has its own text.
 func TestCheck_NetworkErrors(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for name, tc := range map[string]struct {

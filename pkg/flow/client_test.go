@@ -12,7 +12,7 @@ import (
 
 func TestGet_OtherAudience_DefaultTokenIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		r := Request{Audience: "https://other.test/", Scopes: []string{"write", "read", "read"}}
 		child, err := c.Get(t.Context(), r)
 		if err != nil || child.AccessToken != "at-3" {
@@ -52,7 +52,7 @@ func TestGet_OtherAudience_DefaultTokenIsKept(t *testing.T) {
 
 func TestGet_MinValidity(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		time.Sleep(20 * time.Minute)
 		if tok, _ := c.Get(t.Context(), Request{MinValidity: 40 * time.Minute}); tok.AccessToken != "at-2" {
 			t.Error("refreshed although it fits")
@@ -60,7 +60,7 @@ func TestGet_MinValidity(t *testing.T) {
 		if tok, _ := c.Get(t.Context(), Request{MinValidity: 41 * time.Minute}); tok.AccessToken != "at-3" {
 			t.Error("not refreshed")
 		}
-		for range 1000 { // more than the tenant ever gives
+		for range 1000 { // longer than any token lives
 			if tok, err := c.Get(t.Context(), Request{MinValidity: 24 * time.Hour}); err != nil || tok.AccessToken != "at-3" {
 				t.Fatalf("%v, %v", tok, err)
 			}
@@ -128,7 +128,7 @@ func TestClientCredentials(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		c.plan(t.Context()) // as Run does
 		if c.Status().NextRefresh.IsZero() {
 			t.Fatal("no refresh is announced")
@@ -153,8 +153,8 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// A family that lives on at the tenant is not forgotten as long as trying again
-// may end it.
+// A refresh token that is still valid at the provider is kept as long as a retry
+// may revoke it.
 func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"503":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
@@ -165,7 +165,7 @@ func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				var log bytes.Buffer
-				c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+				c := s.loggedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 				s.paths["/oauth/revoke"] = h
 				var e *Error
 				if err := c.Forget(t.Context()); !errors.As(err, &e) || !isTransient(e) || !strings.Contains(e.Hint, "kept") {
@@ -187,11 +187,12 @@ func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 	}
 }
 
-// Where the tenant will never revoke, the grant goes, and the error says so.
+// If the provider cannot revoke the token, the grant is deleted and the error
+// says so.
 func TestForget_RevocationRefused_GrantIsDeleted(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var log bytes.Buffer
-		c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		c := s.loggedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		s.paths["/oauth/revoke"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }
 		wantError(t, c.Forget(t.Context()), ClassBadResponse, "403 Forbidden at tenant.test/oauth/revoke: the grant is deleted here but still valid there")
 		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || g.RefreshToken != "" || len(g.Tokens) != 0 {
@@ -206,7 +207,7 @@ func TestForget_RevocationRefused_GrantIsDeleted(t *testing.T) {
 func TestForget_NoRevocationEndpoint(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.discovery = func(doc map[string]any) { delete(doc, "revocation_endpoint") }
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		wantError(t, c.Forget(t.Context()), ClassBadResponse, "announces no revocation_endpoint: the grant is deleted here but still valid there")
 	})
 }
@@ -214,7 +215,7 @@ func TestForget_NoRevocationEndpoint(t *testing.T) {
 func TestLoad_GrantOfAnotherClient_IsIgnored(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		s.signedIn(t, func(c *Config) { c.Store = store })
+		s.loggedIn(t, func(c *Config) { c.Store = store })
 		cfg := s.config()
 		cfg.Store, cfg.ClientID, cfg.Source = store, "another", nil
 		c := mustNew(t, cfg)
@@ -244,14 +245,12 @@ func TestLoad_CorruptStore(t *testing.T) {
 	})
 }
 
-// X27 for this package: none of the secrets is in a log, an error or a printed value.
-//
-// Row X27 of docs/guarantees.md.
+// No secret is in a log, an error or a printed value (X27).
 func TestNoSecretIsPrinted(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.answer = func(b map[string]any) { b["access_token"] = "CANARY-access" }
 		var out strings.Builder
-		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&out) })
+		c := s.loggedIn(t, func(c *Config) { c.Log = logTo(&out) })
 		print := func(v any) {
 			logTo(&out).Info("x", "v", v)
 			_, _ = out.WriteString(sprint(v))

@@ -10,13 +10,13 @@ import (
 )
 
 // The client secret is read for each request, so that a rotated one is used at
-// once, and is masked whatever the provider repeats.
+// once. It is masked if the provider repeats it.
 func TestClientSecretIsReadAtEachUse(t *testing.T) {
 	for _, auth := range []AuthMethod{AuthPost, AuthBasic} {
 		t.Run(string(auth), func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				secret, fail := Secret("CANARY-one"), error(nil)
-				c := s.signedIn(t, func(c *Config) {
+				c := s.loggedIn(t, func(c *Config) {
 					c.Auth, c.ClientSecret = auth, ""
 					c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, fail }
 				})
@@ -45,8 +45,8 @@ func basicOf(user, password string) string {
 	return r.Header.Get("Authorization")
 }
 
-// A credential that cannot be read is a failure of the configuration; nothing is
-// sent, and the grant is as it was.
+// An unreadable credential is a config error; nothing is sent, and the grant does
+// not change.
 func TestClientCredential_Unreadable(t *testing.T) {
 	for name, tc := range map[string]struct {
 		secret Secret
@@ -59,7 +59,7 @@ func TestClientCredential_Unreadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				secret, fail := Secret("CANARY-one"), error(nil)
-				c := s.signedIn(t, func(c *Config) {
+				c := s.loggedIn(t, func(c *Config) {
 					c.ClientSecret = ""
 					c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, fail }
 				})
@@ -77,11 +77,11 @@ func TestClientCredential_Unreadable(t *testing.T) {
 	}
 }
 
-// An assertion that somebody else signs is sent as it is at that moment.
+// The current assertion of another issuer is sent unchanged.
 func TestClientAssertion_OfAnotherIssuer_IsSentUnchanged(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		assertion := Secret("CANARY.assertion.one")
-		c := s.signedIn(t, func(c *Config) {
+		c := s.loggedIn(t, func(c *Config) {
 			c.ClientSecret = ""
 			c.AssertionFrom = func(context.Context) (Secret, error) { return assertion, nil }
 		})

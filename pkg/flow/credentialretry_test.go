@@ -8,9 +8,9 @@ import (
 )
 
 func TestCredentialGrant_LoggedOut_SendsNothing(t *testing.T) {
-	for name, source := range asking(t) {
+	for name, source := range credentialSources(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			defer running(t, c)()
 			if err := c.Forget(t.Context()); err != nil {
 				t.Fatal(err)
@@ -27,7 +27,7 @@ func TestCredentialGrant_LoggedOut_SendsNothing(t *testing.T) {
 	}
 }
 
-// While a refused request waits, Run does not look at the store all the time.
+// While a rejected request waits, Run does not poll the store.
 func TestRun_RejectedRequest_DoesNotPollTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var loads atomic.Int32
@@ -39,21 +39,21 @@ func TestRun_RejectedRequest_DoesNotPollTheStore(t *testing.T) {
 			return nil
 		})
 		s.refuse(func(url.Values) string { return "invalid_request" })
-		c := s.asks(t, asking(t)["token_exchange"], func(c *Config) { c.Store = store })
+		c := s.newCredentialClient(t, credentialSources(t)["token_exchange"], func(c *Config) { c.Store = store })
 		defer running(t, c)()
 		time.Sleep(time.Hour)
 		if n := loads.Load(); n > 100 {
-			t.Errorf("%d looks at the store in an hour", n)
+			t.Errorf("%d polls of the store in an hour", n)
 		}
 	})
 }
 
-// A login by hand is tried at once, whatever became of the one before.
+// A manual login is tried at once, even after a failed one.
 func TestSignIn_AfterFailure_IsTriedAtOnce(t *testing.T) {
-	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": asking(t)["password"]} {
+	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": credentialSources(t)["password"]} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.keep(refuse(400, "invalid_scope"))
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			for range 3 {
 				_, err := c.SignIn(t.Context())
 				wantError(t, err, ClassRequest, "invalid_scope")

@@ -107,7 +107,7 @@ func TestDevice_RateLimit(t *testing.T) {
 
 func TestDevice_Discovery(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, Device{}, nil)
+		c := s.newCredentialClient(t, Device{}, nil)
 		_, err := c.Login(t.Context())
 		wantError(t, err, ClassBadResponse, `no "device_authorization_endpoint"`)
 		_, err = c.SignIn(t.Context())

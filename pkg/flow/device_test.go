@@ -15,14 +15,15 @@ import (
 const deviceAnswer = `{"device_code":"CANARY-device","user_code":"QTZL-MCBW","verification_uri":"https://tenant.test/activate",` +
 	`"verification_uri_complete":"https://tenant.test/activate?user_code=QTZL-MCBW","expires_in":900,"interval":5}`
 
-// person decides about a device login, and the tenant answers polls with it.
+// person confirms or rejects a device login, and the tenant answers polls with
+// the decision.
 type person struct {
 	asked    url.Values // of the last device authorization request
 	decision string     // an error code; "": confirmed
 	answer   http.HandlerFunc
 }
 
-// withDevice lets s know the device flow.
+// withDevice adds the device flow to s.
 func (s *tenant) withDevice(t testing.TB, change func(*Config)) (*Client, *person) {
 	t.Helper()
 	p := &person{decision: "authorization_pending"}
@@ -41,7 +42,7 @@ func (s *tenant) withDevice(t testing.TB, change func(*Config)) (*Client, *perso
 		_, _ = w.Write([]byte(deviceAnswer))
 	}
 	s.refuse(func(url.Values) string { return p.decision })
-	return s.asks(t, Device{}, change), p
+	return s.newCredentialClient(t, Device{}, change), p
 }
 
 func (s *tenant) decide(p *person, code string) {
@@ -68,7 +69,7 @@ func TestDevice_Login(t *testing.T) {
 		if d := st.DeviceLogin; st.State != StateLoginRequired || d == nil || d.URL != l.URL || d.UserCode != l.UserCode || !d.Expires.Equal(l.Expires) || d.Failure != nil {
 			t.Errorf("%+v", st)
 		}
-		time.Sleep(21 * time.Second) // nobody waits for it
+		time.Sleep(21 * time.Second) // no caller waits
 		if n := s.count(grantDevice); n != 4 {
 			t.Errorf("%d polls in 21 s", n)
 		}
@@ -83,7 +84,7 @@ func TestDevice_Login(t *testing.T) {
 		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || s.count(grantDevice) != 5 || s.count("refresh_token") != 1 {
 			t.Errorf("%v, %v: %d polls, %d refreshes", g, err, s.count(grantDevice), s.count("refresh_token"))
 		}
-		if _, err := c.Finish(t.Context(), l, nil); err != nil { // late, and still true
+		if _, err := c.Finish(t.Context(), l, nil); err != nil { // Finish after the end returns the same
 			t.Error(err)
 		}
 		time.Sleep(time.Hour)
@@ -93,7 +94,8 @@ func TestDevice_Login(t *testing.T) {
 	})
 }
 
-// RFC 8628 section 3.5, poll by poll: what is answered, and how long until the next.
+// RFC 8628 section 3.5, poll by poll: the answer, and the time until the next
+// poll.
 func TestDevice_Polling(t *testing.T) {
 	limited := func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Retry-After", "90")
@@ -204,7 +206,7 @@ func TestDevice_LoginFails(t *testing.T) {
 	}
 }
 
-// The caller leaves, others come: one code, one goroutine that polls.
+// A caller stops waiting, others start: one code, one polling goroutine.
 func TestDevice_LoginIsShared(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
@@ -223,7 +225,7 @@ func TestDevice_LoginIsShared(t *testing.T) {
 		if n := s.count(""); n != 4 {
 			t.Errorf("%d polls in 21 s", n)
 		}
-		time.Sleep(8 * time.Minute) // more than half its time is over: a new code, and the old one is left
+		time.Sleep(8 * time.Minute) // more than half of its time is over: a new code, and no polls for the old one
 		s.mu.Lock()
 		p.answer = answering(200, strings.Replace(deviceAnswer, "CANARY-device", "CANARY-second", 1))
 		before := len(s.posts)
@@ -252,7 +254,7 @@ func answering(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { raw(status, "application/json", body)(w, r, nil) }
 }
 
-// A login that was begun in another process is taken up from its JSON.
+// A login that began in another process is continued from its JSON.
 func TestDevice_FinishInAnotherProcess(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		first, p := s.withDevice(t, nil)
@@ -260,7 +262,7 @@ func TestDevice_FinishInAnotherProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.stopWaiting() // it ends
+		first.stopWaiting() // cancel it
 		b, err := json.Marshal(l)
 		if err != nil {
 			t.Fatal(err)
@@ -270,14 +272,14 @@ func TestDevice_FinishInAnotherProcess(t *testing.T) {
 			t.Fatalf("%v, %s", err, b)
 		}
 		s.decide(p, "")
-		if _, err := s.asks(t, Device{}, nil).Finish(t.Context(), back, nil); err != nil {
+		if _, err := s.newCredentialClient(t, Device{}, nil).Finish(t.Context(), back, nil); err != nil {
 			t.Error(err)
 		}
 		if strings.Contains(sprint(back), "CANARY") {
 			t.Error("the device code is printed")
 		}
 		time.Sleep(time.Hour)
-		if _, err := s.asks(t, Device{}, nil).Finish(t.Context(), back, nil); !errors.Is(err, ErrState) {
+		if _, err := s.newCredentialClient(t, Device{}, nil).Finish(t.Context(), back, nil); !errors.Is(err, ErrState) {
 			t.Errorf("after its end: %v", err)
 		}
 	})
@@ -312,12 +314,12 @@ func TestDevice_ForgetDuringLogin(t *testing.T) {
 		if _, err := c.Login(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(6 * time.Second) // the poll is with the tenant
+		time.Sleep(6 * time.Second) // a poll is in flight
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Login(t.Context()); err != nil || s.called("/oauth/device/code") != 2 {
-			t.Errorf("what was given up is offered again: %v", err)
+			t.Errorf("a canceled login is offered again: %v", err)
 		}
 		c.stopWaiting()
 		close(s.serving)
@@ -331,7 +333,8 @@ func TestDevice_ForgetDuringLogin(t *testing.T) {
 	})
 }
 
-// A person has signed in: neither a lease that is held nor a store that is down loses it.
+// A person has logged in, so neither a held lease nor an unavailable store loses
+// the grant.
 func TestDevice_StoreUnavailable_GrantIsKept(t *testing.T) {
 	for name, fail := range map[string]func(op string, g *Grant) error{
 		"down":     func(string, *Grant) error { return errDisk },
@@ -341,7 +344,7 @@ func TestDevice_StoreUnavailable_GrantIsKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := &brokenStore{Store: NewMemoryStore()}
-				old := s.signedIn(t, func(c *Config) { c.Store = store }) // an older grant with more generations
+				old := s.loggedIn(t, func(c *Config) { c.Store = store }) // an older grant with more generations
 				for range 3 {
 					if _, err := old.Refresh(t.Context()); err != nil {
 						t.Fatal(err)
@@ -400,7 +403,7 @@ func TestDevice_OnChange(t *testing.T) {
 	})
 }
 
-// turnStore notes whether a turn was under way when a grant was spilled.
+// turnStore records whether a flight was running when a grant was spilled.
 type turnStore struct {
 	*spillStore
 	turn chan struct{}
@@ -414,8 +417,8 @@ func (s *turnStore) Spill(ctx context.Context, key string, g *Grant) error {
 	return s.spillStore.Spill(ctx, key, g)
 }
 
-// What a device login changes it changes in its turn, also when the store fails,
-// and when another request has had the turn for longer than a flight waits.
+// A device login changes the client's state only in its own flight, even if the
+// store fails, and if another request has run for longer than a flight waits.
 func TestDevice_GrantIsStoredInItsOwnFlight(t *testing.T) {
 	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTimeout} {
 		t.Run(name, func(t *testing.T) {

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// tokens is a good answer; what stands around it differs.
+// tokens are the members of a successful answer; the tests vary the rest.
 const tokens = `"access_token":"at-good","refresh_token":"rt-good","token_type":"Bearer","expires_in":3600`
 
-// The body decides, not its envelope: the tokens are used and the successor is stored.
+// Only the body matters: the tokens are used and the successor is stored.
 //
 // Row B21 of docs/guarantees.md.
 func TestRefresh_TokensInUnusualAnswer(t *testing.T) {
@@ -49,7 +49,7 @@ func TestRefresh_TokensInUnusualAnswer(t *testing.T) {
 	for name, h := range cases {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(h)
 				if _, err := c.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
@@ -65,8 +65,9 @@ func TestRefresh_TokensInUnusualAnswer(t *testing.T) {
 	}
 }
 
-// A connection that is lost after the whole object costs nothing; one that is
-// lost within it, or within a form, whose end nothing marks, is an answer cut off.
+// A connection that is lost after the complete object does no harm. If it is lost
+// within the object, or within a form, which has no end marker, the answer is
+// incomplete.
 //
 // Row B21 of docs/guarantees.md.
 func TestRefresh_ConnectionLostAfterBody(t *testing.T) {
@@ -83,7 +84,7 @@ func TestRefresh_ConnectionLostAfterBody(t *testing.T) {
 	}
 }
 
-// What looks like tokens and is not one whole answer is none.
+// An answer that only looks like tokens, or is incomplete, has none.
 //
 // Row B21 of docs/guarantees.md.
 func TestRefresh_AnswerWithoutTokens(t *testing.T) {
@@ -103,8 +104,8 @@ func TestRefresh_AnswerWithoutTokens(t *testing.T) {
 	}
 }
 
-// A dead refresh token in the provider's own words: a login is required, and
-// nothing more is sent.
+// A dead refresh token, reported in a provider's own way: a login is required,
+// and nothing more is sent.
 //
 // Row B22 of docs/guarantees.md.
 func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
@@ -145,8 +146,8 @@ func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
 	for name, h := range cases {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, func(c *Config) { c.Source = AuthorizationCode{Headless: true} })
-				c.cfg.Source = AuthorizationCode{} // from here on a person must log in
+				c := s.loggedIn(t, func(c *Config) { c.Source = AuthorizationCode{Headless: true} })
+				c.cfg.Source = AuthorizationCode{} // from here on only a person can log in
 				s.keep(h)
 				_, err := c.Refresh(t.Context())
 				if e := wantError(t, err, ClassLoginRequired, ""); !e.deadToken() {
@@ -167,7 +168,7 @@ func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
 	}
 }
 
-// What says nothing about the refresh token leaves the grant alive.
+// Errors that do not concern the refresh token leave the grant alive.
 //
 // Row B22 of docs/guarantees.md.
 func TestRefresh_OtherErrors_GrantStaysAlive(t *testing.T) {
@@ -194,7 +195,7 @@ func TestRefresh_OtherErrors_GrantStaysAlive(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				e := wantError(t, err, tc.class, "")
@@ -212,8 +213,8 @@ func TestRefresh_OtherErrors_GrantStaysAlive(t *testing.T) {
 	}
 }
 
-// The words for a dead refresh token mean nothing of the kind in other requests:
-// a device code that has expired is not a grant that has died.
+// The codes for a dead refresh token do not count in other requests: an expired
+// device code is not a dead grant.
 //
 // Row B22 of docs/guarantees.md.
 func TestRefresh_DeadTokenCodes_OnlyInRefresh(t *testing.T) {

@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// way is one way to a token request, for the rows of the acceptance matrix that
-// hold for each of them.
+// way is one way to a token request; the tests run for all of them.
 type way struct {
 	grant  string // its grant_type
 	change func(*Config)
-	first  func(t *testing.T, c *Client) // what must be there before, such as a grant
+	first  func(t *testing.T, c *Client) // prepares the client, for example with a grant
 	token  func(t *testing.T, c *Client) error
 }
 
@@ -35,9 +34,9 @@ func device(t *testing.T, c *Client) error {
 	return err
 }
 
-// ways are all of them.
+// ways returns all of them.
 func ways(t *testing.T) map[string]way {
-	sources := asking(t)
+	sources := credentialSources(t)
 	from := func(s Source) func(*Config) {
 		return func(c *Config) { c.Source, c.Scopes = s, []string{"offline_access"} }
 	}
@@ -56,7 +55,7 @@ func ways(t *testing.T) map[string]way {
 	}
 }
 
-// client is a client of s that goes this way.
+// client returns a client of s that goes this way.
 func (w way) client(t *testing.T, s *tenant, change func(*Config)) *Client {
 	t.Helper()
 	s.refresh["rt-seed"] = &family{current: "rt-seed", sub: "user|1"}
@@ -76,16 +75,16 @@ func (w way) client(t *testing.T, s *tenant, change func(*Config)) *Client {
 	return c
 }
 
-// answered are the rows of what a token request is answered with. A device poll
-// goes on where the tenant may still say something else.
+// answered are the answers of a token request and their results. A device poll
+// continues if the provider may still answer differently.
 var answered = map[string]struct {
 	h       handler
 	class   Class // "": a token
 	part    string
 	posts   int
-	polls   int   // of a device login, where they are more
-	ends    Class // of a device login, where it is another; "-": with a token
-	nothing bool  // of a token is kept
+	polls   int   // of a device login, if there are more
+	ends    Class // of a device login, if it differs; "-": with a token
+	nothing bool  // no token is kept
 }{
 	"F05 maintenance page":    {h: raw(200, "text/html", "<h1>CANARY-body</h1>"), class: ClassBadResponse, part: `content-type is "text/html"`, posts: 1, polls: 2, ends: "-"},
 	"F06 garbage":             {h: raw(200, "application/json", "{"), class: ClassBadResponse, part: "JSON", posts: 1, polls: 2, ends: "-"},
@@ -108,13 +107,13 @@ var answered = map[string]struct {
 	"B09 error under 200":     {h: body(`"error":"invalid_scope","access_token":"CANARY","token_type":"Bearer"`), class: ClassRequest, part: "invalid_scope", posts: 1},
 }
 
-// body answers with a token answer that has a refresh token.
+// body answers with tokens, including a refresh token.
 func body(members string) handler {
 	return raw(200, "application/json", `{"refresh_token":"rt-new",`+members+`}`)
 }
 
-// Every grant takes one path, so that every row holds for all of them: the
-// class, one request, nothing of a body or a secret in the error.
+// All grants share one code path, so every answer has the same result: the class,
+// one request, no body or secret in the error.
 func TestEveryGrant_Answers(t *testing.T) {
 	for row, tc := range answered {
 		for name, w := range ways(t) {
@@ -148,7 +147,8 @@ func TestEveryGrant_Answers(t *testing.T) {
 	}
 }
 
-// What cannot be reached: the class in time, and the token as soon as it can.
+// An unreachable provider: the class in time, and a token as soon as it is
+// reachable.
 func TestEveryGrant_Unreachable(t *testing.T) {
 	for name, w := range ways(t) {
 		if name == "device_code" { // goes on polling: TestDevice_Polling
@@ -213,7 +213,8 @@ func TestEveryGrant_Unreachable(t *testing.T) {
 	}
 }
 
-// F08: what asks without a refresh token to lose is repeated at once, three times in all.
+// A request without a refresh token is repeated at once, three times in total
+// (F08).
 func TestEveryGrant_ServerErrors(t *testing.T) {
 	for name, w := range ways(t) {
 		want := map[string]int{"client_credentials": 3, "token_exchange": 3, "password": 3, "device_code": 3}[name]
@@ -275,7 +276,7 @@ func TestEveryGrant_OverTheWire(t *testing.T) {
 	}
 }
 
-// X27 for every grant: no way of printing, logging or failing shows a secret.
+// Printing, logging and errors show no secret, for every grant.
 //
 // Row X27 of docs/guarantees.md.
 func TestEveryGrant_NoSecretIsPrinted(t *testing.T) {

@@ -53,7 +53,7 @@ func TestGrant_StoredForms(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
 	}
-	back.Revision = g.Revision // the store's, not the document's
+	back.Revision = g.Revision // kept by the store, not in the JSON
 	if !reflect.DeepEqual(&back, g) {
 		t.Errorf("back came %+v", back)
 	}

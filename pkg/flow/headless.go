@@ -174,6 +174,6 @@ func (c *Client) pageError(r *http.Response, body []byte) *Error {
 	}
 	return &Error{
 		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "a person must log in at " + page,
-		Hint: "log in with a browser, or turn the page off for this application", Remedy: RemedyBrowser, Err: errors.New("the headless login got a page"),
+		Hint: "turn the page off for this application, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("the headless login got a page"),
 	}
 }

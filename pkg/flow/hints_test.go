@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What the tenant refuses of a request names the setting that asks for it.
+// The hint of a refusal names the setting that caused it.
 func TestRefusal_HintNamesSetting(t *testing.T) {
 	for _, c := range []struct {
 		source            Source
@@ -32,7 +32,7 @@ func TestRefusal_HintNamesSetting(t *testing.T) {
 	}
 }
 
-// A refused seed has the same hint when it is refused and ever after.
+// A rejected seed has the same hint from then on.
 func TestSeed_Rejected_HintStays(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, func() Config { c := s.config(); c.Source = Seed{RefreshToken: "unknown"}; return c }())
@@ -65,8 +65,8 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// A refusal without a description is described by its code, and one that a login
-// might help says what helps this client.
+// A refusal without a description shows its code; if a login may help, the hint
+// says how this client logs in.
 func TestRefusal_NoDescription_ShowsCode(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body, text, hint string
@@ -88,7 +88,7 @@ func TestRefusal_NoDescription_ShowsCode(t *testing.T) {
 				}
 				c := mustNew(t, cfg)
 				if !tc.seed {
-					c = s.signedIn(t, nil)
+					c = s.loggedIn(t, nil)
 				}
 				s.keep(raw(400, "application/json", tc.body))
 				_, err := c.Refresh(t.Context())
@@ -103,7 +103,7 @@ func TestRefusal_NoDescription_ShowsCode(t *testing.T) {
 	}
 }
 
-// An error of the store has one hint, and no name of a Go package in it.
+// An error of the store has one hint, and no Go package name.
 func TestStoreError_OneHint(t *testing.T) {
 	replaced := error(hintedError{fmt.Errorf("sqlite: /db was deleted while it was in use: %w", ErrReplaced), "restart tokend"})
 	for want, err := range map[string]error{
@@ -117,8 +117,8 @@ func TestStoreError_OneHint(t *testing.T) {
 	}
 }
 
-// A logout that meets an error of the store says so, with a grant and without,
-// and whatever failed before.
+// A logout reports an error of the store, with and without a grant, even after
+// other failures.
 func TestForget_StoreError_IsReported(t *testing.T) {
 	for _, grant := range []bool{true, false} {
 		for _, op := range []string{"lock", "load", "save", ""} {
@@ -128,7 +128,7 @@ func TestForget_StoreError_IsReported(t *testing.T) {
 				cfg.Store = store
 				c := mustNew(t, cfg)
 				if grant {
-					c = s.signedIn(t, func(c *Config) { c.Store = store })
+					c = s.loggedIn(t, func(c *Config) { c.Store = store })
 				}
 				store.set(func(string, *Grant) error { return errDisk })
 				if _, err := c.Refresh(t.Context()); err == nil {
@@ -153,7 +153,7 @@ func TestForget_StoreError_IsReported(t *testing.T) {
 	}
 }
 
-// hintedError has a hint, as the errors of a store do.
+// hintedError has a hint, like the errors of a store.
 type hintedError struct {
 	error
 	hint string

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// What cannot be read on this machine holds no caller back: once the file is
-// there, the next request reads it. Run reads it with growing pauses. The error
-// names the setting.
+// An unreadable file does not delay callers: once the file is readable, the next
+// request reads it. Run reads it with growing pauses. The error names the
+// setting.
 func TestUnreadableFile_IsReadAgainAtOnce(t *testing.T) {
 	for name, setting := range map[string]string{
 		"client secret": "client_secret_file", "its own hint": "chmod 600 /run/x (client_secret_file)", "assertion": "client_assertion_file",
@@ -87,11 +87,11 @@ func TestUnreadableFile_IsReadAgainAtOnce(t *testing.T) {
 	}
 }
 
-// A revocation and a code exchange name the setting, too.
+// Errors of a revocation and a code exchange name the setting, too.
 func TestUnreadableFile_OtherRequests(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var fail error
-		c := s.signedIn(t, func(c *Config) {
+		c := s.loggedIn(t, func(c *Config) {
 			c.ClientSecret = ""
 			c.ClientSecretFrom = func(context.Context) (Secret, error) { return "CANARY-secret", fail }
 		})
@@ -110,8 +110,8 @@ func TestUnreadableFile_OtherRequests(t *testing.T) {
 	})
 }
 
-// An assertion that is not a token is not sent, and the error says which of the two
-// is wrong: the file or what is in it.
+// An assertion that is not a token is not sent, and the error says whether the
+// file or its content is wrong.
 func TestClientAssertion_NotUsable(t *testing.T) {
 	for name, tt := range map[string]struct {
 		assertion Secret

@@ -188,7 +188,7 @@ func TestHeadless_KeepsCookies_DoesNotRequestCallback(t *testing.T) {
 		}
 		next(w, r)
 	}
-	s.signedIn(t, nil)
+	s.loggedIn(t, nil)
 	if s.called("/authorize") != 2 || s.called("/callback") != 0 {
 		t.Errorf("%v", s.calls)
 	}
@@ -221,7 +221,7 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()
-			s.signedIn(t, tc.change)
+			s.loggedIn(t, tc.change)
 			p := s.posts[0]
 			if p.Get("client_id") != tc.id || p.Get("client_secret") != tc.secret || s.basic[0] != tc.basic {
 				t.Errorf("id %q, secret %q, header %q", p.Get("client_id"), p.Get("client_secret"), s.basic[0])

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A success that brings no time is followed by a pause that grows to 15 minutes,
-// so that a provider whose tokens do not live is not asked for ever. It is said
-// once, and shown.
+// A refresh that gains no time is followed by a pause that grows to 15 minutes,
+// so that a provider with such tokens is not asked all the time. It is logged
+// once, and shown in the status.
 func TestNoGain_Pauses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		source Source
@@ -29,7 +29,7 @@ func TestNoGain_Pauses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				var log strings.Builder
-				c := s.asks(t, tc.source, func(c *Config) { c.RedirectURL, c.Log = "http://localhost/callback", logTo(&log) })
+				c := s.newCredentialClient(t, tc.source, func(c *Config) { c.RedirectURL, c.Log = "http://localhost/callback", logTo(&log) })
 				stop := running(t, c)
 				s.answer = func(b map[string]any) { tc.answer(s, b) }
 				s.refuses = nil
@@ -73,7 +73,7 @@ func lives(seconds int) func(*tenant, map[string]any) {
 	return func(_ *tenant, b map[string]any) { b["expires_in"] = seconds }
 }
 
-// noSuccessor leaves the refresh token out, as a provider that does not rotate.
+// noSuccessor removes the refresh token, like a provider that does not rotate.
 func noSuccessor(f func(*tenant, map[string]any)) func(*tenant, map[string]any) {
 	return func(s *tenant, b map[string]any) {
 		if rt, ok := b["refresh_token"].(string); ok {
@@ -84,8 +84,8 @@ func noSuccessor(f func(*tenant, map[string]any)) func(*tenant, map[string]any) 
 	}
 }
 
-// A provider that repeats its token until it ends is asked less and less, and
-// again when the token has ended; callers have the token all the time.
+// A provider that repeats its token until its expiry is asked less and less
+// often, and again after the expiry; callers get the token all the time.
 func TestNoGain_RepeatedToken_PausesGrow(t *testing.T) {
 	for _, repeats := range []string{"text", "end"} {
 		bubble(t, func(t *testing.T, s *tenant) {
@@ -128,12 +128,12 @@ func TestNoGain_Decision(t *testing.T) {
 	}{
 		{nil, token(0, time.Hour), false},
 		{nil, token(0, time.Second), true},
-		{nil, token(0, 1001*time.Millisecond), false}, // of two seconds, by its exp
+		{nil, token(0, 1001*time.Millisecond), false}, // two seconds, by its exp
 		{nil, token(0, 2*time.Second), false},
 		{token(0, time.Hour), token(time.Minute, time.Hour), true},
-		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // rounded
+		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // equal after rounding
 		{token(0, time.Hour), token(time.Minute, time.Hour+2*time.Second), false},
-		{token(0, time.Hour), token(time.Second, time.Hour), false}, // two at once
+		{token(0, time.Hour), token(time.Second, time.Hour), false}, // two concurrent refreshes
 		{token(0, time.Second), token(time.Minute, time.Hour), false},
 	} {
 		if e := noGain(tc.was, tc.t); (e != nil) != tc.want {
@@ -142,8 +142,8 @@ func TestNoGain_Decision(t *testing.T) {
 	}
 }
 
-// The end of a repeated token is no reason for a long pause: the row of pauses
-// begins again.
+// The expiry of a repeated token does not cause a long pause: the pauses start
+// again.
 func TestNoGain_TokenExpires_PausesStartAgain(t *testing.T) {
 	c := mustNew(t, newTenant().config())
 	w, now := c.want(Request{}), time.Now()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// withPAR makes s a provider that takes pushed authorization requests.
+// withPAR makes s accept pushed authorization requests.
 func (s *tenant) withPAR(required bool) (pushes *[]url.Values) {
 	var all []url.Values
 	s.discovery = func(m map[string]any) {
@@ -39,7 +39,7 @@ func TestPAR_WhenRequired(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()
 			pushes := s.withPAR(required)
-			c := s.signedIn(t, func(c *Config) { c.PAR = !required })
+			c := s.loggedIn(t, func(c *Config) { c.PAR = !required })
 			p := (*pushes)[0]
 			if p.Get("client_secret") != "CANARY-secret" || p.Get("code_challenge") == "" || p.Get("redirect_uri") == "" || p.Get("response_type") != "code" {
 				t.Errorf("pushed %v", p)

@@ -128,7 +128,7 @@ func TestDiscovery_Documents(t *testing.T) {
 			if n := s.called(path); n != max(1, tc.calls) {
 				t.Errorf("%d requests", n)
 			}
-			s.discovery = nil // recovered from by itself
+			s.discovery = nil // the provider recovers
 			delete(s.paths, path)
 			if _, err := c.Login(t.Context()); err != nil {
 				t.Error(err)
@@ -172,7 +172,7 @@ func TestDiscovery_SharedByAllWaiters(t *testing.T) {
 		c := mustNew(t, s.config())
 		leaving, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { // the one that begins it leaves
+		wg.Go(func() { // the caller that starts it gives up
 			if _, err := c.Login(leaving); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
@@ -189,7 +189,7 @@ func TestDiscovery_SharedByAllWaiters(t *testing.T) {
 		synctest.Wait()
 		close(open)
 		wg.Wait()
-		if n := s.called(path); n != 2 { // with its redirect
+		if n := s.called(path); n != 2 { // including its redirect
 			t.Errorf("%d requests", n)
 		}
 	})

@@ -60,7 +60,7 @@ func TestIDToken_Algorithms(t *testing.T) {
 				t.Error("accepted although others are announced")
 			}
 		})
-		for other, wrong := range keys { // a key of another type or curve never fits
+		for other, wrong := range keys { // a key of another type or curve does not fit
 			if same := fmt.Sprintf("%T", wrong) == fmt.Sprintf("%T", key); !same || alg[0] == 'E' && alg != other {
 				if keyFits(wrong.Public(), alg) {
 					t.Errorf("a key of %s fits %s", other, alg)
@@ -96,7 +96,7 @@ func typed(typ string, claims map[string]any) string {
 	return raw
 }
 
-// Metadata at the places of RFC 8414, no keys, or no metadata at all.
+// Metadata at the places of RFC 8414, no keys, or no metadata.
 //
 // Row B28 of docs/guarantees.md.
 func TestDiscovery_IncompleteMetadata(t *testing.T) {
@@ -144,7 +144,7 @@ func TestDiscovery_IncompleteMetadata(t *testing.T) {
 	}
 }
 
-// Keys are needed when an ID token comes, and not before.
+// Keys are needed only for ID tokens.
 //
 // Row B28 of docs/guarantees.md.
 func TestDiscovery_KeysNeededOnlyForIDTokens(t *testing.T) {
@@ -163,13 +163,13 @@ func TestDiscovery_KeysNeededOnlyForIDTokens(t *testing.T) {
 	wantError(t, err, ClassBadResponse, "plain HTTP")
 }
 
-// With the endpoints of its grant in the configuration a client discovers
-// nothing, from the login to the logout.
+// With all endpoints configured, a client sends no discovery request, from login
+// to logout.
 //
 // Row B28 of docs/guarantees.md.
 func TestDiscovery_EverythingConfigured(t *testing.T) {
 	s := newTenant()
-	c := s.signedIn(t, func(c *Config) {
+	c := s.loggedIn(t, func(c *Config) {
 		c.Endpoint = oauth2.Endpoint{AuthURL: testIssuer + "authorize", TokenURL: testIssuer + "oauth/token"}
 		c.JWKSURL, c.RevocationURL = testIssuer+".well-known/jwks.json", testIssuer+"oauth/revoke"
 	})
@@ -182,7 +182,7 @@ func TestDiscovery_EverythingConfigured(t *testing.T) {
 	if err := c.Forget(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if s.called(discoveryPath) != 0 || s.called("/oauth/revoke") != 1 || s.called(keysPath) != 2 { // once by the check
+	if s.called(discoveryPath) != 0 || s.called("/oauth/revoke") != 1 || s.called(keysPath) != 2 { // once for the check
 		t.Errorf("requests %v", s.calls)
 	}
 	_, err := New(Config{Issuer: testIssuer, ClientID: "c", JWKSURL: "http://a.test/", RevocationURL: "x"})

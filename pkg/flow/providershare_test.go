@@ -25,7 +25,7 @@ func (s *tenant) provider() *Provider {
 	return NewProvider(ProviderConfig{Issuer: s.issuer, HTTPClient: &http.Client{Transport: s}, Now: s.now})
 }
 
-// of is a client of p.
+// of returns a client of p.
 func (s *tenant) of(t testing.TB, p *Provider, change func(*Config)) *Client {
 	t.Helper()
 	cfg := s.config()
@@ -64,7 +64,7 @@ func TestProvider_ConfigErrors(t *testing.T) {
 	}
 }
 
-// The endpoints of one client's configuration are not another's.
+// The configured endpoints of one client do not affect another.
 func TestProvider_EndpointsArePerClient(t *testing.T) {
 	s := newTenant()
 	p := s.provider()
@@ -118,7 +118,7 @@ func TestProvider_AtMostEightConcurrentRequests(t *testing.T) {
 	})
 }
 
-// A request that waits for its slot in vain was not sent, and says so.
+// A request that does not get a slot in time is reported as not sent.
 func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		p := s.provider()
@@ -134,7 +134,7 @@ func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}, sendOptions{}) // without post's own wait
+		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}, sendOptions{}) // without post's own wait for a slot
 		if o != notSent || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v", o, err)
 		}
@@ -147,8 +147,8 @@ func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// A limit of the whole provider holds all of its clients back; one that names no
-// end, or that counts one account, does not.
+// A rate limit of the whole provider delays all of its clients; one without an
+// end, or one for a single account, does not.
 func TestProvider_RateLimitOfAllClients(t *testing.T) {
 	limit := func(status int, code string, kv ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -199,8 +199,8 @@ func TestProvider_RateLimitOfAllClients(t *testing.T) {
 	}
 }
 
-// Close waits for the client's own requests, twice as well as once, and leaves
-// the shared provider's connections to its other clients.
+// Close waits for the client's own requests, even if called twice, and keeps the
+// shared provider's connections for its other clients.
 func TestClose(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.serving = make(chan struct{})
@@ -256,7 +256,7 @@ func TestProvider_MetadataMaxAge(t *testing.T) {
 		time.Sleep(time.Second)
 		s.paths[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
 		ask(2)
-		ask(2) // not at each use
+		ask(2) // not for each use
 		time.Sleep(metadataRetry)
 		ask(3)
 		delete(s.paths, discoveryPath)
@@ -307,13 +307,13 @@ func TestProvider_KeysMaxAge(t *testing.T) {
 				check(2)
 				s.paths[keysPath] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
 				time.Sleep(tc.age + time.Minute)
-				check(3) // the stale ones are used
+				check(3) // the expired ones are used
 			})
 		})
 	}
 }
 
-// A provider that changes its key and keeps the key id is noticed by one fetch,
+// A provider that replaces its key but keeps the key id is noticed by one fetch,
 // within the rate limit.
 //
 // Row X34 of docs/guarantees.md.

@@ -30,7 +30,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *tenant)) {
 
 func TestGet_LogsInThenServesFromMemory(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		for range 3 {
 			tok, err := c.Get(t.Context(), Request{})
 			if err != nil || tok.AccessToken != "at-2" || tok.Remaining(time.Now()) != time.Hour {
@@ -48,7 +48,7 @@ func TestGet_LogsInThenServesFromMemory(t *testing.T) {
 
 func TestRefresh_Rotates(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		for i := range 5 {
 			time.Sleep(59*time.Minute + time.Second)
 			if _, err := c.Get(t.Context(), Request{}); err != nil {
@@ -69,7 +69,7 @@ func TestRefresh_ConnectionRefused_ServesCachedToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
 		var attempts []time.Time
-		c := s.signedIn(t, func(cfg *Config) {
+		c := s.loggedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if down {
 					attempts = append(attempts, time.Now())
@@ -108,7 +108,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestRefresh_ConnectionRefused_TokenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
-		c := s.signedIn(t, func(cfg *Config) {
+		c := s.loggedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if down {
 					return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
@@ -134,7 +134,7 @@ func TestRefresh_ConnectionRefused_TokenExpired(t *testing.T) {
 // TestRefresh_NoAnswer tests row F03 of docs/guarantees.md.
 func TestRefresh_NoAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.keep(hang)
 		time.Sleep(2 * time.Hour)
 		start := time.Now()
@@ -163,7 +163,7 @@ func TestRefresh_TruncatedAnswer(t *testing.T) {
 	s.overWire(t)
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
-	c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+	c := s.loggedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
 	s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 		rec := httptest.NewRecorder()
 		next(rec, r)
@@ -203,7 +203,7 @@ func TestRefresh_InvalidAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				e := wantError(t, err, ClassBadResponse, tc.part)
@@ -247,7 +247,7 @@ func TestRefresh_RateLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter != tc.wait {
@@ -274,7 +274,7 @@ func TestRefresh_RateLimits(t *testing.T) {
 func TestRefresh_ServerErrors_NoRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.rotating = false
-		c := s.signedIn(t, func(c *Config) { c.Rotation = RotationOff })
+		c := s.loggedIn(t, func(c *Config) { c.Rotation = RotationOff })
 		s.script(refuse(500, "server_error"), raw(502, "text/html", "bad gateway"))
 		if _, err := c.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
@@ -295,7 +295,7 @@ func TestRefresh_ServerErrors_NoRotation(t *testing.T) {
 func TestRefresh_InvalidGrant_NeedsLogin(t *testing.T) {
 	for _, status := range []int{400, 401, 403} {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			s.script(refuse(status, "invalid_grant"))
 			_, err := c.Refresh(t.Context())
 			wantError(t, err, ClassLoginRequired, "invalid_grant")
@@ -330,7 +330,7 @@ func TestRefresh_ClientRejected(t *testing.T) {
 		code   string
 	}{{401, "invalid_client"}, {403, "unauthorized_client"}, {401, "access_denied"}} {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			s.keep(refuse(tc.status, tc.code))
 			refused := s.now()
 			_, err := c.Refresh(t.Context())
@@ -349,10 +349,10 @@ func TestRefresh_ClientRejected(t *testing.T) {
 				if time.Sleep(31 * time.Second); s.count("refresh_token") != n+1 {
 					t.Errorf("%s: %d requests at minute %d", tc.code, s.count("refresh_token")-n, minutes)
 				}
-				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run looks at the clock twice a minute
+				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run checks the clock twice a minute
 			}
 			stop()
-			other := mustNew(t, c.cfg) // what is stored counts for a second process, too
+			other := mustNew(t, c.cfg) // the stored state holds for another process, too
 			n := s.count("refresh_token")
 			_, err = other.Get(t.Context(), Request{MinValidity: 55 * time.Minute})
 			if err != nil || s.count("refresh_token") != n {
@@ -374,7 +374,7 @@ func TestRefresh_TokenEndpointRedirects(t *testing.T) {
 		s := newTenant()
 		s.overWire(t)
 		tr := &http.Transport{}
-		c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+		c := s.loggedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
 		s.keep(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 			http.Redirect(w, r, other.URL, status)
 		})

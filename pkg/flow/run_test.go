@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// running is a client with Run under way; stop ends it and waits.
+// running starts Run; stop ends it and waits.
 func running(t *testing.T, c *Client) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -41,7 +41,7 @@ func TestRun_LogsInAndRefreshesBeforeExpiry(t *testing.T) {
 		if st := c.Status(); st.State != StateReady || st.Generation != 1 || st.Subject != "user|1" || st.Expiry != time.Now().Add(time.Hour).Round(0) {
 			t.Errorf("signed in: %+v", st)
 		}
-		for range 3 * 60 { // a reader never waits: there are always minutes left
+		for range 3 * 60 { // a caller never waits: the token is always valid for minutes
 			time.Sleep(time.Minute)
 			tok := c.Cached(Request{MinValidity: 12 * time.Minute})
 			if tok == nil {
@@ -94,7 +94,7 @@ func TestRun_ReplaysInOverlap(t *testing.T) {
 		s.overlap = 30 * time.Second
 		c := mustNew(t, func() Config { c := s.config(); c.Leeway = s.overlap; return c }())
 		defer running(t, c)()
-		s.script(hangAfter) // 15 s pass: too late for a replay at once, in time for one in the overlap
+		s.script(hangAfter) // 15 s pass: too late for an immediate replay, in time for one in the overlap
 		time.Sleep(50 * time.Minute)
 		if g := c.grant(); s.count("refresh_token") != 2 || g.State != GrantActive || g.Generation != 2 || s.revoked != 0 {
 			t.Errorf("%d requests, %+v", s.count("refresh_token"), g)
@@ -133,7 +133,7 @@ func TestRun_NoticesLoginOfAnotherProcess(t *testing.T) {
 		if st := c.Status(); st.State != StateLoginRequired || s.count("") != 0 || !st.NextRefresh.IsZero() {
 			t.Errorf("%+v", st)
 		}
-		s.signedIn(t, func(c *Config) { c.Store = store })
+		s.loggedIn(t, func(c *Config) { c.Store = store })
 		time.Sleep(time.Minute)
 		if st := c.Status(); st.State != StateReady {
 			t.Errorf("%+v", st)
@@ -198,7 +198,7 @@ func TestRun_LoginPage_BacksOff(t *testing.T) {
 	})
 }
 
-// F26: the end waits for the refresh in flight, which is stored.
+// Run's end waits for the refresh in flight, which is stored.
 //
 // Row F26 of docs/guarantees.md.
 func TestRun_Ends_AfterRefreshInFlight(t *testing.T) {
@@ -230,7 +230,7 @@ func TestRun_Ends_AfterRefreshInFlight(t *testing.T) {
 func TestRun_Ends_WhileWaitingForLease(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		if _, err := store.Lock(t.Context(), demoKey, time.Hour); err != nil {
 			t.Fatal(err)
 		}

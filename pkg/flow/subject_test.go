@@ -80,7 +80,8 @@ func TestGitHubActions_Errors(t *testing.T) {
 	}
 }
 
-// A job's token is another at each asking, which is no reason to try a refused exchange again.
+// A job's token differs at each request, which is no reason to retry a rejected
+// exchange.
 func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.keep(refuse(403, "invalid_grant"))
@@ -89,7 +90,7 @@ func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 			n++
 			return Secret(strings.Repeat("x", n)), nil
 		}}
-		c := s.asks(t, source, nil)
+		c := s.newCredentialClient(t, source, nil)
 		defer running(t, c)()
 		for range 100 {
 			_, err := c.Get(t.Context(), Request{})

@@ -52,8 +52,8 @@ func TestTransport_OtherURLs_GetNoToken(t *testing.T) {
 	}
 }
 
-// An http.Client takes Authorization off when a redirect leads elsewhere; a
-// Transport beneath it must not put it on again.
+// An http.Client removes Authorization when a redirect leads to another host; a
+// Transport below it must not add it again.
 func TestTransport_RedirectToOtherURL(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("got there with %q", r.Header.Get("Authorization"))
@@ -66,7 +66,7 @@ func TestTransport_RedirectToOtherURL(t *testing.T) {
 	s := newTenant()
 	base := &http.Transport{}
 	defer base.CloseIdleConnections()
-	c := &http.Client{Transport: &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
+	c := &http.Client{Transport: &Transport{Source: s.loggedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
 	resp, err := c.Get(here.URL)
 	if err == nil {
 		_ = resp.Body.Close()
@@ -74,8 +74,9 @@ func TestTransport_RedirectToOtherURL(t *testing.T) {
 	wantError(t, err, ClassUpstream, elsewhere.URL)
 }
 
-// The first bytes of a body arrive before the last are written, and an answer's
-// too; a refusal in the middle is retried with what was read and what was not.
+// The first bytes of a body arrive before the last are written, in both
+// directions; a rejection in the middle is retried with what was read and the
+// rest.
 func TestTransport_Streams(t *testing.T) {
 	var requests atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +98,7 @@ func TestTransport_Streams(t *testing.T) {
 	s := newTenant()
 	base := &http.Transport{}
 	defer base.CloseIdleConnections()
-	tr := &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
+	tr := &Transport{Source: s.loggedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
 	in, out := io.Pipe()
 	go func() { _, _ = io.WriteString(out, "first") }()
 	resp, err := send(t, tr, "POST", srv.URL, in)

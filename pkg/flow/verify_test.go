@@ -18,9 +18,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The relying-party modules of the OpenID Foundation's conformance suite
-// (oidcc-client-test-…) and the attacks of the acceptance matrix, at a login:
-// the ID token is accepted, or the login fails and no token is served.
+// The relying-party tests of the OpenID Foundation's conformance suite
+// (oidcc-client-test-…) and attacks on ID tokens, at a login: the ID token is
+// accepted, or the login fails and no token is served.
 //
 // Rows B13, B14, X13, X14, X15, X17, X18, X19, X20, X22 of docs/guarantees.md.
 func TestIDToken_Conformance_Login(t *testing.T) {
@@ -33,7 +33,7 @@ func TestIDToken_Conformance_Login(t *testing.T) {
 		answer func(map[string]any)
 		reject string // "": accepted
 	}{
-		"discovery-openid-config":      {}, // the happy path
+		"discovery-openid-config":      {}, // the valid case
 		"idtoken-sig-rs256":            {},
 		"invalid-iss":                  {claims: set("iss", "https://tenant.test"), reject: "its iss"},
 		"missing-sub":                  {claims: set("sub", nil), reject: "no sub"},
@@ -160,7 +160,7 @@ func TestIDToken_Conformance_Refresh(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.claims = tc.claims
 				if name == "no id token" {
 					s.answer = func(b map[string]any) { delete(b, "id_token") }
@@ -194,7 +194,7 @@ func TestIDToken_Conformance_Refresh(t *testing.T) {
 // signing-key-rotation and -just-before-signing: one fetch of the new keys.
 func TestIDToken_Conformance_KeyRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		fresh := newKey()
 		s.mu.Lock()
 		s.key, s.kid = fresh, "k2"
@@ -211,7 +211,7 @@ func TestIDToken_Conformance_KeyRotation(t *testing.T) {
 // TestIDToken_UnknownKeyIDs_FetchLimit tests row X16 of docs/guarantees.md.
 func TestIDToken_UnknownKeyIDs_FetchLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		claims := map[string]any{"iss": s.issuer, "aud": "client", "sub": "u", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 		for window := range 3 {
 			for i := range 400 {
@@ -228,11 +228,12 @@ func TestIDToken_UnknownKeyIDs_FetchLimit(t *testing.T) {
 	})
 }
 
-// While the keys cannot be had, an answer is stored, not served, and verified later without another refresh.
+// While the keys are not available, an answer is stored but not served, and
+// verified later without another refresh.
 func TestIDToken_KeysUnreachable_VerifiedLater(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		cfg := s.config()
 		cfg.Store = store
 		again := mustNew(t, cfg) // another process, without keys in memory

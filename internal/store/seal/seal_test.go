@@ -150,8 +150,8 @@ func TestOpen_OnlyInPlace(t *testing.T) {
 	}
 }
 
-// TestKeyRotation has a second key take over: old values still open, new ones
-// name the new key.
+// TestKeyRotation replaces the primary key: old values still open, new ones use
+// the new key.
 func TestKeyRotation(t *testing.T) {
 	old := newKeys(t)
 	before, err := old.Seal([]byte("plain"), "a")

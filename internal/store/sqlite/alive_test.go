@@ -17,9 +17,9 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// TestLease_StoppedHolder_EndsByTime: a process that was stopped may go on, so only
-// the time of its lease ends it, and no clock that is set; and what it saves
-// afterwards is refused.
+// TestLease_StoppedHolder_EndsByTime: a stopped process may continue, so its
+// lease ends only by time, even if the clock is set; what it saves afterwards is
+// rejected.
 func TestLease_StoppedHolder_EndsByTime(t *testing.T) {
 	for name, by := range map[string]time.Duration{"clock as it was": 0, "clock set forward": 24 * time.Hour, "clock set back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) { testStoppedHolder(t, by) })
@@ -61,7 +61,7 @@ func testStoppedHolder(t *testing.T, by time.Duration) {
 }
 
 // TestLease_ClockSet_DeadHolder: the lease of a process that has ended is free at
-// once, whatever the clock says.
+// once, even if the clock was set.
 func TestLease_ClockSet_DeadHolder(t *testing.T) {
 	for _, by := range []time.Duration{24 * time.Hour, -time.Minute, -24 * time.Hour} {
 		var set clock
@@ -78,8 +78,8 @@ func TestLease_ClockSet_DeadHolder(t *testing.T) {
 	}
 }
 
-// TestLease_ClockSet_UnknownHolder: of a holder that wrote no file the wall clock is
-// all there is. A lease that it wrote before the clock was set back ends.
+// TestLease_ClockSet_UnknownHolder: for a holder without a file only the wall
+// clock counts. A lease from before the clock was set back ends.
 func TestLease_ClockSet_UnknownHolder(t *testing.T) {
 	for by, free := range map[time.Duration]bool{time.Hour + time.Second: true, time.Minute: false, -time.Hour: false, -24 * time.Hour: true} {
 		var set clock
@@ -95,7 +95,8 @@ func TestLease_ClockSet_UnknownHolder(t *testing.T) {
 	}
 }
 
-// TestLease_Renew_UnknownHolder: its lease ends by the wall clock since.
+// TestLease_Renew_UnknownHolder: the lease ends by the wall clock since its
+// renewal.
 func TestLease_Renew_UnknownHolder(t *testing.T) {
 	var passed clock
 	o, path := sqlite.Options{Sealer: newKeys(t), Skew: passed.now}, filepath.Join(t.TempDir(), "tokend.db")
@@ -111,14 +112,14 @@ func TestLease_Renew_UnknownHolder(t *testing.T) {
 	}
 }
 
-// TestLease_OfFormerVersion has an end by the wall clock alone.
+// TestLease_OfFormerVersion: such a lease ends by the wall clock alone.
 func TestLease_OfFormerVersion(t *testing.T) {
 	var set clock
 	o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
 	_, err := s.Lock(t.Context(), "a", time.Hour)
 	must(t, err)
-	change(t, path, `UPDATE leases SET uptime = 0`) // which has no such end
+	change(t, path, `UPDATE leases SET uptime = 0`) // an older version has no such column
 	if _, err := s.Lock(t.Context(), "a", time.Hour); !errors.Is(err, flow.ErrLocked) {
 		t.Errorf("Lock = %v, want ErrLocked", err)
 	}
@@ -127,8 +128,8 @@ func TestLease_OfFormerVersion(t *testing.T) {
 	must(t, err)
 }
 
-// TestLease_DeadHolder_OneSuccessorWins has many stores take the leases of one that
-// has ended.
+// TestLease_DeadHolder_OneSuccessorWins: many stores try to take the leases of a
+// dead process.
 func TestLease_DeadHolder_OneSuccessorWins(t *testing.T) {
 	const leases, successors = 40, 4
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
@@ -167,7 +168,7 @@ func TestLease_DeadHolder_OneSuccessorWins(t *testing.T) {
 	}
 }
 
-// TestLease_FormerHolderEnds: the end of a former holder frees nothing.
+// TestLease_FormerHolderEnds: the end of a previous holder frees nothing.
 func TestLease_FormerHolderEnds(t *testing.T) {
 	var skew atomic.Int64
 	o := sqlite.Options{Sealer: newKeys(t), Skew: func() time.Duration { return time.Duration(skew.Load()) }}
@@ -185,7 +186,7 @@ func TestLease_FormerHolderEnds(t *testing.T) {
 	}
 }
 
-// aliveFiles are those of the processes that the database knows.
+// aliveFiles returns the files of the processes that use the database.
 func aliveFiles(t *testing.T, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(path + ".alive/*")
@@ -236,8 +237,8 @@ func TestAliveFiles(t *testing.T) {
 	}
 }
 
-// TestAliveFile_Removed: the file was deleted by hand. The process lives, and its
-// next lease counts.
+// TestAliveFile_Removed: the file was deleted manually while the process is
+// alive; its next lease counts.
 func TestAliveFile_Removed(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
@@ -254,8 +255,8 @@ func TestAliveFile_Removed(t *testing.T) {
 	}
 }
 
-// TestLease_InvalidHolder: a holder that is unknown, or names a file that is no
-// store's, is waited for, and the file stays.
+// TestLease_InvalidHolder: the lease of an unknown holder, or one that names
+// another file, is respected until it expires, and the file is kept.
 func TestLease_InvalidHolder(t *testing.T) {
 	for _, holder := range []string{"", "../victim", "/etc/hosts", "..", "x"} {
 		o, dir := sqlite.Options{Sealer: newKeys(t)}, t.TempDir()

@@ -21,8 +21,8 @@ type noSeal struct{}
 func (noSeal) Seal(plain []byte, _ ...string) ([]byte, error)  { return plain, nil }
 func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, nil }
 
-// TestOpen_AnotherProcessWasFirst is the moment in which another process has made the
-// database since this one looked.
+// TestOpen_AnotherProcessWasFirst simulates that another process has created the
+// database since this one checked.
 func TestOpen_AnotherProcessWasFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s := &Store{seal: noSeal{}}
@@ -47,8 +47,9 @@ func TestOpen_AnotherProcessWasFirst(t *testing.T) {
 	}
 }
 
-// TestMark_IsWrittenUnderLock: without it, one of two writers could lower the
-// mark. A process that is stopped while it has the lock does not stop the others.
+// TestMark_IsWrittenUnderLock: without the lock, one of two writers could lower
+// the mark. A process that is stopped while it holds the lock does not block
+// others.
 func TestMark_IsWrittenUnderLock(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
@@ -87,7 +88,7 @@ func TestMark_IsWrittenUnderLock(t *testing.T) {
 	}
 }
 
-// TestMark_Errors when its file cannot be opened or read.
+// TestMark_Errors: the file cannot be opened or read.
 func TestMark_Errors(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none", "mark"): "no such file"} {
@@ -101,8 +102,8 @@ func TestMark_Errors(t *testing.T) {
 	}
 }
 
-// TestMigrate_AnotherProcessWasFirst: another process, of a newer version, has migrated it since
-// this one looked.
+// TestMigrate_AnotherProcessWasFirst: a process of a newer version has migrated
+// the database since this one checked.
 func TestMigrate_AnotherProcessWasFirst(t *testing.T) {
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}})
 	if err != nil {
@@ -117,7 +118,7 @@ func TestMigrate_AnotherProcessWasFirst(t *testing.T) {
 	}
 }
 
-// TestMark_IsBounded: the stores that were written longest ago make room.
+// TestMark_IsBounded: the entries that were written longest ago are dropped.
 func TestMark_IsBounded(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
@@ -144,8 +145,8 @@ func TestMark_IsBounded(t *testing.T) {
 	}
 }
 
-// TestMark_NotTruncated: a process was killed after it wrote the content and before
-// it cut off what a longer one had left.
+// TestMark_NotTruncated: a process was killed after it wrote the content and
+// before it truncated the rest of a longer one.
 func TestMark_NotTruncated(t *testing.T) {
 	m := &mark{path: filepath.Join(t.TempDir(), "mark")}
 	content := `{"stores":[{"store":"a","revision":5}]}` + "\n"
@@ -157,7 +158,7 @@ func TestMark_NotTruncated(t *testing.T) {
 	}
 }
 
-// TestSave_BusyIsNotDamage: SQLite's own code of it.
+// TestSave_BusyIsNotDamage checks SQLite's code for a busy database.
 func TestSave_BusyIsNotDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s, err := Open(t.Context(), path, Options{Sealer: noSeal{}})
@@ -188,7 +189,7 @@ func TestSave_BusyIsNotDamage(t *testing.T) {
 	}
 }
 
-// TestPing_Writes: a database that can only be read is not ready.
+// TestPing_Writes: a read-only database is not ready.
 func TestPing_Writes(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
 	if err != nil {
@@ -212,8 +213,8 @@ func TestPing_Writes(t *testing.T) {
 	}
 }
 
-// TestCommitsAreDurable: with less than FULL the log is not synced at commit,
-// and a power cut takes back what Save has returned for.
+// TestCommitsAreDurable: below FULL the log is not synced at commit, and a power
+// failure undoes a successful Save.
 func TestCommitsAreDurable(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
 	if err != nil {
@@ -230,8 +231,8 @@ func TestCommitsAreDurable(t *testing.T) {
 	}
 }
 
-// TestSinceBoot: the clock goes on, and is no wall clock. Where a system has
-// none, it stays zero.
+// TestSinceBoot: the clock advances and is not a wall clock. On a system without
+// one it stays zero.
 func TestSinceBoot(t *testing.T) {
 	first := sinceBoot()
 	if first == 0 {
@@ -251,7 +252,7 @@ func TestSinceBoot(t *testing.T) {
 	}
 }
 
-// TestLease_NoBootClock: the wall clock alone ends a lease there.
+// TestLease_NoBootClock: the wall clock alone ends a lease.
 func TestLease_NoBootClock(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
@@ -271,8 +272,8 @@ func TestLease_NoBootClock(t *testing.T) {
 	}
 }
 
-// TestLease_RenewedBeforeTakeover: who has found a lease to be over does not
-// take it when its holder renews in that moment.
+// TestLease_RenewedBeforeTakeover: a lease that looked expired is not taken if
+// its holder renews it in that moment.
 func TestLease_RenewedBeforeTakeover(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
@@ -288,7 +289,7 @@ func TestLease_RenewedBeforeTakeover(t *testing.T) {
 	l := &lease{store: s, key: "a", ttl: time.Minute}
 	found, err := l.read(t.Context())
 	if err != nil || !s.lost(found, s.uptime()) {
-		t.Fatalf("%+v, %v: want it over", found, err)
+		t.Fatalf("%+v, %v: want it expired", found, err)
 	}
 	if err := holder.Renew(t.Context()); err != nil {
 		t.Fatal(err)

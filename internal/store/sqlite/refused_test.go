@@ -17,7 +17,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// failing is a keyset that seals nothing more once it is broken.
+// failing is a keyset that fails to seal once it is broken.
 type failing struct {
 	*seal.Keyset
 	broken bool
@@ -32,7 +32,7 @@ func (f *failing) Seal(plain []byte, place ...string) ([]byte, error) {
 	return f.Keyset.Seal(plain, place...)
 }
 
-// openFails wants an error of Open with that text.
+// openFails checks for an error of Open with that text.
 func openFails(t *testing.T, path string, o sqlite.Options, want string) {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), path, o)
@@ -67,7 +67,7 @@ func TestOpen_Errors(t *testing.T) {
 	})
 }
 
-// TestMigrate_Fails: the database stays as it was.
+// TestMigrate_Fails: the database does not change.
 func TestMigrate_Fails(t *testing.T) {
 	b, err := os.ReadFile("../testdata/v1/tokend.db")
 	must(t, err)
@@ -96,8 +96,7 @@ func TestLock_InvalidTTL(t *testing.T) {
 	}
 }
 
-// TestLock_AliveFileCannotBeCreated: a lease whose holder cannot show that it lives is not
-// taken.
+// TestLock_AliveFileCannotBeCreated: without an alive file no lease is taken.
 func TestLock_AliveFileCannotBeCreated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, sqlite.Options{Sealer: newKeys(t)})
@@ -135,8 +134,8 @@ func TestSave_Errors(t *testing.T) {
 	}
 }
 
-// TestLoad_SealedButNotAGrant: what opens and is no grant is damaged, and the error does
-// not repeat it.
+// TestLoad_SealedButNotAGrant: sealed data that is not a grant is damaged, and
+// the error does not quote it.
 func TestLoad_SealedButNotAGrant(t *testing.T) {
 	keys := newKeys(t)
 	path := closedDatabase(t, sqlite.Options{Sealer: keys})
@@ -151,7 +150,7 @@ func TestLoad_SealedButNotAGrant(t *testing.T) {
 	}
 }
 
-// TestReplaced_OlderRow: the rest of the database is as new as it was.
+// TestReplaced_OlderRow: only one row is older.
 func TestReplaced_OlderRow(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	path := closedDatabase(t, o)
@@ -165,7 +164,7 @@ func TestReplaced_OlderRow(t *testing.T) {
 	}
 }
 
-// TestLoad_DirectoryBecameAFile: the file is looked for in vain, and nothing is done.
+// TestLoad_DirectoryBecameAFile: the file is not found, and nothing is done.
 func TestLoad_DirectoryBecameAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	must(t, os.Mkdir(dir, 0o700))
