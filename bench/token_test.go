@@ -11,9 +11,9 @@ import (
 
 var listenLine = regexp.MustCompile(`msg=listening network=tcp addr=(127\.0\.0\.1:\d+)`)
 
-// BenchmarkTokenProcess: "tokend token NAME" as a whole process, over the
-// socket and over TCP, beside curl on the same URL, and beside oidc-token, which
-// asks oidc-agent for a token that it has in memory.
+// BenchmarkTokenProcess measures "tokend token NAME" as a process, over the
+// socket and over TCP, curl with the same URL, and oidc-token, which gets a token
+// from oidc-agent's memory.
 func BenchmarkTokenProcess(b *testing.B) {
 	bin := binaries(b)
 	issuer, _ := server(b, issuerLine, []string{"MOCKAUTH0_LISTEN=127.0.0.1:0"}, bin+"/mockauth0")
@@ -62,7 +62,7 @@ func BenchmarkTokenProcess(b *testing.B) {
 					b.Fatal(err)
 				}
 				if c.name != "true" && bytes.Count(out, []byte(".")) != 2 {
-					b.Fatalf("that is no token: %d bytes", len(out))
+					b.Fatalf("not a token: %d bytes", len(out))
 				}
 			}
 		})

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestDocs_CurlBypassesProxy: every curl for this machine that is
-// shown or shipped says --noproxy, or goes by a unix socket, which asks none.
-// Otherwise http_proxy would get the request, key and all.
+// TestDocs_CurlBypassesProxy: every documented or shipped curl to this machine
+// has --noproxy, or uses a unix socket. Otherwise http_proxy would get the
+// request with its key.
 //
 // Row X29 of docs/guarantees.md.
 func TestDocs_CurlBypassesProxy(t *testing.T) {

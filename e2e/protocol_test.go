@@ -8,8 +8,8 @@ import (
 	"example.com/tokend/internal/mutation"
 )
 
-// steps are the steps of the refresh protocol (docs/rotation.md). Each is taken
-// out, and the named test, or an earlier one of its package, must fail then.
+// steps are the steps of the refresh protocol (docs/rotation.md). Each one is
+// removed, and a test of the named package must fail then.
 var steps = []struct {
 	step, file, old, new, tests string
 }{
@@ -55,8 +55,8 @@ var steps = []struct {
 	{"a spilled refresh before it does not", "internal/store/spill.go", "return !same && a.LoggedIn.After(b.Exchanged)", "return true", "internal/store"},
 }
 
-// TestEveryStepOfTheProtocol takes the steps out, one at a time.
-// MUTANTS=all or MUTANTS=protocol tries all; otherwise one.
+// TestEveryStepOfTheProtocol removes the steps, one at a time. MUTANTS=all or
+// MUTANTS=protocol tries all; otherwise it tries one.
 func TestEveryStepOfTheProtocol(t *testing.T) {
 	for i, s := range steps {
 		if wanted := os.Getenv("MUTANTS"); i > 0 && wanted != "all" && wanted != "protocol" {

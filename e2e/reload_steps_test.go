@@ -9,11 +9,11 @@ import (
 	"example.com/tokend/internal/mutation"
 )
 
-// step is a piece of behaviour that is taken out of a file. tests is a package, or
-// the name of a test here.
+// step is a piece of behaviour that is removed from a file. tests is a package,
+// or the name of a test here.
 type step struct{ step, file, old, new, tests string }
 
-// reloadSteps are what a reload does, and what it leaves alone.
+// reloadSteps are the effects of a reload, and what it must keep.
 var reloadSteps = []step{
 	{"a broken file changes nothing", "cmd/tokend/reload.go", "if err == nil {\n\t\tdone, err = s.apply(next)\n\t}", "if _, failed := s.apply(next); err == nil {\n\t\terr = failed\n\t}", "TestReload_BrokenFile"},
 	{"a broken file is reported", "cmd/tokend/reload.go", "s.refuse(ctx, err)", "", "TestReload_BrokenFile"},
@@ -28,30 +28,30 @@ var reloadSteps = []step{
 	{"SIGHUP waits for the start", "cmd/tokend/hangups.go", "h := hangups{c: make(chan os.Signal, 1), stop: stop}", "h := hangups{c: make(chan os.Signal), stop: stop}", "TestReload_SignalDuringStart"},
 	{"SIGHUP does not end the service", "cmd/tokend/serve.go", "Annotations: map[string]string{reloads: \"\"},", "", "TestReload_SignalDuringStart"},
 	{"no reload while the service ends", "cmd/tokend/reload.go", "case <-ctx.Done():\n\t\t\t\treturn\n", "", "TestReload_ThenTerminated"},
-	{"the manager is told of the end of a reload", "cmd/tokend/reload.go", "if ctx.Err() == nil { // else the manager", "if false { // else the manager", "cmd/tokend"},
+	{"the manager is notified of the end of a reload", "cmd/tokend/reload.go", "if ctx.Err() == nil { // else the manager", "if false { // else the manager", "cmd/tokend"},
 	{"and of its beginning", "cmd/tokend/reload.go", "s.manager.reloading()", "", "cmd/tokend"},
 	{"a rejected client is asked again", "cmd/tokend/reload.go", "k.client.Retry() // what", "_ = k // what", "cmd/tokend"},
 }
 
-// recoverySteps are what makes a client ready by itself after one odd answer.
+// recoverySteps make a client ready again after a transient error.
 var recoverySteps = []step{
 	{"one 503: replayed in the overlap", "pkg/flow/decide.go", "in.Replays < maxReplays && c.inLeeway(g, now)", "false", "pkg/flow"},
-	{"one invalid_client: probed when asked to", "pkg/flow/decide.go", "if g != nil && g.Rejected != nil && !w.probe {", "if g != nil && g.Rejected != nil {", "TestRecovery_ReadyWithoutRestart"},
+	{"one invalid_client: probed on request", "pkg/flow/decide.go", "if g != nil && g.Rejected != nil && !w.probe {", "if g != nil && g.Rejected != nil {", "TestRecovery_ReadyWithoutRestart"},
 	{"a failed second login: no failed refresh", "pkg/flow/headless.go", "if prior.exists() && prior.State != GrantDead && prior.RefreshToken != \"\" {", "if false {", "TestRecovery_ReadyWithoutRestart"},
-	{"a page at the first login: tried again", "pkg/flow/decide.go", "if c.kind.unattended {", "if c.kind.unattended && c.backoffs[loginBackoff].active(now) == nil {", "pkg/flow"},
+	{"a page at the first login: retried", "pkg/flow/decide.go", "if c.kind.unattended {", "if c.kind.unattended && c.backoffs[loginBackoff].active(now) == nil {", "pkg/flow"},
 }
 
-// TestEveryStepOfTheRecovery takes the steps out, one at a time. MUTANTS=all or
-// MUTANTS=recovery tries all; otherwise one.
-func TestEveryStepOfTheRecovery(t *testing.T) { takeOut(t, "recovery", recoverySteps) }
+// TestEveryStepOfTheRecovery removes the steps, one at a time. MUTANTS=all or
+// MUTANTS=recovery tries all; otherwise it tries one.
+func TestEveryStepOfTheRecovery(t *testing.T) { removeSteps(t, "recovery", recoverySteps) }
 
-// TestEveryStepOfTheReload takes the steps out, one at a time. MUTANTS=all or
-// MUTANTS=reload tries all; otherwise one.
-func TestEveryStepOfTheReload(t *testing.T) { takeOut(t, "reload", reloadSteps) }
+// TestEveryStepOfTheReload removes the steps, one at a time. MUTANTS=all or
+// MUTANTS=reload tries all; otherwise it tries one.
+func TestEveryStepOfTheReload(t *testing.T) { removeSteps(t, "reload", reloadSteps) }
 
-// takeOut takes the steps of a list out; the test of each, or an earlier one of its
-// package, must fail then.
-func takeOut(t *testing.T, list string, steps []step) {
+// removeSteps removes the steps of a list, one at a time; the test of each, or
+// another one of its package, must fail then.
+func removeSteps(t *testing.T, list string, steps []step) {
 	t.Helper()
 	for i, s := range steps {
 		if wanted := os.Getenv("MUTANTS"); i > 0 && wanted != "all" && wanted != list {

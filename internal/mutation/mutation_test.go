@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 }
 `
 
-// place is a module of its own with the code and a test that knows half of it.
+// place creates a module with the code and a test that covers half of it.
 func place(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
