@@ -27,7 +27,7 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SignIn(t.Context()); err != nil {
+	if _, err := client.LoginHeadless(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return client

@@ -85,7 +85,7 @@ func TestSeed(t *testing.T) {
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := seeded("seed-1").SignIn(t.Context()); err != nil || s.revoked != 0 {
+		if _, err := seeded("seed-1").LoginHeadless(t.Context()); err != nil || s.revoked != 0 {
 			t.Errorf("after a restart the spent seed was sent: %v", err)
 		}
 		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || s.count("") != 2 {
@@ -94,7 +94,7 @@ func TestSeed(t *testing.T) {
 		s.script(refuse(403, "invalid_grant"))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassLoginRequired, "")
-		_, err = seeded("seed-1").SignIn(t.Context())
+		_, err = seeded("seed-1").LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "give a new refresh token")
 		s.refresh["seed-2"] = &family{current: "seed-2"}
 		if _, err := seeded("seed-2").Refresh(t.Context()); err != nil {
@@ -147,7 +147,7 @@ func TestForget(t *testing.T) {
 		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || g.RefreshToken != "" || len(g.Tokens) != 0 {
 			t.Errorf("stored: %v, %v", g, err)
 		}
-		if _, err := c.SignIn(t.Context()); err != nil {
+		if _, err := c.LoginHeadless(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -264,7 +264,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			tok, _ := c.Get(t.Context(), Request{})
 			print(tok)
 			time.Sleep(time.Hour)
-			_, err = c.SignIn(t.Context())
+			_, err = c.LoginHeadless(t.Context())
 			print(err)
 		}
 		print(*c.grant())

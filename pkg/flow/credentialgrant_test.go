@@ -165,13 +165,13 @@ func TestCredentialGrant_RejectedCredential_IsSentOnce(t *testing.T) {
 				if s.count("") != 1 {
 					t.Fatalf("%s: %d requests after a restart", name, s.count(""))
 				}
-				_, err = again.SignIn(t.Context()) // a login sends it once more
+				_, err = again.LoginHeadless(t.Context()) // a login sends it once more
 				wantError(t, err, class, code)
 				if s.count("") != 2 {
 					t.Fatalf("%s: %d requests after a login", name, s.count(""))
 				}
 				s.refuse(nil)
-				if _, err := again.SignIn(t.Context()); err != nil || again.Status().State != StateReady || again.Status().LoggedIn.IsZero() {
+				if _, err := again.LoginHeadless(t.Context()); err != nil || again.Status().State != StateReady || again.Status().LoggedIn.IsZero() {
 					t.Errorf("%s: %v, %+v", name, err, again.Status())
 				}
 			})
@@ -253,14 +253,14 @@ func TestCredentialGrant_RejectedCredential_TokenIsStillServed(t *testing.T) {
 }
 
 // A failed manual login does not end a working grant.
-func TestSignIn_Fails_GrantIsKept(t *testing.T) {
+func TestLoginHeadless_Fails_GrantIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := s.newCredentialClient(t, credentialSources(t)["password"], func(c *Config) { c.Scopes = []string{"offline_access"} })
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
 			t.Fatal(err)
 		}
 		s.refuse(func(url.Values) string { return "invalid_grant" })
-		_, err := c.SignIn(t.Context())
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "invalid_grant")
 		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || c.Status().State != StateReady {
 			t.Errorf("%v, %v, %+v", g, err, c.Status())
@@ -301,11 +301,11 @@ func TestCredentialGrant_TooManyAttempts(t *testing.T) {
 }
 
 // After a manual login was rejected, callers do not send the credential again.
-func TestSignIn_RejectedCredential_CallersDoNotRetry(t *testing.T) {
+func TestLoginHeadless_RejectedCredential_CallersDoNotRetry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "invalid_request" })
 		c := s.newCredentialClient(t, credentialSources(t)["password"], nil)
-		_, err := c.SignIn(t.Context())
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassRequest, "")
 		_, err = c.Get(t.Context(), Request{})
 		if wantError(t, err, ClassRequest, ""); s.count("") != 1 {
@@ -335,9 +335,9 @@ func TestCredentialGrant_RejectedRequest_FourTimesAnHour(t *testing.T) {
 			if n := s.count(""); n != 4 {
 				t.Errorf("%s: %d requests in an hour", name, n)
 			}
-			_, err := c.SignIn(t.Context()) // manually: at once, twice
+			_, err := c.LoginHeadless(t.Context()) // manually: at once, twice
 			wantError(t, err, ClassRequest, "")
-			_, err = c.SignIn(t.Context())
+			_, err = c.LoginHeadless(t.Context())
 			wantError(t, err, ClassRequest, "")
 			if n := s.count(""); n != 6 {
 				t.Errorf("%s: %d requests after two logins", name, n)
@@ -346,7 +346,7 @@ func TestCredentialGrant_RejectedRequest_FourTimesAnHour(t *testing.T) {
 				t.Errorf("%s: another audience: %v", name, err)
 			}
 			s.refuse(nil)
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := c.Refresh(t.Context()); err != nil { // the rejection is cleared

@@ -20,7 +20,7 @@ func TestCredentialGrant_LoggedOut_SendsNothing(t *testing.T) {
 			if wantError(t, err, ClassLoginRequired, ""); s.count("") != 1 {
 				t.Errorf("%s: %d requests", name, s.count(""))
 			}
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
@@ -49,13 +49,13 @@ func TestRun_RejectedRequest_DoesNotPollTheStore(t *testing.T) {
 }
 
 // A manual login is tried at once, even after a failed one.
-func TestSignIn_AfterFailure_IsTriedAtOnce(t *testing.T) {
+func TestLoginHeadless_AfterFailure_IsTriedAtOnce(t *testing.T) {
 	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": credentialSources(t)["password"]} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.keep(refuse(400, "invalid_scope"))
 			c := s.newCredentialClient(t, source, nil)
 			for range 3 {
-				_, err := c.SignIn(t.Context())
+				_, err := c.LoginHeadless(t.Context())
 				wantError(t, err, ClassRequest, "invalid_scope")
 			}
 			if n := s.count(""); n != 3 {

@@ -110,7 +110,7 @@ func TestDevice_Discovery(t *testing.T) {
 		c := s.newCredentialClient(t, Device{}, nil)
 		_, err := c.Login(t.Context())
 		wantError(t, err, ClassBadResponse, `no "device_authorization_endpoint"`)
-		_, err = c.SignIn(t.Context())
+		_, err = c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "needs a person")
 	})
 	bubble(t, func(t *testing.T, s *tenant) {

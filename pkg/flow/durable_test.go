@@ -278,7 +278,7 @@ func TestForget_LogoutIsStored(t *testing.T) {
 				if n := s.count("") - posts; n != 0 {
 					t.Errorf("%d requests after the logout", n)
 				}
-				if _, err := first.SignIn(t.Context()); err != nil {
+				if _, err := first.LoginHeadless(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(checkInterval + time.Second)
@@ -317,7 +317,7 @@ func TestRun_TransientFailures_RecoversByItself(t *testing.T) {
 		bubble(t, func(t *testing.T, s *tenant) { // a second login that fails, headless and by a person
 			c := s.loggedIn(t, nil)
 			fail(s)
-			if _, err := c.SignIn(t.Context()); err == nil {
+			if _, err := c.LoginHeadless(t.Context()); err == nil {
 				t.Errorf("%s: logged in", name)
 			}
 			s.setAuthorize(nil)
@@ -408,7 +408,7 @@ func TestRefresh_RateLimitIsStored(t *testing.T) {
 func TestRefresh_RestoredStore_NothingIsSent(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, c *Client) error{
 		"resume": func(t *testing.T, c *Client) error { return c.Resume(t.Context()) },
-		"login":  func(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err },
+		"login":  func(t *testing.T, c *Client) error { _, err := c.LoginHeadless(t.Context()); return err },
 	} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			store := NewMemoryStore()
@@ -461,7 +461,7 @@ func TestRefresh_SameTokenNewExpiry(t *testing.T) {
 			if n := s.count("refresh_token"); n > 2*lives {
 				t.Errorf("%v: %d requests in %d lives", lifetime, n, lives)
 			}
-			if _, err := c.SignIn(t.Context()); err != nil || !c.Status().Expiry.Equal(s.now().Add(lifetime)) {
+			if _, err := c.LoginHeadless(t.Context()); err != nil || !c.Status().Expiry.Equal(s.now().Add(lifetime)) {
 				t.Errorf("%v: a login answers with %v: %v", lifetime, c.Status().Expiry, err)
 			}
 		})
@@ -478,7 +478,7 @@ func TestLogin_NoRefreshToken_PreviousIsKept(t *testing.T) {
 			c := s.loggedIn(t, nil)
 			s.answer = func(b map[string]any) { delete(b, "refresh_token") }
 			s.claims = func(m map[string]any) { m["sub"] = subject }
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			g := c.grant()
@@ -587,7 +587,7 @@ func TestRun_LogoutDuringRelogin_Holds(t *testing.T) {
 // refused while it may send a used token, and after a logout.
 //
 // Row F32 of docs/guarantees.md.
-func TestSignIn_SameSeed_IsARefresh(t *testing.T) {
+func TestLoginHeadless_SameSeed_IsARefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		first := s.loggedIn(t, nil)
 		seed := Seed{RefreshToken: first.grant().RefreshToken}
@@ -602,7 +602,7 @@ func TestSignIn_SameSeed_IsARefresh(t *testing.T) {
 		store.mu.Lock()
 		store.grants[demoKey].Restored = true
 		store.mu.Unlock()
-		_, err := c.SignIn(t.Context())
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassRestored, "give a new refresh token")
 		if s.count("refresh_token") != posts {
 			t.Error("the token of an older copy was sent")
@@ -610,7 +610,7 @@ func TestSignIn_SameSeed_IsARefresh(t *testing.T) {
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.SignIn(t.Context())
+		_, err = c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "give a new refresh token")
 		if s.count("refresh_token") != posts {
 			t.Error("the seed was sent after the logout")

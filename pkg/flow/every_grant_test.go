@@ -22,7 +22,7 @@ func get(t *testing.T, c *Client) error { _, err := c.Get(t.Context(), Request{}
 
 func force(t *testing.T, c *Client) error { _, err := c.Refresh(t.Context()); return err }
 
-func signIn(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err }
+func loginHeadless(t *testing.T, c *Client) error { _, err := c.LoginHeadless(t.Context()); return err }
 
 func device(t *testing.T, c *Client) error {
 	l, err := c.Login(t.Context())
@@ -42,12 +42,12 @@ func ways(t *testing.T) map[string]way {
 	}
 	return map[string]way{
 		"refresh": {grant: "refresh_token", first: func(t *testing.T, c *Client) {
-			if err := signIn(t, c); err != nil {
+			if err := loginHeadless(t, c); err != nil {
 				t.Fatal(err)
 			}
 		}, token: force, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
 		"seed":               {grant: "refresh_token", change: from(Seed{RefreshToken: "rt-seed"}), token: get},
-		"code":               {grant: "authorization_code", token: signIn, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
+		"code":               {grant: "authorization_code", token: loginHeadless, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
 		"client_credentials": {grant: "client_credentials", change: from(ClientCredentials{}), token: get},
 		"token_exchange":     {grant: grantExchange, change: from(sources["token_exchange"]), token: get},
 		"password":           {grant: grantRealm, change: from(sources["password"]), token: get},

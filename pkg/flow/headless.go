@@ -20,11 +20,11 @@ const (
 	localBackoff = "local" // back-off of Run alone, while a file on this machine cannot be read
 )
 
-// SignIn logs in without a person: headless, by the seed, by client credentials,
+// LoginHeadless logs in without a person: headless, by the seed, by client credentials,
 // a token exchange or a password, even if the credential was rejected before. If
 // the provider shows a page that needs a person, the error is an [*Error] of
 // [ClassLoginRequired] that names the page.
-func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
+func (c *Client) LoginHeadless(ctx context.Context) (*Grant, error) {
 	if !c.kind.unattended {
 		return nil, &Error{
 			Op: "login", Class: ClassLoginRequired, Description: "this client's login needs a person",

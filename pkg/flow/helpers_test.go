@@ -39,7 +39,7 @@ func (s *tenant) loggedIn(t testing.TB, change func(*Config)) *Client {
 		change(&cfg)
 	}
 	c := mustNew(t, cfg)
-	if _, err := c.SignIn(context.Background()); err != nil {
+	if _, err := c.LoginHeadless(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return c

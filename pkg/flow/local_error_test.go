@@ -48,7 +48,7 @@ func TestUnreadableFile_IsReadAgainAtOnce(t *testing.T) {
 				c := mustNew(t, cfg)
 				if name != "headless login" {
 					write(t, file, "CANARY-one")
-					if _, err := c.SignIn(t.Context()); err != nil {
+					if _, err := c.LoginHeadless(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -162,7 +162,7 @@ func TestHeadless_Page(t *testing.T) {
 				page(200, "Log in &amp; more")(w, r, nil)
 			}
 			c := mustNew(t, s.config())
-			_, err := c.SignIn(t.Context())
+			_, err := c.LoginHeadless(t.Context())
 			e := wantError(t, err, tc.class, tc.part)
 			if strings.Contains(e.Error(), "CANARY") {
 				t.Errorf("query or body in %v", e)
@@ -198,7 +198,7 @@ func TestLogin_WrongKindOfLogin(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Source = nil
-	_, err := mustNew(t, cfg).SignIn(t.Context())
+	_, err := mustNew(t, cfg).LoginHeadless(t.Context())
 	wantError(t, err, ClassLoginRequired, "needs a person")
 	cfg.RedirectURL = ""
 	_, err = mustNew(t, cfg).Login(t.Context())

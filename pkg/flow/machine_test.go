@@ -173,7 +173,7 @@ func runMachine(t *rapid.T, overlap time.Duration) {
 		}
 	}
 	m.procs = [2]*process{m.start(), m.start()}
-	if _, err := m.procs[0].client.SignIn(context.Background()); err != nil {
+	if _, err := m.procs[0].client.LoginHeadless(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	pick := func(t *rapid.T) *process { return m.procs[rapid.IntRange(0, 1).Draw(t, "process")] }
@@ -217,7 +217,7 @@ func (m *machine) end() {
 	}
 	m.check(nil)
 	if err != nil {
-		if _, err := p.client.SignIn(context.Background()); err != nil {
+		if _, err := p.client.LoginHeadless(context.Background()); err != nil {
 			m.t.Fatalf("after a login: %v", err)
 		}
 	}

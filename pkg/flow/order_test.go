@@ -56,7 +56,7 @@ func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 		change func(c *Client) error
 		state  GrantState
 	}{
-		"login":  {func(c *Client) error { _, err := c.SignIn(context.Background()); return err }, GrantActive},
+		"login":  {func(c *Client) error { _, err := c.LoginHeadless(context.Background()); return err }, GrantActive},
 		"logout": {func(c *Client) error { return c.Forget(context.Background()) }, GrantLoggedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestLogin_AfterLogout_LateAnswerIsKept(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if g, err := c.SignIn(t.Context()); err != nil || g.State != GrantActive || s.refresh[g.RefreshToken.Reveal()].dead {
+		if g, err := c.LoginHeadless(t.Context()); err != nil || g.State != GrantActive || s.refresh[g.RefreshToken.Reveal()].dead {
 			t.Errorf("%+v, %v", g, err)
 		}
 	})

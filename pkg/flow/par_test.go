@@ -59,7 +59,7 @@ func TestPAR_NotUsed_HintNamesSetting(t *testing.T) {
 	s := newTenant()
 	s.withPAR(false)
 	c := mustNew(t, s.config())
-	_, err := c.SignIn(t.Context())
+	_, err := c.LoginHeadless(t.Context())
 	wantError(t, err, ClassRequest, parHint)
 	if f := finding(c.Check(t.Context()), "authorize"); f.Result != ResultProblem || f.Hint != parHint {
 		t.Errorf("%+v", f)

@@ -154,12 +154,12 @@ func TestDiscovery_KeysNeededOnlyForIDTokens(t *testing.T) {
 	if _, err := c.Login(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_, err := c.SignIn(t.Context())
+	_, err := c.LoginHeadless(t.Context())
 	wantError(t, err, ClassBadResponse, `no "jwks_uri"`)
 	wantError(t, err, ClassBadResponse, "jwks_url")
 	s = newTenant()
 	s.discovery = func(m map[string]any) { m["jwks_uri"] = "http://tenant.test/keys" }
-	_, err = mustNew(t, s.config()).SignIn(t.Context())
+	_, err = mustNew(t, s.config()).LoginHeadless(t.Context())
 	wantError(t, err, ClassBadResponse, "plain HTTP")
 }
 

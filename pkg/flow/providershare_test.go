@@ -41,7 +41,7 @@ func TestProvider_SharedByItsClients(t *testing.T) {
 		p := s.provider()
 		for i := range 20 {
 			c := s.of(t, p, func(c *Config) { c.Name = fmt.Sprint(i) })
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -141,7 +141,7 @@ func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 		for range providerSlots {
 			<-p.slots
 		}
-		if _, err := c.SignIn(t.Context()); err != nil || len(p.slots) != 0 {
+		if _, err := c.LoginHeadless(t.Context()); err != nil || len(p.slots) != 0 {
 			t.Errorf("%v, %d slots are taken", err, len(p.slots))
 		}
 	})
@@ -205,7 +205,7 @@ func TestClose(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.serving = make(chan struct{})
 		c := mustNew(t, s.config())
-		go func() { _, _ = c.SignIn(t.Context()) }()
+		go func() { _, _ = c.LoginHeadless(t.Context()) }()
 		time.Sleep(time.Second)
 		go func() { time.Sleep(time.Second); close(s.serving) }()
 		before := time.Now()

@@ -316,7 +316,7 @@ func TestRefresh_InvalidGrant_NeedsLogin(t *testing.T) {
 			if n := s.count("refresh_token"); n != 1 {
 				t.Errorf("%d requests", n)
 			}
-			if _, err := c.SignIn(t.Context()); err != nil || c.Status().State != StateReady {
+			if _, err := c.LoginHeadless(t.Context()); err != nil || c.Status().State != StateReady {
 				t.Errorf("after a new login: %v, %s", err, c.Status().State)
 			}
 		})

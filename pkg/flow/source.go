@@ -12,7 +12,7 @@ type Source interface{ source() string }
 // AuthorizationCode is the authorization code flow with PKCE (RFC 6749 section
 // 4.1, RFC 7636, OpenID Connect Core section 3.1).
 type AuthorizationCode struct {
-	Headless bool       // the client follows /authorize itself, in [Client.SignIn] and [Client.Run]
+	Headless bool       // the client follows /authorize itself, in [Client.LoginHeadless] and [Client.Run]
 	Params   url.Values // additional parameters of the authorization request, such as connection or prompt
 }
 
@@ -40,7 +40,7 @@ type Exchange struct {
 // Password uses a user's name and password (RFC 6749 section 4.3). With the scope
 // offline_access there is a refresh token, which is used; without one each new
 // access token is requested with the password. A rejected password is not sent
-// again until it changes or [Client.SignIn] is called, because accounts are
+// again until it changes or [Client.LoginHeadless] is called, because accounts are
 // blocked after a few attempts.
 type Password struct {
 	Username string

@@ -100,7 +100,7 @@ func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 			t.Errorf("%d tokens, %d exchanges", n, s.count(""))
 		}
 		s.keep(nil)
-		if _, err := c.SignIn(t.Context()); err != nil || n != 2 {
+		if _, err := c.LoginHeadless(t.Context()); err != nil || n != 2 {
 			t.Errorf("%v, %d tokens", err, n)
 		}
 	})

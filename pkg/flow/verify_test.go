@@ -85,7 +85,7 @@ func TestIDToken_Conformance_Login(t *testing.T) {
 			s := newTenant()
 			s.claims, s.sign, s.jwks, s.answer = tc.claims, tc.sign, tc.jwks, tc.answer
 			c := mustNew(t, s.config())
-			g, err := c.SignIn(t.Context())
+			g, err := c.LoginHeadless(t.Context())
 			if tc.reject == "" {
 				if err != nil || g.Subject != "user|1" {
 					t.Fatalf("%v, %v", g, err)
