@@ -13,8 +13,8 @@ import (
 var agentLine = regexp.MustCompile(`(OIDC_SOCK|OIDCD_PID)=([^;]+);`)
 
 // oidcAgent starts oidc-agent with account demo of the tenant and returns the
-// variables of its commands. Without the Debian package oidc-agent-cli it is
-// left out by name.
+// variables of its commands. It skips if the Debian package oidc-agent-cli is
+// missing.
 func oidcAgent(b *testing.B, issuer string) (env []string) {
 	b.Helper()
 	for _, tool := range []string{"oidc-agent", "oidc-gen", "oidc-token"} {
@@ -23,7 +23,7 @@ func oidcAgent(b *testing.B, issuer string) (env []string) {
 			return nil
 		}
 	}
-	home, err := os.MkdirTemp("", "oidc") // short: a socket's path is
+	home, err := os.MkdirTemp("", "oidc") // short, because of the length limit of a socket's path
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func oidcAgent(b *testing.B, issuer string) (env []string) {
 	return env
 }
 
-// refreshToken has one of the default tenant's first user.
+// refreshToken returns a refresh token of the default tenant's first user.
 func refreshToken(b *testing.B, issuer string) string {
 	b.Helper()
 	resp, err := client(b).PostForm(issuer+"oauth/token", url.Values{

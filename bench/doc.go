@@ -1,5 +1,4 @@
-// Package bench holds benchmarks beside peers, in a module of its own so that
-// their dependencies stay out of tokend's. Run them by "make bench". Figures of
-// one run are compared with each other; absolute seconds mean nothing on a
-// machine that is shared.
+// Package bench has benchmarks against other programs, in a module of its own so
+// that their dependencies are not tokend's. Run them with "make bench". Compare
+// only figures of one run: absolute times mean nothing on a shared machine.
 package bench

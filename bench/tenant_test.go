@@ -22,13 +22,13 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// tenant is what a full code flow needs of a mock.
+// tenant is a mock for the complete code flow.
 type tenant struct {
 	authorize, token, clientID, secret, redirect string
 	scope                                        string
 }
 
-// tenants are the mock of this project and its nearest peer.
+// tenants returns the mock of this project and the one that is most similar.
 func tenants(b *testing.B) map[string]tenant {
 	b.Helper()
 	ours := mock.Start(b, mock.Config{})
@@ -49,7 +49,8 @@ func tenants(b *testing.B) map[string]tenant {
 	}
 }
 
-// client keeps connections, follows no redirect and uses no proxy.
+// client returns an HTTP client that reuses connections, follows no redirect and
+// uses no proxy.
 func client(b *testing.B) *http.Client {
 	b.Helper()
 	t := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -97,8 +98,8 @@ func (t tenant) exchange(c *http.Client) (map[string]any, error) {
 	return t.post(c, url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {t.redirect}})
 }
 
-// cpu is this process's processor time; client and mock share it, so the
-// figures are for comparison only.
+// cpu returns this process's CPU time. Client and mock share it, so the figures
+// are only for comparison.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -155,7 +156,7 @@ func BenchmarkClientCredentials(b *testing.B) {
 	})
 }
 
-// binaries builds the programs once a run, as "make build" does.
+// binaries builds the programs once per run, as "make build" does.
 func binaries(b *testing.B) string {
 	b.Helper()
 	dir := b.TempDir()
@@ -167,7 +168,7 @@ func binaries(b *testing.B) string {
 	return dir
 }
 
-// server starts a program on a free port and returns where it is and its process.
+// server starts a program on a free port and returns its URL and its process.
 func server(b *testing.B, line *regexp.Regexp, env []string, name string, args ...string) (string, *exec.Cmd) {
 	b.Helper()
 	log := filepath.Join(b.TempDir(), "log")
@@ -198,8 +199,8 @@ func server(b *testing.B, line *regexp.Regexp, env []string, name string, args .
 
 var issuerLine = regexp.MustCompile(`issuer (http://\S+),`)
 
-// BenchmarkStart: from the start of the process to the first 200 of discovery,
-// and what it weighs then, for the built-in tenant and for a large one.
+// BenchmarkStart measures the time from the start of the process to the first 200
+// of discovery, and its memory then, for the built-in tenant and for a large one.
 func BenchmarkStart(b *testing.B) {
 	bin := binaries(b)
 	for name, file := range map[string]string{"default": "", "1000_clients_100000_users": large(b)} {
@@ -228,7 +229,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// resident is a process's resident memory in KiB; 0 where there is no /proc.
+// resident returns a process's resident memory in KiB; 0 without /proc.
 func resident(b *testing.B, pid int) int {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

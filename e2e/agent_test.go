@@ -16,14 +16,14 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// rotating is a tenant whose client demo rotates its refresh tokens, with an
-// overlap in seconds, and whose API's tokens live so many.
+// rotating returns a tenant whose client demo rotates its refresh tokens, with an
+// overlap and an access token lifetime in seconds.
 func rotating(t *testing.T, overlap, lifetime int) *mock.Tenant {
 	t.Helper()
 	return mock.Start(t, mock.Config{Tenant: rotatingTenant(overlap, lifetime)})
 }
 
-// rotatingTenant is the description of such a tenant.
+// rotatingTenant returns the description of such a tenant.
 func rotatingTenant(overlap, lifetime int) *tenant.File {
 	e := tenant.Default()
 	e.Clients[0].RefreshToken = &tenant.RefreshPolicy{
@@ -33,16 +33,17 @@ func rotatingTenant(overlap, lifetime int) *tenant.File {
 	return e
 }
 
-// agent is a tokend process, of client demo at a tenant.
+// agent is a tokend process with client demo at a tenant.
 type agent struct {
 	*programs.Program
 
-	dir string // its home, with its store
+	dir string // its home directory, with its store
 	env []string
 	url string
 }
 
-// newAgent prepares an agent in a folder of its own; env overrides its settings.
+// newAgent prepares an agent in a directory of its own; env overrides its
+// settings.
 func newAgent(t *testing.T, tenant *mock.Tenant, env ...string) *agent {
 	t.Helper()
 	a := &agent{dir: t.TempDir()}
@@ -58,8 +59,8 @@ func newAgent(t *testing.T, tenant *mock.Tenant, env ...string) *agent {
 
 const agentKey = "an-api-key-of-the-tests"
 
-// start starts the process and waits until it listens. line, when there is
-// one, is what a shell does before.
+// start starts the process and waits until it listens. A shell runs line first,
+// if there is one.
 func (a *agent) start(t *testing.T, line string) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "tokend"), "serve")
@@ -91,15 +92,15 @@ func (a *agent) ask(ctx context.Context, method, path string) (int, string) {
 	return r.StatusCode, string(b)
 }
 
-// signedIn waits for the first token.
-func (a *agent) signedIn(t *testing.T) {
+// loggedIn waits for the first token.
+func (a *agent) loggedIn(t *testing.T) {
 	t.Helper()
 	if status, body := a.ask(t.Context(), "GET", "/v1/clients/demo/token"); status != 200 {
 		t.Fatalf("no token: %d %s\n%s", status, body, a.Log)
 	}
 }
 
-// oneLogin wants a single family, alive, that came of a single code.
+// oneLogin checks for a single family, not revoked, that came from a single code.
 func oneLogin(t *testing.T, tenant *mock.Tenant) mock.FamilyState {
 	t.Helper()
 	families := tenant.Families()
@@ -112,7 +113,7 @@ func oneLogin(t *testing.T, tenant *mock.Tenant) mock.FamilyState {
 	return families[0]
 }
 
-// refreshes is how many refresh requests the tenant has seen.
+// refreshes returns the number of refresh requests that the tenant got.
 func refreshes(tenant *mock.Tenant) int {
 	return tenant.Journal().Count(mock.Query{Endpoint: "token", Grant: "refresh_token"})
 }

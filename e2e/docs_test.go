@@ -16,7 +16,7 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// blocks are the shell blocks of a page, in their order.
+// blocks returns the shell blocks of a page.
 func blocks(t *testing.T, page string) []string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "docs", page))
@@ -33,9 +33,8 @@ func blocks(t *testing.T, page string) []string {
 	return out
 }
 
-// TestDocs runs the shell blocks of the documentation, in a home of their own,
-// with both programs started. Nothing is changed in them but ports that another
-// test may have.
+// TestDocs runs the shell blocks of the documentation in a home directory of
+// their own, with both programs started. Only ports are replaced.
 func TestDocs(t *testing.T) {
 	programs.Tool(t, "curl")
 	programs.Tool(t, "git")
@@ -43,7 +42,7 @@ func TestDocs(t *testing.T) {
 	for _, page := range []string{"api.md", "cli.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
-			if page != "mock.md" { // an answer that is no success fails the block
+			if page != "mock.md" { // an unsuccessful answer fails the block
 				if err := os.WriteFile(filepath.Join(d.home, ".curlrc"), []byte("fail\n"), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -61,7 +60,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// run runs a block. What it has left in the background ends with it.
+// run runs a block, and then ends its background processes.
 func (d *docs) run(t *testing.T, block string) ([]byte, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -72,11 +71,11 @@ func (d *docs) run(t *testing.T, block string) ([]byte, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nobody is left, mostly
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // usually no process is left
 	return out, err
 }
 
-// freePort is an address that nobody listens on at the moment.
+// freePort returns an address that is free at the moment.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

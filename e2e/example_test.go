@@ -76,7 +76,7 @@ func Example_headless() {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	if _, err := client.SignIn(ctx); err != nil {
+	if _, err := client.LoginHeadless(ctx); err != nil {
 		t.Fatalf("%v", err)
 	}
 	res, err := oauth2.NewClient(ctx, client).Get(tenant.Issuer() + "_mock/resource/calls")

@@ -13,7 +13,7 @@ func TestExecDocs(t *testing.T) {
 	programs.Tool(t, "curl")
 	all := blocks(t, "exec.md")
 	if len(all) != 7 {
-		t.Fatalf("docs/exec.md has %d sh blocks; count them anew", len(all))
+		t.Fatalf("docs/exec.md has %d sh blocks; update the number", len(all))
 	}
 	s := execTenant(t)
 	for i, block := range all {

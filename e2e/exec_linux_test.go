@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo-terminal: the side of the person and the side of the
-// programs.
+// terminal opens a pseudo-terminal and returns its two sides.
 func terminal(t *testing.T) (person, programs *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -35,9 +34,9 @@ func terminal(t *testing.T) (person, programs *os.File) {
 	return person, programs
 }
 
-// On a terminal Ctrl-C and Ctrl-\ reach the command once, from the terminal;
-// what tokend alone is sent reaches it through tokend. The command may read.
-func TestExecOnATerminal(t *testing.T) {
+// On a terminal, Ctrl-C and Ctrl-\ reach the command once, from the terminal; a
+// signal to tokend alone reaches it through tokend. The command may read.
+func TestExec_OnTerminal(t *testing.T) {
 	s := execTenant(t)
 	person, programs := terminal(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "read line; echo $line >line; "+recorder)
@@ -62,7 +61,7 @@ func TestExecOnATerminal(t *testing.T) {
 	press("words\n")
 	wait(t, "the command", s.has("ready"))
 	want := ""
-	for range 20 { // two that come together may look like one, but not each time
+	for range 20 { // two concurrent signals may look like one, but not every time
 		press("\x03")
 		want += "INT\n"
 		wait(t, "Ctrl-C", got(want))
@@ -88,9 +87,8 @@ func TestExecOnATerminal(t *testing.T) {
 	}
 }
 
-// kill -9 of tokend ends the command too, as Linux can, and leaves a store that
-// goes on.
-func TestExecIsKilled(t *testing.T) {
+// kill -9 of tokend also ends the command (on Linux) and leaves a usable store.
+func TestExec_Killed(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "trap 'touch told; exit' TERM; echo $DEMO_ACCESS_TOKEN >ready; while :; do sleep 0.02; done")
 	if err := cmd.Start(); err != nil {

@@ -19,7 +19,7 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// execPlace is a mock and a folder of tokend's over it.
+// execPlace is a mock and a directory for tokend.
 type execPlace struct {
 	issuer, dir string
 }
@@ -36,7 +36,7 @@ func execTenant(t *testing.T) *execPlace {
 	return s
 }
 
-// tokend is a command of tokend with the script's client, in a session without
+// tokend returns a tokend command with the script's client, in a session without
 // a terminal.
 func (s *execPlace) tokend(args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(bin, "tokend"), args...)
@@ -54,7 +54,7 @@ func (s *execPlace) tokend(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// control asks the mock.
+// control sends a request to the mock's control API.
 func (s *execPlace) control(t *testing.T, method, path, body string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.issuer+"_mock/"+path, strings.NewReader(body))
@@ -98,16 +98,16 @@ func (s *execPlace) read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// recorder writes a line for each signal, at once, and ends with 7 when "stop" is
-// there.
+// recorder writes a line for each signal, at once, and exits with 7 if the file
+// "stop" exists.
 const recorder = `for s in INT TERM HUP QUIT USR1 USR2 WINCH; do trap "echo $s >>got" $s; done
 echo $$ >ready
 while [ ! -e stop ]; do sleep 0.05 & wait $!; done
 exit 7`
 
-// Without a terminal each signal reaches the command once, whether tokend is
-// sent it alone or its whole group is.
-func TestExecPassesSignals(t *testing.T) {
+// Without a terminal each signal reaches the command once, whether it is sent to
+// tokend alone or to its process group.
+func TestExec_PassesSignals(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", recorder)
 	out := &programs.Log{}
@@ -146,9 +146,9 @@ func stop(t *testing.T, s *execPlace) {
 	}
 }
 
-// A signal before the command starts ends tokend as a shell says it, and
-// starts nothing.
-func TestExecEndsBeforeTheCommand(t *testing.T) {
+// A signal before the command has started ends tokend like a shell, and starts
+// nothing.
+func TestExec_SignalBeforeCommand(t *testing.T) {
 	s := execTenant(t)
 	s.control(t, "POST", "faults", `{"endpoint":"token","times":1,"kind":"delay","delay":"1s"}`)
 	cmd := s.tokend("exec", "demo", "--", "touch", "started")
@@ -165,7 +165,7 @@ func TestExecEndsBeforeTheCommand(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 128+15 || s.has("started")() {
 		t.Errorf("exit %d, started %v", code, s.has("started")())
 	}
-	// What was in flight is in the store: nobody logs in again.
+	// The refresh in flight was stored: no new login is needed.
 	if out, err := s.tokend("exec", "demo", "--", "true").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -174,8 +174,8 @@ func TestExecEndsBeforeTheCommand(t *testing.T) {
 	}
 }
 
-// Nothing of the private service is left: no process, no listener.
-func TestExecLeavesNothing(t *testing.T) {
+// The private service leaves no process and no listener.
+func TestExec_LeavesNothing(t *testing.T) {
 	s := execTenant(t)
 	cmd := s.tokend("exec", "demo", "--", "sh", "-c", "echo $TOKEND_ADDR; ps -eo pgid,args | grep -c '[s]leep 7.25'; sleep 0.1", "sleep 7.25")
 	out, err := cmd.Output()
@@ -194,8 +194,8 @@ func TestExecLeavesNothing(t *testing.T) {
 	}
 }
 
-// The file always holds a whole token that is valid, over many lifetimes.
-func TestTokenFileRotates(t *testing.T) {
+// The file always has a complete and valid token, over many lifetimes.
+func TestTokenFile_Rotates(t *testing.T) {
 	s := execTenant(t)
 	s.control(t, "POST", "resource-servers", `{"name":"Short","identifier":"https://short.example.com/","allow_offline_access":true,"token_lifetime":3}`)
 	s.control(t, "PATCH", "clients/demo", `{"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0}}`)
@@ -228,7 +228,7 @@ func TestTokenFileRotates(t *testing.T) {
 	}
 }
 
-// lifeOf is how long a JWT is valid still.
+// lifeOf returns how long a JWT is still valid.
 func lifeOf(t *testing.T, token string) time.Duration {
 	t.Helper()
 	parts := strings.Split(token, ".")

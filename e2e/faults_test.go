@@ -18,16 +18,17 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// kills is how many moments of death are tried.
+// kills is the number of kills.
 const kills = 50
 
-// TestF16_KillAtAnyMoment: tokend is killed at a moment of a refresh that the
-// seed chooses, before or after the tenant has rotated, each time over a store
-// of its own. Within the overlap the next start has the grant, once the dead
-// process's lease has run out. Without one nothing that may be spent is sent
-// again while an access token is left: it is one login each, and no family is
-// revoked.
-func TestF16_KillAtAnyMoment(t *testing.T) {
+// TestKill_AtAnyMoment kills tokend at a random moment of a refresh, before or
+// after the tenant has rotated, each time with a store of its own. Within the
+// overlap the next start has a grant, once the dead process's lease has expired.
+// Without an overlap a token that may be used is not sent again while an access
+// token is left: each kill costs one login, and no family is revoked.
+//
+// Row F16 of docs/guarantees.md.
+func TestKill_AtAnyMoment(t *testing.T) {
 	t.Parallel()
 	t.Run("overlap", func(t *testing.T) {
 		t.Parallel()
@@ -39,8 +40,8 @@ func TestF16_KillAtAnyMoment(t *testing.T) {
 	})
 }
 
-// killed kills agents at a tenant with an overlap in seconds; good says whether
-// a forced refresh after the restart has had its way.
+// killed kills agents at a tenant with an overlap in seconds; good reports
+// whether the result of a forced refresh after the restart is right.
 func killed(t *testing.T, overlap int, good func(status int, body string) bool) {
 	tenant := rotating(t, overlap, 86400)
 	fault, err := tenant.Fail(mock.Fault{Endpoint: "token", Grant: "refresh_token", Kind: mock.FaultDelay, Delay: "15ms", AfterCommit: true})
@@ -51,7 +52,7 @@ func killed(t *testing.T, overlap int, good func(status int, body string) bool) 
 	for seed := range uint64(kills) {
 		a := newAgent(t, tenant, fmt.Sprintf("TOKEND_CLIENT_DEMO_LEEWAY=%ds", overlap))
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		a.killedDuringARefresh(rand.New(rand.NewPCG(seed, 0)))
 		dead = append(dead, a)
 	}
@@ -59,7 +60,7 @@ func killed(t *testing.T, overlap int, good func(status int, body string) bool) 
 	sent := refreshes(tenant)
 	for seed, a := range dead {
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		eventually(t, func() error {
 			if status, body := a.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); !good(status, body) {
 				return fmt.Errorf("seed %d: %d %s", seed, status, body)
@@ -78,7 +79,7 @@ func killed(t *testing.T, overlap int, good func(status int, body string) bool) 
 	}
 	t.Logf("%d of %d kills came after the request was sent", sent, kills)
 	if sent == 0 || sent == kills {
-		t.Error("the moments are not spread")
+		t.Error("the moments are not spread out")
 	}
 }
 
@@ -89,20 +90,23 @@ func (a *agent) killedDuringARefresh(rng *rand.Rand) {
 		defer close(ended)
 		a.ask(context.Background(), "POST", "/v1/clients/demo/refresh")
 	}()
-	latest := []int{4_000, 40_000}[rng.IntN(2)] // half of them before or just after the request is sent
+	latest := []int{4_000, 40_000}[rng.IntN(2)] // half of them before or just after the request
 	time.Sleep(time.Duration(rng.IntN(latest)) * time.Microsecond)
 	a.Kill()
 	<-ended
 }
 
-// TestF18_DirectoryNotWritable: the start fails at once and says why.
-func TestF18_DirectoryNotWritable(t *testing.T) {
+// TestServe_DirectoryNotWritable: the start fails at once with an error that says
+// why.
+//
+// Row F18 of docs/guarantees.md.
+func TestServe_DirectoryNotWritable(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	if err := os.Mkdir(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 { // whom no mode keeps out
+	if os.Geteuid() == 0 { // modes do not restrict root
 		dir = "/proc/tokend"
 		if _, err := os.Stat("/proc/self"); err != nil {
 			t.Skip("root can write everywhere here")
@@ -116,14 +120,16 @@ func TestF18_DirectoryNotWritable(t *testing.T) {
 	}
 }
 
-// TestF20_TwoProcessesOneStore: two tokend refresh one grant through many
-// expiries; each generation is asked for once, and both always have a token.
-func TestF20_TwoProcessesOneStore(t *testing.T) {
+// TestRefresh_TwoProcessesOneStore: two processes refresh one grant over many
+// expiries; each generation is requested once, and both always have a token.
+//
+// Row F20 of docs/guarantees.md.
+func TestRefresh_TwoProcessesOneStore(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 2)
 	one := newAgent(t, tenant)
 	one.start(t, "")
-	one.signedIn(t)
+	one.loggedIn(t)
 	two := &agent{dir: t.TempDir(), env: one.env}
 	two.start(t, "")
 	ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
@@ -151,15 +157,17 @@ func TestF20_TwoProcessesOneStore(t *testing.T) {
 	t.Logf("%d refreshes", f.Generation-1)
 }
 
-// TestF25_FewFiles: with 64 files at most, 200 callers wait or are cut off;
-// tokend goes on, and stores a refresh when they are gone.
-func TestF25_FewFiles(t *testing.T) {
+// TestServe_FileLimit: with at most 64 files, 200 callers wait or are
+// disconnected; tokend continues, and stores a refresh afterwards.
+//
+// Row F25 of docs/guarantees.md.
+func TestServe_FileLimit(t *testing.T) {
 	t.Parallel()
 	programs.Tool(t, "sh")
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant, "TOKEND_LOG_LEVEL=debug")
 	a.start(t, "ulimit -n 64")
-	a.signedIn(t)
+	a.loggedIn(t)
 	var callers []net.Conn
 	for range 200 {
 		c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
@@ -172,9 +180,9 @@ func TestF25_FewFiles(t *testing.T) {
 	if len(callers) < 100 {
 		t.Fatalf("only %d callers", len(callers))
 	}
-	eventually(t, func() error { // before the first is cut off for its slowness
+	eventually(t, func() error { // before the first connection times out
 		if !strings.Contains(a.Log.String(), "too many open files") {
-			return errors.New("the limit is not met")
+			return errors.New("the limit was not reached")
 		}
 		return nil
 	})
@@ -191,20 +199,22 @@ func TestF25_FewFiles(t *testing.T) {
 		t.Errorf("the store has failed:\n%s", log)
 	}
 	a.End(t)
-	a.start(t, "") // what was stored is whole
-	a.signedIn(t)
+	a.start(t, "") // the stored grant is complete
+	a.loggedIn(t)
 	oneLogin(t, tenant)
 }
 
-// TestF26_TerminatedDuringARefresh: SIGTERM waits for the refresh in flight and
-// ends with 0; the next start has the grant. What SIGHUP does is in
-// TestF35_Reload_ThenTerminated.
-func TestF26_TerminatedDuringARefresh(t *testing.T) {
+// TestTerminate_DuringRefresh: SIGTERM waits for the refresh in flight, and the
+// exit code is 0; the next start has the grant. For SIGHUP see
+// TestReload_ThenTerminated.
+//
+// Row F26 of docs/guarantees.md.
+func TestTerminate_DuringRefresh(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	fault, err := tenant.Fail(mock.Fault{Endpoint: "token", Grant: "refresh_token", Times: 1, Kind: mock.FaultDelay, Delay: "500ms", AfterCommit: true})
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +239,7 @@ func TestF26_TerminatedDuringARefresh(t *testing.T) {
 		t.Errorf("the caller that waited got %d", status)
 	}
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	if status, body := a.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status != 200 {
 		t.Errorf("%d %s", status, body)
 	}
@@ -238,7 +248,7 @@ func TestF26_TerminatedDuringARefresh(t *testing.T) {
 	}
 }
 
-// eventually repeats try until it has no error, for what happens elsewhere.
+// eventually repeats try until it returns nil, for asynchronous results.
 func eventually(t *testing.T, try func() error) {
 	t.Helper()
 	var err error

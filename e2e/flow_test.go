@@ -11,7 +11,7 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// newFlow is a signed-in client of the tenant's first application.
+// newFlow returns a logged-in client of the tenant's first application.
 func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow.Client {
 	t.Helper()
 	c := flow.Config{
@@ -27,15 +27,15 @@ func newFlow(t *testing.T, tenant *mock.Tenant, change func(*flow.Config)) *flow
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SignIn(t.Context()); err != nil {
+	if _, err := client.LoginHeadless(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return client
 }
 
-// TestFlowKeepsARotatingGrant: hundreds of expiries under rotation without an
-// overlap, one request each, and the family lives.
-func TestFlowKeepsARotatingGrant(t *testing.T) {
+// TestFlow_KeepsRotatingGrant: hundreds of expiries with rotation and no overlap:
+// one request each, and the family is not revoked.
+func TestFlow_KeepsRotatingGrant(t *testing.T) {
 	file := tenant.Default()
 	file.Clients[0].RefreshToken = &tenant.RefreshPolicy{RotationType: "rotating", ExpirationType: "non-expiring"}
 	tenant := mock.Start(t, mock.Config{Tenant: file})
@@ -75,9 +75,9 @@ func TestFlowKeepsARotatingGrant(t *testing.T) {
 	}
 }
 
-// TestFlowByAPerson: Login and Finish around a browser, here the tenant's
-// pretend one, in the mode that shows pages.
-func TestFlowByAPerson(t *testing.T) {
+// TestFlow_LoginByPerson: Login and Finish with the tenant's simulated browser,
+// on its login pages.
+func TestFlow_LoginByPerson(t *testing.T) {
 	for _, mode := range []mock.LoginMode{mock.LoginAuto, mock.LoginForm} {
 		t.Run(string(mode), func(t *testing.T) {
 			tenant := mock.Start(t, mock.Config{Login: mode})

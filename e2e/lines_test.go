@@ -8,7 +8,7 @@ import (
 	"example.com/tokend/internal/mutation"
 )
 
-// removals take a documented behaviour out of the code; the script of its line
+// removals remove a documented behaviour from the code; the script of its line
 // must fail then.
 var removals = []struct {
 	line, file, old, new, script string
@@ -36,9 +36,9 @@ var removals = []struct {
 	{"a restart keeps the grant", "pkg/flow/run.go", "return c.want(Request{}), latest(now, hold)", "return c.want(Request{Force: true}), latest(now, hold)", "restart"},
 }
 
-// TestDocumentedLinesAreHeld builds the programs with each behaviour taken out
-// and expects its script to fail. MUTANTS=all tries all; otherwise one does.
-func TestDocumentedLinesAreHeld(t *testing.T) {
+// TestDocumentedLines builds the programs with each behaviour removed and expects
+// its script to fail. MUTANTS=all tries all; otherwise it tries one.
+func TestDocumentedLines(t *testing.T) {
 	for i, r := range removals {
 		if i > 0 && os.Getenv("MUTANTS") != "all" {
 			continue
@@ -48,7 +48,7 @@ func TestDocumentedLinesAreHeld(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			test, err := m.HeldBy(mutation.Tests{Args: []string{"-run", "^TestScripts$/^" + r.script + "$", "."}})
+			test, err := m.CaughtBy(mutation.Tests{Args: []string{"-run", "^TestScripts$/^" + r.script + "$", "."}})
 			if err != nil || test != "TestScripts/"+r.script {
 				t.Errorf("%s does not fail, but %q: %v", r.script, test, err)
 			}

@@ -1,5 +1,5 @@
-// Package e2e_test joins the parts: scripts over the real binaries, and
-// clients that nobody here wrote as referees.
+// Package e2e_test tests the parts together: scripts over the real binaries, and
+// third-party clients as referees.
 package e2e_test
 
 import (
@@ -9,7 +9,7 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// bin is where the binaries are that the tests start.
+// bin is the directory of the tested binaries.
 var bin string
 
 func TestMain(m *testing.M) { os.Exit(programs.Main(m, "..", &bin)) }

@@ -18,10 +18,12 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// TestF28_StoppedBetweenIntentAndPost: a process is stopped after its intent is
-// stored and before its request is sent, and continues when another one has
-// rotated twice. It must not send its refresh token, which is spent by then.
-func TestF28_StoppedBetweenIntentAndPost(t *testing.T) {
+// TestStop_BetweenIntentAndPost: a process is stopped after its intent is stored
+// and before its request is sent, and continues after another one has rotated
+// twice. It must not send its refresh token, which is used by then.
+//
+// Row F28 of docs/guarantees.md.
+func TestStop_BetweenIntentAndPost(t *testing.T) {
 	t.Parallel()
 	for _, connection := range []string{"kept", "kept too", "dialed"} {
 		t.Run(connection, func(t *testing.T) {
@@ -35,10 +37,10 @@ func stoppedBetween(t *testing.T, keepAlive bool) {
 	tenant := countPosts(t, keepAlive)
 	one := newAgent(t, tenant.Tenant, "TOKEND_CLIENT_DEMO_LEEWAY=300s")
 	one.start(t, "")
-	one.signedIn(t)
+	one.loggedIn(t)
 	two := &agent{dir: t.TempDir(), env: one.env}
 	two.start(t, "")
-	two.signedIn(t)
+	two.loggedIn(t)
 	answered := one.stopBeforePost(t, tenant)
 	before := tenant.Families()[0].Generation
 	err := within(90*time.Second, func() error {
@@ -54,7 +56,7 @@ func stoppedBetween(t *testing.T, keepAlive bool) {
 	one.signal(t, syscall.SIGCONT)
 	r := <-answered
 	t.Logf("the process that was stopped answers %d %s", r.status, r.body)
-	time.Sleep(time.Second) // a request that is late
+	time.Sleep(time.Second) // for a late request
 	if sent := postsPerToken(tenant.Tenant); slices.Max(sent) > 1 {
 		t.Errorf("POSTs per refresh token %v: a spent token was sent", sent)
 	}
@@ -64,8 +66,7 @@ func stoppedBetween(t *testing.T, keepAlive bool) {
 	oneLogin(t, tenant.Tenant)
 }
 
-// countedTenant is a tenant whose token requests are counted as soon as they
-// arrive.
+// countedTenant counts its token requests as soon as they arrive.
 type countedTenant struct {
 	*mock.Tenant
 	posts atomic.Int64
@@ -92,7 +93,7 @@ func countPosts(t *testing.T, keepAlive bool) *countedTenant {
 }
 
 // stopBeforePost forces refreshes and runs the process in slices of some
-// microseconds until it stands between the two.
+// microseconds until it is stopped between intent and request.
 func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply {
 	t.Helper()
 	for attempt := range 200 {
@@ -102,7 +103,7 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 			time.Sleep(time.Duration(20+10*(attempt%5)) * time.Microsecond)
 			a.signal(t, syscall.SIGSTOP)
 			a.hasStopped(t)
-			time.Sleep(2 * time.Millisecond) // what was sent arrives
+			time.Sleep(2 * time.Millisecond) // for a sent request to arrive
 			if tenant.posts.Load() == posts && a.databaseFree(t) && a.revision(t) != revision {
 				t.Logf("stopped in attempt %d", attempt+1)
 				return answered
@@ -117,8 +118,8 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 	return nil
 }
 
-// hasStopped waits until every thread has stopped, which takes a while on a
-// busy machine.
+// hasStopped waits until every thread has stopped, which takes a while on a busy
+// machine.
 func (a *agent) hasStopped(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/task"); err != nil {
@@ -137,7 +138,8 @@ func (a *agent) hasStopped(t *testing.T) {
 	})
 }
 
-// revision is that of the stored grant; a stored intent is a new one.
+// revision returns the revision of the stored grant; storing an intent increments
+// it.
 func (a *agent) revision(t *testing.T) (n int64) {
 	t.Helper()
 	db := openDatabase(t, a.database())
@@ -146,8 +148,8 @@ func (a *agent) revision(t *testing.T) (n int64) {
 	return n
 }
 
-// databaseFree reports whether the stopped process holds no lock on the
-// database, which would stop the other one, too.
+// databaseFree reports whether the stopped process holds no lock on the database,
+// which would block the other one, too.
 func (a *agent) databaseFree(t *testing.T) bool {
 	t.Helper()
 	db := openDatabase(t, a.database())

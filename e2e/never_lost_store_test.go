@@ -17,15 +17,17 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// TestF31_LogoutStays: a logout outlives restarts and is respected by every
-// process on the same store, whatever the grant, until somebody logs in.
-func TestF31_LogoutStays(t *testing.T) {
+// TestLogout_Stays: a logout survives restarts and is respected by every process
+// on the same store, for every grant, until a login.
+//
+// Row F31 of docs/guarantees.md.
+func TestLogout_Stays(t *testing.T) {
 	t.Parallel()
 	t.Run("restart", func(t *testing.T) {
 		t.Parallel()
 		a := newAgent(t, rotating(t, 0, 86400))
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		a.logout(t)
 		a.staysLoggedOut(t)
 		a.End(t)
@@ -37,10 +39,10 @@ func TestF31_LogoutStays(t *testing.T) {
 		t.Parallel()
 		a := newAgent(t, rotating(t, 0, 86400))
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		running := &agent{dir: t.TempDir(), env: a.env}
 		running.start(t, "")
-		running.signedIn(t)
+		running.loggedIn(t)
 		a.logout(t)
 		later := &agent{dir: t.TempDir(), env: a.env}
 		later.start(t, "")
@@ -59,7 +61,7 @@ func TestF31_LogoutStays(t *testing.T) {
 		a.env = without(a.env, "TOKEND_CLIENT_DEMO_LOGIN", "TOKEND_CLIENT_DEMO_REDIRECT_URI", "TOKEND_CLIENT_DEMO_SCOPES")
 		a.env = append(a.env, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		a.logout(t)
 		a.staysLoggedOut(t)
 		a.End(t)
@@ -76,8 +78,8 @@ func (a *agent) logout(t *testing.T) {
 	}
 }
 
-// staysLoggedOut asks for tokens and refreshes for two seconds; none may come.
-// A process that had a token may serve it for one look at the store longer.
+// staysLoggedOut requests tokens and refreshes for two seconds, without success.
+// A process with a token in memory may serve it until it checks the store.
 func (a *agent) staysLoggedOut(t *testing.T) {
 	t.Helper()
 	refused := func() error {
@@ -101,7 +103,7 @@ func (a *agent) staysLoggedOut(t *testing.T) {
 	}
 }
 
-// logsIn ends a logout.
+// logsIn logs in after a logout.
 func (a *agent) logsIn(t *testing.T) {
 	t.Helper()
 	if status, body := a.login(t.Context()); status != 200 {
@@ -148,9 +150,11 @@ func without(env []string, names ...string) []string {
 	return kept
 }
 
-// TestF32_StoreDeletedOrReplaced: a store that is no longer the one that was
-// opened, or is an older copy of itself, sends nothing.
-func TestF32_StoreDeletedOrReplaced(t *testing.T) {
+// TestStore_DeletedOrReplaced: if the store is not the opened one any more, or an
+// older copy of it, nothing is sent.
+//
+// Row F32 of docs/guarantees.md.
+func TestStore_DeletedOrReplaced(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *agent){
 		"deleted":  func(t *testing.T, a *agent) { must(t, os.RemoveAll(filepath.Dir(a.database()))) },
@@ -161,7 +165,7 @@ func TestF32_StoreDeletedOrReplaced(t *testing.T) {
 			tenant := rotating(t, 0, 86400)
 			a := newAgent(t, tenant)
 			a.start(t, "")
-			a.signedIn(t)
+			a.loggedIn(t)
 			change(t, a)
 			if err := within(5*time.Second, a.isNotReady); err != nil {
 				t.Error(err)
@@ -180,14 +184,14 @@ func TestF32_StoreDeletedOrReplaced(t *testing.T) {
 	t.Run("older copy", olderCopy)
 }
 
-// olderCopy restores the database of one refresh before. The overlap still
-// accepts its refresh token, so that resuming is seen to work.
+// olderCopy restores the database of the previous refresh. The overlap still
+// accepts its refresh token, so that resuming can be tested.
 func olderCopy(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 300, 86400)
 	a := newAgent(t, tenant)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	a.End(t)
 	copyDatabase(t, a.database(), backup)
@@ -226,8 +230,8 @@ func (a *agent) isNotReady() error {
 	return nil
 }
 
-// copyDatabase writes a copy of a database, complete and under a new inode, in
-// the place of another one.
+// copyDatabase writes a complete copy of a database, with a new inode, in place
+// of another one.
 func copyDatabase(t *testing.T, from, to string) {
 	t.Helper()
 	db := openDatabase(t, from)
@@ -253,8 +257,7 @@ func openDatabase(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// lockDatabase holds the write lock, as another program would, until it is
-// given back.
+// lockDatabase holds the write lock, like another program, until unlock.
 func lockDatabase(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	db := openDatabase(t, path)

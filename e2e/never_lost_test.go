@@ -16,9 +16,12 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// TestF27_KillAfterCommit: tokend is killed while the answer of a committed
-// refresh is on its way. The next start replays it inside the overlap.
-func TestF27_KillAfterCommit(t *testing.T) {
+// TestKill_AfterCommit_ReplaysInsideOverlap: tokend is killed while the answer of
+// a committed refresh is on the network. The next start replays it inside the
+// overlap.
+//
+// Row F27 of docs/guarantees.md.
+func TestKill_AfterCommit_ReplaysInsideOverlap(t *testing.T) {
 	t.Parallel()
 	for _, overlap := range []int{10, 30} {
 		t.Run(fmt.Sprintf("overlap %d s", overlap), func(t *testing.T) {
@@ -26,7 +29,7 @@ func TestF27_KillAfterCommit(t *testing.T) {
 			tenant := rotating(t, overlap, 86400)
 			a := newAgent(t, tenant, fmt.Sprintf("TOKEND_CLIENT_DEMO_LEEWAY=%ds", overlap))
 			a.start(t, "")
-			a.signedIn(t)
+			a.loggedIn(t)
 			answered := a.refreshCommitted(t, tenant, "2s")
 			a.Kill()
 			<-answered
@@ -45,11 +48,13 @@ func TestF27_KillAfterCommit(t *testing.T) {
 	}
 }
 
-// TestF29_PausedWithTheAnswerWaiting: tokend is stopped before the answer
-// arrives, longer than any of its deadlines. Afterwards it reads the answer
-// from the socket and uses it. Several processes are tried, because deadline
-// and answer race when a process continues.
-func TestF29_PausedWithTheAnswerWaiting(t *testing.T) {
+// TestStop_AnswerWaiting_IsUsed: tokend is stopped before the answer arrives, for
+// longer than any of its deadlines. Then it reads the answer from the socket and
+// uses it. Several processes are tried, because deadline and answer race when a
+// process continues.
+//
+// Row F29 of docs/guarantees.md.
+func TestStop_AnswerWaiting_IsUsed(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{18 * time.Second, 25 * time.Second} {
 		t.Run(pause.String(), func(t *testing.T) {
@@ -78,13 +83,13 @@ func newPausedAgent(t *testing.T) *pausedAgent {
 	p := &pausedAgent{tenant: rotating(t, 0, 86400)}
 	p.agent = newAgent(t, p.tenant)
 	p.start(t, "")
-	p.signedIn(t)
+	p.loggedIn(t)
 	p.answered = p.refreshCommitted(t, p.tenant, "500ms")
 	p.signal(t, syscall.SIGSTOP)
 	return p
 }
 
-// usesTheAnswer continues the agent. Its caller's own time may have ended.
+// usesTheAnswer continues the agent. Its caller may have timed out.
 func (p *pausedAgent) usesTheAnswer(t *testing.T) {
 	t.Helper()
 	p.signal(t, syscall.SIGCONT)
@@ -96,11 +101,11 @@ func (p *pausedAgent) usesTheAnswer(t *testing.T) {
 	if f := oneLogin(t, p.tenant); f.Generation != 2 || refreshes(p.tenant) != 1 {
 		t.Errorf("generation %d after %d POSTs", f.Generation, refreshes(p.tenant))
 	}
-	p.refreshed(t, 10*time.Second) // sends the successor, which was stored
+	p.refreshed(t, 10*time.Second) // sends the stored successor
 	oneLogin(t, p.tenant)
 }
 
-// hasGeneration asks for the generation of the refresh token.
+// hasGeneration checks the generation of the refresh token.
 func (a *agent) hasGeneration(want int) error {
 	status, body := a.ask(context.Background(), "GET", "/v1/clients/demo")
 	if !strings.Contains(body, fmt.Sprintf(`"generation":%d,`, want)) {
@@ -109,15 +114,17 @@ func (a *agent) hasGeneration(want int) error {
 	return nil
 }
 
-// TestF30_StoreLocked: another process holds the database's write lock when the
-// answer arrives. The new token is in a spill file soon, and a kill loses
-// nothing.
-func TestF30_StoreLocked(t *testing.T) {
+// TestStore_Locked_GrantIsSpilled: another process holds the database's write
+// lock when the answer arrives. The new token is soon in a spill file, and a kill
+// loses nothing.
+//
+// Row F30 of docs/guarantees.md.
+func TestStore_Locked_GrantIsSpilled(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newAgent(t, tenant)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	answered := a.refreshCommitted(t, tenant, "1s")
 	unlock := lockDatabase(t, a.database())
 	time.Sleep(time.Second) // the answer arrives
@@ -136,7 +143,7 @@ func TestF30_StoreLocked(t *testing.T) {
 	<-answered
 	unlock()
 	a.start(t, "")
-	a.refreshed(t, 60*time.Second) // with the token that was spilled
+	a.refreshed(t, 60*time.Second) // with the spilled token
 	if err := a.hasGeneration(2); err != nil {
 		t.Error(err)
 	}
@@ -146,9 +153,11 @@ func TestF30_StoreLocked(t *testing.T) {
 	}
 }
 
-// TestF33_ReadyByItself: what goes wrong once needs neither a restart nor a
-// login, and only a refresh that failed makes a client degraded.
-func TestF33_ReadyByItself(t *testing.T) {
+// TestRecovery_ReadyWithoutRestart: a transient error needs neither a restart nor
+// a login, and only a failed refresh makes a client degraded.
+//
+// Row F33 of docs/guarantees.md.
+func TestRecovery_ReadyWithoutRestart(t *testing.T) {
 	t.Parallel()
 	refresh := mock.Fault{Endpoint: "token", Grant: "refresh_token", Times: 1, Kind: mock.FaultStatus}
 	for name, fault := range map[string]mock.Fault{
@@ -201,13 +210,13 @@ func withStatus(f mock.Fault, status int, body string) mock.Fault {
 	return f
 }
 
-// readyAgent is an agent with a token, at a tenant with an overlap.
+// readyAgent returns an agent with a token, at a tenant with an overlap.
 func readyAgent(t *testing.T) (*agent, *mock.Tenant) {
 	t.Helper()
 	tenant := rotating(t, 30, 86400)
 	a := newAgent(t, tenant, "TOKEND_CLIENT_DEMO_LEEWAY=30s")
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	return a, tenant
 }
 
@@ -224,7 +233,7 @@ type reply struct {
 	body   string
 }
 
-// refreshCommitted forces a refresh whose answer is delayed, and returns when
+// refreshCommitted forces a refresh whose answer is delayed, and returns after
 // the tenant has committed it.
 func (a *agent) refreshCommitted(t *testing.T, tenant *mock.Tenant, delay string) <-chan reply {
 	t.Helper()
@@ -292,7 +301,7 @@ func (a *agent) signal(t *testing.T, s os.Signal) {
 // database is the agent's store.
 func (a *agent) database() string { return filepath.Join(a.dir, "state", "tokend", "tokend.db") }
 
-// within repeats try until it has no error, and returns the last one.
+// within repeats try until it returns nil, and returns the last error.
 func within(limit time.Duration, try func() error) error {
 	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		if err := try(); err == nil || time.Now().After(end) {
@@ -301,8 +310,8 @@ func within(limit time.Duration, try func() error) error {
 	}
 }
 
-// postsPerToken is how often each refresh token was sent, in the order of first
-// use. The journal knows a token by the call that issued it.
+// postsPerToken returns how often each refresh token was sent, in the order of
+// first use. The journal identifies a token by the call that issued it.
 func postsPerToken(tenant *mock.Tenant) []int {
 	place := map[string]int{}
 	var sent []int

@@ -9,10 +9,12 @@ import (
 	"testing"
 )
 
-// TestX29_DocumentedCallsSpareTheProxy: every curl for this machine that is
-// shown or shipped says --noproxy, or goes by a unix socket, which asks none.
-// Otherwise http_proxy would get the request, key and all.
-func TestX29_DocumentedCallsSpareTheProxy(t *testing.T) {
+// TestDocs_CurlBypassesProxy: every documented or shipped curl to this machine
+// has --noproxy, or uses a unix socket. Otherwise http_proxy would get the
+// request with its key.
+//
+// Row X29 of docs/guarantees.md.
+func TestDocs_CurlBypassesProxy(t *testing.T) {
 	local := regexp.MustCompile(`\bcurl\b.*(localhost|127\.0\.0\.1|\[::1\])`)
 	found := 0
 	for _, root := range []string{"README.md", "docs", "examples", "deploy", "scripts", "action.yml", ".github"} {

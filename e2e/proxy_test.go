@@ -12,8 +12,8 @@ import (
 
 var relayLine = regexp.MustCompile(`(?m)^(\S+) is .* with the token of `)
 
-// relay ARGS starts "tokend proxy" and sets $BASE to what it prints; "down
-// proxy" ends it.
+// relay ARGS starts "tokend proxy" and sets $BASE to its URL; "down proxy" ends
+// it.
 func relay(ts *testscript.TestScript, _ bool, args []string) {
 	stdout, err := os.Create(ts.MkAbs("proxy.out"))
 	ts.Check(err)
@@ -30,7 +30,8 @@ func relay(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("BASE", waitLog(ts, p, relayLine))
 }
 
-// steadily DURATION COMMAND… repeats a command for so long; each must succeed.
+// steadily DURATION COMMAND… repeats a command for that long; each run must
+// succeed.
 func steadily(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)

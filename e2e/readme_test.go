@@ -14,7 +14,7 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// session extracts what the README shows of "$ make run".
+// session returns what the README shows of "$ make run".
 func session(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("../README.md")
@@ -29,7 +29,7 @@ func session(t *testing.T) []string {
 	return lines(text)
 }
 
-// changing are the parts of the session that differ from run to run.
+// changing are the parts of the session that differ between runs.
 var changing = []struct {
 	pattern *regexp.Regexp
 	with    string
@@ -48,10 +48,10 @@ func lines(s string) []string {
 	return strings.Split(strings.TrimSpace(s), "\n")
 }
 
-// TestReadmeSession: "make run" prints what the README says, line by line, and
-// the lines to copy work. With ONCE=1 it ends with exit code 0, and shows none:
-// what they need is gone then.
-func TestReadmeSession(t *testing.T) {
+// TestReadme_Session: "make run" prints what the README says, line by line, and
+// the lines to copy work. With ONCE=1 it ends with exit code 0 and prints no such
+// lines, because their service has ended.
+func TestReadme_Session(t *testing.T) {
 	programs.Tool(t, "make")
 	want := session(t)
 	once := makeRun(t, "ONCE=1")
@@ -77,7 +77,7 @@ func TestReadmeSession(t *testing.T) {
 	}
 }
 
-// makeRun is "make run" on free ports.
+// makeRun returns "make run" on free ports.
 func makeRun(t *testing.T, env ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-s", "run")
 	cmd.Dir, cmd.Stderr = "..", &strings.Builder{}
@@ -86,7 +86,7 @@ func makeRun(t *testing.T, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// untilReady starts a run and returns what it prints when it is ready. The
+// untilReady starts a run and returns its output once it is ready. The process
 // group gets Ctrl-C at the end of the test.
 func untilReady(t *testing.T, cmd *exec.Cmd) string {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -100,7 +100,7 @@ func untilReady(t *testing.T, cmd *exec.Cmd) string {
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 		_, _ = io.Copy(io.Discard, stdout)
-		_ = cmd.Wait() // make says that it was interrupted
+		_ = cmd.Wait() // make reports that it was interrupted
 	})
 	var text strings.Builder
 	for in := bufio.NewScanner(stdout); in.Scan(); {

@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// referee is what golang.org/x/oauth2 and go-oidc need of a tenant.
+// referee is a client with golang.org/x/oauth2 and go-oidc.
 type referee struct {
 	tenant   *mock.Tenant
 	config   *oauth2.Config
@@ -33,7 +33,7 @@ func newReferee(t *testing.T) (context.Context, *referee) {
 	return ctx, &referee{tenant: tenant, config: cfg, provider: provider}
 }
 
-// code signs in and returns an authorization code.
+// code logs in and returns an authorization code.
 func (r *referee) code(ctx context.Context, t *testing.T, opts ...oauth2.AuthCodeOption) string {
 	t.Helper()
 	back, err := r.tenant.Approve(ctx, r.config.AuthCodeURL("xyzABC123", opts...))
@@ -46,8 +46,9 @@ func (r *referee) code(ctx context.Context, t *testing.T, opts ...oauth2.AuthCod
 	return back.Get("code")
 }
 
-// TestRefereeOIDC: go-oidc and x/oauth2 do their own happy path, unmodified.
-func TestRefereeOIDC(t *testing.T) {
+// TestReferee_OIDC: the unmodified go-oidc and x/oauth2 complete their normal
+// flow.
+func TestReferee_OIDC(t *testing.T) {
 	ctx, r := newReferee(t)
 	verifier := oauth2.GenerateVerifier()
 	audience := oauth2.SetAuthURLParam("audience", "https://api.example.com/")
@@ -75,7 +76,7 @@ func TestRefereeOIDC(t *testing.T) {
 		t.Errorf("userinfo %+v does not fit the ID token's subject %q", info, id.Subject)
 	}
 
-	// Expired by the mock's clock, and renewed by x/oauth2's own token source.
+	// Expired by the mock's clock, and refreshed by x/oauth2's own token source.
 	r.tenant.Advance(25 * time.Hour)
 	if _, err := r.provider.UserInfo(ctx, oauth2.StaticTokenSource(token)); err == nil {
 		t.Error("/userinfo takes an expired token")
@@ -87,7 +88,7 @@ func TestRefereeOIDC(t *testing.T) {
 		t.Fatal(err)
 	}
 	if renewed.AccessToken == token.AccessToken || renewed.RefreshToken != token.RefreshToken {
-		t.Error("the renewed token is not a new one of the same grant")
+		t.Error("the refreshed token is not a new one of the same grant")
 	}
 	res, err := r.config.Client(ctx, renewed).Get(r.tenant.Issuer() + "_mock/resource/calls")
 	if err != nil {
@@ -99,8 +100,8 @@ func TestRefereeOIDC(t *testing.T) {
 	}
 }
 
-// TestRefereeRefusals: what the referee must see refused, and how it reads the refusal.
-func TestRefereeRefusals(t *testing.T) {
+// TestReferee_Refusals: what must be rejected, and how the referee reports it.
+func TestReferee_Refusals(t *testing.T) {
 	refused := func(t *testing.T, err error, status int, code string) {
 		t.Helper()
 		var e *oauth2.RetrieveError
@@ -131,7 +132,7 @@ func TestRefereeRefusals(t *testing.T) {
 		r.config.ClientSecret = "wrong"
 		_, err := r.config.Exchange(ctx, code)
 		refused(t, err, http.StatusUnauthorized, "access_denied")
-		r.config.ClientSecret = "demo-secret" // Basic was tried first, and cost the code nothing
+		r.config.ClientSecret = "demo-secret" // Basic was tried first, and did not use up the code
 		if _, err := r.config.Exchange(ctx, code); err != nil {
 			t.Error(err)
 		}

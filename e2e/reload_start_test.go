@@ -16,9 +16,11 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// TestF35_Reload_SignalDuringStart: SIGHUP that comes while tokend reads its
-// configuration, which is a pipe here, is a reload after the start.
-func TestF35_Reload_SignalDuringStart(t *testing.T) {
+// TestReload_SignalDuringStart: SIGHUP while tokend reads its configuration, here
+// a pipe, causes a reload after the start.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_SignalDuringStart(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{"alone": ":", "under nohup": "trap '' HUP"} {
 		t.Run(name, func(t *testing.T) {
@@ -28,7 +30,7 @@ func TestF35_Reload_SignalDuringStart(t *testing.T) {
 	}
 }
 
-// signalDuringStart runs tokend after a line of a shell.
+// signalDuringStart runs tokend after a shell command.
 func signalDuringStart(t *testing.T, line string) {
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, noClients)
@@ -37,7 +39,7 @@ func signalDuringStart(t *testing.T, line string) {
 	cmd := exec.Command("/bin/sh", "-c", line+`; exec "$0" serve`, filepath.Join(bin, "tokend"))
 	cmd.Env, cmd.Dir = a.env, a.dir
 	a.Program = programs.Start(t, cmd)
-	pipe, err := os.OpenFile(a.config(), os.O_WRONLY, 0) // when tokend reads it
+	pipe, err := os.OpenFile(a.config(), os.O_WRONLY, 0) // blocks until tokend reads it
 	must(t, err)
 	a.signal(t, syscall.SIGHUP)
 	must(t, os.Remove(a.config()))
@@ -53,7 +55,7 @@ func signalDuringStart(t *testing.T, line string) {
 		return nil
 	})
 	a.wants(t, 200, "GET", "/v1/clients/ci/token")
-	a.signedIn(t)
+	a.loggedIn(t)
 	oneLogin(t, tenant)
 	a.End(t)
 }

@@ -9,49 +9,49 @@ import (
 	"example.com/tokend/internal/mutation"
 )
 
-// step is a piece of behaviour that is taken out of a file. tests is a package, or
-// the name of a test here.
+// step is a piece of behaviour that is removed from a file. tests is a package,
+// or the name of a test here.
 type step struct{ step, file, old, new, tests string }
 
-// reloadSteps are what a reload does, and what it leaves alone.
+// reloadSteps are the effects of a reload, and what it must keep.
 var reloadSteps = []step{
-	{"a broken file changes nothing", "cmd/tokend/reload.go", "if err == nil {\n\t\tdone, err = s.apply(next)\n\t}", "if _, failed := s.apply(next); err == nil {\n\t\terr = failed\n\t}", "TestF35_Reload_BrokenFile"},
-	{"a broken file is reported", "cmd/tokend/reload.go", "s.refuse(ctx, err)", "", "TestF35_Reload_BrokenFile"},
-	{"a removed key opens nothing", "cmd/tokend/reload.go", "keys, err := s.keys(next)", "keys, err := s.keys(s.settings)", "TestF35_Reload_RemovedKey"},
-	{"the new clients are served", "cmd/tokend/reload.go", "s.daemon.Replace(s.keeper.served(made), keys)", "s.daemon.Replace(s.keeper.served(s.kept), keys)", "TestF35_Reload"},
+	{"a broken file changes nothing", "cmd/tokend/reload.go", "if err == nil {\n\t\tdone, err = s.apply(next)\n\t}", "if _, failed := s.apply(next); err == nil {\n\t\terr = failed\n\t}", "TestReload_BrokenFile"},
+	{"a broken file is reported", "cmd/tokend/reload.go", "s.refuse(ctx, err)", "", "TestReload_BrokenFile"},
+	{"a removed key opens nothing", "cmd/tokend/reload.go", "keys, err := s.keys(next)", "keys, err := s.keys(s.settings)", "TestReload_RemovedKey"},
+	{"the new clients are served", "cmd/tokend/reload.go", "s.daemon.Replace(s.keeper.served(made), keys)", "s.daemon.Replace(s.keeper.served(s.kept), keys)", "TestReload"},
 	{"an unchanged client stays", "cmd/tokend/keep.go", "before != nil && before.settings.sameGrant(cl)", "before != nil && false", "cmd/tokend"},
-	{"pending logins stay", "internal/daemon/logins.go", "clients[name] == nil || clients[name].registration() != l.of", "clients[name] != nil", "TestF35_Reload_PendingLogin"},
-	{"a reload ends no grant", "cmd/tokend/reload.go", "activate(made, s.kept)", "activate(made, s.kept)\n\tfor _, k := range s.kept {\n\t\t_ = k.client.Forget(context.Background())\n\t}", "TestF35_Reload_Killed"},
-	{"grants are in a file", "cmd/tokend/serve.go", "store.Open(ctx, s.store, o)", "store.Open(ctx, \"sqlite::memory:\", o)", "TestF35_Reload_Killed"},
+	{"pending logins stay", "internal/daemon/logins.go", "clients[name] == nil || clients[name].registration() != l.of", "clients[name] != nil", "TestReload_PendingLogin"},
+	{"a reload ends no grant", "cmd/tokend/reload.go", "activate(made, s.kept)", "activate(made, s.kept)\n\tfor _, k := range s.kept {\n\t\t_ = k.client.Forget(context.Background())\n\t}", "TestReload_Killed"},
+	{"grants are in a file", "cmd/tokend/serve.go", "store.Open(ctx, s.store, o)", "store.Open(ctx, \"sqlite::memory:\", o)", "TestReload_Killed"},
 	{"a request that waits keeps its client", "internal/daemon/lives.go", "if l.retired = true; l.uses == 0 {", "if l.retired = true; true {", "internal/daemon"},
-	{"SIGHUP is caught where it was ignored", "cmd/tokend/hangups.go", "if h.stop != nil {", "if false {", "TestF35_Reload_SignalDuringStart"},
-	{"SIGHUP waits for the start", "cmd/tokend/hangups.go", "h := hangups{c: make(chan os.Signal, 1), stop: stop}", "h := hangups{c: make(chan os.Signal), stop: stop}", "TestF35_Reload_SignalDuringStart"},
-	{"SIGHUP does not end the service", "cmd/tokend/serve.go", "Annotations: map[string]string{reloads: \"\"},", "", "TestF35_Reload_SignalDuringStart"},
-	{"no reload while the service ends", "cmd/tokend/reload.go", "case <-ctx.Done():\n\t\t\t\treturn\n", "", "TestF35_Reload_ThenTerminated"},
-	{"the manager is told of the end of a reload", "cmd/tokend/reload.go", "if ctx.Err() == nil { // else the manager", "if false { // else the manager", "cmd/tokend"},
+	{"SIGHUP is caught where it was ignored", "cmd/tokend/hangups.go", "if h.stop != nil {", "if false {", "TestReload_SignalDuringStart"},
+	{"SIGHUP waits for the start", "cmd/tokend/hangups.go", "h := hangups{c: make(chan os.Signal, 1), stop: stop}", "h := hangups{c: make(chan os.Signal), stop: stop}", "TestReload_SignalDuringStart"},
+	{"SIGHUP does not end the service", "cmd/tokend/serve.go", "Annotations: map[string]string{reloads: \"\"},", "", "TestReload_SignalDuringStart"},
+	{"no reload while the service ends", "cmd/tokend/reload.go", "case <-ctx.Done():\n\t\t\t\treturn\n", "", "TestReload_ThenTerminated"},
+	{"the manager is notified of the end of a reload", "cmd/tokend/reload.go", "if ctx.Err() == nil { // else the manager", "if false { // else the manager", "cmd/tokend"},
 	{"and of its beginning", "cmd/tokend/reload.go", "s.manager.reloading()", "", "cmd/tokend"},
 	{"a rejected client is asked again", "cmd/tokend/reload.go", "k.client.Retry() // what", "_ = k // what", "cmd/tokend"},
 }
 
-// recoverySteps are what makes a client ready by itself after one odd answer.
+// recoverySteps make a client ready again after a transient error.
 var recoverySteps = []step{
 	{"one 503: replayed in the overlap", "pkg/flow/decide.go", "in.Replays < maxReplays && c.inLeeway(g, now)", "false", "pkg/flow"},
-	{"one invalid_client: probed when asked to", "pkg/flow/decide.go", "if g != nil && g.Rejected != nil && !w.probe {", "if g != nil && g.Rejected != nil {", "TestF33_ReadyByItself"},
-	{"a failed second login: no failed refresh", "pkg/flow/signin.go", "if prior.begun() && prior.State != GrantDead && prior.RefreshToken != \"\" {", "if false {", "TestF33_ReadyByItself"},
-	{"a page at the first login: tried again", "pkg/flow/decide.go", "if c.kind.unattended {", "if c.kind.unattended && c.gates[loginGate].shut(now) == nil {", "pkg/flow"},
+	{"one invalid_client: probed on request", "pkg/flow/decide.go", "if g != nil && g.Rejected != nil && !w.probe {", "if g != nil && g.Rejected != nil {", "TestRecovery_ReadyWithoutRestart"},
+	{"a failed second login: no failed refresh", "pkg/flow/headless.go", "if prior.exists() && prior.State != GrantDead && prior.RefreshToken != \"\" {", "if false {", "TestRecovery_ReadyWithoutRestart"},
+	{"a page at the first login: retried", "pkg/flow/decide.go", "if c.kind.unattended {", "if c.kind.unattended && c.backoffs[loginBackoff].active(now) == nil {", "pkg/flow"},
 }
 
-// TestEveryStepOfTheRecoveryIsHeld takes the steps out, one at a time. MUTANTS=all or
-// MUTANTS=recovery tries all; otherwise one.
-func TestEveryStepOfTheRecoveryIsHeld(t *testing.T) { takeOut(t, "recovery", recoverySteps) }
+// TestEveryStepOfTheRecovery removes the steps, one at a time. MUTANTS=all or
+// MUTANTS=recovery tries all; otherwise it tries one.
+func TestEveryStepOfTheRecovery(t *testing.T) { removeSteps(t, "recovery", recoverySteps) }
 
-// TestEveryStepOfTheReloadIsHeld takes the steps out, one at a time. MUTANTS=all or
-// MUTANTS=reload tries all; otherwise one.
-func TestEveryStepOfTheReloadIsHeld(t *testing.T) { takeOut(t, "reload", reloadSteps) }
+// TestEveryStepOfTheReload removes the steps, one at a time. MUTANTS=all or
+// MUTANTS=reload tries all; otherwise it tries one.
+func TestEveryStepOfTheReload(t *testing.T) { removeSteps(t, "reload", reloadSteps) }
 
-// takeOut takes the steps of a list out; the test of each, or an earlier one of its
-// package, must fail then.
-func takeOut(t *testing.T, list string, steps []step) {
+// removeSteps removes the steps of a list, one at a time; the test of each, or
+// another one of its package, must fail then.
+func removeSteps(t *testing.T, list string, steps []step) {
 	t.Helper()
 	for i, s := range steps {
 		if wanted := os.Getenv("MUTANTS"); i > 0 && wanted != "all" && wanted != list {
@@ -66,11 +66,11 @@ func takeOut(t *testing.T, list string, steps []step) {
 			if strings.HasPrefix(s.tests, "Test") {
 				tests = []mutation.Tests{{Args: []string{"-run", "^" + s.tests + "$", "."}}}
 			}
-			test, err := m.HeldBy(tests...)
+			test, err := m.CaughtBy(tests...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("held by %s", test)
+			t.Logf("caught by %s", test)
 		})
 	}
 }

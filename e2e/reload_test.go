@@ -22,8 +22,8 @@ import (
 
 const reloaded = `msg="configuration reloaded"`
 
-// newReloadable prepares an agent with a configuration file; client demo is
-// described by variables, but for what the file says of it.
+// newReloadable prepares an agent with a configuration file; variables describe
+// client demo, except for settings in the file.
 func newReloadable(t *testing.T, tenant *mock.Tenant, text string) *agent {
 	t.Helper()
 	a := newAgent(t, tenant)
@@ -34,7 +34,8 @@ func newReloadable(t *testing.T, tenant *mock.Tenant, text string) *agent {
 
 func (a *agent) config() string { return filepath.Join(a.dir, "tokend.yaml") }
 
-// configure writes the configuration file; ISSUER stands for the tenant's.
+// configure writes the configuration file; ISSUER is replaced by the tenant's
+// issuer.
 func (a *agent) configure(t *testing.T, tenant *mock.Tenant, text string) {
 	t.Helper()
 	if err := os.WriteFile(a.config(), []byte(strings.ReplaceAll(text, "ISSUER", tenant.Issuer())), 0o600); err != nil {
@@ -42,7 +43,7 @@ func (a *agent) configure(t *testing.T, tenant *mock.Tenant, text string) {
 	}
 }
 
-// hangup sends SIGHUP and waits until the log has said so once more.
+// hangup sends SIGHUP and waits until the log has the text once more.
 func (a *agent) hangup(t *testing.T, logged string) {
 	t.Helper()
 	before := strings.Count(a.Log.String(), logged)
@@ -57,7 +58,7 @@ func (a *agent) hangup(t *testing.T, logged string) {
 	})
 }
 
-// wants asks for something and wants this status.
+// wants sends a request and checks the status.
 func (a *agent) wants(t *testing.T, status int, method, path string) string {
 	t.Helper()
 	got, body := a.ask(t.Context(), method, path)
@@ -74,14 +75,16 @@ const (
 	changedDemo = "clients:\n  demo: {refresh: {advisory: %ds}}\n"
 )
 
-// TestF35_Reload: new clients are served, removed ones are not, and an unchanged
-// one keeps its token and needs no login.
-func TestF35_Reload(t *testing.T) {
+// TestReload: new clients are served, removed ones are not, and an unchanged one
+// keeps its token and needs no login.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, noClients)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	token := func() string { return a.wants(t, 200, "GET", "/v1/clients/demo/token?format=text") }
 	before := token()
 	requests := tenant.Journal().Count(mock.Query{Endpoint: "token"})
@@ -105,14 +108,16 @@ func TestF35_Reload(t *testing.T) {
 	a.End(t)
 }
 
-// TestF35_Reload_BrokenFile: nothing changes, although all but one line of the file
-// could be used, and the log says where the fault is.
-func TestF35_Reload_BrokenFile(t *testing.T) {
+// TestReload_BrokenFile: nothing changes, although only one line of the file is
+// wrong, and the log has the line number.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_BrokenFile(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, ciClient)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	a.configure(t, tenant, strings.Replace(ciClient, "  ci:", "  more:", 1)+"kees: {}\n")
 	a.hangup(t, "not reloaded")
 	if log := a.Log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, a.config()+":3: unknown key kees") || !strings.Contains(log, "did you mean keys?") {
@@ -121,17 +126,18 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 	a.wants(t, 200, "GET", "/v1/clients/ci/token")
 	a.wants(t, 404, "GET", "/v1/clients/more")
 	a.wants(t, 200, "GET", "/readyz")
-	a.signedIn(t)
+	a.loggedIn(t)
 	oneLogin(t, tenant)
 }
 
-func TestF35_Reload_RemovedKey(t *testing.T) {
+// TestReload_RemovedKey tests row F35 of docs/guarantees.md.
+func TestReload_RemovedKey(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	const key = "a-key-for-the-pipeline"
 	a := newReloadable(t, tenant, "keys: {ci: {key: "+key+", clients: [demo]}}\n")
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	status := func() int {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", a.url+"/v1/clients/demo/token", nil)
 		if err != nil {
@@ -142,7 +148,7 @@ func TestF35_Reload_RemovedKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = r.Body.Close() // only the status is looked at
+		_ = r.Body.Close() // only the status is checked
 		return r.StatusCode
 	}
 	if got := status(); got != 200 {
@@ -155,9 +161,11 @@ func TestF35_Reload_RemovedKey(t *testing.T) {
 	}
 }
 
-// TestF35_Reload_PendingLogin: a person who has gone to the login page before a
-// reload comes back after it, whether or not the client has changed otherwise.
-func TestF35_Reload_PendingLogin(t *testing.T) {
+// TestReload_PendingLogin: a login that began before a reload is finished after
+// it, whether or not other settings of the client have changed.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_PendingLogin(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{"unchanged": "", "changed": ", refresh: {advisory: 5m}"} {
 		t.Run(name, func(t *testing.T) {
@@ -179,8 +187,8 @@ func TestF35_Reload_PendingLogin(t *testing.T) {
 	}
 }
 
-// callbackOf goes to the login page and returns the query that the browser is
-// sent back with.
+// callbackOf opens the login page and returns the query of the redirect to the
+// callback.
 func callbackOf(t *testing.T, page string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", page, nil)
@@ -192,7 +200,7 @@ func callbackOf(t *testing.T, page string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = r.Body.Close() // only where it leads to is looked at
+	_ = r.Body.Close() // only the URL is checked
 	u, err := url.Parse(r.Header.Get("Location"))
 	if err != nil || u.Query().Get("code") == "" {
 		t.Fatalf("%d to %q: no code", r.StatusCode, r.Header.Get("Location"))
@@ -200,15 +208,17 @@ func callbackOf(t *testing.T, page string) string {
 	return u.RawQuery
 }
 
-// TestF35_Reload_DuringARefresh: the client changes when the provider has
-// rotated its token but has not answered. The caller that waits has its answer,
-// and the new client goes on with the rotated token.
-func TestF35_Reload_DuringARefresh(t *testing.T) {
+// TestReload_DuringRefresh: the client changes after the provider has rotated its
+// token and before it has answered. The waiting caller gets the answer, and the
+// new client uses the rotated token.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_DuringRefresh(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	answered := a.slowRefresh(t, tenant)
 	a.configure(t, tenant, fmt.Sprintf(changedDemo, 120))
 	a.hangup(t, `changed=demo`)
@@ -218,7 +228,7 @@ func TestF35_Reload_DuringARefresh(t *testing.T) {
 	if status := <-answered; status != 200 {
 		t.Errorf("the caller that waited got %d", status)
 	}
-	a.wants(t, 200, "POST", "/v1/clients/demo/refresh") // loads what the old client has stored
+	a.wants(t, 200, "POST", "/v1/clients/demo/refresh") // loads the grant that the old client has stored
 	a.wants(t, 200, "POST", "/v1/clients/demo/refresh")
 	if f := oneLogin(t, tenant); f.Generation != 3 || refreshes(tenant) != 2 {
 		t.Errorf("generation %d after %d refreshes", f.Generation, refreshes(tenant))
@@ -248,15 +258,17 @@ func (a *agent) slowRefresh(t *testing.T, tenant *mock.Tenant) (answered chan in
 	return answered
 }
 
-// TestF35_Reload_UnderLoad: 100 reloads, each of which changes client demo, while
-// its tokens expire and callers read them. No request fails, and each generation
-// of the grant is asked for once.
-func TestF35_Reload_UnderLoad(t *testing.T) {
+// TestReload_UnderLoad: 100 reloads that change client demo while its tokens
+// expire and callers read them. No request fails, and each generation of the
+// grant is requested once.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_UnderLoad(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 2)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	var requests atomic.Int64
@@ -284,15 +296,17 @@ func TestF35_Reload_UnderLoad(t *testing.T) {
 	t.Logf("%d requests, %d refreshes", requests.Load(), refreshes(tenant))
 }
 
-// TestF35_Reload_Killed: tokend is killed at a moment of a reload that the seed
-// chooses, or as soon as it has logged it; the next start has the grant.
-func TestF35_Reload_Killed(t *testing.T) {
+// TestReload_Killed: tokend is killed at a random moment of a reload, or as soon
+// as the reload is logged; the next start has the grant.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_Killed(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, fmt.Sprintf(changedDemo, 60))
 	for seed := range uint64(10) {
 		a.start(t, "")
-		a.signedIn(t)
+		a.loggedIn(t)
 		a.configure(t, tenant, fmt.Sprintf(changedDemo, 61+seed))
 		if seed%5 == 4 {
 			a.hangup(t, reloaded)
@@ -303,20 +317,22 @@ func TestF35_Reload_Killed(t *testing.T) {
 		a.Kill()
 	}
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	a.wants(t, 200, "POST", "/v1/clients/demo/refresh")
 	oneLogin(t, tenant)
 	a.End(t)
 }
 
-// TestF35_Reload_ThenTerminated: SIGHUP during a refresh does not end tokend, and
-// a second one while it ends is ignored.
-func TestF35_Reload_ThenTerminated(t *testing.T) {
+// TestReload_ThenTerminated: SIGHUP during a refresh does not end tokend, and a
+// second one while it ends is ignored.
+//
+// Row F35 of docs/guarantees.md.
+func TestReload_ThenTerminated(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	a := newReloadable(t, tenant, noClients)
 	a.start(t, "")
-	a.signedIn(t)
+	a.loggedIn(t)
 	answered := a.slowRefresh(t, tenant)
 	a.hangup(t, reloaded)
 	a.wants(t, 200, "GET", "/readyz")
@@ -324,7 +340,7 @@ func TestF35_Reload_ThenTerminated(t *testing.T) {
 		if err := a.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond) // for the process to get it alone
+		time.Sleep(100 * time.Millisecond) // so that the signals arrive one by one
 	}
 	if code := a.Wait(t); code != 0 {
 		t.Errorf("ended with %d\n%s", code, a.Log)

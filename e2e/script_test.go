@@ -20,7 +20,8 @@ import (
 	"example.com/tokend/e2e/internal/programs"
 )
 
-// TestScripts runs testdata/script/*.txtar, each with its own processes and folders.
+// TestScripts runs testdata/script/*.txtar, each with its own processes and
+// directories.
 func TestScripts(t *testing.T) {
 	programs.Tool(t, "curl")
 	testscript.Run(t, testscript.Params{
@@ -33,8 +34,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// defaults are the settings of a script whose folder is dir: ports of their
-// own, and the client of most scripts. "up" sets its issuer.
+// defaults returns the settings of a script in dir: free ports, and the client of
+// most scripts. "up" sets its issuer.
 func defaults(dir string) map[string]string {
 	return map[string]string{
 		"XDG_STATE_HOME":                   filepath.Join(dir, "state"),
@@ -52,7 +53,7 @@ func defaults(dir string) map[string]string {
 	}
 }
 
-// setup prepares a script's folder and variables.
+// setup prepares a script's directory and variables.
 func setup(e *testscript.Env) error {
 	for k, v := range defaults(e.WorkDir) {
 		e.Setenv(k, v)
@@ -86,8 +87,8 @@ func (p *process) kill() {
 }
 
 // up starts mockauth0 or tokend and waits until it serves. Its stderr goes to
-// NAME.log; $ISSUER and $TOKEND are where they are reached. "! up" expects
-// that it ends by itself, and leaves its exit code in $STATUS.
+// NAME.log; $ISSUER and $TOKEND are set to the URLs. "! up" expects that it
+// exits, and sets $STATUS to its exit code.
 func up(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: up mockauth0|tokend [args]")
@@ -129,8 +130,8 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(variable, found)
 }
 
-// settingNames finds the variables of our programs that a script mentions:
-// testscript tells the value of a variable, not which there are.
+// settingNames finds the variables of our programs in a script: testscript
+// returns the value of a variable, but not the list of variables.
 var settingNames = regexp.MustCompile(`\b(?:TOKEND|MOCKAUTH0|XDG|AUTH0|ACTIONS)_[A-Z0-9_]+`)
 
 func environ(ts *testscript.TestScript) []string {
@@ -153,7 +154,7 @@ func environ(ts *testscript.TestScript) []string {
 	return out
 }
 
-// expectEnd waits for a process that must refuse to start.
+// expectEnd waits for a process that must fail to start.
 func expectEnd(ts *testscript.TestScript, p *process) {
 	select {
 	case <-p.done:
@@ -167,7 +168,7 @@ func expectEnd(ts *testscript.TestScript, p *process) {
 	ts.Setenv("STATUS", fmt.Sprint(p.cmd.ProcessState.ExitCode()))
 }
 
-// waitLog waits for a line in the process's log and returns its first group.
+// waitLog waits for a line of the process's log and returns its first group.
 func waitLog(ts *testscript.TestScript, p *process, pattern *regexp.Regexp) string {
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
@@ -187,7 +188,7 @@ func waitLog(ts *testscript.TestScript, p *process, pattern *regexp.Regexp) stri
 	return ""
 }
 
-// down ends a process: by SIGTERM, which must end it with exit code 0, or by -9.
+// down ends a process: by SIGTERM, with exit code 0, or by -9.
 func down(ts *testscript.TestScript, _ bool, args []string) {
 	procs := ts.Value(procsKey{}).(map[string]*process)
 	hard := len(args) == 2 && args[0] == "-9"
@@ -214,7 +215,7 @@ func down(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// curl is curl without a proxy and without a user's .curlrc.
+// curl runs curl without a proxy and without .curlrc.
 func curl(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec("curl", append([]string{"-q", "--noproxy", "*", "-sS", "--max-time", "20"}, args...)...)
 	if (err != nil) != neg {
@@ -250,7 +251,7 @@ func jwtCmd(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // location FILE sets $CODE and $STATE from the Location header in a file of
-// response headers, as they stand there.
+// response headers, without decoding.
 func locationCmd(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CODE", "")
 	ts.Setenv("STATE", "")
@@ -276,8 +277,8 @@ func locationCmd(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no Location in %s", args[0])
 }
 
-// until PATTERN COMMAND… repeats a command until its output matches, for what
-// happens in the background.
+// until PATTERN COMMAND… repeats a command until its output matches, for
+// asynchronous results.
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(args[0])
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -297,7 +298,7 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%q did not come; last:\n%s", args[0], last)
 }
 
-// listen-again lets the next mockauth0 listen where the present one does.
+// listen-again makes the next mockauth0 listen at the address of the current one.
 func listenAgain(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("MOCKAUTH0_LISTEN", "127.0.0.1:"+strings.TrimSuffix(ts.Getenv("ISSUER")[strings.LastIndex(ts.Getenv("ISSUER"), ":")+1:], "/"))
 }

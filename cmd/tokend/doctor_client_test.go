@@ -49,7 +49,7 @@ var clientCases = []doctorCase{
 	{"login tried again", answersOnly(`"state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"`), "state", "problem", "login_required", "tokend login demo; the service retries at 2026-08-01T12:00:00Z", 77},
 	{"rejected", answersOnly(`"state":"client_rejected","failure":{"class":"client_rejected"}`), "state", "problem", "client_rejected", "compare client_id, client_secret", 77},
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
-	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be the Identifier of an API of this tenant, exactly, that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},
+	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be exactly the Identifier of an API of this tenant that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},
 	{"unavailable by the issuer", answersOnly(`"state":"unavailable","failure":{"class":"invalid_configuration","hint":"set issuer to https://t.example/ exactly"}`), "state", "problem", "unavailable: invalid_configuration", "set issuer to", 78},
 	{"unavailable by an answer", answersOnly(`"state":"unavailable","failure":{"class":"idp_bad_response"}`), "state", "problem", "unavailable: idp_bad_response", "mend what it says", 76},
 	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},
@@ -72,7 +72,7 @@ var clientCases = []doctorCase{
 	{"good", fine, "issuer", "ok", "http://127.0.0.1:", "", 0},
 	{"without slash", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL) }, "issuer", "problem", "is configured as", "set issuer to http://127.0.0.1:", 78},
 	{"good", fine, "discovery", "ok", "answers", "", 0},
-	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the tenant up?", 75},
+	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the provider running?", 75},
 	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "check that issuer", 76},
 	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA, EC or Ed25519", 76},
 	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
@@ -82,11 +82,11 @@ var clientCases = []doctorCase{
 		setenv(t, "TOKEND_CLIENT_DEMO_AUDIENCE=https://api.example.com")
 		p.authorize = "error=access_denied&error_description=Service+not+found:+https://api.example.com"
 	}, "authorize", "problem", "access_denied: Service not found", "it is https://api.example.com", 78},
-	{"good", fine, "endpoints", "ok", "every endpoint", "", 0},
+	{"good", fine, "endpoints", "ok", "all needed endpoints", "", 0},
 	{"no token endpoint", func(_ *testing.T, p *place) { p.without = "token_endpoint" }, "endpoints", "problem", `has no "token_endpoint"`, "OpenID or OAuth provider", 76},
 	{"good", fine, "clock", "ok", "agrees", "", 0},
-	{"behind", func(_ *testing.T, p *place) { p.ahead = time.Hour }, "clock", "problem", "behind the tenant's", "set the clock", 78},
-	{"a little behind", func(_ *testing.T, p *place) { p.ahead = 20 * time.Second }, "clock", "warning", "behind the tenant's", "set the clock", 0},
+	{"behind", func(_ *testing.T, p *place) { p.ahead = time.Hour }, "clock", "problem", "behind the provider's", "set the clock", 78},
+	{"a little behind", func(_ *testing.T, p *place) { p.ahead = 20 * time.Second }, "clock", "warning", "behind the provider's", "set the clock", 0},
 	{"own CA", func(t *testing.T, p *place) {
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -92,14 +92,14 @@ var localCases = []doctorCase{
 		if err := os.Remove(filepath.Join(p.home, ".local/state/tokend/keyset.json")); err != nil {
 			t.Fatal(err)
 		}
-	}, "store", "problem", "there is no keyset file", "put the keyset back", 78},
+	}, "store", "problem", "there is no keyset file", "restore the keyset file", 78},
 	{"another keyset", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
 		if _, err := store.LoadOrCreateKeyset(filepath.Join(p.home, "other.json"), "sqlite::memory:"); err != nil {
 			t.Fatal(err)
 		}
 		setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(p.home, "other.json"))
-	}, "store", "problem", "sealed with another keyset", "give the keyset", 78},
+	}, "store", "problem", "sealed with another keyset", "use the keyset", 78},
 	{"damaged", func(t *testing.T, p *place) {
 		if err := os.Truncate(makeStore(t, p.home, "keyset.json"), 100); err != nil {
 			t.Fatal(err)

@@ -28,14 +28,14 @@ func TestEveryRefusalIsHeld(t *testing.T) {
 	for i := 0; i < len(list); i += step {
 		m := list[i]
 		t.Run(m.Name, func(t *testing.T) {
-			test, err := m.HeldBy(
+			test, err := m.CaughtBy(
 				mutation.Tests{Args: []string{"-run", "^TestContract$", "."}},
 				mutation.Tests{Args: []string{"-run", "^Test", "../../pkg/mock"}},
 			)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("held by %s", test)
+			t.Logf("caught by %s", test)
 		})
 	}
 }

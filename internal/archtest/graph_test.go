@@ -1,5 +1,5 @@
-// Package archtest checks how the packages of this module may depend on one
-// another. docs/architecture.md says why.
+// Package archtest checks the dependencies between the packages of this module.
+// docs/architecture.md explains the rules.
 package archtest
 
 import (
@@ -20,7 +20,7 @@ import (
 
 const module = "example.com/tokend/"
 
-// pkg is what "go list" says of a package, as far as the rules look.
+// pkg is the used part of the output of "go list" for a package.
 type pkg struct {
 	ImportPath   string
 	Dir          string
@@ -33,10 +33,10 @@ type pkg struct {
 	files []*ast.File // the sources of our own packages, without tests
 }
 
-// graph are all packages that this module builds with, by import path.
+// graph has all packages that this module is built from, by import path.
 type graph map[string]*pkg
 
-// ours are the packages of this module, keyed by their path inside it.
+// ours returns the packages of this module, by their path in it.
 func (g graph) ours() map[string]*pkg {
 	own := map[string]*pkg{}
 	for path, p := range g {
@@ -47,7 +47,7 @@ func (g graph) ours() map[string]*pkg {
 	return own
 }
 
-// load asks the go command for the graph of the module that holds this test.
+// load runs the go command and returns the graph of this module.
 func load(t *testing.T) graph {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "./...")
@@ -84,7 +84,8 @@ func parse(t *testing.T, name string, src any) *ast.File {
 	return f
 }
 
-// localName is what a file calls an imported package, "" when it does not import it.
+// localName returns the name of an imported package in a file, "" if it is not
+// imported.
 func localName(f *ast.File, imported string) string {
 	for _, spec := range f.Imports {
 		if strings.Trim(spec.Path.Value, `"`) != imported {
@@ -94,7 +95,7 @@ func localName(f *ast.File, imported string) string {
 			return spec.Name.Name
 		}
 		base := path.Base(imported)
-		if strings.Trim(base, "v0123456789") == "" { // a major version is no name
+		if strings.Trim(base, "v0123456789") == "" { // a major version is not a name
 			base = path.Base(path.Dir(imported))
 		}
 		return base
@@ -102,8 +103,8 @@ func localName(f *ast.File, imported string) string {
 	return ""
 }
 
-// mentions reports whether a piece of source names something of a package:
-// any exported name, or one of those given.
+// mentions reports whether source code uses a name of a package: any exported
+// name, or one of those given.
 func mentions(n ast.Node, local string, names ...string) bool {
 	found := false
 	if n == nil || local == "" {
@@ -125,12 +126,12 @@ func mentions(n ast.Node, local string, names ...string) bool {
 	return found
 }
 
-// within reports whether a path is a folder or lies beneath it.
+// within reports whether a path is a directory or lies in it.
 func within(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
-// violation words one breach of a rule.
+// violation describes a violation of a rule.
 func violation(p, format string, args ...any) string {
 	return p + ": " + fmt.Sprintf(format, args...)
 }

@@ -18,7 +18,7 @@ const (
 	mathRandV2 = "math/rand/v2"
 )
 
-// rules are the import rules; each returns what breaks it.
+// rules are the import rules; each returns its violations.
 var rules = []struct {
 	name  string
 	check func(graph) []string
@@ -54,9 +54,9 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// publicStandsAlone: a public package, its tests included, imports nothing of
-// ours. A client and a mock that share code share its misreadings. pkg/mock is
-// the exception: it may import its own schema, pkg/mock/tenant.
+// publicStandsAlone: a public package and its tests import nothing of this
+// module. A client and a mock that share code would share its errors. Exception:
+// pkg/mock may import its schema, pkg/mock/tenant.
 func publicStandsAlone(g graph) []string {
 	var bad []string
 	for path, p := range g.ours() {
@@ -95,8 +95,8 @@ func facesKnowWhatTheyNeed(g graph) []string {
 	return bad
 }
 
-// storesKnowFlowAndDriver: what lies beneath internal/store imports pkg/flow at
-// most, thus never another store, and a driver is its store's alone.
+// storesKnowFlowAndDriver: packages under internal/store import only pkg/flow,
+// and therefore no other store; only a store imports its driver.
 func storesKnowFlowAndDriver(g graph) []string {
 	bad := only(g, func(path string) bool { return strings.HasPrefix(path, "internal/store/") }, append([]string{"pkg/flow"}, leaves...)...)
 	drivers := map[string]string{"modernc.org/sqlite": "internal/store/sqlite", pgx: "internal/store/postgres"}
@@ -106,9 +106,9 @@ func storesKnowFlowAndDriver(g graph) []string {
 	return bad
 }
 
-// frameworksStay: gin answers HTTP in two places and is in no exported
-// signature, envconfig reads the environment in commands and their configuration only, and a test that
-// imports pkg/mock pays for go-jose and x/oauth2 alone.
+// frameworksStay: gin is used in two places and is in no exported signature, only
+// commands and their configuration read the environment with envconfig, and a test
+// that imports pkg/mock builds only go-jose and x/oauth2.
 func frameworksStay(g graph) []string {
 	bad := confined(g, gin, "internal/daemon", "cmd/mockauth0")
 	bad = append(bad, confined(g, envconfig, "cmd", "internal/config")...)
@@ -163,7 +163,7 @@ func credentialProgramIsLight(g graph) []string {
 }
 
 // timeAndRandomnessAreFields: no package variable is a clock or a source of
-// randomness, and nobody draws from math/rand's global one.
+// randomness, and no code uses math/rand's global source.
 func timeAndRandomnessAreFields(g graph) []string {
 	var bad []string
 	for path, p := range g.ours() {
@@ -188,7 +188,7 @@ func timeAndRandomnessAreFields(g graph) []string {
 	return bad
 }
 
-// depth: no chain of our own imports is longer than three.
+// depth: no chain of imports in this module is longer than three.
 func depth(g graph) []string {
 	var bad []string
 	var below func(path string) []string
@@ -237,7 +237,7 @@ func only(g graph, applies func(string) bool, may ...string) []string {
 	return bad
 }
 
-// confined reports imports of a dependency from outside the given folders.
+// confined reports imports of a dependency outside of the given directories.
 func confined(g graph, dependency string, folders ...string) []string {
 	var bad []string
 	for path, p := range g.ours() {
@@ -253,7 +253,7 @@ func confined(g graph, dependency string, folders ...string) []string {
 	return bad
 }
 
-// closure is everything that a package needs.
+// closure returns all dependencies of a package.
 func closure(g graph, path string) map[string]bool {
 	seen := map[string]bool{}
 	var walk func(string)
@@ -270,8 +270,8 @@ func closure(g graph, path string) map[string]bool {
 	return seen
 }
 
-// exportedWith names the exported declarations of a file whose signature
-// mentions the package that the file calls local.
+// exportedWith returns the exported declarations of a file whose signature uses
+// the package with that local name.
 func exportedWith(f *ast.File, local string) []string {
 	names := map[string]bool{}
 	for _, decl := range f.Decls {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// made makes a graph of our packages from "path" → imports, as the rules see them.
-func made(imports map[string][]string) graph {
+// makeGraph returns a graph of this module's packages from "path" → imports.
+func makeGraph(imports map[string][]string) graph {
 	g := graph{}
 	for path, list := range imports {
 		p := &pkg{ImportPath: path, Imports: list}
@@ -27,7 +27,7 @@ func made(imports map[string][]string) graph {
 	return g
 }
 
-// sound is a graph that keeps every rule.
+// sound returns a graph without violations.
 func sound() map[string][]string {
 	return map[string][]string{
 		"our:pkg/flow":                  {"github.com/go-jose/go-jose/v4", "time"},
@@ -97,14 +97,14 @@ func TestRulesSeeImports(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.rule+"/"+strings.TrimPrefix(tt.from, "our:"), func(t *testing.T) {
 			imports := sound()
-			if bad := broken(tt.rule, made(imports)); len(bad) != 0 {
+			if bad := broken(tt.rule, makeGraph(imports)); len(bad) != 0 {
 				t.Fatalf("the sound graph breaks the rule: %q", bad)
 			}
 			imports[tt.from] = append(slices.Clone(imports[tt.from]), tt.imports)
 			if _, known := imports[tt.imports]; !known {
 				imports[tt.imports] = nil
 			}
-			bad := broken(tt.rule, made(imports))
+			bad := broken(tt.rule, makeGraph(imports))
 			if !slices.ContainsFunc(bad, func(v string) bool { return strings.Contains(v, tt.want) }) {
 				t.Errorf("%s importing %s: got %q, want one with %q", tt.from, tt.imports, bad, tt.want)
 			}
@@ -112,10 +112,10 @@ func TestRulesSeeImports(t *testing.T) {
 	}
 }
 
-// TestRulesSeeTests: a public package's tests stand alone, too.
+// TestRulesSeeTests: the rule for public packages includes their tests.
 func TestRulesSeeTests(t *testing.T) {
 	for _, field := range []string{"TestImports", "XTestImports"} {
-		g := made(sound())
+		g := makeGraph(sound())
 		p := g[module+"pkg/flow"]
 		p.XTestImports = []string{p.ImportPath} // package flow_test imports flow
 		if bad := broken("pkg_stands_alone", g); len(bad) != 0 {
@@ -166,7 +166,7 @@ func TestRulesSeeSource(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := made(sound())
+			g := makeGraph(sound())
 			p := g[module+"internal/daemon"]
 			p.files = append(p.files, parse(t, "made.go", "package daemon\n"+tt.source))
 			bad := broken(tt.rule, g)
@@ -180,7 +180,7 @@ func TestRulesSeeSource(t *testing.T) {
 	}
 }
 
-// broken is what a rule, by its name, has against a graph.
+// broken returns the violations of a rule, by its name.
 func broken(name string, g graph) []string {
 	for _, r := range rules {
 		if r.name == name {

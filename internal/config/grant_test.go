@@ -69,7 +69,7 @@ func TestGrantFaults(t *testing.T) {
 		"not in a job":               {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "id-token: write"}},
 		"a job's plain URL": {
 			[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions", "ACTIONS_ID_TOKEN_REQUEST_URL=http://a.example.com/", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + canaryRequest},
-			[]string{"ACTIONS_ID_TOKEN_REQUEST_URL is no https URL"},
+			[]string{"ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL"},
 		},
 		"subject token of no use": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file has no effect with grant authorization_code", "subject_token_type has no effect"}},
 		"jwt without a key":       {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},

@@ -43,7 +43,7 @@ func (d *api) startLogin(c *gin.Context) {
 		return
 	}
 	if in.Headless {
-		d.signIn(c, cl)
+		d.loginHeadless(c, cl)
 		return
 	}
 	if cl.device() {
@@ -69,11 +69,11 @@ func (d *api) startLogin(c *gin.Context) {
 	})
 }
 
-func (d *api) signIn(c *gin.Context, cl *client) {
+func (d *api) loginHeadless(c *gin.Context, cl *client) {
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
 	defer cl.life.use()()
-	_, err := cl.SignIn(ctx)
+	_, err := cl.LoginHeadless(ctx)
 	if p := d.ended(ctx, cl, err); p != nil {
 		d.failWith(c, cl, err)
 		return

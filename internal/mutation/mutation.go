@@ -1,6 +1,6 @@
-// Package mutation takes behaviour out of the code, one piece at a time, and
-// looks for the test that notices. [Refusals] finds what refuses something,
-// [Replace] takes out what is named; [Mutant.HeldBy] runs the tests.
+// Package mutation removes behaviour from the code, one piece at a time, and
+// looks for a test that fails. [Refusals] finds conditions that reject something,
+// [Replace] replaces given text; [Mutant.CaughtBy] runs the tests.
 package mutation
 
 import (
@@ -18,23 +18,23 @@ import (
 	"strings"
 )
 
-// Mutant is a source file with one piece of its behaviour taken out.
+// Mutant is a source file with one piece of its behaviour removed.
 type Mutant struct {
-	Name string // base name of the file, line, and what is taken out
+	Name string // base name of the file, line, and what is removed
 
 	file   string
 	source []byte
 }
 
-// Replace returns the mutant of file that has with in place of what, which must
-// stand there once.
+// Replace returns the mutant of file that has with instead of what, which must
+// occur once.
 func Replace(file, what, with string) (Mutant, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		return Mutant{}, err
 	}
 	if n := strings.Count(string(src), what); n != 1 {
-		return Mutant{}, fmt.Errorf("%s holds %q %d times, not once", file, what, n)
+		return Mutant{}, fmt.Errorf("%s has %q %d times, not once", file, what, n)
 	}
 	line := 1 + strings.Count(string(src[:strings.Index(string(src), what)]), "\n")
 	return Mutant{
@@ -63,9 +63,9 @@ func RefusalsIn(dir string, makers []string) ([]Mutant, error) {
 	return list, nil
 }
 
-// Refusals finds every condition, of an if or of a case, whose statements refuse:
-// they call one of makers, or make a value of a type of that name, alone or in
-// what they return. In its mutant the condition is false.
+// Refusals finds every condition, of an if or a case, whose statements reject
+// something: they call one of makers, or create a value of a type of that name,
+// directly or in a return. In the mutant the condition is false.
 func Refusals(file string, makers []string) ([]Mutant, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -127,7 +127,7 @@ func refuses(list []ast.Stmt, makers []string) bool {
 	})
 }
 
-// nameOf is the last name of a function or a type.
+// nameOf returns the last part of the name of a function or type.
 func nameOf(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -149,13 +149,13 @@ var (
 	crashed = regexp.MustCompile(`(?m)^(?:panic|fatal error): .*`)
 )
 
-// ErrUnnoticed is for a mutant that passes all tests.
+// ErrUnnoticed means that all tests pass with a mutant.
 var ErrUnnoticed = errors.New("no test fails without it")
 
-// HeldBy runs the tests, in their order, with the mutant in place of its file and
-// returns the first one that fails, or how it ended the test program. One that
-// does not compile is an error.
-func (m Mutant) HeldBy(tests ...Tests) (string, error) {
+// CaughtBy runs the tests in order, with the mutant instead of its file, and
+// returns the first one that fails, or the crash of the test program. If the
+// mutant does not compile, it returns an error.
+func (m Mutant) CaughtBy(tests ...Tests) (string, error) {
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return "", err
@@ -170,17 +170,17 @@ func (m Mutant) HeldBy(tests ...Tests) (string, error) {
 	if err = errors.Join(err, os.WriteFile(mutated, m.source, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return "", err
 	}
-	for _, t := range tests { // -count=1: go test does not know of the programs that they build, and would repeat an earlier result
-		cmd := exec.Command("go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec,noctx // of the tests; -timeout ends it
+	for _, t := range tests { // -count=1: go test does not know that tests build programs, and would use a cached result
+		cmd := exec.Command("go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=3m"}, t.Args...)...) //nolint:gosec,noctx // -timeout ends it
 		cmd.Dir = t.Dir
-		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay) // the programs that tests build have it, too
+		cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false -overlay="+overlay) // also for the programs that tests build
 		out, err := cmd.CombinedOutput()
 		names, crash := failed.FindAllStringSubmatch(string(out), -1), crashed.Find(out)
 		switch {
 		case err == nil:
 		case len(names) > 0:
 			return names[len(names)-1][1], nil
-		case crash != nil: // in a goroutine that is no test's
+		case crash != nil: // in a goroutine outside of a test
 			return string(crash), nil
 		default:
 			return "", fmt.Errorf("%w\n%s", err, out)

@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 }
 `
 
-// place is a module of its own with the code and a test that knows half of it.
+// place creates a module with the code and a test that covers half of it.
 func place(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -57,10 +57,10 @@ func TestRefusals(t *testing.T) {
 		t.Fatalf("%v, %v", list, err)
 	}
 	tests := Tests{Dir: dir, Args: []string{"."}}
-	if test, err := list[0].HeldBy(tests); err != nil || test != "TestCheck" {
+	if test, err := list[0].CaughtBy(tests); err != nil || test != "TestCheck" {
 		t.Errorf("held by %q, %v", test, err)
 	}
-	if test, err := list[1].HeldBy(tests); !errors.Is(err, ErrUnnoticed) {
+	if test, err := list[1].CaughtBy(tests); !errors.Is(err, ErrUnnoticed) {
 		t.Errorf("held by %q, %v", test, err)
 	}
 }
@@ -76,7 +76,7 @@ func TestReplace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if test, err := m.HeldBy(Tests{Dir: dir, Args: []string{"."}}); err == nil || errors.Is(err, ErrUnnoticed) {
+	if test, err := m.CaughtBy(Tests{Dir: dir, Args: []string{"."}}); err == nil || errors.Is(err, ErrUnnoticed) {
 		t.Errorf("what does not compile is held by %q, %v", test, err)
 	}
 }

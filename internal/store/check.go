@@ -11,10 +11,10 @@ import (
 	"example.com/tokend/internal/store/sqlite"
 )
 
-// Check says what [Open] would refuse of the store that url names, while others
-// may use it, and changes nothing. It does not try to write. o.Keys is nil when
-// the file keyset, which is to have them, does not exist yet. made is false when
-// there is no store yet.
+// Check returns the error that [Open] would return for the store at url. It
+// changes nothing, does not try to write, and other processes may be using the
+// store. o.Keys is nil if the file keyset, which is where its keys are to be,
+// does not exist yet. made is false if there is no store yet.
 func Check(ctx context.Context, url string, o Options, keyset string) (made bool, err error) {
 	path, err := sqlitePath(url)
 	if err != nil || path == memory {
@@ -27,7 +27,7 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 	if err != nil {
 		return false, fmt.Errorf("store: %w", err)
 	}
-	if err := judgeDir(stateDir, filepath.Dir(path), fi); err != nil {
+	if err := checkDir(stateDir, filepath.Dir(path), fi); err != nil {
 		return false, err
 	}
 	if err := guardFiles(path); err != nil {
@@ -36,7 +36,7 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 	if err := checkSpill(path, o.SpillDir); err != nil {
 		return false, err
 	}
-	found, err := exists(url)
+	found, err := existingFile(url)
 	if err != nil || found == "" {
 		return false, err
 	}
@@ -44,7 +44,7 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 		return true, noKeyset(keyset, found)
 	}
 	err = sqlite.Check(ctx, path, o.Keys)
-	if errors.Is(err, fs.ErrNotExist) { // only a spill
+	if errors.Is(err, fs.ErrNotExist) { // there is only a spill
 		return false, nil
 	}
 	if err != nil {
@@ -53,7 +53,7 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 	return true, nil
 }
 
-// checkSpill refuses a spill directory that others can write to.
+// checkSpill rejects a spill directory that others can write to.
 func checkSpill(database, dir string) error {
 	if dir == "" {
 		dir = spillDir(database)
@@ -65,11 +65,10 @@ func checkSpill(database, dir string) error {
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
 	}
-	return judgeDir(spills, dir, fi)
+	return checkDir(spills, dir, fi)
 }
 
-// Dir returns the directory that the store that url names lies in, "" when it
-// is in memory alone.
+// Dir returns the directory of the store at url, "" if it is only in memory.
 func Dir(url string) (string, error) {
 	path, err := sqlitePath(url)
 	if err != nil || path == memory {

@@ -18,8 +18,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// snapshotOf has the files of a directory by name; of the index of SQLite's log,
-// which is no more than a cache, the name alone.
+// snapshotOf returns the files of a directory by name; of the index of SQLite's
+// log, which is only a cache, only the name.
 func snapshotOf(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
@@ -42,7 +42,7 @@ func snapshotOf(t *testing.T, dir string) map[string][]byte {
 // saveOne stores a grant.
 func saveOne(t *testing.T, s *store.Store, key string) {
 	t.Helper()
-	ctx := context.Background() // of a cleanup, too
+	ctx := context.Background() // also used in a cleanup
 	l, err := s.Lock(ctx, key, time.Minute)
 	if err == nil {
 		err = errors.Join(s.Save(ctx, l, &flow.Grant{RefreshToken: "rt"}), l.Release(ctx))
@@ -52,7 +52,7 @@ func saveOne(t *testing.T, s *store.Store, key string) {
 	}
 }
 
-func TestCheckChangesNothing(t *testing.T) {
+func TestCheck_ChangesNothing(t *testing.T) {
 	keys := newKeys(t)
 	for name, tc := range map[string]struct {
 		keys    *seal.Keyset
@@ -122,7 +122,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
-func TestCheckOfOtherURLs(t *testing.T) {
+func TestCheck_OtherURLs(t *testing.T) {
 	if made, err := store.Check(t.Context(), "sqlite::memory:", store.Options{}, ""); made || err != nil {
 		t.Errorf("memory: %v, %v", made, err)
 	}

@@ -27,8 +27,8 @@ func copyV1(t *testing.T) (dir string, keys *seal.Keyset) {
 	return copyFormat(t, "v1")
 }
 
-// copyFormat copies the files that a version of the format wrote, and returns
-// their directory and the keys.
+// copyFormat copies the files of a version of the format, and returns their
+// directory and keys.
 func copyFormat(t *testing.T, version string) (dir string, keys *seal.Keyset) {
 	t.Helper()
 	dir = t.TempDir()
@@ -37,21 +37,22 @@ func copyFormat(t *testing.T, version string) (dir string, keys *seal.Keyset) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		return os.Chmod(path, 0o600) // git keeps no such mode
+		return os.Chmod(path, 0o600) // git does not keep this mode
 	}))
 	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
 	must(t, err)
 	return dir, keys
 }
 
-// newKey is the key of the grant that the first format has under a name.
+// newKey returns the current key of the grant that the first format stores under
+// a name.
 func newKey(name string) string {
 	g := storetest.Grant()
 	return flow.GrantKey(g.Issuer, g.ClientID, name)
 }
 
-// TestFormat reads what each version wrote: keyset, database, mark and spill. The keys
-// of the first were names of clients. Later versions must read them too.
+// TestFormat reads the files of each version: keyset, database, mark and spill.
+// The keys of the first version were names of clients.
 func TestFormat(t *testing.T) {
 	if *update {
 		writeV3(t)
@@ -91,7 +92,7 @@ func testFormat(t *testing.T, version string) {
 	}
 }
 
-// writeV3 writes what TestFormat reads of this version.
+// writeV3 writes the files of this version.
 func writeV3(t *testing.T) {
 	t.Helper()
 	const dir = "testdata/v3"
@@ -113,7 +114,8 @@ func writeV3(t *testing.T) {
 	must(t, os.Remove(dir+"/tokend.db.alive"))
 }
 
-// TestFormatV1_UnreadableRowStays: it is not lost, and the others are migrated.
+// TestFormatV1_UnreadableRowStays checks that an unreadable row is kept, and the
+// others are migrated.
 func TestFormatV1_UnreadableRowStays(t *testing.T) {
 	dir, keys := copyV1(t)
 	change(t, dir+"/tokend.db", `INSERT INTO grants SELECT 'bad', revision, generation, state, saved, sealed FROM grants WHERE key = 'saved'`)
@@ -134,7 +136,7 @@ func TestFormatV1_UnreadableRowStays(t *testing.T) {
 	}
 }
 
-// TestFormatV1_LeaseIsKept: a refresh of the former version may be under way.
+// TestFormatV1_LeaseIsKept checks the lease of a refresh by the older version.
 func TestFormatV1_LeaseIsKept(t *testing.T) {
 	dir, keys := copyV1(t)
 	change(t, dir+"/tokend.db", `INSERT OR REPLACE INTO leases VALUES ('saved', 'x', unixepoch('subsec') + 60, 60)`)
@@ -144,7 +146,8 @@ func TestFormatV1_LeaseIsKept(t *testing.T) {
 	}
 }
 
-// TestFormatV1_StartOfMany: one migrates, the others find it done.
+// TestFormatV1_StartOfMany checks that one process migrates and the others find
+// it done.
 func TestFormatV1_StartOfMany(t *testing.T) {
 	dir, keys := copyV1(t)
 	var wg sync.WaitGroup
@@ -168,7 +171,7 @@ func TestFormatV1_StartOfMany(t *testing.T) {
 	wg.Wait()
 }
 
-// TestFormatV1_Check accepts it and migrates nothing.
+// TestFormatV1_Check checks that Check accepts the format and migrates nothing.
 func TestFormatV1_Check(t *testing.T) {
 	dir, keys := copyV1(t)
 	before := contents(t, dir)
@@ -181,8 +184,8 @@ func TestFormatV1_Check(t *testing.T) {
 	}
 }
 
-// TestFormatV1_SpillDirConfigured: what was spilled beside the database moves
-// to the directory that is configured now.
+// TestFormatV1_SpillDirConfigured checks that spilled grants beside the database
+// move to the directory that is configured now.
 func TestFormatV1_SpillDirConfigured(t *testing.T) {
 	dir, keys := copyV1(t)
 	to := filepath.Join(t.TempDir(), "spill")
@@ -196,7 +199,7 @@ func TestFormatV1_SpillDirConfigured(t *testing.T) {
 	}
 }
 
-// change runs SQL behind the store's back.
+// change runs SQL without the store.
 func change(t *testing.T, path, query string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -205,7 +208,7 @@ func change(t *testing.T, path, query string) {
 	must(t, errors.Join(err, db.Close()))
 }
 
-// oldFields leaves of a grant what the first format had, whatever was added.
+// oldFields returns the fields of a grant that the first format had.
 func oldFields(g *flow.Grant) []any {
 	fields := []any{
 		g.Issuer, g.ClientID, g.Subject, g.Generation, g.State, g.RefreshToken.Reveal(), g.IDToken.Reveal(),
@@ -220,8 +223,8 @@ func oldFields(g *flow.Grant) []any {
 	return fields
 }
 
-// FuzzSpill gives Load whatever bytes as the spill: it is the saved grant that
-// comes, unless they are the ones that Spill wrote.
+// FuzzSpill gives Load arbitrary bytes as the spill: it returns the saved grant,
+// unless Spill wrote them.
 func FuzzSpill(f *testing.F) {
 	p := newSpilling(f)
 	p.aside(f, next(p.saved))

@@ -11,14 +11,14 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// What a directory is called in messages.
+// Names of directories in messages.
 const (
 	stateDir = "state directory"
 	spills   = "spill directory"
 )
 
-// guardDatabase makes the database's directory ready and refuses what others
-// could have put there.
+// guardDatabase creates the database's directory if needed, and rejects files
+// that others could have created there.
 func guardDatabase(path string) error {
 	if err := guardDir(stateDir, filepath.Dir(path)); err != nil {
 		return err
@@ -26,10 +26,10 @@ func guardDatabase(path string) error {
 	return guardFiles(path)
 }
 
-// guardFiles refuses a database that others could have put there or can change.
+// guardFiles rejects a database that others could have created or can change.
 func guardFiles(path string) error {
-	// Only lstat: opening and closing a database file would drop the POSIX
-	// locks that another connection of this process holds on it.
+	// Only lstat: opening and closing a database file would drop the POSIX locks
+	// that another connection of this process has on it.
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		fi, err := os.Lstat(path + suffix)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -39,7 +39,7 @@ func guardFiles(path string) error {
 			return fmt.Errorf("store: %w", err)
 		}
 		if !fi.Mode().IsRegular() {
-			return hint.Errorf("give the path of the database itself", "store: %s is not a regular file (%s)", path+suffix, kind(fi))
+			return hint.Errorf("use the path of the database itself", "store: %s is not a regular file (%s)", path+suffix, kind(fi))
 		}
 		if perm := fi.Mode().Perm(); perm&0o022 != 0 {
 			return hint.Errorf(fmt.Sprintf("chmod 600 %s", path+suffix),
@@ -49,8 +49,8 @@ func guardFiles(path string) error {
 	return nil
 }
 
-// guardDir creates a directory for its owner alone, or refuses one that
-// others can write to or that we cannot.
+// guardDir creates a directory for its owner alone. It rejects a directory that
+// others can write to, or that this process cannot.
 func guardDir(what, dir string) error {
 	fi, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +61,7 @@ func guardDir(what, dir string) error {
 	if err != nil {
 		return notWritable(what, dir, err)
 	}
-	if err := judgeDir(what, dir, fi); err != nil {
+	if err := checkDir(what, dir, fi); err != nil {
 		return err
 	}
 	probe, err := os.CreateTemp(dir, ".probe-*")
@@ -71,9 +71,9 @@ func guardDir(what, dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// judgeDir refuses what is no directory, and one where others could replace what
-// is in it.
-func judgeDir(what, dir string, fi fs.FileInfo) error {
+// checkDir rejects a path that is not a directory, and a directory that others
+// can write to.
+func checkDir(what, dir string, fi fs.FileInfo) error {
 	if err := durable.CheckDir(dir, fi, durable.Written, "name a directory of its own"); err != nil {
 		return fmt.Errorf("store: %s %w", what, err)
 	}
@@ -81,7 +81,7 @@ func judgeDir(what, dir string, fi fs.FileInfo) error {
 }
 
 func notWritable(what, dir string, err error) error {
-	return hint.Errorf("make it writable for the user that runs this, or name another",
+	return hint.Errorf("make it writable for the user that runs this program, or set another one",
 		"store: %s %s not writable: %w", what, dir, durable.Cause(err))
 }
 

@@ -13,17 +13,17 @@ import (
 	"example.com/tokend/internal/store/seal"
 )
 
-// LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset,
-// JSON or its base64), or makes one with a fresh key, mode 0600, when there is
-// none. It makes none when the store that url names exists already: a new key
-// could not open it. A file that is empty, is no keyset, is not a regular file
-// or that others can read is an error; it is left as it is.
+// LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset, JSON
+// or its base64). If there is none, it creates one with a new key, mode 0600,
+// unless the store at url already exists: a new key could not open it. A file
+// that is empty, not a keyset, not a regular file or readable by others is an
+// error and is not changed.
 func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 	keys, err := loadKeyset(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
 	}
-	found, err := exists(url)
+	found, err := existingFile(url)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +32,8 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 			return nil, err
 		}
 	}
-	// Read what is there now, whoever made it: another process may have been
-	// first, or have made keyset and store between our two looks.
+	// Read the file that exists now: another process may have created it, or
+	// keyset and store, since we checked.
 	keys, err = loadKeyset(path)
 	if errors.Is(err, fs.ErrNotExist) && found != "" {
 		return nil, noKeyset(path, found)
@@ -42,11 +42,11 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 }
 
 func noKeyset(path, found string) error {
-	return hint.Errorf("put the keyset back; without it the grants are lost: move the store away and log in again",
+	return hint.Errorf("restore the keyset file; if it is lost, move the store away and log in again",
 		"store: there is no keyset file %s, but %s exists and is sealed with one", path, found)
 }
 
-// loadKeyset is fs.ErrNotExist when there is no file.
+// loadKeyset returns fs.ErrNotExist if there is no file.
 func loadKeyset(path string) (*seal.Keyset, error) {
 	b, err := durable.ReadSecret(path, durable.Private)
 	if err != nil {
@@ -54,12 +54,13 @@ func loadKeyset(path string) (*seal.Keyset, error) {
 	}
 	keys, err := seal.Parse(string(b))
 	if err != nil {
-		return nil, hint.Errorf("put back the file that the store was made with", "store: keyset file %s: %w", path, err)
+		return nil, hint.Errorf("restore the file that the store was created with", "store: keyset file %s: %w", path, err)
 	}
 	return keys, nil
 }
 
-// createKeyset makes the file whole or not at all; one that is there stays.
+// createKeyset creates the file completely or not at all, and keeps an existing
+// one.
 func createKeyset(path string) error {
 	keys, err := seal.New()
 	if err != nil {
@@ -78,8 +79,8 @@ func createKeyset(path string) error {
 	return nil
 }
 
-// exists returns the first file of the store that url names, "" when it has none.
-func exists(url string) (string, error) {
+// existingFile returns the first file of the store at url, "" if there is none.
+func existingFile(url string) (string, error) {
 	path, err := sqlitePath(url)
 	if err != nil || path == memory {
 		return "", err

@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/internal/store/storetest"
 )
 
-func TestKeysetIsMadeOnce(t *testing.T) {
+func TestKeyset_IsCreatedOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	path, url := filepath.Join(dir, "keys", "tokend.keyset"), "sqlite:"+dir+"/tokend.db"
 	first, err := store.LoadOrCreateKeyset(path, url)
@@ -45,11 +45,11 @@ func TestKeysetIsMadeOnce(t *testing.T) {
 	}
 }
 
-// TestKeysetIsNotMadeForAStoreThatExists: a new key could read none of it.
-func TestKeysetIsNotMadeForAStoreThatExists(t *testing.T) {
+// TestKeyset_ExistingStore_IsNotCreated: a new key could not open the store.
+func TestKeyset_ExistingStore_IsNotCreated(t *testing.T) {
 	for _, name := range []string{"tokend.db", "tokend.db-wal", "tokend.db.spill"} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty one was somebody's
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty file
 			t.Fatal(err)
 		}
 		_, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite:"+dir+"/tokend.db")
@@ -69,7 +69,7 @@ func TestKeysetIsNotMadeForAStoreThatExists(t *testing.T) {
 	}
 }
 
-func TestKeysetRefused(t *testing.T) {
+func TestKeyset_Rejected(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "keys")
 	if _, err := store.LoadOrCreateKeyset(good, "sqlite::memory:"); err != nil {
 		t.Fatal(err)
@@ -122,11 +122,12 @@ func writeMode(path string, b []byte, mode fs.FileMode) error {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode) // whatever the umask says
+	return os.Chmod(path, mode) // regardless of the umask
 }
 
-// TestFirstStartOfMany: they agree on one keyset and one database.
-func TestFirstStartOfMany(t *testing.T) {
+// TestOpen_FirstStartOfManyProcesses checks that they agree on one keyset and one
+// database.
+func TestOpen_FirstStartOfManyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	url := "sqlite:" + dir + "/tokend.db"
 	const starters = 8
@@ -162,6 +163,6 @@ func TestFirstStartOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files := contents(t, dir); len(files) != 3 {
-		t.Errorf("%d files, want keyset, database and mark, and nothing that was left over", len(files))
+		t.Errorf("%d files, want keyset, database and mark, and no temporary files", len(files))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// What was saved or is there has revision 5, generation 5 and the login of hour
-// 10; a logout of it was at hour 20.
+// The saved or existing grant has revision 5, generation 5 and the login of hour
+// 10; its logout was at hour 20.
 const (
 	savedRevision = 5
 	savedLogin    = 10
@@ -26,7 +26,7 @@ func gone(revision int64, login, logout int) *flow.Grant {
 	return &flow.Grant{State: flow.GrantLoggedOut, Revision: revision, LoggedIn: at(login), Exchanged: at(logout), Generation: 5}
 }
 
-// from lists the revisions that the spilled grant may have been made from.
+// from has the revisions that the spilled grant may have been made from.
 var (
 	fromNone    = []int64{0}
 	fromEarlier = []int64{0, 4}
@@ -34,15 +34,15 @@ var (
 	fromAny     = []int64{0, 4, 5, 6}
 )
 
-// TestNewer has every combination of what was spilled and what is saved.
+// TestNewer tests all combinations of spilled and saved grants.
 func TestNewer(t *testing.T) {
 	saved, logout := live(savedRevision, savedLogin, 5), gone(savedRevision, savedLogin, savedLogout)
 	for _, c := range []struct {
-		name  string
-		saved *flow.Grant
-		from  []int64
-		aside *flow.Grant // its revision is one of from
-		want  bool
+		name    string
+		saved   *flow.Grant
+		from    []int64
+		spilled *flow.Grant // its revision is one of from
+		want    bool
 	}{
 		{"nothing was ever saved", nil, fromNone, live(0, 10, 1), true},
 		{"deleted since", nil, []int64{1, 6}, live(0, 10, 9), false},
@@ -79,17 +79,17 @@ func TestNewer(t *testing.T) {
 		{"logout of a login after the logout", logout, fromEarlier, gone(0, 21, 22), true},
 		{"logout of an earlier login", logout, fromEarlier, gone(0, 9, 30), false},
 	} {
-		for _, c.aside.Revision = range c.from {
-			t.Run(fmt.Sprintf("%s, from %d", c.name, c.aside.Revision), func(t *testing.T) {
-				if got := newer(c.aside, c.saved); got != c.want {
-					t.Errorf("newer(%v, %v) = %v, want %v", c.aside, c.saved, got, c.want)
+		for _, c.spilled.Revision = range c.from {
+			t.Run(fmt.Sprintf("%s, from %d", c.name, c.spilled.Revision), func(t *testing.T) {
+				if got := newer(c.spilled, c.saved); got != c.want {
+					t.Errorf("newer(%v, %v) = %v, want %v", c.spilled, c.saved, got, c.want)
 				}
 			})
 		}
 	}
 }
 
-// TestSupersedes pits two spilled grants against each other.
+// TestSupersedes compares two spilled grants.
 func TestSupersedes(t *testing.T) {
 	there, logout := live(savedRevision, savedLogin, 5), gone(savedRevision, savedLogin, savedLogout)
 	for _, c := range []struct {
@@ -126,8 +126,9 @@ func TestSupersedes(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoIsLater: of two different grants never both are the later one.
-func TestOneOfTwoIsLater(t *testing.T) {
+// TestLater_IsAntisymmetric checks that of two different grants only one is
+// later.
+func TestLater_IsAntisymmetric(t *testing.T) {
 	var all []*flow.Grant
 	for _, revision := range fromAny {
 		for _, hour := range []int{5, 10, 15} {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestSecondKeysetLoses is the moment in which another process has made the
-// keyset since this one looked.
-func TestSecondKeysetLoses(t *testing.T) {
+// TestKeyset_AnotherProcessWasFirst simulates that another process has created
+// the keyset since this one checked.
+func TestKeyset_AnotherProcessWasFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	var first string
 	for range 2 {

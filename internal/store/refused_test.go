@@ -10,7 +10,7 @@ import (
 	"example.com/tokend/internal/store"
 )
 
-// wantError wants an error with that text.
+// wantError checks for an error with that text.
 func wantError(t *testing.T, what string, err error, text string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), text) {
@@ -18,11 +18,11 @@ func wantError(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// tooLong is no name of a file: the system refuses to look for it.
+// tooLong is not a valid file name: the system rejects it.
 var tooLong = strings.Repeat("n", 300)
 
-// TestPathsThatCannotBe are found out by Open and by Check.
-func TestPathsThatCannotBe(t *testing.T) {
+// TestOpen_InvalidPaths checks that Open and Check report them.
+func TestOpen_InvalidPaths(t *testing.T) {
 	dir, keys := t.TempDir(), newKeys(t)
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o600))
@@ -46,8 +46,8 @@ func TestPathsThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestWorkingDirectoryGone: a relative path leads nowhere.
-func TestWorkingDirectoryGone(t *testing.T) {
+// TestOpen_WorkingDirectoryDeleted: a relative path cannot be resolved.
+func TestOpen_WorkingDirectoryDeleted(t *testing.T) {
 	url, keys := "sqlite:"+t.TempDir()+"/tokend.db", newKeys(t)
 	gone := filepath.Join(t.TempDir(), "gone")
 	must(t, os.Mkdir(gone, 0o700))
@@ -59,9 +59,9 @@ func TestWorkingDirectoryGone(t *testing.T) {
 	wantError(t, "Open with a relative spill directory", err, "store: spill: ")
 }
 
-// TestKeysetIsNotMade where it cannot be, or where nobody can tell whether there
-// is a store that another one sealed.
-func TestKeysetIsNotMade(t *testing.T) {
+// TestKeyset_CannotBeCreated: it cannot be written, or it is unknown whether a
+// store exists.
+func TestKeyset_CannotBeCreated(t *testing.T) {
 	for _, c := range []struct{ name, keyset, db, want string }{
 		{"no room for the name of the file that becomes it", strings.Repeat("k", 250), "tokend.db", "file name too long"},
 		{"no telling whether there is a store", "keys", tooLong, "file name too long"},
@@ -77,8 +77,8 @@ func TestKeysetIsNotMade(t *testing.T) {
 	}
 }
 
-// TestSpillRefuses what it cannot keep, and does not say that it was kept.
-func TestSpillRefuses(t *testing.T) {
+// TestSpill_Errors checks that Spill reports what it cannot store.
+func TestSpill_Errors(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	g.LoggedIn = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
@@ -86,23 +86,23 @@ func TestSpillRefuses(t *testing.T) {
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
 	must(t, os.Remove(name))
-	must(t, os.MkdirAll(filepath.Join(name, "full"), 0o700)) // in its place
+	must(t, os.MkdirAll(filepath.Join(name, "full"), 0o700)) // in place of the file
 	wantError(t, "Spill", p.Spill(t.Context(), "a", next(p.saved)), "store: spill: rename")
 	if entries, err := os.ReadDir(filepath.Dir(name)); err != nil || len(entries) != 1 {
 		t.Errorf("%v (%v), want nothing left over", entries, err)
 	}
-	wantError(t, "Delete", p.Delete(t.Context(), "a"), "store: forget the spill: remove ")
+	wantError(t, "Delete", p.Delete(t.Context(), "a"), "store: remove the spill: remove ")
 }
 
-// TestSpillCannotBeTakenOver: what is aside may be newer than what is saved, so
+// TestSpill_CannotBeMoved: a spilled grant may be newer than the saved one, so
 // the store is not opened without it.
-func TestSpillCannotBeTakenOver(t *testing.T) {
+func TestSpill_CannotBeMoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(dir string) error
 		want    string
 	}{
-		"no directory":           {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "store: spill: "},
-		"a file that is no file": {func(dir string) error { return os.MkdirAll(filepath.Join(dir, "entry"), 0o700) }, "store: spill entry: read "},
+		"no directory":                     {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "store: spill: "},
+		"a directory in place of the file": {func(dir string) error { return os.MkdirAll(filepath.Join(dir, "entry"), 0o700) }, "store: spill entry: read "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "tokend.db")
@@ -116,15 +116,15 @@ func TestSpillCannotBeTakenOver(t *testing.T) {
 	}
 }
 
-// TestSpillInBothDirectories: the setting was added, and the newer one counts,
-// whichever directory has it.
-func TestSpillInBothDirectories(t *testing.T) {
+// TestSpill_InBothDirectories: after the setting was added, the newer spilled
+// grant counts, in either directory.
+func TestSpill_InBothDirectories(t *testing.T) {
 	for name, generations := range map[string][2]int64{"beside the database": {9, 8}, "in the directory that is configured": {8, 9}} {
 		t.Run(name, func(t *testing.T) {
 			p, dir := newSpilling(t), t.TempDir()
 			for i, o := range []store.Options{{Keys: p.keys}, {Keys: p.keys, SpillDir: dir}} {
 				must(t, p.Close())
-				if i == 1 { // so that it is not taken over yet
+				if i == 1 { // so that it is not moved yet
 					must(t, os.Rename(strings.TrimPrefix(p.url, "sqlite:")+".spill", dir+".aside"))
 				}
 				p.Store = openAt(t, p.url, o)

@@ -18,21 +18,21 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// maxSpill bounds what is read as a spilled grant.
+// maxSpill is the maximum size of a spilled grant's file.
 const maxSpill = 16 << 20
 
-// spill keeps, one sealed file each, the grants that could not be saved. Its
-// zero value keeps none.
+// spill stores grants that could not be saved, in one sealed file each. Its zero
+// value stores none.
 type spill struct {
 	dir   string
-	store string // id of the store, so that two can share dir
+	store string // id of the store, because two stores can share dir
 	keys  *seal.Keyset
 }
 
-// spilled is the file's form: in the clear what says whether it still counts,
-// which the seal covers.
+// spilled is the content of the file: in the clear only what tells which row it
+// replaces; the seal covers it, too.
 type spilled struct {
-	Store      string `json:"store,omitempty"` // "": the first format, whose key is a client's name
+	Store      string `json:"store,omitempty"` // "": the first format, with a client's name as key
 	Key        string `json:"key"`
 	Revision   int64  `json:"revision"` // of the row that it was to replace
 	Generation int64  `json:"generation"`
@@ -47,11 +47,11 @@ func (f *spilled) place() []string {
 	return names
 }
 
-// spillDir is the default: beside the database.
+// spillDir returns the default directory, beside the database.
 func spillDir(database string) string { return database + ".spill" }
 
-// newSpill refuses a directory that others can write to. One that is configured
-// is made, so that what is wrong with it is found at the start.
+// newSpill rejects a directory that others can write to. It creates a configured
+// directory, so that errors appear at the start.
 func newSpill(database string, o Options) (spill, error) {
 	s := spill{dir: spillDir(database), keys: o.Keys}
 	if o.SpillDir == "" {
@@ -69,57 +69,56 @@ func (s spill) file(key string) string {
 	return filepath.Join(s.dir, hex.EncodeToString(h[:]))
 }
 
-// Spill keeps g aside, durable when it returns nil, for a caller whose Save
-// keeps failing (a full disk, a medium that does not answer). From then on
-// Load returns g, for as long as nothing newer is saved. It is
-// [flow.ErrConflict] when a newer grant of that key is aside already.
+// Spill stores g in a file, for a caller whose Save keeps failing (a full disk, a
+// medium that does not answer). It is durable when Spill returns nil. From then
+// on Load returns g until something newer is saved. If a newer grant of that key
+// is already spilled, it returns [flow.ErrConflict].
 func (s *Store) Spill(_ context.Context, key string, g *flow.Grant) error {
 	if s.spill.dir == "" {
 		return errors.New("store: this store has no place for a spill")
 	}
-	there, err := s.spill.load(key)
-	if err == nil && !supersedes(g, there) {
+	other, err := s.spill.load(key)
+	if err == nil && !supersedes(g, other) {
 		return fmt.Errorf("store: spill: %w", flow.ErrConflict)
 	}
 	return s.spill.save(key, g)
 }
 
-// Load implements [flow.Store]: the saved grant, or the one that was spilled
-// when it is newer. A spilled grant has the saved one's revision, so that the
-// next Save puts it in its place.
+// Load implements [flow.Store]. It returns the saved grant, or the spilled one if
+// that is newer, with the saved one's revision so that the next Save replaces it.
 func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 	saved, err := s.medium.Load(ctx, key)
 	if err != nil && !errors.Is(err, flow.ErrNotFound) {
 		return nil, err
 	}
-	aside, spillErr := s.spill.load(key)
+	spilled, spillErr := s.spill.load(key)
 	switch {
 	case errors.Is(spillErr, fs.ErrNotExist) || errors.Is(spillErr, flow.ErrCorrupt):
 		return saved, err
-	case spillErr != nil: // it may be newer than the saved one, whose token is spent then
+	case spillErr != nil: // it may be newer: then the saved refresh token is already used
 		return nil, fmt.Errorf("store: spill: %w", spillErr)
-	case !newer(aside, saved):
+	case !newer(spilled, saved):
 		return saved, err
 	}
-	aside.Revision = 0
+	spilled.Revision = 0
 	if saved != nil {
-		aside.Revision, aside.Restored = saved.Revision, saved.Restored
+		spilled.Revision, spilled.Restored = saved.Revision, saved.Restored
 	}
-	return aside, nil
+	return spilled, nil
 }
 
-// Save implements [flow.Store]. A spilled grant goes once it is saved; one that
-// another has superseded is kept under a name that ends in ".lost". A logout
-// removes all that was spilled.
+// Save implements [flow.Store]. A spilled grant is removed once it is saved; one
+// that another grant has superseded is kept under a name that ends in ".lost". A
+// logout removes all spilled grants of the key.
 func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	if err := s.medium.Save(ctx, l, g); err != nil {
 		return err
 	}
 	if g.State == flow.GrantLoggedOut {
-		_ = s.spill.remove(l.Key()) // what stays is older than the logout, so Load ignores it
+		_ = s.spill.remove(l.Key()) // if this fails, Load ignores the file because the logout is newer
 		return nil
 	}
-	s.spill.settle(l.Key(), g)
+	s.spill.cleanUp(l.Key(), g)
 	return nil
 }
 
@@ -132,41 +131,42 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // newer reports whether a spilled grant supersedes the saved one (nil: none). A
-// deleted grant stays deleted. A grant that was made from the saved revision, or a
-// later one, is newer whatever the clocks say, unless it is the same login with a
-// lower generation.
-func newer(aside, saved *flow.Grant) bool {
+// deleted grant stays deleted. A grant that was made from the saved revision, or
+// a later one, is newer even if the clocks disagree, unless it is the same login
+// with a lower generation.
+func newer(spilled, saved *flow.Grant) bool {
 	switch {
 	case saved == nil:
-		return aside.Revision == 0
-	case aside.Revision >= saved.Revision:
-		behind := sameLogin(aside, saved) && !out(aside) && !out(saved) && aside.Generation < saved.Generation
+		return spilled.Revision == 0
+	case spilled.Revision >= saved.Revision:
+		behind := sameLogin(spilled, saved) && !isLogout(spilled) && !isLogout(saved) && spilled.Generation < saved.Generation
 		return !behind
 	}
-	return later(aside, saved)
+	return later(spilled, saved)
 }
 
-// supersedes reports whether g replaces another spilled grant. Of two logins the
-// one that was made from the later revision is kept. If both were made from the
-// same revision, that does not say which came first.
-func supersedes(g, there *flow.Grant) bool {
-	known := g.Revision > 0 && there.Revision > 0 && g.Revision != there.Revision
-	if known && !sameLogin(g, there) {
-		return g.Revision > there.Revision
+// supersedes reports whether g replaces another spilled grant. Of two logins, the
+// one that was made from the later revision wins. If both were made from the same
+// revision, that does not tell their order.
+func supersedes(g, other *flow.Grant) bool {
+	known := g.Revision > 0 && other.Revision > 0 && g.Revision != other.Revision
+	if known && !sameLogin(g, other) {
+		return g.Revision > other.Revision
 	}
-	return later(g, there) || !later(there, g) && g.Revision >= there.Revision
+	return later(g, other) || !later(other, g) && g.Revision >= other.Revision
 }
 
-// later reports whether a is later than b, when neither is known to be made from
+// later reports whether a is later than b, if neither is known to be made from
 // the other. Within one login the generation decides, and the logout comes last.
-// Two logins, and a login and the logout of another login, share no counter: the
-// wall clocks of the processes that wrote them decide. If the clock was set back
-// between a logout and a login, that login loses, and the person must log in again.
+// Two logins, or a login and the logout of another login, have no common counter:
+// the wall clocks of the processes that wrote them decide. If the clock was set
+// back between a logout and a login, that login loses, and the person must log in
+// again.
 func later(a, b *flow.Grant) bool {
 	switch same := sameLogin(a, b); {
-	case out(b):
+	case isLogout(b):
 		return !same && a.LoggedIn.After(b.Exchanged)
-	case out(a):
+	case isLogout(a):
 		return same || !b.LoggedIn.After(a.Exchanged)
 	case same:
 		return a.Generation > b.Generation
@@ -175,15 +175,16 @@ func later(a, b *flow.Grant) bool {
 	}
 }
 
-// out reports whether g records a logout. Its Exchanged is then the logout's time.
-func out(g *flow.Grant) bool { return g.State == flow.GrantLoggedOut }
+// isLogout reports whether g records a logout. Its Exchanged is then the time of
+// the logout.
+func isLogout(g *flow.Grant) bool { return g.State == flow.GrantLoggedOut }
 
-// sameLogin: the time of a login identifies it.
+// sameLogin compares the login times, which identify a login.
 func sameLogin(a, b *flow.Grant) bool { return a.LoggedIn.Equal(b.LoggedIn) }
 
 func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
 
-// write makes the file durable, whole or not at all.
+// write writes the file durably, completely or not at all.
 func (s spill) write(name, key string, g *flow.Grant) error {
 	plain, err := json.Marshal(g)
 	if err != nil {
@@ -209,8 +210,8 @@ func (s spill) write(name, key string, g *flow.Grant) error {
 	return nil
 }
 
-// load is fs.ErrNotExist when nothing is aside for key, flow.ErrCorrupt when
-// what is cannot be read.
+// load returns fs.ErrNotExist if nothing is spilled for key, and flow.ErrCorrupt
+// if it cannot be read.
 func (s spill) load(key string) (*flow.Grant, error) {
 	if s.dir == "" {
 		return nil, fs.ErrNotExist
@@ -225,7 +226,7 @@ func (s spill) load(key string) (*flow.Grant, error) {
 	return f.open(s.keys)
 }
 
-// readSpilled is flow.ErrCorrupt when the file has another form.
+// readSpilled returns flow.ErrCorrupt if the file has another form.
 func readSpilled(name string) (*spilled, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -242,7 +243,7 @@ func readSpilled(name string) (*spilled, error) {
 	return f, nil
 }
 
-// open is flow.ErrCorrupt when the grant cannot be read.
+// open returns flow.ErrCorrupt if the grant cannot be opened.
 func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
 	plain, err := keys.Open(f.Sealed, f.place()...)
 	if err != nil {
@@ -256,28 +257,28 @@ func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
 	return g, nil
 }
 
-// What is aside and was neither saved nor can be: for a person to look at, until
-// the grant is deleted.
+// Suffixes of spilled files that cannot be saved. They are kept for a person to
+// inspect, until the grant is deleted.
 const (
-	damaged = ".damaged" // cannot be read
-	lost    = ".lost"    // another grant was saved in its stead
+	damaged = ".damaged" // the file cannot be read
+	lost    = ".lost"    // another grant was saved instead
 )
 
-// settle clears what is aside after g was saved.
-func (s spill) settle(key string, g *flow.Grant) {
-	aside, err := s.load(key)
+// cleanUp removes or renames the spilled file after g was saved.
+func (s spill) cleanUp(key string, g *flow.Grant) {
+	spilled, err := s.load(key)
 	switch {
 	case errors.Is(err, flow.ErrCorrupt):
-		_ = os.Rename(s.file(key), s.file(key)+damaged) // where it is, it is ignored as well
-	case err != nil || newer(aside, g):
-	case aside.RefreshToken == g.RefreshToken || aside.State == flow.GrantLoggedOut:
-		_ = os.Remove(s.file(key)) // likewise
+		_ = os.Rename(s.file(key), s.file(key)+damaged) // if this fails, Load ignores the file anyway
+	case err != nil || newer(spilled, g):
+	case spilled.RefreshToken == g.RefreshToken || spilled.State == flow.GrantLoggedOut:
+		_ = os.Remove(s.file(key)) // if this fails, Load ignores the file anyway
 	default:
-		_ = os.Rename(s.file(key), s.file(key)+lost) // likewise
+		_ = os.Rename(s.file(key), s.file(key)+lost) // if this fails, Load ignores the file anyway
 	}
 }
 
-// remove forgets what is aside for key, in whatever state.
+// remove removes all spilled files of key.
 func (s spill) remove(key string) error {
 	if s.dir == "" {
 		return nil
@@ -289,7 +290,7 @@ func (s spill) remove(key string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("store: forget the spill: %w", err)
+		return fmt.Errorf("store: remove the spill: %w", err)
 	}
 	return nil
 }

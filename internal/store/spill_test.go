@@ -16,7 +16,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// spilling is a store in which generation 7 is saved.
+// spilling is a store with a saved grant of generation 7.
 type spilling struct {
 	*store.Store
 	url   string
@@ -48,7 +48,7 @@ func (p *spilling) aside(t testing.TB, g *flow.Grant) {
 	}
 }
 
-// files are those of the spill.
+// files returns the files of the spill.
 func (p *spilling) files(t testing.TB) []string {
 	t.Helper()
 	names, err := filepath.Glob(strings.TrimPrefix(p.url, "sqlite:") + ".spill/*")
@@ -67,7 +67,7 @@ func (p *spilling) get(t testing.TB) *flow.Grant {
 	return g
 }
 
-// next is the grant after another exchange.
+// next returns the grant after another exchange.
 func next(g *flow.Grant) *flow.Grant {
 	n := *g
 	n.Generation++
@@ -75,7 +75,7 @@ func next(g *flow.Grant) *flow.Grant {
 	return &n
 }
 
-func TestSpillIsTakenUp(t *testing.T) {
+func TestSpill_IsLoaded(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	p.aside(t, g)
@@ -87,7 +87,7 @@ func TestSpillIsTakenUp(t *testing.T) {
 	if got := p.get(t); !reflect.DeepEqual(got, g) {
 		t.Errorf("Load = %v, want the spilled grant", got)
 	}
-	if err := p.Close(); err != nil { // it outlives the process
+	if err := p.Close(); err != nil { // the spill outlives the process
 		t.Fatal(err)
 	}
 	p.Store = open(t, p.url, p.keys)
@@ -102,7 +102,7 @@ func TestSpillIsTakenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Save(t.Context(), l, storetest.Grant()); err != nil { // another key's save leaves it
+	if err := p.Save(t.Context(), l, storetest.Grant()); err != nil { // saving another key keeps the spill
 		t.Fatal(err)
 	}
 	if len(p.files(t)) != 1 {
@@ -110,7 +110,7 @@ func TestSpillIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestSpillGoesWhenSaved(t *testing.T) {
+func TestSpill_IsRemovedWhenSaved(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	g := p.get(t)
@@ -123,8 +123,8 @@ func TestSpillGoesWhenSaved(t *testing.T) {
 	}
 }
 
-// TestSpillAgainstRow pits what was spilled against what is saved by then.
-func TestSpillAgainstRow(t *testing.T) {
+// TestSpill_AgainstSavedGrant compares a spilled grant with what was saved since.
+func TestSpill_AgainstSavedGrant(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spill func(g *flow.Grant) // g was made from the saved grant
@@ -171,7 +171,7 @@ func TestSpillAgainstRow(t *testing.T) {
 			g := *p.saved
 			g.RefreshToken = "spilled"
 			c.spill(&g)
-			p.put(t, p.saved) // whatever the spill does, this is what it was made from
+			p.put(t, p.saved) // the spilled grant was made from this one
 			g.Revision = p.saved.Revision
 			p.aside(t, &g)
 			if c.then != nil {
@@ -181,7 +181,7 @@ func TestSpillAgainstRow(t *testing.T) {
 			if got.RefreshToken.Reveal() != c.want {
 				t.Errorf("Load has the %s one, want the %s", got.RefreshToken.Reveal(), c.want)
 			}
-			p.put(t, got) // it can be saved, whichever it was
+			p.put(t, got) // it can be saved in both cases
 			names := p.files(t)
 			switch {
 			case c.want == "spilled" && len(names) != 0:
@@ -199,8 +199,8 @@ func TestSpillAgainstRow(t *testing.T) {
 	}
 }
 
-// savedSince has another process, which has no spill, save what it made from
-// the same grant.
+// savedSince lets another process, without a spill, save a change of the same
+// grant.
 func savedSince(change func(*flow.Grant)) func(*testing.T, *spilling) {
 	return func(t *testing.T, p *spilling) {
 		hidden := p.files(t)[0]
@@ -217,7 +217,7 @@ func savedSince(change func(*flow.Grant)) func(*testing.T, *spilling) {
 	}
 }
 
-func TestSpillOfFirstLogin(t *testing.T) {
+func TestSpill_OfFirstLogin(t *testing.T) {
 	p := newSpilling(t)
 	g := storetest.Grant()
 	if err := p.Spill(t.Context(), "new", g); err != nil {
@@ -229,7 +229,7 @@ func TestSpillOfFirstLogin(t *testing.T) {
 	}
 }
 
-func TestSpillOfDeletedGrant(t *testing.T) {
+func TestSpill_OfDeletedGrant(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	kept, err := os.ReadFile(p.files(t)[0])
@@ -243,7 +243,7 @@ func TestSpillOfDeletedGrant(t *testing.T) {
 	if names := p.files(t); len(names) != 0 {
 		t.Errorf("files %v after Delete, want none", names)
 	}
-	if err := os.WriteFile(name, kept, 0o600); err != nil { // as if the logout had been on another machine
+	if err := os.WriteFile(name, kept, 0o600); err != nil { // as if the logout was on another machine
 		t.Fatal(err)
 	}
 	if _, err := p.Load(t.Context(), "a"); !errors.Is(err, flow.ErrNotFound) {
@@ -251,11 +251,11 @@ func TestSpillOfDeletedGrant(t *testing.T) {
 	}
 }
 
-func TestSpillDoesNotReplaceANewerOne(t *testing.T) {
+func TestSpill_DoesNotReplaceNewer(t *testing.T) {
 	p := newSpilling(t)
 	g := next(p.saved)
 	p.aside(t, g)
-	p.aside(t, g) // again: no harm
+	p.aside(t, g) // spilling it again does no harm
 	earlier := next(g)
 	earlier.LoggedIn = g.LoggedIn.Add(-time.Hour)
 	for name, g := range map[string]*flow.Grant{"an older generation": p.saved, "an earlier login, made from the same revision": earlier} {
@@ -268,9 +268,10 @@ func TestSpillDoesNotReplaceANewerOne(t *testing.T) {
 	}
 }
 
-// TestF19_SpillDamaged: what cannot be read counts for nothing, and stays for
-// a person to look at.
-func TestF19_SpillDamaged(t *testing.T) {
+// TestSpill_Damaged: an unreadable file is ignored, and kept for inspection.
+//
+// Row F19 of docs/guarantees.md.
+func TestSpill_Damaged(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
@@ -315,7 +316,7 @@ func TestF19_SpillDamaged(t *testing.T) {
 	if kept, err := os.ReadFile(name + ".damaged"); err != nil || len(kept) != len(b) {
 		t.Errorf("the damaged spill was not kept: %v", err)
 	}
-	p.aside(t, next(p.saved)) // and is in nobody's way
+	p.aside(t, next(p.saved)) // the damaged file does not block a new one
 	if got := p.get(t); got.Generation != p.saved.Generation+1 {
 		t.Errorf("Load has generation %d, want the spilled one", got.Generation)
 	}

@@ -36,9 +36,9 @@ func TestSpillDir(t *testing.T) {
 	}
 }
 
-// TestSpillDirShared: two stores with a grant of one key, whose keyset is the
-// same as well.
-func TestSpillDirShared(t *testing.T) {
+// TestSpillDir_Shared: two stores with the same keyset and a grant of the same
+// key.
+func TestSpillDir_Shared(t *testing.T) {
 	o := store.Options{Keys: newKeys(t), SpillDir: t.TempDir()}
 	var stores []*store.Store
 	for i := range 2 {
@@ -56,8 +56,8 @@ func TestSpillDirShared(t *testing.T) {
 	}
 }
 
-// TestSpillDirConfiguredLater: the setting was added with a grant aside.
-func TestSpillDirConfiguredLater(t *testing.T) {
+// TestSpillDir_ConfiguredLater: the setting was added after a grant was spilled.
+func TestSpillDir_ConfiguredLater(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	must(t, p.Close())
@@ -70,7 +70,7 @@ func TestSpillDirConfiguredLater(t *testing.T) {
 	}
 }
 
-func TestSpillDirOfOthersIsRefused(t *testing.T) {
+func TestSpillDir_WritableByOthers(t *testing.T) {
 	keys := newKeys(t)
 	for name, place := range map[string]func(db string) (dir string, o store.Options){
 		"configured": func(string) (string, store.Options) {
@@ -100,14 +100,14 @@ func TestSpillDirOfOthersIsRefused(t *testing.T) {
 	}
 }
 
-// TestSpillUnreadable: the saved grant may be older than the spilled one, and its
-// token spent, so it is not served.
-func TestSpillUnreadable(t *testing.T) {
+// TestSpill_Unreadable: the saved grant may be older than the spilled one and its
+// token already used, so it is not served.
+func TestSpill_Unreadable(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
 	must(t, os.Remove(name))
-	must(t, os.Mkdir(name, 0o700)) // reading it is an I/O error for root as well
+	must(t, os.Mkdir(name, 0o700)) // reading it fails even for root
 	if g, err := p.Load(t.Context(), "a"); err == nil || errors.Is(err, flow.ErrNotFound) || errors.Is(err, flow.ErrCorrupt) {
 		t.Errorf("Load = %v, %v; want an error", g, err)
 	}
@@ -120,7 +120,7 @@ func loggedOut(g *flow.Grant) *flow.Grant {
 	}
 }
 
-func TestLogoutRemovesSpill(t *testing.T) {
+func TestSpill_LogoutRemovesIt(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, next(p.saved))
 	name := p.files(t)[0]
@@ -137,7 +137,7 @@ func TestLogoutRemovesSpill(t *testing.T) {
 	if g := p.get(t); g.State != flow.GrantLoggedOut || g.RefreshToken != "" {
 		t.Errorf("Load = %v: a spill undid the logout", g)
 	}
-	for _, revision := range []int64{p.get(t).Revision, 0} { // 0: of a process that did not know of it
+	for _, revision := range []int64{p.get(t).Revision, 0} { // 0: from a process that did not see the logout
 		must(t, os.RemoveAll(name))
 		login := storetest.Grant()
 		login.Revision = revision
@@ -148,15 +148,15 @@ func TestLogoutRemovesSpill(t *testing.T) {
 			t.Errorf("Load = %v, want the login that was spilled after the logout", g)
 		}
 	}
-	p.put(t, p.get(t)) // in the logout's place
+	p.put(t, p.get(t)) // replaces the logout
 	if names := p.files(t); len(names) != 0 {
 		t.Errorf("%v after the save, want none", names)
 	}
 }
 
-// TestSpilledLogout holds against a refresh of the same login, and not against a
-// later login.
-func TestSpilledLogout(t *testing.T) {
+// TestSpill_OfLogout: a spilled logout supersedes a refresh of the same login,
+// but not a later login.
+func TestSpill_OfLogout(t *testing.T) {
 	p := newSpilling(t)
 	p.aside(t, loggedOut(p.saved))
 	savedSince(func(g *flow.Grant) { g.State = flow.GrantActive; g.Generation++ })(t, p)
@@ -173,9 +173,9 @@ func TestSpilledLogout(t *testing.T) {
 	}
 }
 
-// TestRestoredGrantWithSpill: the spill does not say that the older copy was
-// resumed.
-func TestRestoredGrantWithSpill(t *testing.T) {
+// TestSpill_OfRestoredGrant: a spilled grant does not mean that the older copy
+// was resumed.
+func TestSpill_OfRestoredGrant(t *testing.T) {
 	p := newSpilling(t)
 	p.saved.Restored = true
 	p.put(t, p.saved)
@@ -185,9 +185,9 @@ func TestRestoredGrantWithSpill(t *testing.T) {
 	}
 }
 
-// TestReplacedStore: what the medium notices comes through, and Spill, which
-// needs no medium, still takes the grant.
-func TestReplacedStore(t *testing.T) {
+// TestSpill_ReplacedStore: errors of the medium are returned, and Spill, which
+// does not use it, still stores the grant.
+func TestSpill_ReplacedStore(t *testing.T) {
 	p := newSpilling(t)
 	db := strings.TrimPrefix(p.url, "sqlite:")
 	must(t, os.Rename(db, db+".old"))

@@ -1,5 +1,5 @@
-// Package store opens the place where grants are kept. [Open] chooses it by
-// URL; [LoadOrCreateKeyset] has the keys that seal it.
+// Package store opens the store for grants. [Open] selects it by URL;
+// [LoadOrCreateKeyset] returns the keys that seal it.
 package store
 
 import (
@@ -16,23 +16,23 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// medium is what a store of one scheme offers.
+// medium is a store of one scheme.
 type medium interface {
 	flow.Store
 	io.Closer
 	Ping(ctx context.Context) error
-	ID() string // random, of the store's making
+	ID() string // random, set when the store is created
 }
 
 // Options of [Open].
 type Options struct {
 	Keys     *seal.Keyset // seals grants; required
 	SpillDir string       // for grants that cannot be saved; "": beside the database
-	MarkFile string       // holds the highest revision, to notice an older copy; several stores may share it; "", and where it cannot be written: DATABASE.mark
+	MarkFile string       // has the highest revision, to notice an older copy; stores can share it; "" or not writable: DATABASE.mark
 }
 
-// Store is a [flow.Store] on a durable medium. Beside it, where the medium is
-// a file, it keeps a spill: see [Store.Spill].
+// Store is a [flow.Store] on a durable medium. If the medium is a file, it also
+// has a spill: see [Store.Spill].
 type Store struct {
 	medium
 	spill spill
@@ -43,21 +43,21 @@ var (
 	_ flow.Spiller = (*Store)(nil)
 )
 
-// memory is the sqlite location that lives and dies with the process.
+// memory is the sqlite path of a database in memory.
 const memory = ":memory:"
 
-// Open opens the store that a URL names, creating it where there is none:
+// Open opens the store at a URL and creates it if there is none:
 //
 //	sqlite:/path/to/tokend.db   a file; a relative path is from the working directory
-//	sqlite::memory:             forgotten at Close
+//	sqlite::memory:             in memory, until Close
 //
-// Grants are sealed with o.Keys. A store that was sealed with other keys, is
-// damaged (its error is [flow.ErrCorrupt]), or lies where others could change
-// it, is an error, and nothing in it is overwritten. Close it after use.
+// o.Keys seals the grants. If a store was sealed with other keys, is damaged
+// ([flow.ErrCorrupt]), or others could change it, Open returns an error and
+// overwrites nothing. Close it after use.
 //
-// From then on a store that was deleted, replaced or put back to an older copy
-// is [flow.ErrReplaced] in every operation. An older copy that was put back
-// before Open has grants with [flow.Grant.Restored] set.
+// If an open store is deleted, replaced or restored from an older copy, every
+// operation returns [flow.ErrReplaced]. If an older copy was restored before
+// Open, its grants have [flow.Grant.Restored] set.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	path, err := sqlitePath(url)
 	if err != nil {

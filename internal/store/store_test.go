@@ -23,7 +23,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// The test binary, run again, opens this URL with the keyset file of that name.
+// The test binary opens this URL with the keyset file of that name, in a child
+// process.
 const (
 	childEnv  = "STORE_TEST_OPEN"
 	childKeys = "STORE_TEST_KEYS"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// openChild prints the error of opening a store, for a user other than root.
+// openChild prints the error of opening a store, as a user other than root.
 func openChild(url string) int {
 	k, err := store.LoadOrCreateKeyset(os.Getenv(childKeys), url)
 	if err == nil {
@@ -66,7 +67,7 @@ func openAt(t testing.TB, url string, o store.Options) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() }) // a second Close is harmless
+	t.Cleanup(func() { _ = s.Close() }) // a second Close does no harm
 	return s
 }
 
@@ -91,7 +92,7 @@ func refused(t *testing.T, url, want string) {
 	}
 }
 
-func TestURL(t *testing.T) {
+func TestOpen_URLs(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for _, c := range []struct{ url, file string }{
@@ -144,7 +145,8 @@ func mode(t *testing.T, path string, want fs.FileMode) {
 	}
 }
 
-func TestX10_SymlinkRefused(t *testing.T) {
+// TestOpen_SymlinkIsRejected tests row X10 of docs/guarantees.md.
+func TestOpen_SymlinkIsRejected(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "tokend.db")
@@ -183,7 +185,8 @@ func TestX10_SymlinkRefused(t *testing.T) {
 	})
 }
 
-func TestX11_WritableByOthersRefused(t *testing.T) {
+// TestOpen_WritableByOthersIsRejected tests row X11 of docs/guarantees.md.
+func TestOpen_WritableByOthersIsRejected(t *testing.T) {
 	for _, m := range []fs.FileMode{0o720, 0o702, 0o777, 0o777 | fs.ModeSticky} {
 		dir := t.TempDir()
 		if err := os.Chmod(dir, m); err != nil {
@@ -206,9 +209,11 @@ func TestX11_WritableByOthersRefused(t *testing.T) {
 	})
 }
 
-// TestF18_DirectoryNotWritable opens as a user whom permissions bind, which
-// they do not bind root.
-func TestF18_DirectoryNotWritable(t *testing.T) {
+// TestOpen_DirectoryNotWritable opens the store as a user other than root,
+// because permissions do not restrict root.
+//
+// Row F18 of docs/guarantees.md.
+func TestOpen_DirectoryNotWritable(t *testing.T) {
 	top := t.TempDir()
 	exe := filepath.Join(top, "test")
 	b, err := os.ReadFile(os.Args[0])
@@ -259,14 +264,14 @@ func TestF18_DirectoryNotWritable(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("Open(%q) = %s (%v), want %q", c.path, out, err, c.want)
 		}
-		if d := time.Since(start); d > 5*time.Second { // a second in a whole program without -race
+		if d := time.Since(start); d > 5*time.Second { // allows for -race
 			t.Errorf("refusing took %v", d)
 		}
 	}
 }
 
-// TestNoSecretOnDisk looks for the words of a grant's secrets in everything
-// that is written, while it is in use and afterwards.
+// TestNoSecretOnDisk searches all written files for a grant's secrets, while the
+// store is open and afterwards.
 func TestNoSecretOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	keys := newKeys(t)
@@ -293,7 +298,7 @@ func TestNoSecretOnDisk(t *testing.T) {
 			clear += bytes.Count(b, []byte("clear-name"))
 			mode(t, name, 0o600)
 		}
-		if clear < 2 { // proves that the search can find: the key is in database or log, and in the spill
+		if clear < 2 { // the key is in the clear, so the search works
 			t.Errorf("%s: the key was found %d times", when, clear)
 		}
 	}
@@ -320,7 +325,7 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-func TestWrongKeyset(t *testing.T) {
+func TestOpen_WrongKeyset(t *testing.T) {
 	dir := t.TempDir()
 	if err := open(t, "sqlite:"+dir+"/tokend.db", newKeys(t)).Close(); err != nil {
 		t.Fatal(err)

@@ -11,10 +11,11 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// takeOver gives the spilled grants of an earlier version, or of the default
-// directory when another is configured now, the place where Load looks. It is
-// an error when one cannot be read or written: the saved grant may be older,
-// and its refresh token spent. A file that is damaged or another store's stays.
+// takeOver moves the spilled grants of an earlier version, or of the default
+// directory if another one is configured now, to where Load looks for them. It
+// returns an error if one cannot be read or written, because the saved grant may
+// be older and its refresh token already used. Files that are damaged or belong
+// to another store are not moved.
 func (s spill) takeOver(from string) error {
 	entries, err := os.ReadDir(from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -27,7 +28,7 @@ func (s spill) takeOver(from string) error {
 		if strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), damaged) {
 			continue
 		}
-		if err := s.takeOverFile(filepath.Join(from, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process was first
+		if err := s.takeOverFile(filepath.Join(from, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process moved it
 			return fmt.Errorf("store: spill %s: %w", e.Name(), err)
 		}
 	}
@@ -64,11 +65,11 @@ func (s spill) takeOverFile(name string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil //nolint:nilerr // the other stays where it is
+		return nil //nolint:nilerr // a file of another store is not moved
 	default:
 		other, err := there.open(s.keys)
 		if err != nil || !supersedes(g, other) {
-			return nil //nolint:nilerr // the one that is there is newer or damaged
+			return nil //nolint:nilerr // the existing file is newer or damaged
 		}
 	}
 	if err := s.write(target, key, g); err != nil {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// accept takes a good answer: first it is made durable, then verified, then served.
+// accept stores the tokens of an answer, then verifies them, then serves them.
 func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Time) (*Token, *Error) {
 	c := x.c
 	switch {
-	case x.asked(g):
+	case x.usesCredential(g):
 		g.LoggedIn, g.RefreshToken = sent, Secret(a.refresh)
 	case g.RefreshToken == "":
 	case a.refresh == "" || a.refresh == g.RefreshToken.Reveal():
@@ -24,15 +24,15 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 	g.Failure, g.Rejected, g.Held = nil, nil, time.Time{}
 	t, why := c.token(a, sent, g.Generation, x.w)
 	if t == nil {
-		return nil, x.unusable(ctx, g, a, why)
+		return nil, x.saveUnusable(ctx, g, a, why)
 	}
 	no := noGain(tokenFor(g, x.w), t)
-	if no != nil && x.w.isOwn() {
+	if no != nil && x.w.isDefault() {
 		g.Failure = c.failureOf(no)
 	}
 	g.Tokens = replace(g.Tokens, t, sent)
 	if e := c.persist(ctx, x.f, x.l, g); e != nil {
-		if t := c.found(x.w); t != nil { // another process has stored a later one
+		if t := c.cachedFor(x.w); t != nil { // another process has stored a later token
 			return c.serve(x.w, t), nil
 		}
 		return nil, c.failed(x.w, e)
@@ -41,65 +41,65 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 		"expiry", t.Expiry, "rotation", g.Rotation)
 	served, e := t, (*Error)(nil)
 	if t.unverified {
-		served, e = x.confirm(ctx, g, t)
+		served, e = x.verifyAndServe(ctx, g, t)
 	} else {
 		c.serve(x.w, t)
 	}
 	switch {
 	case no != nil:
-		c.stall(x.w, t, no)
+		c.pauseAfterNoGain(x.w, t, no)
 	case e == nil:
-		c.unstall(x.w)
+		c.resetNoGain(x.w)
 	}
 	return served, e
 }
 
-// unusable ends a request whose answer has no access token to serve. Its refresh
-// token is kept, where it can be; a grant that it does not renew stays. The next
-// such request would be as useless, so that a pause follows.
-func (x *exchange) unusable(ctx context.Context, g *Grant, a answer, why string) *Error {
+// saveUnusable handles an answer without a valid access token. It stores the
+// refresh token of the answer, and keeps the grant as it is where the answer
+// brought none. The next request would have the same result, so a pause follows.
+func (x *exchange) saveUnusable(ctx context.Context, g *Grant, a answer, why string) *Error {
 	c := x.c
 	e := &Error{Op: "refresh", Class: ClassBadResponse, Status: 200, Description: why}
-	if a.lifeless || a.fault == "" { // else it has another fault
+	if a.noLifetime || a.unusable == "" { // otherwise the lifetime is not the problem
 		e.Hint = lifetimeHint
 	}
 	if g.RefreshToken != "" {
 		g.Failure = c.failureOf(e)
 		_ = c.persist(ctx, x.f, x.l, g)
 	}
-	c.stall(x.w, nil, e)
+	c.pauseAfterNoGain(x.w, nil, e)
 	c.setFailure(e)
 	return e
 }
 
-// serve notes the success of w and returns its token.
+// serve clears the back-off of w after a success and returns its token.
 func (c *Client) serve(w want, t *Token) *Token {
 	c.mu.Lock()
-	delete(c.gates, w.key)
-	if w.signIn {
-		delete(c.gates, c.ownKey())
+	delete(c.backoffs, w.key)
+	if w.newLogin {
+		delete(c.backoffs, c.defaultKey())
 	}
 	c.mu.Unlock()
 	c.succeeded()
 	return t
 }
 
-// token makes the access token of an answer, or says why there is none to serve.
+// token returns the access token of an answer, or the reason why it has none.
 func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Token, string) {
-	if a.fault != "" {
-		return nil, a.fault
+	if a.unusable != "" {
+		return nil, a.unusable
 	}
 	t := &Token{
 		AccessToken: Secret(a.access), TokenType: "Bearer", Scope: a.scope, Audience: w.audience, IDToken: Secret(a.id),
 		Obtained: sent, Generation: generation, requested: w.scopes, unverified: a.id != "",
 	}
-	if !a.scoped { // RFC 6749 section 5.1: absent when it is the one asked for
+	if !a.hasScope { // RFC 6749 section 5.1: absent if it is the requested scope
 		t.Scope = strings.Join(w.scopes, " ")
-		if w.isOwn() {
+		if w.isDefault() {
 			t.Scope = strings.Join(c.cfg.Scopes, " ")
 		}
 	}
-	own, known := ownLifetime(a, sent)
+	own, known := jwtLifetime(a, sent)
 	switch {
 	case known && own <= 0:
 		return nil, "the access token has expired on arrival"
@@ -111,82 +111,86 @@ func (c *Client) token(a answer, sent time.Time, generation int64, w want) (*Tok
 		t.Expiry = sent.Add(own)
 	default:
 		t.Expiry = sent.Add(c.cfg.Lifetime)
-		c.guess()
+		c.warnNoLifetime()
 	}
 	return t, ""
 }
 
-// ownLifetime returns how long an access token that is a JWT lives by its own
-// exp. It is measured on the provider's clock, the answer's Date, so that a wrong
-// local clock does not matter; without a Date, from when the request was sent.
-func ownLifetime(a answer, sent time.Time) (d time.Duration, known bool) {
+// jwtLifetime returns how long an access token that is a JWT is valid by its exp.
+// It compares exp with the Date of the answer, the provider's clock, so that a
+// wrong local clock does no harm. Without a Date it counts from when the request
+// was sent.
+func jwtLifetime(a answer, sent time.Time) (d time.Duration, known bool) {
 	exp, ok := peekExpiry(a.access)
 	if !ok {
 		return 0, false
 	}
 	from := a.date
 	if early := sent.Sub(from); from.IsZero() || early > 0 && early < time.Second {
-		from = sent // a Date has whole seconds: the clocks agree, and this one is more exact
+		from = sent // the clocks agree, and a Date has only whole seconds
 	}
 	d = exp.Sub(from)
-	return d, d < maxLifetime // else it is not in seconds
+	return d, d < maxLifetime // a larger exp is not in seconds
 }
 
-// guess logs, once, that the tenant does not say how long its tokens live.
-func (c *Client) guess() {
+// warnNoLifetime logs, once, that the provider does not say how long its tokens
+// live.
+func (c *Client) warnNoLifetime() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.guessed {
-		c.cfg.Log.Warn("the tenant sends no expires_in: a default lifetime is used", "lifetime", c.cfg.Lifetime)
+	if !c.lifetimeWarned {
+		c.cfg.Log.Warn("the provider sends no expires_in: using the default lifetime", "lifetime", c.cfg.Lifetime)
 	}
-	c.guessed = true
+	c.lifetimeWarned = true
 }
 
-// verifyStored verifies a token that was stored and not verified: the keys
-// could not be had, or a crash came between. Without one it returns nil, nil.
+// verifyStored verifies a token that is stored but not verified yet, because the
+// keys were not available or the process crashed. It returns nil, nil if there is
+// none.
 func (x *exchange) verifyStored(ctx context.Context, g *Grant) (*Token, *Error) {
 	for _, t := range g.Tokens {
-		if !t.unverified || t.Audience != x.w.audience || !sameSet(t.requested, x.w.scopes) || t.AccessToken == x.w.seen {
+		if !t.unverified || t.Audience != x.w.audience || !sameSet(t.requested, x.w.scopes) || t.AccessToken == x.w.not {
 			continue
 		}
 		if _, mandatory := x.c.windows(t.Expiry.Sub(t.Obtained)); t.Remaining(x.c.cfg.Now()) > mandatory {
-			return x.confirm(ctx, g, t)
+			return x.verifyAndServe(ctx, g, t)
 		}
 	}
 	return nil, nil
 }
 
-// confirm verifies the ID token of a stored answer, and serves the answer. An
-// ID token that is refused takes its access token with it; the refresh token
-// stays, as the tenant has rotated it, and the token before is still served.
-func (x *exchange) confirm(ctx context.Context, g *Grant, t *Token) (*Token, *Error) {
+// verifyAndServe verifies the ID token of a stored answer and serves the answer.
+// If the ID token is rejected, its access token is dropped. The refresh token is
+// kept, because the provider has rotated it, and the previous access token is
+// still served.
+func (x *exchange) verifyAndServe(ctx context.Context, g *Grant, t *Token) (*Token, *Error) {
 	c, n := x.c, g.clone()
-	id, err := c.idp.verify(ctx, "refresh", t.IDToken.Reveal(), expected{subject: g.Subject, accessToken: t.AccessToken.Reveal()})
+	id, err := c.provider.verify(ctx, "refresh", t.IDToken.Reveal(), expected{subject: g.Subject, accessToken: t.AccessToken.Reveal()})
 	if err != nil {
 		e := asError("refresh", err)
 		if e.Op != "refresh" {
-			return nil, c.failed(x.w, e) // the keys could not be had: verified at the next attempt
+			return nil, c.failed(x.w, e) // the keys are not available: verified at the next attempt
 		}
-		n.Tokens = without(n.Tokens, t)
+		n.Tokens = withoutToken(n.Tokens, t)
 		n.Failure = c.failureOf(e)
-		c.note(ctx, x.l, n)
+		c.saveBestEffort(ctx, x.l, n)
 		return nil, c.failed(x.w, e)
 	}
 	good := *t
 	good.unverified = false
 	n.Tokens = replace(n.Tokens, &good, c.cfg.Now())
 	n.Subject = cmp.Or(n.Subject, id.subject)
-	if x.w.isOwn() {
+	if x.w.isDefault() {
 		n.IDToken = t.IDToken
 	}
 	if !id.authTime.IsZero() {
 		n.AuthTime = id.authTime
 	}
-	c.note(ctx, x.l, n)
+	c.saveBestEffort(ctx, x.l, n)
 	return c.serve(x.w, &good), nil
 }
 
-func without(tokens []*Token, t *Token) []*Token {
+func withoutToken(tokens []*Token, t *Token) []*Token {
 	var kept []*Token
 	for _, o := range tokens {
 		if o != t {
@@ -196,7 +200,7 @@ func without(tokens []*Token, t *Token) []*Token {
 	return kept
 }
 
-// failureOf is the memory of e.
+// failureOf returns what is kept and shown of e.
 func (c *Client) failureOf(e *Error) *Failure {
 	f := &Failure{Time: c.cfg.Now().Round(0), Class: e.Class, Code: e.Code, Description: e.Description, Hint: e.Hint, Remedy: e.Remedy}
 	if f.Description == "" && e.Err != nil {
@@ -205,48 +209,49 @@ func (c *Client) failureOf(e *Error) *Failure {
 	return f
 }
 
-// failed notes the failure of w and returns it: it holds further attempts back.
-// When something to send could not be read here, Run alone is held back: for a
-// caller it is read again at once.
+// failed records the error of w, delays further attempts, and returns it. If
+// something to send could not be read on this machine, only Run is delayed: a
+// caller's next request reads it again.
 func (c *Client) failed(w want, e *Error) *Error {
 	if e.local {
-		c.shut(localGate, e)
+		c.backOff(localBackoff, e)
 		e.RetryAfter = 0
 		c.fail(e)
 		return e
 	}
-	if e.Class == ClassRequest && !w.isOwn() {
-		c.shut(w.key, e)
+	if e.Class == ClassRequest && !w.isDefault() {
+		c.backOff(w.key, e)
 		return e
 	}
 	switch e.Class {
 	case ClassRequest:
-		c.shut(w.key, e)
+		c.backOff(w.key, e)
 	case ClassLoginRequired, ClassLeaseBusy, ClassClientRejected:
 	default:
-		c.shut("", e)
+		c.backOff("", e)
 	}
 	c.fail(e)
 	return e
 }
 
-func (c *Client) shut(key string, e *Error) {
+// backOff delays further attempts with that key.
+func (c *Client) backOff(key string, e *Error) {
 	now, jitter := c.cfg.Now(), fraction(c.cfg.Rand)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g := c.gates[key]
+	g := c.backoffs[key]
 	if g == nil {
-		if len(c.gates) > 1000 { // callers choose the keys
-			clear(c.gates)
+		if len(c.backoffs) > 1000 { // the keys come from callers
+			clear(c.backoffs)
 		}
-		g = &gate{}
-		c.gates[key] = g
+		g = &backoff{}
+		c.backoffs[key] = g
 	}
-	g.close(now, e, jitter)
+	g.extend(now, e, jitter)
 	e.RetryAfter = g.until.Sub(now)
 }
 
-// fail makes e what Status shows.
+// fail logs e and makes it the failure that Status shows.
 func (c *Client) fail(e *Error) {
 	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter)
 	c.setFailure(e)
@@ -259,7 +264,7 @@ func (c *Client) setFailure(e *Error) {
 	c.mu.Unlock()
 }
 
-// succeeded forgets earlier failures, but for a store that still lacks the grant.
+// succeeded clears the failure and the back-off, unless a grant is still unsaved.
 func (c *Client) succeeded() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -267,6 +272,6 @@ func (c *Client) succeeded() {
 		return
 	}
 	c.failure = nil
-	delete(c.gates, "")
-	delete(c.gates, localGate)
+	delete(c.backoffs, "")
+	delete(c.backoffs, localBackoff)
 }

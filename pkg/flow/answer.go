@@ -15,31 +15,30 @@ import (
 	"unicode"
 )
 
-// answer is what the token endpoint said (RFC 6749 sections 5.1 and 5.2).
+// answer is an answer of the token endpoint (RFC 6749 sections 5.1 and 5.2).
 type answer struct {
 	access, refresh, id, scope string
-	scoped                     bool          // scope was said
-	lifetime                   time.Duration // 0: not said
+	hasScope                   bool          // the answer has a scope
+	lifetime                   time.Duration // 0: unknown
 	code, description          string        // of an error answer
 	date                       time.Time     // the answer's Date, zero when absent
-	fault                      string        // why the access token must not be used; refresh may still be good
-	complete                   bool          // the body is a whole JSON object: nothing of it is missing
-	plain                      bool          // code is a string member "error" of a JSON object (RFC 6749 section 5.2)
-	lifeless                   bool          // the one fault is that the access token has no lifetime
+	unusable                   string        // why the access token must not be used; refresh may still be valid
+	complete                   bool          // the body is a complete JSON object
+	standardError              bool          // code is a string member "error" of a JSON object (RFC 6749 section 5.2)
+	noLifetime                 bool          // the only problem is that the access token has no lifetime
 }
 
 var answerNames = []string{
 	"access_token", "refresh_token", "id_token", "token_type", "expires_in", "scope", "error", "error_description",
 }
 
-// parseAnswer reads the body of an answer. The body decides, whatever status
-// and content type it comes with: a JSON object, or else a form. It is lenient
-// where that is harmless (expires_in in any form or absent, unknown members,
-// order) and strict where a second reader could see something else. A refresh
-// token is taken even when the rest is unusable: the provider has rotated by
-// then.
+// parseAnswer reads the body of an answer: a JSON object, or otherwise a form.
+// Status and content type do not matter. It is lenient where that does no harm
+// (expires_in in any form or absent, unknown members, any order) and strict where
+// another parser could read something else. It returns the refresh token even if
+// the rest is unusable, because the provider has rotated it.
 func parseAnswer(contentType string, body []byte) (answer, error) {
-	m, complete, err := document(contentType, body)
+	m, complete, err := parseBody(contentType, body)
 	if m == nil {
 		return answer{}, err
 	}
@@ -49,34 +48,34 @@ func parseAnswer(contentType string, body []byte) (answer, error) {
 		if !slices.Contains(doubled, "refresh_token") {
 			a.refresh = a.token(m, "refresh_token")
 		}
-		a.fault = "the answer " + doubled.Error()
+		a.unusable = "the answer " + doubled.Error()
 		return a, nil
 	}
 	a.code = errorCode(m)
-	a.plain = complete && a.code != "" && string(m["error"]) == strconv.Quote(a.code)
+	a.standardError = complete && a.code != "" && string(m["error"]) == strconv.Quote(a.code)
 	a.description = errorText(m)
-	a.scope, a.scoped = scopeOf(m["scope"])
+	a.scope, a.hasScope = scopeOf(m["scope"])
 	a.refresh = a.token(m, "refresh_token")
 	a.access = a.token(m, "access_token")
 	a.id = a.token(m, "id_token")
-	if a.access == "" && a.fault == "" {
-		a.fault = "the answer has no access_token"
+	if a.access == "" && a.unusable == "" {
+		a.unusable = "the answer has no access_token"
 	}
 	if t, ok := text(m, "token_type"); !ok || t != "" && !strings.EqualFold(t, "Bearer") {
-		a.fault = fmt.Sprintf("unsupported token_type %q", clean(cmp.Or(t, string(m["token_type"])), 32))
+		a.unusable = fmt.Sprintf("unsupported token_type %q", clean(cmp.Or(t, string(m["token_type"])), 32))
 	}
 	var positive bool
 	if a.lifetime, positive = lifetime(m["expires_in"]); !positive {
-		a.lifeless = a.fault == ""
-		a.fault = fmt.Sprintf("expires_in is %s: the token has no lifetime", clean(string(m["expires_in"]), 32))
+		a.noLifetime = a.unusable == ""
+		a.unusable = fmt.Sprintf("expires_in is %s: the token has no lifetime", clean(string(m["expires_in"]), 32))
 	}
 	return a, nil
 }
 
-// document returns the members of a body that is a JSON object or, failing
-// that, a form. A byte order mark before it and NUL or white space after it are
-// ignored. The content type counts for nothing but the words of the error.
-func document(contentType string, body []byte) (m map[string]json.RawMessage, complete bool, err error) {
+// parseBody returns the members of a body that is a JSON object or, failing that,
+// a form. It ignores a byte order mark before it and NUL bytes and white space
+// after it. It uses the content type only in the error message.
+func parseBody(contentType string, body []byte) (m map[string]json.RawMessage, complete bool, err error) {
 	body = trimBody(body)
 	m, err = members(body, answerNames...)
 	if m != nil {
@@ -97,7 +96,7 @@ func trimBody(body []byte) []byte {
 }
 
 // formMembers reads a form that is an answer of a token endpoint (GitHub's
-// default). Text that only looks like one, such as a page, is none.
+// default). It rejects text that only looks like a form, such as a page.
 func formMembers(body []byte) (map[string]json.RawMessage, error) {
 	if bytes.ContainsAny(body, "<>{}\"\\") || bytes.ContainsFunc(body, unicode.IsControl) {
 		return nil, nil
@@ -112,7 +111,7 @@ func formMembers(body []byte) (map[string]json.RawMessage, error) {
 	m := map[string]json.RawMessage{}
 	var doubled doubledError
 	for name, values := range form {
-		m[name], _ = json.Marshal(values[0]) // a string: it cannot fail
+		m[name], _ = json.Marshal(values[0]) // a string always has a JSON form
 		for _, k := range answerNames {
 			if strings.EqualFold(name, k) && (len(values) > 1 || name != k) {
 				doubled = append(doubled, k)
@@ -125,8 +124,8 @@ func formMembers(body []byte) (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
-// scopeOf reads the scope of an answer: a string, or a list of strings. Of
-// another type it grants nothing. said is false when it is absent.
+// scopeOf reads the scope of an answer: a string, or a list of strings. Any other
+// type grants nothing. said is false if the scope is absent.
 func scopeOf(v json.RawMessage) (scope string, said bool) {
 	if len(v) == 0 || string(v) == "null" {
 		return "", false
@@ -141,18 +140,19 @@ func scopeOf(v json.RawMessage) (scope string, said bool) {
 	return scope, true
 }
 
-// token returns a member that is a token; a malformed one is a fault and not returned.
+// token returns a member that is a token. If it is malformed, it returns "" and
+// makes the answer unusable.
 func (a *answer) token(m map[string]json.RawMessage, name string) string {
 	s, ok := text(m, name)
 	if !ok || !vschar(s) {
-		a.fault = "the answer's " + name + " is not a token"
+		a.unusable = "the answer's " + name + " is not a token"
 		return ""
 	}
 	return s
 }
 
-// vschar reports whether s is of visible ASCII only (RFC 6749 appendix A.12):
-// anything else could break out of a header.
+// vschar reports whether s has only visible ASCII (RFC 6749 appendix A.12). Other
+// characters could break out of a header.
 func vschar(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
@@ -162,11 +162,12 @@ func vschar(s string) bool {
 	return true
 }
 
-// maxLifetime bounds expires_in, so that nothing is served for ever.
+// maxLifetime bounds expires_in, so that no token is served forever.
 const maxLifetime = 10 * 365 * 24 * time.Hour
 
-// lifetime reads expires_in, in seconds: 3600, 3600.0 or "3600". What is no
-// number counts as absent; ok is false when it says that there is no lifetime.
+// lifetime reads expires_in, in seconds: 3600, 3600.0 or "3600". A value that is
+// not a number counts as absent. ok is false if the value says that the token has
+// no lifetime.
 func lifetime(v json.RawMessage) (d time.Duration, ok bool) {
 	s := strings.TrimSpace(strings.Trim(string(v), `"`))
 	f, err := strconv.ParseFloat(s, 64)
@@ -184,7 +185,8 @@ func lifetime(v json.RawMessage) (d time.Duration, ok bool) {
 	return d, true
 }
 
-// clean makes foreign text fit for a log line: printable ASCII, at most n bytes.
+// clean makes text of a provider safe for a log line: printable ASCII, at most n
+// bytes.
 func clean(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
+// TestParseAnswer tests rows B01, B02, B03, B04, B05, B06, B07, B08 of docs/guarantees.md.
+func TestParseAnswer(t *testing.T) {
 	const rest = `"access_token":"at","token_type":"bearer","refresh_token":"rt"`
 	for name, tc := range map[string]struct {
 		body     string
 		lifetime time.Duration
 		fault    string
-		refresh  string // "rt" when empty, "-" for none
+		refresh  string // "rt" if empty, "-" for none
 	}{
 		"plain":                  {body: `{` + rest + `,"expires_in":3600}`, lifetime: time.Hour},
 		"B01 fraction":           {body: `{` + rest + `,"expires_in":3600.0}`, lifetime: time.Hour},
@@ -57,15 +58,16 @@ func TestB01_B02_B03_B04_B05_B06_B07_B08_Answers(t *testing.T) {
 			if a.lifetime != tc.lifetime || strings.TrimPrefix(tc.refresh, "-") != a.refresh {
 				t.Errorf("lifetime %v, refresh token %q", a.lifetime, a.refresh)
 			}
-			if tc.fault == "" && (a.fault != "" || a.access != "at") || !strings.Contains(a.fault, tc.fault) {
-				t.Errorf("fault %q, want %q; access token %q", a.fault, tc.fault, a.access)
+			if tc.fault == "" && (a.unusable != "" || a.access != "at") || !strings.Contains(a.unusable, tc.fault) {
+				t.Errorf("fault %q, want %q; access token %q", a.unusable, tc.fault, a.access)
 			}
 		})
 	}
 }
 
-// Each fault of the access token leaves the successor saved and the access token unserved.
-func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
+// Whatever is wrong with the access token, the successor is stored and the access
+// token is not served.
+func TestRefresh_UnusableAccessToken_SuccessorIsStored(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
 		"B04": func(b map[string]any) { b["expires_in"] = 0 },
 		"B05": func(b map[string]any) { delete(b, "access_token") },
@@ -75,7 +77,7 @@ func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.answer = change
 				_, err := c.Refresh(t.Context())
 				wantError(t, err, ClassBadResponse, "")
@@ -96,7 +98,8 @@ func TestB04_B05_B06_B07_B08_RefreshTokenIsSavedFirst(t *testing.T) {
 	}
 }
 
-func TestB03_LifetimeNotSaid(t *testing.T) {
+// TestRefresh_NoExpiresIn_UsesDefaultLifetime tests row B03 of docs/guarantees.md.
+func TestRefresh_NoExpiresIn_UsesDefaultLifetime(t *testing.T) {
 	exp := time.Date(2000, 1, 1, 0, 20, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		access string
@@ -110,7 +113,7 @@ func TestB03_LifetimeNotSaid(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				s.answer = func(b map[string]any) { delete(b, "expires_in"); b["access_token"] = tc.access; delete(b, "id_token") }
 				var log strings.Builder
-				c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"}; c.Log = logTo(&log) })
+				c := s.loggedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"}; c.Log = logTo(&log) })
 				tok, err := c.Get(t.Context(), Request{})
 				if err != nil || tok.Remaining(time.Now()) != tc.want {
 					t.Fatalf("%v, %v", tok, err)
@@ -124,9 +127,10 @@ func TestB03_LifetimeNotSaid(t *testing.T) {
 	}
 }
 
-func TestB09_ErrorUnder200(t *testing.T) {
+// TestRefresh_ErrorUnderStatus200 tests row B09 of docs/guarantees.md.
+func TestRefresh_ErrorUnderStatus200(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.script(raw(200, "application/json", `{"error":"invalid_scope","access_token":"at","token_type":"Bearer"}`))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassRequest, "invalid_scope")
@@ -136,11 +140,12 @@ func TestB09_ErrorUnder200(t *testing.T) {
 	})
 }
 
-// A tenant that repeats what it was sent does not bring it into an error or a log.
-func TestEchoedSecretsAreMasked(t *testing.T) {
+// A provider that repeats the request's secrets does not get them into an error
+// or a log.
+func TestRefresh_EchoedSecretsAreMasked(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var log strings.Builder
-		c := s.signedIn(t, func(c *Config) { c.Log = logTo(&log) })
+		c := s.loggedIn(t, func(c *Config) { c.Log = logTo(&log) })
 		s.script(raw(400, "application/json", `{"error":"CANARY-secret","error_description":"bad rt-2 and `+strings.Repeat("x", 240)+`CANARY-secret\r\nInjected: 1"}`))
 		_, err := c.Refresh(t.Context())
 		text := err.Error() + log.String()
@@ -169,7 +174,7 @@ func FuzzParseAnswer(f *testing.F) {
 		}
 		form, _ := formMembers(bytes.TrimRight(body, "\x00 \t\r\n"))
 		trimmed := bytes.TrimRight(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), "\x00")
-		if !json.Valid(trimmed) && a.complete && a.fault == "" || !a.complete && form == nil {
+		if !json.Valid(trimmed) && a.complete && a.unusable == "" || !a.complete && form == nil {
 			t.Errorf("accepted: %q", body)
 		}
 		for _, s := range []string{a.access, a.refresh, a.id} {
@@ -177,13 +182,13 @@ func FuzzParseAnswer(f *testing.F) {
 				t.Errorf("a token with %q", s)
 			}
 		}
-		if a.fault == "" && a.access == "" && a.code == "" || a.lifetime < 0 || a.lifetime > maxLifetime {
+		if a.unusable == "" && a.access == "" && a.code == "" || a.lifetime < 0 || a.lifetime > maxLifetime {
 			t.Errorf("%+v of %q", a, body)
 		}
 		var lax struct {
 			AccessToken string `json:"access_token"`
 		}
-		if a.fault == "" && json.Unmarshal(body, &lax) == nil && lax.AccessToken != a.access {
+		if a.unusable == "" && json.Unmarshal(body, &lax) == nil && lax.AccessToken != a.access {
 			t.Errorf("another reader sees %q, not %q", lax.AccessToken, a.access)
 		}
 	})
@@ -200,15 +205,15 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// A scope that is absent is the one asked for (RFC 6749 section 5.1). One that is
-// empty, or of another type than a string or a list of strings, grants nothing.
-func TestB25_GrantedScope(t *testing.T) {
+// An absent scope is the requested one (RFC 6749 section 5.1). A scope that is
+// empty, or neither a string nor a list of strings, grants nothing.
+func TestRefresh_GrantedScope(t *testing.T) {
 	for said, want := range map[string]string{
 		``: "read:x", `,"scope":null`: "read:x", `,"scope":""`: "", `,"scope":"openid"`: "openid",
 		`,"scope":["a","b"]`: "a b", `,"scope":7`: "", `,"scope":["a",1]`: "", `,"scope":{"a":true}`: "", `,"scope":false`: "",
 	} {
 		s := newTenant()
-		c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
+		c := s.loggedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
 		s.script(raw(200, "application/json", `{"access_token":"other","token_type":"Bearer","expires_in":60`+said+`}`))
 		got, err := c.Get(t.Context(), Request{Scopes: []string{"read:x"}})
 		if err != nil || got.AccessToken != "other" || got.Scope != want {

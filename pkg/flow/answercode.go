@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// errorCode returns the error of an answer, "" when it has none: an "error" that
-// is empty is none, whatever its type, and neither is "none" with a token beside
-// it. Some providers nest the code, and some name a dead refresh token in a
+// errorCode returns the error code of an answer, "" if it has none. An empty
+// "error" is not an error, whatever its type; neither is "none" together with a
+// token. Some providers nest the code, and some report a dead refresh token in a
 // member of their own.
 func errorCode(m map[string]json.RawMessage) string {
 	v := m["error"]
@@ -21,9 +21,9 @@ func errorCode(m map[string]json.RawMessage) string {
 		}
 		return code
 	}
-	switch compact(v) {
+	switch compactJSON(v) {
 	case "", `""`, "null", "false", "0", "{}", "[]":
-		return ownWord(m)
+		return nonstandardError(m)
 	}
 	if code := nestedCode(object(v)); code != "" {
 		return code
@@ -31,8 +31,8 @@ func errorCode(m map[string]json.RawMessage) string {
 	return "unknown"
 }
 
-// errorText returns what an answer says about its error: the description of
-// RFC 6749, or the message of an error that is an object.
+// errorText returns the description of an error: the error_description of RFC
+// 6749, or the message of an error that is an object.
 func errorText(m map[string]json.RawMessage) string {
 	if s, ok := text(m, "error_description"); ok && s != "" {
 		return s
@@ -47,11 +47,11 @@ func errorText(m map[string]json.RawMessage) string {
 	return ""
 }
 
-// nestedCode returns the code of an error that is an object. A word for a dead
-// refresh token counts first, then any other word, then a number. The words of
-// Facebook are all "OAuthException": its number is the code.
+// nestedCode returns the code of an error that is an object. A code for a dead
+// refresh token comes first, then any other text, then a number. Facebook's texts
+// are all "OAuthException", so its number is the code.
 func nestedCode(e map[string]json.RawMessage) string {
-	number := compact(e["code"])
+	number := compactJSON(e["code"])
 	if kind, _ := text(e, "type"); kind == "OAuthException" && number != "" {
 		return fmt.Sprintf("%s/%s", kind, strings.Trim(number, `"`))
 	}
@@ -61,7 +61,7 @@ func nestedCode(e map[string]json.RawMessage) string {
 		_, err := strconv.Atoi(word)
 		switch {
 		case !ok || word == "" || err == nil:
-		case deadWord(word):
+		case isDeadTokenCode(word):
 			return word
 		case first == "":
 			first = word
@@ -73,7 +73,7 @@ func nestedCode(e map[string]json.RawMessage) string {
 	return first
 }
 
-// object returns the members of a value that is a JSON object, else none.
+// object returns the members of a JSON object, nil for any other value.
 func object(v json.RawMessage) (m map[string]json.RawMessage) {
 	if json.Unmarshal(v, &m) != nil {
 		return nil
@@ -91,7 +91,7 @@ func firstError(m map[string]json.RawMessage) map[string]json.RawMessage {
 }
 
 // compact returns JSON without white space and a zero as "0".
-func compact(v json.RawMessage) string {
+func compactJSON(v json.RawMessage) string {
 	var b bytes.Buffer
 	if len(v) == 0 || json.Compact(&b, v) != nil {
 		return string(v)
@@ -102,33 +102,34 @@ func compact(v json.RawMessage) string {
 	return b.String()
 }
 
-// ownWord returns the error of an answer without "error": a list of errors, or a
-// word for a dead refresh token in one of the members in which providers write it
-// (HubSpot's "status").
-func ownWord(m map[string]json.RawMessage) string {
+// nonstandardError returns the error of an answer without "error": from a list of
+// errors, or a code for a dead refresh token in a member that a provider uses for
+// it (HubSpot's "status").
+func nonstandardError(m map[string]json.RawMessage) string {
 	if len(m["access_token"]) > 0 {
 		return ""
 	}
 	for _, name := range []string{"status", "code", "error_code", "errorCode"} {
-		if word, ok := text(m, name); ok && deadWord(word) {
+		if word, ok := text(m, name); ok && isDeadTokenCode(word) {
 			return word
 		}
 	}
 	return nestedCode(firstError(m))
 }
 
-// deadWords say, in the answer to a refresh, that the refresh token is dead:
-// RFC 6749's word and those that other providers use, in lower case.
-var deadWords = []string{
+// deadTokenCodes are the error codes, in lower case, that report a dead refresh
+// token in the answer to a refresh: RFC 6749's, and those of other providers.
+var deadTokenCodes = []string{
 	"invalid_grant", "bad_refresh_token", "invalid_refresh_token", "invalid_token", "token_expired", "token_revoked", "expired_token",
 	"invalid_code", "invalid_oauthtoken", // Zoho
-	"oauthexception/190", "oauthexception/102", // Facebook: the token, or its session, has ended
+	"oauthexception/190", "oauthexception/102", // Facebook: the token or its session has expired
 }
 
-func deadWord(code string) bool { return slices.Contains(deadWords, strings.ToLower(code)) }
+func isDeadTokenCode(code string) bool { return slices.Contains(deadTokenCodes, strings.ToLower(code)) }
 
-// limitWord reports whether an error code is a rate limit, under any status.
-func limitWord(code string) bool {
+// isRateLimitCode reports whether an error code is a rate limit, under any
+// status.
+func isRateLimitCode(code string) bool {
 	switch code {
 	case "too_many_requests", "RESOURCE_EXHAUSTED", "429",
 		"OAuthException/4", "OAuthException/17", "OAuthException/32", "OAuthException/613":
@@ -137,8 +138,9 @@ func limitWord(code string) bool {
 	return false
 }
 
-// outageWord reports whether an error code says that the provider itself failed.
-func outageWord(code string) bool {
+// isOutageCode reports whether an error code says that the provider itself
+// failed.
+func isOutageCode(code string) bool {
 	switch code {
 	case "server_error", "temporarily_unavailable", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "OAuthException/2":
 		return true

@@ -22,12 +22,12 @@ import (
 
 const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	assertionLife = 2 * time.Minute // Auth0 takes up to five; the rest is for clocks that differ
+	assertionLife = 2 * time.Minute // Auth0 accepts up to five minutes; the rest allows for a wrong clock
 )
 
 // PrivateKey signs the assertions of a client that authenticates with
-// [AuthPrivateKeyJWT]. [ParsePrivateKey] makes it; printing it tells its
-// algorithm and key id, and nothing of the key.
+// [AuthPrivateKeyJWT]. [ParsePrivateKey] returns one. Printing it shows its
+// algorithm and key id, but not the key.
 type PrivateKey struct {
 	id     string
 	alg    jose.SignatureAlgorithm
@@ -35,8 +35,8 @@ type PrivateKey struct {
 	hash   string // fingerprint of the key
 }
 
-// Equal reports whether two keys sign alike: the same key, key id and algorithm.
-// A nil key equals a nil one.
+// Equal reports whether two keys have the same key, key id and algorithm. Two nil
+// keys are equal.
 func (k *PrivateKey) Equal(o *PrivateKey) bool {
 	if k == nil || o == nil {
 		return k == o
@@ -44,8 +44,9 @@ func (k *PrivateKey) Equal(o *PrivateKey) bool {
 	return k.id == o.id && k.alg == o.alg && k.hash == o.hash
 }
 
-// signingAlgorithms are those that Auth0 takes for a key's type, the default
-// first (https://auth0.com/docs/get-started/applications/configure-private-key-jwt).
+// signingAlgorithms returns the algorithms that Auth0 accepts for a key's type,
+// the default first
+// (https://auth0.com/docs/get-started/applications/configure-private-key-jwt).
 func signingAlgorithms(key any) []jose.SignatureAlgorithm {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
@@ -61,10 +62,10 @@ func signingAlgorithms(key any) []jose.SignatureAlgorithm {
 	return nil
 }
 
-// ParsePrivateKey reads a PEM-encoded private key: PKCS #8, PKCS #1 (RSA) or
-// SEC 1 (EC). RSA keys of 2048 bits or more sign with RS256, RS384 or PS256,
-// keys on P-256 with ES256, on P-384 with ES384. With algorithm "" it is the
-// first of its kind. id is the key's id at the tenant, "" for none.
+// ParsePrivateKey reads a PEM-encoded private key: PKCS #8, PKCS #1 (RSA) or SEC
+// 1 (EC). RSA keys of at least 2048 bits sign with RS256, RS384 or PS256, keys on
+// P-256 with ES256, on P-384 with ES384. An empty algorithm selects the first one
+// of the key's type. id is the key's id at the provider, "" for none.
 func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) {
 	fault := func(hint, format string, a ...any) (*PrivateKey, error) {
 		return nil, &Error{Op: "config", Class: ClassConfig, Description: "the private key " + fmt.Sprintf(format, a...), Hint: hint}
@@ -74,25 +75,25 @@ func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) 
 		return fault("give the file that begins with -----BEGIN PRIVATE KEY-----", "is not PEM-encoded")
 	}
 	if strings.TrimSpace(string(rest)) != "" {
-		return fault("keep the private key alone in its file", "is followed by something else")
+		return fault("the file must contain only the private key", "is followed by other data")
 	}
 	key, hint, what := decodeKey(block)
 	if what != "" {
 		return fault(hint, "%s", what)
 	}
 	if k, ok := key.(*rsa.PrivateKey); ok && k.N.BitLen() < minRSABits {
-		return fault("make one of 2048 bits or more", "has %d bits", k.N.BitLen())
+		return fault("create one of at least 2048 bits", "has %d bits", k.N.BitLen())
 	}
 	algs := signingAlgorithms(key)
 	if algs == nil {
-		return fault("use an RSA key, or an EC key on P-256 or P-384", "is of a kind that signs no client assertion")
+		return fault("use an RSA key, or an EC key on P-256 or P-384", "has an unsupported type")
 	}
 	alg := jose.SignatureAlgorithm(algorithm)
 	if alg == "" {
 		alg = algs[0]
 	}
 	if !slices.Contains(algs, alg) {
-		return fault(fmt.Sprintf("use one of %v, the one that the application's credential has", algs), "does not sign with %q", clean(algorithm, 16))
+		return fault(fmt.Sprintf("use one of %v, as set for the application's credential", algs), "does not sign with %q", clean(algorithm, 16))
 	}
 	o := (&jose.SignerOptions{}).WithType("JWT")
 	if id != "" {
@@ -105,8 +106,8 @@ func ParsePrivateKey(pemText Secret, id, algorithm string) (*PrivateKey, error) 
 	return &PrivateKey{id: id, alg: alg, signer: signer, hash: fingerprint(Secret(block.Bytes))}, nil
 }
 
-// decodeKey returns the key in a PEM block, or what is wrong with it. The
-// parsers' own words are left out: they are about a secret.
+// decodeKey returns the key in a PEM block, or a hint and what is wrong with it.
+// It leaves out the parsers' messages, because they may quote the secret.
 func decodeKey(b *pem.Block) (key any, hint, what string) {
 	var err error
 	switch b.Type {
@@ -114,18 +115,18 @@ func decodeKey(b *pem.Block) (key any, hint, what string) {
 		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
 	case "RSA PRIVATE KEY":
 		if b.Headers["DEK-Info"] != "" {
-			return nil, "write it without: openssl pkey -in KEY -out PLAIN", "is encrypted with a password"
+			return nil, "remove the password: openssl pkey -in KEY -out PLAIN", "is encrypted with a password"
 		}
 		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(b.Bytes)
 	case "ENCRYPTED PRIVATE KEY":
-		return nil, "write it without: openssl pkey -in KEY -out PLAIN", "is encrypted with a password"
+		return nil, "remove the password: openssl pkey -in KEY -out PLAIN", "is encrypted with a password"
 	default:
-		return nil, "give the private key, not the public one or a certificate", fmt.Sprintf("is none but %q", clean(b.Type, 32))
+		return nil, "use the private key, not the public key or a certificate", fmt.Sprintf("is not a private key but %q", clean(b.Type, 32))
 	}
 	if err != nil {
-		return nil, "make it anew, or copy it whole", "is damaged"
+		return nil, "create a new key, or copy the complete file", "is damaged"
 	}
 	return key, "", ""
 }
@@ -133,17 +134,17 @@ func decodeKey(b *pem.Block) (key any, hint, what string) {
 // String masks.
 func (k *PrivateKey) String() string { return fmt.Sprintf("private key %q, %s", k.id, k.alg) }
 
-// Format implements [fmt.Formatter] and masks, whatever the verb.
+// Format implements [fmt.Formatter] and masks for every verb.
 func (k PrivateKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // LogValue implements [slog.LogValuer] and masks.
 func (k *PrivateKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// assert adds a fresh assertion to a request (RFC 7523 section 2.2). Its
-// audience is the issuer, slash included, as Auth0 documents
-// (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt),
-// and it works once: each request has its own.
-// An assertion that somebody else has signed is sent as it is.
+// assert adds a new assertion to a request (RFC 7523 section 2.2). Its audience
+// is the issuer, slash included, as Auth0 documents
+// (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt).
+// An assertion works once, so each request gets its own. An assertion from
+// [Config.AssertionFrom] is sent unchanged.
 func (c *Client) assert(ctx context.Context, form url.Values) error {
 	if c.cfg.AssertionFrom != nil {
 		text, err := c.clientAssertion(ctx)

@@ -42,8 +42,8 @@ func newEC(t testing.TB, c elliptic.Curve) *ecdsa.PrivateKey {
 	return k
 }
 
-// keyed lets a client authenticate with a private key.
-func keyed(t testing.TB, pem Secret, id, alg string) func(*Config) {
+// withPrivateKey makes a client authenticate with a private key.
+func withPrivateKey(t testing.TB, pem Secret, id, alg string) func(*Config) {
 	t.Helper()
 	k, err := ParsePrivateKey(pem, id, alg)
 	if err != nil {
@@ -99,7 +99,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()
-			c := s.signedIn(t, keyed(t, tc.pem, "key-1", tc.alg))
+			c := s.loggedIn(t, withPrivateKey(t, tc.pem, "key-1", tc.alg))
 			if c.cfg.Auth != AuthPrivateKeyJWT {
 				t.Errorf("client authentication %q", c.cfg.Auth)
 			}
@@ -114,13 +114,13 @@ func TestPrivateKeyJWT(t *testing.T) {
 	}
 }
 
-// Every request that a client is known by has an assertion of its own.
-func TestPrivateKeyJWTEverywhere(t *testing.T) {
+// Every request with client authentication has an assertion of its own.
+func TestPrivateKeyJWT_EveryEndpoint(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var revoked url.Values
 		s.paths["/oauth/revoke"] = formTo(&revoked)
-		with := keyed(t, pkcs8(t, testKey()), "", "")
-		c := s.signedIn(t, with)
+		with := withPrivateKey(t, pkcs8(t, testKey()), "", "")
+		c := s.loggedIn(t, with)
 		if _, err := c.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -128,8 +128,8 @@ func TestPrivateKeyJWTEverywhere(t *testing.T) {
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for _, source := range []Source{ClientCredentials{}, asking(t)["password"], asking(t)["token_exchange"]} {
-			if _, err := s.asks(t, source, with).Get(t.Context(), Request{}); err != nil {
+		for _, source := range []Source{ClientCredentials{}, credentialSources(t)["password"], credentialSources(t)["token_exchange"]} {
+			if _, err := s.newCredentialClient(t, source, with).Get(t.Context(), Request{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -151,11 +151,11 @@ func TestPrivateKeyJWTEverywhere(t *testing.T) {
 	})
 }
 
-// A request that is repeated has another assertion: one works once.
-func TestPrivateKeyJWTIsFreshWhenRepeated(t *testing.T) {
+// A repeated request has another assertion, because one works only once.
+func TestPrivateKeyJWT_Retry_HasNewAssertion(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.script(refuse(500, "server_error"), refuse(502, "server_error"))
-		c := s.asks(t, ClientCredentials{}, keyed(t, pkcs8(t, testKey()), "", ""))
+		c := s.newCredentialClient(t, ClientCredentials{}, withPrivateKey(t, pkcs8(t, testKey()), "", ""))
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
 			t.Fatal(err)
 		}
@@ -166,15 +166,15 @@ func TestPrivateKeyJWTIsFreshWhenRepeated(t *testing.T) {
 	})
 }
 
-// With a clock, a source of randomness and a key that are given, the body is always the same.
-func TestPrivateKeyJWTForm(t *testing.T) {
+// With a fixed clock, randomness and key, the body is always the same.
+func TestPrivateKeyJWT_Form(t *testing.T) {
 	key, err := os.ReadFile("testdata/private_key_jwt.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, ClientCredentials{}, func(c *Config) {
-			keyed(t, Secret(key), "key-1", "")(c)
+		c := s.newCredentialClient(t, ClientCredentials{}, func(c *Config) {
+			withPrivateKey(t, Secret(key), "key-1", "")(c)
 			c.Rand = bytes.NewReader(make([]byte, 1000))
 		})
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
@@ -184,8 +184,8 @@ func TestPrivateKeyJWTForm(t *testing.T) {
 	})
 }
 
-func TestPrivateKeyFaults(t *testing.T) {
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small, which is the point
+func TestParsePrivateKey_Errors(t *testing.T) {
+	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too small on purpose
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,13 +208,13 @@ func TestPrivateKeyFaults(t *testing.T) {
 		"damaged":            {pemOf("PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
 		"damaged PKCS #1":    {pemOf("RSA PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
 		"damaged SEC 1":      {pemOf("EC PRIVATE KEY", []byte("CANARY")), "", "is damaged"},
-		"two":                {good + good, "", "followed by something else"},
+		"two":                {good + good, "", "followed by other data"},
 		"encrypted":          {pemOf("ENCRYPTED PRIVATE KEY", []byte("CANARY")), "", "is encrypted"},
 		"encrypted, of old":  {Secret(legacy), "", "is encrypted"},
-		"public":             {pemOf("PUBLIC KEY", public), "", `is none but "PUBLIC KEY"`},
+		"public":             {pemOf("PUBLIC KEY", public), "", `is not a private key but "PUBLIC KEY"`},
 		"1024 bits":          {pkcs8(t, small), "", "has 1024 bits"},
-		"Ed25519":            {pkcs8(t, ed), "", "of a kind"},
-		"P-224":              {pkcs8(t, newEC(t, elliptic.P224())), "", "of a kind"},
+		"Ed25519":            {pkcs8(t, ed), "", "unsupported type"},
+		"P-224":              {pkcs8(t, newEC(t, elliptic.P224())), "", "unsupported type"},
 		"HS256":              {good, "HS256", `does not sign with "HS256"`},
 		"none":               {good, "none", `does not sign with "none"`},
 		"RSA with ES256":     {good, "ES256", `does not sign with "ES256"`},
@@ -228,7 +228,7 @@ func TestPrivateKeyFaults(t *testing.T) {
 	}
 }
 
-func TestPrivateKeyIsMasked(t *testing.T) {
+func TestPrivateKey_IsMasked(t *testing.T) {
 	k, err := ParsePrivateKey(pkcs8(t, testKey()), "key-1", "")
 	if err != nil {
 		t.Fatal(err)
@@ -246,10 +246,10 @@ func TestPrivateKeyIsMasked(t *testing.T) {
 	}
 }
 
-func TestPrivateKeyJWTWithoutRandomness(t *testing.T) {
+func TestPrivateKeyJWT_NoRandomness(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, ClientCredentials{}, func(c *Config) {
-			keyed(t, pkcs8(t, testKey()), "", "")(c)
+		c := s.newCredentialClient(t, ClientCredentials{}, func(c *Config) {
+			withPrivateKey(t, pkcs8(t, testKey()), "", "")(c)
 			c.Rand = iotest.ErrReader(os.ErrClosed)
 		})
 		_, err := c.Get(t.Context(), Request{})

@@ -14,17 +14,17 @@ const (
 	retryAfterMax = 15 * time.Minute
 )
 
-// gate holds attempts back after a failure: 0.5 s growing to 60 s, with jitter,
-// or as long as the tenant says.
-type gate struct {
+// backoff delays attempts after a failure: by 0.5 s, growing to 60 s, with
+// jitter, or as long as the provider says.
+type backoff struct {
 	failures int
 	until    time.Time
-	err      *Error // why
-	forced   bool   // a forced refresh passes
+	err      *Error // the failure
+	forced   bool   // a forced refresh ignores it
 }
 
-// close notes a failure; jitter is in [0, 1).
-func (g *gate) close(now time.Time, err *Error, jitter float64) {
+// extend starts the next delay after a failure; jitter is in [0, 1).
+func (g *backoff) extend(now time.Time, err *Error, jitter float64) {
 	top := backoffMax
 	if g.failures < 7 {
 		top = min(top, backoffMin<<g.failures)
@@ -32,21 +32,22 @@ func (g *gate) close(now time.Time, err *Error, jitter float64) {
 	wait := backoffMin + time.Duration(jitter*float64(top-backoffMin))
 	g.failures++
 	if err.RetryAfter > 0 {
-		wait = err.RetryAfter // bounded where it was read
+		wait = err.RetryAfter // already bounded
 	}
 	g.until, g.err, g.forced = now.Add(wait), err, false
 }
 
-// ends is when attempts are let through again; zero when nothing holds them back.
-func (g *gate) ends() time.Time {
+// end returns when the delay ends, zero if there is none.
+func (g *backoff) end() time.Time {
 	if g == nil {
 		return time.Time{}
 	}
 	return g.until
 }
 
-// shut returns the failure that still holds attempts back, with the time left.
-func (g *gate) shut(now time.Time) *Error {
+// active returns the failure while its delay lasts, with the time left, and nil
+// afterwards.
+func (g *backoff) active(now time.Time) *Error {
 	if g == nil || g.err == nil || !now.Before(g.until) {
 		return nil
 	}
@@ -59,8 +60,8 @@ func (g *gate) shut(now time.Time) *Error {
 	return &e
 }
 
-// retryAfter reads Retry-After (RFC 9110 section 10.2.3: seconds or a date)
-// or, on an answer that was refused for its rate, Auth0's X-RateLimit-Reset (Unix seconds).
+// retryAfter reads Retry-After (RFC 9110 section 10.2.3: seconds or a date) or,
+// if the rate limit is used up, Auth0's X-RateLimit-Reset (Unix seconds).
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if s, err := strconv.ParseInt(v, 10, 32); err == nil && s >= 0 {
@@ -77,8 +78,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 
 func bounded(d time.Duration) time.Duration { return max(0, min(d, retryAfterMax)) }
 
-// fraction returns a random number in [0, 1) from r; a half when r fails, as
-// jitter is no reason to fail.
+// fraction returns a random number in [0, 1) from r, or 0.5 if r fails: a missing
+// jitter is not worth an error.
 func fraction(r io.Reader) float64 {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {

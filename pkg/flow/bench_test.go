@@ -9,7 +9,7 @@ import (
 
 func BenchmarkCached(b *testing.B) {
 	s := newTenant()
-	c := s.signedIn(b, nil)
+	c := s.loggedIn(b, nil)
 	other := Request{Audience: "https://other.test/", Scopes: []string{"read", "write"}, MinValidity: time.Minute}
 	if _, err := c.Get(context.Background(), other); err != nil {
 		b.Fatal(err)
@@ -29,9 +29,9 @@ func BenchmarkCached(b *testing.B) {
 }
 
 // The fast path allocates nothing.
-func TestCachedAllocatesNothing(t *testing.T) {
+func TestCached_DoesNotAllocate(t *testing.T) {
 	s := newTenant()
-	c := s.signedIn(t, func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
+	c := s.loggedIn(t, func(c *Config) { c.Log = slog.New(slog.DiscardHandler) })
 	r := Request{Scopes: []string{"profile", "openid", "offline_access"}, MinValidity: time.Minute}
 	if n := testing.AllocsPerRun(100, func() {
 		if tok, err := c.Get(context.Background(), r); err != nil || tok == nil {

@@ -9,39 +9,38 @@ import (
 	"time"
 )
 
-// Result is how a [Finding] turned out.
+// Result is the result of a check.
 type Result string
 
 // The results of a check.
 const (
 	ResultOK      Result = "ok"
-	ResultWarning Result = "warning" // works, and will not always
+	ResultWarning Result = "warning" // works now, but may stop working
 	ResultProblem Result = "problem" // does not work
-	ResultSkipped Result = "skipped" // was not looked at; the text says why
+	ResultSkipped Result = "skipped" // not checked; the text says why
 )
 
-// Finding is what one check has found. It holds no secret.
+// Finding is the result of one check. It has no secret.
 type Finding struct {
 	Check  string `json:"check"` // "discovery", "issuer", "endpoints", "clock", "keys", "authorize", "secret"
 	Result Result `json:"result"`
-	Class  Class  `json:"class,omitempty"` // of a problem: what helps against it
+	Class  Class  `json:"class,omitempty"` // of a problem
 	Text   string `json:"text"`
-	Hint   string `json:"hint,omitempty"` // what to do; "" when nothing is to be done
+	Hint   string `json:"hint,omitempty"` // what to do; may be empty
 }
 
-// How far this machine's clock may be off: ID tokens are read with 30 s of
-// tolerance, and a token's end is counted on this clock.
+// How much this machine's clock may differ. ID tokens are read with 30 s of
+// tolerance, and the expiry of tokens is measured on this clock.
 const (
 	clockWarning = 5 * time.Second
 	clockProblem = 30 * time.Second
 )
 
-// Check looks at the tenant as the client meets it: discovery, issuer,
-// endpoints, clock, keys, and for an authorization code whether the tenant
-// takes the authorization request, above all its redirect URI. It sends GET
-// requests only, asks /authorize with prompt=none, so that nobody is signed in,
-// spends nothing and leaves the client's state as it is. A check that needs
-// another's result is skipped without it.
+// Check checks the provider for this client: discovery, issuer, endpoints, clock,
+// keys and, for an authorization code, whether it accepts the authorization
+// request and its redirect URI. It sends only GET requests, asks /authorize with
+// prompt=none so that no login happens, spends nothing and does not change the
+// client's state. A check that needs the result of a failed check is skipped.
 func (c *Client) Check(ctx context.Context) []Finding {
 	r := &recorder{next: c.http.Transport, now: c.cfg.Now}
 	h := &http.Client{Transport: r, Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect}
@@ -54,14 +53,14 @@ func (c *Client) Check(ctx context.Context) []Finding {
 	} else {
 		doc, err := p.fetchDocument(ctx)
 		if err != nil {
-			return append(c.without(opDiscovery, unreached(opDiscovery, p.issuer, err)), r.checkClock())
+			return append(c.appendSkipped(opDiscovery, networkFinding(opDiscovery, p.issuer, err)), r.checkClock())
 		}
 		issuer := v.checkIssuer(doc)
 		found = append(found, Finding{Check: opDiscovery, Result: ResultOK, Text: doc.at + " answers"}, issuer)
-		if issuer.Result == ResultProblem && !sameButSlash(doc.Issuer, c.cfg.Issuer) { // another's endpoints
-			return append(c.without("the right issuer", found...), r.checkClock())
+		if issuer.Result == ResultProblem && !sameButSlash(doc.Issuer, c.cfg.Issuer) { // these may be another provider's endpoints
+			return append(c.appendSkipped("the right issuer", found...), r.checkClock())
 		}
-		endpoints := Finding{Check: "endpoints", Result: ResultOK, Text: "every endpoint that is needed is there"}
+		endpoints := Finding{Check: "endpoints", Result: ResultOK, Text: "all needed endpoints are there"}
 		if _, e := v.complete(doc); e != nil {
 			endpoints = Finding{Check: "endpoints", Result: ResultProblem, Class: e.Class, Text: e.Description, Hint: e.Hint}
 		}
@@ -75,8 +74,8 @@ func (c *Client) Check(ctx context.Context) []Finding {
 	return found
 }
 
-// without adds the checks that are not made to those that were.
-func (c *Client) without(needs string, found ...Finding) []Finding {
+// appendSkipped adds the checks that were not made to those that were.
+func (c *Client) appendSkipped(needs string, found ...Finding) []Finding {
 	found = append(found, skipped("keys", needs))
 	if _, ok := c.cfg.Source.(AuthorizationCode); ok {
 		found = append(found, skipped("authorize", needs))
@@ -88,30 +87,30 @@ func skipped(check, needs string) Finding {
 	return Finding{Check: check, Result: ResultSkipped, Text: "needs " + needs}
 }
 
-// checkIssuer holds the document's issuer against the configured one.
+// checkIssuer compares the document's issuer with the configured one.
 func (v *view) checkIssuer(m *metadata) Finding {
 	f := Finding{Check: "issuer", Result: ResultOK, Text: v.cfg.Issuer}
 	u, err := url.Parse(v.cfg.Issuer)
 	if e := v.compareIssuer(m); e != nil {
 		f.Result, f.Class, f.Text, f.Hint = ResultProblem, ClassConfig, e.Description, e.Hint
 	} else if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-		f.Result, f.Text = ResultWarning, v.cfg.Issuer+" is plain HTTP to another machine: who is between reads secrets and tokens"
-		f.Hint = "use the tenant's https:// address, and take insecure_allow_http out"
+		f.Result, f.Text = ResultWarning, v.cfg.Issuer+" is plain HTTP to another machine: anyone on the network can read secrets and tokens"
+		f.Hint = "use the tenant's https:// address, and remove insecure_allow_http"
 	}
 	return f
 }
 
-// checkClock compares the clocks by the Date of the last answer.
+// checkClock compares this machine's clock with the Date of the last answer.
 func (r *recorder) checkClock() Finding {
-	f := Finding{Check: "clock", Result: ResultSkipped, Text: "no answer of the tenant has told its time"}
+	f := Finding{Check: "clock", Result: ResultSkipped, Text: "no answer of the provider had a Date"}
 	if r.date.IsZero() {
 		return f
 	}
-	off, side := r.off()
-	f.Result, f.Text = ResultOK, "this machine's clock agrees with the tenant's"
+	off, side := r.clockOffset()
+	f.Result, f.Text = ResultOK, "this machine's clock agrees with the provider's"
 	if off > clockWarning {
-		f.Result, f.Text = ResultWarning, fmt.Sprintf("this machine's clock is %v %s the tenant's", off.Round(time.Second), side)
-		f.Hint = "set the clock, and keep it by NTP (timedatectl set-ntp true)"
+		f.Result, f.Text = ResultWarning, fmt.Sprintf("this machine's clock is %v %s the provider's", off.Round(time.Second), side)
+		f.Hint = "set the clock, and synchronize it by NTP (timedatectl set-ntp true)"
 	}
 	if off > clockProblem {
 		f.Result, f.Class = ResultProblem, ClassConfig
@@ -119,24 +118,24 @@ func (r *recorder) checkClock() Finding {
 	return f
 }
 
-// off is by how much the local clock is surely wrong: a Date is of some moment
-// between request and answer, cut to its second.
-func (r *recorder) off() (off time.Duration, side string) {
+// clockOffset returns how much the local clock is certainly wrong. A Date is a
+// moment between request and answer, rounded down to a second.
+func (r *recorder) clockOffset() (off time.Duration, side string) {
 	if ahead := r.sent.Sub(r.date.Add(time.Second)); ahead > 0 {
 		return ahead, "ahead of"
 	}
 	return max(0, r.date.Sub(r.came)), "behind"
 }
 
-// checkKeys wants a key that can verify something.
+// checkKeys checks that there is at least one usable key.
 func (v *view) checkKeys(ctx context.Context, m *metadata) Finding {
 	const check = "keys"
-	if m.JWKS == "" || v.cfg.plain(m.JWKS) != "" {
+	if m.JWKS == "" || v.cfg.checkURL(m.JWKS) != "" {
 		return skipped(check, "jwks_uri")
 	}
 	body, _, err := v.fetch(ctx, check, m.JWKS)
 	if err != nil {
-		return unreached(check, m.JWKS, err)
+		return networkFinding(check, m.JWKS, err)
 	}
 	n := len(parseKeys(body))
 	if n == 0 {
@@ -148,8 +147,8 @@ func (v *view) checkKeys(ctx context.Context, m *metadata) Finding {
 	return Finding{Check: check, Result: ResultOK, Text: fmt.Sprintf("%d usable at %s", n, clean(m.JWKS, 256))}
 }
 
-// recorder notes of the first answer that tells its time when it was asked for,
-// when it came and what time it told. Connections are not kept.
+// recorder remembers, of the first answer with a Date, when it was requested,
+// when it arrived, and its Date. It keeps no connections.
 type recorder struct {
 	next             http.RoundTripper
 	now              func() time.Time

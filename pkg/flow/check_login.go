@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// checkAuthorize asks /authorize for a login without a person, reads the first
-// answer and goes no further: an error that any login would meet comes before
-// login_required, which is the good answer here.
+// checkAuthorize asks /authorize for a login without a person and reads only the
+// first answer. An error that any login would get comes before login_required, so
+// login_required means that the request is accepted.
 func (c *Client) checkAuthorize(ctx context.Context, h *http.Client, m *metadata) Finding {
 	const check = "authorize"
-	if m.Authorization == "" || c.cfg.plain(m.Authorization) != "" {
+	if m.Authorization == "" || c.cfg.checkURL(m.Authorization) != "" {
 		return skipped(check, "authorization_endpoint")
 	}
-	if c.pushes(m) { // which is a token request of its own
+	if c.pushes(m) { // pushing would be a POST with client authentication
 		return skipped(check, "a pushed authorization request (PAR), which is not made here")
 	}
 	l, err := c.login(ctx, m)
@@ -41,23 +41,24 @@ func (c *Client) checkAuthorize(ctx context.Context, h *http.Client, m *metadata
 	req.Header.Set("Accept", "text/html")
 	r, err := h.Do(req)
 	if err != nil {
-		return unreached(check, m.Authorization, networkError(check, err))
+		return networkFinding(check, m.Authorization, networkError(check, err))
 	}
-	body, _ := readBody(r.Body) // a page is only looked at for known words
-	return c.judgeAuthorize(l, r, body)
+	body, _ := readBody(r.Body) // only searched for known texts
+	return c.classifyAuthorize(l, r, body)
 }
 
-// judgeAuthorize sorts the first answer of /authorize. Errors about the client
-// or its redirect URI come on a page, or on the tenant's own error page; all
-// others on the redirect URI (RFC 6749 section 4.1.2.1).
-func (c *Client) judgeAuthorize(l Login, r *http.Response, body []byte) Finding {
-	f := Finding{Check: "authorize", Result: ResultOK, Text: "the tenant takes the request, with redirect_uri " + l.RedirectURL}
+// classifyAuthorize returns the finding for the first answer of /authorize.
+// Errors about the client or its redirect URI are shown on a page, or on the
+// tenant's own error page; all others go to the redirect URI (RFC 6749 section
+// 4.1.2.1).
+func (c *Client) classifyAuthorize(l Login, r *http.Response, body []byte) Finding {
+	f := Finding{Check: "authorize", Result: ResultOK, Text: "the provider accepts the request, with redirect_uri " + l.RedirectURL}
 	if r.StatusCode < 300 || r.StatusCode >= 400 {
-		return c.judgePage(f, l, r, body)
+		return c.classifyPage(f, l, r, body)
 	}
 	to, err := r.Request.URL.Parse(r.Header.Get("Location"))
 	if err != nil || r.Header.Get("Location") == "" {
-		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the authorization endpoint redirects without a usable Location"
+		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the authorization endpoint redirects without a valid Location"
 		return f
 	}
 	q := to.Query()
@@ -80,12 +81,11 @@ func (c *Client) judgeAuthorize(l Login, r *http.Response, body []byte) Finding 
 			f.Hint = parHint
 		}
 	}
-	f.Text = fmt.Sprintf("the tenant refuses the login with %s: %s", code, said)
+	f.Text = fmt.Sprintf("the provider rejects the login with %s: %s", code, said)
 	return f
 }
 
-// hintFor is what to look at after an error on the redirect URI. Auth0 words
-// them; the code is what counts.
+// hintFor returns the hint for an error code on the redirect URI.
 func (c *Client) hintFor(code string) string {
 	switch code {
 	case "access_denied":
@@ -99,8 +99,8 @@ func (c *Client) hintFor(code string) string {
 		" in the tenant's dashboard, authorize it for the API, and check authorize_params"
 }
 
-// judgePage sorts an answer that is no redirect.
-func (c *Client) judgePage(f Finding, l Login, r *http.Response, body []byte) Finding {
+// classifyPage returns the finding for an answer that is not a redirect.
+func (c *Client) classifyPage(f Finding, l Login, r *http.Response, body []byte) Finding {
 	title := "untitled"
 	if m := titleTag.FindSubmatch(body); m != nil {
 		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
@@ -112,64 +112,64 @@ func (c *Client) judgePage(f Finding, l Login, r *http.Response, body []byte) Fi
 	case r.StatusCode >= 400:
 		return c.refusedOnPage(f, l, body, page)
 	}
-	f.Result, f.Text = ResultWarning, "the tenant answers "+page+" where a redirect is due"
-	f.Hint = "log in once by hand and look at what it shows"
+	f.Result, f.Text = ResultWarning, "the provider answers with "+page+" instead of a redirect"
+	f.Hint = "log in with a browser and read the page"
 	return f
 }
 
-// refusedOnPage is a refusal that the tenant shows to the person alone: by its
-// words when they are known, else as shown.
+// refusedOnPage returns the finding for an error page: explained if its text is
+// known, otherwise quoted.
 func (c *Client) refusedOnPage(f Finding, l Login, words []byte, shown string) Finding {
 	words = bytes.ToLower(words)
 	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }
 	f.Result, f.Class = ResultProblem, ClassConfig
 	switch {
 	case !c.cfg.PAR && namesPAR.Match(words):
-		f.Text, f.Hint = "the tenant refuses the login request: "+shown, parHint
+		f.Text, f.Hint = "the provider rejects the login request: "+shown, parHint
 	case has("callback url mismatch"), has("allowed callback urls"):
 		f.Text = "redirect_uri " + l.RedirectURL + " is not among the application's Allowed Callback URLs"
 		f.Hint = "add " + l.RedirectURL + " to Allowed Callback URLs of application " + c.cfg.ClientID +
-			" in the tenant's dashboard, or set redirect_uri to one that is there"
+			" in the tenant's dashboard, or set redirect_uri to one of them"
 	case has("unknown client"):
-		f.Text = fmt.Sprintf("the tenant knows no application with client_id %q", c.cfg.ClientID)
-		f.Hint = "set client_id to the Client ID of the application, and issuer to the tenant that has it"
+		f.Text = fmt.Sprintf("the provider has no application with client_id %q", c.cfg.ClientID)
+		f.Hint = "set client_id to the Client ID of the application, and issuer to its tenant"
 	default:
-		f.Text = "the tenant refuses the login request: " + shown
+		f.Text = "the provider rejects the login request: " + shown
 		f.Hint = "check client_id, and that " + l.RedirectURL + " is among the application's Allowed Callback URLs"
 	}
 	return f
 }
 
-// CheckSecret finds out whether the tenant takes the client's authentication,
-// by a token request that cannot succeed: its code is made up. Nothing is
-// spent, but the tenant logs a failed exchange and may count it against the
+// CheckSecret checks whether the provider accepts the client's authentication,
+// with a token request that cannot succeed because its code is invalid. It spends
+// nothing, but the provider logs a failed exchange and may count it against the
 // client.
 func (c *Client) CheckSecret(ctx context.Context) Finding {
-	f := Finding{Check: "secret", Result: ResultOK, Text: "the tenant takes the client's authentication"}
+	f := Finding{Check: "secret", Result: ResultOK, Text: "the provider accepts the client's authentication"}
 	if c.cfg.Auth == AuthNone {
 		f.Result, f.Text = ResultSkipped, "a public client has none"
 		return f
 	}
-	m, err := c.idp.endpoints(ctx)
+	m, err := c.provider.endpoints(ctx)
 	if err != nil {
 		return skipped(f.Check, "discovery and the right issuer")
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {"made-up"}, "redirect_uri": {c.cfg.RedirectURL}}
-	_, o, e := c.post(ctx, f.Check, m.Token, form, tries{})
+	_, o, e := c.post(ctx, f.Check, m.Token, form, sendOptions{})
 	if c.ownTransport {
 		c.http.CloseIdleConnections()
 	}
 	switch {
 	case e == nil && o == succeeded:
-		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the tenant gives a token for a code that is made up"
-	case e.Code == "invalid_grant", e.Code == "unauthorized_client": // it knows who asks and refuses what is asked
+		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the provider issued a token for an invalid code"
+	case e.Code == "invalid_grant", e.Code == "unauthorized_client": // the client is authenticated, the code is rejected
 	case e.Class == ClassClientRejected:
-		f.Result, f.Class, f.Text = ResultProblem, ClassClientRejected, fmt.Sprintf("the tenant refuses the client's authentication: %s: %s", e.Code, e.Description)
+		f.Result, f.Class, f.Text = ResultProblem, ClassClientRejected, fmt.Sprintf("the provider rejects the client's authentication: %s: %s", e.Code, e.Description)
 		f.Hint = "compare client_secret with the application's in the tenant's dashboard, and token_auth with its authentication method"
 	case o == refused && e.Class == ClassRequest:
-		f.Result, f.Text = ResultSkipped, "the tenant's answer "+e.Code+" tells nothing of the secret"
+		f.Result, f.Text = ResultSkipped, "the tenant's answer "+e.Code+" does not show whether the secret is right"
 	default:
-		return unreached(f.Check, m.Token, e)
+		return networkFinding(f.Check, m.Token, e)
 	}
 	return f
 }

@@ -12,21 +12,21 @@ import (
 	"syscall"
 )
 
-// failedCheck is the finding of an error.
+// failedCheck returns the finding for an error.
 func failedCheck(check string, e *Error) Finding {
 	f := Finding{Check: check, Result: ResultProblem, Class: e.Class, Text: e.Description, Hint: e.Hint}
 	if f.Text == "" && e.Err != nil {
 		f.Text = e.Err.Error()
 	}
 	if f.Hint == "" && e.Class != ClassConfig {
-		f.Hint = "try again; when it stays, check that issuer is the tenant's address"
+		f.Hint = "try again; if it persists, check that issuer is the provider's address"
 	}
 	return f
 }
 
-// unreached is the finding of a request to at that failed, each cause by its
-// own words: what to do differs.
-func unreached(check, at string, err error) Finding {
+// networkFinding returns the finding for a failed request to at. Each cause has
+// its own hint.
+func networkFinding(check, at string, err error) Finding {
 	f := failedCheck(check, asError(check, err))
 	host := at
 	if u, perr := url.Parse(at); perr == nil {
@@ -40,34 +40,34 @@ func unreached(check, at string, err error) Finding {
 		f.Hint = "check http_proxy and https_proxy, or put the tenant's host in no_proxy"
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		f.Text, f.Hint = fmt.Sprintf("the name %q cannot be resolved: %s", dns.Name, dns.Err), "check the spelling of issuer, and this machine's DNS"
-	case untrusted(&f, host, err):
+	case describeTLSError(&f, host, err):
 		f.Class = ClassConfig
 	case f.Class == ClassTimeout:
 		f.Text, f.Hint = host+" does not answer in time", "check network, firewall and proxy (https_proxy) between here and the tenant"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		f.Text, f.Hint = "nothing listens at "+host+": connection refused", "check host and port of issuer; is the tenant up?"
+		f.Text, f.Hint = "nothing listens at "+host+": connection refused", "check host and port of issuer; is the provider running?"
 	}
 	return f
 }
 
-// untrusted words what is wrong with TLS, and reports whether anything is.
-func untrusted(f *Finding, host string, err error) bool {
+// describeTLSError describes a TLS error, and reports whether err is one.
+func describeTLSError(f *Finding, host string, err error) bool {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		f.Text = "the certificate of " + host + " is signed by an authority that this machine does not know"
+		f.Text = "the certificate of " + host + " is signed by an authority that this machine does not trust"
 		f.Hint = "add the authority to the system's certificates, or set SSL_CERT_FILE to a PEM file with it (of mockauth0: mockauth0 ca)"
 	case errors.As(err, &name):
-		f.Text = "the certificate of " + host + " is of other names: " + clean(strings.Join(name.Certificate.DNSNames, ", "), 256)
+		f.Text = "the certificate of " + host + " is for other names: " + clean(strings.Join(name.Certificate.DNSNames, ", "), 256)
 		f.Hint = "configure the issuer under one of these names"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		f.Text = "the certificate of " + host + " has ended or has not begun: " + invalid.Detail
-		f.Hint = "check this machine's clock; if that is right, the tenant's certificate must be renewed"
+		f.Text = "the certificate of " + host + " has expired or is not valid yet: " + invalid.Detail
+		f.Hint = "check this machine's clock; if it is right, the provider must renew its certificate"
 	case errors.As(err, &invalid):
-		f.Text, f.Hint = "the certificate of "+host+" is not valid: "+invalid.Error(), "the tenant's certificate must be made anew"
+		f.Text, f.Hint = "the certificate of "+host+" is not valid: "+invalid.Error(), "the provider must replace its certificate"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		f.Text, f.Hint = host+" does not speak TLS", "is issuer really https://? Plain HTTP is for loopback"
 	default:

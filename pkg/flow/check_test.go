@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// finding returns the finding of a check, with result "" when there is none.
+// finding returns the finding of a check, with result "" if there is none.
 func finding(found []Finding, check string) Finding {
 	for _, f := range found {
 		if f.Check == check {
@@ -30,7 +30,7 @@ func finding(found []Finding, check string) Finding {
 	return Finding{}
 }
 
-func TestCheckOfAGoodTenant(t *testing.T) {
+func TestCheck_WorkingProvider(t *testing.T) {
 	s := newTenant()
 	s.authorize = answerTo("error=login_required&error_description=Login+required")
 	c := mustNew(t, s.config())
@@ -50,7 +50,7 @@ func TestCheckOfAGoodTenant(t *testing.T) {
 	}
 }
 
-func TestCheckWithoutALoginAsksNoAuthorize(t *testing.T) {
+func TestCheck_NoLogin_SkipsAuthorize(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Source = ClientCredentials{}
@@ -72,7 +72,7 @@ func answerTo(query string) handler {
 	}
 }
 
-func TestCheckAuthorize(t *testing.T) {
+func TestCheck_Authorize(t *testing.T) {
 	page := func(status int, text string) handler {
 		return raw(status, "text/html", "<title>Oops</title>CANARY "+text)
 	}
@@ -83,9 +83,9 @@ func TestCheckAuthorize(t *testing.T) {
 		text, hint string
 	}{
 		"no session":       {answerTo("error=login_required"), ResultOK, "", "redirect_uri http://localhost/callback", ""},
-		"consent":          {answerTo("error=consent_required"), ResultOK, "", "takes the request", ""},
-		"a code":           {answerTo("code=CANARY"), ResultOK, "", "takes the request", ""},
-		"a login page":     {to302("/u/login?state=CANARY"), ResultOK, "", "takes the request", ""},
+		"consent":          {answerTo("error=consent_required"), ResultOK, "", "accepts the request", ""},
+		"a code":           {answerTo("code=CANARY"), ResultOK, "", "accepts the request", ""},
+		"a login page":     {to302("/u/login?state=CANARY"), ResultOK, "", "accepts the request", ""},
 		"callback":         {page(403, "Callback URL mismatch. x"), ResultProblem, ClassConfig, "redirect_uri http://localhost/callback is not among the application's Allowed Callback URLs", "add http://localhost/callback to Allowed Callback URLs of application client"},
 		"client":           {page(400, "<b>invalid_request</b>: Unknown client: client"), ResultProblem, ClassConfig, `no application with client_id "client"`, "set client_id"},
 		"another page":     {page(400, "x"), ResultProblem, ClassConfig, `the page "Oops" with status 400`, "check client_id, and that http://localhost/callback is among"},
@@ -97,8 +97,8 @@ func TestCheckAuthorize(t *testing.T) {
 		"down":             {page(503, "x"), ResultProblem, ClassUnreachable, "503", "try again"},
 		"too many":         {page(429, "x"), ResultProblem, ClassRateLimited, "429", "try again"},
 		"501":              {page(501, "x"), ResultProblem, ClassConfig, "501", "check client_id"},
-		"a page":           {page(200, "x"), ResultWarning, "", `the page "Oops" with status 200`, "log in once by hand"},
-		"no location":      {raw(302, "text/html", ""), ResultProblem, ClassBadResponse, "without a usable Location", ""},
+		"a page":           {page(200, "x"), ResultWarning, "", `the page "Oops" with status 200`, "log in with a browser"},
+		"no location":      {raw(302, "text/html", ""), ResultProblem, ClassBadResponse, "without a valid Location", ""},
 		"connection reset": {drop, ResultProblem, ClassUnreachable, "EOF", "try again"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func to302(where string) handler {
 	}
 }
 
-func TestCheckIssuer(t *testing.T) {
+func TestCheck_Issuer(t *testing.T) {
 	for name, tc := range map[string]struct {
 		configured, says string
 		result           Result
@@ -141,7 +141,7 @@ func TestCheckIssuer(t *testing.T) {
 		"the same":         {testIssuer, testIssuer, ResultOK, testIssuer, "", ResultOK},
 		"without slash":    {"https://tenant.test", testIssuer, ResultProblem, `"https://tenant.test"`, "set issuer to https://tenant.test/ exactly", ResultOK},
 		"with slash":       {testIssuer, "https://tenant.test", ResultProblem, `says "https://tenant.test"`, "set issuer to https://tenant.test exactly", ResultOK},
-		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "exactly as the provider gives it", ResultSkipped},
+		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "exactly to the provider's own value", ResultSkipped},
 		"plain, elsewhere": {"http://tenant.test/", "http://tenant.test/", ResultWarning, "plain HTTP to another machine", "https://", ResultOK},
 		"plain, here":      {"http://localhost:8400/", "http://localhost:8400/", ResultOK, "http://localhost:8400/", "", ResultOK},
 	} {
@@ -162,7 +162,7 @@ func TestCheckIssuer(t *testing.T) {
 	}
 }
 
-func TestCheckDocuments(t *testing.T) {
+func TestCheck_Documents(t *testing.T) {
 	without := func(key string) func(s *tenant) {
 		return func(s *tenant) { s.discovery = func(m map[string]any) { delete(m, key) } }
 	}
@@ -200,7 +200,7 @@ func TestCheckDocuments(t *testing.T) {
 	}
 }
 
-func TestCheckClock(t *testing.T) {
+func TestCheck_Clock(t *testing.T) {
 	now := time.Date(2026, 8, 1, 12, 0, 0, 900e6, time.UTC)
 	for name, tc := range map[string]struct {
 		ahead  time.Duration // of the tenant's clock
@@ -210,8 +210,8 @@ func TestCheckClock(t *testing.T) {
 	}{
 		"the same":         {0, "", ResultOK, "agrees"},
 		"5 s":              {5 * time.Second, "", ResultOK, "agrees"},
-		"7 s behind":       {7 * time.Second, "", ResultWarning, "6s behind the tenant's"},
-		"7 s ahead":        {-7 * time.Second, "", ResultWarning, "7s ahead of the tenant's"},
+		"7 s behind":       {7 * time.Second, "", ResultWarning, "6s behind the provider's"},
+		"7 s ahead":        {-7 * time.Second, "", ResultWarning, "7s ahead of the provider's"},
 		"an hour behind":   {time.Hour, "", ResultProblem, "59m59s behind"},
 		"an hour ahead":    {-time.Hour, "", ResultProblem, "1h0m0s ahead of"},
 		"cached an hour":   {-time.Hour, "3600", ResultOK, "agrees"},
@@ -237,8 +237,8 @@ func TestCheckClock(t *testing.T) {
 	}
 }
 
-// Each way of not reaching the tenant has its own words.
-func TestCheckUnreached(t *testing.T) {
+// Each network error has its own text.
+func TestCheck_NetworkErrors(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for name, tc := range map[string]struct {
 		err   error
@@ -251,8 +251,8 @@ func TestCheckUnreached(t *testing.T) {
 		"refused":   {dial(syscall.ECONNREFUSED), ClassUnreachable, "nothing listens at tenant.test", "host and port"},
 		"timeout":   {context.DeadlineExceeded, ClassTimeout, "does not answer in time", "firewall"},
 		"proxy":     {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(syscall.ECONNREFUSED)}, ClassUnreachable, "the proxy to tenant.test does not answer", "https_proxy"},
-		"expired":   {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time is after"}}, ClassConfig, "has ended or has not begun: current time is after", "clock"},
-		"unusable":  {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, ClassConfig, "is not valid", "made anew"},
+		"expired":   {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time is after"}}, ClassConfig, "has expired or is not valid yet: current time is after", "clock"},
+		"unusable":  {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, ClassConfig, "is not valid", "replace its certificate"},
 		"other":     {syscall.ECONNRESET, ClassUnreachable, "connection reset", "try again"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestCheckUnreached(t *testing.T) {
 	}
 }
 
-func TestCheckTLS(t *testing.T) {
+func TestCheck_TLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -290,8 +290,8 @@ func TestCheckTLS(t *testing.T) {
 		trust, plain bool
 		text, hint   string
 	}{
-		"unknown authority": {false, false, "signed by an authority that this machine does not know", "SSL_CERT_FILE"},
-		"another name":      {true, false, "is of other names: other.test", "one of these names"},
+		"unknown authority": {false, false, "signed by an authority that this machine does not trust", "SSL_CERT_FILE"},
+		"another name":      {true, false, "is for other names: other.test", "one of these names"},
 		"no TLS":            {false, true, "does not speak TLS", "is issuer really https://?"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -329,15 +329,15 @@ func TestCheckSecret(t *testing.T) {
 		class  Class
 		text   string
 	}{
-		"good":               {refuse(403, "invalid_grant"), AuthBasic, ResultOK, "", "takes the client's authentication"},
-		"grant not allowed":  {refuse(403, "unauthorized_client"), AuthPost, ResultOK, "", "takes"},
-		"wrong":              {refuse(401, "invalid_client"), AuthPost, ResultProblem, ClassClientRejected, "invalid_client: no"},
-		"wrong, as Auth0":    {refuse(401, "access_denied"), AuthPost, ResultProblem, ClassClientRejected, "access_denied: no"},
-		"another refusal":    {refuse(400, "invalid_request"), AuthPost, ResultSkipped, "", "invalid_request tells nothing"},
-		"too many":           {refuse(429, "too_many_requests"), AuthPost, ResultProblem, ClassRateLimited, "no"},
-		"down":               {refuse(503, "x"), AuthPost, ResultProblem, ClassUnreachable, "no"},
-		"gives tokens":       {raw(200, "application/json", `{"access_token":"CANARY","token_type":"Bearer","expires_in":1}`), AuthPost, ResultProblem, ClassBadResponse, "made up"},
-		"public, thus asked": {refuse(401, "invalid_client"), AuthNone, ResultSkipped, "", "public client"},
+		"good":              {refuse(403, "invalid_grant"), AuthBasic, ResultOK, "", "accepts the client's authentication"},
+		"grant not allowed": {refuse(403, "unauthorized_client"), AuthPost, ResultOK, "", "accepts"},
+		"wrong":             {refuse(401, "invalid_client"), AuthPost, ResultProblem, ClassClientRejected, "invalid_client: no"},
+		"wrong, as Auth0":   {refuse(401, "access_denied"), AuthPost, ResultProblem, ClassClientRejected, "access_denied: no"},
+		"another refusal":   {refuse(400, "invalid_request"), AuthPost, ResultSkipped, "", "invalid_request does not show"},
+		"too many":          {refuse(429, "too_many_requests"), AuthPost, ResultProblem, ClassRateLimited, "no"},
+		"down":              {refuse(503, "x"), AuthPost, ResultProblem, ClassUnreachable, "no"},
+		"gives tokens":      {raw(200, "application/json", `{"access_token":"CANARY","token_type":"Bearer","expires_in":1}`), AuthPost, ResultProblem, ClassBadResponse, "invalid code"},
+		"public client":     {refuse(401, "invalid_client"), AuthNone, ResultSkipped, "", "public client"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()

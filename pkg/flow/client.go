@@ -13,49 +13,49 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Client is one OAuth client at one tenant and the grant that it keeps. It is
-// safe for concurrent use; [New] makes it.
+// Client is one OAuth client and the grant that it keeps. It is safe for
+// concurrent use; [New] returns one.
 type Client struct {
-	cfg     Config
-	key     string // of the grant in the store
-	kind    kind
-	http    *http.Client
-	idp     *view
-	tasks   tasks
-	mem     atomic.Pointer[snapshot]
-	turn    chan struct{} // one at a time uses the grant
-	changed chan struct{} // wakes Run
+	cfg      Config
+	key      string // of the grant in the store
+	kind     kind
+	http     *http.Client
+	provider *view
+	tasks    tasks
+	mem      atomic.Pointer[snapshot]
+	turn     chan struct{} // held by the flight that uses the grant
+	changed  chan struct{} // wakes Run
 
-	mu           sync.Mutex // guards what follows
-	flights      map[string]*flight
-	gates        map[string]*gate // by request; "" holds all back
-	stalls       map[string]stall // by request: successes in a row that brought no time
-	failure      *Failure         // the last one of the client's own token
-	probe        bool             // ask once more, although the provider refuses the client
-	unsaved      *Grant           // issued by the provider, not in the store yet
-	replaces     *time.Time       // login of the row that unsaved was made in place of; nil: unknown
-	ownTransport bool
-	spread       float64   // of the advisory window, ±10 %
-	next         time.Time // when Run refreshes
-	guessed      bool      // a lifetime was guessed, and that was logged
+	mu             sync.Mutex // guards what follows
+	flights        map[string]*flight
+	backoffs       map[string]*backoff  // by request; "" is for all requests
+	noGainRuns     map[string]noGainRun // by request: consecutive refreshes that gained no time
+	failure        *Failure             // the last failure of the default token
+	probe          bool                 // send one request although the provider rejects the client
+	unsaved        *Grant               // issued by the provider, not in the store yet
+	replaces       *time.Time           // login time of the row that unsaved replaces; nil: unknown
+	ownTransport   bool
+	advisoryJitter float64   // of the advisory window, ±10 %
+	nextRefresh    time.Time // when Run refreshes
+	lifetimeWarned bool      // the warning about a missing lifetime was logged
 
 	device  shared[Login]
-	polling *poll // the last device login, pending or over; guarded by mu
+	polling *poll // the last device login, pending or finished; guarded by mu
 
 	hashOnce sync.Once
-	hashed   string // of a password: see credentialHash
+	hashed   string // a password's hash: see credentialHash
 
-	notify   sync.Mutex // one OnChange at a time, in order
+	notify   sync.Mutex // serializes OnChange
 	notified Status
 }
 
-// Request is which access token is wanted.
+// Request describes the wanted access token.
 type Request struct {
-	MinValidity time.Duration // how long it must still be valid; more than the tenant gives is served as fresh as can be
+	MinValidity time.Duration // how long it must still be valid; if tokens live shorter, a new one is served
 	Audience    string        // "": the client's own
 	Scopes      []string      // nil: the client's own
-	Force       bool          // refresh although memory has a token
-	Not         Secret        // a token other than this one, which an API has refused; refreshes only if there is none
+	Force       bool          // refresh even if a valid token is in memory
+	Not         Secret        // a token that an API rejected; refreshes only if there is no other one
 }
 
 // Name returns the client's name.
@@ -73,51 +73,51 @@ func (c *Client) Cached(r Request) *Token {
 	if r.Scopes == nil {
 		r.Scopes = c.cfg.Scopes
 	}
-	if e := c.mem.Load().find(c.own(r)); e != nil && c.satisfies(e, r.MinValidity) && (r.Not == "" || e.token.AccessToken != r.Not) {
+	if e := c.mem.Load().find(c.nonDefault(r)); e != nil && c.satisfies(e, r.MinValidity) && (r.Not == "" || e.token.AccessToken != r.Not) {
 		return e.token
 	}
 	return nil
 }
 
-// Get returns a token that satisfies r: from memory, or refreshed once for all
-// that wait. A token that is valid is served even when a refresh fails, unless
-// r.Force or r.Not is set; when it lives shorter than r.MinValidity, [Token.Remaining]
-// shows it. When ctx ends, only this caller stops waiting.
+// Get returns a token that satisfies r: from memory, or from one refresh that all
+// callers share. A valid token is returned even if a refresh fails, unless
+// r.Force or r.Not is set; it may live shorter than r.MinValidity, see
+// [Token.Remaining]. When ctx ends, only this caller stops waiting.
 func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	if t := c.Cached(r); t != nil {
 		return t, nil
 	}
-	if r.Force && c.mem.Load() == nil { // else the stored token would pass for another one
+	if r.Force && c.mem.Load() == nil { // otherwise the stored token would count as a new one
 		select {
-		case <-c.launch("load", c.look).done:
+		case <-c.launch("load", c.loadGrant).done:
 		case <-ctx.Done():
 		}
 	}
 	w := c.want(r)
 	w.probe = r.Force
 	var f *flight
-	for range 3 { // a flight that was joined may have wanted less, or have brought what w refuses
+	for range 3 { // a joined flight may have asked for less, or have returned w.not
 		f = c.join(w)
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return c.staleToken(w, f.gaveUp(ctx))
+			return c.staleToken(w, f.timeoutError(ctx))
 		}
 		if f.err != nil {
 			return c.staleToken(w, f.err)
 		}
-		if t := c.found(w); t != nil {
+		if t := c.cachedFor(w); t != nil {
 			return t, nil
 		}
-		if f.fresh && (!w.force || f.seen == w.seen || f.token.AccessToken != w.seen) {
+		if f.fresh && (!w.force || f.not == w.not || f.token.AccessToken != w.not) {
 			return f.token, nil
 		}
 	}
 	return f.token, nil
 }
 
-// staleToken returns the token that is still valid, if there is one, in place of
-// err. When there is none, a refusal of the client's own refresh needs a person.
+// staleToken returns the current token, if it is still valid, instead of err.
+// Otherwise a rejected refresh of the default token requires a login.
 func (c *Client) staleToken(w want, err *Error) (*Token, error) {
 	s := c.mem.Load()
 	e := s.find(w.audience, w.scopes)
@@ -125,7 +125,7 @@ func (c *Client) staleToken(w want, err *Error) (*Token, error) {
 	if valid && !w.force {
 		return e.token, nil
 	}
-	if !valid && w.isOwn() && s != nil && c.noWayOn(s.grant, err.Class) {
+	if !valid && w.isDefault() && s != nil && c.onlyLoginHelps(s.grant, err.Class) {
 		login := *err
 		login.Class = ClassLoginRequired
 		login.Hint = "log in again; or " + cmp.Or(err.Hint, "check the client's audience and scopes")
@@ -134,62 +134,62 @@ func (c *Client) staleToken(w want, err *Error) (*Token, error) {
 	return nil, err
 }
 
-// noWayOn reports whether a refusal of the class leaves a grant without a way to
-// another token but a login, once its access token has ended.
-func (c *Client) noWayOn(g *Grant, class Class) bool {
-	return c.kind.login && class == ClassRequest && g != nil && g.RefreshToken != ""
+// onlyLoginHelps reports whether an error of that class leaves a login as the
+// only way to another token, once the access token has expired.
+func (c *Client) onlyLoginHelps(g *Grant, class Class) bool {
+	return c.kind.interactive && class == ClassRequest && g != nil && g.RefreshToken != ""
 }
 
-// want is a request in the form of the slow path.
+// want is a normalized request that memory could not answer.
 type want struct {
 	key      string
 	min      time.Duration
 	audience string   // "": the client's own
 	scopes   []string // sorted; nil: the client's own
 	force    bool
-	seen     Secret // the access token that force wants another than
-	signIn   bool   // a new grant, whatever there is
-	relogin  bool   // a new grant in place of a dead one
-	flush    bool   // first of all save what could not be saved
-	probe    bool   // also while the provider refuses the client
+	not      Secret // with force: a token other than this one
+	newLogin bool   // log in even if there is a grant
+	relogin  bool   // log in if the grant is dead
+	flush    bool   // save the unsaved grant first
+	probe    bool   // even while the provider rejects the client
 }
 
 func (c *Client) want(r Request) want {
-	w := want{min: r.MinValidity, force: r.Force || r.Not != "", seen: r.Not}
+	w := want{min: r.MinValidity, force: r.Force || r.Not != "", not: r.Not}
 	if r.Audience == "" {
 		r.Audience = c.cfg.Audience
 	}
 	if r.Scopes == nil {
 		r.Scopes = c.cfg.Scopes
 	}
-	w.audience, w.scopes = c.own(r)
+	w.audience, w.scopes = c.nonDefault(r)
 	w.scopes = slices.Clone(w.scopes)
 	slices.Sort(w.scopes)
 	w.scopes = slices.Compact(w.scopes)
 	w.key = "token " + w.audience + " " + strings.Join(w.scopes, " ")
 	if e := c.mem.Load().find(w.audience, w.scopes); e != nil && r.Not == "" {
-		w.seen = e.token.AccessToken
+		w.not = e.token.AccessToken
 	}
 	return w
 }
 
-// ownKey is the key of a request for the client's own token.
-func (c *Client) ownKey() string { return c.want(Request{}).key }
+// defaultKey is the key of a request for the default token.
+func (c *Client) defaultKey() string { return c.want(Request{}).key }
 
-// isOwn reports whether w is for the client's own token.
-func (w *want) isOwn() bool { return w.audience == "" && len(w.scopes) == 0 }
+// isDefault reports whether w asks for the client's default audience and scopes.
+func (w *want) isDefault() bool { return w.audience == "" && len(w.scopes) == 0 }
 
-// found returns the token in memory that satisfies w, or nil.
-func (c *Client) found(w want) *Token {
+// cachedFor returns the token in memory that satisfies w, or nil.
+func (c *Client) cachedFor(w want) *Token {
 	e := c.mem.Load().find(w.audience, w.scopes)
-	if e == nil || !c.satisfies(e, w.min) || w.force && e.token.AccessToken == w.seen {
+	if e == nil || !c.satisfies(e, w.min) || w.force && e.token.AccessToken == w.not {
 		return nil
 	}
 	return e.token
 }
 
-// Refresh refreshes now, once for all that ask at the same time, and returns
-// the grant as it is afterwards.
+// Refresh refreshes now and returns the new grant. Concurrent calls share one
+// refresh.
 func (c *Client) Refresh(ctx context.Context) (*Grant, error) {
 	if _, err := c.Get(ctx, Request{Force: true}); err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (c *Client) Refresh(ctx context.Context) (*Grant, error) {
 	return c.grant(), nil
 }
 
-// grant returns a copy of the grant in memory, nil when there is none.
+// grant returns a copy of the grant in memory, nil if there is none.
 func (c *Client) grant() *Grant {
 	if s := c.mem.Load(); s != nil && s.grant != nil {
 		return s.grant.clone()
@@ -205,9 +205,8 @@ func (c *Client) grant() *Grant {
 	return nil
 }
 
-// Token implements [oauth2.TokenSource]. The result has no refresh token, which
-// stays here; its Extra("id_token") and Extra("scope") are set. It waits for at
-// most a minute.
+// Token implements [oauth2.TokenSource]. The result has no refresh token; its
+// Extra("id_token") and Extra("scope") are set. It waits for at most a minute.
 func (c *Client) Token() (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

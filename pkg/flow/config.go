@@ -15,8 +15,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// AuthMethod is how the client proves itself at the token endpoint (RFC 6749
-// section 2.3.1). It is pinned: no other is ever tried.
+// AuthMethod is how the client authenticates at the token endpoint (RFC 6749
+// section 2.3.1). No other method is ever tried.
 type AuthMethod string
 
 // The methods of client authentication.
@@ -30,25 +30,25 @@ const (
 	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
-// Config is a client. Issuer and ClientID must be set; the zero value of
+// Config configures a client. Issuer and ClientID must be set; the zero value of
 // everything else is safe.
 type Config struct {
-	Name         string      // tells clients of one issuer and client id apart in the store; default: client id at issuer
+	Name         string      // distinguishes clients of one issuer and client id in the store; default: client id at issuer
 	Issuer       string      // "https://acme.eu.auth0.com/", compared exactly, slash included
 	ClientID     string      // as registered
 	ClientSecret Secret      // empty: a public client
 	PrivateKey   *PrivateKey // of AuthPrivateKeyJWT
-	TokenParams  url.Values  // further parameters of the requests of ClientCredentials, Exchange and Password
-	PAR          bool        // push authorization requests (RFC 9126) although the provider does not require it of all clients
+	TokenParams  url.Values  // additional parameters of the requests of ClientCredentials, Exchange and Password
+	PAR          bool        // push authorization requests (RFC 9126) even if the metadata does not require it
 	Auth         AuthMethod  // default: AuthPost with a secret, AuthPrivateKeyJWT with a key, AuthNone without
 	Source       Source      // nil: AuthorizationCode{}
 	RedirectURL  string      // of the authorization code flow, as registered
 	Audience     string      // the API that access tokens are for; Auth0's "audience" parameter
-	Scopes       []string    // nil: openid, profile, offline_access where a person logs in, else none
+	Scopes       []string    // nil: openid, profile, offline_access if a person logs in, otherwise none
 
-	// Credentials that somebody else renews, read at each use: the client secret
-	// in place of ClientSecret, and in place of PrivateKey a client assertion
-	// (RFC 7523) that another issuer has signed, such as a Kubernetes token.
+	// Credentials that are rotated outside of this program, read at each use: the
+	// client secret in place of ClientSecret, and in place of PrivateKey a client
+	// assertion (RFC 7523) of another issuer, such as a Kubernetes token.
 	ClientSecretFrom func(context.Context) (Secret, error)
 	AssertionFrom    func(context.Context) (Secret, error)
 
@@ -56,17 +56,17 @@ type Config struct {
 	HTTPClient *http.Client // of the client's own provider; nil: one with deadlines; its redirect policy and jar are not used
 	Store      Store        // nil: a memory store
 
-	// Endpoints that are not to be discovered. Nothing is discovered when those
-	// are set that the grant needs.
+	// Endpoints that replace the discovered ones. If all that the grant needs are
+	// set, there is no discovery.
 	Endpoint      oauth2.Endpoint // AuthURL, TokenURL and DeviceAuthURL
-	JWKSURL       string          // the signing keys; needed only when an ID token comes
+	JWKSURL       string          // the signing keys; needed only for ID tokens
 	RevocationURL string          // needed only by Forget
 
-	Rotation  Rotation      // of the client's refresh tokens at the tenant, when it is known
-	Leeway    time.Duration // the tenant's rotation overlap; 0 unknown or off
+	Rotation  Rotation      // of the client's refresh tokens, if known
+	Leeway    time.Duration // the provider's rotation overlap; 0: unknown or off
 	Advisory  time.Duration // how long before expiry a refresh is tried; 0: 15 min
 	Mandatory time.Duration // how long before expiry callers wait for it; 0: 1 min
-	Lifetime  time.Duration // of an access token when the tenant does not say; 0: 5 min
+	Lifetime  time.Duration // of an access token without expires_in; 0: 5 min
 	Idle      time.Duration // the refresh token's idle lifetime; 0: Auth0's default of 30 days
 	Absolute  time.Duration // the refresh token's absolute lifetime, for the forecast; 0: unknown
 
@@ -75,10 +75,10 @@ type Config struct {
 	Now      func() time.Time // nil: time.Now
 	Rand     io.Reader        // nil: crypto/rand
 	Log      *slog.Logger     // nil: silent
-	OnChange func(Status)     // after every change of state, from the client's goroutines; must not block
+	OnChange func(Status)     // called after every change of state, from the client's goroutines; must not block
 }
 
-// The limits of what is read and waited for.
+// Limits of what is read and waited for.
 const (
 	maxBody       = 256 << 10
 	postTimeout   = 15 * time.Second
@@ -88,9 +88,9 @@ const (
 	auth0Idle     = 30 * 24 * time.Hour // Auth0's default idle lifetime of a refresh token
 )
 
-// New returns the client of c. It does no I/O: a tenant that is down is
-// recovered from by itself. All faults of c are reported together, joined, each
-// an [*Error] of [ClassConfig].
+// New returns the client of c. It does no I/O: if the provider is down, the
+// client retries later. It reports all config errors together, joined, each an
+// [*Error] of [ClassConfig].
 func New(c Config) (*Client, error) {
 	c.defaults()
 	if err := c.check(); err != nil {
@@ -101,20 +101,20 @@ func New(c Config) (*Client, error) {
 		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log})
 	}
 	cl := &Client{
-		cfg:     c,
-		key:     GrantKey(c.Issuer, c.ClientID, c.Name),
-		kind:    kindOf(c.Source),
-		http:    p.http,
-		turn:    make(chan struct{}, 1),
-		changed: make(chan struct{}, 1),
-		flights: map[string]*flight{},
-		gates:   map[string]*gate{},
-		stalls:  map[string]stall{},
+		cfg:        c,
+		key:        GrantKey(c.Issuer, c.ClientID, c.Name),
+		kind:       kindOf(c.Source),
+		http:       p.http,
+		turn:       make(chan struct{}, 1),
+		changed:    make(chan struct{}, 1),
+		flights:    map[string]*flight{},
+		backoffs:   map[string]*backoff{},
+		noGainRuns: map[string]noGainRun{},
 
-		ownTransport: c.HTTPClient == nil && c.Provider == nil,
-		spread:       (fraction(c.Rand) - 0.5) / 5,
+		ownTransport:   c.HTTPClient == nil && c.Provider == nil,
+		advisoryJitter: (fraction(c.Rand) - 0.5) / 5,
 	}
-	cl.idp = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
+	cl.provider = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
 	if c.Leeway > 0 && c.Leeway < ShortLeeway {
 		c.Log.Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", ShortLeeway)
@@ -122,7 +122,7 @@ func New(c Config) (*Client, error) {
 	return cl, nil
 }
 
-// defaults fills what was left out.
+// defaults sets the fields that were left out.
 func (c *Config) defaults() {
 	if c.Provider != nil {
 		c.Issuer = cmp.Or(c.Issuer, c.Provider.issuer)
@@ -167,8 +167,8 @@ func (c *Config) defaults() {
 	c.Log = c.Log.With("client", c.Name)
 }
 
-// newTransport returns a transport whose steps are bounded one by one; the
-// whole request is bounded by its context.
+// newTransport returns a transport with a timeout for each step. The context
+// bounds the whole request.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -180,7 +180,7 @@ func newTransport() *http.Transport {
 	}
 }
 
-// lockedReader lets many goroutines share one source of randomness.
+// lockedReader makes a source of randomness safe for concurrent use.
 type lockedReader struct {
 	mu sync.Mutex
 	r  io.Reader

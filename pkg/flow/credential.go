@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// clientSecret returns the client's secret as it is now: the configured one, or
-// what the configured function reads.
+// clientSecret returns the current client secret: the configured one, or the
+// result of the configured function.
 func (c *Client) clientSecret(ctx context.Context) (Secret, error) {
 	if c.cfg.ClientSecretFrom == nil {
 		return c.cfg.ClientSecret, nil
@@ -22,8 +22,7 @@ func (c *Client) clientSecret(ctx context.Context) (Secret, error) {
 	return s, nil
 }
 
-// clientAssertion returns the assertion that somebody else has signed, as it is
-// now.
+// clientAssertion returns the current assertion of another issuer.
 func (c *Client) clientAssertion(ctx context.Context) (Secret, error) {
 	s, err := c.cfg.AssertionFrom(ctx)
 	switch {
@@ -35,8 +34,9 @@ func (c *Client) clientAssertion(ctx context.Context) (Secret, error) {
 	return s, nil
 }
 
-// localError says that something to send cannot be read, and which setting has
-// its file. One that says so already stays as it is.
+// localError returns the error for something that cannot be read on this machine,
+// with the setting that names its file. An error of this kind is returned as it
+// is.
 func localError(setting string, err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) && e.local {
 		own := *e
@@ -47,12 +47,12 @@ func localError(setting string, err error) *Error {
 	if e.Hint != "" {
 		e.Hint += " (" + setting + "_file)"
 	} else {
-		e.Hint = setting + "_file must name a file with the secret in it, readable for tokend"
+		e.Hint = setting + "_file must name a file with the secret that tokend can read"
 	}
 	return e
 }
 
-// requestError is why a request could not be made.
+// requestError returns the error for a request that could not be built.
 func requestError(op string, err error) *Error {
 	e := asError(op, err)
 	e.Op = op
@@ -62,8 +62,7 @@ func requestError(op string, err error) *Error {
 	return e
 }
 
-// credentialError says why what the client authenticates with cannot be read at
-// the moment, or is nil.
+// credentialError returns why the client's credential cannot be read now, or nil.
 func (c *Client) credentialError(ctx context.Context) *Error {
 	var err error
 	switch {
@@ -78,9 +77,9 @@ func (c *Client) credentialError(ctx context.Context) *Error {
 	return requestError("refresh", err)
 }
 
-// clientCredentialHash returns a fingerprint of what the client would
-// authenticate with now, so that a change of a rejected credential is noticed.
-// It is "" for a public client, and while the credential cannot be read.
+// clientCredentialHash returns a fingerprint of the credential that the client
+// would authenticate with now, to notice that a rejected one has changed. It is
+// "" for a public client, and if the credential cannot be read.
 func (c *Client) clientCredentialHash(ctx context.Context) string {
 	var s Secret
 	var err error

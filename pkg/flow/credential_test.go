@@ -10,13 +10,13 @@ import (
 )
 
 // The client secret is read for each request, so that a rotated one is used at
-// once, and is masked whatever the provider repeats.
+// once. It is masked if the provider repeats it.
 func TestClientSecretIsReadAtEachUse(t *testing.T) {
 	for _, auth := range []AuthMethod{AuthPost, AuthBasic} {
 		t.Run(string(auth), func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				secret, fail := Secret("CANARY-one"), error(nil)
-				c := s.signedIn(t, func(c *Config) {
+				c := s.loggedIn(t, func(c *Config) {
 					c.Auth, c.ClientSecret = auth, ""
 					c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, fail }
 				})
@@ -45,9 +45,9 @@ func basicOf(user, password string) string {
 	return r.Header.Get("Authorization")
 }
 
-// A credential that cannot be read is a failure of the configuration; nothing is
-// sent, and the grant is as it was.
-func TestClientCredentialThatCannotBeRead(t *testing.T) {
+// An unreadable credential is a config error; nothing is sent, and the grant does
+// not change.
+func TestClientCredential_Unreadable(t *testing.T) {
 	for name, tc := range map[string]struct {
 		secret Secret
 		err    error
@@ -59,7 +59,7 @@ func TestClientCredentialThatCannotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				secret, fail := Secret("CANARY-one"), error(nil)
-				c := s.signedIn(t, func(c *Config) {
+				c := s.loggedIn(t, func(c *Config) {
 					c.ClientSecret = ""
 					c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, fail }
 				})
@@ -77,11 +77,11 @@ func TestClientCredentialThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// An assertion that somebody else signs is sent as it is at that moment.
-func TestClientAssertionOfAnotherIssuer(t *testing.T) {
+// The current assertion of another issuer is sent unchanged.
+func TestClientAssertion_OfAnotherIssuer_IsSentUnchanged(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		assertion := Secret("CANARY.assertion.one")
-		c := s.signedIn(t, func(c *Config) {
+		c := s.loggedIn(t, func(c *Config) {
 			c.ClientSecret = ""
 			c.AssertionFrom = func(context.Context) (Secret, error) { return assertion, nil }
 		})
@@ -109,7 +109,7 @@ func TestClientAssertionOfAnotherIssuer(t *testing.T) {
 	})
 }
 
-func TestClientCredentialSources(t *testing.T) {
+func TestNew_ClientCredentialSources(t *testing.T) {
 	from := func(context.Context) (Secret, error) { return "s", nil }
 	base := Config{Issuer: testIssuer, ClientID: "c"}
 	for name, tc := range map[string]struct {
@@ -118,7 +118,7 @@ func TestClientCredentialSources(t *testing.T) {
 	}{
 		"two secrets":                  {func(c *Config) { c.ClientSecret, c.ClientSecretFrom = "s", from }, "both a client secret and a function"},
 		"a key and an assertion":       {func(c *Config) { c.PrivateKey, c.AssertionFrom = &PrivateKey{}, from }, "both a private key and a function"},
-		"an assertion, auth post":      {func(c *Config) { c.AssertionFrom, c.ClientSecret = from, "s" }, "there is a private key: true"},
+		"an assertion, auth post":      {func(c *Config) { c.AssertionFrom, c.ClientSecret = from, "s" }, "a private key is set: true"},
 		"a secret read, auth none":     {func(c *Config) { c.ClientSecretFrom, c.Auth = from, AuthNone }, "a client secret is set"},
 		"a secret read":                {func(c *Config) { c.ClientSecretFrom = from }, ""},
 		"an assertion":                 {func(c *Config) { c.AssertionFrom = from }, ""},

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// decision is whether a request may be made for a grant: now, from a time on, or
-// not before somebody acts.
+// decision says whether a request may be made for a grant: now, at a later time,
+// or only after a person has acted.
 type decision struct {
-	at     time.Time // zero: not before somebody acts
-	why    *Error    // nil: now
-	signIn bool      // the request is a new login
+	at       time.Time // zero: only after a person has acted
+	why      *Error    // nil: now
+	newLogin bool      // the request is a new login
 }
 
-// decide is the one place that says whether a request may be made for the grant
-// g, as it is stored. [Client.Get] asks it for a caller, [Client.Run] for itself.
-// All that it depends on is in g, in the configuration and on the clock, except
-// for the back-off after a failure that changed nothing.
+// decide says whether a request may be made for the stored grant g. [Client.Get]
+// calls it for a caller, [Client.Run] for itself. The result depends on g, the
+// configuration and the clock, and on the back-off after a failure that changed
+// nothing.
 func (c *Client) decide(ctx context.Context, g *Grant, w want) decision {
 	now := c.cfg.Now()
-	if d := c.heldBack(ctx, g, w, now); d.why != nil {
+	if d := c.blockedBy(ctx, g, w, now); d.why != nil {
 		return d
 	}
 	switch {
-	case w.signIn && !c.sameSeed(g) || c.hasUnsaved():
+	case w.newLogin && !c.loginRepeatsSeed(g) || c.hasUnsaved():
 		return decision{at: now}
 	case g != nil && g.State == GrantLoggedOut:
 		e := loggedOut()
@@ -31,28 +31,28 @@ func (c *Client) decide(ctx context.Context, g *Grant, w want) decision {
 			e.Hint, e.Remedy = seedHint, RemedySetting
 		}
 		return decision{why: e}
-	case c.kind.direct:
+	case c.kind.noRefreshToken:
 		return decision{at: now}
-	case !g.begun() || g.RefreshToken == "" && g.State != GrantDead:
+	case !g.exists() || g.RefreshToken == "" && g.State != GrantDead:
 		return c.decideFirst(g, now)
 	case g.State == GrantDead:
 		return c.decideDead(ctx, g, w, now)
 	case g.Restored && !c.rotationOff(g):
 		return decision{why: &Error{
-			Op: "token", Class: ClassRestored, Description: "an older copy of the store was put back: the refresh token may be a spent one",
-			Hint: c.loginHint() + "; or, if the token was not used since that copy was made, resume the client",
+			Op: "token", Class: ClassRestored, Description: "an older copy of the store was restored: its refresh token may already be used",
+			Hint: c.loginHint() + "; or resume the client, if the token was not used since the copy was made",
 		}}
 	}
 	return c.decideUncertain(g, now)
 }
 
-// sameSeed reports whether a login would do no more than send the refresh token
-// that the client has already: one that starts from a seed, and it is the same.
-func (c *Client) sameSeed(g *Grant) bool {
-	return c.kind.seed != "" && g != nil && g.State != GrantNone && !c.newSeed(g)
+// loginRepeatsSeed reports whether a login would only send the refresh token that
+// the client already has: a login from a seed that has not changed.
+func (c *Client) loginRepeatsSeed(g *Grant) bool {
+	return c.kind.seed != "" && g != nil && g.State != GrantNone && !c.seedChanged(g)
 }
 
-// loginHint is how the client gets a grant.
+// loginHint says how the client gets a new grant.
 func (c *Client) loginHint() string {
 	if c.kind.seed != "" {
 		return seedHint
@@ -64,9 +64,9 @@ func loggedOut() *Error {
 	return &Error{Op: "token", Class: ClassLoginRequired, Description: "the client was logged out", Hint: "log in again"}
 }
 
-// heldBack is a decision with a reason while the provider refuses the client or
-// limits the rate, or after a failure.
-func (c *Client) heldBack(ctx context.Context, g *Grant, w want, now time.Time) decision {
+// blockedBy returns a decision with an error while the provider rejects the
+// client or limits the rate, or during a back-off.
+func (c *Client) blockedBy(ctx context.Context, g *Grant, w want, now time.Time) decision {
 	if g != nil && g.Rejected != nil && !w.probe {
 		r := g.Rejected
 		left := r.Next.Sub(now)
@@ -82,78 +82,78 @@ func (c *Client) heldBack(ctx context.Context, g *Grant, w want, now time.Time) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range []string{"", w.key} {
-		if e := c.gates[key].shut(now); e != nil && !(w.probe && c.gates[key].forced) {
-			return decision{at: c.gates[key].ends(), why: e}
+		if e := c.backoffs[key].active(now); e != nil && !(w.probe && c.backoffs[key].forced) {
+			return decision{at: c.backoffs[key].end(), why: e}
 		}
 	}
 	return decision{}
 }
 
-// decideFirst decides where there is no grant, or one without a refresh token.
+// decideFirst decides for a client without a grant or without a refresh token.
 func (c *Client) decideFirst(g *Grant, now time.Time) decision {
 	if c.kind.unattended {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if e := c.gates[loginGate].shut(now); e != nil {
-			return decision{at: c.gates[loginGate].ends(), why: e}
+		if e := c.backoffs[loginBackoff].active(now); e != nil {
+			return decision{at: c.backoffs[loginBackoff].end(), why: e}
 		}
 		return decision{at: now}
 	}
 	e := &Error{Op: "token", Class: ClassLoginRequired, Description: "there is no grant"}
-	if g.begun() {
+	if g.exists() {
 		e.Description = "the grant has no refresh token"
 		e.Hint = "log in again, with the scope offline_access for a grant that lasts"
 	}
 	return decision{why: e}
 }
 
-// decideDead decides for a grant that the provider has ended: it is replaced
-// where that needs no person, at most once a minute.
+// decideDead decides for a grant that the provider has ended. If that needs no
+// person, it is replaced, at most once a minute.
 func (c *Client) decideDead(ctx context.Context, g *Grant, w want, now time.Time) decision {
 	d := decision{why: c.refusal(g)}
 	switch {
-	case c.newSeed(g):
+	case c.seedChanged(g):
 		return decision{at: now}
 	case c.kind.headless:
-		d.signIn = true
+		d.newLogin = true
 		d.at = now
 		if g.Failure != nil {
 			d.at = g.Failure.Time.Add(reloginAfter)
 		}
-		d.at = soonEnough(d.at, now)
+		d.at = capWait(d.at, now)
 		c.mu.Lock()
-		d.at = latest(d.at, c.gates[loginGate].ends())
+		d.at = latest(d.at, c.backoffs[loginBackoff].end())
 		c.mu.Unlock()
 	case c.kind.credentials != nil && g.Refused == "":
-		d.at = soonEnough(g.LoggedIn.Add(reloginAfter), now)
+		d.at = capWait(g.LoggedIn.Add(reloginAfter), now)
 	case c.kind.credentials != nil:
 		if h := c.currentCredentialHash(ctx, g); h != "" && h != g.Refused {
 			return decision{at: now}
 		}
 	}
-	if (!d.signIn || w.relogin) && !d.at.IsZero() && !now.Before(d.at) { // a new login is Run's: a caller does not wait for it
+	if (!d.newLogin || w.relogin) && !d.at.IsZero() && !now.Before(d.at) { // only Run logs in: callers do not wait for it
 		d.why = nil
 	}
 	return d
 }
 
-// soonEnough returns at, or now when at is further away than a new login ever
-// waits: the clock was set back.
-func soonEnough(at, now time.Time) time.Time {
+// capWait returns at, or now if at is further away than the longest wait: then
+// the clock was set back.
+func capWait(at, now time.Time) time.Time {
 	if at.Sub(now) > reloginAfter {
 		return now
 	}
 	return at
 }
 
-// uncertain reports whether g's refresh token was sent and its outcome is not
-// known. Without rotation that does no harm.
+// uncertain reports whether g's refresh token was sent with an unknown outcome.
+// Without rotation it does not matter.
 func (c *Client) uncertain(g *Grant) bool {
 	return g.Intent != nil && g.RefreshToken != "" && g.Intent.Hash == fingerprint(g.RefreshToken) && !c.rotationOff(g)
 }
 
 // rotationOff reports whether a refresh token is known to work more than once.
-// What an answer has shown counts before what is configured.
+// What an answer has shown takes precedence over the configuration.
 func (c *Client) rotationOff(g *Grant) bool {
 	if g.Rotation != RotationUnknown {
 		return g.Rotation == RotationOff
@@ -164,11 +164,11 @@ func (c *Client) rotationOff(g *Grant) bool {
 // maxReplays is how often an uncertain token is sent again within the overlap.
 const maxReplays = 2
 
-// decideUncertain holds back the recovery of an uncertain grant. Within the
-// overlap a replay yields another successor: the first is sent at once, the
-// second in the second half, so that a short outage does not use up both. Past
-// the overlap a replay ends the family if the first request was taken, so it
-// waits until there is nothing left to lose.
+// decideUncertain delays the recovery of an uncertain grant. Within the overlap a
+// replay yields another successor: the first replay is sent at once, the second
+// in the second half of the overlap, so that a short outage does not use up both.
+// After the overlap a replay revokes the family if the first request was
+// processed, so it waits until the access token is about to expire.
 func (c *Client) decideUncertain(g *Grant, now time.Time) decision {
 	at := c.replayAt(g, now)
 	if !at.After(now) {
@@ -177,8 +177,8 @@ func (c *Client) decideUncertain(g *Grant, now time.Time) decision {
 	return decision{at: at, why: c.outcomeUnknown(g, at, now)}
 }
 
-// replayAt is when the token of an uncertain grant is sent again; not after now
-// where nothing holds it back.
+// replayAt returns when the token of an uncertain grant is sent again: now or
+// earlier if nothing delays it.
 func (c *Client) replayAt(g *Grant, now time.Time) time.Time {
 	if !c.uncertain(g) {
 		return now
@@ -197,7 +197,7 @@ func (c *Client) replayAt(g *Grant, now time.Time) time.Time {
 	return now.Add(max(0, e.remaining(now)-mandatory))
 }
 
-// outcomeUnknown says that it is not known whether the last refresh was taken.
+// outcomeUnknown returns the error for a refresh with an unknown outcome.
 func (c *Client) outcomeUnknown(g *Grant, at, now time.Time) *Error {
 	e := failureError(g.Failure, ClassTimeout, at.Sub(now))
 	e.Op = "refresh"
@@ -206,19 +206,19 @@ func (c *Client) outcomeUnknown(g *Grant, at, now time.Time) *Error {
 	return e
 }
 
-// inLeeway reports whether a replay that is sent now reaches the provider inside
-// the overlap.
+// inLeeway reports whether a replay that is sent now arrives within the overlap.
 func (c *Client) inLeeway(g *Grant, now time.Time) bool {
 	return !now.Before(g.Intent.Time) && now.Before(c.leewayEnds(g))
 }
 
-// leewayEnds is the overlap's end, less what a request needs to arrive.
+// leewayEnds returns the end of the overlap, less the time that a request needs
+// to arrive.
 func (c *Client) leewayEnds(g *Grant) time.Time {
 	return g.Intent.Time.Add(c.cfg.Leeway - min(c.cfg.Leeway/10, 2*time.Second))
 }
 
-// exchangeTimeout is how long a refresh may take. With an overlap it is a third
-// of it, so that two replays that hang fit in.
+// exchangeTimeout returns how long a refresh may take. With an overlap it is a
+// third of it, so that two replays that time out fit in.
 func (c *Client) exchangeTimeout(g *Grant) time.Duration {
 	if c.cfg.Leeway == 0 || g.RefreshToken == "" || c.rotationOff(g) {
 		return postTimeout
@@ -229,10 +229,10 @@ func (c *Client) exchangeTimeout(g *Grant) time.Duration {
 const shortestTimeout = 2 * time.Second
 
 // ShortLeeway is the overlap below which a lost answer may not be recovered in
-// time: the lease of a process that was stopped and two requests take as long.
+// time, because the lease of a stopped process and two requests take as long.
 const ShortLeeway = 10 * time.Second
 
-// failureError is the error of a stored failure.
+// failureError returns the error of a stored failure.
 func failureError(f *Failure, class Class, left time.Duration) *Error {
 	e := &Error{Op: "token", Class: class, RetryAfter: left}
 	if f != nil {
@@ -241,18 +241,20 @@ func failureError(f *Failure, class Class, left time.Duration) *Error {
 	return e
 }
 
-// rejection is why the client is not asked for, until the next probe.
+// rejection returns the error of a client that the provider rejects, until the
+// next probe.
 func (c *Client) rejection(g *Grant, left time.Duration) *Error {
 	return failureError(g.Failure, ClassClientRejected, left)
 }
 
-// Pauses between the probes of a client that the provider refuses.
+// Pauses between the probes of a client that the provider rejects.
 const (
 	probeMin = time.Minute
 	probeMax = 15 * time.Minute
 )
 
-// probePause is the pause before the nth probe, from 1: 1, 2, 4 … 15 minutes.
+// probePause returns the pause before the nth probe, counted from 1: 1, 2, 4 … 15
+// minutes.
 func probePause(n int) time.Duration {
 	if n < 5 {
 		return probeMin << (n - 1)
@@ -260,8 +262,8 @@ func probePause(n int) time.Duration {
 	return probeMax
 }
 
-// reject stores in g that the provider refuses the client, and when it is asked
-// again: after 1, 2, 4 … 15 minutes, at once with another credential.
+// reject records in g that the provider rejects the client, and when to probe
+// again: after 1, 2, 4 … 15 minutes, or at once with another credential.
 func (c *Client) reject(g *Grant, e *Error, credential string) {
 	r := &rejected{Probes: 1, Credential: credential}
 	if g.Rejected != nil && g.Rejected.Credential == credential {
@@ -271,11 +273,11 @@ func (c *Client) reject(g *Grant, e *Error, credential string) {
 	e.RetryAfter = pause
 	r.Next = c.cfg.Now().Round(0).Add(pause)
 	g.Rejected, g.Failure = r, c.failureOf(e)
-	c.cfg.Log.Error("the provider refuses the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
+	c.cfg.Log.Error("the provider rejects the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
 }
 
-// Retry lets a client that the provider has refused ask once more now, as after
-// a change of the configuration.
+// Retry lets a client that the provider has rejected send one request now, for
+// example after a change of the configuration.
 func (c *Client) Retry() {
 	c.mu.Lock()
 	c.probe = true

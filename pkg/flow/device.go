@@ -11,48 +11,48 @@ import (
 	"time"
 )
 
-// The times of a device login (RFC 8628 section 3).
+// Times of a device login (RFC 8628 section 3).
 const (
-	deviceInterval = 5 * time.Second // between polls where the tenant does not say; and what slow_down adds
+	deviceInterval = 5 * time.Second // default between polls, and what slow_down adds
 	deviceSlowest  = time.Minute
 	deviceLongest  = time.Hour
-	deviceGate     = "device" // holds logins back while the tenant's rate limit does
+	deviceBackoff  = "device" // back-off of device logins, for a rate limit
 )
 
-// DeviceLogin is a device login as [Status] shows it: pending, or failed.
+// DeviceLogin is a pending or failed device login, as [Status] shows it.
 type DeviceLogin struct {
-	URL             string    `json:"verification_uri_complete"` // where a person confirms; the code is in it where the tenant does that
-	VerificationURI string    `json:"verification_uri"`          // where he types the code
+	URL             string    `json:"verification_uri_complete"` // where a person confirms; contains the code if the provider supports that
+	VerificationURI string    `json:"verification_uri"`          // where the person types the code
 	UserCode        string    `json:"user_code"`
 	Expires         time.Time `json:"expires"`
-	Failure         *Failure  `json:"failure,omitempty"` // why it ended
+	Failure         *Failure  `json:"failure,omitempty"` // why it failed
 }
 
-// poll asks the tenant what a person has decided, until he has.
+// poll polls the token endpoint until a person has decided.
 type poll struct {
-	login   Login
-	begun   time.Time
-	stop    chan struct{}
-	once    sync.Once
-	void    bool // forgotten meanwhile; guarded by Client.mu
-	done    chan struct{}
-	err     *Error // set before done is closed, as is what Status shows of it
-	failure *Failure
+	login     Login
+	started   time.Time
+	stop      chan struct{}
+	once      sync.Once
+	loggedOut bool // Forget was called since; guarded by Client.mu
+	done      chan struct{}
+	err       *Error // err and failure are set before done is closed
+	failure   *Failure
 }
 
-func (p *poll) end() { p.once.Do(func() { close(p.stop) }) }
+func (p *poll) cancel() { p.once.Do(func() { close(p.stop) }) }
 
-// alive reports whether the tenant is polled, and will be.
-func (p *poll) alive() bool {
+// active reports whether polling goes on.
+func (p *poll) active() bool {
 	select {
 	case <-p.stop:
 		return false
 	default:
-		return !p.over()
+		return !p.isDone()
 	}
 }
 
-func (p *poll) over() bool {
+func (p *poll) isDone() bool {
 	select {
 	case <-p.done:
 		return true
@@ -61,47 +61,47 @@ func (p *poll) over() bool {
 	}
 }
 
-// loginDevice begins a device login, or returns the one that is pending while
-// it has half its time left: one code at a time is polled for.
+// loginDevice begins a device login, or returns the pending one while at least
+// half of its time is left. Only one code is polled for at a time.
 func (c *Client) loginDevice(ctx context.Context) (Login, error) {
 	return c.device.get(ctx, &c.tasks, func(ctx context.Context) (Login, error) {
 		c.mu.Lock()
-		p, held := c.polling, c.gates[deviceGate].shut(c.cfg.Now())
+		p, held := c.polling, c.backoffs[deviceBackoff].active(c.cfg.Now())
 		c.mu.Unlock()
 		if held != nil {
 			return Login{}, held
 		}
-		if now := c.cfg.Now(); p != nil && p.alive() && p.login.Expires.Sub(now) >= now.Sub(p.begun) {
+		if now := c.cfg.Now(); p != nil && p.active() && p.login.Expires.Sub(now) >= now.Sub(p.started) {
 			return p.login, nil
 		}
-		m, err := c.idp.endpoints(ctx)
+		m, err := c.provider.endpoints(ctx)
 		if err != nil {
 			return Login{}, err
 		}
 		l, e := c.authorizeDevice(ctx, m)
 		if e != nil {
 			if e.Class == ClassRateLimited {
-				c.shut(deviceGate, e)
+				c.backOff(deviceBackoff, e)
 			}
 			return Login{}, e
 		}
-		c.follow(m, l)
+		c.startPolling(m, l)
 		return l, nil
 	})
 }
 
-// authorizeDevice asks for a device code (RFC 8628 section 3.1).
+// authorizeDevice requests a device code (RFC 8628 section 3.1).
 func (c *Client) authorizeDevice(ctx context.Context, m *metadata) (Login, *Error) {
 	const op = "login"
 	form := url.Values{}
 	setParams(form, c.cfg.Audience, c.cfg.Scopes)
-	r, body, _, err := c.send(ctx, op, m.Device, form, tries{})
+	r, body, _, err := c.send(ctx, op, m.Device, form, sendOptions{})
 	if r == nil {
 		return Login{}, asError(op, err)
 	}
 	v, perr := members(trimBody(body), deviceNames...)
 	if r.StatusCode/100 != 2 || err != nil || errorCode(v) != "" {
-		if _, _, e := c.judge(op, r, body, err, form); e != nil {
+		if _, _, e := c.classify(op, r, body, err, form); e != nil {
 			return Login{}, e
 		}
 	}
@@ -122,8 +122,9 @@ var deviceNames = []string{
 	"device_code", "user_code", "verification_uri", "verification_url", "verification_uri_complete", "expires_in", "interval", "error", "error_description",
 }
 
-// deviceAnswer reads RFC 8628 section 3.2, or says what is wrong. A person
-// follows the URLs, so that they must be the tenant's kind of URL.
+// deviceAnswer reads the answer of RFC 8628 section 3.2, or returns what is wrong
+// with it. A person follows the URLs, so they are checked like the provider's
+// endpoints.
 func (c *Client) deviceAnswer(v map[string]json.RawMessage) (l Login, what string) {
 	code, _ := text(v, "device_code")
 	user, _ := text(v, "user_code")
@@ -136,15 +137,15 @@ func (c *Client) deviceAnswer(v map[string]json.RawMessage) (l Login, what strin
 	interval, _ := lifetime(v["interval"])
 	switch {
 	case code == "" || !vschar(code):
-		return l, "device_code is no token"
+		return l, "device_code is not a token"
 	case user == "" || user != clean(user, 64):
-		return l, "user_code is no code"
-	case c.cfg.plain(at) != "":
-		return l, fmt.Sprintf("verification_uri %q %s", clean(at, 256), c.cfg.plain(at))
-	case complete != "" && c.cfg.plain(complete) != "":
-		return l, fmt.Sprintf("verification_uri_complete %s", c.cfg.plain(complete))
+		return l, "user_code is not a code"
+	case c.cfg.checkURL(at) != "":
+		return l, fmt.Sprintf("verification_uri %q %s", clean(at, 256), c.cfg.checkURL(at))
+	case complete != "" && c.cfg.checkURL(complete) != "":
+		return l, fmt.Sprintf("verification_uri_complete %s", c.cfg.checkURL(complete))
 	case !ok || life == 0:
-		return l, "expires_in says no lifetime"
+		return l, "expires_in is not a lifetime"
 	}
 	return Login{
 		Client: c.cfg.Name, URL: cmp.Or(complete, at), DeviceCode: Secret(code), UserCode: user, VerificationURI: at,
@@ -153,12 +154,12 @@ func (c *Client) deviceAnswer(v map[string]json.RawMessage) (l Login, what strin
 	}, ""
 }
 
-// follow begins to poll for a login, in place of another.
-func (c *Client) follow(m *metadata, l Login) *poll {
-	p := &poll{login: l, begun: c.cfg.Now(), stop: make(chan struct{}), done: make(chan struct{})}
+// startPolling begins to poll for a login and cancels the previous poll.
+func (c *Client) startPolling(m *metadata, l Login) *poll {
+	p := &poll{login: l, started: c.cfg.Now(), stop: make(chan struct{}), done: make(chan struct{})}
 	c.mu.Lock()
 	if c.polling != nil {
-		c.polling.end()
+		c.polling.cancel()
 	}
 	c.polling = p
 	c.mu.Unlock()
@@ -166,7 +167,7 @@ func (c *Client) follow(m *metadata, l Login) *poll {
 		p.err = c.pollUntilDecided(p, m)
 		if p.err != nil {
 			p.failure = c.failureOf(p.err)
-			c.cfg.Log.Warn("a device login has ended", "class", p.err.Class, "code", p.err.Code)
+			c.cfg.Log.Warn("a device login failed", "class", p.err.Class, "code", p.err.Code)
 		}
 		close(p.done)
 		c.wake()
@@ -176,25 +177,25 @@ func (c *Client) follow(m *metadata, l Login) *poll {
 	return p
 }
 
-// finishDevice waits for a device login that was begun, here or elsewhere.
+// finishDevice waits for a device login, which another process may have begun.
 func (c *Client) finishDevice(ctx context.Context, l Login) (*Grant, error) {
 	c.mu.Lock()
 	p := c.polling
 	c.mu.Unlock()
 	if p == nil || p.login.DeviceCode != l.DeviceCode {
 		if l.DeviceCode == "" || l.Client != c.cfg.Name || !c.cfg.Now().Before(l.Expires) {
-			return nil, &Error{Op: "finish", Class: ClassRequest, Err: ErrState, Description: "this is no device login that is pending", Hint: "begin a new login"}
+			return nil, &Error{Op: "finish", Class: ClassRequest, Err: ErrState, Description: "there is no such pending device login", Hint: "begin a new login"}
 		}
-		m, err := c.idp.endpoints(ctx)
+		m, err := c.provider.endpoints(ctx)
 		if err != nil {
 			return nil, err
 		}
-		p = c.follow(m, l)
+		p = c.startPolling(m, l)
 	}
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		return nil, &Error{Op: "finish", Class: ClassTimeout, Description: "nobody has decided yet", Hint: "the login goes on", Err: ctx.Err()}
+		return nil, &Error{Op: "finish", Class: ClassTimeout, Description: "nobody has confirmed the code yet", Hint: "the login is still pending", Err: ctx.Err()}
 	}
 	if p.err != nil {
 		return nil, p.err
@@ -202,9 +203,9 @@ func (c *Client) finishDevice(ctx context.Context, l Login) (*Grant, error) {
 	return c.grant(), nil
 }
 
-// pollUntilDecided polls (RFC 8628 sections 3.4 and 3.5): not faster than the
-// tenant allows, slower while it cannot be reached, until somebody decides, the
-// code expires or the client ends.
+// pollUntilDecided polls (RFC 8628 sections 3.4 and 3.5) until the person
+// decides, the code expires or the client ends: not faster than the provider
+// allows, and slower while it is unreachable.
 func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
 	l := p.login
 	interval := time.Duration(max(1, l.Interval)) * time.Second
@@ -212,17 +213,17 @@ func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
 	for {
 		left := l.Expires.Sub(c.cfg.Now())
 		if !p.pause(min(wait, left)) {
-			return &Error{Op: "login", Class: ClassTimeout, Description: "the device login was given up", Hint: "begin a new login"}
+			return &Error{Op: "login", Class: ClassTimeout, Description: "the device login was canceled", Hint: "begin a new login"}
 		}
 		if wait >= left {
-			return &Error{Op: "login", Class: ClassLoginRequired, Code: "expired_token", Description: "nobody has confirmed the code in time", Hint: "begin a new login"}
+			return &Error{Op: "login", Class: ClassLoginRequired, Code: "expired_token", Description: "the code expired before anybody confirmed it", Hint: "begin a new login"}
 		}
 		sent := c.cfg.Now().Round(0)
-		a, o, e := c.post(context.Background(), "login", m.Token, url.Values{"grant_type": {grantDevice}, "device_code": {l.DeviceCode.Reveal()}}, tries{})
+		a, o, e := c.post(context.Background(), "login", m.Token, url.Values{"grant_type": {grantDevice}, "device_code": {l.DeviceCode.Reveal()}}, sendOptions{})
 		switch {
 		case o == succeeded:
 			c.skew(a.date, sent)
-			return c.keepDevice(p, a, sent)
+			return c.saveDeviceGrant(p, a, sent)
 		case e.Code == "authorization_pending":
 			wait = interval
 		case e.Code == "slow_down":
@@ -233,7 +234,7 @@ func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
 		case o == unknown || o == notSent:
 			wait = min(2*wait, max(interval, deviceSlowest))
 		default:
-			return c.undecided(e)
+			return c.deviceError(e)
 		}
 	}
 }
@@ -249,8 +250,8 @@ func (p *poll) pause(d time.Duration) bool {
 	}
 }
 
-// undecided is how a device login ends that brings nothing.
-func (c *Client) undecided(e *Error) *Error {
+// deviceError returns the error of a device login without a grant.
+func (c *Client) deviceError(e *Error) *Error {
 	switch {
 	case e.Code == "expired_token", e.Code == "invalid_grant":
 		e.Class, e.Hint = ClassLoginRequired, "begin a new login"
@@ -260,70 +261,70 @@ func (c *Client) undecided(e *Error) *Error {
 	return e
 }
 
-// keepDevice makes the grant of a device login durable, in a turn of its own. A
-// person has logged in for it: a long queue, a lease that is busy, or a store that
-// fails does not lose it.
-func (c *Client) keepDevice(p *poll, a answer, sent time.Time) *Error {
-	ctx, cancel := context.WithTimeout(context.Background(), flightTime)
+// saveDeviceGrant stores the grant of a device login, in a flight of its own. A
+// person has logged in for it, so a long queue, a busy lease or a failing store
+// must not lose it.
+func (c *Client) saveDeviceGrant(p *poll, a answer, sent time.Time) *Error {
+	ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
 	defer cancel()
 	g, e := c.grantOf(ctx, p.login, a, sent)
 	if e != nil {
 		return e
 	}
-	for range deviceTurns {
-		had := false
+	for range deviceSaves {
+		ran := false
 		f := c.launch("device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
-			had = true
+			ran = true
 			f.err = c.storeDevice(ctx, f, p, g)
 		})
-		if <-f.done; had {
+		if <-f.done; ran {
 			return f.err
 		}
 		e = f.err
 	}
-	c.spill(ctx, g) // where the store finds it; this client's state is another flight's
+	c.spill(ctx, g) // the store finds it there; only a flight may change this client's state
 	return e
 }
 
-// deviceTurns is how often a device login queues for its turn.
-const deviceTurns = 5
+// deviceSaves is how often saveDeviceGrant starts a flight.
+const deviceSaves = 5
 
-// spillDevice keeps a grant that storeDevice could not store, unless another
-// process has a later one or somebody has logged out. cause is why, and replaces
-// is as supersedes has it.
+// spillDevice spills a grant that storeDevice could not store because of cause,
+// unless another process has a later one or the client was logged out. For
+// replaces see [Grant.supersedes].
 func (c *Client) spillDevice(ctx context.Context, p *poll, g *Grant, replaces *time.Time, cause *Error) *Error {
-	if errors.Is(cause, ErrConflict) || cause.Class == ClassLoginRequired { // logged out: it is revoked
+	if errors.Is(cause, ErrConflict) || cause.Class == ClassLoginRequired { // logged out: the grant was revoked
 		return cause
 	}
-	if c.forgotten(p) { // since storeDevice looked
+	if c.loggedOutSince(p) { // since storeDevice checked
 		_ = c.revoke(ctx, g.RefreshToken)
 		return cause
 	}
 	keepRefreshToken(g, c.grant())
-	c.setUnsaved(g, replaces) // and Run stores it when it can
+	c.setUnsaved(g, replaces) // Run stores it when it can
 	if !c.spill(ctx, g) {
 		return cause
 	}
 	c.setSnapshot(g)
-	c.loggedIn()
+	c.clearLoginFailures()
 	return nil
 }
 
-// forgotten reports whether Forget was called since the device login was begun.
-func (c *Client) forgotten(p *poll) bool {
+// loggedOutSince reports whether Forget was called since the device login began.
+func (c *Client) loggedOutSince(p *poll) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return p.void
+	return p.loggedOut
 }
 
-var errVoid = errors.New("the client was logged out meanwhile")
+var errLoggedOut = errors.New("the client was logged out during the login")
 
-// storeDevice takes the lease for a grant and makes it durable, in the store or
-// else in its spill, unless Forget came before.
+// storeDevice stores a grant under the lease, or else spills it, unless Forget
+// was called before.
 func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) *Error {
-	if c.forgotten(p) {
-		_ = c.revoke(ctx, g.RefreshToken) // as good as never had
-		return &Error{Op: "login", Class: ClassLoginRequired, Err: errVoid, Hint: "begin a new login"}
+	if c.loggedOutSince(p) {
+		_ = c.revoke(ctx, g.RefreshToken) // the grant is not kept
+		return &Error{Op: "login", Class: ClassLoginRequired, Err: errLoggedOut, Hint: "begin a new login"}
 	}
 	h, e := c.lock(ctx, f)
 	if e != nil {
@@ -338,6 +339,6 @@ func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) 
 	if e := c.storeLogin(ctx, f, h, g, prior); e != nil {
 		return c.spillDevice(ctx, p, g, h.replaces, e)
 	}
-	c.loggedIn()
+	c.clearLoginFailures()
 	return nil
 }

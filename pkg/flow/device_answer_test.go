@@ -9,7 +9,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-func TestDeviceAuthorizationAnswers(t *testing.T) {
+func TestDevice_AuthorizationAnswers(t *testing.T) {
 	change := func(from, to string) http.HandlerFunc {
 		return answering(200, strings.Replace(deviceAnswer, from, to, 1))
 	}
@@ -63,7 +63,7 @@ func TestDeviceAuthorizationAnswers(t *testing.T) {
 				c, p := s.withDevice(t, nil)
 				p.answer = tc.h
 				l, err := c.Login(t.Context())
-				c.hasten()
+				c.stopWaiting()
 				if tc.class == "" {
 					if err != nil || !tc.check(l) {
 						t.Errorf("%+v, %v", l, err)
@@ -81,7 +81,7 @@ func TestDeviceAuthorizationAnswers(t *testing.T) {
 	}
 }
 
-func TestDeviceRateLimitHolds(t *testing.T) {
+func TestDevice_RateLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		p.answer = func(w http.ResponseWriter, _ *http.Request) {
@@ -101,16 +101,16 @@ func TestDeviceRateLimitHolds(t *testing.T) {
 		if _, err := c.Login(t.Context()); err != nil {
 			t.Error(err)
 		}
-		c.hasten()
+		c.stopWaiting()
 	})
 }
 
-func TestDeviceDiscovery(t *testing.T) {
+func TestDevice_Discovery(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, Device{}, nil)
+		c := s.newCredentialClient(t, Device{}, nil)
 		_, err := c.Login(t.Context())
 		wantError(t, err, ClassBadResponse, `no "device_authorization_endpoint"`)
-		_, err = c.SignIn(t.Context())
+		_, err = c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "needs a person")
 	})
 	bubble(t, func(t *testing.T, s *tenant) {

@@ -15,14 +15,15 @@ import (
 const deviceAnswer = `{"device_code":"CANARY-device","user_code":"QTZL-MCBW","verification_uri":"https://tenant.test/activate",` +
 	`"verification_uri_complete":"https://tenant.test/activate?user_code=QTZL-MCBW","expires_in":900,"interval":5}`
 
-// person decides about a device login, and the tenant answers polls with it.
+// person confirms or rejects a device login, and the tenant answers polls with
+// the decision.
 type person struct {
 	asked    url.Values // of the last device authorization request
 	decision string     // an error code; "": confirmed
 	answer   http.HandlerFunc
 }
 
-// withDevice lets s know the device flow.
+// withDevice adds the device flow to s.
 func (s *tenant) withDevice(t testing.TB, change func(*Config)) (*Client, *person) {
 	t.Helper()
 	p := &person{decision: "authorization_pending"}
@@ -41,7 +42,7 @@ func (s *tenant) withDevice(t testing.TB, change func(*Config)) (*Client, *perso
 		_, _ = w.Write([]byte(deviceAnswer))
 	}
 	s.refuse(func(url.Values) string { return p.decision })
-	return s.asks(t, Device{}, change), p
+	return s.newCredentialClient(t, Device{}, change), p
 }
 
 func (s *tenant) decide(p *person, code string) {
@@ -50,7 +51,7 @@ func (s *tenant) decide(p *person, code string) {
 	p.decision = code
 }
 
-func TestDeviceLogin(t *testing.T) {
+func TestDevice_Login(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		defer running(t, c)()
@@ -68,7 +69,7 @@ func TestDeviceLogin(t *testing.T) {
 		if d := st.DeviceLogin; st.State != StateLoginRequired || d == nil || d.URL != l.URL || d.UserCode != l.UserCode || !d.Expires.Equal(l.Expires) || d.Failure != nil {
 			t.Errorf("%+v", st)
 		}
-		time.Sleep(21 * time.Second) // nobody waits for it
+		time.Sleep(21 * time.Second) // no caller waits
 		if n := s.count(grantDevice); n != 4 {
 			t.Errorf("%d polls in 21 s", n)
 		}
@@ -83,7 +84,7 @@ func TestDeviceLogin(t *testing.T) {
 		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || s.count(grantDevice) != 5 || s.count("refresh_token") != 1 {
 			t.Errorf("%v, %v: %d polls, %d refreshes", g, err, s.count(grantDevice), s.count("refresh_token"))
 		}
-		if _, err := c.Finish(t.Context(), l, nil); err != nil { // late, and still true
+		if _, err := c.Finish(t.Context(), l, nil); err != nil { // Finish after the end returns the same
 			t.Error(err)
 		}
 		time.Sleep(time.Hour)
@@ -93,8 +94,9 @@ func TestDeviceLogin(t *testing.T) {
 	})
 }
 
-// RFC 8628 section 3.5, poll by poll: what is answered, and how long until the next.
-func TestDevicePolling(t *testing.T) {
+// RFC 8628 section 3.5, poll by poll: the answer, and the time until the next
+// poll.
+func TestDevice_Polling(t *testing.T) {
 	limited := func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Retry-After", "90")
 		reply(w, 429, map[string]string{"error": "too_many_requests"})
@@ -140,7 +142,7 @@ func TestDevicePolling(t *testing.T) {
 	}
 }
 
-func TestDeviceLoginEnds(t *testing.T) {
+func TestDevice_LoginFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer handler
 		class  Class
@@ -156,7 +158,7 @@ func TestDeviceLoginEnds(t *testing.T) {
 		"not allowed":         {refuse(403, "unauthorized_client"), ClassClientRejected, "unauthorized_client", 5 * time.Second, StateLoginRequired},
 		"redirect":            {func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, "/x", 307) }, ClassRedirect, "", 5 * time.Second, StateLoginRequired},
 		"404":                 {raw(404, "text/plain", "no"), ClassBadResponse, "404", 5 * time.Second, StateLoginRequired},
-		"nobody came":         {refuse(403, "authorization_pending"), ClassLoginRequired, "in time", 15 * time.Minute, StateLoginRequired},
+		"nobody confirms":     {refuse(403, "authorization_pending"), ClassLoginRequired, "expired before anybody", 15 * time.Minute, StateLoginRequired},
 		"an ID token is bad":  {nil, ClassBadResponse, "sub", 5 * time.Second, StateLoginRequired},
 		"no token in it, B05": {raw(200, "application/json", `{"refresh_token":"CANARY-r","token_type":"Bearer"}`), ClassBadResponse, "no access_token", 5 * time.Second, StateLoginRequired},
 	} {
@@ -204,8 +206,8 @@ func TestDeviceLoginEnds(t *testing.T) {
 	}
 }
 
-// The caller leaves, others come: one code, one goroutine that polls.
-func TestDeviceLoginIsShared(t *testing.T) {
+// A caller stops waiting, others start: one code, one polling goroutine.
+func TestDevice_LoginIsShared(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		l, err := c.Login(t.Context())
@@ -215,7 +217,7 @@ func TestDeviceLoginIsShared(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		_, err = c.Finish(ctx, l, nil)
-		wantError(t, err, ClassTimeout, "nobody has decided")
+		wantError(t, err, ClassTimeout, "nobody has confirmed")
 		if same, err := c.Login(t.Context()); err != nil || same.DeviceCode != l.DeviceCode || s.called("/oauth/device/code") != 1 {
 			t.Errorf("%v, %v", same, err)
 		}
@@ -223,7 +225,7 @@ func TestDeviceLoginIsShared(t *testing.T) {
 		if n := s.count(""); n != 4 {
 			t.Errorf("%d polls in 21 s", n)
 		}
-		time.Sleep(8 * time.Minute) // more than half its time is over: a new code, and the old one is left
+		time.Sleep(8 * time.Minute) // more than half of its time is over: a new code, and no polls for the old one
 		s.mu.Lock()
 		p.answer = answering(200, strings.Replace(deviceAnswer, "CANARY-device", "CANARY-second", 1))
 		before := len(s.posts)
@@ -252,15 +254,15 @@ func answering(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { raw(status, "application/json", body)(w, r, nil) }
 }
 
-// A login that was begun in another process is taken up from its JSON.
-func TestDeviceLoginHandedOver(t *testing.T) {
+// A login that began in another process is continued from its JSON.
+func TestDevice_FinishInAnotherProcess(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		first, p := s.withDevice(t, nil)
 		l, err := first.Login(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.hasten() // it ends
+		first.stopWaiting() // cancel it
 		b, err := json.Marshal(l)
 		if err != nil {
 			t.Fatal(err)
@@ -270,20 +272,20 @@ func TestDeviceLoginHandedOver(t *testing.T) {
 			t.Fatalf("%v, %s", err, b)
 		}
 		s.decide(p, "")
-		if _, err := s.asks(t, Device{}, nil).Finish(t.Context(), back, nil); err != nil {
+		if _, err := s.newCredentialClient(t, Device{}, nil).Finish(t.Context(), back, nil); err != nil {
 			t.Error(err)
 		}
 		if strings.Contains(sprint(back), "CANARY") {
 			t.Error("the device code is printed")
 		}
 		time.Sleep(time.Hour)
-		if _, err := s.asks(t, Device{}, nil).Finish(t.Context(), back, nil); !errors.Is(err, ErrState) {
+		if _, err := s.newCredentialClient(t, Device{}, nil).Finish(t.Context(), back, nil); !errors.Is(err, ErrState) {
 			t.Errorf("after its end: %v", err)
 		}
 	})
 }
 
-func TestDeviceRunEndsThePolling(t *testing.T) {
+func TestDevice_RunEnds_PollingEnds(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, _ := s.withDevice(t, nil)
 		stop := running(t, c)
@@ -302,7 +304,7 @@ func TestDeviceRunEndsThePolling(t *testing.T) {
 	})
 }
 
-func TestDeviceForgottenMeanwhile(t *testing.T) {
+func TestDevice_ForgetDuringLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c, p := s.withDevice(t, nil)
 		var revoked url.Values
@@ -312,14 +314,14 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 		if _, err := c.Login(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(6 * time.Second) // the poll is with the tenant
+		time.Sleep(6 * time.Second) // a poll is in flight
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Login(t.Context()); err != nil || s.called("/oauth/device/code") != 2 {
-			t.Errorf("what was given up is offered again: %v", err)
+			t.Errorf("a canceled login is offered again: %v", err)
 		}
-		c.hasten()
+		c.stopWaiting()
 		close(s.serving)
 		synctest.Wait()
 		if g, err := c.cfg.Store.Load(t.Context(), demoKey); err != nil || g.State != GrantLoggedOut || revoked.Get("token") != "rt-1" {
@@ -331,8 +333,9 @@ func TestDeviceForgottenMeanwhile(t *testing.T) {
 	})
 }
 
-// A person has signed in: neither a lease that is held nor a store that is down loses it.
-func TestDeviceLoginOutlivesTheStore(t *testing.T) {
+// A person has logged in, so neither a held lease nor an unavailable store loses
+// the grant.
+func TestDevice_StoreUnavailable_GrantIsKept(t *testing.T) {
 	for name, fail := range map[string]func(op string, g *Grant) error{
 		"down":     func(string, *Grant) error { return errDisk },
 		"busy":     func(op string, _ *Grant) error { return map[bool]error{true: ErrLocked}[op == "lock"] },
@@ -341,7 +344,7 @@ func TestDeviceLoginOutlivesTheStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := &brokenStore{Store: NewMemoryStore()}
-				old := s.signedIn(t, func(c *Config) { c.Store = store }) // an older grant with more generations
+				old := s.loggedIn(t, func(c *Config) { c.Store = store }) // an older grant with more generations
 				for range 3 {
 					if _, err := old.Refresh(t.Context()); err != nil {
 						t.Fatal(err)
@@ -370,7 +373,7 @@ func TestDeviceLoginOutlivesTheStore(t *testing.T) {
 	}
 }
 
-func TestDeviceAnnounced(t *testing.T) {
+func TestDevice_OnChange(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var seen []string
 		c, p := s.withDevice(t, func(c *Config) {
@@ -400,7 +403,7 @@ func TestDeviceAnnounced(t *testing.T) {
 	})
 }
 
-// turnStore notes whether a turn was under way when a grant was spilled.
+// turnStore records whether a flight was running when a grant was spilled.
 type turnStore struct {
 	*spillStore
 	turn chan struct{}
@@ -414,10 +417,10 @@ func (s *turnStore) Spill(ctx context.Context, key string, g *Grant) error {
 	return s.spillStore.Spill(ctx, key, g)
 }
 
-// What a device login changes it changes in its turn, also when the store fails,
-// and when another request has had the turn for longer than a flight waits.
-func TestDeviceLoginIsKeptInItsTurn(t *testing.T) {
-	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTime} {
+// A device login changes the client's state only in its own flight, even if the
+// store fails, and if another request has run for longer than a flight waits.
+func TestDevice_GrantIsStoredInItsOwnFlight(t *testing.T) {
+	for name, busy := range map[string]time.Duration{"store down": 0, "turn taken": 2 * flightTimeout} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := &turnStore{spillStore: &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}}

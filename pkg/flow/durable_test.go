@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// stoppedStore is the store of a process that is stopped while it holds a lease:
-// nothing renews it. It can spill.
+// stoppedStore is the store of a process that is stopped while it holds a lease,
+// so nothing renews it. It can spill.
 type stoppedStore struct {
 	*MemoryStore
 	fail func(g *Grant) error // before a save; nil: none
@@ -56,16 +56,18 @@ func (s *stoppedStore) Spill(_ context.Context, _ string, g *Grant) error {
 	return nil
 }
 
-// F27: a process dies after the provider's commit and holds the lease. The next
-// one waits for at most a third of the overlap and replays inside it.
-func TestF27_DeadHolderDoesNotUseUpTheOverlap(t *testing.T) {
+// A process dies after the provider has rotated, and holds the lease (F27). The
+// next one waits for at most a third of the overlap and replays inside it.
+//
+// Row F27 of docs/guarantees.md.
+func TestRefresh_DeadLeaseHolder_ReplaysInsideOverlap(t *testing.T) {
 	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.overlap = overlap
 			store := NewMemoryStore()
-			c := s.signedIn(t, func(c *Config) { c.Store, c.Leeway = store, overlap })
+			c := s.loggedIn(t, func(c *Config) { c.Store, c.Leeway = store, overlap })
 			g, _ := store.Load(t.Context(), demoKey)
-			l, err := store.Lock(t.Context(), demoKey, c.leaseTime()) // the dead process's
+			l, err := store.Lock(t.Context(), demoKey, c.leaseTTL()) // the dead process's
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,12 +91,14 @@ func TestF27_DeadHolderDoesNotUseUpTheOverlap(t *testing.T) {
 	}
 }
 
-// Two replays whose answers never come fit into the overlap, too.
-func TestF27_ReplaysThatHang(t *testing.T) {
+// Two replays without an answer still fit into the overlap.
+//
+// Row F27 of docs/guarantees.md.
+func TestRefresh_TwoReplaysTimeOut_FitIntoOverlap(t *testing.T) {
 	for _, overlap := range []time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.overlap = overlap
-			c := s.signedIn(t, func(c *Config) { c.Leeway = overlap })
+			c := s.loggedIn(t, func(c *Config) { c.Leeway = overlap })
 			defer running(t, c)()
 			time.Sleep(time.Minute)
 			s.script(hangAfter, hangAfter)
@@ -107,16 +111,18 @@ func TestF27_ReplaysThatHang(t *testing.T) {
 	}
 }
 
-// F28: a process that was stopped between intent and request finds its lease run
-// out, by the monotonic clock or by the wall clock, and sends nothing.
-func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
+// A process that was stopped between intent and request finds its lease expired,
+// by the monotonic clock or by the wall clock, and sends nothing.
+//
+// Row F28 of docs/guarantees.md.
+func TestRefresh_LeaseExpired_NothingIsSent(t *testing.T) {
 	for _, clock := range []string{"monotonic", "wall"} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			store := &stoppedStore{MemoryStore: NewMemoryStore()}
 			var ahead atomic.Int64 // of the wall clock
 			var stopped atomic.Bool
 			now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-			c := s.signedIn(t, func(c *Config) {
+			c := s.loggedIn(t, func(c *Config) {
 				c.Store, c.Leeway, c.Now = store, 30*time.Second, now
 				c.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 					if stopped.Load() && clock == "wall" {
@@ -146,11 +152,13 @@ func TestF28_NothingIsSentWithoutTheLease(t *testing.T) {
 	}
 }
 
-// F29: another process has taken the lease while the answer arrived. The answer
-// is used unless the other one has a later grant, or somebody has logged out.
-func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
+// Another process has taken the lease when the answer arrives. The answer is used
+// unless the other process has a later grant, or the client was logged out.
+//
+// Row F29 of docs/guarantees.md.
+func TestRefresh_AnswerAfterLeaseWasTaken(t *testing.T) {
 	for name, tc := range map[string]struct {
-		other func(g *Grant) // what the other process has stored
+		other func(g *Grant) // stored by the other process
 		good  bool
 		token Secret // served afterwards
 	}{
@@ -168,7 +176,7 @@ func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := &stoppedStore{MemoryStore: NewMemoryStore()}
-				c := s.signedIn(t, func(c *Config) { c.Store = store })
+				c := s.loggedIn(t, func(c *Config) { c.Store = store })
 				s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 					next(w, r)
 					time.Sleep(leaseMax)
@@ -205,11 +213,13 @@ func TestF29_AnswerAfterTheLeaseWasTaken(t *testing.T) {
 	}
 }
 
-// F30: after the first write that fails the grant is spilled, and served.
-func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
+// After the first failed save the grant is spilled and served.
+//
+// Row F30 of docs/guarantees.md.
+func TestRefresh_FirstSaveFails_GrantIsSpilled(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &stoppedStore{MemoryStore: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		s.answer = func(b map[string]any) { delete(b, "id_token") } // nothing else is written
 		store.fail = func(g *Grant) error {
 			if g.Generation == 2 {
@@ -234,10 +244,12 @@ func TestF30_SpilledAfterTheFirstFailedWrite(t *testing.T) {
 	})
 }
 
-// F31: a logout is stored. Neither a second process nor a later start obtains
-// anything before a login, whatever the grant.
-func TestF31_LogoutIsStored(t *testing.T) {
-	sources := asking(t)
+// A logout is stored: no process and no later start sends a request before a
+// login, with any grant.
+//
+// Row F31 of docs/guarantees.md.
+func TestForget_LogoutIsStored(t *testing.T) {
+	sources := credentialSources(t)
 	sources["authorization_code"] = AuthorizationCode{Headless: true}
 	sources["client_credentials"] = ClientCredentials{}
 	for name, source := range sources {
@@ -245,7 +257,7 @@ func TestF31_LogoutIsStored(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				store := NewMemoryStore()
 				with := func(c *Config) { c.Store, c.RedirectURL = store, "http://localhost/callback" }
-				first := s.asks(t, source, with)
+				first := s.newCredentialClient(t, source, with)
 				if _, err := first.Get(t.Context(), Request{}); err != nil {
 					t.Fatal(err)
 				}
@@ -253,10 +265,10 @@ func TestF31_LogoutIsStored(t *testing.T) {
 					t.Fatal(err)
 				}
 				posts := s.count("")
-				second := s.asks(t, source, with)
+				second := s.newCredentialClient(t, source, with)
 				defer running(t, second)()
 				time.Sleep(3 * time.Hour)
-				for _, c := range []*Client{first, second, s.asks(t, source, with)} {
+				for _, c := range []*Client{first, second, s.newCredentialClient(t, source, with)} {
 					_, err := c.Get(t.Context(), Request{})
 					wantError(t, err, ClassLoginRequired, "logged out")
 					if st := c.Status(); st.State != StateLoginRequired {
@@ -266,10 +278,10 @@ func TestF31_LogoutIsStored(t *testing.T) {
 				if n := s.count("") - posts; n != 0 {
 					t.Errorf("%d requests after the logout", n)
 				}
-				if _, err := first.SignIn(t.Context()); err != nil {
+				if _, err := first.LoginHeadless(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(lookAgain + time.Second)
+				time.Sleep(checkInterval + time.Second)
 				if _, err := second.Get(t.Context(), Request{}); err != nil {
 					t.Errorf("after a login: %v", err)
 				}
@@ -278,8 +290,10 @@ func TestF31_LogoutIsStored(t *testing.T) {
 	}
 }
 
-// F33: what says nothing of the grant changes nothing for good.
-func TestF33_ReadyByItself(t *testing.T) {
+// Errors that do not concern the grant have no lasting effect.
+//
+// Row F33 of docs/guarantees.md.
+func TestRun_TransientFailures_RecoversByItself(t *testing.T) {
 	page := raw(403, "text/html", "<title>Oops</title>")
 	bubble(t, func(t *testing.T, s *tenant) { // a page at the first login
 		s.setAuthorize(page)
@@ -301,9 +315,9 @@ func TestF33_ReadyByItself(t *testing.T) {
 		"down":          func(s *tenant) { s.script(refuse(503, "")) },
 	} {
 		bubble(t, func(t *testing.T, s *tenant) { // a second login that fails, headless and by a person
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			fail(s)
-			if _, err := c.SignIn(t.Context()); err == nil {
+			if _, err := c.LoginHeadless(t.Context()); err == nil {
 				t.Errorf("%s: logged in", name)
 			}
 			s.setAuthorize(nil)
@@ -328,11 +342,13 @@ func TestF33_ReadyByItself(t *testing.T) {
 	}
 }
 
-// F10: the secret has been changed in its file just now: one more attempt.
-func TestF10_SecretChangedMeanwhile(t *testing.T) {
+// The secret's file has just changed: one more attempt.
+//
+// Row F10 of docs/guarantees.md.
+func TestRefresh_RejectedClient_RetriesWithChangedSecret(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		secret := Secret("CANARY-old")
-		c := s.signedIn(t, func(c *Config) {
+		c := s.loggedIn(t, func(c *Config) {
 			c.ClientSecret, c.Auth = "", AuthPost
 			c.ClientSecretFrom = func(context.Context) (Secret, error) { return secret, nil }
 		})
@@ -361,10 +377,12 @@ func TestF10_SecretChangedMeanwhile(t *testing.T) {
 	})
 }
 
-// F07: the rate limit is in the stored row: a second process respects it.
-func TestF07_RateLimitIsStored(t *testing.T) {
+// The rate limit is stored, so that another process respects it.
+//
+// Row F07 of docs/guarantees.md.
+func TestRefresh_RateLimitIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, func(c *Config) { c.Store = NewMemoryStore() })
+		c := s.loggedIn(t, func(c *Config) { c.Store = NewMemoryStore() })
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			w.Header().Set("Retry-After", "7")
 			refuse(429, "too_many_requests")(w, r, next)
@@ -383,16 +401,18 @@ func TestF07_RateLimitIsStored(t *testing.T) {
 	})
 }
 
-// F32: the store was put back to an older copy: nothing is sent until somebody
-// resumes or logs in; without rotation there is no danger.
-func TestF32_RestoredGrant(t *testing.T) {
+// An older copy of the store was restored: nothing is sent until somebody resumes
+// or logs in. Without rotation there is no risk.
+//
+// Row F32 of docs/guarantees.md.
+func TestRefresh_RestoredStore_NothingIsSent(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, c *Client) error{
 		"resume": func(t *testing.T, c *Client) error { return c.Resume(t.Context()) },
-		"login":  func(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err },
+		"login":  func(t *testing.T, c *Client) error { _, err := c.LoginHeadless(t.Context()); return err },
 	} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			store := NewMemoryStore()
-			c := s.signedIn(t, func(c *Config) { c.Store = store })
+			c := s.loggedIn(t, func(c *Config) { c.Store = store })
 			store.mu.Lock()
 			store.grants[demoKey].Restored = true
 			store.mu.Unlock()
@@ -416,7 +436,7 @@ func TestF32_RestoredGrant(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		s.rotating = false
-		c := s.signedIn(t, func(c *Config) { c.Store, c.Rotation = store, RotationOff })
+		c := s.loggedIn(t, func(c *Config) { c.Store, c.Rotation = store, RotationOff })
 		store.mu.Lock()
 		store.grants[demoKey].Restored = true
 		store.mu.Unlock()
@@ -426,8 +446,10 @@ func TestF32_RestoredGrant(t *testing.T) {
 	})
 }
 
-// F34: the provider repeats the access token's text with a new life.
-func TestF34_SameTokenNewLife(t *testing.T) {
+// The provider repeats the access token with a new expiry.
+//
+// Row F34 of docs/guarantees.md.
+func TestRefresh_SameTokenNewExpiry(t *testing.T) {
 	for _, lifetime := range []time.Duration{time.Second, time.Minute, time.Hour} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.lifetime = lifetime
@@ -439,22 +461,24 @@ func TestF34_SameTokenNewLife(t *testing.T) {
 			if n := s.count("refresh_token"); n > 2*lives {
 				t.Errorf("%v: %d requests in %d lives", lifetime, n, lives)
 			}
-			if _, err := c.SignIn(t.Context()); err != nil || !c.Status().Expiry.Equal(s.now().Add(lifetime)) {
+			if _, err := c.LoginHeadless(t.Context()); err != nil || !c.Status().Expiry.Equal(s.now().Add(lifetime)) {
 				t.Errorf("%v: a login answers with %v: %v", lifetime, c.Status().Expiry, err)
 			}
 		})
 	}
 }
 
-// B23: a later login that brings no refresh token keeps the former one, for the
-// same subject.
-func TestB23_LoginWithoutRefreshToken(t *testing.T) {
+// A later login without a refresh token keeps the previous one, for the same
+// subject.
+//
+// Row B23 of docs/guarantees.md.
+func TestLogin_NoRefreshToken_PreviousIsKept(t *testing.T) {
 	for subject, keeps := range map[string]bool{"user|1": true, "user|2": false} {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			s.answer = func(b map[string]any) { delete(b, "refresh_token") }
 			s.claims = func(m map[string]any) { m["sub"] = subject }
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			g := c.grant()
@@ -469,10 +493,11 @@ func TestB23_LoginWithoutRefreshToken(t *testing.T) {
 	}
 }
 
-// A refusal that still stands when the access token has ended needs a person.
-func TestRefusedUntilTheEndNeedsALogin(t *testing.T) {
+// If a refresh is still rejected when the access token has expired, a login is
+// needed.
+func TestRefresh_RejectedUntilExpiry_NeedsLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.keep(refuse(403, "access_denied"))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassRequest, "access_denied")
@@ -488,10 +513,11 @@ func TestRefusedUntilTheEndNeedsALogin(t *testing.T) {
 	})
 }
 
-// While the outcome of a refresh is unknown, status and errors say until when.
-func TestOutcomeUnknownIsReported(t *testing.T) {
+// While the outcome of a refresh is unknown, status and errors say when it is
+// retried.
+func TestRefresh_OutcomeUnknown_IsReported(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.script(refuse(503, ""))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassUnreachable, "")
@@ -507,12 +533,12 @@ func TestOutcomeUnknownIsReported(t *testing.T) {
 	})
 }
 
-// A forced refresh right after the start is one, although Run loads the stored
-// token at that moment; and Retry does nothing for a client that is well.
-func TestForceAtTheStart(t *testing.T) {
+// A forced refresh right after the start is sent, although Run loads the stored
+// token at that moment. Retry has no effect on a working client.
+func TestRefresh_ForcedAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		store.set(func(op string, _ *Grant) error {
 			if op == "load" {
 				time.Sleep(time.Second)
@@ -532,12 +558,14 @@ func TestForceAtTheStart(t *testing.T) {
 	})
 }
 
-// A login that another process makes after a logout, or a logout that it stores
-// while this one waits to log in again, holds: what Run knew before does not count.
-func TestF31_LogoutWhileARelogin(t *testing.T) {
+// A login of another process after a logout, or a logout that it stores while
+// this process waits to log in again, holds: what Run knew before does not count.
+//
+// Row F31 of docs/guarantees.md.
+func TestRun_LogoutDuringRelogin_Holds(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		defer running(t, c)()
 		s.script(refuse(403, "invalid_grant"))
 		_, err := c.Refresh(t.Context())
@@ -555,11 +583,13 @@ func TestF31_LogoutWhileARelogin(t *testing.T) {
 	})
 }
 
-// For a client that starts from a seed a login with the same seed is a refresh:
-// it is refused while that may send a spent token, and after a logout.
-func TestF32_SameSeedIsNoLogin(t *testing.T) {
+// For a client with a seed, a login with the same seed is a refresh: it is
+// refused while it may send a used token, and after a logout.
+//
+// Row F32 of docs/guarantees.md.
+func TestLoginHeadless_SameSeed_IsARefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		first := s.signedIn(t, nil)
+		first := s.loggedIn(t, nil)
 		seed := Seed{RefreshToken: first.grant().RefreshToken}
 		store := NewMemoryStore()
 		cfg := s.config()
@@ -572,7 +602,7 @@ func TestF32_SameSeedIsNoLogin(t *testing.T) {
 		store.mu.Lock()
 		store.grants[demoKey].Restored = true
 		store.mu.Unlock()
-		_, err := c.SignIn(t.Context())
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassRestored, "give a new refresh token")
 		if s.count("refresh_token") != posts {
 			t.Error("the token of an older copy was sent")
@@ -580,7 +610,7 @@ func TestF32_SameSeedIsNoLogin(t *testing.T) {
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.SignIn(t.Context())
+		_, err = c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "give a new refresh token")
 		if s.count("refresh_token") != posts {
 			t.Error("the seed was sent after the logout")

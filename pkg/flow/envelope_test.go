@@ -7,11 +7,13 @@ import (
 	"testing"
 )
 
-// tokens is a good answer; what stands around it differs.
+// tokens are the members of a successful answer; the tests vary the rest.
 const tokens = `"access_token":"at-good","refresh_token":"rt-good","token_type":"Bearer","expires_in":3600`
 
-// The body decides, not its envelope: the tokens are used and the successor is stored.
-func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
+// Only the body matters: the tokens are used and the successor is stored.
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_TokensInUnusualAnswer(t *testing.T) {
 	const form = `access_token=at-good&refresh_token=rt-good&token_type=bearer&expires_in=3600`
 	headers := func(h handler, kv ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -47,7 +49,7 @@ func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
 	for name, h := range cases {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(h)
 				if _, err := c.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
@@ -63,24 +65,29 @@ func TestB21_TokensInAStrangeEnvelope(t *testing.T) {
 	}
 }
 
-// A connection that is lost after the whole object costs nothing; one that is
-// lost within it, or within a form, whose end nothing marks, is an answer cut off.
-func TestB21_LostConnectionAfterTheBody(t *testing.T) {
+// A connection that is lost after the complete object does no harm. If it is lost
+// within the object, or within a form, which has no end marker, the answer is
+// incomplete.
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_ConnectionLostAfterBody(t *testing.T) {
 	s := newTenant()
 	c := mustNew(t, s.config())
 	for body, want := range map[string]outcome{
 		"{" + tokens + "}": succeeded, "{" + tokens: unknown, "access_token=a&refresh_token=b": unknown,
 	} {
 		r := &http.Response{StatusCode: 200, Header: http.Header{}}
-		a, o, e := c.judge("refresh", r, []byte(body), io.ErrUnexpectedEOF, nil)
+		a, o, e := c.classify("refresh", r, []byte(body), io.ErrUnexpectedEOF, nil)
 		if o != want || (e == nil) != (want == succeeded) || want == succeeded && a.refresh != "rt-good" {
 			t.Errorf("%s: %v, %v", body, o, e)
 		}
 	}
 }
 
-// What looks like tokens and is not one whole answer is none.
-func TestB21_NotTokens(t *testing.T) {
+// An answer that only looks like tokens, or is incomplete, has none.
+//
+// Row B21 of docs/guarantees.md.
+func TestRefresh_AnswerWithoutTokens(t *testing.T) {
 	for name, body := range map[string]string{
 		"cut off":                "{" + tokens,
 		"a page":                 `<html>access_token=a&refresh_token=b</html>`,
@@ -91,15 +98,17 @@ func TestB21_NotTokens(t *testing.T) {
 		"a form with a line":     "access_token=a%0D%0AX&token_type=Bearer",
 		"JSON in text":           "// {" + tokens + "}",
 	} {
-		if a, err := parseAnswer("application/json", []byte(body)); err == nil && a.fault == "" {
+		if a, err := parseAnswer("application/json", []byte(body)); err == nil && a.unusable == "" {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
 }
 
-// A dead refresh token in the provider's own words: a login is required, and
-// nothing more is sent.
-func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
+// A dead refresh token, reported in a provider's own way: a login is required,
+// and nothing more is sent.
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
 	cases := map[string]handler{
 		"B22 GitHub":                 raw(200, "application/x-www-form-urlencoded; charset=utf-8", "error=bad_refresh_token&error_description=The+refresh+token+passed+is+incorrect+or+expired."),
 		"B22 GitHub as JSON":         raw(200, "application/json", `{"error":"bad_refresh_token"}`),
@@ -137,8 +146,8 @@ func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
 	for name, h := range cases {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, func(c *Config) { c.Source = AuthorizationCode{Headless: true} })
-				c.cfg.Source = AuthorizationCode{} // from here on a person must log in
+				c := s.loggedIn(t, func(c *Config) { c.Source = AuthorizationCode{Headless: true} })
+				c.cfg.Source = AuthorizationCode{} // from here on only a person can log in
 				s.keep(h)
 				_, err := c.Refresh(t.Context())
 				if e := wantError(t, err, ClassLoginRequired, ""); !e.deadToken() {
@@ -159,8 +168,10 @@ func TestB22_DeadRefreshTokenInOtherWords(t *testing.T) {
 	}
 }
 
-// What says nothing about the refresh token leaves the grant alive.
-func TestB22_NotDead(t *testing.T) {
+// Errors that do not concern the refresh token leave the grant alive.
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_OtherErrors_GrantStaysAlive(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h     handler
 		class Class
@@ -184,7 +195,7 @@ func TestB22_NotDead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				e := wantError(t, err, tc.class, "")
@@ -202,13 +213,15 @@ func TestB22_NotDead(t *testing.T) {
 	}
 }
 
-// The words for a dead refresh token mean nothing of the kind in other requests:
-// a device code that has expired is not a grant that has died.
-func TestB22_OnlyOfARefresh(t *testing.T) {
+// The codes for a dead refresh token do not count in other requests: an expired
+// device code is not a dead grant.
+//
+// Row B22 of docs/guarantees.md.
+func TestRefresh_DeadTokenCodes_OnlyInRefresh(t *testing.T) {
 	s := newTenant()
 	c := mustNew(t, s.config())
 	s.script(refuse(400, "token_revoked"))
-	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}}, tries{})
+	_, _, e := c.post(t.Context(), "exchange", testIssuer+"oauth/token", map[string][]string{"grant_type": {"authorization_code"}}, sendOptions{})
 	if e == nil || e.deadToken() || e.Class != ClassRequest || strings.Contains(e.Error(), "CANARY") {
 		t.Errorf("got %v", e)
 	}

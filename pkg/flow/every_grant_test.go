@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// way is one way to a token request, for the rows of the acceptance matrix that
-// hold for each of them.
+// way is one way to a token request; the tests run for all of them.
 type way struct {
 	grant  string // its grant_type
 	change func(*Config)
-	first  func(t *testing.T, c *Client) // what must be there before, such as a grant
+	first  func(t *testing.T, c *Client) // prepares the client, for example with a grant
 	token  func(t *testing.T, c *Client) error
 }
 
@@ -23,7 +22,7 @@ func get(t *testing.T, c *Client) error { _, err := c.Get(t.Context(), Request{}
 
 func force(t *testing.T, c *Client) error { _, err := c.Refresh(t.Context()); return err }
 
-func signIn(t *testing.T, c *Client) error { _, err := c.SignIn(t.Context()); return err }
+func loginHeadless(t *testing.T, c *Client) error { _, err := c.LoginHeadless(t.Context()); return err }
 
 func device(t *testing.T, c *Client) error {
 	l, err := c.Login(t.Context())
@@ -31,24 +30,24 @@ func device(t *testing.T, c *Client) error {
 		return err
 	}
 	_, err = c.Finish(t.Context(), l, nil)
-	c.hasten()
+	c.stopWaiting()
 	return err
 }
 
-// ways are all of them.
+// ways returns all of them.
 func ways(t *testing.T) map[string]way {
-	sources := asking(t)
+	sources := credentialSources(t)
 	from := func(s Source) func(*Config) {
 		return func(c *Config) { c.Source, c.Scopes = s, []string{"offline_access"} }
 	}
 	return map[string]way{
 		"refresh": {grant: "refresh_token", first: func(t *testing.T, c *Client) {
-			if err := signIn(t, c); err != nil {
+			if err := loginHeadless(t, c); err != nil {
 				t.Fatal(err)
 			}
 		}, token: force, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
 		"seed":               {grant: "refresh_token", change: from(Seed{RefreshToken: "rt-seed"}), token: get},
-		"code":               {grant: "authorization_code", token: signIn, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
+		"code":               {grant: "authorization_code", token: loginHeadless, change: func(c *Config) { c.Scopes = []string{"offline_access"} }},
 		"client_credentials": {grant: "client_credentials", change: from(ClientCredentials{}), token: get},
 		"token_exchange":     {grant: grantExchange, change: from(sources["token_exchange"]), token: get},
 		"password":           {grant: grantRealm, change: from(sources["password"]), token: get},
@@ -56,7 +55,7 @@ func ways(t *testing.T) map[string]way {
 	}
 }
 
-// client is a client of s that goes this way.
+// client returns a client of s that goes this way.
 func (w way) client(t *testing.T, s *tenant, change func(*Config)) *Client {
 	t.Helper()
 	s.refresh["rt-seed"] = &family{current: "rt-seed", sub: "user|1"}
@@ -76,16 +75,16 @@ func (w way) client(t *testing.T, s *tenant, change func(*Config)) *Client {
 	return c
 }
 
-// answered are the rows of what a token request is answered with. A device poll
-// goes on where the tenant may still say something else.
+// answered are the answers of a token request and their results. A device poll
+// continues if the provider may still answer differently.
 var answered = map[string]struct {
 	h       handler
 	class   Class // "": a token
 	part    string
 	posts   int
-	polls   int   // of a device login, where they are more
-	ends    Class // of a device login, where it is another; "-": with a token
-	nothing bool  // of a token is kept
+	polls   int   // of a device login, if there are more
+	ends    Class // of a device login, if it differs; "-": with a token
+	nothing bool  // no token is kept
 }{
 	"F05 maintenance page":    {h: raw(200, "text/html", "<h1>CANARY-body</h1>"), class: ClassBadResponse, part: `content-type is "text/html"`, posts: 1, polls: 2, ends: "-"},
 	"F06 garbage":             {h: raw(200, "application/json", "{"), class: ClassBadResponse, part: "JSON", posts: 1, polls: 2, ends: "-"},
@@ -108,14 +107,14 @@ var answered = map[string]struct {
 	"B09 error under 200":     {h: body(`"error":"invalid_scope","access_token":"CANARY","token_type":"Bearer"`), class: ClassRequest, part: "invalid_scope", posts: 1},
 }
 
-// body answers with a token answer that has a refresh token.
+// body answers with tokens, including a refresh token.
 func body(members string) handler {
 	return raw(200, "application/json", `{"refresh_token":"rt-new",`+members+`}`)
 }
 
-// Every grant takes one path, so that every row holds for all of them: the
-// class, one request, nothing of a body or a secret in the error.
-func TestEveryGrantAnswered(t *testing.T) {
+// All grants share one code path, so every answer has the same result: the class,
+// one request, no body or secret in the error.
+func TestEveryGrant_Answers(t *testing.T) {
 	for row, tc := range answered {
 		for name, w := range ways(t) {
 			t.Run(row+", "+name, func(t *testing.T) {
@@ -148,10 +147,11 @@ func TestEveryGrantAnswered(t *testing.T) {
 	}
 }
 
-// What cannot be reached: the class in time, and the token as soon as it can.
-func TestEveryGrantUnreachable(t *testing.T) {
+// An unreachable provider: the class in time, and a token as soon as it is
+// reachable.
+func TestEveryGrant_Unreachable(t *testing.T) {
 	for name, w := range ways(t) {
-		if name == "device_code" { // goes on polling: TestDevicePolling
+		if name == "device_code" { // goes on polling: TestDevice_Polling
 			continue
 		}
 		t.Run("F02, "+name, func(t *testing.T) {
@@ -213,8 +213,9 @@ func TestEveryGrantUnreachable(t *testing.T) {
 	}
 }
 
-// F08: what asks without a refresh token to lose is repeated at once, three times in all.
-func TestEveryGrantServerErrors(t *testing.T) {
+// A request without a refresh token is repeated at once, three times in total
+// (F08).
+func TestEveryGrant_ServerErrors(t *testing.T) {
 	for name, w := range ways(t) {
 		want := map[string]int{"client_credentials": 3, "token_exchange": 3, "password": 3, "device_code": 3}[name]
 		if want == 0 {
@@ -233,7 +234,7 @@ func TestEveryGrantServerErrors(t *testing.T) {
 }
 
 // F04, F11 and F14 over a real connection.
-func TestEveryGrantOverTheWire(t *testing.T) {
+func TestEveryGrant_OverTheWire(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other origin was asked") }))
 	defer other.Close()
 	truncated := func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -247,7 +248,7 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 	}
 	away := func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, other.URL, 307) }
 	for name, w := range ways(t) {
-		if name == "device_code" { // waits for real seconds: TestDevicePolling, TestDeviceLoginEnds
+		if name == "device_code" { // waits for real seconds: TestDevice_Polling, TestDevice_LoginFails
 			continue
 		}
 		for row, tc := range map[string]struct {
@@ -255,7 +256,7 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 			class Class
 			part  string
 		}{
-			"F04 truncated": {truncated, ClassBadResponse, "breaks off"},
+			"F04 truncated": {truncated, ClassBadResponse, "incomplete"},
 			"F11 redirect":  {away, ClassRedirect, "not followed"},
 		} {
 			t.Run(row+", "+name, func(t *testing.T) {
@@ -275,8 +276,10 @@ func TestEveryGrantOverTheWire(t *testing.T) {
 	}
 }
 
-// X27 for every grant: no way of printing, logging or failing shows a secret.
-func TestX27_EveryGrant(t *testing.T) {
+// Printing, logging and errors show no secret, for every grant.
+//
+// Row X27 of docs/guarantees.md.
+func TestEveryGrant_NoSecretIsPrinted(t *testing.T) {
 	for name, w := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {

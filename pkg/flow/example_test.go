@@ -15,8 +15,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// A *Client is an oauth2.TokenSource: an HTTP client made of it always sends a
-// fresh token.
+// A *Client is an oauth2.TokenSource: an HTTP client with it always sends a valid
+// token.
 func Example() {
 	tenant := exampleTenant()
 	defer tenant.Close()
@@ -37,7 +37,7 @@ func Example() {
 	// Output: hello, Bearer token-1
 }
 
-// Get takes how long the token must still be valid.
+// Get can require how long the token must still be valid.
 func ExampleClient_Get() {
 	tenant := exampleTenant()
 	defer tenant.Close()
@@ -55,8 +55,8 @@ func ExampleClient_Get() {
 	// Output: [redacted] token-1
 }
 
-// An API may refuse a token before its time is over. A Transport gets another
-// and tries once more; it sends tokens to its upstreams only.
+// An API may reject a token before its expiry. A Transport then gets another one
+// and retries once; it sends tokens only to its upstreams.
 func ExampleTransport() {
 	tenant := exampleTenant()
 	defer tenant.Close()
@@ -88,8 +88,8 @@ func ExampleTransport() {
 	// true upstream_forbidden
 }
 
-// A login in a browser has two halves: where to send the person, and what came
-// back to the callback.
+// A login in a browser has two steps: where to send the person, and the query of
+// the callback.
 func ExampleClient_Login() {
 	client, err := flow.New(flow.Config{
 		Issuer: "https://acme.eu.auth0.com/", ClientID: "abc", ClientSecret: "secret", RedirectURL: "http://localhost:8484/callback",
@@ -118,7 +118,7 @@ func ExampleClient_Login() {
 	})
 }
 
-// exampleTenant is as much of a tenant as client credentials need, and an API.
+// exampleTenant is a provider for client credentials, and an API.
 func exampleTenant() *httptest.Server {
 	mux := http.NewServeMux()
 	srv := httptest.NewServer(mux)

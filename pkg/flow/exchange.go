@@ -8,43 +8,44 @@ import (
 	"time"
 )
 
-// exchange is one turn of the refresh protocol (docs/rotation.md), under the lease.
+// exchange is one run of the refresh protocol (docs/rotation.md), under the
+// lease.
 type exchange struct {
-	c     *Client
-	f     *flight
-	l     *held
-	meta  *metadata
-	w     want
-	began time.Time
-	prior *Grant // what a new grant is asked for in the place of
-	sent  Secret // what was asked with
+	c              *Client
+	f              *flight
+	l              *heldLease
+	meta           *metadata
+	w              want
+	began          time.Time
+	prior          *Grant // the grant that a new one replaces
+	sentCredential Secret // the credential in the request
 }
 
-// run gets a token by whichever way the source and the grant allow.
+// run gets a token in the way that the source and the grant allow.
 func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *Error) {
 	c := x.c
 	x.l.replaces = loginOf(g)
 	switch s := c.cfg.Source.(type) {
 	case AuthorizationCode:
-		if !g.begun() || x.w.signIn || g.RefreshToken == "" {
-			return x.signIn(ctx, g, revision)
+		if !g.exists() || x.w.newLogin || g.RefreshToken == "" {
+			return x.logInHeadless(ctx, g, revision)
 		}
 	case ClientCredentials:
-		if !g.begun() {
-			g = c.blank(g, revision)
+		if !g.exists() {
+			g = c.emptyGrant(g, revision)
 		}
 	case Seed:
-		if !g.begun() || c.newSeed(g) && (x.w.signIn || g.State == GrantDead) {
-			g = c.blank(g, revision)
+		if !g.exists() || c.seedChanged(g) && (x.w.newLogin || g.State == GrantDead) {
+			g = c.emptyGrant(g, revision)
 			g.State, g.RefreshToken, g.Seed = GrantActive, s.RefreshToken, fingerprint(s.RefreshToken)
 		} else if g.State == GrantDead {
 			return nil, &Error{
-				Op: "login", Class: ClassLoginRequired, Description: "the provider has refused this seed",
+				Op: "login", Class: ClassLoginRequired, Description: "the provider rejected this seed",
 				Hint: seedHint, Remedy: RemedySetting,
 			}
 		}
 	case credentialSource:
-		if !g.begun() || x.w.signIn || g.State == GrantDead {
+		if !g.exists() || x.w.newLogin || g.State == GrantDead {
 			g = x.newGrant(g, revision)
 		}
 	}
@@ -58,9 +59,8 @@ func (x *exchange) run(ctx context.Context, g *Grant, revision int64) (*Token, *
 	return t, e
 }
 
-// blank is a grant before its first exchange. It keeps of row what holds the
-// client back.
-func (c *Client) blank(row *Grant, revision int64) *Grant {
+// emptyGrant returns a grant before its first exchange. It keeps row.Rejected.
+func (c *Client) emptyGrant(row *Grant, revision int64) *Grant {
 	g := &Grant{
 		Issuer: c.cfg.Issuer, ClientID: c.cfg.ClientID, Revision: revision, State: GrantNone,
 		Scopes: c.cfg.Scopes, Rotation: c.cfg.Rotation, LoggedIn: c.cfg.Now().Round(0),
@@ -71,17 +71,17 @@ func (c *Client) blank(row *Grant, revision int64) *Grant {
 	return g
 }
 
-// newSeed reports whether the configured seed differs from the one of g.
-func (c *Client) newSeed(g *Grant) bool {
+// seedChanged reports whether the configured seed differs from the one of g.
+func (c *Client) seedChanged(g *Grant) bool {
 	return c.kind.seed != "" && fingerprint(c.kind.seed) != g.Seed
 }
 
-// form is the token request: with the refresh token, or with what the source
-// asks with where there is none.
+// form returns the token request: with the refresh token, or without one as the
+// source asks for it.
 func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) {
 	c, audience, scopes := x.c, x.w.audience, x.w.scopes
 	switch {
-	case c.kind.direct:
+	case c.kind.noRefreshToken:
 		v = url.Values{"grant_type": {"client_credentials"}}
 	case c.kind.credentials != nil && g.RefreshToken == "":
 		if v, e = x.credentialForm(ctx, c.kind.credentials); e != nil {
@@ -112,66 +112,66 @@ func setParams(v url.Values, audience string, scopes []string) {
 	}
 }
 
-// refresh sends the refresh token, or asks: intent, one POST, durable save. A
-// request is repeated only where that cannot hurt.
+// refresh stores the intent, sends one POST and stores the result. It repeats a
+// request only if that does no harm.
 func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 	c := x.c
 	form, e := x.form(ctx, g)
 	if e == nil {
-		e = c.credentialError(ctx) // before the intent: nothing is sent without it
+		e = c.credentialError(ctx) // before the intent: without the credential nothing is sent
 	}
 	if e != nil {
 		return nil, c.failed(x.w, e)
 	}
-	ctx, release, e := c.idp.admit(ctx, "refresh") // before the intent, from which the overlap counts
+	ctx, release, e := c.provider.admit(ctx, "refresh") // before the intent, where the overlap begins
 	if e != nil {
 		return nil, c.failed(x.w, e)
 	}
 	defer release()
 	for attempt := 1; ; attempt++ {
 		state, intent := g.State, g.Intent
-		if e := x.intend(ctx, g); e != nil {
+		if e := x.saveIntent(ctx, g); e != nil {
 			return nil, c.failed(x.w, e)
 		}
 		credential := c.clientCredentialHash(ctx)
 		sent := c.cfg.Now().Round(0)
-		a, o, e := c.post(context.WithoutCancel(ctx), "refresh", x.meta.Token, form, x.tries(g))
+		a, o, e := c.post(context.WithoutCancel(ctx), "refresh", x.meta.Token, form, x.sendOptions(g))
 		c.skew(a.date, sent)
 		switch o {
 		case succeeded:
 			return x.accept(ctx, g, a, sent)
 		case unknown:
-			if x.again(ctx, g, e, attempt) {
+			if x.replayNow(ctx, g, e, attempt) {
 				continue
 			}
 			return nil, c.failed(x.w, e)
 		case notSent, refused:
 			g.State, g.Intent = state, intent
 			if e.Class == ClassClientRejected && attempt == 1 && c.clientCredentialHash(ctx) != credential {
-				continue // the secret has just been changed
+				continue // the secret has changed since
 			}
-			return x.refuse(ctx, g, e, credential)
+			return x.handleRefusal(ctx, g, e, credential)
 		}
 	}
 }
 
-// tries is how the request for g is sent: a refresh token only under the lease.
-func (x *exchange) tries(g *Grant) tries {
-	how := tries{timeout: x.c.exchangeTimeout(g)}
+// sendOptions returns the options of the request for g: a refresh token is sent
+// only under the lease.
+func (x *exchange) sendOptions(g *Grant) sendOptions {
+	opts := sendOptions{timeout: x.c.exchangeTimeout(g)}
 	if g.RefreshToken != "" {
-		how.mine = x.l.mine
+		opts.checkLease = x.l.check
 	}
-	return how
+	return opts
 }
 
-// intend stores, before the request, that this refresh token is about to be
-// sent. A replay keeps the time of the first attempt, from which the provider's
-// overlap counts.
-func (x *exchange) intend(ctx context.Context, g *Grant) *Error {
+// saveIntent stores that this refresh token is about to be sent. A replay keeps
+// the time of the first attempt, where the provider's overlap begins.
+func (x *exchange) saveIntent(ctx context.Context, g *Grant) *Error {
 	if g.RefreshToken == "" {
 		return nil
 	}
-	if e := x.l.mine(); e != nil {
+	if e := x.l.check(); e != nil {
 		return e
 	}
 	in := Intent{Time: x.c.cfg.Now().Round(0), Generation: g.Generation, Hash: fingerprint(g.RefreshToken)}
@@ -186,9 +186,9 @@ func (x *exchange) intend(ctx context.Context, g *Grant) *Error {
 	return nil
 }
 
-// again decides, after a request whose outcome is unknown, whether the same
-// token is sent again at once.
-func (x *exchange) again(ctx context.Context, g *Grant, e *Error, attempt int) bool {
+// replayNow records an unknown outcome and decides whether the same token is sent
+// again at once.
+func (x *exchange) replayNow(ctx context.Context, g *Grant, e *Error, attempt int) bool {
 	c := x.c
 	g.Failure = c.failureOf(e)
 	if g.RefreshToken == "" || c.rotationOff(g) {
@@ -201,64 +201,64 @@ func (x *exchange) again(ctx context.Context, g *Grant, e *Error, attempt int) b
 		}
 		g.Intent = nil
 		if g.RefreshToken != "" {
-			c.note(ctx, x.l, g)
+			c.saveBestEffort(ctx, x.l, g)
 		}
 		return false
 	}
 	g.State = GrantUncertain
-	c.note(ctx, x.l, g)
+	c.saveBestEffort(ctx, x.l, g)
 	c.cfg.Log.Warn("the outcome of a refresh is unknown", "generation", g.Generation, "class", e.Class, "replays", g.Intent.Replays)
 	return g.Intent.Replays == 0 && c.inLeeway(g, c.cfg.Now())
 }
 
-// refuse ends a request that has not spent the refresh token.
-func (x *exchange) refuse(ctx context.Context, g *Grant, e *Error, credential string) (*Token, *Error) {
+// handleRefusal handles an answer that did not use up the refresh token.
+func (x *exchange) handleRefusal(ctx context.Context, g *Grant, e *Error, credential string) (*Token, *Error) {
 	c := x.c
 	if e.deadToken() {
-		return x.die(ctx, g, e)
+		return x.markDead(ctx, g, e)
 	}
 	if e.Class == ClassRateLimited && e.RetryAfter > 0 {
 		g.Held, g.Failure = c.cfg.Now().Round(0).Add(e.RetryAfter), c.failureOf(e)
-		c.note(ctx, x.l, g)
+		c.saveBestEffort(ctx, x.l, g)
 		return nil, c.failed(x.w, e)
 	}
 	if e.Class == ClassClientRejected {
 		c.reject(g, e, credential)
-		c.note(ctx, x.l, g)
+		c.saveBestEffort(ctx, x.l, g)
 		return nil, c.failed(x.w, e)
 	}
-	if x.asked(g) {
+	if x.usesCredential(g) {
 		return x.rejectCredential(ctx, g, e)
 	}
-	if x.w.isOwn() {
+	if x.w.isDefault() {
 		g.Failure = c.failureOf(e)
 	}
 	if g.RefreshToken != "" {
-		c.note(ctx, x.l, g)
+		c.saveBestEffort(ctx, x.l, g)
 	}
 	return nil, c.failed(x.w, e)
 }
 
-// die ends a grant whose refresh token the provider refuses, unless another
-// process has moved it on, which a lost lease makes possible. The token is kept,
-// and a valid access token is still served.
-func (x *exchange) die(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
+// markDead ends a grant whose refresh token the provider rejects, unless another
+// process has refreshed it, which a lost lease makes possible. The token stays
+// stored, and a valid access token is still served.
+func (x *exchange) markDead(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
 	c := x.c
 	if now, _, err := c.read(ctx); err == nil && now != nil && now.RefreshToken != g.RefreshToken {
 		c.setSnapshot(now)
-		if t := c.found(x.w); t != nil {
+		if t := c.cachedFor(x.w); t != nil {
 			return t, nil
 		}
 		return nil, storeError("refresh", ErrConflict)
 	}
 	e.Class = ClassLoginRequired
 	g.State, g.Intent, g.Failure = GrantDead, nil, c.failureOf(e)
-	c.note(ctx, x.l, g)
-	c.cfg.Log.Error("the provider has refused the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
+	c.saveBestEffort(ctx, x.l, g)
+	c.cfg.Log.Error("the provider rejected the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
 	return nil, c.failed(x.w, e)
 }
 
-// skew warns when this machine's clock differs from the provider's.
+// skew warns if this machine's clock differs from the provider's.
 func (c *Client) skew(date, sent time.Time) {
 	if d := date.Sub(sent); !date.IsZero() && (d > 5*time.Second+time.Since(sent) || d < -6*time.Second) {
 		c.cfg.Log.Warn("this machine's clock differs from the provider's", "by", d.Round(time.Second))

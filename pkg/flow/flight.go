@@ -8,55 +8,55 @@ import (
 	"time"
 )
 
-// flightTime bounds a flight: waiting for another process's lease, a token
-// request, its write and its verification.
-const flightTime = 90 * time.Second
+// flightTimeout bounds a flight: waiting for another process's lease, a token
+// request, saving and verification.
+const flightTimeout = 90 * time.Second
 
-// flight is one piece of work on the grant that many callers wait for. It runs
-// in a context of its own: a caller that leaves changes nothing.
+// flight is an operation on the grant that many callers wait for. It has a
+// context of its own, so a caller that gives up does not end it.
 type flight struct {
-	done    chan struct{}
-	hurry   chan struct{} // closed by Run's end: wait for nothing that can be left
-	once    sync.Once
-	leasing atomic.Bool // waits for another process
+	done          chan struct{}
+	stopped       chan struct{} // closed when Run ends: stop waiting for leases and pauses
+	once          sync.Once
+	waitsForLease atomic.Bool // waiting for another process
 
-	seen  Secret // of the want that began it
+	not   Secret // want.not of the request that started it
 	token *Token // set before done is closed
-	fresh bool   // of a request that was made now
+	fresh bool   // the token is the result of a request of this flight
 	err   *Error
 }
 
-func (f *flight) hasten() { f.once.Do(func() { close(f.hurry) }) }
+func (f *flight) stopWaiting() { f.once.Do(func() { close(f.stopped) }) }
 
-// gaveUp is the failure of a caller that left.
-func (f *flight) gaveUp(ctx context.Context) *Error {
-	e := &Error{Op: "token", Class: ClassTimeout, Description: "the caller's time ended before the tenant answered", Err: ctx.Err()}
-	if f.leasing.Load() {
+// timeoutError returns the error of a caller whose context has ended.
+func (f *flight) timeoutError(ctx context.Context) *Error {
+	e := &Error{Op: "token", Class: ClassTimeout, Description: "the request was canceled or timed out before the provider answered", Err: ctx.Err()}
+	if f.waitsForLease.Load() {
 		e.Class, e.Description = ClassLeaseBusy, "another process is refreshing this grant"
 	}
 	return e
 }
 
-// join returns the flight for w, beginning one when there is none.
+// join returns the flight for w and starts it if there is none.
 func (c *Client) join(w want) *flight {
 	return c.launch(w.key, func(ctx context.Context, f *flight) {
-		f.seen = w.seen
+		f.not = w.not
 		f.token, f.fresh, f.err = c.refreshOrLoad(ctx, f, w)
 	})
 }
 
-// launch runs work in a flight, unless one of that key is under way. Only one
-// flight at a time has the turn to use the grant.
+// launch runs work in a flight, unless a flight with that key is running. Only
+// one flight at a time uses the grant.
 func (c *Client) launch(key string, work func(context.Context, *flight)) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[key]; f != nil {
 		return f
 	}
-	f := &flight{done: make(chan struct{}), hurry: make(chan struct{})}
+	f := &flight{done: make(chan struct{}), stopped: make(chan struct{})}
 	c.flights[key] = f
 	c.tasks.start(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), flightTime)
+		ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
 		defer cancel()
 		f.err = &Error{Op: "token", Class: ClassTimeout, Description: "timed out waiting for another request of this client"}
 		select {
@@ -76,14 +76,14 @@ func (c *Client) launch(key string, work func(context.Context, *flight)) *flight
 	return f
 }
 
-// do runs work in a flight of that key and waits for it. When ctx ends, only this
-// caller stops waiting.
+// do runs work in a flight with that key and waits for it. When ctx ends, only
+// this caller stops waiting.
 func (c *Client) do(ctx context.Context, key string, work func(context.Context, *flight) *Error) error {
 	f := c.launch(key, func(ctx context.Context, f *flight) { f.err = work(ctx, f) })
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return f.gaveUp(ctx)
+		return f.timeoutError(ctx)
 	}
 	if f.err != nil {
 		return f.err
@@ -91,35 +91,35 @@ func (c *Client) do(ctx context.Context, key string, work func(context.Context, 
 	return nil
 }
 
-// hasten makes the flights under way wait for nothing that can be left.
-func (c *Client) hasten() {
+// stopWaiting makes the running flights stop waiting for leases and pauses.
+func (c *Client) stopWaiting() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range c.flights {
-		f.hasten()
+		f.stopWaiting()
 	}
 	if c.polling != nil {
-		c.polling.end()
+		c.polling.cancel()
 	}
 }
 
-// pause waits, unless the flight is hastened or its time ends.
+// pause waits. It returns false if the flight was stopped or its time is over.
 func (f *flight) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-f.hurry:
+	case <-f.stopped:
 	case <-ctx.Done():
 	}
 	return false
 }
 
-// refreshOrLoad gets a token for w: what another process has stored since, or
-// the answer of one token request. fresh says which.
+// refreshOrLoad returns a token for w: one that another process has stored, or
+// the result of one token request. fresh is true for the latter.
 func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token, fresh bool, e *Error) {
-	if t := c.found(w); t != nil && !w.flush && !w.signIn { // by the flight before
+	if t := c.cachedFor(w); t != nil && !w.flush && !w.newLogin { // stored by the previous flight
 		return t, false, nil
 	}
 	if c.hasUnsaved() {
@@ -131,16 +131,16 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if e != nil {
 		return nil, false, c.failed(w, e)
 	}
-	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.seen == "" {
-		w.seen = was.token.AccessToken // force wants another than what is stored, too
+	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.not == "" {
+		w.not = was.token.AccessToken // with force, the stored token does not count either
 	}
-	if t := c.found(w); t != nil && !w.signIn {
+	if t := c.cachedFor(w); t != nil && !w.newLogin {
 		return t, false, nil
 	}
 	if d := c.decide(ctx, g, w); d.why != nil {
 		return nil, false, d.why
 	}
-	meta, err := c.idp.endpoints(ctx)
+	meta, err := c.provider.endpoints(ctx)
 	if err != nil {
 		return nil, false, c.failed(w, asError("discovery", err))
 	}
@@ -149,28 +149,28 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 		return nil, false, e
 	}
 	defer l.release()
-	g, revision, e := c.load(ctx) // another process may have done it before us
+	g, revision, e := c.load(ctx) // another process may have refreshed it since
 	if e != nil {
 		return nil, false, c.failed(w, e)
 	}
-	if t := c.found(w); t != nil && !w.signIn {
+	if t := c.cachedFor(w); t != nil && !w.newLogin {
 		return t, false, nil
 	}
 	d := c.decide(ctx, g, w)
 	if d.why != nil {
 		return nil, false, d.why
 	}
-	w.signIn = w.signIn || d.signIn // as decided under the lease
+	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
 	t, e = x.run(ctx, g, revision)
 	return t, e == nil, e
 }
 
-// asError returns err as what it is made of, or as a bad response.
+// asError returns err as an *Error, or wraps it as a bad response.
 func asError(op string, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		own := *e // a shared fetch has one error for all clients of the provider
+		own := *e // a shared fetch returns the same error to all clients
 		return &own
 	}
 	return &Error{Op: op, Class: ClassBadResponse, Err: err}

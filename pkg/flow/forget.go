@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Forget revokes the refresh token at the tenant (RFC 7009) and deletes the
-// grant. While the tenant does not answer, or asks to wait, the grant is kept and
-// that error returned: trying again revokes it. A tenant that cannot revoke, or
-// refuses to, does not keep the grant here; it is deleted, and the error says
-// that it lives on there. Once it is deleted nothing signs in again unasked.
+// Forget revokes the refresh token at the provider (RFC 7009) and deletes the
+// grant. If the provider does not answer or limits the rate, the grant is kept
+// and the error returned, so that a retry can revoke it. If the provider cannot
+// revoke or refuses to, the grant is deleted here and the error says that it is
+// still valid there. Afterwards the client does not log in by itself.
 func (c *Client) Forget(ctx context.Context) error {
 	c.mu.Lock()
-	if p := c.polling; p != nil && !p.over() {
-		p.void = true
-		p.end()
+	if p := c.polling; p != nil && !p.isDone() {
+		p.loggedOut = true
+		p.cancel()
 	}
 	c.mu.Unlock()
 	return c.do(ctx, "forget", c.forget)
@@ -40,46 +40,46 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 		g = c.unsaved
 	}
 	c.mu.Unlock()
-	asked := g != nil && g.RefreshToken != ""
+	hadToken := g != nil && g.RefreshToken != ""
 	var refused *Error
-	if asked {
+	if hadToken {
 		if refused = c.revoke(ctx, g.RefreshToken); refused != nil {
-			if passes(refused) {
-				refused.Hint = strings.TrimPrefix(refused.Hint+"; ", "; ") + "try again: the grant is kept until the tenant has revoked it"
-				c.cfg.Log.Warn("not forgotten", "class", refused.Class, "status", refused.Status)
+			if isTransient(refused) {
+				refused.Hint = strings.TrimPrefix(refused.Hint+"; ", "; ") + "try again: the grant is kept until the provider has revoked it"
+				c.cfg.Log.Warn("the grant was not revoked and is kept", "class", refused.Class, "status", refused.Status)
 				return refused
 			}
-			refused.Description = cmp.Or(refused.Description, "the revocation failed") + ": the grant is deleted here and lives on there"
-			refused.Hint = "revoke it in the tenant's dashboard"
+			refused.Description = cmp.Or(refused.Description, "the revocation failed") + ": the grant is deleted here but still valid there"
+			refused.Hint = "revoke it in the provider's dashboard"
 		}
 	}
-	if err := c.bury(ctx, l, g, revision, corrupt); err != nil {
+	if err := c.storeLogout(ctx, l, g, revision, corrupt); err != nil {
 		return storeError("forget", err)
 	}
 	c.mu.Lock()
 	c.failure, c.unsaved = nil, nil
-	c.next = time.Time{} // what was planned was of the grant
-	clear(c.gates)
-	clear(c.stalls)
+	c.nextRefresh = time.Time{} // it was planned for the deleted grant
+	clear(c.backoffs)
+	clear(c.noGainRuns)
 	c.mu.Unlock()
-	c.cfg.Log.Info("forgotten", "revoked", asked && refused == nil)
+	c.cfg.Log.Info("forgotten", "revoked", hadToken && refused == nil)
 	return refused
 }
 
-// bury stores in the grant's place that somebody has logged out, so that every
-// process and every later start respects it.
-func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, corrupt bool) error {
+// storeLogout stores a logout in place of the grant, so that every process and
+// every later start respects it.
+func (c *Client) storeLogout(ctx context.Context, l *heldLease, g *Grant, revision int64, corrupt bool) error {
 	if corrupt {
-		dctx, cancel := context.WithTimeout(ctx, storeTime)
+		dctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		if err := c.cfg.Store.Delete(dctx, c.key); err != nil {
 			return err
 		}
 		revision = 0
 	}
-	t := c.blank(nil, revision)
+	t := c.emptyGrant(nil, revision)
 	t.State, t.LoggedIn = GrantLoggedOut, time.Time{}
-	t.Exchanged = c.cfg.Now().Round(0) // of the logout: a later login that could not be stored yet counts
+	t.Exchanged = c.cfg.Now().Round(0) // the time of the logout: a later unsaved login supersedes it
 	if g != nil {
 		t.Generation, t.LoggedIn, t.Seed = g.Generation, g.LoggedIn, g.Seed
 	}
@@ -90,21 +90,21 @@ func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, co
 	return nil
 }
 
-// passes says whether a revocation that failed may work later.
-func passes(e *Error) bool {
+// isTransient reports whether a failed revocation may succeed later.
+func isTransient(e *Error) bool {
 	return e.local || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
 }
 
-// revoke ends a refresh token at the tenant, with all that came of it.
+// revoke revokes a refresh token at the provider, with all tokens issued from it.
 func (c *Client) revoke(ctx context.Context, token Secret) *Error {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	m, err := c.idp.discover(ctx)
+	m, err := c.provider.discover(ctx)
 	if err != nil {
 		return asError("revoke", err)
 	}
 	if m.Revocation == "" {
-		return &Error{Op: "revoke", Class: ClassBadResponse, Description: "the tenant announces no revocation_endpoint"}
+		return &Error{Op: "revoke", Class: ClassBadResponse, Description: "the provider announces no revocation_endpoint"}
 	}
 	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {"refresh_token"}}
 	req, err := c.tokenRequest(ctx, m.Revocation, form)
@@ -115,7 +115,7 @@ func (c *Client) revoke(ctx context.Context, token Secret) *Error {
 	if err != nil {
 		return networkError("revoke", err)
 	}
-	_, _ = readBody(r.Body) // RFC 7009: the status says it all
+	_, _ = readBody(r.Body) // RFC 7009: only the status matters
 	if r.StatusCode != http.StatusOK {
 		return statusError("revoke", r, c.cfg.Now())
 	}

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// GrantState says what is known of a grant's refresh token.
+// GrantState is what is known about a grant's refresh token.
 type GrantState string
 
-// The states of a grant (docs/rotation.md has the transitions).
+// States of a grant (docs/rotation.md has the transitions).
 const (
-	GrantActive    GrantState = "active"     // the refresh token is believed good
-	GrantUncertain GrantState = "uncertain"  // an exchange was sent, its outcome is unknown
-	GrantDead      GrantState = "dead"       // the tenant refused it; a new login is needed
-	GrantLoggedOut GrantState = "logged_out" // a tombstone: somebody logged out; only a login ends it
-	GrantNone      GrantState = "none"       // there was no login yet; the row holds why nothing is sent
+	GrantActive    GrantState = "active"     // the refresh token is believed to be valid
+	GrantUncertain GrantState = "uncertain"  // a refresh was sent, its outcome is unknown
+	GrantDead      GrantState = "dead"       // the provider rejected the refresh token; a login is needed
+	GrantLoggedOut GrantState = "logged_out" // logged out, until the next login
+	GrantNone      GrantState = "none"       // no login yet; the row only says why nothing is sent
 )
 
-// Grant is what is kept for one client: the refresh token, the access tokens
-// that came of it, and enough history to recover after a crash. Printing one
-// masks its secrets; its JSON holds them and belongs in a sealed store only.
+// Grant is what is stored for one client: the refresh token, the access tokens,
+// and enough history to recover after a crash. Printing one masks its secrets;
+// its JSON contains them and belongs only in a sealed store.
 type Grant struct {
-	Issuer   string `json:"issuer"`    // whose grant it is: a grant of another
-	ClientID string `json:"client_id"` // issuer or client is never used
+	Issuer   string `json:"issuer"`    // a grant of another issuer
+	ClientID string `json:"client_id"` // or client is never used
 	Subject  string `json:"sub,omitempty"`
 
 	Revision   int64      `json:"-"`          // of the stored row, kept by the Store: compare-and-set
-	Restored   bool       `json:"-"`          // kept by the Store: an older copy of it was put back, so the refresh token may be spent
+	Restored   bool       `json:"-"`          // kept by the Store: an older copy was restored, so the refresh token may already be used
 	Generation int64      `json:"generation"` // counts exchanges; 1 after the login
 	State      GrantState `json:"state"`
 
@@ -38,25 +38,25 @@ type Grant struct {
 	Scopes       []string `json:"scopes,omitempty"` // granted at login
 	Rotation     Rotation `json:"rotation,omitempty"`
 
-	LoggedIn  time.Time `json:"logged_in"`          // when the login was finished
-	Exchanged time.Time `json:"exchanged"`          // when the refresh token was last used with success
+	LoggedIn  time.Time `json:"logged_in"`          // when the login finished
+	Exchanged time.Time `json:"exchanged"`          // when the refresh token was last used successfully
 	AuthTime  time.Time `json:"auth_time,omitzero"` // of the ID token, when it has one
-	Intent    *Intent   `json:"intent,omitempty"`   // an exchange that was begun and not concluded
+	Intent    *Intent   `json:"intent,omitempty"`   // a refresh whose outcome is not known yet
 	Tokens    []*Token  `json:"-"`                  // access tokens, one per audience and scopes
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
-	Held      time.Time `json:"held,omitzero"`      // no request before: the provider has limited the rate
-	Rejected  *rejected `json:"rejected,omitempty"` // the provider refuses the client itself
-	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it came of, if it did
-	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of what the tenant refused to give a new one for
+	Held      time.Time `json:"held,omitzero"`      // no request before this time: the provider has limited the rate
+	Rejected  *rejected `json:"rejected,omitempty"` // the provider rejects the client itself
+	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it started from
+	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of the credential that the provider rejected
 }
 
-// begun reports whether there is a grant, alive or dead: a row may also hold
-// only why nothing is sent.
-func (g *Grant) begun() bool {
+// exists reports whether there is a grant, valid or dead. A row without one only
+// says why nothing is sent.
+func (g *Grant) exists() bool {
 	return g != nil && g.State != GrantNone && g.State != GrantLoggedOut
 }
 
-// String masks: it names the grant without its secrets.
+// String describes the grant without its secrets.
 func (g Grant) String() string {
 	return fmt.Sprintf("grant of %s at %s, generation %d, %s", g.ClientID, g.Issuer, g.Generation, g.State)
 }
@@ -67,18 +67,19 @@ func (g Grant) LogValue() slog.Value {
 		slog.Int64("generation", g.Generation), slog.String("state", string(g.State)))
 }
 
-// Rotation is what is known of the tenant's refresh-token rotation for this client.
+// Rotation is what is known about refresh-token rotation for this client.
 type Rotation string
 
-// Known from an answer: with a successor ("on") or without ("off"); "" until the first refresh.
+// Known from an answer with a successor ("on") or without one ("off"); "" until
+// the first refresh.
 const (
 	RotationUnknown Rotation = ""
 	RotationOn      Rotation = "on"
 	RotationOff     Rotation = "off"
 )
 
-// Intent records, before it is sent, that the refresh token of a generation is
-// about to be spent, so that a crash leaves a trace.
+// Intent records, before the request, that a refresh token is about to be sent,
+// so that a crash can be recovered from.
 type Intent struct {
 	Time       time.Time `json:"time"`
 	Generation int64     `json:"generation"`
@@ -86,15 +87,14 @@ type Intent struct {
 	Replays    int       `json:"replays,omitempty"`
 }
 
-// rejected records that the provider refuses the client, and when it is asked
-// again.
+// rejected records that the provider rejects the client, and when to probe again.
 type rejected struct {
-	Probes     int       `json:"probes"`               // requests that were refused so
-	Next       time.Time `json:"next"`                 // of the next one
-	Credential string    `json:"credential,omitempty"` // hash of what the client authenticated with
+	Probes     int       `json:"probes"`               // rejected requests so far
+	Next       time.Time `json:"next"`                 // time of the next request
+	Credential string    `json:"credential,omitempty"` // hash of the credential of the rejected requests
 }
 
-// Failure is the memory of a failed attempt; it never holds a secret.
+// Failure describes a failed attempt. It never contains a secret.
 type Failure struct {
 	Time        time.Time `json:"time"`
 	Class       Class     `json:"class"`
@@ -104,38 +104,38 @@ type Failure struct {
 	Remedy      Remedy    `json:"remedy,omitempty"` // of ClassLoginRequired
 }
 
-// Token is one access token as it is served. Printing it masks the secret parts.
-// It is immutable once it was handed out.
+// Token is one access token. Printing it masks its secrets. It must not be
+// changed.
 type Token struct {
 	AccessToken Secret
 	TokenType   string // "Bearer"
 	Scope       string // granted, space-separated
-	Audience    string // asked for; "" is the client's default
-	IDToken     Secret // of the same answer; "" when there was none
+	Audience    string // requested; "" is the client's default
+	IDToken     Secret // of the same answer; "" without one
 	Obtained    time.Time
 	Expiry      time.Time // counted from before the request was sent
-	Generation  int64     // of the grant that it came of
+	Generation  int64     // of the grant that it was issued for
 
-	requested  []string // scopes asked for, sorted; nil: the client's own
-	unverified bool     // stored, its ID token not verified yet: not to be served
+	requested  []string // requested scopes, sorted; nil: the client's default
+	unverified bool     // its ID token is not verified yet: it must not be served
 }
 
-// Remaining returns how long the token is still valid, negative when it is not.
+// Remaining returns how long the token is still valid, negative after its expiry.
 func (t *Token) Remaining(now time.Time) time.Duration { return t.Expiry.Sub(now) }
 
-// String masks: it describes the token without its secrets.
+// String describes the token without its secrets.
 func (t Token) String() string {
 	return fmt.Sprintf("access token for %q, scope %q, until %s", t.Audience, t.Scope, t.Expiry.Format(time.RFC3339))
 }
 
-// Format implements [fmt.Formatter] and masks. Without it a verb that does not
-// fit, as %s of a struct with a *Token in it, prints the raw fields.
+// Format implements [fmt.Formatter] and masks. Without it, a verb that does not
+// fit, such as %s of a struct with a *Token in it, would print the raw fields.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
 
 // LogValue implements [slog.LogValuer] and masks.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// The stored forms: secrets in the clear, for the sealed store.
+// The stored form, with secrets in the clear, for the sealed store.
 type grantFile struct {
 	*grantAlias
 	RefreshToken string      `json:"refresh_token,omitempty"`
@@ -188,7 +188,7 @@ func (g *Grant) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// clone returns a copy that shares nothing but its immutable tokens.
+// clone returns a copy that shares only its immutable tokens.
 func (g *Grant) clone() *Grant {
 	n := *g
 	n.Scopes, n.Tokens = slices.Clone(g.Scopes), slices.Clone(g.Tokens)

@@ -32,7 +32,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-func TestStoredForms(t *testing.T) {
+func TestGrant_StoredForms(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	g := &Grant{
 		Issuer: testIssuer, ClientID: "client", Subject: "user|1", Revision: 9, Generation: 7, State: GrantUncertain,
@@ -53,7 +53,7 @@ func TestStoredForms(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
 	}
-	back.Revision = g.Revision // the store's, not the document's
+	back.Revision = g.Revision // kept by the store, not in the JSON
 	if !reflect.DeepEqual(&back, g) {
 		t.Errorf("back came %+v", back)
 	}

@@ -8,25 +8,25 @@ import (
 	"sync/atomic"
 )
 
-// guardedBody is the body of a token request. It asks whether the request may
-// still be made before its first byte is read, and its connection asks again
-// right before the bytes are written: a process can be stopped in between.
+// guardedBody is the body of a token request. It checks the lease before its
+// first byte is read, and its connection checks again right before the bytes are
+// written, because the process can be stopped in between.
 type guardedBody struct {
 	io.Reader
-	mine    func() *Error // nil: always
-	conn    atomic.Pointer[guardedConn]
-	read    atomic.Bool
-	written atomic.Bool
-	refused atomic.Pointer[Error]
+	checkLease func() *Error // nil: always
+	conn       atomic.Pointer[guardedConn]
+	read       atomic.Bool
+	written    atomic.Bool
+	refused    atomic.Pointer[Error]
 }
 
-// check returns why the request may not be made, or nil. Once bytes of the body
-// have been written it does not ask any more.
+// check returns why the request must not be sent, or nil. It does not check any
+// more once bytes of the body were written.
 func (b *guardedBody) check() *Error {
-	if b.mine == nil || b.written.Load() {
+	if b.checkLease == nil || b.written.Load() {
 		return nil
 	}
-	e := b.mine()
+	e := b.checkLease()
 	if e != nil {
 		b.refused.Store(e)
 	}
@@ -47,8 +47,8 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 // Close implements [io.Closer].
 func (b *guardedBody) Close() error { return nil }
 
-// attach lets the connection of the request ask. One that several requests share
-// (HTTP/2) does not: there the body alone asks.
+// attach makes the request's connection check too. A connection that is shared by
+// several requests (HTTP/2) cannot: there only the body checks.
 func (b *guardedBody) attach(conn net.Conn) {
 	if t, ok := conn.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol != "h2" {
 		conn = t.NetConn()
@@ -59,14 +59,15 @@ func (b *guardedBody) attach(conn net.Conn) {
 	}
 }
 
-// detach ends what attach began.
+// detach undoes attach.
 func (b *guardedBody) detach() {
 	if c := b.conn.Load(); c != nil {
 		c.body.CompareAndSwap(b, nil)
 	}
 }
 
-// guardedConn is a connection that asks the request it carries before it writes.
+// guardedConn is a connection that checks the lease of its request before each
+// write.
 type guardedConn struct {
 	net.Conn
 	body atomic.Pointer[guardedBody]
@@ -88,7 +89,7 @@ func (c *guardedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// dialGuarded dials as d does.
+// dialGuarded dials with d and returns guarded connections.
 func dialGuarded(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, addr)

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// demoKey is the key of the grant of such a client.
+// demoKey is the key of the test client's grant.
 var demoKey = GrantKey(testIssuer, "client", "demo")
 
-// config is a client of s, in memory.
+// config returns the configuration of a client of s, with a store in memory.
 func (s *tenant) config() Config {
 	return Config{
 		Name: "demo", Issuer: s.issuer, ClientID: "client", ClientSecret: "CANARY-secret", RedirectURL: "http://localhost/callback",
@@ -31,21 +31,21 @@ func mustNew(t testing.TB, c Config) *Client {
 	return cl
 }
 
-// signedIn is a client with a fresh grant; c changes its configuration.
-func (s *tenant) signedIn(t testing.TB, change func(*Config)) *Client {
+// loggedIn returns a client with a new grant; change modifies its configuration.
+func (s *tenant) loggedIn(t testing.TB, change func(*Config)) *Client {
 	t.Helper()
 	cfg := s.config()
 	if change != nil {
 		change(&cfg)
 	}
 	c := mustNew(t, cfg)
-	if _, err := c.SignIn(context.Background()); err != nil {
+	if _, err := c.LoginHeadless(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// wantError checks class and, when given, a part of the text of a failure.
+// wantError checks the class of an error and a part of its text.
 func wantError(t testing.TB, err error, class Class, part string) *Error {
 	t.Helper()
 	var e *Error

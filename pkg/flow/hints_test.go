@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What the tenant refuses of a request names the setting that asks for it.
-func TestRefusalNamesTheSetting(t *testing.T) {
+// The hint of a refusal names the setting that caused it.
+func TestRefusal_HintNamesSetting(t *testing.T) {
 	for _, c := range []struct {
 		source            Source
 		code, description string
@@ -25,15 +25,15 @@ func TestRefusalNamesTheSetting(t *testing.T) {
 	} {
 		cl := &Client{cfg: Config{Source: c.source}}
 		e := &Error{Code: c.code, Description: c.description, Status: 403}
-		sortCode(e)
-		if cl.nameSetting(e); !strings.Contains(e.Hint, c.hint) {
+		classifyCode(e)
+		if cl.addSettingHint(e); !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s %s: hint %q", c.code, c.description, e.Hint)
 		}
 	}
 }
 
-// A refused seed has the same hint when it is refused and ever after.
-func TestRefusedSeed(t *testing.T) {
+// A rejected seed has the same hint from then on.
+func TestSeed_Rejected_HintStays(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, func() Config { c := s.config(); c.Source = Seed{RefreshToken: "unknown"}; return c }())
 		for range 2 {
@@ -48,7 +48,7 @@ func TestRefusedSeed(t *testing.T) {
 	})
 }
 
-func TestFailureHasACause(t *testing.T) {
+func TestFailure_HasCause(t *testing.T) {
 	c := &Client{cfg: Config{Now: time.Now}}
 	if f := c.failureOf(&Error{Class: ClassUnreachable, Err: errors.New("no route")}); f.Description != "no route" {
 		t.Errorf("%+v", f)
@@ -65,9 +65,9 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// A refusal without a description is described by its code, and one that a login
-// might help says what helps this client.
-func TestRefusalWithoutADescription(t *testing.T) {
+// A refusal without a description shows its code; if a login may help, the hint
+// says how this client logs in.
+func TestRefusal_NoDescription_ShowsCode(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body, text, hint string
 		seed             bool
@@ -88,7 +88,7 @@ func TestRefusalWithoutADescription(t *testing.T) {
 				}
 				c := mustNew(t, cfg)
 				if !tc.seed {
-					c = s.signedIn(t, nil)
+					c = s.loggedIn(t, nil)
 				}
 				s.keep(raw(400, "application/json", tc.body))
 				_, err := c.Refresh(t.Context())
@@ -103,12 +103,12 @@ func TestRefusalWithoutADescription(t *testing.T) {
 	}
 }
 
-// An error of the store has one hint, and no name of a Go package in it.
-func TestStoreErrorHasOneHint(t *testing.T) {
+// An error of the store has one hint, and no Go package name.
+func TestStoreError_OneHint(t *testing.T) {
 	replaced := error(hintedError{fmt.Errorf("sqlite: /db was deleted while it was in use: %w", ErrReplaced), "restart tokend"})
 	for want, err := range map[string]error{
 		"load: store_unavailable: sqlite: /db was deleted while it was in use\nhint: restart tokend": replaced,
-		"load: store_unavailable: the store was deleted, replaced or put back":                       ErrReplaced,
+		"load: store_unavailable: the store was deleted, replaced or restored":                       ErrReplaced,
 		"load: lease_busy: sqlite: lock: the grant was changed by another process\nhint: try again":  fmt.Errorf("sqlite: lock: %w", ErrConflict),
 	} {
 		if e := storeError("load", err); e.Error() != want || !errors.Is(e, errors.Unwrap(e)) {
@@ -117,9 +117,9 @@ func TestStoreErrorHasOneHint(t *testing.T) {
 	}
 }
 
-// A logout that meets an error of the store says so, with a grant and without,
-// and whatever failed before.
-func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
+// A logout reports an error of the store, with and without a grant, even after
+// other failures.
+func TestForget_StoreError_IsReported(t *testing.T) {
 	for _, grant := range []bool{true, false} {
 		for _, op := range []string{"lock", "load", "save", ""} {
 			bubble(t, func(t *testing.T, s *tenant) {
@@ -128,7 +128,7 @@ func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
 				cfg.Store = store
 				c := mustNew(t, cfg)
 				if grant {
-					c = s.signedIn(t, func(c *Config) { c.Store = store })
+					c = s.loggedIn(t, func(c *Config) { c.Store = store })
 				}
 				store.set(func(string, *Grant) error { return errDisk })
 				if _, err := c.Refresh(t.Context()); err == nil {
@@ -153,7 +153,7 @@ func TestForgetSaysWhatIsWrongWithTheStore(t *testing.T) {
 	}
 }
 
-// hintedError has a hint, as the errors of a store do.
+// hintedError has a hint, like the errors of a store.
 type hintedError struct {
 	error
 	hint string

@@ -16,8 +16,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// At most two fetches of the keys in thirty seconds, whatever tokens come in:
-// a stream of made-up key ids must not become a stream of requests.
+// At most two fetches of the keys in thirty seconds, so that a stream of tokens
+// with made-up key ids does not become a stream of requests.
 const (
 	keyFetches = 2
 	keyWindow  = 30 * time.Second
@@ -25,7 +25,7 @@ const (
 	maxTries   = 5 // keys tried for a token without a key id
 
 	keyMaxAge = 24 * time.Hour
-	keyMinAge = 5 * time.Minute // whatever Cache-Control says
+	keyMinAge = 5 * time.Minute // even if Cache-Control says less
 )
 
 // keySet is the signing keys at one URL (RFC 7517).
@@ -33,15 +33,15 @@ type keySet struct {
 	at    string
 	fetch shared[[]jose.JSONWebKey]
 
-	mu      sync.Mutex // guards what follows
-	keys    []jose.JSONWebKey
-	got     time.Time // when keys came
-	maxAge  time.Duration
-	fetched []time.Time // the last fetches, failed ones too
-	lastErr error
+	mu       sync.Mutex // guards what follows
+	keys     []jose.JSONWebKey
+	received time.Time // when keys were fetched
+	maxAge   time.Duration
+	fetches  []time.Time // times of the last fetches, including failed ones
+	lastErr  error
 }
 
-// keysAt returns the keys at a URL, not fetched yet.
+// keysAt returns the key set of a URL. It does not fetch it.
 func (p *Provider) keysAt(at string) *keySet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,24 +54,24 @@ func (p *Provider) keysAt(at string) *keySet {
 	return s
 }
 
-// matching returns the keys that may have made a signature: those of the key
-// id, or all of the right type when the token has none.
+// matching returns the keys that a signature may be from: those with the key id,
+// or all of the right type if the token has none.
 func matching(keys []jose.JSONWebKey, kid string, alg jose.SignatureAlgorithm) []jose.JSONWebKey {
 	var fit []jose.JSONWebKey
 	for _, k := range keys {
 		if kid != "" && k.KeyID != kid || k.Algorithm != "" && k.Algorithm != string(alg) || len(fit) == maxTries {
 			continue
 		}
-		if fits(k.Key, alg) {
+		if keyFits(k.Key, alg) {
 			fit = append(fit, k)
 		}
 	}
 	return fit
 }
 
-// fits reports whether a key is of the type, and on the curve, that an algorithm
+// keyFits reports whether a key has the type, and the curve, that an algorithm
 // needs (RFC 7518 section 3.1, RFC 8037).
-func fits(key any, alg jose.SignatureAlgorithm) bool {
+func keyFits(key any, alg jose.SignatureAlgorithm) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		switch alg {
@@ -93,16 +93,16 @@ func fits(key any, alg jose.SignatureAlgorithm) bool {
 	return false
 }
 
-// cached returns the keys in memory; fresh is false when they are to be fetched
-// again before use.
+// cached returns the keys in memory. fresh is false if they must be fetched again
+// before use.
 func (s *keySet) cached(now time.Time) (keys []jose.JSONWebKey, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.keys, within(now, s.got, s.maxAge)
+	return s.keys, within(now, s.received, s.maxAge)
 }
 
-// refetch fetches the keys, within the rate limit; without a fetch it returns
-// those of the last one.
+// refetchKeys fetches the keys, within the rate limit; otherwise it returns those
+// of the last fetch.
 func (p *Provider) refetchKeys(ctx context.Context, ts *tasks, s *keySet) ([]jose.JSONWebKey, error) {
 	return s.fetch.get(ctx, ts, func(ctx context.Context) ([]jose.JSONWebKey, error) {
 		s.mu.Lock()
@@ -115,27 +115,27 @@ func (p *Provider) refetchKeys(ctx context.Context, ts *tasks, s *keySet) ([]jos
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.lastErr = err; err == nil {
-			s.keys, s.got, s.maxAge = keys, p.now(), maxAge
+			s.keys, s.received, s.maxAge = keys, p.now(), maxAge
 		}
 		return keys, err
 	})
 }
 
-// admit notes a fetch, if one is allowed now.
+// admit reports whether a fetch is allowed now, and counts it.
 func (s *keySet) admit(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.fetched); n >= keyFetches {
-		if since := now.Sub(s.fetched[n-keyFetches]); since >= 0 && since < keyWindow {
+	if n := len(s.fetches); n >= keyFetches {
+		if since := now.Sub(s.fetches[n-keyFetches]); since >= 0 && since < keyWindow {
 			return false
 		}
-		s.fetched = s.fetched[n-keyFetches+1:]
+		s.fetches = s.fetches[n-keyFetches+1:]
 	}
-	s.fetched = append(s.fetched, now)
+	s.fetches = append(s.fetches, now)
 	return true
 }
 
-// keyHint is what helps where there are no keys.
+// keyHint is the hint if there are no keys.
 const keyHint = "the provider must publish an RSA, EC or Ed25519 key there"
 
 func (p *Provider) fetchKeys(ctx context.Context, at string) ([]jose.JSONWebKey, time.Duration, error) {
@@ -151,8 +151,8 @@ func (p *Provider) fetchKeys(ctx context.Context, at string) ([]jose.JSONWebKey,
 	return keys, maxAgeOf(header), nil
 }
 
-// maxAgeOf returns how long keys may be kept: Cache-Control's max-age (RFC 9111
-// section 5.2.2.1) within bounds, else a day.
+// maxAgeOf returns how long keys may be cached: Cache-Control's max-age (RFC 9111
+// section 5.2.2.1) within bounds, otherwise a day.
 func maxAgeOf(h http.Header) time.Duration {
 	age := keyMaxAge
 	for _, part := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -169,8 +169,8 @@ func maxAgeOf(h http.Header) time.Duration {
 	return max(keyMinAge, min(age, keyMaxAge))
 }
 
-// parseKeys returns the usable public keys of a JWK set and ignores what else
-// is in it.
+// parseKeys returns the usable public keys of a JWK set and ignores everything
+// else.
 func parseKeys(body []byte) []jose.JSONWebKey {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -9,51 +9,52 @@ import (
 )
 
 const (
-	leaseMax   = 10 * time.Second
-	leaseMin   = time.Second
-	leaseWait  = 35 * time.Second // longer than a token request and its write take
-	storeTime  = 5 * time.Second  // for one operation of the store
-	storeRetry = 5 * time.Second  // what a caller is told to wait when the store does not answer
-	pollAtMost = 400 * time.Millisecond
+	leaseMax     = 10 * time.Second
+	leaseMin     = time.Second
+	leaseWait    = 35 * time.Second // longer than a token request and saving its result
+	storeTimeout = 5 * time.Second  // for one operation of the store
+	storeRetry   = 5 * time.Second  // retry_after if the store does not answer
+	pollAtMost   = 400 * time.Millisecond
 )
 
-// leaseTime is how long a lease is held without being renewed: at most a third
-// of the overlap, so that a holder that was stopped does not use the overlap up.
-func (c *Client) leaseTime() time.Duration {
+// leaseTTL returns how long a lease lasts without renewal: at most a third of the
+// overlap, so that a stopped holder does not use up the overlap.
+func (c *Client) leaseTTL() time.Duration {
 	if c.cfg.Leeway == 0 {
 		return leaseMax
 	}
 	return max(leaseMin, min(leaseMax, c.cfg.Leeway/3))
 }
 
-// held is a lease that is kept until release.
-type held struct {
-	lease  Lease
-	ttl    time.Duration
-	now    func() time.Time
-	cancel context.CancelFunc
-	done   chan struct{}
-	lost   atomic.Bool
-	from   atomic.Pointer[claim]
+// heldLease is a lease that is renewed until release.
+type heldLease struct {
+	lease   Lease
+	ttl     time.Duration
+	now     func() time.Time
+	cancel  context.CancelFunc
+	done    chan struct{}
+	lost    atomic.Bool
+	takenAt atomic.Pointer[instant]
 
-	replaces *time.Time // login of the row that was read under the lease; nil: none was read
+	replaces *time.Time // login time of the row that was read under the lease; nil: none was read
 }
 
-// claim is when a lease was last taken or renewed, before the store was asked.
-type claim struct {
+// instant is a time on both clocks, taken before the store is asked for the
+// lease.
+type instant struct {
 	wall time.Time // by the configured clock
-	mono time.Time // with the monotonic reading, which stands still while the machine sleeps
+	mono time.Time // with the monotonic reading, which stops while the machine sleeps
 }
 
-func (h *held) claimed(at claim) { h.from.Store(&at) }
+func (h *heldLease) setTakenAt(at instant) { h.takenAt.Store(&at) }
 
-func (h *held) claimNow() claim { return claim{wall: h.now().Round(0), mono: time.Now()} }
+func (h *heldLease) instantNow() instant { return instant{wall: h.now().Round(0), mono: time.Now()} }
 
-// mine returns nil while the lease is certainly held, by wall and by monotonic
-// clock. A process that was stopped may find that another one has it.
-func (h *held) mine() *Error {
-	from := h.from.Load()
-	wall := h.now().Sub(from.wall) // negative: the clock was set back, and others may have taken the lease
+// check returns nil while the lease is certainly held, by the wall clock and by
+// the monotonic clock. If the process was stopped, another one may have taken it.
+func (h *heldLease) check() *Error {
+	from := h.takenAt.Load()
+	wall := h.now().Sub(from.wall) // negative: the clock was set back, and another process may have taken the lease
 	if !h.lost.Load() && time.Since(from.mono) < h.ttl && wall < h.ttl && wall > -time.Second {
 		return nil
 	}
@@ -63,21 +64,21 @@ func (h *held) mine() *Error {
 	}
 }
 
-// lock takes the grant's lease, waiting for its holder.
-func (c *Client) lock(ctx context.Context, f *flight) (*held, *Error) {
-	f.leasing.Store(true)
-	defer f.leasing.Store(false)
+// lock takes the grant's lease. It waits while another process holds it.
+func (c *Client) lock(ctx context.Context, f *flight) (*heldLease, *Error) {
+	f.waitsForLease.Store(true)
+	defer f.waitsForLease.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, leaseWait)
 	defer cancel()
-	h := &held{ttl: c.leaseTime(), now: c.cfg.Now}
+	h := &heldLease{ttl: c.leaseTTL(), now: c.cfg.Now}
 	for wait := 25 * time.Millisecond; ; wait = min(2*wait, pollAtMost) {
-		opctx, done := context.WithTimeout(ctx, storeTime)
-		at := h.claimNow()
+		opctx, done := context.WithTimeout(ctx, storeTimeout)
+		at := h.instantNow()
 		l, err := c.cfg.Store.Lock(opctx, c.key, h.ttl)
 		done()
 		if err == nil {
 			h.lease = l
-			h.claimed(at)
+			h.setTakenAt(at)
 			c.renew(h)
 			return h, nil
 		}
@@ -93,8 +94,8 @@ func (c *Client) lock(ctx context.Context, f *flight) (*held, *Error) {
 	}
 }
 
-// renew renews the lease every third of its time, until release.
-func (c *Client) renew(h *held) {
+// renew renews the lease every third of its TTL, until release.
+func (c *Client) renew(h *heldLease) {
 	var ctx context.Context
 	ctx, h.cancel = context.WithCancel(context.Background())
 	h.done = make(chan struct{})
@@ -108,13 +109,13 @@ func (c *Client) renew(h *held) {
 				return
 			case <-t.C:
 			}
-			opctx, done := context.WithTimeout(ctx, storeTime)
-			at := h.claimNow()
+			opctx, done := context.WithTimeout(ctx, storeTimeout)
+			at := h.instantNow()
 			err := h.lease.Renew(opctx)
 			done()
 			switch {
 			case err == nil:
-				h.claimed(at)
+				h.setTakenAt(at)
 			case errors.Is(err, ErrConflict):
 				h.lost.Store(true)
 				c.cfg.Log.Error("the lease was lost: another process has taken it")
@@ -124,20 +125,20 @@ func (c *Client) renew(h *held) {
 	}()
 }
 
-// release ends the renewing, then the lease.
-func (h *held) release() {
+// release stops the renewal and releases the lease.
+func (h *heldLease) release() {
 	h.cancel()
 	<-h.done
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	_ = h.lease.Release(ctx) // what is not released runs out
+	_ = h.lease.Release(ctx) // an unreleased lease expires
 }
 
-// storeError gives a failure of the store its class. A hint of the store's own
-// is the hint, unless the class has one.
+// storeError classifies an error of the store. It keeps the store's hint, unless
+// the class has one.
 func storeError(op string, err error) *Error {
 	e := &Error{Op: op, Class: ClassStoreUnavailable, Err: err, RetryAfter: storeRetry}
-	e.Description, e.Hint = storeText(err), hintOf(err)
+	e.Description, e.Hint = storeMessage(err), hintOf(err)
 	switch {
 	case errors.Is(err, ErrCorrupt):
 		e.Class, e.RetryAfter = ClassStoreCorrupt, 0
@@ -148,11 +149,11 @@ func storeError(op string, err error) *Error {
 	return e
 }
 
-// storeText is the text of an error without the name of this package, which says
-// nothing to a user.
-func storeText(err error) string {
+// storeMessage returns the text of an error without the name of this package,
+// which means nothing to a user.
+func storeMessage(err error) string {
 	text := err.Error()
-	if errors.Is(err, ErrReplaced) { // the store says better which of the three it was
+	if errors.Is(err, ErrReplaced) { // the store's own text says which of the three it was
 		text = strings.TrimSuffix(text, ": "+ErrReplaced.Error())
 	}
 	return strings.ReplaceAll(text, "flow: ", "")

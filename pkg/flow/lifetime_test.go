@@ -7,14 +7,16 @@ import (
 	"time"
 )
 
-// The token's own exp bounds what is served. It is measured on the provider's
-// clock, so that a local clock that is wrong changes nothing.
-func TestB24_OwnExpiryBoundsWhatIsServed(t *testing.T) {
+// The token's exp limits how long it is served. It is measured on the provider's
+// clock, so a wrong local clock does no harm.
+//
+// Row B24 of docs/guarantees.md.
+func TestRefresh_JWTExpiryBoundsLifetime(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, tc := range map[string]struct {
 		expiresIn string
 		exp       time.Duration // on the provider's clock; 0: no exp
-		off       time.Duration // the provider's clock by the local one
+		off       time.Duration // the provider's clock minus the local one
 		noDate    bool
 		want      time.Duration // 0: refused
 	}{
@@ -32,7 +34,7 @@ func TestB24_OwnExpiryBoundsWhatIsServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				there := time.Now().Add(tc.off)
 				access := "opaque"
 				if tc.exp != 0 {

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// slotKey marks a context whose requests have their slot already.
+// slotKey marks a context whose request already has a slot.
 type slotKey struct{}
 
-// notStarted is the failure of a request that has waited for its slot in vain:
-// nothing of it was sent.
+// notStarted is the error of a request that did not get a slot in time: nothing
+// was sent.
 type notStarted struct{ err error }
 
 func (n *notStarted) Error() string {
-	return "other requests to the provider have not ended: " + n.err.Error()
+	return "timed out waiting for other requests to the provider: " + n.err.Error()
 }
 func (n *notStarted) Unwrap() error { return n.err }
 
-// slot waits for one of the requests that may be made at once. Requests with the
-// context that it returns are part of it.
+// slot waits for one of the slots for concurrent requests. Requests with the
+// returned context share the slot.
 func (p *Provider) slot(ctx context.Context) (context.Context, func(), error) {
 	if ctx.Value(slotKey{}) != nil {
 		return ctx, func() {}, nil
@@ -35,37 +35,37 @@ func (p *Provider) slot(ctx context.Context) (context.Context, func(), error) {
 	return context.WithValue(ctx, slotKey{}, true), func() { once.Do(func() { <-p.slots }) }, nil
 }
 
-// admit waits for a slot for a token request, unless a rate limit holds the
-// provider's clients back. The wait does not count as the request's time.
+// admit waits for a slot for a token request. It fails during a rate limit of the
+// provider. Waiting does not count as the request's time.
 func (p *Provider) admit(ctx context.Context, op string) (context.Context, func(), *Error) {
-	if e := p.held(op); e != nil {
+	if e := p.rateLimitError(op); e != nil {
 		return nil, nil, e
 	}
 	with, release, err := p.slot(ctx)
 	if err != nil {
 		return nil, nil, networkError(op, err)
 	}
-	if e := p.held(op); e != nil { // by a request that had the slot before
+	if e := p.rateLimitError(op); e != nil { // the previous request in this slot may have set it
 		release()
 		return nil, nil, e
 	}
 	return with, release, nil
 }
 
-// hold keeps the token requests of all clients back for d: the provider has
-// limited its whole rate.
-func (p *Provider) hold(d time.Duration) {
+// setRateLimit makes the token requests of all clients fail for d: the provider
+// has limited its total rate.
+func (p *Provider) setRateLimit(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.until = latest(p.until, p.now().Add(min(d, retryAfterMax)))
 }
 
-// held returns the failure of a request that hold keeps back, or nil.
-func (p *Provider) held(op string) *Error {
+// rateLimitError returns the error during a rate limit, or nil.
+func (p *Provider) rateLimitError(op string) *Error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	left := p.until.Sub(p.now())
-	if left <= 0 || left > retryAfterMax { // longer: the clock was set back
+	if left <= 0 || left > retryAfterMax { // a longer wait means that the clock was set back
 		return nil
 	}
 	return &Error{
@@ -74,8 +74,8 @@ func (p *Provider) held(op string) *Error {
 	}
 }
 
-// limitedTransport makes each request wait for a slot, with its own context, and
-// keep it until the answer's body is closed.
+// limitedTransport makes each request wait for a slot, within its context, and
+// holds the slot until the response body is closed.
 type limitedTransport struct {
 	p    *Provider
 	next http.RoundTripper // nil: http.DefaultTransport
@@ -104,8 +104,8 @@ func (t *limitedTransport) base() http.RoundTripper {
 	return t.next
 }
 
-// CloseIdleConnections closes those of a transport that the provider made
-// itself; others may be in use elsewhere.
+// CloseIdleConnections closes idle connections if the provider made the
+// transport; another one may be used elsewhere.
 func (t *limitedTransport) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()

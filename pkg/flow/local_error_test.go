@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// What cannot be read on this machine holds no caller back: once the file is
-// there, the next request reads it. Run reads it with growing pauses. The error
-// names the setting.
-func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
+// An unreadable file does not delay callers: once the file is readable, the next
+// request reads it. Run reads it with growing pauses. The error names the
+// setting.
+func TestUnreadableFile_IsReadAgainAtOnce(t *testing.T) {
 	for name, setting := range map[string]string{
 		"client secret": "client_secret_file", "its own hint": "chmod 600 /run/x (client_secret_file)", "assertion": "client_assertion_file",
 		"subject token": "subject_token_file", "headless login": "client_secret_file", "client credentials": "client_secret_file",
@@ -48,7 +48,7 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 				c := mustNew(t, cfg)
 				if name != "headless login" {
 					write(t, file, "CANARY-one")
-					if _, err := c.SignIn(t.Context()); err != nil {
+					if _, err := c.LoginHeadless(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -87,11 +87,11 @@ func TestFileThatCannotBeRead_IsReadAgainAtOnce(t *testing.T) {
 	}
 }
 
-// A revocation and a code exchange name the setting, too.
-func TestFileThatCannotBeRead_OtherRequests(t *testing.T) {
+// Errors of a revocation and a code exchange name the setting, too.
+func TestUnreadableFile_OtherRequests(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var fail error
-		c := s.signedIn(t, func(c *Config) {
+		c := s.loggedIn(t, func(c *Config) {
 			c.ClientSecret = ""
 			c.ClientSecretFrom = func(context.Context) (Secret, error) { return "CANARY-secret", fail }
 		})
@@ -110,8 +110,8 @@ func TestFileThatCannotBeRead_OtherRequests(t *testing.T) {
 	})
 }
 
-// An assertion that is not a token is not sent, and the error says which of the two
-// is wrong: the file or what is in it.
+// An assertion that is not a token is not sent, and the error says whether the
+// file or its content is wrong.
 func TestClientAssertion_NotUsable(t *testing.T) {
 	for name, tt := range map[string]struct {
 		assertion Secret

@@ -15,25 +15,24 @@ import (
 	"time"
 )
 
-// Login is a login that was begun: what its callback must be checked against.
-// The [Client] keeps nothing of it; the caller keeps it, once, until
-// [Client.Finish] or Expires. Its JSON holds the secrets that a Login is made
-// of; printing it masks the verifier.
+// Login is a pending login, with what its callback is checked against. The
+// [Client] does not keep it; the caller keeps it until [Client.Finish] or
+// Expires. Its JSON contains its secrets; printing it masks the verifier.
 type Login struct {
 	Client      string    `json:"client"` // its Config.Name
-	URL         string    `json:"url"`    // where the person's browser goes
+	URL         string    `json:"url"`    // to open in a browser
 	State       string    `json:"state"`
 	Verifier    Secret    `json:"-"` // of PKCE (RFC 7636); in the JSON as "verifier"
 	Nonce       string    `json:"nonce"`
 	RedirectURL string    `json:"redirect_uri"`
 	Audience    string    `json:"audience,omitempty"`
 	Scopes      []string  `json:"scopes,omitempty"`
-	Expires     time.Time `json:"expires"` // 10 minutes after it was begun; of a device login, when its code ends
+	Expires     time.Time `json:"expires"` // after 10 minutes; of a device login, when its code expires
 
-	// Of a device login, which has no state, verifier and nonce.
-	DeviceCode      Secret `json:"-"`                          // what is polled with; in the JSON as "device_code"
+	// Of a device login, which has no state, verifier or nonce.
+	DeviceCode      Secret `json:"-"`                          // for polling; in the JSON as "device_code"
 	UserCode        string `json:"user_code,omitempty"`        // what the person confirms
-	VerificationURI string `json:"verification_uri,omitempty"` // where, without the code in it
+	VerificationURI string `json:"verification_uri,omitempty"` // the page, without the code in its URL
 	Interval        int    `json:"interval,omitempty"`         // between polls, in seconds
 }
 
@@ -60,21 +59,21 @@ func (l *Login) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// LogValue implements [slog.LogValuer]: whose login, and until when.
+// LogValue implements [slog.LogValuer]: client and expiry.
 func (l Login) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("client", l.Client), slog.Time("expires", l.Expires))
 }
 
-// ownParams are the parameters of the authorization request that the client sets.
+// ownParams are the authorization request parameters that the client sets.
 var ownParams = []string{
 	"response_type", "response_mode", "client_id", "redirect_uri", "state", "nonce", "code_challenge",
 	"code_challenge_method", "scope", "audience", "request", "request_uri",
 }
 
-// Login begins a login: discovery, fresh state, PKCE verifier and nonce. Of a
-// [Device] it asks for a code, and from then on the tenant is polled, whether
-// anybody waits or not, until the login ends; a restart gives it up. While one
-// is pending with half its time left, that one is returned.
+// Login begins a login: discovery, and new state, PKCE verifier and nonce. For
+// [Device] it requests a code and starts to poll until the login ends, even if
+// nobody waits for it; a restart of the program cancels it. A pending device
+// login is returned as long as half of its time is left.
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	switch c.cfg.Source.(type) {
 	case Device:
@@ -82,18 +81,17 @@ func (c *Client) Login(ctx context.Context) (Login, error) {
 	case AuthorizationCode:
 	default:
 		return Login{}, &Error{
-			Op: "login", Class: ClassRequest, Description: "this client's grant is not had by a login but by " + c.cfg.Source.source(),
-			Hint: "nothing is to be done here",
+			Op: "login", Class: ClassRequest, Description: "grant type " + c.cfg.Source.source() + " needs no login",
 		}
 	}
-	m, err := c.idp.endpoints(ctx)
+	m, err := c.provider.endpoints(ctx)
 	if err != nil {
 		return Login{}, err
 	}
 	return c.login(ctx, m)
 }
 
-// login makes the authorization request, and pushes it where that is required.
+// login builds the authorization request, and pushes it if that is required.
 func (c *Client) login(ctx context.Context, m *metadata) (Login, error) {
 	if c.cfg.RedirectURL == "" {
 		return Login{}, &Error{
@@ -103,7 +101,7 @@ func (c *Client) login(ctx context.Context, m *metadata) (Login, error) {
 	}
 	u, err := url.Parse(m.Authorization)
 	if err != nil {
-		return Login{}, &Error{Op: "login", Class: ClassBadResponse, Description: "the authorization endpoint is no URL", Err: err}
+		return Login{}, &Error{Op: "login", Class: ClassBadResponse, Description: "the authorization endpoint is not a URL", Err: err}
 	}
 	var random [3]string // 256 bits each
 	for i := range random {
@@ -129,8 +127,8 @@ func (c *Client) login(ctx context.Context, m *metadata) (Login, error) {
 	return l, nil
 }
 
-// authorizeQuery returns the parameters of an authorization request: all of
-// them, or of one that was pushed its reference (RFC 9126 section 4).
+// authorizeQuery returns the parameters of the authorization request. If the
+// request was pushed, that is its reference (RFC 9126 section 4).
 func (c *Client) authorizeQuery(ctx context.Context, m *metadata, l Login, verifier string) (url.Values, error) {
 	q := url.Values{}
 	s, _ := c.cfg.Source.(AuthorizationCode)
@@ -155,11 +153,11 @@ func (c *Client) authorizeQuery(ctx context.Context, m *metadata, l Login, verif
 	return url.Values{"client_id": {c.cfg.ClientID}, "request_uri": {uri}}, nil
 }
 
-// Finish ends a login with the query of its callback: it checks state, expiry
+// Finish finishes a login with the query of its callback: it checks state, expiry
 // and issuer, exchanges the code, verifies the ID token and stores the grant
-// durably. A state that does not fit is [ErrState]; a refusal by the tenant is
-// an [*Error] with the tenant's code. Of a [Device] it waits for the login's
-// end; there is no callback.
+// durably. A wrong state is [ErrState]; a refusal by the provider is an [*Error]
+// with the provider's code. For [Device] there is no callback: it waits until the
+// login ends.
 func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Grant, error) {
 	if _, ok := c.cfg.Source.(Device); ok {
 		return c.finishDevice(ctx, l)
@@ -167,7 +165,7 @@ func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Gra
 	if e := c.checkState(l, callback); e != nil {
 		return nil, e
 	}
-	m, err := c.idp.endpoints(ctx)
+	m, err := c.provider.endpoints(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +177,7 @@ func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Gra
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return nil, f.gaveUp(ctx)
+		return nil, f.timeoutError(ctx)
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -187,8 +185,8 @@ func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Gra
 	return c.grant(), nil
 }
 
-// finish exchanges the code under the lease, in a context of its own: a person
-// who closes the browser does not lose the grant.
+// finish exchanges the code under the lease, in a context of its own, so that a
+// person who closes the browser does not lose the grant.
 func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, code Secret) *Error {
 	h, e := c.lock(ctx, f)
 	if e != nil {
@@ -200,23 +198,23 @@ func (c *Client) finish(ctx context.Context, f *flight, m *metadata, l Login, co
 		return e
 	}
 	if _, e = c.redeem(ctx, f, h, m, l, code, prior, revision); e != nil {
-		return e // a login that fails changes nothing
+		return e // a failed login changes nothing
 	}
-	c.loggedIn()
+	c.clearLoginFailures()
 	return nil
 }
 
-// loggedIn forgets what a login mends.
-func (c *Client) loggedIn() {
+// clearLoginFailures clears what a login resolves: failures, back-off and pauses.
+func (c *Client) clearLoginFailures() {
 	c.mu.Lock()
-	clear(c.gates)
-	clear(c.stalls)
+	clear(c.backoffs)
+	clear(c.noGainRuns)
 	c.mu.Unlock()
 	c.succeeded()
 }
 
-// storeLogin makes the grant of a login durable.
-func (c *Client) storeLogin(ctx context.Context, f *flight, h *held, g, prior *Grant) *Error {
+// storeLogin stores the grant of a login.
+func (c *Client) storeLogin(ctx context.Context, f *flight, h *heldLease, g, prior *Grant) *Error {
 	h.replaces = loginOf(prior)
 	keepRefreshToken(g, prior)
 	if e := c.persist(ctx, f, h, g); e != nil {
@@ -226,14 +224,14 @@ func (c *Client) storeLogin(ctx context.Context, f *flight, h *held, g, prior *G
 	return nil
 }
 
-// checkState holds a callback against the login that it claims to end.
+// checkState checks that a callback belongs to the login l.
 func (c *Client) checkState(l Login, callback url.Values) *Error {
 	e := &Error{Op: "finish", Class: ClassRequest, Err: ErrState, Hint: "begin a new login"}
 	state := callback["state"]
 	switch {
 	case l.State == "" || l.Client != c.cfg.Name || len(state) != 1,
 		subtle.ConstantTimeCompare([]byte(state[0]), []byte(l.State)) != 1:
-		e.Description = "the callback belongs to no login that was begun here"
+		e.Description = "the callback does not belong to a login that began here"
 	case !c.cfg.Now().Before(l.Expires):
 		e.Description = "the login has expired"
 	default:
@@ -253,9 +251,9 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 	iss, code, code2 := callback["iss"], callback["code"], callback["error"]
 	switch {
 	case len(iss) > 1 || len(iss) == 1 && iss[0] != c.cfg.Issuer:
-		return refuse("the callback is of another issuer")
+		return refuse("the callback is from another issuer")
 	case len(iss) == 0 && m.IssParameter:
-		return refuse("the callback names no issuer, although the tenant announces that it does")
+		return refuse("the callback has no iss parameter, although the provider announces it")
 	case len(code) > 0 && len(code2) > 0:
 		return refuse("the callback has both a code and an error")
 	case len(code2) > 0:
@@ -263,9 +261,9 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 			Op: "login", Code: clean(code2[0], 64),
 			Description: clean(redact(callback.Get("error_description"), []string{l.State, l.Verifier.Reveal(), l.Nonce}), 256),
 		}
-		sortCode(e)
-		c.nameSetting(e)
-		onlyCode(e)
+		classifyCode(e)
+		c.addSettingHint(e)
+		describeByCode(e)
 		if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
 			e.Class = ClassUnreachable
 		}
@@ -276,15 +274,15 @@ func (c *Client) checkCallback(l Login, callback url.Values, m *metadata) (Secre
 	return Secret(code[0]), nil
 }
 
-// redeem exchanges a code and stores the grant that it yields. Nothing is
-// stored of an answer that does not verify.
-func (c *Client) redeem(ctx context.Context, f *flight, h *held, m *metadata, l Login, code Secret, prior *Grant, revision int64) (*Grant, *Error) {
+// redeem exchanges a code and stores the grant. It stores nothing if the ID token
+// does not verify.
+func (c *Client) redeem(ctx context.Context, f *flight, h *heldLease, m *metadata, l Login, code Secret, prior *Grant, revision int64) (*Grant, *Error) {
 	form := url.Values{
 		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {l.RedirectURL},
 		"code_verifier": {l.Verifier.Reveal()},
 	}
 	sent := c.cfg.Now().Round(0)
-	a, o, e := c.post(ctx, "exchange", m.Token, form, tries{})
+	a, o, e := c.post(ctx, "exchange", m.Token, form, sendOptions{})
 	if o != succeeded {
 		return nil, e
 	}
@@ -297,9 +295,9 @@ func (c *Client) redeem(ctx context.Context, f *flight, h *held, m *metadata, l 
 	return g, c.storeLogin(ctx, f, h, g, prior)
 }
 
-// keepRefreshToken keeps the refresh token of the grant before in one that came
-// without: some providers issue it at the first login only. It is kept for the
-// same subject alone.
+// keepRefreshToken copies the refresh token of the previous grant to one without
+// a refresh token, for the same subject. Some providers issue it only at the
+// first login.
 func keepRefreshToken(g, prior *Grant) {
 	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead ||
 		g.Subject == "" || g.Subject != prior.Subject {
@@ -313,9 +311,9 @@ func keepRefreshToken(g, prior *Grant) {
 	}
 }
 
-// grantOf makes the grant of a login's answer, once that is verified.
+// grantOf returns the grant of a login's answer, after verification.
 func (c *Client) grantOf(ctx context.Context, l Login, a answer, sent time.Time) (*Grant, *Error) {
-	g := c.blank(nil, 0)
+	g := c.emptyGrant(nil, 0)
 	g.State = GrantActive
 	g.Generation, g.LoggedIn, g.Exchanged, g.Scopes = 1, sent, sent, l.Scopes
 	g.RefreshToken, g.IDToken = Secret(a.refresh), Secret(a.id)
@@ -324,9 +322,9 @@ func (c *Client) grantOf(ctx context.Context, l Login, a answer, sent time.Time)
 	case t == nil:
 		return nil, &Error{Op: "exchange", Class: ClassBadResponse, Status: 200, Description: why}
 	case a.id == "" && slices.Contains(l.Scopes, "openid"):
-		return nil, &Error{Op: "exchange", Class: ClassBadResponse, Status: 200, Description: "the answer has no id_token although openid was asked for"}
+		return nil, &Error{Op: "exchange", Class: ClassBadResponse, Status: 200, Description: "the answer has no id_token, although the scope openid was requested"}
 	case a.id != "":
-		id, err := c.idp.verify(ctx, "exchange", a.id, expected{nonce: l.Nonce, accessToken: a.access})
+		id, err := c.provider.verify(ctx, "exchange", a.id, expected{nonce: l.Nonce, accessToken: a.access})
 		if err != nil {
 			return nil, asError("exchange", err)
 		}

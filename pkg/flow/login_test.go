@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestLoginRequest(t *testing.T) {
+func TestLogin_Request(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Source = AuthorizationCode{Params: url.Values{"connection": {"staff"}}}
@@ -52,7 +52,7 @@ func TestLoginRequest(t *testing.T) {
 	}
 }
 
-func TestLoginWithoutRandomness(t *testing.T) {
+func TestLogin_NoRandomness(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Rand = iotest.ErrReader(io.ErrNoProgress)
@@ -61,7 +61,8 @@ func TestLoginWithoutRandomness(t *testing.T) {
 	}
 }
 
-func TestB15_B16_Callbacks(t *testing.T) {
+// TestFinish_Callbacks tests rows B15, B16 of docs/guarantees.md.
+func TestFinish_Callbacks(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(l *Login, q url.Values)
 		late   time.Duration
@@ -73,18 +74,18 @@ func TestB15_B16_Callbacks(t *testing.T) {
 		"good":               {},
 		"good with iss":      {iss: true, change: func(_ *Login, q url.Values) { q.Set("iss", testIssuer) }},
 		"iss not announced":  {change: func(_ *Login, q url.Values) { q.Set("iss", testIssuer) }},
-		"B15 no state":       {change: func(_ *Login, q url.Values) { q.Del("state") }, class: ClassRequest, part: "no login", state: true},
-		"B15 other state":    {change: func(_ *Login, q url.Values) { q.Set("state", "x") }, class: ClassRequest, part: "no login", state: true},
-		"B15 state twice":    {change: func(_ *Login, q url.Values) { q.Add("state", q.Get("state")) }, class: ClassRequest, part: "no login", state: true},
-		"B15 an empty login": {change: func(l *Login, q url.Values) { *l = Login{Client: "demo"}; q.Set("state", "") }, class: ClassRequest, part: "no login", state: true},
-		"other client":       {change: func(l *Login, _ url.Values) { l.Client = "other" }, class: ClassRequest, part: "no login", state: true},
+		"B15 no state":       {change: func(_ *Login, q url.Values) { q.Del("state") }, class: ClassRequest, part: "does not belong to a login", state: true},
+		"B15 other state":    {change: func(_ *Login, q url.Values) { q.Set("state", "x") }, class: ClassRequest, part: "does not belong to a login", state: true},
+		"B15 state twice":    {change: func(_ *Login, q url.Values) { q.Add("state", q.Get("state")) }, class: ClassRequest, part: "does not belong to a login", state: true},
+		"B15 an empty login": {change: func(l *Login, q url.Values) { *l = Login{Client: "demo"}; q.Set("state", "") }, class: ClassRequest, part: "does not belong to a login", state: true},
+		"other client":       {change: func(l *Login, _ url.Values) { l.Client = "other" }, class: ClassRequest, part: "does not belong to a login", state: true},
 		"expired":            {late: 10 * time.Minute, class: ClassRequest, part: "expired", state: true},
 		"just in time":       {late: 10*time.Minute - time.Second},
 		"B16 code and error": {change: func(_ *Login, q url.Values) { q.Set("error", "access_denied") }, class: ClassRequest, part: "both"},
 		"two codes":          {change: func(_ *Login, q url.Values) { q.Add("code", "x") }, class: ClassRequest, part: "no code"},
 		"no code":            {change: func(_ *Login, q url.Values) { q.Del("code") }, class: ClassRequest, part: "no code"},
 		"other iss":          {change: func(_ *Login, q url.Values) { q.Set("iss", "https://evil.test/") }, class: ClassRequest, part: "issuer"},
-		"iss missing":        {iss: true, class: ClassRequest, part: "issuer"},
+		"iss missing":        {iss: true, class: ClassRequest, part: "no iss parameter"},
 		"denied":             {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, class: ClassRequest, part: "access_denied"},
 		"login required":     {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "login_required") }, class: ClassLoginRequired, part: "login_required"},
 		"unauthorized":       {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "unauthorized_client") }, class: ClassClientRejected, part: "unauthorized_client"},
@@ -102,7 +103,7 @@ func TestB15_B16_Callbacks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				callback, e := c.walk(t.Context(), l)
+				callback, e := c.followRedirects(t.Context(), l)
 				if e != nil {
 					t.Fatal(e)
 				}
@@ -129,7 +130,7 @@ func TestB15_B16_Callbacks(t *testing.T) {
 	}
 }
 
-func TestHeadlessMeetsAPage(t *testing.T) {
+func TestHeadless_Page(t *testing.T) {
 	page := func(status int, title string) handler {
 		return raw(status, "text/html", "<html><head><TITLE>\n"+title+" </TITLE></head>CANARY</html>")
 	}
@@ -150,8 +151,8 @@ func TestHeadlessMeetsAPage(t *testing.T) {
 		"elsewhere":       {to("https://idp.elsewhere.test/saml?x=CANARY"), ClassLoginRequired, "another origin, https://idp.elsewhere.test"},
 		"same host, http": {to("http://tenant.test/authorize"), ClassLoginRequired, "another origin"},
 		"for ever":        {to("/authorize?again"), ClassRedirect, "more than 10 times"},
-		"nowhere":         {raw(302, "text/html", ""), ClassBadResponse, "without a usable Location"},
-		"refused":         {to("http://localhost/callback?error=login_required"), ClassRequest, "no login"},
+		"nowhere":         {raw(302, "text/html", ""), ClassBadResponse, "without a valid Location"},
+		"refused":         {to("http://localhost/callback?error=login_required"), ClassRequest, "does not belong to a login"},
 		"other callback":  {to("http://localhost/other?code=1"), ClassLoginRequired, "another origin"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +162,7 @@ func TestHeadlessMeetsAPage(t *testing.T) {
 				page(200, "Log in &amp; more")(w, r, nil)
 			}
 			c := mustNew(t, s.config())
-			_, err := c.SignIn(t.Context())
+			_, err := c.LoginHeadless(t.Context())
 			e := wantError(t, err, tc.class, tc.part)
 			if strings.Contains(e.Error(), "CANARY") {
 				t.Errorf("query or body in %v", e)
@@ -177,7 +178,7 @@ func TestHeadlessMeetsAPage(t *testing.T) {
 	}
 }
 
-func TestHeadlessKeepsCookiesAndDoesNotCallBack(t *testing.T) {
+func TestHeadless_KeepsCookies_DoesNotRequestCallback(t *testing.T) {
 	s := newTenant()
 	s.authorize = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 		if _, err := r.Cookie("session"); err != nil {
@@ -187,17 +188,17 @@ func TestHeadlessKeepsCookiesAndDoesNotCallBack(t *testing.T) {
 		}
 		next(w, r)
 	}
-	s.signedIn(t, nil)
+	s.loggedIn(t, nil)
 	if s.called("/authorize") != 2 || s.called("/callback") != 0 {
 		t.Errorf("%v", s.calls)
 	}
 }
 
-func TestLoginKindsThatDoNotFit(t *testing.T) {
+func TestLogin_WrongKindOfLogin(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Source = nil
-	_, err := mustNew(t, cfg).SignIn(t.Context())
+	_, err := mustNew(t, cfg).LoginHeadless(t.Context())
 	wantError(t, err, ClassLoginRequired, "needs a person")
 	cfg.RedirectURL = ""
 	_, err = mustNew(t, cfg).Login(t.Context())
@@ -220,7 +221,7 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()
-			s.signedIn(t, tc.change)
+			s.loggedIn(t, tc.change)
 			p := s.posts[0]
 			if p.Get("client_id") != tc.id || p.Get("client_secret") != tc.secret || s.basic[0] != tc.basic {
 				t.Errorf("id %q, secret %q, header %q", p.Get("client_id"), p.Get("client_secret"), s.basic[0])

@@ -12,11 +12,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// machine drives processes that share a store, against a rotating tenant that
-// loses answers, with crashes at any step of the store. It checks what the
-// protocol promises:
+// machine runs processes that share a store, against a rotating tenant that loses
+// answers, with crashes at any step of the store. It checks what the protocol
+// promises:
 //   - a refresh token is sent once, unless the outcome of sending it was lost;
-//   - a family is ended for reuse only where that cannot be avoided: the answer
+//   - a family is revoked for reuse only if that cannot be avoided: the answer
 //     was lost and the overlap is over;
 //   - nothing is served that was not durable before.
 type machine struct {
@@ -27,17 +27,17 @@ type machine struct {
 	sent    map[string]int  // token requests by refresh token
 	lost    map[string]bool // refresh tokens whose answer was lost
 	durable map[Secret]bool // access tokens that were stored
-	bad     string          // what a promise was broken by
+	bad     string          // the broken promise
 }
 
 // process is a client that can die.
 type process struct {
 	m      *machine
 	client *Client
-	left   int // operations of the store until it dies; negative: it lives
+	left   int // store operations until it dies; negative: it does not die
 	after  bool
 	dead   bool
-	last   string // the refresh token it sent and has not stored the successor of
+	last   string // the refresh token that it sent last, until the successor is stored
 }
 
 var errDead = errors.New("the process is dead")
@@ -46,7 +46,7 @@ func (m *machine) start() *process {
 	p := &process{m: m, left: -1}
 	cfg := m.s.config()
 	cfg.Leeway = m.s.overlap
-	cfg.Rand = rand.NewChaCha8([32]byte{}) // the same run from the same seed
+	cfg.Rand = rand.NewChaCha8([32]byte{}) // deterministic
 	cfg.Store = &brokenStore{Store: m.store, fail: p.before, lose: p.done}
 	cfg.HTTPClient = &http.Client{Transport: roundTripper(p.roundTrip)}
 	c, err := New(cfg)
@@ -108,7 +108,7 @@ func (p *process) roundTrip(r *http.Request) (*http.Response, error) {
 			p.m.bad = "sent twice: " + rt
 		}
 		if err == nil && resp.StatusCode == http.StatusTooManyRequests {
-			p.m.sent[rt], p.last = p.m.sent[rt]-1, "" // refused: not spent
+			p.m.sent[rt], p.last = p.m.sent[rt]-1, "" // rejected: not used
 		}
 		if err != nil || resp.StatusCode >= 500 || resp.Header.Get("Content-Type") == "text/html" {
 			p.m.lost[rt] = true
@@ -173,7 +173,7 @@ func runMachine(t *rapid.T, overlap time.Duration) {
 		}
 	}
 	m.procs = [2]*process{m.start(), m.start()}
-	if _, err := m.procs[0].client.SignIn(context.Background()); err != nil {
+	if _, err := m.procs[0].client.LoginHeadless(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	pick := func(t *rapid.T) *process { return m.procs[rapid.IntRange(0, 1).Draw(t, "process")] }
@@ -201,7 +201,8 @@ func runMachine(t *rapid.T, overlap time.Duration) {
 	m.end()
 }
 
-// end lets all faults stop: the grant is well, or it died of an answer that was lost.
+// end stops all faults: then the grant works, or it is dead because an answer was
+// lost.
 func (m *machine) end() {
 	m.s.script()
 	m.s.answer = nil
@@ -216,8 +217,8 @@ func (m *machine) end() {
 	}
 	m.check(nil)
 	if err != nil {
-		if _, err := p.client.SignIn(context.Background()); err != nil {
-			m.t.Fatalf("a login mends it: %v", err)
+		if _, err := p.client.LoginHeadless(context.Background()); err != nil {
+			m.t.Fatalf("after a login: %v", err)
 		}
 	}
 	p.client.tasks.wait()
@@ -226,13 +227,15 @@ func (m *machine) end() {
 	}
 }
 
-// F16: crashes at every step, with and without overlap.
-func TestF16_ProtocolMachine(t *testing.T) {
+// Crashes at every step, with and without overlap (F16).
+//
+// Row F16 of docs/guarantees.md.
+func TestProtocol_RandomCrashes(t *testing.T) {
 	testKey()
 	for name, overlap := range map[string]time.Duration{"overlap 30 s": 30 * time.Second, "overlap 0": 0} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
-				var failure any // crosses from the bubble to rapid, which shrinks it
+				var failure any // passed from the bubble to rapid, which shrinks it
 				synctest.Test(t, func(*testing.T) {
 					defer func() { failure = recover() }()
 					runMachine(rt, overlap)

@@ -17,11 +17,11 @@ func (d doubledError) Error() string {
 	return fmt.Sprintf("has the member %q twice or in another spelling", d[0])
 }
 
-// members returns the members of a JSON object, names exact. encoding/json
-// matches names in any case and lets the last duplicate win, which lets two
-// readers of one document see two different tokens; here each of the names in
-// known may occur once, in its own spelling only. Otherwise the error is a
-// [doubledError], beside the other members.
+// members returns the members of a JSON object. encoding/json matches names in
+// any case and lets the last duplicate win, so two parsers of one document can
+// see two different tokens. Here each name in known may occur once, in exactly
+// this spelling. Otherwise the error is a [doubledError], returned together with
+// the other members.
 func members(doc []byte, known ...string) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -61,7 +61,7 @@ func members(doc []byte, known ...string) (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
-// text returns a member that is a JSON string; "" when it is absent or null.
+// text returns a member that is a JSON string, "" if it is absent or null.
 func text(m map[string]json.RawMessage, name string) (s string, ok bool) {
 	v := m[name]
 	if len(v) == 0 || string(v) == "null" {

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// MemoryStore is a [Store] that forgets everything when the process ends. Its
-// zero value is an empty store.
+// MemoryStore is a [Store] in memory. Its zero value is an empty store.
 type MemoryStore struct {
-	Now func() time.Time // the clock of its leases; nil: time.Now. Set it before use.
+	Now func() time.Time // the clock for leases; nil: time.Now. Set it before use.
 
 	mu     sync.Mutex
 	grants map[string]*Grant       // nil until the first Save
@@ -33,8 +32,8 @@ func (s *MemoryStore) now() time.Time {
 	return time.Now()
 }
 
-// owns reports whether l was neither released nor taken by another holder; s.mu
-// is held. A lease that has run out still counts.
+// owns reports whether l was neither released nor taken by another holder. s.mu
+// is held. An expired lease still counts.
 func (s *MemoryStore) owns(l *memoryLease) bool { return s.leases[l.key] == l }
 
 // Load implements [Store].

@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// made is a grant that could not be saved, and what it was made in place of.
-type made struct {
+// madeGrant is a grant that could not be saved, and the login of the row that it
+// was made from.
+type madeGrant struct {
 	grant    *Grant
 	replaces *time.Time
 }
 
-func TestSupersedes(t *testing.T) {
+func TestGrant_Supersedes(t *testing.T) {
 	at := func(h int) time.Time { return time.Date(2000, 1, 1, h, 0, 0, 0, time.UTC) }
 	ptr := func(t time.Time) *time.Time { return &t }
-	unsaved := made{&Grant{State: GrantActive, LoggedIn: at(5), Generation: 3, Revision: 7}, ptr(at(2))}
-	unleased := made{&Grant{State: GrantActive, LoggedIn: at(5), Generation: 3}, nil}
-	first := made{&Grant{LoggedIn: at(5), Generation: 1, Revision: 1}, ptr(time.Time{})}
+	unsaved := madeGrant{&Grant{State: GrantActive, LoggedIn: at(5), Generation: 3, Revision: 7}, ptr(at(2))}
+	unleased := madeGrant{&Grant{State: GrantActive, LoggedIn: at(5), Generation: 3}, nil}
+	first := madeGrant{&Grant{LoggedIn: at(5), Generation: 1, Revision: 1}, ptr(time.Time{})}
 	for name, tc := range map[string]struct {
 		stored  Grant
-		unsaved made
+		unsaved madeGrant
 		want    bool
 	}{
 		"the row before":               {Grant{LoggedIn: at(2), Generation: 9, Revision: 7}, unsaved, false},
@@ -49,27 +50,27 @@ func TestSupersedes(t *testing.T) {
 }
 
 // A login that could not be saved does not replace what another process has
-// stored since, although that process's clock is behind.
+// stored since, even if that process's clock is behind.
 func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(c *Client) error
 		state  GrantState
 	}{
-		"login":  {func(c *Client) error { _, err := c.SignIn(context.Background()); return err }, GrantActive},
+		"login":  {func(c *Client) error { _, err := c.LoginHeadless(context.Background()); return err }, GrantActive},
 		"logout": {func(c *Client) error { return c.Forget(context.Background()) }, GrantLoggedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				inner := NewMemoryStore()
 				store := &brokenStore{Store: inner}
-				c := s.signedIn(t, func(c *Config) { c.Store = store })
+				c := s.loggedIn(t, func(c *Config) { c.Store = store })
 				time.Sleep(time.Minute)
 				store.set(onSave)
 				l, err := c.Login(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				callback, e := c.walk(t.Context(), l) // as a person's browser does
+				callback, e := c.followRedirects(t.Context(), l) // as a browser does
 				if e != nil {
 					t.Fatal(e)
 				}
@@ -100,12 +101,12 @@ func TestUnsavedLogin_LaterChangeByAnotherProcessStays(t *testing.T) {
 	}
 }
 
-// A login after a logout whose answer comes when the lease is another's is kept:
-// the logout that is stored came before it.
-func TestLateLoginAfterALogoutIsKept(t *testing.T) {
+// A login after a logout is kept if its answer arrives after the lease was lost:
+// the stored logout was before it.
+func TestLogin_AfterLogout_LateAnswerIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &stoppedStore{MemoryStore: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		if err := c.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +117,7 @@ func TestLateLoginAfterALogoutIsKept(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if g, err := c.SignIn(t.Context()); err != nil || g.State != GrantActive || s.refresh[g.RefreshToken.Reveal()].dead {
+		if g, err := c.LoginHeadless(t.Context()); err != nil || g.State != GrantActive || s.refresh[g.RefreshToken.Reveal()].dead {
 			t.Errorf("%+v, %v", g, err)
 		}
 	})

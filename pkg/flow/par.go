@@ -8,33 +8,33 @@ import (
 	"regexp"
 )
 
-// pushes reports whether the client pushes its authorization requests (RFC 9126):
-// the provider requires it of all clients, or the configuration says so.
+// pushes reports whether the client pushes its authorization requests (RFC 9126),
+// because the provider requires it of all clients or the configuration says so.
 func (c *Client) pushes(m *metadata) bool { return m.RequirePAR || c.cfg.PAR }
 
 // push sends the parameters of an authorization request to the provider, with
-// client authentication, and returns the request_uri that stands for them.
+// client authentication, and returns their request_uri.
 func (c *Client) push(ctx context.Context, m *metadata, params url.Values) (string, *Error) {
 	const op = "login"
 	bad := &Error{Op: op, Class: ClassBadResponse}
-	if why := c.cfg.plain(m.PAR); why != "" {
+	if why := c.cfg.checkURL(m.PAR); why != "" {
 		bad.Description = fmt.Sprintf("pushed_authorization_request_endpoint %q %s", clean(m.PAR, 256), why)
-		bad.Hint = "the provider requires pushed authorization requests (PAR) and must announce where"
+		bad.Hint = "the provider requires pushed authorization requests (PAR) and must announce the endpoint"
 		return "", bad
 	}
-	ctx, release, e := c.idp.admit(ctx, op)
+	ctx, release, e := c.provider.admit(ctx, op)
 	if e != nil {
 		return "", e
 	}
 	defer release()
 	form := maps.Clone(params)
-	r, body, _, err := c.send(ctx, op, m.PAR, form, tries{})
+	r, body, _, err := c.send(ctx, op, m.PAR, form, sendOptions{})
 	if r == nil {
 		return "", asError(op, err)
 	}
 	v, perr := members(trimBody(body), "request_uri", "expires_in", "error", "error_description")
 	if r.StatusCode/100 != 2 || err != nil || errorCode(v) != "" {
-		if _, _, e := c.judge(op, r, body, err, form); e != nil {
+		if _, _, e := c.classify(op, r, body, err, form); e != nil {
 			return "", e
 		}
 	}
@@ -53,10 +53,10 @@ func (c *Client) push(ctx context.Context, m *metadata, params url.Values) (stri
 
 var namesPAR = regexp.MustCompile(`(?i)\bPAR\b|pushed[ _-]authori[sz]ation|request_uri`)
 
-// parHint is what helps a client whose application takes pushed requests alone.
+// parHint is the hint for an application that accepts only pushed requests.
 const parHint = "this application requires pushed authorization requests (PAR): set par: true"
 
-// wantsPAR reports whether a refusal is for an authorization request that was
+// wantsPAR reports whether an authorization request was rejected because it was
 // not pushed.
 func (c *Client) wantsPAR(code, words string) bool {
 	return code == "invalid_request" && !c.cfg.PAR && namesPAR.MatchString(words)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// withPAR makes s a provider that takes pushed authorization requests.
+// withPAR makes s accept pushed authorization requests.
 func (s *tenant) withPAR(required bool) (pushes *[]url.Values) {
 	var all []url.Values
 	s.discovery = func(m map[string]any) {
@@ -39,7 +39,7 @@ func TestPAR_WhenRequired(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newTenant()
 			pushes := s.withPAR(required)
-			c := s.signedIn(t, func(c *Config) { c.PAR = !required })
+			c := s.loggedIn(t, func(c *Config) { c.PAR = !required })
 			p := (*pushes)[0]
 			if p.Get("client_secret") != "CANARY-secret" || p.Get("code_challenge") == "" || p.Get("redirect_uri") == "" || p.Get("response_type") != "code" {
 				t.Errorf("pushed %v", p)
@@ -55,11 +55,11 @@ func TestPAR_WhenRequired(t *testing.T) {
 	}
 }
 
-func TestPAR_HintWhereItIsNotDone(t *testing.T) {
+func TestPAR_NotUsed_HintNamesSetting(t *testing.T) {
 	s := newTenant()
 	s.withPAR(false)
 	c := mustNew(t, s.config())
-	_, err := c.SignIn(t.Context())
+	_, err := c.LoginHeadless(t.Context())
 	wantError(t, err, ClassRequest, parHint)
 	if f := finding(c.Check(t.Context()), "authorize"); f.Result != ResultProblem || f.Hint != parHint {
 		t.Errorf("%+v", f)
@@ -69,7 +69,7 @@ func TestPAR_HintWhereItIsNotDone(t *testing.T) {
 	}
 }
 
-func TestPAR_Refused(t *testing.T) {
+func TestPAR_Rejected(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h     http.HandlerFunc
 		class Class

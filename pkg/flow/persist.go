@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// load reads the grant and makes it what this process knows. The revision is
-// that of the stored row.
+// load reads the grant and keeps it in memory. The revision is that of the stored
+// row.
 func (c *Client) load(ctx context.Context) (*Grant, int64, *Error) {
 	g, revision, e := c.read(ctx)
 	if e != nil {
@@ -22,7 +22,7 @@ func (c *Client) load(ctx context.Context) (*Grant, int64, *Error) {
 }
 
 func (c *Client) read(ctx context.Context) (*Grant, int64, *Error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	g, err := c.cfg.Store.Load(ctx, c.key)
 	if errors.Is(err, ErrNotFound) {
@@ -32,25 +32,25 @@ func (c *Client) read(ctx context.Context) (*Grant, int64, *Error) {
 		return nil, 0, storeError("load", err)
 	}
 	if g.Issuer != c.cfg.Issuer || g.ClientID != c.cfg.ClientID {
-		c.cfg.Log.Warn("the stored grant is of another issuer or client and is not used", "grant", g)
+		c.cfg.Log.Warn("ignoring the stored grant: it is for another issuer or client id", "grant", g)
 		return nil, g.Revision, nil
 	}
 	return g, g.Revision, nil
 }
 
-// save writes once.
-func (c *Client) save(ctx context.Context, l *held, g *Grant) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+// save writes g to the store once.
+func (c *Client) save(ctx context.Context, l *heldLease, g *Grant) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	return c.cfg.Store.Save(ctx, l.lease, g)
 }
 
-// note writes what is good to have stored, but not worth failing for. When
-// another process has changed the grant, its state counts.
-func (c *Client) note(ctx context.Context, l *held, g *Grant) {
+// saveBestEffort saves g, but only logs an error. If another process has changed
+// the grant, its state is loaded instead.
+func (c *Client) saveBestEffort(ctx context.Context, l *heldLease, g *Grant) {
 	err := c.save(ctx, l, g)
 	if errors.Is(err, ErrConflict) {
-		c.cfg.Log.Warn("another process has changed the grant: this process's note is dropped", "err", err)
+		c.cfg.Log.Warn("another process has changed the grant: the state of this process is dropped", "err", err)
 		_, _, _ = c.load(context.WithoutCancel(ctx))
 		return
 	}
@@ -60,16 +60,16 @@ func (c *Client) note(ctx context.Context, l *held, g *Grant) {
 	c.setSnapshot(g)
 }
 
-// writes is how often a grant is written when there is no place to spill it.
-const writes = 6
+// maxSaves is how often saving is tried if there is no place to spill.
+const maxSaves = 6
 
 // persist makes a grant that the provider has issued durable. After the first
-// write that fails it goes to the spill, and the store is tried on by later
-// flights; without a spill the write is repeated here. The request that led to
-// it is never repeated. Nothing of g is served unless persist returns nil.
-func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Error {
+// failed save it spills the grant, and later flights try the store again; without
+// a spill it retries here. The token request is never repeated. Nothing of g may
+// be served unless persist returns nil.
+func (c *Client) persist(ctx context.Context, f *flight, l *heldLease, g *Grant) *Error {
 	var err error
-	for i, wait := 0, 50*time.Millisecond; i < writes; i, wait = i+1, 2*wait {
+	for i, wait := 0, 50*time.Millisecond; i < maxSaves; i, wait = i+1, 2*wait {
 		if i > 0 {
 			select {
 			case <-time.After(wait):
@@ -77,7 +77,7 @@ func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Err
 			}
 		}
 		err = c.save(ctx, l, g)
-		if err == nil || errors.Is(err, ErrConflict) && c.isStored(ctx, g) { // by a write that failed only to say so
+		if err == nil || errors.Is(err, ErrConflict) && c.isStored(ctx, g) { // saved, although the store reported an error
 			c.setUnsaved(nil, nil)
 			c.setSnapshot(g)
 			return nil
@@ -97,12 +97,13 @@ func (c *Client) persist(ctx context.Context, f *flight, l *held, g *Grant) *Err
 	return storeError("save", err)
 }
 
-// saveLate stores a grant whose lease another process has taken since, as when
-// this one was stopped while the answer arrived. It replaces what is stored
-// unless that is of the same generation or a later one; then it is kept aside.
+// saveLate stores a grant after another process has taken the lease, for example
+// because this process was stopped while the answer arrived. It replaces the
+// stored grant unless that has the same generation or a later one; then g is only
+// spilled.
 func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, replaces *time.Time, cause error) *Error {
 	ctx = context.WithoutCancel(ctx)
-	c.spillConflict(ctx, g, cause) // durable before another process is waited for
+	c.spillConflict(ctx, g, cause) // durable before waiting for the lease
 	h, e := c.lock(ctx, f)
 	if e != nil {
 		c.setUnsaved(g, replaces)
@@ -114,7 +115,7 @@ func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, replaces *ti
 	case e != nil:
 	case s != nil && s.State == GrantLoggedOut && s.supersedes(g, replaces):
 		if g.RefreshToken != "" {
-			_ = c.revoke(ctx, g.RefreshToken) // nobody wants it any more
+			_ = c.revoke(ctx, g.RefreshToken) // the client is logged out
 		}
 		c.setUnsaved(nil, nil)
 		c.setSnapshot(s)
@@ -135,7 +136,7 @@ func (c *Client) saveLate(ctx context.Context, f *flight, g *Grant, replaces *ti
 	return storeError("save", cause)
 }
 
-// loginOf returns when the login of a row was, zero without a row.
+// loginOf returns the login time of a row, zero without a row.
 func loginOf(row *Grant) *time.Time {
 	var at time.Time
 	if row != nil {
@@ -144,19 +145,19 @@ func loginOf(row *Grant) *time.Time {
 	return &at
 }
 
-// supersedes reports whether the stored grant g is to stay in place of o, which
-// could not be saved. replaces is the login of the row that o was made in place
-// of, as read under the lease. The order of the leases decides: any other login
-// was stored after o, whatever the clocks say. Only for a login that was made
-// without the lease (nil: a device login while the store was down) the order is
-// unknown, and the wall clock has to decide.
+// supersedes reports whether the stored grant g wins over o, which could not be
+// saved. replaces is the login time of the row that o was made from, as read
+// under the lease. The order of the leases decides: any other login was stored
+// after o, even if the clocks disagree. Only for a login without a lease (nil: a
+// device login while the store was down) the order is unknown, and the wall clock
+// decides.
 func (g *Grant) supersedes(o *Grant, replaces *time.Time) bool {
 	switch {
 	case g.State == GrantLoggedOut && replaces != nil:
 		return g.Revision != o.Revision
 	case g.State == GrantLoggedOut:
 		return !o.LoggedIn.After(g.Exchanged)
-	case g.LoggedIn.Equal(o.LoggedIn): // of one login: exchanges are counted
+	case g.LoggedIn.Equal(o.LoggedIn): // the same login: the generation decides
 		return g.Generation >= o.Generation
 	case replaces != nil:
 		return !g.LoggedIn.Equal(*replaces)
@@ -164,7 +165,7 @@ func (g *Grant) supersedes(o *Grant, replaces *time.Time) bool {
 	return g.LoggedIn.After(o.LoggedIn)
 }
 
-// isStored reports whether the store has g itself, and takes its revision then.
+// isStored reports whether the store has g itself, and then sets its revision.
 func (c *Client) isStored(ctx context.Context, g *Grant) bool {
 	s, revision, e := c.read(context.WithoutCancel(ctx))
 	if e != nil || s == nil || s.Generation != g.Generation || s.RefreshToken != g.RefreshToken || s.State != g.State {
@@ -174,18 +175,20 @@ func (c *Client) isStored(ctx context.Context, g *Grant) bool {
 	return true
 }
 
-// spillConflict keeps a grant that lost against another process's change.
+// spillConflict spills a grant that could not be saved because another process
+// had changed the stored one.
 func (c *Client) spillConflict(ctx context.Context, g *Grant, err error) {
 	kept := c.spill(ctx, g)
 	c.cfg.Log.Error("another process has changed the grant during a refresh", "spilled", kept, "err", err)
 }
 
+// spill spills g and reports whether it is durable.
 func (c *Client) spill(ctx context.Context, g *Grant) bool {
 	s, ok := c.cfg.Store.(Spiller)
 	if !ok {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err := s.Spill(ctx, c.key, g); err != nil {
 		c.cfg.Log.Error("a refreshed grant could not be spilled", "err", err)
@@ -194,7 +197,8 @@ func (c *Client) spill(ctx context.Context, g *Grant) bool {
 	return true
 }
 
-// setUnsaved notes that g is not in the store; replaces is as supersedes has it.
+// setUnsaved records that g is not in the store. For replaces see
+// [Grant.supersedes].
 func (c *Client) setUnsaved(g *Grant, replaces *time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,10 +208,10 @@ func (c *Client) setUnsaved(g *Grant, replaces *time.Time) {
 	c.unsaved, c.replaces = g, replaces
 }
 
-// flushUnsaved stores what could not be stored before, under the lease. Until it
-// succeeds no request is made: the stored refresh token is a spent one. What the
-// store has taken up from the spill by itself is saved in its place, too.
-func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
+// flushUnsaved saves the unsaved grant, under the lease. Until it succeeds no
+// request is sent, because the stored refresh token is already used. A grant that
+// the store has loaded from its spill is saved in the same way.
+func (c *Client) flushUnsaved(ctx context.Context, l *heldLease) *Error {
 	c.mu.Lock()
 	g, replaces := c.unsaved, c.replaces
 	c.mu.Unlock()
@@ -220,7 +224,7 @@ func (c *Client) flushUnsaved(ctx context.Context, l *held) *Error {
 	}
 	g = g.clone()
 	if s != nil && s.supersedes(g, replaces) {
-		g = s // a logout, a later login, another process, or the spill
+		g = s // a logout, a later login, another process's grant, or the spilled one
 	}
 	g.Revision = revision
 	if err := c.save(ctx, l, g); err != nil {
@@ -241,7 +245,7 @@ func (c *Client) flushNow(ctx context.Context, f *flight) *Error {
 	return c.flushUnsaved(ctx, l)
 }
 
-// fingerprint identifies a secret without telling it.
+// fingerprint returns a hash of a secret.
 func fingerprint(s Secret) string {
 	h := sha256.Sum256([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(h[:])

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// brokenStore fails on demand: a full disk, a dead process.
+// brokenStore fails on demand, like a full disk or a dead process.
 type brokenStore struct {
 	Store
 	mu   sync.Mutex
@@ -70,14 +70,14 @@ func onSave(op string, _ *Grant) error {
 	return nil
 }
 
-// The row of the outcome table "unknown", with the provider's overlap and
-// without, the answer lost before and after the tenant has rotated.
-func TestUncertainRecovery(t *testing.T) {
+// An unknown outcome, with the provider's overlap and without, the answer lost
+// before and after the tenant has rotated.
+func TestUncertain_Recovery(t *testing.T) {
 	for name, tc := range map[string]struct {
 		overlap time.Duration
 		lost    handler
 		posts   int  // until there is a token again
-		wait    bool // until the access token is nearly gone
+		wait    bool // until the access token is about to expire
 		dead    bool
 	}{
 		"overlap, lost after":     {30 * time.Second, dropAfter, 2, false, false},
@@ -90,7 +90,7 @@ func TestUncertainRecovery(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				s.overlap = tc.overlap
-				c := s.signedIn(t, func(c *Config) { c.Leeway = tc.overlap })
+				c := s.loggedIn(t, func(c *Config) { c.Leeway = tc.overlap })
 				time.Sleep(time.Minute)
 				s.script(tc.lost)
 				_, err := c.Refresh(t.Context())
@@ -99,7 +99,7 @@ func TestUncertainRecovery(t *testing.T) {
 					if g := c.grant(); g.State != GrantUncertain || g.Intent.Replays != 0 || g.Generation != 1 {
 						t.Fatalf("grant %+v", g)
 					}
-					for range 50 { // nothing is sent while there is something to lose
+					for range 50 { // nothing is sent while the access token is valid
 						time.Sleep(time.Minute)
 						if tok, err := c.Get(t.Context(), Request{}); err != nil || tok.AccessToken != "at-2" {
 							t.Fatalf("%v, %v", tok, err)
@@ -129,10 +129,10 @@ func TestUncertainRecovery(t *testing.T) {
 	}
 }
 
-func TestUncertainAtMostTwoReplaysInTheOverlap(t *testing.T) {
+func TestUncertain_AtMostTwoReplaysInOverlap(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.overlap = 30 * time.Second
-		c := s.signedIn(t, func(c *Config) { c.Leeway = 30 * time.Second })
+		c := s.loggedIn(t, func(c *Config) { c.Leeway = 30 * time.Second })
 		s.keep(dropAfter)
 		for range 100 {
 			_, _ = c.Refresh(t.Context())
@@ -149,13 +149,13 @@ func TestUncertainAtMostTwoReplaysInTheOverlap(t *testing.T) {
 	})
 }
 
-// After a crash, the trace in the store is enough: the intent is found at start.
-func TestIntentFoundAtStart(t *testing.T) {
+// After a crash, the stored intent is found at the next start.
+func TestUncertain_IntentFoundAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.overlap = 30 * time.Second
 		inner := NewMemoryStore()
 		store := &brokenStore{Store: inner}
-		c := s.signedIn(t, func(c *Config) { c.Store, c.Leeway = store, s.overlap })
+		c := s.loggedIn(t, func(c *Config) { c.Store, c.Leeway = store, s.overlap })
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			store.set(func(string, *Grant) error { return errDisk }) // the process dies here
 			next(w, r)
@@ -175,13 +175,15 @@ func TestIntentFoundAtStart(t *testing.T) {
 	})
 }
 
-// F17: the answer is there and the store is not. Nothing of it is served before
-// it is durable, no second request is made, and the write is made up for.
-func TestF17_StoreDownAfterTheAnswer(t *testing.T) {
+// The store fails after the answer. Nothing is served before it is durable, no
+// second request is sent, and the grant is saved later.
+//
+// Row F17 of docs/guarantees.md.
+func TestRefresh_StoreDownAfterAnswer_NothingIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
-		s.answer = func(b map[string]any) { delete(b, "id_token") } // nothing but the store holds it back
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
+		s.answer = func(b map[string]any) { delete(b, "id_token") } // so that only the store delays it
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) { store.set(onSave); next(w, r) })
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassStoreUnavailable, "no space left")
@@ -215,10 +217,11 @@ func (s *spillStore) Spill(_ context.Context, _ string, g *Grant) error {
 	return nil
 }
 
-func TestF17_Spilled(t *testing.T) {
+// TestRefresh_StoreDown_SpilledGrantIsServed tests row F17 of docs/guarantees.md.
+func TestRefresh_StoreDown_SpilledGrantIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &spillStore{brokenStore: &brokenStore{Store: NewMemoryStore()}}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
@@ -242,10 +245,10 @@ func TestF17_Spilled(t *testing.T) {
 	})
 }
 
-func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
+func TestRefresh_IntentIsDurableBeforeRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			if g, err := store.Store.Load(r.Context(), demoKey); err != nil || g.Intent == nil || g.Intent.Hash != fingerprint("rt-2") {
 				t.Errorf("at the request the store has %+v, %v", g, err)
@@ -264,11 +267,12 @@ func TestIntentIsDurableBeforeTheRequest(t *testing.T) {
 	})
 }
 
-// A write that succeeded and said otherwise is no conflict with another process.
-func TestSaveThatLiesIsNoConflict(t *testing.T) {
+// A save that succeeded but reported an error is not a conflict with another
+// process.
+func TestRefresh_SaveSucceedsButReportsError(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		lied := false
 		store.lose = func(op string, g *Grant) error {
 			if op == "save" && g.Generation == 2 && !lied {
@@ -286,11 +290,13 @@ func TestSaveThatLiesIsNoConflict(t *testing.T) {
 	})
 }
 
-// F20: many processes on one store; one request per expiry.
-func TestF20_ManyProcessesOneRequestPerExpiry(t *testing.T) {
+// Many processes on one store: one request per expiry (F20).
+//
+// Row F20 of docs/guarantees.md.
+func TestRefresh_ManyProcesses_OneRequestPerExpiry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		s.signedIn(t, func(c *Config) { c.Store = store })
+		s.loggedIn(t, func(c *Config) { c.Store = store })
 		var clients []*Client
 		for range 5 {
 			cfg := s.config()
@@ -318,11 +324,11 @@ func TestF20_ManyProcessesOneRequestPerExpiry(t *testing.T) {
 	})
 }
 
-func TestLeaseBusyAndOutlived(t *testing.T) {
+func TestLease_BusyThenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
-		if _, err := store.Lock(t.Context(), demoKey, 30*time.Second); err != nil { // of a process that crashed
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
+		if _, err := store.Lock(t.Context(), demoKey, 30*time.Second); err != nil { // held by a crashed process
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -339,12 +345,13 @@ func TestLeaseBusyAndOutlived(t *testing.T) {
 	})
 }
 
-// A lease is renewed while the work takes longer than it lasts, and released after.
-func TestLeaseIsRenewedAndReleased(t *testing.T) {
+// A lease is renewed while the work takes longer than its TTL, and released
+// afterwards.
+func TestLease_IsRenewedAndReleased(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
-		h, e := c.lock(t.Context(), &flight{hurry: make(chan struct{})})
+		h, e := c.lock(t.Context(), &flight{stopped: make(chan struct{})})
 		if e != nil {
 			t.Fatal(e)
 		}
@@ -359,11 +366,12 @@ func TestLeaseIsRenewedAndReleased(t *testing.T) {
 	})
 }
 
-// Another process has refreshed although we had the lease: its grant is used, not declared dead.
-func TestInvalidGrantLoadsAgainFirst(t *testing.T) {
+// Another process has refreshed although this one had the lease: its grant is
+// used and not marked dead.
+func TestRefresh_InvalidGrant_LoadsStoredGrantFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		s.script(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 			g, _ := store.Load(r.Context(), demoKey)
 			g.RefreshToken, g.Intent, g.Generation = "rt-other", nil, 2

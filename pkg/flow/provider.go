@@ -18,11 +18,11 @@ import (
 const (
 	opDiscovery    = "discovery"
 	metadataMaxAge = 24 * time.Hour
-	metadataRetry  = 5 * time.Minute // after a refetch that failed
-	providerSlots  = 8               // requests at once
+	metadataRetry  = 5 * time.Minute // after a failed refetch
+	providerSlots  = 8               // concurrent requests
 )
 
-// ProviderConfig is a provider. Issuer must be set.
+// ProviderConfig configures a provider. Issuer must be set.
 type ProviderConfig struct {
 	Issuer     string           // "https://acme.eu.auth0.com/", compared exactly, slash included
 	HTTPClient *http.Client     // nil: one with deadlines; its redirect policy and jar are not used
@@ -30,10 +30,9 @@ type ProviderConfig struct {
 	Log        *slog.Logger     // nil: silent
 }
 
-// Provider is what the clients of one issuer share: its metadata and keys, HTTP
-// connections, the limit of eight requests at once, and the wait that a rate
-// limit of the whole provider asks for. It is safe for concurrent use;
-// [NewProvider] makes it.
+// Provider is what the clients of one issuer share: metadata and keys, HTTP
+// connections, the limit of eight concurrent requests, and rate limits of the
+// whole provider. It is safe for concurrent use; [NewProvider] returns one.
 type Provider struct {
 	issuer   string
 	http     *http.Client
@@ -44,10 +43,10 @@ type Provider struct {
 
 	mu      sync.Mutex // guards what follows
 	meta    *metadata
-	fetched time.Time // of meta
-	tried   time.Time // the last refetch of meta, failed or not
+	fetched time.Time // when meta was fetched
+	tried   time.Time // the last refetch of meta, successful or not
 	keys    map[string]*keySet
-	until   time.Time // a rate limit of the provider holds requests back until then
+	until   time.Time // end of a rate limit of the provider
 }
 
 // NewProvider returns the provider of c. It does no I/O: metadata and keys are
@@ -75,14 +74,15 @@ func NewProvider(c ProviderConfig) *Provider {
 // Issuer returns the provider's issuer.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// Close closes the connections that are idle. Fetches in flight belong to the
-// clients that wait for them, and end with [Client.Close].
+// Close closes idle connections. Fetches in flight belong to the clients that
+// wait for them, and end with [Client.Close].
 func (p *Provider) Close() error {
 	p.http.CloseIdleConnections()
 	return nil
 }
 
-// metadata is what is used of OpenID Connect Discovery 1.0 section 3 and RFC 8414.
+// metadata is the used part of OpenID Connect Discovery 1.0 section 3 and RFC
+// 8414.
 type metadata struct {
 	Issuer        string   `json:"issuer"`
 	Authorization string   `json:"authorization_endpoint"`
@@ -95,12 +95,12 @@ type metadata struct {
 	IssParameter  bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 
-	at string // where it was found
+	at string // its URL
 }
 
-// discover returns the provider's metadata, fetched once for all that wait, in
-// one of the caller's tasks. After a day it is fetched again; the old one is
-// kept while that fails.
+// discover returns the provider's metadata. All waiting callers share one fetch,
+// in one of the caller's tasks. After a day it is fetched again; if that fails,
+// the old metadata is used.
 func (p *Provider) discover(ctx context.Context, ts *tasks) (*metadata, error) {
 	old := p.cached()
 	if old != nil && p.fresh() {
@@ -108,7 +108,7 @@ func (p *Provider) discover(ctx context.Context, ts *tasks) (*metadata, error) {
 	}
 	m, err := p.fetching.get(ctx, ts, p.refetch)
 	if err != nil && old != nil {
-		p.log.Warn("the provider's metadata cannot be fetched again: the old one is used", "issuer", p.issuer, "error", err)
+		p.log.Warn("cannot refetch the provider's metadata: using the old one", "issuer", p.issuer, "error", err)
 		return old, nil
 	}
 	return m, err
@@ -128,14 +128,15 @@ func (p *Provider) fresh() bool {
 	return within(now, p.fetched, metadataMaxAge) || within(now, p.tried, metadataRetry)
 }
 
-// within reports whether t is at most d ago. A time in the future is not: the
-// clock was set back.
+// within reports whether t is at most d ago. A time in the future is not, because
+// then the clock was set back.
 func within(now, t time.Time, d time.Duration) bool {
 	age := now.Sub(t)
 	return !t.IsZero() && age >= 0 && age < d
 }
 
-// expire makes the next use fetch metadata again: m lacks what a client needs.
+// expire makes the next use fetch the metadata again, because m lacks something
+// that a client needs.
 func (p *Provider) expire(m *metadata) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,8 +162,9 @@ func (p *Provider) refetch(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// metadataURLs are the places of the metadata: OpenID Connect's, then those of
-// RFC 8414 section 3, before the issuer's path and, as some have it, after it.
+// metadataURLs returns where metadata may be: OpenID Connect's place, then those
+// of RFC 8414 section 3, before the issuer's path and, as some providers do it,
+// after it.
 func (p *Provider) metadataURLs() []string {
 	base := strings.TrimSuffix(p.issuer, "/")
 	urls := []string{base + "/.well-known/openid-configuration"}
@@ -174,8 +176,8 @@ func (p *Provider) metadataURLs() []string {
 	return append(urls, base+oauth)
 }
 
-// fetchDocument reads the metadata from the first place that has it. When none
-// has, the error is about the first place.
+// fetchDocument reads the metadata from the first place that has it. If none has,
+// it returns the error of the first place.
 func (p *Provider) fetchDocument(ctx context.Context) (*metadata, error) {
 	var first error
 	for _, at := range p.metadataURLs() {
@@ -196,15 +198,15 @@ func (p *Provider) fetchDocument(ctx context.Context) (*metadata, error) {
 	return nil, first
 }
 
-// notFound reports whether a document is not where it was looked for.
+// notFound reports whether a document does not exist at that place.
 func notFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone || e.Status == http.StatusMethodNotAllowed)
 }
 
-// compareIssuer wants the issuer exactly as configured (OpenID Connect
-// Discovery 1.0 section 4.3, RFC 8414 section 3.3). Where a slash is all that
-// differs the error names the string to configure.
+// compareIssuer checks that the issuer is exactly the configured one (OpenID
+// Connect Discovery 1.0 section 4.3, RFC 8414 section 3.3). If only a trailing
+// slash differs, the hint has the string to configure.
 func (p *Provider) compareIssuer(m *metadata) *Error {
 	if m.Issuer == p.issuer {
 		return nil
@@ -212,7 +214,7 @@ func (p *Provider) compareIssuer(m *metadata) *Error {
 	e := &Error{
 		Op: opDiscovery, Class: ClassBadResponse,
 		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.issuer, m.at, clean(m.Issuer, 256)),
-		Hint:        "configure the issuer exactly as the provider gives it, slash included",
+		Hint:        "set issuer exactly to the provider's own value, slash included",
 	}
 	if sameButSlash(m.Issuer, p.issuer) {
 		e.Class, e.Hint = ClassConfig, "set issuer to "+m.Issuer+" exactly: the slash at the end counts"
@@ -222,8 +224,8 @@ func (p *Provider) compareIssuer(m *metadata) *Error {
 
 func sameButSlash(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
-// fetch reads a public document of the provider. Up to three redirects are
-// followed, within its origin.
+// fetch reads a public document of the provider. It follows up to three redirects
+// within its origin.
 func (p *Provider) fetch(ctx context.Context, op, at string) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -269,7 +271,7 @@ func readBody(b io.ReadCloser) ([]byte, error) {
 	return body, err
 }
 
-// sameOrigin resolves a redirect, which must stay at scheme, host and port.
+// sameOrigin resolves a redirect, which must keep scheme, host and port.
 func sameOrigin(from, to string) (string, error) {
 	base, err := url.Parse(from)
 	if err != nil {
@@ -277,7 +279,7 @@ func sameOrigin(from, to string) (string, error) {
 	}
 	u, err := base.Parse(to)
 	if err != nil || to == "" {
-		return "", errors.New("a redirect without a usable Location")
+		return "", errors.New("a redirect without a valid Location")
 	}
 	if u.Scheme != base.Scheme || u.Host != base.Host {
 		return "", fmt.Errorf("a redirect from %s to another origin, %s", base.Host, clean(u.Scheme+"://"+u.Host, 256))

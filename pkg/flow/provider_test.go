@@ -14,7 +14,7 @@ import (
 	"golang.org/x/oauth2"
 )
 
-func TestConfigFaultsAllAtOnce(t *testing.T) {
+func TestNew_ReportsAllErrors(t *testing.T) {
 	_, err := New(Config{Auth: "guess", Source: AuthorizationCode{Headless: true, Params: url.Values{"state": {"x"}}}, Leeway: -1, Rotation: "maybe"})
 	if err == nil {
 		t.Fatal("accepted")
@@ -27,7 +27,8 @@ func TestConfigFaultsAllAtOnce(t *testing.T) {
 	wantError(t, err, ClassConfig, "hint:")
 }
 
-func TestB12_PlainHTTPIssuers(t *testing.T) {
+// TestNew_PlainHTTPIssuers tests row B12 of docs/guarantees.md.
+func TestNew_PlainHTTPIssuers(t *testing.T) {
 	for issuer, ok := range map[string]bool{
 		"https://a.test/": true, "https://a.test": true, "http://localhost:8400/": true, "http://127.0.0.1/": true, "http://127.9.9.9:1/": true,
 		"http://[::1]:8400/": true, "http://a.test/": false, "http://localhost.a.test/": false, "http://10.0.0.1/": false,
@@ -43,7 +44,7 @@ func TestB12_PlainHTTPIssuers(t *testing.T) {
 	}
 }
 
-func TestConfigCombinations(t *testing.T) {
+func TestNew_Combinations(t *testing.T) {
 	base := Config{Issuer: testIssuer, ClientID: "c"}
 	for name, tc := range map[string]struct {
 		change func(*Config)
@@ -53,8 +54,8 @@ func TestConfigCombinations(t *testing.T) {
 		"basic without a secret":  {func(c *Config) { c.Auth = AuthBasic }, "needs a client secret"},
 		"none with a secret":      {func(c *Config) { c.Auth, c.ClientSecret = AuthNone, "CANARY" }, "a client secret is set"},
 		"a key and a secret":      {func(c *Config) { c.PrivateKey, c.ClientSecret, c.Auth = &PrivateKey{}, "CANARY", AuthPrivateKeyJWT }, "a client secret is set"},
-		"a key of no use":         {func(c *Config) { c.PrivateKey, c.ClientSecret = &PrivateKey{}, "CANARY" }, "there is a private key: true"},
-		"jwt without a key":       {func(c *Config) { c.Auth = AuthPrivateKeyJWT }, "there is a private key: false"},
+		"a key of no use":         {func(c *Config) { c.PrivateKey, c.ClientSecret = &PrivateKey{}, "CANARY" }, "a private key is set: true"},
+		"jwt without a key":       {func(c *Config) { c.Auth = AuthPrivateKeyJWT }, "a private key is set: false"},
 		"a key alone":             {func(c *Config) { c.PrivateKey, c.Source = &PrivateKey{}, ClientCredentials{} }, ""},
 		"seed without a token":    {func(c *Config) { c.Source = Seed{} }, "no refresh token"},
 		"credentials without any": {func(c *Config) { c.Source = ClientCredentials{} }, "need client authentication"},
@@ -85,7 +86,8 @@ func TestConfigCombinations(t *testing.T) {
 	}
 }
 
-func TestB10_B11_F12_Discovery(t *testing.T) {
+// TestDiscovery_Documents tests rows B10, B11, F12 of docs/guarantees.md.
+func TestDiscovery_Documents(t *testing.T) {
 	drop := func(k string) func(map[string]any) { return func(m map[string]any) { delete(m, k) } }
 	set := func(k, v string) func(map[string]any) { return func(m map[string]any) { m[k] = v } }
 	const path = "/.well-known/openid-configuration"
@@ -105,7 +107,7 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 		"B11 authorization":         {doc: drop("authorization_endpoint"), class: ClassBadResponse, parts: []string{`"authorization_endpoint"`}},
 		"plain token endpoint":      {doc: set("token_endpoint", "http://tenant.test/t"), class: ClassBadResponse, parts: []string{"token_endpoint", "plain HTTP"}},
 		"F12 loop":                  {path: redirect(path), class: ClassRedirect, parts: []string{"more than three times"}, calls: 4},
-		"redirect nowhere":          {path: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(302) }, class: ClassRedirect, parts: []string{"without a usable Location"}, calls: 1},
+		"redirect nowhere":          {path: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(302) }, class: ClassRedirect, parts: []string{"without a valid Location"}, calls: 1},
 		"F12 other origin":          {path: redirect("https://evil.test/"), class: ClassRedirect, parts: []string{"another origin"}},
 		"no JSON":                   {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, class: ClassBadResponse, parts: []string{"not JSON"}},
 		"too large":                 {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, class: ClassBadResponse, parts: []string{"256 KiB"}},
@@ -126,7 +128,7 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 			if n := s.called(path); n != max(1, tc.calls) {
 				t.Errorf("%d requests", n)
 			}
-			s.discovery = nil // recovered from by itself
+			s.discovery = nil // the provider recovers
 			delete(s.paths, path)
 			if _, err := c.Login(t.Context()); err != nil {
 				t.Error(err)
@@ -135,7 +137,7 @@ func TestB10_B11_F12_Discovery(t *testing.T) {
 	}
 }
 
-func TestDiscoveryRedirectWithinTheOrigin(t *testing.T) {
+func TestDiscovery_RedirectWithinOrigin(t *testing.T) {
 	s := newTenant()
 	hops := 0
 	const path = "/.well-known/openid-configuration"
@@ -152,7 +154,7 @@ func TestDiscoveryRedirectWithinTheOrigin(t *testing.T) {
 	}
 }
 
-func TestOneDiscoveryForManyWaiters(t *testing.T) {
+func TestDiscovery_SharedByAllWaiters(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		const path = "/.well-known/openid-configuration"
 		open := make(chan struct{})
@@ -170,7 +172,7 @@ func TestOneDiscoveryForManyWaiters(t *testing.T) {
 		c := mustNew(t, s.config())
 		leaving, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { // the one that begins it leaves
+		wg.Go(func() { // the caller that starts it gives up
 			if _, err := c.Login(leaving); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
@@ -187,13 +189,13 @@ func TestOneDiscoveryForManyWaiters(t *testing.T) {
 		synctest.Wait()
 		close(open)
 		wg.Wait()
-		if n := s.called(path); n != 2 { // with its redirect
+		if n := s.called(path); n != 2 { // including its redirect
 			t.Errorf("%d requests", n)
 		}
 	})
 }
 
-func TestConfiguredEndpointsNeedNoDiscovery(t *testing.T) {
+func TestDiscovery_ConfiguredEndpoints_NotNeeded(t *testing.T) {
 	s := newTenant()
 	cfg := s.config()
 	cfg.Source, cfg.Scopes = ClientCredentials{}, []string{"read"}
@@ -207,7 +209,7 @@ func TestConfiguredEndpointsNeedNoDiscovery(t *testing.T) {
 	}
 }
 
-func TestTenantDownAtStart(t *testing.T) {
+func TestRun_ProviderDownAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		const path = "/.well-known/openid-configuration"
 		s.paths[path] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }

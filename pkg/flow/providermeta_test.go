@@ -20,7 +20,9 @@ import (
 )
 
 // ID tokens may have every asymmetric algorithm that the provider announces.
-func TestB27_AlgorithmsOfIDTokens(t *testing.T) {
+//
+// Row B27 of docs/guarantees.md.
+func TestIDToken_Algorithms(t *testing.T) {
 	p256, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	p521, _ := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
@@ -38,7 +40,7 @@ func TestB27_AlgorithmsOfIDTokens(t *testing.T) {
 		}
 		s.jwks = func() any { return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "k1", Use: "sig"}}} }
 		raw := make(s, map[string]any{"iss": s.issuer, "aud": "client", "sub": "u", "iat": s.now().Unix(), "exp": s.now().Add(time.Hour).Unix()})
-		_, err := mustNew(t, s.config()).idp.verify(t.Context(), "test", raw, expected{})
+		_, err := mustNew(t, s.config()).provider.verify(t.Context(), "test", raw, expected{})
 		return err
 	}
 	for alg, key := range keys {
@@ -58,9 +60,9 @@ func TestB27_AlgorithmsOfIDTokens(t *testing.T) {
 				t.Error("accepted although others are announced")
 			}
 		})
-		for other, wrong := range keys { // a key of another type or curve never fits
+		for other, wrong := range keys { // a key of another type or curve does not fit
 			if same := fmt.Sprintf("%T", wrong) == fmt.Sprintf("%T", key); !same || alg[0] == 'E' && alg != other {
-				if fits(wrong.Public(), alg) {
+				if keyFits(wrong.Public(), alg) {
 					t.Errorf("a key of %s fits %s", other, alg)
 				}
 			}
@@ -76,7 +78,7 @@ func TestB27_AlgorithmsOfIDTokens(t *testing.T) {
 		"B27 a logout token": func(_ *tenant, claims map[string]any) string { return typed("logout+jwt", claims) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := verify(t, all, testKey().Public(), make); err == nil || !strings.Contains(err.Error(), "refused") {
+			if err := verify(t, all, testKey().Public(), make); err == nil || !strings.Contains(err.Error(), "rejected") {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -94,8 +96,10 @@ func typed(typ string, claims map[string]any) string {
 	return raw
 }
 
-// Metadata at the places of RFC 8414, no keys, or no metadata at all.
-func TestB28_LessThanDiscovery(t *testing.T) {
+// Metadata at the places of RFC 8414, no keys, or no metadata.
+//
+// Row B28 of docs/guarantees.md.
+func TestDiscovery_IncompleteMetadata(t *testing.T) {
 	oauthDoc := func(issuer string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			reply(w, 200, map[string]string{"issuer": issuer, "token_endpoint": testIssuer + "oauth/token"})
@@ -140,28 +144,32 @@ func TestB28_LessThanDiscovery(t *testing.T) {
 	}
 }
 
-// Keys are needed when an ID token comes, and not before.
-func TestB28_NoKeysUntilAnIDTokenComes(t *testing.T) {
+// Keys are needed only for ID tokens.
+//
+// Row B28 of docs/guarantees.md.
+func TestDiscovery_KeysNeededOnlyForIDTokens(t *testing.T) {
 	s := newTenant()
 	s.discovery = func(m map[string]any) { delete(m, "jwks_uri") }
 	c := mustNew(t, s.config())
 	if _, err := c.Login(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_, err := c.SignIn(t.Context())
+	_, err := c.LoginHeadless(t.Context())
 	wantError(t, err, ClassBadResponse, `no "jwks_uri"`)
 	wantError(t, err, ClassBadResponse, "jwks_url")
 	s = newTenant()
 	s.discovery = func(m map[string]any) { m["jwks_uri"] = "http://tenant.test/keys" }
-	_, err = mustNew(t, s.config()).SignIn(t.Context())
+	_, err = mustNew(t, s.config()).LoginHeadless(t.Context())
 	wantError(t, err, ClassBadResponse, "plain HTTP")
 }
 
-// With the endpoints of its grant in the configuration a client discovers
-// nothing, from the login to the logout.
-func TestB28_AllConfigured(t *testing.T) {
+// With all endpoints configured, a client sends no discovery request, from login
+// to logout.
+//
+// Row B28 of docs/guarantees.md.
+func TestDiscovery_EverythingConfigured(t *testing.T) {
 	s := newTenant()
-	c := s.signedIn(t, func(c *Config) {
+	c := s.loggedIn(t, func(c *Config) {
 		c.Endpoint = oauth2.Endpoint{AuthURL: testIssuer + "authorize", TokenURL: testIssuer + "oauth/token"}
 		c.JWKSURL, c.RevocationURL = testIssuer+".well-known/jwks.json", testIssuer+"oauth/revoke"
 	})
@@ -174,7 +182,7 @@ func TestB28_AllConfigured(t *testing.T) {
 	if err := c.Forget(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if s.called(discoveryPath) != 0 || s.called("/oauth/revoke") != 1 || s.called(keysPath) != 2 { // once by the check
+	if s.called(discoveryPath) != 0 || s.called("/oauth/revoke") != 1 || s.called(keysPath) != 2 { // once for the check
 		t.Errorf("requests %v", s.calls)
 	}
 	_, err := New(Config{Issuer: testIssuer, ClientID: "c", JWKSURL: "http://a.test/", RevocationURL: "x"})
@@ -186,7 +194,9 @@ func TestB28_AllConfigured(t *testing.T) {
 
 // at_hash is the left half of a hash of the algorithm's size (OpenID Connect
 // Core 1.0 section 3.1.3.6).
-func TestB27_AccessTokenHash(t *testing.T) {
+//
+// Row B27 of docs/guarantees.md.
+func TestIDToken_AccessTokenHash(t *testing.T) {
 	for alg, hash := range map[jose.SignatureAlgorithm]crypto.Hash{
 		jose.RS256: crypto.SHA256, jose.PS256: crypto.SHA256, jose.ES256: crypto.SHA256,
 		jose.RS384: crypto.SHA384, jose.PS384: crypto.SHA384, jose.ES384: crypto.SHA384,

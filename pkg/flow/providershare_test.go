@@ -25,7 +25,7 @@ func (s *tenant) provider() *Provider {
 	return NewProvider(ProviderConfig{Issuer: s.issuer, HTTPClient: &http.Client{Transport: s}, Now: s.now})
 }
 
-// of is a client of p.
+// of returns a client of p.
 func (s *tenant) of(t testing.TB, p *Provider, change func(*Config)) *Client {
 	t.Helper()
 	cfg := s.config()
@@ -41,7 +41,7 @@ func TestProvider_SharedByItsClients(t *testing.T) {
 		p := s.provider()
 		for i := range 20 {
 			c := s.of(t, p, func(c *Config) { c.Name = fmt.Sprint(i) })
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -64,22 +64,24 @@ func TestProvider_ConfigErrors(t *testing.T) {
 	}
 }
 
-// The endpoints of one client's configuration are not another's.
-func TestProvider_EndpointsAreTheClientsOwn(t *testing.T) {
+// The configured endpoints of one client do not affect another.
+func TestProvider_EndpointsArePerClient(t *testing.T) {
 	s := newTenant()
 	p := s.provider()
 	own := s.of(t, p, func(c *Config) { c.Endpoint.TokenURL = testIssuer + "own" })
-	m, err := own.idp.endpoints(t.Context())
+	m, err := own.provider.endpoints(t.Context())
 	if err != nil || m.Token != testIssuer+"own" {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if m, err = s.of(t, p, nil).idp.endpoints(t.Context()); err != nil || m.Token != testIssuer+"oauth/token" {
+	if m, err = s.of(t, p, nil).provider.endpoints(t.Context()); err != nil || m.Token != testIssuer+"oauth/token" {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
 
 // 400 clients of one provider start and expire together.
-func TestF36_AtMostEightRequestsAtOnce(t *testing.T) {
+//
+// Row F36 of docs/guarantees.md.
+func TestProvider_AtMostEightConcurrentRequests(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var mu sync.Mutex
 		now, most := 0, 0
@@ -116,7 +118,7 @@ func TestF36_AtMostEightRequestsAtOnce(t *testing.T) {
 	})
 }
 
-// A request that waits for its slot in vain was not sent, and says so.
+// A request that does not get a slot in time is reported as not sent.
 func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		p := s.provider()
@@ -126,28 +128,28 @@ func TestProvider_WaitingForASlotEndsWithTheContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, o, e := c.post(ctx, "refresh", testIssuer+"oauth/token", nil, tries{})
+		_, o, e := c.post(ctx, "refresh", testIssuer+"oauth/token", nil, sendOptions{})
 		if o != notSent || e.Class != ClassTimeout || s.count("") != 0 {
 			t.Errorf("%v, %v", o, e)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}, tries{}) // without post's own wait
+		_, _, o, err := c.send(ctx, "login", testIssuer+"oauth/token", map[string][]string{}, sendOptions{}) // without post's own wait for a slot
 		if o != notSent || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v", o, err)
 		}
 		for range providerSlots {
 			<-p.slots
 		}
-		if _, err := c.SignIn(t.Context()); err != nil || len(p.slots) != 0 {
+		if _, err := c.LoginHeadless(t.Context()); err != nil || len(p.slots) != 0 {
 			t.Errorf("%v, %d slots are taken", err, len(p.slots))
 		}
 	})
 }
 
-// A limit of the whole provider holds all of its clients back; one that names no
-// end, or that counts one account, does not.
-func TestProvider_RateLimitOfAll(t *testing.T) {
+// A rate limit of the whole provider delays all of its clients; one without an
+// end, or one for a single account, does not.
+func TestProvider_RateLimitOfAllClients(t *testing.T) {
 	limit := func(status int, code string, kv ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			for i := 0; i < len(kv); i += 2 {
@@ -197,13 +199,13 @@ func TestProvider_RateLimitOfAll(t *testing.T) {
 	}
 }
 
-// Close waits for the client's own requests, twice as well as once, and leaves
-// the shared provider's connections to its other clients.
+// Close waits for the client's own requests, even if called twice, and keeps the
+// shared provider's connections for its other clients.
 func TestClose(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.serving = make(chan struct{})
 		c := mustNew(t, s.config())
-		go func() { _, _ = c.SignIn(t.Context()) }()
+		go func() { _, _ = c.LoginHeadless(t.Context()) }()
 		time.Sleep(time.Second)
 		go func() { time.Sleep(time.Second); close(s.serving) }()
 		before := time.Now()
@@ -237,7 +239,9 @@ func (c closing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 func (c closing) CloseIdleConnections()                           { *c.n++ }
 
 // Metadata has a maximum age; the old one is used while a refetch fails.
-func TestX34_MetadataHasAMaximumAge(t *testing.T) {
+//
+// Row X34 of docs/guarantees.md.
+func TestProvider_MetadataMaxAge(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, s.config())
 		ask := func(want int) {
@@ -252,7 +256,7 @@ func TestX34_MetadataHasAMaximumAge(t *testing.T) {
 		time.Sleep(time.Second)
 		s.paths[discoveryPath] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
 		ask(2)
-		ask(2) // not at each use
+		ask(2) // not for each use
 		time.Sleep(metadataRetry)
 		ask(3)
 		delete(s.paths, discoveryPath)
@@ -270,7 +274,8 @@ func (s *tenant) idToken() string {
 	})
 }
 
-func TestX34_KeysHaveAMaximumAge(t *testing.T) {
+// TestProvider_KeysMaxAge tests row X34 of docs/guarantees.md.
+func TestProvider_KeysMaxAge(t *testing.T) {
 	for name, tc := range map[string]struct {
 		control string
 		age     time.Duration
@@ -291,7 +296,7 @@ func TestX34_KeysHaveAMaximumAge(t *testing.T) {
 				c := mustNew(t, s.config())
 				check := func(want int) {
 					t.Helper()
-					if _, err := c.idp.verify(t.Context(), "test", s.idToken(), expected{}); err != nil || s.called(keysPath) != want {
+					if _, err := c.provider.verify(t.Context(), "test", s.idToken(), expected{}); err != nil || s.called(keysPath) != want {
 						t.Fatalf("%v, %d fetches, want %d", err, s.called(keysPath), want)
 					}
 				}
@@ -302,30 +307,32 @@ func TestX34_KeysHaveAMaximumAge(t *testing.T) {
 				check(2)
 				s.paths[keysPath] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
 				time.Sleep(tc.age + time.Minute)
-				check(3) // the stale ones are used
+				check(3) // the expired ones are used
 			})
 		})
 	}
 }
 
-// A provider that changes its key and keeps the key id is noticed by one fetch,
+// A provider that replaces its key but keeps the key id is noticed by one fetch,
 // within the rate limit.
-func TestX34_BadSignatureUnderAKnownKeyID(t *testing.T) {
+//
+// Row X34 of docs/guarantees.md.
+func TestProvider_BadSignatureWithKnownKeyID_RefetchesKeys(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, s.config())
-		if _, err := c.idp.verify(t.Context(), "test", s.idToken(), expected{}); err != nil {
+		if _, err := c.provider.verify(t.Context(), "test", s.idToken(), expected{}); err != nil {
 			t.Fatal(err)
 		}
 		forged := signed(newKey(), s.kid, map[string]any{"iss": s.issuer})
 		s.mu.Lock()
 		s.key = newKey()
 		s.mu.Unlock()
-		if _, err := c.idp.verify(t.Context(), "test", s.idToken(), expected{}); err != nil || s.called(keysPath) != 2 {
+		if _, err := c.provider.verify(t.Context(), "test", s.idToken(), expected{}); err != nil || s.called(keysPath) != 2 {
 			t.Errorf("%v, %d fetches", err, s.called(keysPath))
 		}
 		for window := range 3 {
 			for range 100 {
-				_, err := c.idp.verify(t.Context(), "test", forged, expected{})
+				_, err := c.provider.verify(t.Context(), "test", forged, expected{})
 				wantError(t, err, ClassBadResponse, "its signature is wrong")
 			}
 			if n := s.called(keysPath); n != 2*(window+1) {
@@ -368,7 +375,7 @@ func BenchmarkProviderClients(b *testing.B) {
 		var wg sync.WaitGroup
 		for _, c := range clients {
 			wg.Go(func() {
-				if _, err := c.idp.endpoints(context.Background()); err != nil {
+				if _, err := c.provider.endpoints(context.Background()); err != nil {
 					b.Error(err)
 				}
 			})

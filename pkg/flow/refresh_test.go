@@ -28,9 +28,9 @@ func bubble(t *testing.T, f func(t *testing.T, s *tenant)) {
 	})
 }
 
-func TestSignInThenServedFromMemory(t *testing.T) {
+func TestGet_LogsInThenServesFromMemory(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		for range 3 {
 			tok, err := c.Get(t.Context(), Request{})
 			if err != nil || tok.AccessToken != "at-2" || tok.Remaining(time.Now()) != time.Hour {
@@ -46,9 +46,9 @@ func TestSignInThenServedFromMemory(t *testing.T) {
 	})
 }
 
-func TestRefreshRotates(t *testing.T) {
+func TestRefresh_Rotates(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		for i := range 5 {
 			time.Sleep(59*time.Minute + time.Second)
 			if _, err := c.Get(t.Context(), Request{}); err != nil {
@@ -64,11 +64,12 @@ func TestRefreshRotates(t *testing.T) {
 	})
 }
 
-func TestF01_RefusedConnectionsServeTheCachedToken(t *testing.T) {
+// TestRefresh_ConnectionRefused_ServesCachedToken tests row F01 of docs/guarantees.md.
+func TestRefresh_ConnectionRefused_ServesCachedToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
 		var attempts []time.Time
-		c := s.signedIn(t, func(cfg *Config) {
+		c := s.loggedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if down {
 					attempts = append(attempts, time.Now())
@@ -103,10 +104,11 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestF02_RefusedAndExpired(t *testing.T) {
+// TestRefresh_ConnectionRefused_TokenExpired tests row F02 of docs/guarantees.md.
+func TestRefresh_ConnectionRefused_TokenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		down := false
-		c := s.signedIn(t, func(cfg *Config) {
+		c := s.loggedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if down {
 					return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
@@ -129,9 +131,10 @@ func TestF02_RefusedAndExpired(t *testing.T) {
 	})
 }
 
-func TestF03_NoAnswer(t *testing.T) {
+// TestRefresh_NoAnswer tests row F03 of docs/guarantees.md.
+func TestRefresh_NoAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		s.keep(hang)
 		time.Sleep(2 * time.Hour)
 		start := time.Now()
@@ -154,12 +157,13 @@ func (s *tenant) overWire(t testing.TB) {
 	s.issuer = srv.URL + "/"
 }
 
-func TestF04_Truncated(t *testing.T) {
+// TestRefresh_TruncatedAnswer tests row F04 of docs/guarantees.md.
+func TestRefresh_TruncatedAnswer(t *testing.T) {
 	s := newTenant()
 	s.overWire(t)
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
-	c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+	c := s.loggedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
 	s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 		rec := httptest.NewRecorder()
 		next(rec, r)
@@ -170,7 +174,7 @@ func TestF04_Truncated(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	_, err := c.Refresh(t.Context())
-	wantError(t, err, ClassBadResponse, "breaks off")
+	wantError(t, err, ClassBadResponse, "incomplete")
 	if n := s.count("refresh_token"); n != 1 {
 		t.Errorf("%d requests", n)
 	}
@@ -179,7 +183,8 @@ func TestF04_Truncated(t *testing.T) {
 	}
 }
 
-func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
+// TestRefresh_InvalidAnswers tests rows F05, F06, F13 of docs/guarantees.md.
+func TestRefresh_InvalidAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		h    handler
 		part string
@@ -198,7 +203,7 @@ func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				e := wantError(t, err, ClassBadResponse, tc.part)
@@ -219,7 +224,8 @@ func TestF05_F06_F13_AnswersOfNoSense(t *testing.T) {
 	}
 }
 
-func TestF07_RateLimits(t *testing.T) {
+// TestRefresh_RateLimits tests row F07 of docs/guarantees.md.
+func TestRefresh_RateLimits(t *testing.T) {
 	withHeader := func(status int, code string, h ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			for i := 0; i < len(h); i += 2 {
@@ -241,7 +247,7 @@ func TestF07_RateLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.script(tc.h)
 				_, err := c.Refresh(t.Context())
 				if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter != tc.wait {
@@ -264,10 +270,11 @@ func TestF07_RateLimits(t *testing.T) {
 	}
 }
 
-func TestF08_ServerErrorsWithoutRotation(t *testing.T) {
+// TestRefresh_ServerErrors_NoRotation tests row F08 of docs/guarantees.md.
+func TestRefresh_ServerErrors_NoRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.rotating = false
-		c := s.signedIn(t, func(c *Config) { c.Rotation = RotationOff })
+		c := s.loggedIn(t, func(c *Config) { c.Rotation = RotationOff })
 		s.script(refuse(500, "server_error"), raw(502, "text/html", "bad gateway"))
 		if _, err := c.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
@@ -284,10 +291,11 @@ func TestF08_ServerErrorsWithoutRotation(t *testing.T) {
 	})
 }
 
-func TestF09_InvalidGrantIsTheEnd(t *testing.T) {
+// TestRefresh_InvalidGrant_NeedsLogin tests row F09 of docs/guarantees.md.
+func TestRefresh_InvalidGrant_NeedsLogin(t *testing.T) {
 	for _, status := range []int{400, 401, 403} {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			s.script(refuse(status, "invalid_grant"))
 			_, err := c.Refresh(t.Context())
 			wantError(t, err, ClassLoginRequired, "invalid_grant")
@@ -308,20 +316,21 @@ func TestF09_InvalidGrantIsTheEnd(t *testing.T) {
 			if n := s.count("refresh_token"); n != 1 {
 				t.Errorf("%d requests", n)
 			}
-			if _, err := c.SignIn(t.Context()); err != nil || c.Status().State != StateReady {
+			if _, err := c.LoginHeadless(t.Context()); err != nil || c.Status().State != StateReady {
 				t.Errorf("after a new login: %v, %s", err, c.Status().State)
 			}
 		})
 	}
 }
 
-func TestF10_ClientRejected(t *testing.T) {
+// TestRefresh_ClientRejected tests row F10 of docs/guarantees.md.
+func TestRefresh_ClientRejected(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		code   string
 	}{{401, "invalid_client"}, {403, "unauthorized_client"}, {401, "access_denied"}} {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.signedIn(t, nil)
+			c := s.loggedIn(t, nil)
 			s.keep(refuse(tc.status, tc.code))
 			refused := s.now()
 			_, err := c.Refresh(t.Context())
@@ -340,10 +349,10 @@ func TestF10_ClientRejected(t *testing.T) {
 				if time.Sleep(31 * time.Second); s.count("refresh_token") != n+1 {
 					t.Errorf("%s: %d requests at minute %d", tc.code, s.count("refresh_token")-n, minutes)
 				}
-				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run looks at the clock twice a minute
+				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run checks the clock twice a minute
 			}
 			stop()
-			other := mustNew(t, c.cfg) // what is stored counts for a second process, too
+			other := mustNew(t, c.cfg) // the stored state holds for another process, too
 			n := s.count("refresh_token")
 			_, err = other.Get(t.Context(), Request{MinValidity: 55 * time.Minute})
 			if err != nil || s.count("refresh_token") != n {
@@ -357,14 +366,15 @@ func TestF10_ClientRejected(t *testing.T) {
 	}
 }
 
-func TestF11_TokenEndpointRedirects(t *testing.T) {
+// TestRefresh_TokenEndpointRedirects tests row F11 of docs/guarantees.md.
+func TestRefresh_TokenEndpointRedirects(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other origin was asked") }))
 	defer other.Close()
 	for _, status := range []int{302, 307, 308} {
 		s := newTenant()
 		s.overWire(t)
 		tr := &http.Transport{}
-		c := s.signedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
+		c := s.loggedIn(t, func(cfg *Config) { cfg.HTTPClient = &http.Client{Transport: tr} })
 		s.keep(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 			http.Redirect(w, r, other.URL, status)
 		})

@@ -7,36 +7,36 @@ import (
 	"sync"
 )
 
-// maxReplay bounds what is kept of a body to send it again, in bytes.
+// maxReplay bounds what is kept of a body, in bytes.
 const maxReplay = 64 << 10
 
 var errRewound = errors.New("flow: the body is being sent again")
 
-// replay is a request's body that may be sent twice. Nothing is read ahead: a
-// body that is written while the answer is read stays one. What was read is
-// kept, up to a bound; what was not read is left for the second sending.
+// replay is a request body that can be sent twice. It does not read ahead, so a
+// body that is written while the answer is read still works. It keeps what was
+// read, up to a bound; the second attempt reads the rest from the source.
 type replay struct {
-	src  io.ReadCloser // nil: there is no body, or it comes anew from again
-	once io.ReadCloser // the request's own body, when src is nil
-	anew func() (io.ReadCloser, error)
+	src     io.ReadCloser // nil: there is no body, or getBody returns it
+	once    io.ReadCloser // the request's own body, if src is nil
+	getBody func() (io.ReadCloser, error)
 
 	reading sync.Mutex // held while src is read
 
-	mu      sync.Mutex // guards what follows
-	kept    []byte
-	ended   error // what src ended with
-	lost    bool  // more than the bound was read
-	rewound bool  // the first sending is over, whoever still reads for it
-	settled bool  // there will be no second one
-	closed  bool  // by the first one
+	mu       sync.Mutex // guards what follows
+	kept     []byte
+	ended    error // the error that src ended with
+	lost     bool  // more than the bound was read
+	rewound  bool  // the second attempt has begun; the first gets no more data
+	finished bool  // there is no second attempt
+	closed   bool  // the first attempt has closed the body
 }
 
 func newReplay(req *http.Request) *replay {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
-		return &replay{once: req.Body, anew: func() (io.ReadCloser, error) { return req.Body, nil }}
+		return &replay{once: req.Body, getBody: func() (io.ReadCloser, error) { return req.Body, nil }}
 	case req.GetBody != nil:
-		return &replay{once: req.Body, anew: req.GetBody}
+		return &replay{once: req.Body, getBody: req.GetBody}
 	}
 	return &replay{src: req.Body}
 }
@@ -48,7 +48,7 @@ func (r *replay) first() io.ReadCloser {
 	return (*firstReader)(r)
 }
 
-// rewind begins the second sending, if there can be one.
+// rewind begins the second attempt, if it is possible.
 func (r *replay) rewind() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,33 +58,33 @@ func (r *replay) rewind() bool {
 
 func (r *replay) second() (io.ReadCloser, error) {
 	if r.src == nil {
-		return r.anew()
+		return r.getBody()
 	}
 	return &secondReader{replay: r}, nil
 }
 
-// settle says that there is no second sending: what is kept is let go, and the
-// body closed as soon as the first one is done with it.
-func (r *replay) settle() {
+// finish says that there is no second attempt. It drops what was kept; the body
+// is closed when the first attempt has closed it.
+func (r *replay) finish() {
 	if r.src == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.settled, r.lost, r.kept = true, true, nil
+	r.finished, r.lost, r.kept = true, true, nil
 	if r.closed {
-		_ = r.src.Close() // its reader has had its errors
+		_ = r.src.Close() // errors went to its reader
 	}
 }
 
-// drop ends what rewind began.
-func (r *replay) drop() {
+// cancel ends a second attempt that is not made.
+func (r *replay) cancel() {
 	if r.src != nil {
-		_ = r.src.Close() // it is not wanted
+		_ = r.src.Close() // not needed any more
 	}
 }
 
-// read reads src and keeps what came.
+// read reads from src and keeps the data.
 func (r *replay) read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
 	r.mu.Lock()
@@ -101,8 +101,8 @@ func (r *replay) read(p []byte) (int, error) {
 	return n, err
 }
 
-// firstReader is the body as the first sending reads it, which may go on after
-// its answer is there.
+// firstReader is the body of the first attempt, which may still be read after its
+// answer has arrived.
 type firstReader replay
 
 func (f *firstReader) Read(p []byte) (int, error) {
@@ -123,13 +123,13 @@ func (f *firstReader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.settled {
+	if r.finished {
 		return r.src.Close()
 	}
 	return nil
 }
 
-// secondReader is what was kept, then the rest.
+// secondReader is the kept data followed by the rest of the body.
 type secondReader struct {
 	*replay
 	at int
@@ -139,7 +139,7 @@ func (s *secondReader) Read(p []byte) (int, error) {
 	if n, err := s.readKept(p); n > 0 || err != nil {
 		return n, err
 	}
-	s.reading.Lock() // a read of the first sending may be under way
+	s.reading.Lock() // the first attempt may be reading
 	defer s.reading.Unlock()
 	if n, err := s.readKept(p); n > 0 || err != nil {
 		return n, err

@@ -9,15 +9,16 @@ import (
 	"testing"
 )
 
-// bodyOf is a replay of a body that can be read once, and how often that is closed.
+// bodyOf returns a replay of a body that can be read once, and a counter of its
+// Close calls.
 func bodyOf(text string) (*replay, *atomic.Int32) {
 	closed := new(atomic.Int32)
 	return newReplay(httptest.NewRequest("POST", "/", &watched{io.NopCloser(strings.NewReader(text)), closed})), closed
 }
 
-// Who reads for the first sending gets nothing once the second has begun, and
-// what was read then is there for the second.
-func TestReplayFirstReaderStops(t *testing.T) {
+// A reader of the first attempt gets no data once the second has begun; data that
+// was already read goes to the second.
+func TestReplay_FirstReaderStops(t *testing.T) {
 	r, closed := bodyOf("abcdef")
 	first := r.first()
 	if _, err := io.ReadFull(first, make([]byte, 3)); err != nil {
@@ -44,13 +45,13 @@ func TestReplayFirstReaderStops(t *testing.T) {
 	}
 }
 
-// A body is closed when it is known that it is not sent again, and when its
-// reader is done with it: whichever comes last.
-func TestReplayCloses(t *testing.T) {
+// A body is closed when it is known not to be sent again and its reader has
+// closed it.
+func TestReplay_ClosesBody(t *testing.T) {
 	for name, steps := range map[string]func(*replay){
-		"closed first":  func(r *replay) { _ = r.first().Close(); r.settle() },
-		"settled first": func(r *replay) { r.settle(); _ = r.first().Close() },
-		"dropped":       func(r *replay) { _ = r.first().Close(); r.rewind(); r.drop() },
+		"closed first":  func(r *replay) { _ = r.first().Close(); r.finish() },
+		"settled first": func(r *replay) { r.finish(); _ = r.first().Close() },
+		"dropped":       func(r *replay) { _ = r.first().Close(); r.rewind(); r.cancel() },
 	} {
 		r, closed := bodyOf("x")
 		if steps(r); closed.Load() != 1 {
@@ -58,7 +59,7 @@ func TestReplayCloses(t *testing.T) {
 		}
 	}
 	r, closed := bodyOf("x")
-	if r.settle(); closed.Load() != 0 || r.rewind() {
+	if r.finish(); closed.Load() != 0 || r.rewind() {
 		t.Errorf("closed %d times before its reader was done, or sent again", closed.Load())
 	}
 }

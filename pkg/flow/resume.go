@@ -2,10 +2,10 @@ package flow
 
 import "context"
 
-// Resume lets a grant be refreshed again whose store was put back to an older
-// copy ([ClassRestored]). If its refresh token was used after that copy was made,
-// the next refresh makes the provider revoke the grant. It does nothing for a
-// grant that was not restored.
+// Resume allows a grant to be refreshed again after an older copy of its store
+// was restored ([ClassRestored]). If its refresh token was used after the copy
+// was made, the provider revokes the grant at the next refresh. Resume has no
+// effect on other grants.
 func (c *Client) Resume(ctx context.Context) error {
 	return c.do(ctx, "resume", c.resume)
 }
@@ -25,6 +25,6 @@ func (c *Client) resume(ctx context.Context, f *flight) *Error {
 		return storeError("resume", err)
 	}
 	c.setSnapshot(g)
-	c.cfg.Log.Warn("resumed by hand: the refresh token of an older copy of the store is used", "generation", g.Generation)
+	c.cfg.Log.Warn("resumed manually: the refresh token of an older copy of the store is used", "generation", g.Generation)
 	return nil
 }

@@ -6,45 +6,45 @@ import (
 )
 
 const (
-	lookAgain    = 30 * time.Second // how often Run looks at the clock and, without a token, at the store
-	retryPause   = 500 * time.Millisecond
-	minPause     = time.Second
-	reloginAfter = time.Minute // before a headless login replaces a grant that the tenant has just ended
-	advisoryRate = time.Minute // between attempts while nobody waits for one
+	checkInterval = 30 * time.Second // how often Run checks the clock and, without a token, the store
+	retryPause    = 500 * time.Millisecond
+	minPause      = time.Second
+	reloginAfter  = time.Minute // before a headless login replaces a dead grant
+	advisoryPause = time.Minute // between attempts while no caller waits
 )
 
-// Run keeps the grant: it loads it, signs in where that needs no person,
-// refreshes before expiry and keeps an idle grant alive, until ctx ends. It
-// waits for a refresh in flight and then returns nil. Failures are in
-// [Client.Status]; none of them ends it.
+// Run keeps the grant until ctx ends: it loads it, logs in if that needs no
+// person, refreshes before expiry and keeps an idle grant alive. It waits for a
+// refresh in flight and then returns nil. Errors do not end it; they are in
+// [Client.Status].
 func (c *Client) Run(ctx context.Context) error {
-	defer c.end()
+	defer c.shutdown()
 	for ctx.Err() == nil {
 		w, at := c.plan(ctx)
 		now := c.cfg.Now()
-		wait := lookAgain
+		wait := checkInterval
 		switch {
-		case at.IsZero(): // a person must act, perhaps at another process
-			c.await(ctx, c.launch("load", c.look))
+		case at.IsZero(): // a person must log in, possibly in another process
+			c.waitFor(ctx, c.launch("load", c.loadGrant))
 		case at.After(now):
 			wait = min(wait, at.Sub(now))
 		default:
-			if c.await(ctx, c.join(w)) {
+			if c.waitFor(ctx, c.join(w)) {
 				continue
 			}
 			wait = retryPause
 		}
 		c.announce()
-		if at.IsZero() || !at.After(now) { // its own flight's end is no news
-			c.settleDown()
+		if at.IsZero() || !at.After(now) { // ignore the end of its own flight
+			c.drainWake()
 		}
 		c.sleep(ctx, wait)
 	}
 	return nil
 }
 
-// await reports whether the flight went well.
-func (c *Client) await(ctx context.Context, f *flight) bool {
+// waitFor reports whether the flight succeeded.
+func (c *Client) waitFor(ctx context.Context, f *flight) bool {
 	select {
 	case <-f.done:
 		return f.err == nil
@@ -53,8 +53,8 @@ func (c *Client) await(ctx context.Context, f *flight) bool {
 	}
 }
 
-// look loads the grant, in a flight.
-func (c *Client) look(ctx context.Context, f *flight) {
+// loadGrant loads the grant, in a flight.
+func (c *Client) loadGrant(ctx context.Context, f *flight) {
 	if _, _, e := c.load(ctx); e != nil {
 		f.err = c.failed(c.want(Request{}), e)
 	}
@@ -70,7 +70,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// wake makes Run look again.
+// wake makes Run check again.
 func (c *Client) wake() {
 	select {
 	case c.changed <- struct{}{}:
@@ -78,20 +78,20 @@ func (c *Client) wake() {
 	}
 }
 
-// settleDown forgets that something woke Run.
-func (c *Client) settleDown() {
+// drainWake drops a pending wake-up.
+func (c *Client) drainWake() {
 	select {
 	case <-c.changed:
 	default:
 	}
 }
 
-// end waits for what is in flight.
-func (c *Client) end() {
+// shutdown waits for the running flights.
+func (c *Client) shutdown() {
 	if c.hasUnsaved() {
 		c.launch("flush", func(ctx context.Context, f *flight) { f.err = c.flushNow(ctx, f) })
 	}
-	c.hasten()
+	c.stopWaiting()
 	c.tasks.wait()
 	if c.ownTransport {
 		c.http.CloseIdleConnections()
@@ -99,29 +99,29 @@ func (c *Client) end() {
 }
 
 // Close waits for the client's own requests in flight and closes the idle
-// connections that it made itself; those of a shared [Provider] stay. It may be
-// called more than once. A client that is used afterwards works on.
+// connections that it opened; those of a shared [Provider] stay open. It may be
+// called more than once. A closed client still works if it is used again.
 func (c *Client) Close() error {
-	c.end()
+	c.shutdown()
 	return nil
 }
 
-// plan is what Run does next, and when; zero when only a person helps.
+// plan returns Run's next request and its time; zero if only a person can help.
 func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	s, now := c.mem.Load(), c.cfg.Now()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.next = at.Round(0); s == nil {
-			c.next = time.Time{}
+		if c.nextRefresh = at.Round(0); s == nil {
+			c.nextRefresh = time.Time{}
 		}
 	}()
 	c.mu.Lock()
-	unsaved, probe, unread := c.unsaved != nil, c.probe, c.gates[localGate].ends()
-	hold := latest(unread, c.gates[""].ends())
+	unsaved, probe, localEnd := c.unsaved != nil, c.probe, c.backoffs[localBackoff].end()
+	hold := latest(localEnd, c.backoffs[""].end())
 	c.probe = false
 	c.mu.Unlock()
-	if s == nil { // not loaded yet; what is stored may be good still
+	if s == nil { // not loaded yet; the stored token may still be valid
 		return c.want(Request{}), latest(now, hold)
 	}
 	if unsaved {
@@ -135,22 +135,22 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	if d.at.IsZero() {
 		return w, time.Time{}
 	}
-	w.relogin = d.signIn
-	if e := s.find("", nil); e != nil && s.grant.begun() && s.grant.State != GrantDead && s.grant.Rejected == nil {
-		return w, latest(d.at, unread, c.due(s, e, now))
+	w.relogin = d.newLogin
+	if e := s.find("", nil); e != nil && s.grant.exists() && s.grant.State != GrantDead && s.grant.Rejected == nil {
+		return w, latest(d.at, localEnd, c.refreshAt(s, e, now))
 	}
-	return w, latest(now, unread, d.at)
+	return w, latest(now, localEnd, d.at)
 }
 
-// due is when a living grant is to be refreshed. A failed attempt
-// is repeated once a minute while nobody waits, at every back-off slot when
-// somebody may.
-func (c *Client) due(s *snapshot, e *entry, now time.Time) time.Time {
+// refreshAt returns when a working grant is refreshed. A failed attempt is
+// repeated once a minute while no caller waits, and at the pace of the back-off
+// when one may.
+func (c *Client) refreshAt(s *snapshot, e *entry, now time.Time) time.Time {
 	advisory, mandatory := c.windows(e.life)
 	end := now.Add(e.remaining(now))
 	last := end.Add(-mandatory)
-	at := end.Add(-advisory - time.Duration(c.spread*float64(advisory)))
-	at = latest(at, e.token.Obtained.Add(max(minPause, e.life/3))) // a success that gained no life is not repeated at once
+	at := end.Add(-advisory - time.Duration(c.advisoryJitter*float64(advisory)))
+	at = latest(at, e.token.Obtained.Add(max(minPause, e.life/3))) // do not repeat at once a refresh that gained no time
 	if g := s.grant; g.RefreshToken != "" {
 		if c.uncertain(g) {
 			return c.replayAt(g, now)
@@ -163,7 +163,7 @@ func (c *Client) due(s *snapshot, e *entry, now time.Time) time.Time {
 	failure := c.failure
 	c.mu.Unlock()
 	if failure != nil && now.Before(last) {
-		if again := failure.Time.Add(advisoryRate); again.Before(last) {
+		if again := failure.Time.Add(advisoryPause); again.Before(last) {
 			return latest(at, again)
 		}
 		return latest(at, last)

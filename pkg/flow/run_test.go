@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// running is a client with Run under way; stop ends it and waits.
+// running starts Run; stop ends it and waits.
 func running(t *testing.T, c *Client) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -25,7 +25,7 @@ func running(t *testing.T, c *Client) (stop func()) {
 	}
 }
 
-func TestRunSignsInAndRefreshesBeforeExpiry(t *testing.T) {
+func TestRun_LogsInAndRefreshesBeforeExpiry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var mu sync.Mutex
 		var states []ClientState
@@ -41,7 +41,7 @@ func TestRunSignsInAndRefreshesBeforeExpiry(t *testing.T) {
 		if st := c.Status(); st.State != StateReady || st.Generation != 1 || st.Subject != "user|1" || st.Expiry != time.Now().Add(time.Hour).Round(0) {
 			t.Errorf("signed in: %+v", st)
 		}
-		for range 3 * 60 { // a reader never waits: there are always minutes left
+		for range 3 * 60 { // a caller never waits: the token is always valid for minutes
 			time.Sleep(time.Minute)
 			tok := c.Cached(Request{MinValidity: 12 * time.Minute})
 			if tok == nil {
@@ -64,7 +64,7 @@ func TestRunSignsInAndRefreshesBeforeExpiry(t *testing.T) {
 	})
 }
 
-func TestRunToleratesFailuresInTheAdvisoryWindow(t *testing.T) {
+func TestRun_FailuresInAdvisoryWindow(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.rotating = false
 		c := mustNew(t, func() Config { c := s.config(); c.Rotation = RotationOff; return c }())
@@ -89,12 +89,12 @@ func TestRunToleratesFailuresInTheAdvisoryWindow(t *testing.T) {
 	})
 }
 
-func TestRunReplaysInTheOverlapByItself(t *testing.T) {
+func TestRun_ReplaysInOverlap(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.overlap = 30 * time.Second
 		c := mustNew(t, func() Config { c := s.config(); c.Leeway = s.overlap; return c }())
 		defer running(t, c)()
-		s.script(hangAfter) // 15 s pass: too late for a replay at once, in time for one in the overlap
+		s.script(hangAfter) // 15 s pass: too late for an immediate replay, in time for one in the overlap
 		time.Sleep(50 * time.Minute)
 		if g := c.grant(); s.count("refresh_token") != 2 || g.State != GrantActive || g.Generation != 2 || s.revoked != 0 {
 			t.Errorf("%d requests, %+v", s.count("refresh_token"), g)
@@ -102,7 +102,7 @@ func TestRunReplaysInTheOverlapByItself(t *testing.T) {
 	})
 }
 
-func TestRunKeepsAnIdleGrantAlive(t *testing.T) {
+func TestRun_KeepsIdleGrantAlive(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.lifetime = 30 * 24 * time.Hour
 		c := mustNew(t, func() Config { c := s.config(); c.Idle, c.Absolute = 10*24*time.Hour, 90*24*time.Hour; return c }())
@@ -122,7 +122,7 @@ func TestRunKeepsAnIdleGrantAlive(t *testing.T) {
 	})
 }
 
-func TestRunNoticesALoginElsewhere(t *testing.T) {
+func TestRun_NoticesLoginOfAnotherProcess(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		cfg := s.config()
@@ -133,7 +133,7 @@ func TestRunNoticesALoginElsewhere(t *testing.T) {
 		if st := c.Status(); st.State != StateLoginRequired || s.count("") != 0 || !st.NextRefresh.IsZero() {
 			t.Errorf("%+v", st)
 		}
-		s.signedIn(t, func(c *Config) { c.Store = store })
+		s.loggedIn(t, func(c *Config) { c.Store = store })
 		time.Sleep(time.Minute)
 		if st := c.Status(); st.State != StateReady {
 			t.Errorf("%+v", st)
@@ -141,7 +141,7 @@ func TestRunNoticesALoginElsewhere(t *testing.T) {
 	})
 }
 
-func TestRunReplacesADeadHeadlessGrantAfterAMinute(t *testing.T) {
+func TestRun_DeadHeadlessGrant_LogsInAfterAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		c := mustNew(t, s.config())
 		defer running(t, c)()
@@ -159,7 +159,8 @@ func TestRunReplacesADeadHeadlessGrantAfterAMinute(t *testing.T) {
 	})
 }
 
-func TestF33_RejectedClientIsProbed(t *testing.T) {
+// TestRun_RejectedClient_IsProbed tests row F33 of docs/guarantees.md.
+func TestRun_RejectedClient_IsProbed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.keep(refuse(401, "access_denied"))
 		c := mustNew(t, s.config())
@@ -178,7 +179,7 @@ func TestF33_RejectedClientIsProbed(t *testing.T) {
 	})
 }
 
-func TestRunBacksOffAtALoginPage(t *testing.T) {
+func TestRun_LoginPage_BacksOff(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.authorize = raw(200, "text/html", "<title>Log in</title>")
 		c := mustNew(t, s.config())
@@ -197,8 +198,10 @@ func TestRunBacksOffAtALoginPage(t *testing.T) {
 	})
 }
 
-// F26: the end waits for the refresh in flight, which is stored.
-func TestF26_RunEndsAfterTheRefreshInFlight(t *testing.T) {
+// Run's end waits for the refresh in flight, which is stored.
+//
+// Row F26 of docs/guarantees.md.
+func TestRun_Ends_AfterRefreshInFlight(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
 		c := mustNew(t, func() Config { c := s.config(); c.Store = store; return c }())
@@ -224,10 +227,10 @@ func TestF26_RunEndsAfterTheRefreshInFlight(t *testing.T) {
 	})
 }
 
-func TestRunEndsAtOnceWhileItWaitsForALease(t *testing.T) {
+func TestRun_Ends_WhileWaitingForLease(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		if _, err := store.Lock(t.Context(), demoKey, time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +245,7 @@ func TestRunEndsAtOnceWhileItWaitsForALease(t *testing.T) {
 	})
 }
 
-func TestRunStoreDownAtStart(t *testing.T) {
+func TestRun_StoreDownAtStart(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &brokenStore{Store: NewMemoryStore()}
 		store.set(func(string, *Grant) error { return errDisk })
@@ -260,7 +263,7 @@ func TestRunStoreDownAtStart(t *testing.T) {
 	})
 }
 
-func TestMemoryStoreContract(t *testing.T) {
+func TestMemoryStore(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *tenant) {
 		ctx, s := t.Context(), NewMemoryStore()
 		l, err := s.Lock(ctx, "k", time.Minute)

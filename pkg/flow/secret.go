@@ -7,12 +7,12 @@ import (
 
 const masked = "[redacted]"
 
-// Secret is a value that must not be seen: a client secret, a token, a code.
-// Every way of printing it (fmt, slog, encoding/json) yields "[redacted]";
-// [Secret.Reveal] is the only way to its bytes, so that each use can be found.
+// Secret is a value that must not be shown: a client secret, a token, a code. All
+// ways of printing it (fmt, slog, encoding/json) yield "[redacted]"; only
+// [Secret.Reveal] returns its value, so that each use can be found.
 type Secret string
 
-// Reveal returns the secret itself.
+// Reveal returns the secret value.
 func (s Secret) Reveal() string { return string(s) }
 
 // String implements [fmt.Stringer] and masks.
@@ -23,7 +23,7 @@ func (s Secret) String() string {
 	return masked
 }
 
-// Format implements [fmt.Formatter], so that no verb (%q, %x, %#v) gets around the mask.
+// Format implements [fmt.Formatter] and masks for every verb (%q, %x, %#v).
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
 // LogValue implements [slog.LogValuer] and masks.

@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	lateBy    = time.Second     // a deadline that fires this much late: the process was stopped or the machine slept
-	lateGrace = 2 * time.Second // to read what has arrived since
+	lateBy    = time.Second     // if a deadline fires this late, the process was stopped or the machine slept
+	lateGrace = 2 * time.Second // to read an answer that has arrived since
 )
 
-// tries is how one token request is sent.
-type tries struct {
-	timeout time.Duration // for the whole request; 0: postTimeout
-	mine    func() *Error // asked last of all, before the first byte of the body; nil: always
+// sendOptions are the options of one token request.
+type sendOptions struct {
+	timeout    time.Duration // for the whole request; 0: postTimeout
+	checkLease func() *Error // called right before the first byte of the body; nil: no check
 }
 
-// send sends a token request and reads the answer's body, but does not look at
-// what it says. Without an answer r is nil and err an [*Error]; with one, err is
-// why its body could not be read. The request counts as sent once its body was
-// asked for: the refresh token is in the body.
-func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values, how tries) (r *http.Response, body []byte, o outcome, err error) {
-	ctx, cancel := withDeadline(ctx, how.timeout)
+// send sends a token request and reads the body of the answer, but does not
+// interpret it. Without an answer r is nil and err an [*Error]; with one, err
+// says why its body could not be read. The request counts as sent once its body
+// was read, because the refresh token is in the body.
+func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values, opts sendOptions) (r *http.Response, body []byte, o outcome, err error) {
+	ctx, cancel := withDeadline(ctx, opts.timeout)
 	defer cancel()
 	req, err := c.tokenRequest(ctx, endpoint, form)
 	if err != nil {
 		return nil, nil, notSent, requestError(op, err)
 	}
-	b := &guardedBody{Reader: req.Body, mine: how.mine}
+	b := &guardedBody{Reader: req.Body, checkLease: opts.checkLease}
 	defer b.detach()
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) { b.attach(i.Conn) },
@@ -51,9 +51,9 @@ func (c *Client) send(ctx context.Context, op, endpoint string, form url.Values,
 	return nil, nil, unknown, networkError(op, deadlineError(ctx, err))
 }
 
-// withDeadline is [context.WithTimeout] with a grace when the deadline fires
+// withDeadline is [context.WithTimeout] with a grace period if the deadline fires
 // late, because the process was stopped or the machine slept: an answer that has
-// arrived is then read before the request is given up.
+// arrived is still read.
 func withDeadline(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if d <= 0 {
 		d = postTimeout
@@ -77,14 +77,14 @@ func withDeadline(ctx context.Context, d time.Duration) (context.Context, contex
 	}
 }
 
-// errDeadline is the cause of a context that withDeadline has ended.
+// errDeadline is the cause of a context that withDeadline has canceled.
 type errDeadline struct{}
 
 func (errDeadline) Error() string   { return "no answer in time" }
 func (errDeadline) Timeout() bool   { return true }
-func (errDeadline) Temporary() bool { return true } // as [net.Error] has it
+func (errDeadline) Temporary() bool { return true } // part of [net.Error]
 
-// deadlineError returns err, or that the deadline of ctx has ended it.
+// deadlineError returns err, or errDeadline if that ended ctx.
 func deadlineError(ctx context.Context, err error) error {
 	if d, late := context.Cause(ctx).(errDeadline); late && err != nil { //nolint:errorlint // the cause itself
 		return d
@@ -92,7 +92,7 @@ func deadlineError(ctx context.Context, err error) error {
 	return err
 }
 
-// tokenRequest builds the request. Its body cannot be rewound, so that the
+// tokenRequest builds the request. Its body cannot be rewound, so the HTTP
 // transport cannot send it a second time.
 func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
 	secret, err := c.clientSecret(ctx)
@@ -118,7 +118,7 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	if c.cfg.Auth == AuthBasic { // form-encoded first: RFC 6749 section 2.3.1
+	if c.cfg.Auth == AuthBasic { // form-encoded before Basic: RFC 6749 section 2.3.1
 		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(secret.Reveal()))
 	}
 	return req, nil

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// snapshot is the grant as this process knows it. It is immutable, so that a
-// reader needs one atomic load and no lock.
+// snapshot is the grant in memory. It is immutable, so a reader needs one atomic
+// load and no lock.
 type snapshot struct {
 	grant   *Grant // nil: none is stored
 	entries []entry
 }
 
-// entry is a token with what is needed to notice a clock that was set back: it
-// had left at the instant at, whose monotonic reading is kept.
+// entry is a token with what is needed to notice that the clock was set back: at
+// the time at, whose monotonic reading is kept, the token was still valid for
+// left.
 type entry struct {
 	token *Token
 	life  time.Duration
@@ -21,9 +22,9 @@ type entry struct {
 	at    time.Time
 }
 
-// remaining is how long the token is valid by the wall clock, and no longer
-// than the monotonic clock allows. A token that the wall clock gives more than
-// its whole lifetime is none: the clock was set back since.
+// remaining returns how long the token is valid, by the wall clock or by the
+// monotonic clock, whichever is less. It returns 0 if the wall clock leaves more
+// than the whole lifetime, because then the clock was set back.
 func (e *entry) remaining(now time.Time) time.Duration {
 	wall := e.token.Expiry.Sub(now)
 	if wall > e.life+time.Minute {
@@ -32,23 +33,25 @@ func (e *entry) remaining(now time.Time) time.Duration {
 	return min(wall, e.left-now.Sub(e.at))
 }
 
-// windows returns when before expiry a refresh is tried and when it is waited
-// for: the configured ones, scaled down for short-lived tokens.
+// windows returns how long before expiry a refresh is tried, and how long before
+// it callers wait for one: the configured times, scaled down for short-lived
+// tokens.
 func (c *Client) windows(life time.Duration) (advisory, mandatory time.Duration) {
 	return min(c.cfg.Advisory, life/3), min(c.cfg.Mandatory, life/10)
 }
 
-// satisfies reports whether the token is valid for at least want. A want that the
-// tenant cannot fulfil is met by a token in the first tenth of its life, so
-// that asking for too much does not refresh at every call.
+// satisfies reports whether the token is valid for at least want. If want is
+// longer than the lifetime of tokens, a token in the first tenth of its life
+// satisfies it, so that not every call refreshes.
 func (c *Client) satisfies(e *entry, want time.Duration) bool {
 	_, mandatory := c.windows(e.life)
 	left := e.remaining(c.cfg.Now())
 	return left > 0 && left >= max(min(want, e.life-e.life/10), mandatory)
 }
 
-// own returns audience and scopes of a request, empty where they are the client's own.
-func (c *Client) own(r Request) (audience string, scopes []string) {
+// nonDefault returns audience and scopes of a request, empty if they are the
+// client's default.
+func (c *Client) nonDefault(r Request) (audience string, scopes []string) {
 	if r.Audience != c.cfg.Audience {
 		audience = r.Audience
 	}
@@ -58,7 +61,8 @@ func (c *Client) own(r Request) (audience string, scopes []string) {
 	return audience, scopes
 }
 
-// find returns the entry of an audience and scopes, as [Client.own] gives them.
+// find returns the entry for audience and scopes as returned by
+// [Client.nonDefault].
 func (s *snapshot) find(audience string, scopes []string) *entry {
 	if s == nil {
 		return nil
@@ -72,7 +76,8 @@ func (s *snapshot) find(audience string, scopes []string) *entry {
 	return nil
 }
 
-// sameSet compares without order and without allocating; scopes are few.
+// sameSet reports whether a and b have the same elements. It does not allocate;
+// scopes are few.
 func sameSet(a, b []string) bool {
 	for _, s := range a {
 		if !slices.Contains(b, s) {
@@ -87,8 +92,8 @@ func sameSet(a, b []string) bool {
 	return true
 }
 
-// setSnapshot makes g what this process knows. Tokens it knew keep the clock reading
-// of when they came.
+// setSnapshot keeps g in memory. Known tokens keep the clock reading of when they
+// arrived.
 func (c *Client) setSnapshot(g *Grant) {
 	old, now := c.mem.Load(), c.cfg.Now()
 	s := &snapshot{}
@@ -108,10 +113,10 @@ func (c *Client) setSnapshot(g *Grant) {
 	c.mem.Store(s)
 }
 
-const maxTokens = 32 // per grant; the ones that end first are dropped
+const maxTokens = 32 // per grant; the ones that expire first are dropped
 
-// replace returns tokens with t in the place of the one for the same audience
-// and scopes, without those that have ended.
+// replace returns tokens with t instead of the token for the same audience and
+// scopes, without expired ones.
 func replace(tokens []*Token, t *Token, now time.Time) []*Token {
 	var kept []*Token
 	for _, o := range tokens {

@@ -5,43 +5,43 @@ import (
 	"net/url"
 )
 
-// Source is how a client's first grant is had: [AuthorizationCode], [Device],
+// Source is how a client gets its first grant: [AuthorizationCode], [Device],
 // [Seed], [ClientCredentials], [Exchange] or [Password].
 type Source interface{ source() string }
 
-// AuthorizationCode has the grant by the authorization code flow with PKCE
-// (RFC 6749 section 4.1, RFC 7636, OpenID Connect Core section 3.1).
+// AuthorizationCode is the authorization code flow with PKCE (RFC 6749 section
+// 4.1, RFC 7636, OpenID Connect Core section 3.1).
 type AuthorizationCode struct {
-	Headless bool       // [Client.SignIn] and [Client.Run] follow /authorize themselves
-	Params   url.Values // further parameters of the authorization request, such as connection or prompt
+	Headless bool       // the client follows /authorize itself, in [Client.LoginHeadless] and [Client.Run]
+	Params   url.Values // additional parameters of the authorization request, such as connection or prompt
 }
 
-// Device has the grant by the device flow (RFC 8628): a person confirms a code
-// in a browser anywhere, and [Client.Login] says where. Its redirect URL is not used.
+// Device is the device flow (RFC 8628): a person confirms a code in any browser;
+// [Client.Login] returns the code and the page. The redirect URL is not used.
 type Device struct{}
 
-// Seed starts from a refresh token that was had elsewhere (RFC 6749 section 6).
+// Seed starts from an existing refresh token (RFC 6749 section 6).
 type Seed struct{ RefreshToken Secret }
 
-// ClientCredentials asks in the client's own name (RFC 6749 section 4.4). There
-// is no refresh token: each new access token is a new request.
+// ClientCredentials is the client's own grant (RFC 6749 section 4.4). There is no
+// refresh token: each new access token is a new request.
 type ClientCredentials struct{}
 
-// Exchange trades a token of somebody else's for one of the tenant's (RFC 8693;
-// Auth0's Custom Token Exchange). A refresh token that comes with it is kept and
-// used; without one each new access token is a new exchange. One of
-// SubjectTokenFile and SubjectToken must be set.
+// Exchange exchanges a token of another issuer for one of the provider (RFC 8693;
+// Auth0's Custom Token Exchange). A refresh token in the answer is used; without
+// one each new access token is a new exchange. Either SubjectTokenFile or
+// SubjectToken must be set.
 type Exchange struct {
 	SubjectTokenType string                                // a URI; at Auth0 that of the Custom Token Exchange Profile
-	SubjectTokenFile string                                // read at each exchange: what is in it rotates
-	SubjectToken     func(context.Context) (Secret, error) // called at each exchange; [GitHubActions] makes one
+	SubjectTokenFile string                                // read at each exchange, because its content rotates
+	SubjectToken     func(context.Context) (Secret, error) // called at each exchange; [GitHubActions] returns one
 }
 
-// Password asks with a user's name and password (RFC 6749 section 4.3). A
-// refresh token, which the scope offline_access brings, is kept and used;
-// without one each new access token is asked for with the password. A password
-// that was refused is not sent again until it changes or [Client.SignIn] is
-// called, because accounts are blocked after a few attempts.
+// Password uses a user's name and password (RFC 6749 section 4.3). With the scope
+// offline_access there is a refresh token, which is used; without one each new
+// access token is requested with the password. A rejected password is not sent
+// again until it changes or [Client.LoginHeadless] is called, because accounts are
+// blocked after a few attempts.
 type Password struct {
 	Username string
 	Password Secret
@@ -55,27 +55,27 @@ func (ClientCredentials) source() string { return "client_credentials" }
 func (Exchange) source() string          { return "token_exchange" }
 func (Password) source() string          { return "password" }
 
-// kind is what the sources of grants differ in, for the code that keeps a grant.
+// kind describes how the sources differ.
 type kind struct {
-	unattended  bool             // a grant needs no person
-	headless    bool             // the client follows /authorize itself
-	login       bool             // a person can log in
-	seed        Secret           // the refresh token to start from
-	direct      bool             // there is no refresh token: each access token is asked for
-	credentials credentialSource // what a grant is asked for with; nil: not with that
+	unattended     bool             // a grant needs no person
+	headless       bool             // the client follows /authorize itself
+	interactive    bool             // a person can log in
+	seed           Secret           // the refresh token to start from
+	noRefreshToken bool             // each access token is a new request
+	credentials    credentialSource // the source of the credential in the request; nil: none
 }
 
 // kindOf returns the kind of a source.
 func kindOf(s Source) kind {
 	switch s := s.(type) {
 	case AuthorizationCode:
-		return kind{unattended: s.Headless, headless: s.Headless, login: true}
+		return kind{unattended: s.Headless, headless: s.Headless, interactive: true}
 	case Device:
-		return kind{login: true}
+		return kind{interactive: true}
 	case Seed:
 		return kind{unattended: true, seed: s.RefreshToken}
 	case ClientCredentials:
-		return kind{unattended: true, direct: true}
+		return kind{unattended: true, noRefreshToken: true}
 	case credentialSource:
 		return kind{unattended: true, credentials: s}
 	}

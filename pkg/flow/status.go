@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// ClientState is what a client can do at the moment.
+// ClientState is what a client can do now.
 type ClientState string
 
-// The states of a client.
+// States of a client.
 const (
-	StateStarting       ClientState = "starting"        // nothing is known yet
-	StateReady          ClientState = "ready"           // a token is there and the last refresh went well
+	StateStarting       ClientState = "starting"        // nothing loaded yet
+	StateReady          ClientState = "ready"           // a valid token, and the last refresh succeeded
 	StateDegraded       ClientState = "degraded"        // a valid token, but the last refresh failed
 	StateLoginRequired  ClientState = "login_required"  // a person must log in
-	StateClientRejected ClientState = "client_rejected" // the provider refuses the client: fix the configuration
-	StateRestored       ClientState = "restored"        // an older copy of the store was put back: log in, or resume
-	StateUnavailable    ClientState = "unavailable"     // no valid token: tenant or store are down, or a setting is wrong; the failure says which
+	StateClientRejected ClientState = "client_rejected" // the provider rejects the client: fix the configuration
+	StateRestored       ClientState = "restored"        // an older copy of the store was restored: log in, or resume
+	StateUnavailable    ClientState = "unavailable"     // no valid token: provider or store are down, or a setting is wrong; see the failure
 )
 
-// Status is what is known of a client, without secrets. Times are zero when
-// they are unknown, and then absent in JSON; the others are RFC 3339.
+// Status describes a client, without secrets. Unknown times are zero, and absent
+// in JSON; the others are RFC 3339.
 type Status struct {
 	Client       string      `json:"client"`
 	Issuer       string      `json:"issuer"`
@@ -29,23 +29,23 @@ type Status struct {
 	Scope        string      `json:"scope,omitempty"`
 	Expiry       time.Time   `json:"expiry,omitzero"`        // of the default access token
 	Obtained     time.Time   `json:"obtained,omitzero"`      // of the default access token
-	LastExchange time.Time   `json:"last_exchange,omitzero"` // when the refresh token was last used with success
+	LastExchange time.Time   `json:"last_exchange,omitzero"` // when the refresh token was last used successfully
 	LoggedIn     time.Time   `json:"logged_in,omitzero"`
 	NextRefresh  time.Time   `json:"next_refresh,omitzero"` // when Run refreshes next
 	Generation   int64       `json:"generation"`
 	Rotation     Rotation    `json:"rotation,omitempty"`
 	Failure      *Failure    `json:"failure,omitempty"`   // the last one; nil after a success
-	GrantEnds    time.Time   `json:"grant_ends,omitzero"` // forecast of when a login is needed again
+	GrantEnds    time.Time   `json:"grant_ends,omitzero"` // forecast of when a login is needed
 
-	DeviceLogin *DeviceLogin `json:"device_login,omitempty"` // that is pending, or has failed
+	DeviceLogin *DeviceLogin `json:"device_login,omitempty"` // pending or failed
 }
 
-// Status returns what is known, from memory.
+// Status returns the state in memory.
 func (c *Client) Status() Status {
 	s, now := c.mem.Load(), c.cfg.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st := Status{Client: c.cfg.Name, Issuer: c.cfg.Issuer, Failure: c.failure, NextRefresh: c.next}
+	st := Status{Client: c.cfg.Name, Issuer: c.cfg.Issuer, Failure: c.failure, NextRefresh: c.nextRefresh}
 	e := s.find("", nil)
 	if e != nil {
 		st.Scope, st.Expiry, st.Obtained = e.token.Scope, e.token.Expiry, e.token.Obtained
@@ -73,7 +73,7 @@ func (c *Client) Status() Status {
 	return st
 }
 
-// state sums up; c.mu is held.
+// state returns the client's state; c.mu is held.
 func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
 	var g *Grant
 	if s != nil {
@@ -90,7 +90,7 @@ func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
 		return StateReady
 	case valid:
 		return StateDegraded
-	case last != nil && (last.Class == ClassLoginRequired || c.noWayOn(g, last.Class)), s != nil && c.needsLogin(g):
+	case last != nil && (last.Class == ClassLoginRequired || c.onlyLoginHelps(g, last.Class)), s != nil && c.needsLogin(g):
 		return StateLoginRequired
 	case last != nil:
 		return StateUnavailable
@@ -98,13 +98,14 @@ func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
 	return StateStarting
 }
 
-// needsLogin reports whether only a person helps; c.mu is held.
+// needsLogin reports whether only a person can help; c.mu is held.
 func (c *Client) needsLogin(g *Grant) bool {
-	return (!g.begun() || g.RefreshToken == "") && !c.kind.unattended
+	return (!g.exists() || g.RefreshToken == "") && !c.kind.unattended
 }
 
-// grantEnds forecasts when the refresh token ends: the absolute lifetime counts
-// from the login and no refresh prolongs it; the idle one from the last exchange.
+// grantEnds returns the expected end of the refresh token. The absolute lifetime
+// counts from the login and is not extended by a refresh; the idle lifetime
+// counts from the last exchange.
 func (c *Client) grantEnds(g *Grant) time.Time {
 	if g.RefreshToken == "" || g.Exchanged.IsZero() {
 		return time.Time{}
@@ -116,7 +117,7 @@ func (c *Client) grantEnds(g *Grant) time.Time {
 	return ends
 }
 
-// announce calls OnChange when something that a reader would notice has changed.
+// announce calls OnChange if the state has changed.
 func (c *Client) announce() {
 	if c.cfg.OnChange == nil {
 		return
@@ -133,14 +134,14 @@ func (c *Client) announce() {
 	c.cfg.OnChange(s)
 }
 
-// deviceLogin is the device login that is pending or has failed; c.mu is held.
+// deviceLogin returns the pending or failed device login; c.mu is held.
 func (c *Client) deviceLogin() *DeviceLogin {
 	p := c.polling
-	if p == nil || p.over() && p.err == nil {
+	if p == nil || p.isDone() && p.err == nil {
 		return nil
 	}
 	d := &DeviceLogin{URL: p.login.URL, VerificationURI: p.login.VerificationURI, UserCode: p.login.UserCode, Expires: p.login.Expires}
-	if p.over() {
+	if p.isDone() {
 		d.Failure = p.failure
 	}
 	return d

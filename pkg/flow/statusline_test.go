@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// The reason phrase of a status and the content-type of an answer are the other
-// side's words: one that repeats what it was sent there brings no secret into an
-// error, nor an escape sequence into a terminal.
-func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
+// The reason phrase and the content type of an answer are the provider's text:
+// they bring no secret of the request into an error, and no escape sequence into
+// a terminal.
+func TestStatusLine_NoSecretOrEscape(t *testing.T) {
 	for name, answer := range map[string]struct {
 		code int
 		kind string
@@ -23,7 +23,7 @@ func TestTheTenantsWordsHoldNoSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				loud := false
-				c := s.signedIn(t, func(c *Config) {
+				c := s.loggedIn(t, func(c *Config) {
 					c.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 						resp, err := s.RoundTrip(r)
 						if err == nil && loud {

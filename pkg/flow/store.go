@@ -6,57 +6,56 @@ import (
 	"time"
 )
 
-// Store keeps grants. It is safe for concurrent use by goroutines and, where
-// its medium is shared, by processes.
+// Store keeps grants. It is safe for concurrent use by goroutines and, if its
+// medium is shared, by processes.
 //
-// Two promises make a rotated refresh token safe (see docs/rotation.md):
-// a grant is durable when Save returns nil, and Save changes nothing when the
-// lease or the revision has moved on.
+// Two promises make a rotated refresh token safe (see docs/rotation.md): a grant
+// is durable when Save returns nil, and Save changes nothing if the lease or the
+// revision has changed.
 type Store interface {
-	// Load returns the grant of a key, or [ErrNotFound]. The caller owns the result.
-	// A grant that exists but cannot be read (wrong key, damaged) is [ErrCorrupt].
+	// Load returns the grant of a key, or [ErrNotFound]. The caller owns the
+	// result. A grant that cannot be read (wrong key, damaged) is [ErrCorrupt].
 	Load(ctx context.Context, key string) (*Grant, error)
 
-	// Save writes g under l.Key(), durable when it returns nil, and then sets
-	// g.Revision to the stored one. It is [ErrConflict], with nothing changed,
-	// when l was released or taken by another holder, or when the stored revision
-	// is not g.Revision (0: no grant is stored yet). A lease that has run out and
-	// that nobody has taken still counts: an answer may arrive late.
+	// Save writes g under l.Key(). If it returns nil, the grant is durable, and
+	// g.Revision is the stored one. It returns [ErrConflict] and changes nothing
+	// if l was released or taken by another holder, or if the stored revision is
+	// not g.Revision (0: no grant is stored yet). An expired lease that nobody
+	// has taken still counts, because an answer may arrive late.
 	Save(ctx context.Context, l Lease, g *Grant) error
 
-	// Delete removes the grant of a key, readable or not; a key without one is
-	// no error. A logout is a stored state, not a deletion.
+	// Delete removes the grant of a key, readable or not. It is not an error if
+	// there is none. A logout is a stored state, not a deletion.
 	Delete(ctx context.Context, key string) error
 
 	// Lock takes the lease of a key for ttl, measured by the store's own clock,
-	// or returns [ErrLocked] at once while another holder has it. A holder whose
-	// process has ended has it no longer, where the store can tell. After it
-	// succeeded the caller must Load again: another holder may have refreshed.
+	// or returns [ErrLocked] at once if another holder has it. A holder whose
+	// process has ended loses it, if the store can detect that. After Lock the
+	// caller must Load again, because another holder may have refreshed.
 	Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error)
 }
 
-// Lease is the right to change one grant, until it is released or runs out.
+// Lease is the right to change one grant, until it is released or expires.
 type Lease interface {
 	// Key is the grant's key.
 	Key() string
-	// Renew prolongs the lease by its ttl from now, also when it has run out and
-	// nobody has taken it; [ErrConflict] when another holder has.
+	// Renew extends the lease by its ttl from now, even if it has expired, unless
+	// another holder has taken it: then it returns [ErrConflict].
 	Renew(ctx context.Context) error
-	// Release ends the lease. A lease that was lost is left alone: nobody
-	// releases what is another's.
+	// Release ends the lease. It does not affect another holder's lease.
 	Release(ctx context.Context) error
 }
 
-// Spiller is what a [Store] may implement beside: a last place for a grant
-// that the tenant has handed out and Save keeps refusing. Spill is durable when
-// it returns nil, needs no lease, and a later Load takes the spilled grant up
-// when it is the newer one.
+// Spiller is an optional interface of a [Store]: a last place for a grant that
+// the provider has issued and Save cannot store. A spilled grant is durable when
+// Spill returns nil; Spill needs no lease. A later Load returns the spilled grant
+// if it is newer than the stored one.
 type Spiller interface {
 	Spill(ctx context.Context, key string, g *Grant) error
 }
 
-// GrantKey is the key of a client's grant in a [Store]. Two clients of one name
-// with different issuers or client ids have different grants.
+// GrantKey returns the key of a client's grant in a [Store]. Clients with the
+// same name but different issuers or client ids have different keys.
 func GrantKey(issuer, clientID, name string) string {
 	b, err := json.Marshal([]string{name, clientID, issuer})
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// maxSubject bounds a subject token, in bytes.
+// maxSubject is the maximum size of a subject token, in bytes.
 const maxSubject = 64 << 10
 
-// subject has the token that is exchanged.
-func (s Exchange) subject(ctx context.Context) (Secret, *Error) {
+// loadSubjectToken returns the token that is exchanged.
+func (s Exchange) loadSubjectToken(ctx context.Context) (Secret, *Error) {
 	if s.SubjectTokenFile != "" {
 		return readTokenFile("subject token", s.SubjectTokenFile)
 	}
@@ -26,16 +26,16 @@ func (s Exchange) subject(ctx context.Context) (Secret, *Error) {
 	case errors.As(err, &e):
 		return "", e
 	case err != nil:
-		return "", &Error{Op: "subject token", Class: ClassUnreachable, Description: "the subject token cannot be had", Err: err}
+		return "", &Error{Op: "subject token", Class: ClassUnreachable, Description: "cannot get the subject token", Err: err}
 	case t == "" || !vschar(t.Reveal()):
-		return "", &Error{Op: "subject token", Class: ClassConfig, Description: "what was had as subject token is no token"}
+		return "", &Error{Op: "subject token", Class: ClassConfig, Description: "the subject token is not a token"}
 	}
 	return t, nil
 }
 
 // TokenFile returns a function for [Config.AssertionFrom] that reads a file at
-// each use. Somebody else renews what is in it, such as a projected service
-// account token of Kubernetes.
+// each use. The file is rotated by another program, such as Kubernetes for a
+// projected service account token.
 func TokenFile(path string) func(context.Context) (Secret, error) {
 	return func(context.Context) (Secret, error) {
 		t, e := readTokenFile("client assertion", path)
@@ -46,13 +46,13 @@ func TokenFile(path string) func(context.Context) (Secret, error) {
 	}
 }
 
-// readTokenFile reads a file that holds one token. Projected tokens are readable to
-// all in their container, so that the file's mode is not looked at.
+// readTokenFile reads a file that contains one token. It does not check the mode,
+// because projected tokens are readable by everyone in their container.
 func readTokenFile(what, path string) (Secret, *Error) {
-	fault := func(why string, err error) (Secret, *Error) {
+	fail := func(why string, err error) (Secret, *Error) {
 		return "", &Error{
 			Op: what, Class: ClassConfig, Description: fmt.Sprintf("the %s file %s %s", what, path, why),
-			Hint: strings.ReplaceAll(what, " ", "_") + "_file must name a file that holds one token, readable for tokend", Err: err, local: true,
+			Hint: strings.ReplaceAll(what, " ", "_") + "_file must name a file that contains one token and that tokend can read", Err: err, local: true,
 		}
 	}
 	f, err := os.Open(path)
@@ -61,26 +61,26 @@ func readTokenFile(what, path string) (Secret, *Error) {
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return fault("cannot be read: "+err.Error(), err)
+		return fail("cannot be read: "+err.Error(), err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // read only
 	b, err := io.ReadAll(io.LimitReader(f, maxSubject+1))
 	t := strings.TrimSpace(string(b))
 	switch {
 	case err != nil:
-		return fault("cannot be read", err)
+		return fail("cannot be read", err)
 	case len(b) > maxSubject:
-		return fault("is larger than 64 KiB", nil)
+		return fail("is larger than 64 KiB", nil)
 	case t == "":
-		return fault("is empty", nil)
+		return fail("is empty", nil)
 	case !vschar(t):
-		return fault("holds no token but other text", nil)
+		return fail("does not contain a token", nil)
 	}
 	return Secret(t), nil
 }
 
-// GitHubActions returns the subject token of a GitHub Actions job: its OpenID
-// Connect token for an audience, asked for anew at each exchange
+// GitHubActions returns a function that requests the OpenID Connect token of a
+// GitHub Actions job for an audience, at each exchange
 // (https://docs.github.com/actions/reference/openid-connect-reference). url and
 // token are the job's ACTIONS_ID_TOKEN_REQUEST_URL and
 // ACTIONS_ID_TOKEN_REQUEST_TOKEN, which a job with the permission "id-token:
@@ -93,9 +93,9 @@ func GitHubActions(requestURL string, token Secret, audience string) (func(conte
 	case requestURL == "" || token == "":
 		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL or ACTIONS_ID_TOKEN_REQUEST_TOKEN is missing", Hint: hint}
 	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is no https URL", Hint: hint}
+		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL", Hint: hint}
 	case !vschar(token.Reveal()):
-		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token", Hint: hint}
+		return nil, &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_TOKEN is not a token", Hint: hint}
 	}
 	if audience != "" {
 		q := u.Query()
@@ -103,18 +103,18 @@ func GitHubActions(requestURL string, token Secret, audience string) (func(conte
 		u.RawQuery = q.Encode()
 	}
 	t := newTransport()
-	t.DisableKeepAlives = true // it is asked once in the life of a token
+	t.DisableKeepAlives = true // one request per token lifetime
 	h := &http.Client{Transport: t, CheckRedirect: noRedirect}
-	return func(ctx context.Context) (Secret, error) { return fetchSubject(ctx, h, u.String(), token) }, nil
+	return func(ctx context.Context) (Secret, error) { return fetchGitHubToken(ctx, h, u.String(), token) }, nil
 }
 
-func fetchSubject(ctx context.Context, h *http.Client, at string, token Secret) (Secret, error) {
+func fetchGitHubToken(ctx context.Context, h *http.Client, at string, token Secret) (Secret, error) {
 	const op = "subject token"
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return "", &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is no URL"}
+		return "", &Error{Op: op, Class: ClassConfig, Description: "ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"}
 	}
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Accept", "application/json")
@@ -126,14 +126,14 @@ func fetchSubject(ctx context.Context, h *http.Client, at string, token Secret) 
 	bad := &Error{Op: op, Class: ClassBadResponse, Status: r.StatusCode}
 	switch {
 	case r.StatusCode >= 300 && r.StatusCode < 400:
-		bad.Class, bad.Description = ClassRedirect, "GitHub redirects, which is not followed"
+		bad.Class, bad.Description = ClassRedirect, "GitHub redirects; redirects are not followed"
 		return "", bad
 	case r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500:
 		bad.Class = ClassUnreachable
 		fallthrough
 	case r.StatusCode != http.StatusOK:
-		bad.Description = "GitHub answers " + statusLine(r) + " when asked for the job's token"
-		bad.Hint = "the token of the request lives as long as the job; give the job the permission id-token: write"
+		bad.Description = "GitHub answers " + statusLine(r) + " to the request for the job's token"
+		bad.Hint = "request the token while the job runs, and give the job the permission id-token: write"
 		return "", bad
 	case errors.Is(err, errTooLarge):
 		bad.Err = err

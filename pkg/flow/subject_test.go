@@ -60,15 +60,15 @@ func TestGitHubActions(t *testing.T) {
 	}
 }
 
-func TestGitHubActionsFaults(t *testing.T) {
+func TestGitHubActions_Errors(t *testing.T) {
 	for name, tc := range map[string]struct{ url, token, part string }{
 		"no URL":         {"", "t", "is missing"},
 		"no token":       {"https://a.test/", "", "is missing"},
-		"plain":          {"http://a.test/", "t", "no https URL"},
-		"near loopback":  {"http://127.0.0.1.a.test/", "t", "no https URL"},
-		"user":           {"https://u:CANARY@a.test/", "t", "no https URL"},
-		"no host":        {"https:///x", "t", "no https URL"},
-		"two-line token": {"https://a.test/", "CANARY\nX: y", "no token"},
+		"plain":          {"http://a.test/", "t", "not an https URL"},
+		"near loopback":  {"http://127.0.0.1.a.test/", "t", "not an https URL"},
+		"user":           {"https://u:CANARY@a.test/", "t", "not an https URL"},
+		"no host":        {"https:///x", "t", "not an https URL"},
+		"two-line token": {"https://a.test/", "CANARY\nX: y", "not a token"},
 	} {
 		_, err := GitHubActions(tc.url, Secret(tc.token), "")
 		if e := wantError(t, err, ClassConfig, tc.part); strings.Contains(e.Error(), "CANARY") || e.Hint == "" {
@@ -80,8 +80,9 @@ func TestGitHubActionsFaults(t *testing.T) {
 	}
 }
 
-// A job's token is another at each asking, which is no reason to try a refused exchange again.
-func TestRefusedExchangeOfAMadeToken(t *testing.T) {
+// A job's token differs at each request, which is no reason to retry a rejected
+// exchange.
+func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.keep(refuse(403, "invalid_grant"))
 		n := 0
@@ -89,7 +90,7 @@ func TestRefusedExchangeOfAMadeToken(t *testing.T) {
 			n++
 			return Secret(strings.Repeat("x", n)), nil
 		}}
-		c := s.asks(t, source, nil)
+		c := s.newCredentialClient(t, source, nil)
 		defer running(t, c)()
 		for range 100 {
 			_, err := c.Get(t.Context(), Request{})
@@ -99,7 +100,7 @@ func TestRefusedExchangeOfAMadeToken(t *testing.T) {
 			t.Errorf("%d tokens, %d exchanges", n, s.count(""))
 		}
 		s.keep(nil)
-		if _, err := c.SignIn(t.Context()); err != nil || n != 2 {
+		if _, err := c.LoginHeadless(t.Context()); err != nil || n != 2 {
 			t.Errorf("%v, %d tokens", err, n)
 		}
 	})

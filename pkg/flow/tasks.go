@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// tasks owns the goroutines of a client. They outlive the caller that began
-// them, are bounded in time, and are waited for by Run.
+// tasks owns the goroutines of a client. They outlive the caller that started
+// them, are bounded in time, and Run waits for them.
 type tasks struct {
 	mu   sync.Mutex
 	n    int
@@ -32,7 +32,7 @@ func (t *tasks) start(f func()) {
 	}()
 }
 
-// wait returns when no task is left.
+// wait returns when all tasks have ended.
 func (t *tasks) wait() {
 	t.mu.Lock()
 	idle := t.idle
@@ -43,14 +43,14 @@ func (t *tasks) wait() {
 }
 
 // shared is a value that is fetched at first use: one fetch in a context of its
-// own, many waiters, each with theirs. A failure is not kept.
+// own, for all waiters. Errors are not kept.
 type shared[T any] struct {
 	mu    sync.Mutex
 	value T
 	ok    bool
 	call  *call[T]
 
-	transient bool // a success is not kept either
+	transient bool // successes are not kept either
 }
 
 type call[T any] struct {

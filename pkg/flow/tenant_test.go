@@ -35,9 +35,9 @@ func newKey() *rsa.PrivateKey {
 	return k
 }
 
-// tenant is a small scriptable tenant. It is an http.Handler for tests over the
-// wire and an http.RoundTripper for tests in virtual time. It keeps the lineage
-// of refresh tokens as a rotating tenant does.
+// tenant is a scriptable provider. It is an http.Handler for tests over the wire
+// and an http.RoundTripper for tests in virtual time. It tracks families of
+// refresh tokens like a rotating tenant.
 type tenant struct {
 	mu       sync.Mutex
 	issuer   string
@@ -48,37 +48,37 @@ type tenant struct {
 	overlap  time.Duration
 	lifetime time.Duration
 
-	n       int // numbers what is handed out
+	n       int // counts what is issued
 	codes   map[string]url.Values
 	refresh map[string]*family // by refresh token
-	revoked int                // families ended for reuse
+	revoked int                // families revoked for reuse
 
-	onReuse func(rt string, since time.Duration) // a family was ended for reuse
+	onReuse func(rt string, since time.Duration) // a family was revoked for reuse
 
 	calls  map[string]int // requests by path
 	posts  []url.Values   // token requests, in order
 	sentAt []time.Time
 	basic  []string
 
-	// The scripts. Each is called for the next request of its kind and then dropped,
-	// except when it is set as always.
+	// Handlers for the next request of their kind. Each is used once, except
+	// where always is set.
 	token     []handler
 	always    handler
 	authorize handler
 	discovery func(map[string]any)
 	jwks      func() any
-	answer    func(map[string]any)        // changes the body of good token answers
+	answer    func(map[string]any)        // changes the body of successful token answers
 	claims    func(map[string]any)        // changes the ID token's claims
 	sign      func(map[string]any) string // makes the ID token
 	paths     map[string]http.HandlerFunc // further paths
-	serving   chan struct{}               // when set: token requests wait for it
-	refuses   func(url.Values) string     // the error of a token request that asks with a credential; "": granted
+	serving   chan struct{}               // if set, token requests wait for it
+	refuses   func(url.Values) string     // the error of a token request with a credential; "": granted
 
-	rest *rest // of a test in virtual time
+	rest *rest // only in virtual time
 }
 
-// rest fails a test in virtual time in which a client works without end at one
-// instant, and lets the time pass then, so that the test ends.
+// rest fails a test in virtual time if a client works endlessly at one instant.
+// It then lets time pass, so that the test ends.
 type rest struct {
 	t  testing.TB
 	mu sync.Mutex
@@ -90,10 +90,10 @@ type rest struct {
 
 const (
 	mostPosts = 1000      // token requests at one instant
-	mostLooks = 1_000_000 // looks at the clock at one instant
+	mostLooks = 1_000_000 // clock reads at one instant
 )
 
-// note counts one step of a kind; a nil rest counts nothing.
+// note counts one step; a nil rest counts nothing.
 func (r *rest) note(posts, looks int) {
 	if r == nil {
 		return
@@ -105,7 +105,7 @@ func (r *rest) note(posts, looks int) {
 	r.posts, r.looks = r.posts+posts, r.looks+looks
 	if !r.failed && (r.posts > mostPosts || r.looks > mostLooks) {
 		r.failed = true
-		r.t.Errorf("the client does not rest: %d token requests and %d looks at the clock at one instant", r.posts, r.looks)
+		r.t.Errorf("the client works without end: %d token requests and %d clock reads at one instant", r.posts, r.looks)
 	}
 	failed := r.failed
 	r.mu.Unlock()
@@ -238,7 +238,8 @@ func refuse(status int, code string) handler {
 	}
 }
 
-// drop closes the connection before the tenant has done anything, dropAfter when it has.
+// drop closes the connection before the tenant has processed the request,
+// dropAfter afterwards.
 func drop(http.ResponseWriter, *http.Request, http.HandlerFunc) { panic(http.ErrAbortHandler) }
 
 func dropAfter(_ http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
@@ -289,7 +290,7 @@ func (s *tenant) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.grant(w, r)
 }
 
-// grant answers a token request as a tenant does.
+// grant answers a token request like Auth0.
 func (s *tenant) grant(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,7 +304,7 @@ func (s *tenant) grant(w http.ResponseWriter, r *http.Request) {
 		reply(w, 200, body)
 		return
 	case grantExchange, "password", grantRealm, grantDevice:
-		if !s.asked(w, r.Form, body) {
+		if !s.hasCredential(w, r.Form, body) {
 			return
 		}
 		if !strings.Contains(r.Form.Get("scope"), "openid") && r.Form.Get("grant_type") != grantDevice {
@@ -340,7 +341,7 @@ func (s *tenant) grant(w http.ResponseWriter, r *http.Request) {
 	reply(w, 200, body)
 }
 
-// rotate spends a refresh token; s.mu is held.
+// rotate uses up a refresh token; s.mu is held.
 func (s *tenant) rotate(rt string, body map[string]any) bool {
 	f := s.refresh[rt]
 	switch {
@@ -411,7 +412,7 @@ func (s *tenant) called(path string) int {
 	return s.calls[path]
 }
 
-// script sets what the next token requests meet.
+// script sets the handlers of the next token requests.
 func (s *tenant) script(h ...handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

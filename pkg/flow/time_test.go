@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-func TestF14_Drip(t *testing.T) {
+// TestRefresh_SlowBody_EndsAtDeadline tests row F14 of docs/guarantees.md.
+func TestRefresh_SlowBody_EndsAtDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, func(cfg *Config) {
+		c := s.loggedIn(t, func(cfg *Config) {
 			cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				if r.Method != http.MethodPost || s.count("") == 0 {
 					return s.RoundTrip(r)
@@ -31,7 +32,8 @@ func TestF14_Drip(t *testing.T) {
 	})
 }
 
-// dripping is a body of a byte a second, cut by the context as a connection is.
+// dripping is a body of one byte a second, ended by the context like a
+// connection.
 type dripping struct{ ctx context.Context }
 
 func (d *dripping) Read(b []byte) (int, error) {
@@ -45,31 +47,33 @@ func (d *dripping) Read(b []byte) (int, error) {
 }
 func (d *dripping) Close() error { return nil }
 
-func TestF15_ClockSteps(t *testing.T) {
+// TestGet_ClockSteps tests row F15 of docs/guarantees.md.
+func TestGet_ClockSteps(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var step time.Duration
-		clock := func() time.Time { return time.Now().Round(0).Add(step) } // wall only
+		clock := func() time.Time { return time.Now().Round(0).Add(step) } // wall clock only
 		s.now = clock
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		step = time.Hour
 		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 1 {
 			t.Fatalf("an hour later: %v, %d refreshes", err, s.count("refresh_token"))
 		}
-		step = 0 // an hour back: by the wall clock the token has two hours
+		step = 0 // an hour back: by the wall clock the token is valid for two hours
 		if _, err := c.Get(t.Context(), Request{}); err != nil || s.count("refresh_token") != 2 {
 			t.Fatalf("set back: %v, %d refreshes", err, s.count("refresh_token"))
 		}
 	})
-	now := time.Now() // with a monotonic reading, a small step back is noticed too
+	now := time.Now() // with a monotonic reading, a small step back is noticed, too
 	e := entry{token: &Token{Expiry: now.Round(0).Add(40 * time.Minute)}, life: time.Hour, left: 10 * time.Minute, at: now}
 	if left := e.remaining(now.Add(4 * time.Minute)); left != 6*time.Minute {
 		t.Errorf("remaining %v", left)
 	}
 }
 
-func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
+// TestGet_ManyCallers_OneRequest tests rows F22, F23 of docs/guarantees.md.
+func TestGet_ManyCallers_OneRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		time.Sleep(2 * time.Hour)
 		s.serving = make(chan struct{})
 		leaving, leave := context.WithCancel(t.Context())
@@ -103,7 +107,7 @@ func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
 		if served != 5000 || left != 5000 || s.count("refresh_token") != 1 {
 			t.Errorf("%d served, %d left, %d requests", served, left, s.count("refresh_token"))
 		}
-		// All leave: the refresh is completed and stored all the same.
+		// All callers give up: the refresh is still completed and stored.
 		time.Sleep(2 * time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -119,11 +123,11 @@ func TestF22_F23_ManyReadersOneRequest(t *testing.T) {
 	})
 }
 
-// A JWT's exp has whole seconds. The token ends then, though expires_in says a
+// A JWT's exp has whole seconds. The token expires then, even if expires_in is a
 // fraction or more later (B24).
-func TestExpiryOfAJWTIsItsOwn(t *testing.T) {
+func TestRefresh_JWTExpiryInWholeSeconds(t *testing.T) {
 	for name, tc := range map[string]struct {
-		at, exp, want time.Duration // since a full second; and the life
+		at, exp, want time.Duration // since a full second; the lifetime
 	}{
 		"rounded down": {700 * time.Millisecond, 3 * time.Second, 2300 * time.Millisecond},
 		"the same":     {0, 3 * time.Second, 3 * time.Second},
@@ -138,7 +142,7 @@ func TestExpiryOfAJWTIsItsOwn(t *testing.T) {
 					b["expires_in"], b["access_token"] = 3, unsigned(map[string]any{"exp": full.Add(tc.exp).Unix()})
 					delete(b, "id_token")
 				}
-				c := s.signedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
+				c := s.loggedIn(t, func(c *Config) { c.Scopes = []string{"offline_access"} })
 				token, err := c.Get(t.Context(), Request{})
 				if err != nil {
 					t.Fatal(err)

@@ -15,37 +15,37 @@ type Getter interface {
 	Get(ctx context.Context, r Request) (*Token, error)
 }
 
-// Transport is an [http.RoundTripper] that sends a fresh token with each request,
-// in place of any Authorization that it has.
+// Transport is an [http.RoundTripper] that sends a valid token with each request,
+// replacing any Authorization header.
 //
-// The token goes to the Upstreams and nowhere else; a request to another place
-// is an [*Error] of [ClassUpstream], also when a redirect leads there: to an
-// [http.Client] a Transport is asked per request, so the client's own rule of
-// taking Authorization off does not cover what is put on here.
+// It sends the token only to the Upstreams; a request to any other URL fails with
+// an [*Error] of [ClassUpstream], even after a redirect. (An [http.Client] calls
+// its Transport for each redirect, so its own rule of removing Authorization does
+// not apply to the header that is added here.)
 //
 // After a 401 (RFC 6750 section 3.1) the request is sent once more with another
-// token, if its body can be sent again: there is none, it has a GetBody, or what
-// was read of it is at most 64 KiB. However many requests are refused with the
-// same token, it is refreshed once, and not at all when a newer one is there
-// already. A 401 that says insufficient_scope is an answer, as no refresh mends
-// it; so is, for a minute, one to the token that came after a 401: whatever an
-// API answers, it costs one refresh a minute. When the refresh fails, its error
+// token, if its body can be sent again: there is no body, it has a GetBody, or at
+// most 64 KiB of it were read. All requests that are rejected with the same token
+// share one refresh, and there is none if a newer token is available. A 401 with
+// insufficient_scope is returned, because a refresh grants no scopes. A token
+// that replaced a rejected one is not replaced for a minute, so an API that
+// rejects every token costs one refresh a minute. If the refresh fails, its error
 // is returned.
 type Transport struct {
 	Source    Getter
-	Upstreams []*url.URL        // as [ParseUpstream] reads them; none: every request is refused
-	Request   Request           // which token; the zero value is the client's own
+	Upstreams []*url.URL        // from [ParseUpstream]; none: every request is rejected
+	Request   Request           // the zero value is the client's default token
 	Base      http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // nil: time.Now
 
 	mu      sync.Mutex
-	renewed Secret    // came after a 401
+	renewed Secret    // replaced a rejected token
 	until   time.Time // before this, renewed is not replaced
 }
 
-// freshFor is how long a token counts as fresh. An API that answers 401 to
-// everything, or to every other request, costs one refresh in this time.
-const freshFor = time.Minute
+// renewalPause is how long a token that replaced a rejected one is not replaced
+// itself.
+const renewalPause = time.Minute
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -62,27 +62,27 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body := newReplay(req)
-	resp, err := t.base().RoundTrip(bearing(req, token, body.first()))
-	if err != nil || !t.mends(resp, token) || !body.rewind() {
-		body.settle()
+	resp, err := t.base().RoundTrip(withToken(req, token, body.first()))
+	if err != nil || !t.needsNewToken(resp, token) || !body.rewind() {
+		body.finish()
 		return resp, err
 	}
-	release(resp)
+	discardBody(resp)
 	want := t.Request
 	want.Not = token.AccessToken
 	if token, err = t.Source.Get(req.Context(), want); err != nil {
-		body.drop()
+		body.cancel()
 		return nil, err
 	}
-	t.note(token)
+	t.rememberRenewed(token)
 	second, err := body.second()
 	if err != nil {
 		return nil, err
 	}
-	return t.base().RoundTrip(bearing(req, token, second))
+	return t.base().RoundTrip(withToken(req, token, second))
 }
 
-// CloseIdleConnections closes those of the base.
+// CloseIdleConnections closes the idle connections of Base.
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
@@ -103,9 +103,9 @@ func (t *Transport) now() time.Time {
 	return time.Now()
 }
 
-// bearing is a copy of req with the token and that body: a RoundTripper must not
-// change what it was given.
-func bearing(req *http.Request, token *Token, body io.ReadCloser) *http.Request {
+// withToken returns a copy of req with the token and that body: a RoundTripper
+// must not change the request.
+func withToken(req *http.Request, token *Token, body io.ReadCloser) *http.Request {
 	out := *req
 	out.Header = req.Header.Clone()
 	if out.Header == nil {
@@ -118,8 +118,8 @@ func bearing(req *http.Request, token *Token, body io.ReadCloser) *http.Request 
 
 var insufficientScope = regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
 
-// mends reports whether another token may be the remedy for an answer.
-func (t *Transport) mends(resp *http.Response, token *Token) bool {
+// needsNewToken reports whether another token may help after this answer.
+func (t *Transport) needsNewToken(resp *http.Response, token *Token) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
 	}
@@ -133,30 +133,30 @@ func (t *Transport) mends(resp *http.Response, token *Token) bool {
 	return token.AccessToken != t.renewed || !t.now().Before(t.until)
 }
 
-// note remembers a fresh token that takes the place of a refused one, before the
-// API has it: other requests may get it meanwhile.
-func (t *Transport) note(token *Token) {
+// rememberRenewed records a token that replaced a rejected one, before it is
+// used: other requests may use it at the same time.
+func (t *Transport) rememberRenewed(token *Token) {
 	now := t.now()
-	if now.Sub(token.Obtained) > freshFor {
+	if now.Sub(token.Obtained) > renewalPause {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.renewed, t.until = token.AccessToken, now.Add(freshFor)
+	t.renewed, t.until = token.AccessToken, now.Add(renewalPause)
 }
 
-// release closes an answer; one that is short is read, so that its connection can
-// be used again.
-func release(resp *http.Response) {
+// discardBody closes the body of an answer. It reads a short one first, so that
+// its connection can be used again.
+func discardBody(resp *http.Response) {
 	const short = 2 << 10
 	if resp.ContentLength >= 0 && resp.ContentLength <= short {
-		_, _ = io.CopyN(io.Discard, resp.Body, short) // whatever comes of it
+		_, _ = io.CopyN(io.Discard, resp.Body, short) // errors do not matter
 	}
-	_ = resp.Body.Close() // it is not wanted
+	_ = resp.Body.Close() // not needed any more
 }
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {
-		_ = req.Body.Close() // it was not read
+		_ = req.Body.Close() // not read
 	}
 }

@@ -19,7 +19,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// says is an answer of an API; closed is told of its body.
+// says returns an answer of an API; closed counts the Close calls of its body.
 func says(r *http.Request, status int, closed *atomic.Int32, headers ...string) *http.Response {
 	w := httptest.NewRecorder()
 	for _, h := range headers {
@@ -40,15 +40,15 @@ type watched struct {
 
 func (w *watched) Close() error { w.closed.Add(1); return w.ReadCloser.Close() }
 
-// api takes one token and refuses the others; it has seen what it was sent.
+// api accepts one token and rejects all others; it records what it gets.
 type api struct {
 	mu     sync.Mutex
 	takes  string
 	seen   []string // tokens
 	bodies []string
-	status int    // of a refusal; 0: 401
-	header string // of a refusal
-	unread bool   // a refusal does not read the body
+	status int    // of a rejection; 0: 401
+	header string // of a rejection
+	unread bool   // a rejection does not read the body
 	closed atomic.Int32
 }
 
@@ -105,13 +105,13 @@ func send(t *testing.T, tr http.RoundTripper, method, target string, body io.Rea
 	return tr.RoundTrip(req)
 }
 
-func TestTransportLeavesTheRequestAlone(t *testing.T) {
+func TestTransport_DoesNotChangeRequest(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{takes: "at-2"}
 		req := httptest.NewRequest("GET", "https://api.test/v1/x", nil)
 		req.Header.Set("Authorization", "Bearer of the caller")
 		req.Header.Set("X-Kept", "1")
-		resp, err := a.transport(s.signedIn(t, nil)).RoundTrip(req)
+		resp, err := a.transport(s.loggedIn(t, nil)).RoundTrip(req)
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatalf("%v, %v", resp, err)
 		}
@@ -121,14 +121,14 @@ func TestTransportLeavesTheRequestAlone(t *testing.T) {
 	})
 }
 
-// A 401 is retried once, with the body, and only when that can be sent again.
-func TestTransportRetriesOnce(t *testing.T) {
+// A 401 is retried once, with the body, and only if that can be sent again.
+func TestTransport_RetriesOnce(t *testing.T) {
 	const bound = maxReplay
 	for name, c := range map[string]struct {
 		body   func() io.Reader
-		unread bool // the API refuses before it has read
+		unread bool // the API rejects before it has read the body
 		size   int
-		passed bool // the 401 is the answer
+		passed bool // the 401 is returned
 	}{
 		"no body":              {body: func() io.Reader { return nil }},
 		"GetBody":              {body: func() io.Reader { return strings.NewReader(strings.Repeat("x", bound+1)) }, size: bound + 1},
@@ -140,7 +140,7 @@ func TestTransportRetriesOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				a := &api{takes: "at-3", unread: c.unread}
-				resp, err := send(t, a.transport(s.signedIn(t, nil)), "POST", "https://api.test/v1/x", c.body())
+				resp, err := send(t, a.transport(s.loggedIn(t, nil)), "POST", "https://api.test/v1/x", c.body())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,7 +166,7 @@ func TestTransportRetriesOnce(t *testing.T) {
 	}
 }
 
-func TestTransportPassesOn(t *testing.T) {
+func TestTransport_ReturnsOtherAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		api                 *api
 		refreshes, requests int
@@ -184,7 +184,7 @@ func TestTransportPassesOn(t *testing.T) {
 				if want == 0 {
 					want = 401
 				}
-				resp, err := send(t, c.api.transport(s.signedIn(t, nil)), "GET", "https://api.test/v1/x", nil)
+				resp, err := send(t, c.api.transport(s.loggedIn(t, nil)), "GET", "https://api.test/v1/x", nil)
 				if err != nil || resp.StatusCode != want || s.count("refresh_token") != c.refreshes || len(c.api.seen) != c.requests {
 					t.Errorf("%v, %v after %d refreshes and %d requests", resp, err, s.count("refresh_token"), len(c.api.seen))
 				}
@@ -193,11 +193,11 @@ func TestTransportPassesOn(t *testing.T) {
 	}
 }
 
-// An API that refuses whatever it is sent costs one refresh a minute.
-func TestTransportGivesUpOnAFreshToken(t *testing.T) {
+// An API that rejects every token costs one refresh a minute.
+func TestTransport_EveryTokenRejected_OneRefreshAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{}
-		tr := a.transport(s.signedIn(t, nil))
+		tr := a.transport(s.loggedIn(t, nil))
 		for range 50 {
 			if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 401 {
 				t.Fatalf("%v, %v", resp, err)
@@ -212,7 +212,7 @@ func TestTransportGivesUpOnAFreshToken(t *testing.T) {
 		if resp, err := send(t, tr, "GET", "https://api.test/v1/x", nil); err != nil || resp.StatusCode != 200 {
 			t.Errorf("a minute later: %v, %v", resp, err)
 		}
-		time.Sleep(30 * time.Minute) // at-4 is no fresh one any more when it is revoked
+		time.Sleep(30 * time.Minute) // at-4 may be replaced again when it is revoked
 		a.takes = "at-6"
 		for range 2 {
 			_, _ = send(t, tr, "GET", "https://api.test/v1/x", nil)
@@ -223,13 +223,14 @@ func TestTransportGivesUpOnAFreshToken(t *testing.T) {
 	})
 }
 
-// An API that takes a token once and refuses it then costs one refresh a minute,
-// too: each refresh spends a refresh token, and the tenant counts them.
-func TestTransportBoundsRefreshesByTime(t *testing.T) {
+// An API that accepts a token once and then rejects it also costs one refresh a
+// minute, because each refresh uses up a refresh token and counts against the
+// provider's limits.
+func TestTransport_TokenAcceptedOnce_OneRefreshAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		used := map[string]bool{}
 		a := &api{}
-		tr := a.transport(s.signedIn(t, nil))
+		tr := a.transport(s.loggedIn(t, nil))
 		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
 			token := r.Header.Get("Authorization")
 			if used[token] {
@@ -250,19 +251,19 @@ func TestTransportBoundsRefreshesByTime(t *testing.T) {
 	})
 }
 
-// A hundred requests that are refused with one token refresh it once.
-func TestTransportCoalesces(t *testing.T) {
+// A hundred requests that are rejected with one token share one refresh.
+func TestTransport_SharesRefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		const callers = 100
 		a := &api{takes: "at-3"}
 		var refused sync.WaitGroup
 		refused.Add(callers)
-		tr := a.transport(s.signedIn(t, nil))
+		tr := a.transport(s.loggedIn(t, nil))
 		tr.Base = roundTrip(func(r *http.Request) (*http.Response, error) {
 			resp, err := a.RoundTrip(r)
 			if resp != nil && resp.StatusCode == 401 {
 				refused.Done()
-				refused.Wait() // all have been sent with the same token
+				refused.Wait() // all were sent with the same token
 			}
 			return resp, err
 		})
@@ -282,10 +283,10 @@ func TestTransportCoalesces(t *testing.T) {
 	})
 }
 
-// A 401 that was for an older token than the present one refreshes nothing.
-func TestTransportRetriesWithTheNewerToken(t *testing.T) {
+// A 401 for an older token than the current one causes no refresh.
+func TestTransport_RetriesWithNewerToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		a := &api{takes: "at-3"}
 		tr := a.transport(c)
 		slow := make(chan struct{})
@@ -314,11 +315,10 @@ func TestTransportRetriesWithTheNewerToken(t *testing.T) {
 	})
 }
 
-// A newer token that is refused as well is no fresh one: it is refreshed by the
-// next request.
-func TestTransportNewerTokenIsRefused(t *testing.T) {
+// If the newer token is rejected as well, the next request refreshes it.
+func TestTransport_NewerTokenRejected(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		a := &api{takes: "at-4"}
 		tr := a.transport(c)
 		slow := make(chan struct{})
@@ -347,11 +347,11 @@ func TestTransportNewerTokenIsRefused(t *testing.T) {
 	})
 }
 
-// When no other token can be had, that is the answer.
-func TestTransportRefreshFails(t *testing.T) {
+// If there is no other token, the error is returned.
+func TestTransport_RefreshFails(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		a := &api{}
-		tr := a.transport(s.signedIn(t, nil))
+		tr := a.transport(s.loggedIn(t, nil))
 		s.keep(refuse(403, "invalid_grant"))
 		body := &watched{ReadCloser: io.NopCloser(strings.NewReader("x")), closed: new(atomic.Int32)}
 		resp, err := send(t, tr, "POST", "https://api.test/v1/x", body)

@@ -16,7 +16,7 @@ type noTokens struct{ err error }
 
 func (n noTokens) Get(context.Context, Request) (*Token, error) { return nil, n.err }
 
-func TestTransportFailsClosed(t *testing.T) {
+func TestTransport_OtherURLs_GetNoToken(t *testing.T) {
 	never := roundTrip(func(r *http.Request) (*http.Response, error) {
 		t.Errorf("a request went to %s", r.URL)
 		return nil, errors.New("no")
@@ -52,9 +52,9 @@ func TestTransportFailsClosed(t *testing.T) {
 	}
 }
 
-// An http.Client takes Authorization off when a redirect leads elsewhere; a
-// Transport beneath it must not put it on again.
-func TestTransportRedirectElsewhere(t *testing.T) {
+// An http.Client removes Authorization when a redirect leads to another host; a
+// Transport below it must not add it again.
+func TestTransport_RedirectToOtherURL(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("got there with %q", r.Header.Get("Authorization"))
 	}))
@@ -66,7 +66,7 @@ func TestTransportRedirectElsewhere(t *testing.T) {
 	s := newTenant()
 	base := &http.Transport{}
 	defer base.CloseIdleConnections()
-	c := &http.Client{Transport: &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
+	c := &http.Client{Transport: &Transport{Source: s.loggedIn(t, nil), Upstreams: upstreams(here.URL), Base: base}}
 	resp, err := c.Get(here.URL)
 	if err == nil {
 		_ = resp.Body.Close()
@@ -74,9 +74,10 @@ func TestTransportRedirectElsewhere(t *testing.T) {
 	wantError(t, err, ClassUpstream, elsewhere.URL)
 }
 
-// The first bytes of a body arrive before the last are written, and an answer's
-// too; a refusal in the middle is retried with what was read and what was not.
-func TestTransportStreams(t *testing.T) {
+// The first bytes of a body arrive before the last are written, in both
+// directions; a rejection in the middle is retried with what was read and the
+// rest.
+func TestTransport_Streams(t *testing.T) {
 	var requests atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
@@ -97,7 +98,7 @@ func TestTransportStreams(t *testing.T) {
 	s := newTenant()
 	base := &http.Transport{}
 	defer base.CloseIdleConnections()
-	tr := &Transport{Source: s.signedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
+	tr := &Transport{Source: s.loggedIn(t, nil), Upstreams: upstreams(srv.URL), Base: base}
 	in, out := io.Pipe()
 	go func() { _, _ = io.WriteString(out, "first") }()
 	resp, err := send(t, tr, "POST", srv.URL, in)

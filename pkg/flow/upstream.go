@@ -6,42 +6,42 @@ import (
 	"strings"
 )
 
-// ParseUpstream reads the URL of an API that may be sent a token, it and
-// everything beneath its path: https, or http on loopback and, with
-// insecureHTTP, anywhere. It has a host, and no user, query, fragment or path
-// that could be read in two ways. The error is an [*Error] of [ClassConfig].
+// ParseUpstream parses the URL of an API that may receive a token, including
+// everything under its path: https, or http on loopback and, with insecureHTTP,
+// anywhere. It must have a host, and no user, query, fragment or ambiguous path.
+// The error is an [*Error] of [ClassConfig].
 func ParseUpstream(raw string, insecureHTTP bool) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, badUpstream("is not a URL") // the parser's words quote it, user and all
+		return nil, badUpstream("is not a URL") // the parser's error quotes the URL, including the user
 	}
 	switch {
 	case u.Hostname() == "" || u.Opaque != "" || strings.ContainsAny(u.Host, `\ `):
 		return nil, badUpstream("%q has no host", u.Redacted())
 	case u.User != nil:
-		return nil, badUpstream("of host %q holds a user or a password", u.Host)
+		return nil, badUpstream("of host %q contains a user or a password", u.Host)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
 		return nil, badUpstream("%q has a query or a fragment", u.Scheme+"://"+u.Host+u.EscapedPath())
 	case u.Scheme == "http" && (insecureHTTP || loopback(u.Hostname())):
 	case u.Scheme == "http":
-		return nil, badUpstream("%q is plain HTTP to another machine: the token could be read on its way", raw)
+		return nil, badUpstream("%q is plain HTTP to another machine: anyone on the network can read the token", raw)
 	case u.Scheme != "https":
 		return nil, badUpstream("%q is not an https URL", raw)
 	}
 	if p := u.EscapedPath(); ambiguous(p) || strings.Contains(p, "//") || strings.Contains(strings.ToLower(p), "%2f") {
-		return nil, badUpstream("%q has a path that can be read in two ways", raw)
+		return nil, badUpstream("%q has an ambiguous path", raw)
 	}
 	u.Host = strings.TrimPrefix(origin(u), u.Scheme+"://")
 	return u, nil
 }
 
 func badUpstream(format string, a ...any) error {
-	e := configError("an upstream is a URL such as https://api.example.com/v2/", "upstream "+format, a...)
+	e := configError("use a URL such as https://api.example.com/v2/", "upstream "+format, a...)
 	e.Op = "upstream"
 	return e
 }
 
-// origin is scheme, host and port of u in one spelling.
+// origin returns scheme, host and port of u in a normalized form.
 func origin(u *url.URL) string {
 	host, port := strings.ToLower(u.Hostname()), u.Port()
 	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
@@ -56,9 +56,9 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// Within returns the first of upstreams that u is, or is beneath; nil when it
-// is in none, or its path could lead out of it at a server that decodes twice
-// or takes dots away.
+// Within returns the first of upstreams that contains u, or nil. It also returns
+// nil if the path could lead out of the upstream at a server that decodes it
+// twice or removes dot segments.
 func Within(upstreams []*url.URL, u *url.URL) *url.URL {
 	if u.User != nil || u.Opaque != "" || ambiguous(u.EscapedPath()) {
 		return nil
@@ -73,8 +73,8 @@ func Within(upstreams []*url.URL, u *url.URL) *url.URL {
 	return nil
 }
 
-// allowed reports whether r goes to one of upstreams, its Host header too: a
-// shared front would take the token to whom that names.
+// allowed reports whether r goes to one of upstreams, including its Host header:
+// a shared frontend would route the token by that.
 func allowed(upstreams []*url.URL, r *http.Request) bool {
 	host := *r.URL
 	if r.Host != "" {
@@ -83,9 +83,10 @@ func allowed(upstreams []*url.URL, r *http.Request) bool {
 	return Within(upstreams, r.URL) != nil && origin(&host) == origin(r.URL)
 }
 
-// ambiguous reports whether some server could take path, which is escaped, for
-// another one: dot segments, however often encoded, with parameters (..;) or in
-// characters that some servers make dots of, backslashes, and what no path has.
+// ambiguous reports whether some server could read path, which is escaped, as
+// another path: dot segments, however often encoded, with parameters (..;) or
+// with characters that some servers map to dots, backslashes, and characters that
+// do not belong in a path.
 func ambiguous(path string) bool {
 	for range 5 {
 		for i := range len(path) {
@@ -98,7 +99,7 @@ func ambiguous(path string) bool {
 			return true
 		}
 		for segment := range strings.SplitSeq(plain, "/") {
-			if end := strings.IndexAny(segment, ";?#"); end >= 0 { // parameters, or what begins a query when it is read anew
+			if end := strings.IndexAny(segment, ";?#"); end >= 0 { // parameters, or a query after decoding
 				segment = segment[:end]
 			}
 			if name := strings.TrimRight(segment, " "); name == "." || name == ".." { // Windows drops the spaces
@@ -114,8 +115,8 @@ func ambiguous(path string) bool {
 	return true
 }
 
-// lookalikes are the characters that compatibility forms of Unicode (NFKC, UAX
-// #15) make dots, slashes and other delimiters of a path of.
+// lookalikes are the characters that Unicode compatibility forms (NFKC, UAX #15)
+// map to dots, slashes and other delimiters of a path.
 var lookalikes = strings.NewReplacer(
 	"\uff0e", ".", "\u2024", ".", "\ufe52", ".", "\u2025", "..", "\ufe30", "..",
 	"\uff0f", "/", "\uff3c", `\`, "\ufe68", `\`,
@@ -124,8 +125,8 @@ var lookalikes = strings.NewReplacer(
 	"\uff03", "#", "\ufe5f", "#", "\uff05", "%", "\ufe6a", "%",
 )
 
-// overlong reports whether s begins with a character in more bytes than UTF-8
-// gives it: C0 AE is a dot to a lenient decoder.
+// overlong reports whether s begins with an overlong UTF-8 encoding: C0 AE is a
+// dot to a lenient decoder.
 func overlong(s string) bool {
 	second := byte(0xff)
 	if len(s) > 1 {
@@ -142,7 +143,7 @@ func overlong(s string) bool {
 	return false
 }
 
-// unescaped decodes what is percent-encoded and leaves what is not well formed.
+// unescaped decodes percent-encoding and keeps malformed sequences.
 func unescaped(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

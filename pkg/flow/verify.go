@@ -18,14 +18,14 @@ import (
 
 const (
 	maxIDToken = 16 << 10
-	clockSkew  = 30 * time.Second // granted to exp
-	iatSkew    = 5 * time.Minute  // granted to iat and nbf
+	clockSkew  = 30 * time.Second // tolerance for exp
+	iatSkew    = 5 * time.Minute  // tolerance for iat and nbf
 	farFuture  = 50 * 365 * 24 * time.Hour
 )
 
-// asymmetric are the only algorithms that are ever accepted. "none" and HS256
-// are not among them, whatever the provider announces, so that a public key is
-// never taken for a shared secret (RFC 8725 section 3.1).
+// asymmetric returns the only algorithms that are ever accepted. "none" and HS256
+// are not among them, even if the provider announces them, so that a public key
+// is never used as a shared secret (RFC 8725 section 3.1).
 func asymmetric() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{
 		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
@@ -33,18 +33,19 @@ func asymmetric() []jose.SignatureAlgorithm {
 	}
 }
 
-// accepted are the algorithms that ID tokens may have: the asymmetric ones that
-// the provider announces, or three where it announces nothing.
-func accepted(announced []string) []jose.SignatureAlgorithm {
+// allowedAlgorithms returns the algorithms that ID tokens may have: the
+// asymmetric ones that the provider announces, or three defaults if it announces
+// none.
+func allowedAlgorithms(announced []string) []jose.SignatureAlgorithm {
 	if len(announced) == 0 {
 		return []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
 	}
 	return slices.DeleteFunc(asymmetric(), func(a jose.SignatureAlgorithm) bool { return !slices.Contains(announced, string(a)) })
 }
 
-// expected is what an ID token is held against.
+// expected is what an ID token is compared with.
 type expected struct {
-	nonce       string // "": not checked, in a refresh (section 12.2)
+	nonce       string // "": not checked, after a refresh (section 12.2)
 	subject     string // "": any
 	accessToken string // for at_hash
 }
@@ -55,17 +56,18 @@ type identity struct {
 	authTime time.Time
 }
 
-// verify checks an ID token by OpenID Connect Core 1.0 sections 3.1.3.7 and 12.2.
+// verify verifies an ID token by OpenID Connect Core 1.0 sections 3.1.3.7 and
+// 12.2.
 func (v *view) verify(ctx context.Context, op, raw string, want expected) (identity, error) {
 	reject := func(err error) (identity, error) {
-		return identity{}, &Error{Op: op, Class: ClassBadResponse, Description: "the ID token is refused: " + err.Error(), Err: err}
+		return identity{}, &Error{Op: op, Class: ClassBadResponse, Description: "the ID token is rejected: " + err.Error(), Err: err}
 	}
 	if len(raw) > maxIDToken {
 		return reject(fmt.Errorf("it is larger than %d KiB", maxIDToken>>10))
 	}
 	payload, alg, err := v.verifySignature(ctx, raw)
 	var e *Error
-	if errors.As(err, &e) { // the keys are not available, which is not the token's fault
+	if errors.As(err, &e) { // the keys are not available: this says nothing about the token
 		return identity{}, err
 	}
 	if err != nil {
@@ -79,12 +81,11 @@ func (v *view) verify(ctx context.Context, op, raw string, want expected) (ident
 }
 
 // verifySignature returns the payload of a token that one of the provider's keys
-// has signed, and its algorithm. Keys in the token's own header are never looked
-// at.
+// has signed, and its algorithm. It never uses keys in the token's own header.
 func (v *view) verifySignature(ctx context.Context, raw string) ([]byte, jose.SignatureAlgorithm, error) {
 	jws, err := jose.ParseSignedCompact(raw, asymmetric())
 	if err != nil {
-		return nil, "", errors.New("it is no JWT signed with an asymmetric algorithm")
+		return nil, "", errors.New("it is not a JWT signed with an asymmetric algorithm")
 	}
 	h := jws.Signatures[0].Header
 	alg := jose.SignatureAlgorithm(h.Algorithm)
@@ -95,16 +96,15 @@ func (v *view) verifySignature(ctx context.Context, raw string) ([]byte, jose.Si
 	if err != nil {
 		return nil, "", err
 	}
-	if allowed := accepted(announced); !slices.Contains(allowed, alg) {
-		return nil, "", fmt.Errorf("it is no JWT signed with one of %v", allowed)
+	if allowed := allowedAlgorithms(announced); !slices.Contains(allowed, alg) {
+		return nil, "", fmt.Errorf("it is not a JWT signed with one of %v", allowed)
 	}
 	payload, err := v.tryKeys(ctx, v.keysAt(at), jws, h.KeyID, alg)
 	return payload, alg, err
 }
 
 // tryKeys verifies a signature with the keys in memory and then, once, with
-// those of a fetch: keys that are too old are fetched first, and used when that
-// fails.
+// fetched keys. Expired keys are fetched again first, and used if that fails.
 func (v *view) tryKeys(ctx context.Context, s *keySet, jws *jose.JSONWebSignature, kid string, alg jose.SignatureAlgorithm) ([]byte, error) {
 	try := func(keys []jose.JSONWebKey) []byte {
 		for _, k := range matching(keys, kid, alg) {
@@ -120,7 +120,7 @@ func (v *view) tryKeys(ctx context.Context, s *keySet, jws *jose.JSONWebSignatur
 			return payload, nil
 		}
 	}
-	keys, err := v.refetchKeys(ctx, v.tasks, s) // a key of today that was not known yesterday
+	keys, err := v.refetchKeys(ctx, v.tasks, s) // the provider may have a new key
 	if err != nil {
 		if payload := try(old); payload != nil {
 			return payload, nil
@@ -173,8 +173,8 @@ func (v *view) checkClaims(payload []byte, alg jose.SignatureAlgorithm, want exp
 	return id, nil
 }
 
-// checkAudience wants the client among the audiences, and as azp when there
-// are several.
+// checkAudience checks that the client is among the audiences, and is azp if
+// there are several.
 func checkAudience(m map[string]json.RawMessage, clientID string) error {
 	var aud []string
 	if one, ok := text(m, "aud"); ok && one != "" {
@@ -229,8 +229,8 @@ func seconds(m map[string]json.RawMessage, name string) (t time.Time, there, ok 
 	return time.Unix(int64(f), 0), true, true
 }
 
-// accessHash is at_hash (OpenID Connect Core 1.0 section 3.1.3.6): the left half
-// of a hash of the algorithm's size. Ed25519 hashes with SHA-512.
+// accessHash returns at_hash (OpenID Connect Core 1.0 section 3.1.3.6): the left
+// half of a hash of the algorithm's size. Ed25519 uses SHA-512.
 func accessHash(alg jose.SignatureAlgorithm, token string) string {
 	var sum []byte
 	switch {
@@ -247,8 +247,8 @@ func accessHash(alg jose.SignatureAlgorithm, token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// peekExpiry returns the exp of an access token that is a JWT, unverified: it
-// bounds how long the client itself believes in the token, no more.
+// peekExpiry returns the exp of an access token that is a JWT, without
+// verification: it only limits how long the client itself uses the token.
 func peekExpiry(token string) (time.Time, bool) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || len(token) > maxIDToken {

@@ -18,10 +18,12 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The relying-party modules of the OpenID Foundation's conformance suite
-// (oidcc-client-test-…) and the attacks of the acceptance matrix, at a login:
-// the ID token is accepted, or the login fails and no token is served.
-func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *testing.T) {
+// The relying-party tests of the OpenID Foundation's conformance suite
+// (oidcc-client-test-…) and attacks on ID tokens, at a login: the ID token is
+// accepted, or the login fails and no token is served.
+//
+// Rows B13, B14, X13, X14, X15, X17, X18, X19, X20, X22 of docs/guarantees.md.
+func TestIDToken_Conformance_Login(t *testing.T) {
 	other, second := newKey(), newKey()
 	set := func(k string, v any) func(map[string]any) { return func(c map[string]any) { c[k] = v } }
 	for name, tc := range map[string]struct {
@@ -31,7 +33,7 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 		answer func(map[string]any)
 		reject string // "": accepted
 	}{
-		"discovery-openid-config":      {}, // the happy path
+		"discovery-openid-config":      {}, // the valid case
 		"idtoken-sig-rs256":            {},
 		"invalid-iss":                  {claims: set("iss", "https://tenant.test"), reject: "its iss"},
 		"missing-sub":                  {claims: set("sub", nil), reject: "no sub"},
@@ -54,16 +56,16 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 		"invalid-athash":               {claims: set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), reject: "at_hash"},
 		"at_hash":                      {claims: set("at_hash", accessHash(jose.RS256, "at-2"))},
 		"missing-athash":               {},
-		"idtoken-sig-none, X13":        {sign: unsigned, reject: "no JWT signed"},
+		"idtoken-sig-none, X13":        {sign: unsigned, reject: "not a JWT signed"},
 		"invalid-sig-rs256":            {sign: func(c map[string]any) string { return signed(other, "k1", c) }, reject: "signature"},
-		"invalid-sig-hs256, X14":       {sign: hs256, reject: "no JWT signed"},
+		"invalid-sig-hs256, X14":       {sign: hs256, reject: "not a JWT signed"},
 		"invalid-sig-es256":            {sign: es256, reject: "no key"},
-		"X15 embedded jwk":             {sign: func(c map[string]any) string { return embedded(other, c) }, reject: "refused"},
+		"X15 embedded jwk":             {sign: func(c map[string]any) string { return embedded(other, c) }, reject: "rejected"},
 		"kid-absent-single-jwks":       {sign: func(c map[string]any) string { return signed(testKey(), "", c) }},
 		"X17 kid-absent-multiple-jwks": {sign: func(c map[string]any) string { return signed(testKey(), "", c) }, jwks: keysOf(&second.PublicKey, &testKey().PublicKey)},
 		"kid-absent, none fits":        {sign: func(c map[string]any) string { return signed(other, "", c) }, reject: "signature"},
 		"PS256":                        {sign: func(c map[string]any) string { return signedWith(jose.PS256, testKey(), "0", c) }, jwks: keysOf(&testKey().PublicKey)},
-		"RS512 is not on the list":     {sign: func(c map[string]any) string { return signedWith(jose.RS512, testKey(), "k1", c) }, reject: "no JWT signed"},
+		"RS512 is not on the list":     {sign: func(c map[string]any) string { return signedWith(jose.RS512, testKey(), "k1", c) }, reject: "not a JWT signed"},
 		"X22 17 KiB":                   {claims: set("pad", strings.Repeat("x", 17<<10)), reject: "16 KiB"},
 		"a claim twice":                {claims: set("ISS", testIssuer), reject: "twice"},
 		"nonce-unless-code-flow":       {claims: set("nonce", ""), reject: "nonce"},
@@ -83,7 +85,7 @@ func TestB13_B14_X13_X14_X15_X17_X18_X19_X20_X22_ConformanceIDTokenAtLogin(t *te
 			s := newTenant()
 			s.claims, s.sign, s.jwks, s.answer = tc.claims, tc.sign, tc.jwks, tc.answer
 			c := mustNew(t, s.config())
-			g, err := c.SignIn(t.Context())
+			g, err := c.LoginHeadless(t.Context())
 			if tc.reject == "" {
 				if err != nil || g.Subject != "user|1" {
 					t.Fatalf("%v, %v", g, err)
@@ -144,7 +146,9 @@ func junkAndGood() any {
 }
 
 // oidcc-client-test-refresh-token, -invalid-issuer and -invalid-sub.
-func TestX21_ConformanceIDTokenAtRefresh(t *testing.T) {
+//
+// Row X21 of docs/guarantees.md.
+func TestIDToken_Conformance_Refresh(t *testing.T) {
 	for name, tc := range map[string]struct {
 		claims func(map[string]any)
 		reject string
@@ -156,7 +160,7 @@ func TestX21_ConformanceIDTokenAtRefresh(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.signedIn(t, nil)
+				c := s.loggedIn(t, nil)
 				s.claims = tc.claims
 				if name == "no id token" {
 					s.answer = func(b map[string]any) { delete(b, "id_token") }
@@ -188,9 +192,9 @@ func TestX21_ConformanceIDTokenAtRefresh(t *testing.T) {
 }
 
 // signing-key-rotation and -just-before-signing: one fetch of the new keys.
-func TestConformanceSigningKeyRotation(t *testing.T) {
+func TestIDToken_Conformance_KeyRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		fresh := newKey()
 		s.mu.Lock()
 		s.key, s.kid = fresh, "k2"
@@ -204,14 +208,15 @@ func TestConformanceSigningKeyRotation(t *testing.T) {
 	})
 }
 
-func TestX16_UnknownKeyIDs(t *testing.T) {
+// TestIDToken_UnknownKeyIDs_FetchLimit tests row X16 of docs/guarantees.md.
+func TestIDToken_UnknownKeyIDs_FetchLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		claims := map[string]any{"iss": s.issuer, "aud": "client", "sub": "u", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
 		for window := range 3 {
 			for i := range 400 {
 				raw := signed(testKey(), fmt.Sprintf("unknown-%d-%d", window, i), maps.Clone(claims))
-				if _, err := c.idp.verify(t.Context(), "test", raw, expected{}); err == nil {
+				if _, err := c.provider.verify(t.Context(), "test", raw, expected{}); err == nil {
 					t.Fatal("accepted")
 				}
 			}
@@ -223,11 +228,12 @@ func TestX16_UnknownKeyIDs(t *testing.T) {
 	})
 }
 
-// While the keys cannot be had, an answer is stored, not served, and verified later without another refresh.
-func TestKeysUnreachableAfterRefresh(t *testing.T) {
+// While the keys are not available, an answer is stored but not served, and
+// verified later without another refresh.
+func TestIDToken_KeysUnreachable_VerifiedLater(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		cfg := s.config()
 		cfg.Store = store
 		again := mustNew(t, cfg) // another process, without keys in memory
@@ -262,7 +268,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(unsigned(claims))
 	f.Add(strings.Repeat(".", 9))
 	f.Fuzz(func(t *testing.T, raw string) {
-		id, err := cl.idp.verify(t.Context(), "test", raw, expected{})
+		id, err := cl.provider.verify(t.Context(), "test", raw, expected{})
 		if err == nil && (id.subject != "u" || strings.TrimRight(raw, "\n\r\t ") != good && strings.Join(strings.Fields(raw), "") != good) {
 			t.Errorf("accepted %q", raw)
 		}

@@ -6,17 +6,17 @@ import (
 	"fmt"
 )
 
-// view is a provider as one client sees it: with the endpoints of the client's
-// configuration, and with those required that its grant needs.
+// view is a provider for one client: with the endpoints of the client's
+// configuration, and requiring those that its grant needs.
 type view struct {
 	*Provider
 
 	cfg   *Config
-	tasks *tasks // fetches that this client begins run in it
+	tasks *tasks // owns the fetches that this client starts
 }
 
-// endpoints returns the metadata for the client's grant, without a request when
-// all that it needs is configured.
+// endpoints returns the metadata for the client's grant. It sends no request if
+// everything needed is configured.
 func (v *view) endpoints(ctx context.Context) (*metadata, error) {
 	if m := v.configured(); v.missing(m) == "" {
 		return m, nil // the configuration was checked
@@ -24,7 +24,7 @@ func (v *view) endpoints(ctx context.Context) (*metadata, error) {
 	return v.discovered(ctx)
 }
 
-// discover returns the metadata for a revocation, without a request when its
+// discover returns the metadata for a revocation. It sends no request if its
 // endpoint is configured.
 func (v *view) discover(ctx context.Context) (*metadata, error) {
 	if m := v.configured(); m.Revocation != "" {
@@ -46,10 +46,10 @@ func (v *view) discovered(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// configured returns what the client's configuration has instead of metadata.
+// configured returns the configured endpoints as metadata.
 func (v *view) configured() *metadata { return v.overlay(&metadata{Issuer: v.cfg.Issuer}) }
 
-// overlay returns a copy of doc with the configured endpoints in place.
+// overlay returns a copy of doc with the configured endpoints.
 func (v *view) overlay(doc *metadata) *metadata {
 	m := *doc
 	e := &v.cfg.Endpoint
@@ -61,16 +61,17 @@ func (v *view) overlay(doc *metadata) *metadata {
 	return &m
 }
 
-// complete returns a copy of doc for this client, or says what it lacks.
+// complete returns a copy of doc for this client, or an error if an endpoint is
+// missing or insecure.
 func (v *view) complete(doc *metadata) (*metadata, *Error) {
 	m := v.overlay(doc)
 	if key := v.missing(m); key != "" {
 		return nil, noEndpoint(doc, key)
 	}
-	if e := v.checkPlain(m); e != nil {
+	if e := v.checkURLs(m); e != nil {
 		return nil, e
 	}
-	if m.Revocation != "" && v.cfg.plain(m.Revocation) != "" {
+	if m.Revocation != "" && v.cfg.checkURL(m.Revocation) != "" {
 		m.Revocation = ""
 	}
 	return m, nil
@@ -87,7 +88,7 @@ func noEndpoint(doc *metadata, key string) *Error {
 	return e
 }
 
-// settingOf is the setting that gives an endpoint, "" where there is none.
+// settingOf returns the setting for an endpoint, "" if there is none.
 func settingOf(key string) string {
 	switch key {
 	case "token_endpoint":
@@ -102,7 +103,7 @@ func settingOf(key string) string {
 	return ""
 }
 
-// needed are the endpoints that the client's grant needs.
+// needed returns the endpoints that the client's grant needs.
 func (v *view) needed(m *metadata) []struct{ key, url string } {
 	list := []struct{ key, url string }{{"token_endpoint", m.Token}}
 	switch v.cfg.Source.(type) {
@@ -117,7 +118,7 @@ func (v *view) needed(m *metadata) []struct{ key, url string } {
 	return list
 }
 
-// missing names the first needed endpoint that m lacks, or "".
+// missing returns the first needed endpoint that m lacks, or "".
 func (v *view) missing(m *metadata) string {
 	for _, e := range v.needed(m) {
 		if e.url == "" {
@@ -127,10 +128,10 @@ func (v *view) missing(m *metadata) string {
 	return ""
 }
 
-// checkPlain refuses endpoints that secrets would go to in the clear.
-func (v *view) checkPlain(m *metadata) *Error {
+// checkURLs rejects endpoints with an unusable or insecure URL.
+func (v *view) checkURLs(m *metadata) *Error {
 	for _, e := range v.needed(m) {
-		if why := v.cfg.plain(e.url); why != "" {
+		if why := v.cfg.checkURL(e.url); why != "" {
 			return &Error{
 				Op: opDiscovery, Class: ClassBadResponse, Description: fmt.Sprintf("%s %q %s", e.key, clean(e.url, 256), why),
 				Hint: "the provider must announce an https:// address",
@@ -140,10 +141,10 @@ func (v *view) checkPlain(m *metadata) *Error {
 	return nil
 }
 
-// NamesIssuer reports whether the provider announces that its callbacks name it
-// (RFC 9207), so that a code can not be taken for another provider's.
+// NamesIssuer reports whether the provider announces the iss parameter of
+// callbacks (RFC 9207), which prevents mix-up attacks.
 func (c *Client) NamesIssuer(ctx context.Context) (bool, error) {
-	m, err := c.idp.Provider.discover(ctx, &c.tasks)
+	m, err := c.provider.Provider.discover(ctx, &c.tasks)
 	if err != nil {
 		return false, err
 	}
@@ -151,7 +152,7 @@ func (c *Client) NamesIssuer(ctx context.Context) (bool, error) {
 }
 
 // keySource returns where the keys are and which algorithms ID tokens may have.
-// Metadata is fetched only when the configuration does not name the keys.
+// It fetches metadata only if the key URL is not configured.
 func (v *view) keySource(ctx context.Context) (at string, algorithms []string, err error) {
 	doc := v.cached()
 	if doc == nil && v.cfg.JWKSURL != "" {
@@ -161,7 +162,7 @@ func (v *view) keySource(ctx context.Context) (at string, algorithms []string, e
 		return "", nil, err
 	}
 	at = cmp.Or(v.cfg.JWKSURL, doc.JWKS)
-	switch why := v.cfg.plain(at); {
+	switch why := v.cfg.checkURL(at); {
 	case at == "":
 		v.expire(doc)
 		return "", nil, noEndpoint(doc, "jwks_uri")

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is the maximum size of an answer, in bytes.
 const maxAnswer = 16 << 20
 
 // Client talks to one tokend. It is safe for concurrent use.
@@ -26,8 +26,8 @@ type Client struct {
 }
 
 // Dial returns a client of the service at addr, "http://127.0.0.1:8484" or
-// "unix:/path"; "" is the service that the command line finds. The key is found as
-// [Find] does. Dial does no I/O; [Client.Health] does.
+// "unix:/path"; "" is the service that the command line uses. The key is found as
+// by [Find]. Dial does no I/O; use [Client.Health] to test the connection.
 func Dial(addr string) (*Client, error) {
 	s, err := Find(func(variable string) string {
 		if variable == "TOKEND_ADDR" && addr != "" {
@@ -57,11 +57,11 @@ func New(s Service) (*Client, error) {
 	}
 	switch {
 	case len(endpoints) == 0:
-		return nil, addressError("such as http://127.0.0.1:8484", "there is no address of tokend")
+		return nil, addressError("such as http://127.0.0.1:8484", "no address of tokend is set")
 	case s.Key != "" && s.KeyFile != "":
 		return nil, addressError("set one of them", "both a key and a key file are set")
 	}
-	if base == "" { // sockets only
+	if base == "" { // only sockets
 		s.Key, s.KeyFile = "", ""
 	}
 	return &Client{
@@ -72,23 +72,23 @@ func New(s Service) (*Client, error) {
 	}, nil
 }
 
-// Service returns what the client was made of.
+// Service returns the service that the client was made for.
 func (c *Client) Service() Service { return c.service }
 
-// Key returns the API key that requests carry, "" when there is none.
+// Key returns the API key that requests carry, "" if there is none.
 func (c *Client) Key() (Secret, error) { return c.key.get() }
 
-// BaseURL is what paths of the API are appended to, for [Client.HTTPClient].
+// BaseURL is the URL that API paths are appended to, for [Client.HTTPClient].
 func (c *Client) BaseURL() string { return c.base }
 
-// HTTPClient returns the client that reaches the service, at [Client.BaseURL]. It
-// sends no key.
+// HTTPClient returns the HTTP client that connects to the service, at
+// [Client.BaseURL]. It does not send the key.
 func (c *Client) HTTPClient() *http.Client { return c.http }
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Health asks whether the service answers, and returns its version. It needs no
+// Health checks that the service answers, and returns its version. It needs no
 // key.
 func (c *Client) Health(ctx context.Context) (version string, err error) {
 	var health struct {
@@ -105,7 +105,7 @@ func (c *Client) Health(ctx context.Context) (version string, err error) {
 	return health.Version, nil
 }
 
-// Clients returns the state of every client that the key opens.
+// Clients returns the status of every client that the key may use.
 func (c *Client) Clients(ctx context.Context) ([]Status, error) {
 	var all struct {
 		Clients []Status `json:"clients"`
@@ -120,13 +120,13 @@ func (c *Client) Clients(ctx context.Context) ([]Status, error) {
 	return all.Clients, nil
 }
 
-// Status returns the state of a client.
+// Status returns the status of a client.
 func (c *Client) Status(ctx context.Context, name string) (*Status, error) {
 	return c.status(ctx, http.MethodGet, clientPath(name, ""), nil)
 }
 
-// Refresh obtains a new access token, as after a 401 of an API, and returns the
-// client's state. It refreshes only once when several callers ask at a time.
+// Refresh gets a new access token, for example after a 401 of an API, and returns
+// the client's status. Concurrent calls share one refresh.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Status, error) {
 	in := map[string]string{}
 	for name, value := range map[string]string{"refused": r.Refused.Reveal(), "audience": r.Audience, "scope": strings.Join(r.Scopes, " ")} {
@@ -140,17 +140,17 @@ func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Status, error)
 // RefreshRequest says which token to refresh.
 type RefreshRequest struct {
 	Client   string
-	Refused  Secret // the token that an API refused; no refresh when another has replaced it
+	Refused  Secret // the token that an API rejected; no refresh if it was already replaced
 	Audience string // as in TokenRequest
 	Scopes   []string
 }
 
-// Resume lets the grant of a restored store be refreshed again.
+// Resume allows the grant of a restored store to be refreshed again.
 func (c *Client) Resume(ctx context.Context, name string) (*Status, error) {
 	return c.status(ctx, http.MethodPost, clientPath(name, "/resume"), nil)
 }
 
-// Logout revokes the client's grant at the provider and removes it.
+// Logout revokes the client's grant at the provider and deletes it.
 func (c *Client) Logout(ctx context.Context, name string) (*Status, error) {
 	return c.status(ctx, http.MethodDelete, clientPath(name, "/grant"), nil)
 }
@@ -167,9 +167,9 @@ func (c *Client) status(ctx context.Context, method, path string, in any) (*Stat
 	return &s, nil
 }
 
-// call sends a request with the key and returns the body of a success. in is sent
-// as JSON unless it is nil. After a 401 it is sent once more if the key file has
-// changed.
+// call sends a request with the key and returns the body of a successful answer.
+// in is sent as JSON unless it is nil. After a 401 the request is sent again if
+// the key file has changed.
 func (c *Client) call(ctx context.Context, method, path string, in any) ([]byte, error) {
 	var body []byte
 	if in != nil {
@@ -200,7 +200,7 @@ func (c *Client) send(ctx context.Context, method, path string, in []byte, key S
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return nil, addressError("", "the request has no URL: %v", err)
+		return nil, addressError("", "invalid request URL: %v", err)
 	}
 	if key != "" {
 		req.Header.Set("Authorization", "Bearer "+key.Reveal())
@@ -212,7 +212,7 @@ func (c *Client) send(ctx context.Context, method, path string, in []byte, key S
 	if err != nil {
 		return nil, unreachable(c.base, err)
 	}
-	defer func() { _ = resp.Body.Close() }() // only read
+	defer func() { _ = resp.Body.Close() }() // read only
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, unreachable(c.base, err)
@@ -223,7 +223,7 @@ func (c *Client) send(ctx context.Context, method, path string, in []byte, key S
 	return b, nil
 }
 
-// unreadable is a success that is not what was asked for.
+// unreadable returns the error for a successful answer with an unexpected body.
 func (c *Client) unreadable(what string) *Error {
 	return &Error{
 		Status: http.StatusOK, Code: CodeNotTokend, Description: "the answer of " + c.service.String() + " is not " + what,

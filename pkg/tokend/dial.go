@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// timeout is longer than the service lets a caller wait.
+// timeout is longer than the service makes a caller wait.
 const timeout = 50 * time.Second
 
 // endpoint is where a service listens.
 type endpoint struct{ network, addr string }
 
-// parseAddr reads an address of [Service]. It must be on this machine: the key
-// goes there in the clear.
+// parseAddr parses an address of [Service]. It must be on this machine, because
+// the key is sent there in the clear.
 func parseAddr(addr string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return endpoint{"unix", strings.TrimPrefix(path, "//")}, nil
@@ -39,11 +39,11 @@ func parseAddr(addr string) (endpoint, error) {
 	return endpoint{"tcp", net.JoinHostPort(host, port)}, nil
 }
 
-// newTransport connects to the first endpoint that answers, past any proxy.
+// newTransport connects to the first endpoint that answers, without a proxy.
 func newTransport(endpoints []endpoint, ownOnly bool) *http.Transport {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		err := errors.New("there is no address")
+		err := errors.New("no address is set")
 		for _, e := range endpoints {
 			var c net.Conn
 			if c, err = d.DialContext(ctx, e.network, e.addr); err != nil {
@@ -62,5 +62,6 @@ func newTransport(endpoints []endpoint, ownOnly bool) *http.Transport {
 	return &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second}
 }
 
-// noRedirect returns a redirect as the answer: requests are for this machine.
+// noRedirect returns a redirect as the answer, so that no request leaves this
+// machine.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

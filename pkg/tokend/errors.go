@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Error codes of the service that programs branch on; docs/api.md lists all.
-// The last three are this package's own.
+// Error codes of the service that programs check for; docs/api.md lists all. The
+// last three are from this package.
 const (
 	CodeInvalidRequest   = "invalid_request"
 	CodeInvalidState     = "invalid_state"
@@ -30,36 +30,37 @@ const (
 	CodeStoreCorrupt     = "store_corrupt"
 
 	CodeUnreachable = "tokend_unreachable" // the service does not answer
-	CodeNotTokend   = "not_tokend"         // something else answers at its address
+	CodeNotTokend   = "not_tokend"         // another program answers at its address
 	CodeAddress     = "invalid_address"    // the address or the API key cannot be used
 )
 
-// Remedies: what brings a grant when the code is login_required. The empty
-// remedy is a login as the client is configured.
+// Remedies for the code login_required. The empty remedy is a login as the client
+// is configured.
 const (
 	RemedyBrowser = "browser" // a person's login in a browser
 	RemedySetting = "setting" // a changed setting; the hint names it
 )
 
-// Error is every failure of this package. It never holds a token or a key.
+// Error is the error of every function of this package. It never contains a token
+// or a key.
 type Error struct {
 	Status      int    // HTTP status of the answer; 0 without one
-	Code        string // "error" of the answer, or one of this package's own
+	Code        string // "error" of the answer, or one of this package
 	Description string
-	Hint        string // what to do about it; may be empty
+	Hint        string // what to do; may be empty
 
-	Client        string        // the client asked for
+	Client        string        // the requested client
 	Login         string        // how the client is configured to log in
 	Remedy        string        // of login_required
 	AuthorizeURL  string        // where a person can log in
-	ProviderError string        // the provider's error code, where it refused this request
-	RetryAfter    time.Duration // how long to wait before asking again; 0: not said
+	ProviderError string        // the provider's error code, if it rejected this request
+	RetryAfter    time.Duration // how long to wait before the next request; 0: unknown
 
 	// A device login that waits for a person.
 	VerificationURIComplete string
 	UserCode                string
 
-	Err error // the cause, when there was no answer
+	Err error // the cause, if there was no answer
 }
 
 // Error returns what is wrong and, on a second line, the hint.
@@ -91,7 +92,7 @@ func NotListening(err error) bool {
 		(errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist))
 }
 
-// unreachable is a failure without an answer.
+// unreachable returns the error for a request without an answer.
 func unreachable(where string, err error) *Error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err
@@ -103,7 +104,7 @@ func unreachable(where string, err error) *Error {
 	return &Error{Code: CodeUnreachable, Description: "tokend does not answer: " + err.Error(), Hint: hint, Err: err}
 }
 
-// refusal reads the body of an answer that is not a success.
+// refusal returns the error of an unsuccessful answer.
 func refusal(where string, status int, body []byte) *Error {
 	var a struct {
 		Code          string `json:"error"`
@@ -149,7 +150,7 @@ func clean(s string, most int) string {
 	}, s)
 }
 
-// addressError is a fault of the address or the API key.
+// addressError returns the error for an invalid address or API key.
 func addressError(hint, format string, a ...any) *Error {
 	return &Error{Code: CodeAddress, Description: fmt.Sprintf(format, a...), Hint: hint}
 }

@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// maxKey bounds a key file, in bytes.
+// maxKey is the maximum size of a key file, in bytes.
 const maxKey = 64 << 10
 
-// apiKey is the key that requests carry. It follows its file.
+// apiKey is the key that requests carry. It is read again when its file changes.
 type apiKey struct {
 	file     string
 	optional bool
@@ -24,7 +24,7 @@ type apiKey struct {
 	read  bool
 }
 
-// get returns the key, "" when there is none.
+// get returns the key, "" if there is none.
 func (k *apiKey) get() (Secret, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -34,8 +34,8 @@ func (k *apiKey) get() (Secret, error) {
 	return k.value, k.load()
 }
 
-// changed reads the file again and reports whether the key is another one than
-// was: the service has made or replaced the file since.
+// changed reads the file again and reports whether the key differs from was: the
+// service may have created or replaced the file since.
 func (k *apiKey) changed(was Secret) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,7 +65,7 @@ func readKey(path string) (Secret, error) {
 	if err != nil {
 		return "", keyError(path, err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // read only
 	fi, err := f.Stat()
 	if err != nil {
 		return "", keyError(path, err)
@@ -87,7 +87,7 @@ func readKey(path string) (Secret, error) {
 	case key == "":
 		return "", addressError("", "key file %s is empty", path)
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return "", addressError("write the key alone into it", "key file %s holds more than one line, or characters that a key cannot have", path)
+		return "", addressError("the file must contain only the key", "key file %s has more than one line, or characters that a key cannot have", path)
 	}
 	return Secret(key), nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Login is a login that was started and waits for a person.
+// Login is a pending login of a person.
 type Login struct {
 	Client    string    `json:"client"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -36,17 +36,17 @@ func (c *Client) Login(ctx context.Context, name string) (*Login, error) {
 	return &l, nil
 }
 
-// LoginHeadless logs a client in that needs no person and returns its state.
+// LoginHeadless logs in a client that needs no person and returns its status.
 func (c *Client) LoginHeadless(ctx context.Context, name string) (*Status, error) {
 	return c.status(ctx, http.MethodPost, clientPath(name, "/login"), map[string]bool{"headless": true})
 }
 
-// Finish ends a login with the URL that the browser was sent back to.
+// Finish finishes a login with the URL that the browser was redirected to.
 func (c *Client) Finish(ctx context.Context, name, callbackURL string) (*Status, error) {
 	return c.status(ctx, http.MethodPost, clientPath(name, "/code"), map[string]string{"callback_url": callbackURL})
 }
 
-// FinishCode ends a login with its authorization code and state.
+// FinishCode finishes a login with its authorization code and state.
 func (c *Client) FinishCode(ctx context.Context, name string, code Secret, state string) (*Status, error) {
 	return c.status(ctx, http.MethodPost, clientPath(name, "/code"), map[string]string{"code": code.Reveal(), "state": state})
 }

@@ -10,8 +10,8 @@ import (
 // Nothing was sent there.
 var ErrForeign = errors.New("the listener belongs to another user")
 
-// checkOwner refuses the listener behind c unless it belongs to uid or root, as
-// systemd listens for a service.
+// checkOwner rejects the listener of c unless it belongs to uid or root (systemd
+// listens for a service as root).
 func checkOwner(c net.Conn, uid int) error {
 	users, known, err := listenerUsers(c)
 	if err != nil {
@@ -20,7 +20,7 @@ func checkOwner(c net.Conn, uid int) error {
 	return checkUsers(c.RemoteAddr(), users, known, uid)
 }
 
-// checkUsers is checkOwner of the users of a listener, where they are known.
+// checkUsers is checkOwner for known users of a listener.
 func checkUsers(at net.Addr, users []int, known bool, uid int) error {
 	if known && len(users) == 0 {
 		return fmt.Errorf("cannot tell who listens at %s: %w", at, ErrForeign)

@@ -17,7 +17,7 @@ import (
 
 // listenerUsers returns the owners of the sockets at the other end of c: of the
 // listener, and of the accepted connection. For TCP they are in proc_pid_net(5);
-// without /proc nothing is known.
+// without /proc they are unknown.
 func listenerUsers(c net.Conn) (users []int, known bool, err error) {
 	if u, ok := c.(*net.UnixConn); ok {
 		uid, err := peerUser(u)
@@ -39,19 +39,19 @@ func listenerUsers(c net.Conn) (users []int, known bool, err error) {
 		}
 		known = true
 		found, l, err := usersIn(f, here, there)
-		_ = f.Close() // only read
+		_ = f.Close() // read only
 		if err != nil {
 			return nil, true, err
 		}
 		users, listens = append(users, found...), listens || l
 	}
-	if !listens { // it has ended since
+	if !listens { // the listener was closed since
 		return nil, known, nil
 	}
 	return users, known, nil
 }
 
-// peerUser returns the user that made a unix socket listen (SO_PEERCRED, unix(7)).
+// peerUser returns the user that listens on a unix socket (SO_PEERCRED, unix(7)).
 func peerUser(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

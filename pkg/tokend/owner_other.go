@@ -4,5 +4,5 @@ package tokend
 
 import "net"
 
-// listenerUsers knows nothing: only Linux tells whose a socket is.
+// listenerUsers is implemented only on Linux.
 func listenerUsers(net.Conn) (users []int, known bool, err error) { return nil, false, nil }

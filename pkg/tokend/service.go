@@ -13,23 +13,23 @@ type Service struct {
 	Addrs []string
 
 	Key     Secret // the API key; a unix socket needs none
-	KeyFile string // read for the first request, and again after a 401; not used with Key
+	KeyFile string // read for the first request, and again after a 401; ignored if Key is set
 
-	// KeyFileOptional is for a file that the service creates when it starts: as
-	// long as it is absent, no key is sent.
+	// KeyFileOptional is for a file that the service creates when it starts:
+	// while it does not exist, no key is sent.
 	KeyFileOptional bool
 
-	// OwnOnly refuses a listener of another user, except root. It needs Linux. A
-	// default address can be taken by anyone while tokend does not run.
+	// OwnOnly rejects a listener of another user, except root. It needs Linux.
+	// Any user can listen at a default address while tokend does not run.
 	OwnOnly bool
 }
 
-// Find returns the service that the command line uses: the one that TOKEND_ADDR
-// names, else that of the default socket (TOKEND_SOCKET), then that of the default
-// listener (TOKEND_LISTEN), which must belong to this user. The key is
-// TOKEND_API_KEY, the content of TOKEND_API_KEY_FILE, or the key file that the
-// service makes at its first start. "off" as TOKEND_SOCKET or TOKEND_LISTEN takes
-// that address out. getenv is [os.Getenv] or stands in for it.
+// Find returns the service that the command line uses: TOKEND_ADDR, otherwise the
+// default socket (TOKEND_SOCKET), then the default listener (TOKEND_LISTEN),
+// which must belong to this user. The key is TOKEND_API_KEY, the content of
+// TOKEND_API_KEY_FILE, or the key file that the service creates at its first
+// start. "off" as TOKEND_SOCKET or TOKEND_LISTEN disables that address. getenv is
+// usually [os.Getenv].
 func Find(getenv func(string) string) (Service, error) {
 	s := Service{Key: Secret(getenv("TOKEND_API_KEY")), KeyFile: getenv("TOKEND_API_KEY_FILE")}
 	if s.Key != "" && s.KeyFile != "" {
@@ -55,15 +55,15 @@ func Find(getenv func(string) string) (Service, error) {
 		s.Addrs = append(s.Addrs, "http://"+listen)
 	}
 	if len(s.Addrs) == 0 {
-		return s, addressError("set TOKEND_ADDR", "there is no address of tokend: TOKEND_SOCKET and TOKEND_LISTEN are off")
+		return s, addressError("set TOKEND_ADDR", "no address of tokend: TOKEND_SOCKET and TOKEND_LISTEN are off")
 	}
 	return s, nil
 }
 
 func defaultKeyFile(getenv func(string) string) string { return under(stateDir(getenv), "api.key") }
 
-// runtimeDir and stateDir are base directories of the XDG specification, which
-// says to ignore relative ones; "" when the environment names no home.
+// runtimeDir and stateDir return base directories of the XDG specification, which
+// says to ignore relative ones. They return "" if the environment has no home.
 func runtimeDir(getenv func(string) string) string {
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return dir
@@ -102,13 +102,13 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// ReadKey returns the API key: Key, or the content of KeyFile. It is "" when there
+// ReadKey returns the API key: Key, or the content of KeyFile. It is "" if there
 // is none.
 func (s Service) ReadKey() (Secret, error) {
 	return (&apiKey{file: s.KeyFile, optional: s.KeyFileOptional, value: s.Key, read: s.Key != ""}).get()
 }
 
-// String names the addresses for a person.
+// String returns the addresses for a message.
 func (s Service) String() string {
 	var names []string
 	for _, addr := range s.Addrs {

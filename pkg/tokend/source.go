@@ -8,9 +8,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Source keeps one client's token in memory until a tenth of its life, at most a
-// minute, is left, or less than MinValidity. It is an [oauth2.TokenSource] and safe
-// for concurrent use: one request at a time is sent to the service.
+// Source keeps one client's token in memory until less than a tenth of its life
+// (at most a minute) or less than MinValidity is left. It is an
+// [oauth2.TokenSource] and safe for concurrent use: it sends one request at a
+// time to the service.
 type Source struct {
 	client  *Client
 	request TokenRequest
@@ -19,8 +20,8 @@ type Source struct {
 	turn  chan struct{} // held while asking the service
 	mu    sync.Mutex
 	token *Token
-	fresh time.Time // until when token is used
-	until time.Time // when it expires, by the clock of this process
+	fresh time.Time // when token is replaced
+	until time.Time // when token expires, by the clock of this process
 }
 
 // Source returns the token source of r. ctx ends the requests of
@@ -41,8 +42,8 @@ func (s *Source) Token() (*oauth2.Token, error) {
 	return o.WithExtra(map[string]any{"scope": t.Scope}), nil
 }
 
-// Get returns a token. A token that an API refused is replaced when it is passed
-// as refused: the service refreshes it unless it has another one already.
+// Get returns a token. To replace a token that an API rejected, pass it as
+// refused: the service refreshes it unless it already has another one.
 func (s *Source) Get(ctx context.Context, refused Secret) (*Token, error) {
 	t, _, err := s.get(ctx, refused)
 	return t, err
@@ -58,7 +59,7 @@ func (s *Source) get(ctx context.Context, refused Secret) (*Token, time.Time, er
 		return nil, time.Time{}, unreachable(s.client.base, ctx.Err())
 	}
 	defer func() { <-s.turn }()
-	if t, until := s.cached(refused); t != nil { // fetched by the previous turn
+	if t, until := s.cached(refused); t != nil { // fetched by the previous call
 		return t, until, nil
 	}
 	if refused != "" {
@@ -75,7 +76,7 @@ func (s *Source) get(ctx context.Context, refused Secret) (*Token, time.Time, er
 	return t, s.store(t, asked), nil
 }
 
-// cached returns the token if it is to be used, else nil.
+// cached returns the token if it is still used, otherwise nil.
 func (s *Source) cached(refused Secret) (*Token, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +86,7 @@ func (s *Source) cached(refused Secret) (*Token, time.Time) {
 	return s.token, s.until
 }
 
-// store keeps t, which was asked for at that time.
+// store stores t, which was requested at asked.
 func (s *Source) store(t *Token, asked time.Time) (until time.Time) {
 	life := time.Duration(max(0, min(t.ExpiresIn, int64(maxLife/time.Second)))) * time.Second
 	until = asked.Add(life)
@@ -96,5 +97,5 @@ func (s *Source) store(t *Token, asked time.Time) (until time.Time) {
 	return until
 }
 
-// maxLife bounds expires_in: a longer one is read as this.
+// maxLife is the maximum of expires_in; a longer one is shortened to it.
 const maxLife = 10 * 365 * 24 * time.Hour

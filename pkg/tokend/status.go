@@ -13,8 +13,8 @@ const (
 	StateUnavailable    = "unavailable"
 )
 
-// Status is the state of one client, as GET /v1/clients/{client} answers. Times
-// are zero where the service does not know them.
+// Status is the status of one client, as GET /v1/clients/{client} answers.
+// Unknown times are zero.
 type Status struct {
 	Client       string    `json:"client"`
 	Issuer       string    `json:"issuer"`
@@ -23,7 +23,7 @@ type Status struct {
 	Scope        string    `json:"scope,omitempty"`
 	Expiry       time.Time `json:"expiry,omitzero"`        // of the access token
 	Obtained     time.Time `json:"obtained,omitzero"`      // when that token was issued
-	LastExchange time.Time `json:"last_exchange,omitzero"` // when the refresh token was last used with success
+	LastExchange time.Time `json:"last_exchange,omitzero"` // when the refresh token was last used successfully
 	LoggedIn     time.Time `json:"logged_in,omitzero"`
 	NextRefresh  time.Time `json:"next_refresh,omitzero"`
 	Generation   int64     `json:"generation"`         // counts refresh tokens
@@ -52,7 +52,8 @@ type Failure struct {
 	Remedy      string    `json:"remedy,omitempty"`
 }
 
-// DeviceLogin is a device login that waits for a person, or has failed (RFC 8628).
+// DeviceLogin is a device login that waits for a person, or has failed (RFC
+// 8628).
 type DeviceLogin struct {
 	VerificationURIComplete string    `json:"verification_uri_complete"`
 	VerificationURI         string    `json:"verification_uri"`
@@ -61,7 +62,7 @@ type DeviceLogin struct {
 	Failure                 *Failure  `json:"failure,omitempty"`
 }
 
-// File is a token file that the service keeps.
+// File is a token file that the service writes.
 type File struct {
 	Path    string    `json:"path"`
 	Written time.Time `json:"written,omitzero"`

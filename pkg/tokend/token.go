@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TokenRequest says which token is wanted.
+// TokenRequest describes the wanted token.
 type TokenRequest struct {
 	Client      string        // its name in tokend's configuration
 	MinValidity time.Duration // how long the token must be valid from now; 0: any
@@ -19,28 +19,28 @@ type TokenRequest struct {
 	IDToken     bool          // also return the ID token
 }
 
-// Token is an access token as the service answers. It is not to be changed.
+// Token is an access token as the service answers. It must not be changed.
 type Token struct {
 	AccessToken Secret    `json:"access_token"`
 	TokenType   string    `json:"token_type"`
 	IDToken     Secret    `json:"id_token"`
-	ExpiresIn   int64     `json:"expires_in"` // seconds, when it was asked for
+	ExpiresIn   int64     `json:"expires_in"` // seconds, at the time of the request
 	ExpiresAt   time.Time `json:"expires_at"`
 	Scope       string    `json:"scope"` // granted, separated by spaces
 	Audience    string    `json:"audience"`
 	Client      string    `json:"client"`
 
-	// MinValiditySatisfied is false when the token is valid, but not for as long
-	// as was asked.
+	// MinValiditySatisfied is false if the token is valid, but not for as long as
+	// requested.
 	MinValiditySatisfied bool `json:"min_validity_satisfied"`
 
 	raw []byte
 }
 
-// RawJSON returns the service's answer, with the token in it.
+// RawJSON returns the service's answer, which contains the token.
 func (t *Token) RawJSON() []byte { return t.raw }
 
-// Token asks the service for a token, which refreshes first where needed.
+// Token gets a token from the service, which refreshes it first if needed.
 func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
 	query := url.Values{}
 	if r.MinValidity > 0 {
@@ -67,16 +67,16 @@ func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
 	if json.Unmarshal(body, t) != nil || t.AccessToken == "" {
 		return nil, c.unreadable("a token")
 	}
-	// A line break would end a header or a line of the caller. RFC 6749 allows none
-	// (appendix A.12).
+	// A line break would end a header or a line of the caller. RFC 6749 does not
+	// allow one (appendix A.12).
 	if strings.ContainsFunc(t.AccessToken.Reveal(), func(r rune) bool { return r < ' ' || r >= 0x7f }) {
 		return nil, c.unreadable("a token: it contains a control character, or one outside of ASCII")
 	}
 	return t, nil
 }
 
-// ActionsIDToken asks for the client's token in the form of GitHub Actions' ID token
-// request, for audience or, where that is "", the client's own.
+// ActionsIDToken gets the client's token in the form of GitHub Actions' ID token
+// request, for audience or, if that is "", the client's own.
 func (c *Client) ActionsIDToken(ctx context.Context, name, audience string) (Secret, error) {
 	query := url.Values{"api-version": {"2.0"}}
 	if audience != "" {
@@ -98,8 +98,8 @@ func (c *Client) ActionsIDToken(ctx context.Context, name, audience string) (Sec
 // ActionsPath is the path of that request, for ACTIONS_ID_TOKEN_REQUEST_URL.
 func ActionsPath(name string) string { return clientPath(name, "/actions-id-token") }
 
-// Lacks returns the scopes of asked that were not granted.
-func (t *Token) Lacks(asked []string) []string {
+// Lacks returns the requested scopes that were not granted.
+func (t *Token) Lacks(requested []string) []string {
 	granted := strings.Fields(t.Scope)
-	return slices.DeleteFunc(slices.Clone(asked), func(scope string) bool { return slices.Contains(granted, scope) })
+	return slices.DeleteFunc(slices.Clone(requested), func(scope string) bool { return slices.Contains(granted, scope) })
 }

@@ -12,23 +12,23 @@ import (
 )
 
 // Transport is an [http.RoundTripper] that sends the token of Source with each
-// request, in place of any Authorization that the request has.
+// request, replacing any Authorization header.
 //
-// The token goes to Origins only. A request to another origin fails with an
-// [*OriginError], also when a redirect leads there.
+// It sends the token only to Origins. A request to another origin fails with an
+// [*OriginError], even after a redirect.
 //
 // After a 401 (RFC 6750 section 3.1) the token is replaced and the request sent
-// once more, if it has no body or a GetBody. A token that has replaced a refused
-// one is not replaced itself for a minute: an API that refuses every token costs
-// one refresh a minute. A 401 with insufficient_scope is returned, because a
-// refresh grants no scopes.
+// once more, if it has no body or a GetBody. A token that replaced a rejected one
+// is not replaced for a minute, so an API that rejects every token costs one
+// refresh a minute. A 401 with insufficient_scope is returned, because a refresh
+// grants no scopes.
 type Transport struct {
 	Source  *Source
 	Origins []string          // such as "https://api.example.com"
 	Base    http.RoundTripper // nil: http.DefaultTransport
 
 	mu    sync.Mutex
-	fresh Secret    // replaced a refused token
+	fresh Secret    // replaced a rejected token
 	until time.Time // before this, fresh is not replaced
 }
 
@@ -36,7 +36,7 @@ type Transport struct {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(req)
 	if err != nil && resp == nil && req.Body != nil {
-		_ = req.Body.Close() // RoundTripper closes it on errors, too
+		_ = req.Body.Close() // a RoundTripper closes it even on errors
 	}
 	return resp, err
 }
@@ -59,8 +59,8 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil //nolint:nilerr // the 401 is the answer
 		}
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
-	_ = resp.Body.Close()                         // only read
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be reused
+	_ = resp.Body.Close()                         // read only
 	if token, err = t.Source.Get(req.Context(), token.AccessToken); err != nil {
 		return nil, err
 	}
@@ -80,8 +80,8 @@ var insufficientScope = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
 })
 
-// replaceable reports whether an answer is a 401 that another token may avoid, and
-// the request can be sent again.
+// replaceable reports whether the answer is a 401 that another token may avoid,
+// and the request can be sent again.
 func (t *Transport) replaceable(req *http.Request, resp *http.Response, token *Token) bool {
 	if resp.StatusCode != http.StatusUnauthorized || req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
@@ -94,7 +94,7 @@ func (t *Transport) replaceable(req *http.Request, resp *http.Response, token *T
 	return token.AccessToken != t.fresh || !t.Source.client.now().Before(t.until)
 }
 
-// note remembers the token that replaced a refused one.
+// note records the token that replaced a rejected one.
 func (t *Transport) note(token *Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,15 +104,15 @@ func (t *Transport) note(token *Token) {
 }
 
 // withToken returns a copy of req with the token: a RoundTripper must not change
-// what it was given.
+// the request.
 func withToken(req *http.Request, token *Token) *http.Request {
 	out := req.Clone(req.Context())
 	out.Header.Set("Authorization", "Bearer "+token.AccessToken.Reveal())
 	return out
 }
 
-// OriginError is a request to an origin that is not among [Transport.Origins].
-// Nothing was sent.
+// OriginError is the error for a request to an origin that is not in
+// [Transport.Origins]. Nothing was sent.
 type OriginError struct{ Origin string }
 
 func (e *OriginError) Error() string {

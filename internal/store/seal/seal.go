@@ -1,6 +1,6 @@
-// Package seal encrypts what a store writes to disk. A [Keyset] holds one or
-// more AES-256-GCM keys in Tink's format; every sealed value names its key in
-// the clear (Tink's five-byte prefix), so that keys can be rotated.
+// Package seal encrypts the data that a store writes to disk. A [Keyset] has one
+// or more AES-256-GCM keys in Tink's format. Every sealed value has the id of its
+// key in the clear (Tink's five-byte prefix), so that keys can be rotated.
 package seal
 
 import (
@@ -18,18 +18,18 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// ErrOpen is the error of [Keyset.Open] for a value that was sealed with
-// another key, in another place, or was changed since.
+// ErrOpen is the error of [Keyset.Open] for a value that was sealed with another
+// key, at another place, or was changed.
 var ErrOpen = errors.New("seal: the value was sealed with another key or in another place, or is damaged")
 
 // Keyset seals with its primary key and opens with any of its keys. It is safe
-// for concurrent use; printing one shows no key.
+// for concurrent use. Printing it shows no key.
 type Keyset struct {
 	handle *keyset.Handle
 	aead   tink.AEAD
 }
 
-// New returns a keyset with one fresh key.
+// New returns a keyset with one new key.
 func New() (*Keyset, error) {
 	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
@@ -38,9 +38,9 @@ func New() (*Keyset, error) {
 	return fromHandle(h)
 }
 
-// Parse reads a cleartext Tink keyset: its JSON, or the base64 (standard or
-// URL alphabet) of that JSON, as fits an environment variable. The error never
-// repeats the text.
+// Parse parses a cleartext Tink keyset: its JSON, or the base64 (standard or URL
+// alphabet) of that JSON, for environment variables. Errors do not contain the
+// text.
 func Parse(text string) (*Keyset, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -54,7 +54,7 @@ func Parse(text string) (*Keyset, error) {
 		text = string(b)
 	}
 	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(strings.NewReader(text)))
-	if err != nil { // the cause may quote the text, thus a key
+	if err != nil { // the cause may quote a key
 		return nil, errors.New("seal: the keyset is not a cleartext Tink keyset in JSON")
 	}
 	return fromHandle(h)
@@ -74,8 +74,8 @@ func fromHandle(h *keyset.Handle) (*Keyset, error) {
 	return &Keyset{handle: h, aead: a}, nil
 }
 
-// WriteTo writes the keyset as JSON with its keys in the clear: the other end
-// must be a file that only its owner reads.
+// WriteTo writes the keyset as JSON with its keys in the clear. Only the owner
+// should be able to read the result.
 func (k *Keyset) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
 	if err := insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(&b)); err != nil {
@@ -85,14 +85,14 @@ func (k *Keyset) WriteTo(w io.Writer) (int64, error) {
 	return b.WriteTo(w)
 }
 
-// String implements [fmt.Stringer] and names the keys by number only.
+// String implements [fmt.Stringer] and shows only the number of keys.
 func (k *Keyset) String() string { return fmt.Sprintf("seal.Keyset(%d keys)", k.handle.Len()) }
 
-// Format implements [fmt.Formatter], so that no verb gets around String.
+// Format implements [fmt.Formatter] and masks for every verb.
 func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
-// Seal encrypts plain and binds it to its place: it opens only where the same
-// names are given in the same order.
+// Seal encrypts plain and binds it to its place: Open needs the same names in the
+// same order.
 func (k *Keyset) Seal(plain []byte, place ...string) ([]byte, error) {
 	b, err := k.aead.Encrypt(plain, additional(place))
 	if err != nil {
@@ -101,7 +101,7 @@ func (k *Keyset) Seal(plain []byte, place ...string) ([]byte, error) {
 	return b, nil
 }
 
-// Open decrypts what [Keyset.Seal] made, or returns [ErrOpen].
+// Open decrypts a value from [Keyset.Seal], or returns [ErrOpen].
 func (k *Keyset) Open(sealed []byte, place ...string) ([]byte, error) {
 	b, err := k.aead.Decrypt(sealed, additional(place))
 	if err != nil {
@@ -110,8 +110,8 @@ func (k *Keyset) Open(sealed []byte, place ...string) ([]byte, error) {
 	return b, nil
 }
 
-// additional writes the names with their lengths, so that no two lists of
-// names give the same bytes.
+// additional encodes the names with their lengths, so that different lists have
+// different encodings.
 func additional(place []string) []byte {
 	b := []byte("tokend/1")
 	for _, s := range place {

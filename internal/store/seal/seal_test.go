@@ -68,7 +68,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_Errors(t *testing.T) {
 	good := keysText(t, newKeys(t))
 	value := good[strings.Index(good, `"value":"`)+len(`"value":"`):]
 	value = value[:strings.IndexByte(value, '"')]
@@ -109,7 +109,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenOnlyInPlace(t *testing.T) {
+func TestOpen_OnlyInPlace(t *testing.T) {
 	k := newKeys(t)
 	place := []string{"grants", "a", "1"}
 	sealed, err := k.Seal([]byte("plain"), place...)
@@ -150,8 +150,8 @@ func TestOpenOnlyInPlace(t *testing.T) {
 	}
 }
 
-// TestKeyRotation has a second key take over: old values still open, new ones
-// name the new key.
+// TestKeyRotation replaces the primary key: old values still open, new ones use
+// the new key.
 func TestKeyRotation(t *testing.T) {
 	old := newKeys(t)
 	before, err := old.Seal([]byte("plain"), "a")
@@ -193,7 +193,7 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-func TestPrintingShowsNoKey(t *testing.T) {
+func TestKeyset_IsMasked(t *testing.T) {
 	k := newKeys(t)
 	text := keysText(t, k)
 	value := text[strings.Index(text, `"value":"`)+len(`"value":"`):][:20]

@@ -13,15 +13,15 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// errLocked is tryLock's: another descriptor has the file's lock.
+// errLocked means that another descriptor has the lock of the file.
 var errLocked = errors.New("the file is locked")
 
 // alive is a locked file that shows other processes that this store is open. A
-// lease names the file of its holder. The kernel frees the lock when the
-// process ends in any way, and then the lease can be taken at once.
+// lease names the file of its holder. The kernel releases the lock when the
+// process ends, however it ends, and then the lease can be taken at once.
 //
 // A nil *alive, and one on a system without such locks, has no name: its leases
-// end by release or by time.
+// end when they are released or expire.
 type alive struct {
 	dir string
 
@@ -30,7 +30,7 @@ type alive struct {
 	file *os.File
 }
 
-// openAlive makes a file in dir, which it makes too, and removes the files of
+// openAlive creates a file in dir, and dir if needed, and removes the files of
 // processes that have ended.
 func openAlive(dir string) (*alive, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -57,9 +57,9 @@ func openAlive(dir string) (*alive, error) {
 	return a, nil
 }
 
-// create makes the own file under a new name. Another process that removes
-// files without a lock may come between creation and lock; then the next name
-// is tried. a.mu is held, or a is not shared yet.
+// create creates the file under a new name. Another process that removes unlocked
+// files may remove it before it is locked; then create tries another name. a.mu
+// is held, or a is not shared yet.
 func (a *alive) create() error {
 	for range 100 {
 		var random [16]byte
@@ -75,15 +75,15 @@ func (a *alive) create() error {
 			a.name, a.file = name, f
 			return nil
 		case err == nil || errors.Is(err, errLocked):
-			_ = f.Close() // its name is gone or about to go
-		default: // no such locks on this system or file system: only time counts
+			_ = f.Close() // it was removed, or is about to be
+		default: // no such locks on this system or file system: leases end only by time
 			return errors.Join(f.Close(), os.Remove(f.Name()))
 		}
 	}
-	return fmt.Errorf("sqlite: no file of this process stays in %s", a.dir)
+	return fmt.Errorf("sqlite: the file of this process is always removed from %s", a.dir)
 }
 
-// linked reports whether f is still the file of its name.
+// linked reports whether the name of f still leads to f.
 func linked(f *os.File) bool {
 	fi, err := f.Stat()
 	if err != nil {
@@ -93,8 +93,8 @@ func linked(f *os.File) bool {
 	return err == nil && os.SameFile(fi, named)
 }
 
-// holder is the name for a new lease. When the own file was removed it makes
-// another one, so that the new lease is not taken for a dead process's.
+// holder returns the name for a new lease. If the file was removed, it creates
+// another one, so that the lease does not look like that of a dead process.
 func (a *alive) holder() (string, error) {
 	if a == nil {
 		return "", nil
@@ -112,8 +112,8 @@ func (a *alive) holder() (string, error) {
 	return a.name, nil
 }
 
-// ended reports whether the process of that name has ended, and removes its
-// file. In doubt it has not.
+// ended reports whether the process with that file has ended, and then removes
+// the file. It returns false if that is not certain.
 func (a *alive) ended(name string) bool {
 	if a == nil || a.unsupported() || !validName(name) {
 		return false
@@ -125,16 +125,16 @@ func (a *alive) ended(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer func() { _ = f.Close() }() // only locked
+	defer func() { _ = f.Close() }() // locked only
 	if tryLock(f) != nil {
 		return false
 	}
-	_ = os.Remove(f.Name()) // a file that stays is removed at the next Open
+	_ = os.Remove(f.Name()) // otherwise the next Open removes it
 	return true
 }
 
-// lives reports whether the process of that name is known to live: its file exists
-// and is locked.
+// lives reports whether the process with that file is known to be alive: the file
+// exists and is locked.
 func (a *alive) lives(name string) bool {
 	if a == nil || a.unsupported() || !validName(name) {
 		return false
@@ -143,7 +143,7 @@ func (a *alive) lives(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer func() { _ = f.Close() }() // only looked at
+	defer func() { _ = f.Close() }() // read only
 	return errors.Is(tryLock(f), errLocked)
 }
 
@@ -153,14 +153,14 @@ func (a *alive) unsupported() bool {
 	return a.file == nil
 }
 
-// validName refuses what create did not make, so that no row of the database
-// names a file elsewhere.
+// validName accepts only names from create, so that a row of the database cannot
+// name a file elsewhere.
 func validName(name string) bool {
 	b, err := hex.DecodeString(name)
 	return err == nil && len(b) == 16
 }
 
-// close ends what the own leases rely on.
+// close removes the file.
 func (a *alive) close() error {
 	if a == nil {
 		return nil

@@ -17,10 +17,10 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// TestStoppedHolderIsWaitedFor: a process that was stopped may go on, so only
-// the time of its lease ends it, and no clock that is set; and what it saves
-// afterwards is refused.
-func TestStoppedHolderIsWaitedFor(t *testing.T) {
+// TestLease_StoppedHolder_EndsByTime: a stopped process may continue, so its
+// lease ends only by time, even if the clock is set; what it saves afterwards is
+// rejected.
+func TestLease_StoppedHolder_EndsByTime(t *testing.T) {
 	for name, by := range map[string]time.Duration{"clock as it was": 0, "clock set forward": 24 * time.Hour, "clock set back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) { testStoppedHolder(t, by) })
 	}
@@ -60,9 +60,9 @@ func testStoppedHolder(t *testing.T, by time.Duration) {
 	must(t, s.Save(t.Context(), l, g))
 }
 
-// TestClockIsSet_DeadHolder: the lease of a process that has ended is free at
-// once, whatever the clock says.
-func TestClockIsSet_DeadHolder(t *testing.T) {
+// TestLease_ClockSet_DeadHolder: the lease of a process that has ended is free at
+// once, even if the clock was set.
+func TestLease_ClockSet_DeadHolder(t *testing.T) {
 	for _, by := range []time.Duration{24 * time.Hour, -time.Minute, -24 * time.Hour} {
 		var set clock
 		o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
@@ -78,9 +78,9 @@ func TestClockIsSet_DeadHolder(t *testing.T) {
 	}
 }
 
-// TestClockIsSet_HolderUnknown: of a holder that wrote no file the wall clock is
-// all there is. A lease that it wrote before the clock was set back ends.
-func TestClockIsSet_HolderUnknown(t *testing.T) {
+// TestLease_ClockSet_UnknownHolder: for a holder without a file only the wall
+// clock counts. A lease from before the clock was set back ends.
+func TestLease_ClockSet_UnknownHolder(t *testing.T) {
 	for by, free := range map[time.Duration]bool{time.Hour + time.Second: true, time.Minute: false, -time.Hour: false, -24 * time.Hour: true} {
 		var set clock
 		o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
@@ -95,8 +95,9 @@ func TestClockIsSet_HolderUnknown(t *testing.T) {
 	}
 }
 
-// TestRenew_HolderUnknown: its lease ends by the wall clock since.
-func TestRenew_HolderUnknown(t *testing.T) {
+// TestLease_Renew_UnknownHolder: the lease ends by the wall clock since its
+// renewal.
+func TestLease_Renew_UnknownHolder(t *testing.T) {
 	var passed clock
 	o, path := sqlite.Options{Sealer: newKeys(t), Skew: passed.now}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
@@ -111,14 +112,14 @@ func TestRenew_HolderUnknown(t *testing.T) {
 	}
 }
 
-// TestLeaseOfFormerVersion has an end by the wall clock alone.
-func TestLeaseOfFormerVersion(t *testing.T) {
+// TestLease_OfFormerVersion: such a lease ends by the wall clock alone.
+func TestLease_OfFormerVersion(t *testing.T) {
 	var set clock
 	o, path := sqlite.Options{Sealer: newKeys(t), ClockSet: set.now}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
 	_, err := s.Lock(t.Context(), "a", time.Hour)
 	must(t, err)
-	change(t, path, `UPDATE leases SET uptime = 0`) // which has no such end
+	change(t, path, `UPDATE leases SET uptime = 0`) // an older version has no such column
 	if _, err := s.Lock(t.Context(), "a", time.Hour); !errors.Is(err, flow.ErrLocked) {
 		t.Errorf("Lock = %v, want ErrLocked", err)
 	}
@@ -127,9 +128,9 @@ func TestLeaseOfFormerVersion(t *testing.T) {
 	must(t, err)
 }
 
-// TestDeadHolder_OneSuccessorWins has many stores take the leases of one that
-// has ended.
-func TestDeadHolder_OneSuccessorWins(t *testing.T) {
+// TestLease_DeadHolder_OneSuccessorWins: many stores try to take the leases of a
+// dead process.
+func TestLease_DeadHolder_OneSuccessorWins(t *testing.T) {
 	const leases, successors = 40, 4
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	holder, err := sqlite.Open(t.Context(), path, o)
@@ -167,8 +168,8 @@ func TestDeadHolder_OneSuccessorWins(t *testing.T) {
 	}
 }
 
-// TestHolderIsTheLastOne: the end of a former holder frees nothing.
-func TestHolderIsTheLastOne(t *testing.T) {
+// TestLease_FormerHolderEnds: the end of a previous holder frees nothing.
+func TestLease_FormerHolderEnds(t *testing.T) {
 	var skew atomic.Int64
 	o := sqlite.Options{Sealer: newKeys(t), Skew: func() time.Duration { return time.Duration(skew.Load()) }}
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -185,7 +186,7 @@ func TestHolderIsTheLastOne(t *testing.T) {
 	}
 }
 
-// aliveFiles are those of the processes that the database knows.
+// aliveFiles returns the files of the processes that use the database.
 func aliveFiles(t *testing.T, path string) []string {
 	t.Helper()
 	names, err := filepath.Glob(path + ".alive/*")
@@ -236,9 +237,9 @@ func TestAliveFiles(t *testing.T) {
 	}
 }
 
-// TestAliveFileRemoved: the file was deleted by hand. The process lives, and its
-// next lease counts.
-func TestAliveFileRemoved(t *testing.T) {
+// TestAliveFile_Removed: the file was deleted manually while the process is
+// alive; its next lease counts.
+func TestAliveFile_Removed(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
 	for _, name := range aliveFiles(t, path) {
@@ -254,9 +255,9 @@ func TestAliveFileRemoved(t *testing.T) {
 	}
 }
 
-// TestHolderOfAnotherKind: a holder that is unknown, or names a file that is no
-// store's, is waited for, and the file stays.
-func TestHolderOfAnotherKind(t *testing.T) {
+// TestLease_InvalidHolder: the lease of an unknown holder, or one that names
+// another file, is respected until it expires, and the file is kept.
+func TestLease_InvalidHolder(t *testing.T) {
 	for _, holder := range []string{"", "../victim", "/etc/hosts", "..", "x"} {
 		o, dir := sqlite.Options{Sealer: newKeys(t)}, t.TempDir()
 		path, victim := filepath.Join(dir, "tokend.db"), filepath.Join(dir, "victim")
@@ -277,7 +278,7 @@ func TestHolderOfAnotherKind(t *testing.T) {
 	}
 }
 
-func TestAliveDirectoryOfOthersIsRefused(t *testing.T) {
+func TestAliveDirectory_WritableByOthers(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	if err := errors.Join(os.Mkdir(path+".alive", 0o700), os.Chmod(path+".alive", 0o777)); err != nil {
 		t.Fatal(err)

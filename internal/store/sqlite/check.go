@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// Check looks at the database at path as [Open] does, while others may use it,
-// and changes nothing: it makes no database (fs.ErrNotExist when there is
-// none), no log, no new schema.
+// Check checks the database at path as [Open] does, while others may use it, and
+// changes nothing: it creates no database (fs.ErrNotExist if there is none), no
+// log and no new schema.
 func Check(ctx context.Context, path string, sealer Sealer) error {
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -27,7 +27,7 @@ func Check(ctx context.Context, path string, sealer Sealer) error {
 	}
 	alone := !hasLog(path)
 	err = inspect(ctx, path, sealer, alone)
-	if err != nil && alone && hasLog(path) { // somebody has come to it meanwhile
+	if err != nil && alone && hasLog(path) { // another process has opened it since
 		err = inspect(ctx, path, sealer, false)
 	}
 	return err
@@ -38,8 +38,9 @@ func hasLog(path string) bool {
 	return err == nil
 }
 
-// inspect reads a database without changing it. With nobody at it (alone) there
-// is no log, and SQLite would make one to read; immutable keeps it from that.
+// inspect reads a database without changing it. If no other process uses it
+// (alone), there is no log, and SQLite would create one to read; immutable
+// prevents that.
 func inspect(ctx context.Context, path string, sealer Sealer, alone bool) error {
 	q := url.Values{"mode": {"ro"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "trusted_schema(OFF)"}}
 	if alone {

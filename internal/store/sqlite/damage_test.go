@@ -19,8 +19,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// files are a database's, copied while it was in use: the last saves are in
-// the log alone.
+// files is a copy of a database in use: the last saves are only in the log.
 type files struct{ db, wal []byte }
 
 const lastGeneration = 6
@@ -53,7 +52,7 @@ func databaseFiles(t *testing.T, o sqlite.Options) files {
 
 func (f files) write(t *testing.T, path string) {
 	t.Helper()
-	_ = os.Remove(path + "-shm") // another's index of another log
+	_ = os.Remove(path + "-shm") // the index of another log
 	for name, b := range map[string][]byte{path: f.db, path + "-wal": f.wal} {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
@@ -61,8 +60,9 @@ func (f files) write(t *testing.T, path string) {
 	}
 }
 
-// readDamaged opens what may be damaged: an error says ErrCorrupt and leaves
-// the database as it is, and a grant that is read is one that was saved.
+// readDamaged opens a possibly damaged database: an error must be ErrCorrupt and
+// keep the database unchanged, and a grant that is read must be one that was
+// saved.
 func readDamaged(t *testing.T, path string, o sqlite.Options, what string) (refused bool) {
 	t.Helper()
 	before, err := os.ReadFile(path)
@@ -100,8 +100,8 @@ func readDamaged(t *testing.T, path string, o sqlite.Options, what string) (refu
 	return refused
 }
 
-// acceptable are the refusals of a file whose first page is what was hit: it
-// may as well be another program's or another version's.
+// acceptable reports whether err is possible for a file with a damaged first
+// page: it can look like another program's or another version's.
 func acceptable(err error) bool {
 	for _, s := range []string{"another program", "newer than", "another keyset"} {
 		if strings.Contains(err.Error(), s) {
@@ -111,13 +111,14 @@ func acceptable(err error) bool {
 	return errors.Is(err, flow.ErrCorrupt)
 }
 
-func TestF19_DatabaseTruncatedAtEveryOffset(t *testing.T) {
+// TestDamage_DatabaseTruncated tests row F19 of docs/guarantees.md.
+func TestDamage_DatabaseTruncated(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	f.write(t, path)
 	for n := len(f.db) - 1; n >= 0; n-- {
-		if n%4096 != 0 { // what was refused is as it was: no need to write it all again
+		if n%4096 != 0 { // a rejected database is unchanged, so it need not be written again
 			must(t, os.Truncate(path, int64(n)))
 		} else {
 			files{db: f.db[:n]}.write(t, path)
@@ -132,14 +133,15 @@ func TestF19_DatabaseTruncatedAtEveryOffset(t *testing.T) {
 	}
 }
 
-func TestF19_LogTruncated(t *testing.T) {
+// TestDamage_LogTruncated tests row F19 of docs/guarantees.md.
+func TestDamage_LogTruncated(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	const header, frame = 32, 24 + 4096
 	for n := 0; n <= len(f.wal); n++ {
 		if at := (n - header) % frame; n > header && at > 2 && at < frame-2 && at%389 != 0 {
-			continue // each frame's edges, and some points inside
+			continue // the edges of each frame, and some points inside
 		}
 		files{db: f.db, wal: f.wal[:n]}.write(t, path)
 		if readDamaged(t, path, o, fmt.Sprintf("log of %d bytes", n)) {
@@ -148,7 +150,8 @@ func TestF19_LogTruncated(t *testing.T) {
 	}
 }
 
-func TestF19_BytesChanged(t *testing.T) {
+// TestDamage_BytesChanged tests row F19 of docs/guarantees.md.
+func TestDamage_BytesChanged(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -164,11 +167,12 @@ func TestF19_BytesChanged(t *testing.T) {
 		}
 	}
 	if refused == 0 {
-		t.Error("no change was noticed") // most hit free space
+		t.Error("no change was noticed") // most changes hit free space
 	}
 }
 
-func TestF19_NotADatabase(t *testing.T) {
+// TestDamage_NotADatabase tests row F19 of docs/guarantees.md.
+func TestDamage_NotADatabase(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "text": "hello", "page of zeros": string(make([]byte, 4096)),
 		"page of text": strings.Repeat("grant ", 4096)[:8192],
@@ -189,7 +193,7 @@ func TestF19_NotADatabase(t *testing.T) {
 	}
 }
 
-func TestDatabaseLostButLogThere(t *testing.T) {
+func TestDamage_DatabaseDeletedLogLeft(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	f := databaseFiles(t, o)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -205,7 +209,7 @@ func TestDatabaseLostButLogThere(t *testing.T) {
 	}
 }
 
-// change runs SQL behind the store's back.
+// change runs SQL without the store.
 func change(t *testing.T, path, query string, args ...any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -220,7 +224,7 @@ func change(t *testing.T, path, query string, args ...any) {
 	}
 }
 
-// lockDatabase keeps the database from being written until the result is called.
+// lockDatabase blocks writes to the database until unlock is called.
 func lockDatabase(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -231,7 +235,7 @@ func lockDatabase(t *testing.T, path string) (unlock func()) {
 	return func() { must(t, db.Close()) } // rolls back
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpen_Rejected(t *testing.T) {
 	for _, c := range []struct{ name, query, want string }{
 		{"newer schema", "PRAGMA user_version = 99", "schema version 99"},
 		{"another program's", "PRAGMA application_id = 1", "another program"},
@@ -282,9 +286,9 @@ func refusedUnchanged(t *testing.T, path string, o sqlite.Options, want string) 
 	}
 }
 
-// TestRowsStayInPlace moves sealed grants about in the file: none opens
-// elsewhere, and the neighbour is not touched by it.
-func TestRowsStayInPlace(t *testing.T) {
+// TestDamage_RowsMoved moves sealed grants inside the file: none opens at another
+// place, and other grants are not affected.
+func TestDamage_RowsMoved(t *testing.T) {
 	for _, c := range []struct{ name, query string }{
 		{"another key's", "UPDATE grants SET sealed = (SELECT sealed FROM grants WHERE key = 'b') WHERE key = 'a'"},
 		{"whole row of another key", "UPDATE grants SET (revision, generation, sealed) = (SELECT revision, generation, sealed FROM grants WHERE key = 'b') WHERE key = 'a'"},
@@ -309,7 +313,7 @@ func TestRowsStayInPlace(t *testing.T) {
 	}
 }
 
-func TestCancelledSaveChangesNothing(t *testing.T) {
+func TestSave_Canceled_ChangesNothing(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(t)})
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)

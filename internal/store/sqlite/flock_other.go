@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// tryLock has no lock here that ends with the process.
+// tryLock is not supported: there is no lock that the kernel releases when the
+// process ends.
 func tryLock(*os.File) error { return errors.ErrUnsupported }

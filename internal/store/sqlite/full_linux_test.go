@@ -25,7 +25,7 @@ func TestPing_FullDisk(t *testing.T) {
 	must(t, s.Ping(t.Context()))
 	filler := filepath.Join(dir, "filler")
 	must(t, os.Mkdir(filler, 0o700))
-	for i, err := 0, error(nil); err == nil; i++ { // a page each
+	for i, err := 0, error(nil); err == nil; i++ { // one page each
 		err = os.WriteFile(filepath.Join(filler, strconv.Itoa(i)), make([]byte, 4096), 0o600)
 	}
 	if err := s.Ping(t.Context()); err == nil || errors.Is(err, flow.ErrCorrupt) {

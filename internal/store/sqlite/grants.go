@@ -11,8 +11,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// place binds a sealed grant to its row, so that neither another row's nor an
-// older one of the same row opens there.
+// place binds a sealed grant to its row, so that it does not open in another row
+// or as an older version of the same row.
 func place(key string, revision, generation int64) []string {
 	return []string{"grants", "sealed", key, strconv.FormatInt(revision, 10), strconv.FormatInt(generation, 10)}
 }
@@ -32,7 +32,7 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 
 func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	known := s.known(key)
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of meta and row
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // a consistent view of meta and row
 	if err != nil {
 		return nil, wrap("load", err)
 	}
@@ -58,14 +58,15 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	}
 	g := &flow.Grant{}
 	if err := json.Unmarshal(plain, g); err != nil { // the cause may quote a secret
-		return nil, fmt.Errorf("sqlite: load %q: %w: it is no grant", key, flow.ErrCorrupt)
+		return nil, fmt.Errorf("sqlite: load %q: %w: it is not a grant", key, flow.ErrCorrupt)
 	}
 	g.Revision, g.Restored = r.revision, restored
 	s.noteRow(key, r.revision)
 	return g, nil
 }
 
-// Save implements flow.Store. Lease, revision and new row are one transaction.
+// Save implements flow.Store. It checks the lease and writes revision and row in
+// one transaction.
 func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	held, ok := l.(*lease)
 	if !ok {
@@ -86,7 +87,7 @@ func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	g.Revision = revision
 	s.note(revision)
 	s.noteRow(held.key, revision)
-	// The grant is durable. A mark that cannot be written now is raised by a later Save.
+	// The grant is durable. If the mark cannot be written now, a later Save raises it.
 	_ = s.mark.raise(s.id, revision)
 	return nil
 }
@@ -96,11 +97,11 @@ func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []by
 	if err != nil {
 		return 0, wrap("save", err)
 	}
-	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
 	if err := s.current(ctx, "save", tx); err != nil {
 		return 0, err
 	}
-	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil { // else g.Revision is the stored one
+	if err := s.mayReplace(ctx, tx, held, g.Revision); err != nil { // afterwards g.Revision is the stored one
 		return 0, err
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE meta SET value = value + 1 WHERE name = 'revision' RETURNING value`).Scan(&revision)
@@ -123,9 +124,9 @@ func (s *Store) save(ctx context.Context, held *lease, g *flow.Grant, plain []by
 	return revision, wrap("save", tx.Commit())
 }
 
-// mayReplace is flow.ErrConflict unless the lease still has its owner and the
-// stored revision is the one that the new grant was made from. The lease's time
-// does not matter: until another holder takes it, no other can save.
+// mayReplace returns flow.ErrConflict unless the lease still has its owner and
+// the new grant was made from the stored revision. The expiry of the lease does
+// not matter: no other process can save until another holder takes it.
 func (*Store) mayReplace(ctx context.Context, tx *sql.Tx, l *lease, from int64) error {
 	var held bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM leases WHERE key = ? AND owner = ?)`, l.key, l.owner).Scan(&held)
@@ -153,7 +154,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		if err != nil {
 			return wrap("delete", err)
 		}
-		defer func() { _ = tx.Rollback() }() // nothing after Commit
+		defer func() { _ = tx.Rollback() }() // no effect after Commit
 		if err := s.current(ctx, "delete", tx); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// position is what meta says of the database: which store it is, and its
-// highest revision.
+// position identifies the state of the database: the store's id and its highest
+// revision.
 type position struct {
 	id       string
 	revision int64
@@ -24,7 +24,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// readPosition reads meta. A row that is missing gives a zero field.
+// readPosition reads meta. A missing row gives a zero field.
 func readPosition(ctx context.Context, q querier) (position, error) {
 	var id sql.NullString
 	var revision sql.NullInt64
@@ -33,8 +33,8 @@ func readPosition(ctx context.Context, q querier) (position, error) {
 	return position{id.String, revision.Int64}, err
 }
 
-// checkFile is flow.ErrReplaced when the path no longer leads to the file that
-// was opened. What SQLite writes then is lost when the process ends.
+// checkFile returns flow.ErrReplaced if the path no longer leads to the file that
+// was opened. SQLite's writes to that file would be lost.
 func (s *Store) checkFile() error {
 	if s.file == nil {
 		return nil
@@ -51,20 +51,20 @@ func (s *Store) checkFile() error {
 	return nil
 }
 
-// checkPosition is flow.ErrReplaced when the content of the file is another
-// store's, or is older than seen, which is the highest revision that this
-// process knew before it read p.
+// checkPosition returns flow.ErrReplaced if the file has the content of another
+// store, or is older than seen, the highest revision that this process knew
+// before it read p.
 func (s *Store) checkPosition(p position, seen int64) error {
 	switch {
 	case p.id != s.id:
 		return s.replaced("was overwritten with another store")
 	case p.revision < seen:
-		return s.replaced(fmt.Sprintf("was put back to an older state (revision %d after %d)", p.revision, seen))
+		return s.replaced(fmt.Sprintf("was restored to an older state (revision %d after %d)", p.revision, seen))
 	}
 	return nil
 }
 
-// current checks file and content, and notes the revision.
+// current checks file and content, and records the revision.
 func (s *Store) current(ctx context.Context, op string, q querier) error {
 	seen := s.seen.Load()
 	p, err := readPosition(ctx, q)
@@ -78,14 +78,14 @@ func (s *Store) current(ctx context.Context, op string, q querier) error {
 	return nil
 }
 
-// known is the highest revision of a key's grant that this process has seen.
+// known returns the highest revision of a key's grant that this process has seen.
 func (s *Store) known(key string) int64 {
 	revision, _ := s.rows.Load(key)
 	n, _ := revision.(int64)
 	return n
 }
 
-// noteRow raises known.
+// noteRow records a revision for known.
 func (s *Store) noteRow(key string, revision int64) {
 	for {
 		old, loaded := s.rows.LoadOrStore(key, revision)
@@ -95,7 +95,7 @@ func (s *Store) noteRow(key string, revision int64) {
 	}
 }
 
-// note raises the highest revision that this process knows.
+// note records the highest revision that this process knows.
 func (s *Store) note(revision int64) {
 	for {
 		seen := s.seen.Load()
@@ -109,11 +109,10 @@ func (s *Store) replaced(what string) error {
 	return hint.Errorf("restart tokend", "sqlite: %s %s while it was in use: %w", s.path, what, flow.ErrReplaced)
 }
 
-// checkAge finds out whether an older copy was put back: the revision is below
-// the mark, or the rows are older than meta says. The latter happens when the
-// copy was written into the file while SQLite's log had newer pages. Then all
-// grants are marked as restored, and revisions go on from the mark, so that none
-// is used twice.
+// checkAge detects a restored older copy: the revision is below the mark, or the
+// rows are older than meta says. The latter happens if the copy was written into
+// the file while SQLite's log had newer pages. Then it marks all grants as
+// restored, and continues revisions from the mark, so that none is used twice.
 func (s *Store) checkAge(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {

@@ -15,8 +15,10 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// TestF32_StoreChangedUnderRunningProcess: every operation notices.
-func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
+// TestReplaced_WhileOpen checks that every operation reports it.
+//
+// Row F32 of docs/guarantees.md.
+func TestReplaced_WhileOpen(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, path string, keys *seal.Keyset)
@@ -43,7 +45,7 @@ func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
 		}, "was replaced by another file"},
 		{"older content in the same file", func(t *testing.T, path string, _ *seal.Keyset) {
 			change(t, path, `UPDATE meta SET value = value - 1 WHERE name = 'revision'`)
-		}, "was put back to an older state"},
+		}, "was restored to an older state"},
 		{"another store in the same file", func(t *testing.T, path string, _ *seal.Keyset) {
 			change(t, path, `UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'id'`)
 		}, "was overwritten with another store"},
@@ -82,9 +84,11 @@ func TestF32_StoreChangedUnderRunningProcess(t *testing.T) {
 	}
 }
 
-// TestF32_OlderCopyWrittenIntoTheFile: SQLite's log goes on to have some of the
-// newer pages, the revision among them.
-func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
+// TestRestored_OlderCopyWrittenIntoFile: SQLite's log still has some of the newer
+// pages, including the revision.
+//
+// Row F32 of docs/guarantees.md.
+func TestRestored_OlderCopyWrittenIntoFile(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	first, err := sqlite.Open(t.Context(), path, o)
 	must(t, err)
@@ -98,20 +102,20 @@ func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
 	put(t, s, "a", 2)
 	put(t, s, "a", 3)
 	change(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
-	_, err = s.Load(t.Context(), "a") // into SQLite's cache
+	_, err = s.Load(t.Context(), "a") // fills SQLite's cache
 	must(t, err)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	must(t, err)
 	_, err = f.Write(old)
 	must(t, errors.Join(err, f.Close()))
-	must(t, s.Ping(t.Context())) // from the cache: the revision is in the log now
+	must(t, s.Ping(t.Context())) // from the cache: now the revision is in the log
 
 	other := open(t, path, o)
 	restored(t, other, "a", true)
 	if g, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrReplaced) {
 		t.Errorf("Load in the process that has seen newer ones = %v, %v; want ErrReplaced", g, err)
 	}
-	put(t, other, "a", 1) // with the flag, as the flow does until it is resumed
+	put(t, other, "a", 1) // with the flag, like pkg/flow until Resume
 	g, err := other.Load(t.Context(), "a")
 	must(t, err)
 	l, err := other.Lock(t.Context(), "a", time.Minute)
@@ -121,9 +125,9 @@ func TestF32_OlderCopyWrittenIntoTheFile(t *testing.T) {
 	restored(t, open(t, path, o), "a", false)
 }
 
-// TestDeletedGrantIsNotMissed: with some grants deleted, and others made by a
-// version that keeps no sum, the rest is no older copy.
-func TestDeletedGrantIsNotMissed(t *testing.T) {
+// TestRestored_DeletedGrantIsNotOlder: after grants were deleted, and others
+// created by a version without the sum, the database is not an older copy.
+func TestRestored_DeletedGrantIsNotOlder(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	path := closedDatabase(t, o)
 	s := open(t, path, o)
@@ -136,8 +140,9 @@ func TestDeletedGrantIsNotMissed(t *testing.T) {
 	restored(t, open(t, path, o), "a", false)
 }
 
-// TestOtherProcessMovesOn: revisions of other processes are no replacement.
-func TestOtherProcessMovesOn(t *testing.T) {
+// TestReplaced_OtherProcessSaves: new revisions of other processes are not a
+// replacement.
+func TestReplaced_OtherProcessSaves(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	first, second := open(t, path, o), open(t, path, o)
 	for i := range int64(5) {
@@ -147,9 +152,12 @@ func TestOtherProcessMovesOn(t *testing.T) {
 	}
 }
 
-// TestF30_LockedDatabase: an operation that waits for another process fails
-// after about five seconds, however many wait. It is no damage and no conflict.
-func TestF30_LockedDatabase(t *testing.T) {
+// TestSave_LockedDatabase: an operation that waits for another process fails
+// after about five seconds, even if many wait. The error is neither damage nor a
+// conflict.
+//
+// Row F30 of docs/guarantees.md.
+func TestSave_LockedDatabase(t *testing.T) {
 	o, path := sqlite.Options{Sealer: newKeys(t)}, filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, o)
 	put(t, s, "a", 1)
@@ -159,9 +167,9 @@ func TestF30_LockedDatabase(t *testing.T) {
 	start, failed := time.Now(), make(chan error)
 	const waiters = 4
 	for range waiters {
-		go func() { failed <- s.Save(t.Context(), l, storetest.Grant()) }() // each is received below
+		go func() { failed <- s.Save(t.Context(), l, storetest.Grant()) }() // received below
 	}
-	go func() { failed <- s.Ping(t.Context()) }() // likewise
+	go func() { failed <- s.Ping(t.Context()) }() // received below
 	for range waiters + 1 {
 		err := <-failed
 		if err == nil || !strings.Contains(err.Error(), "locked") {

@@ -21,9 +21,9 @@ type noSeal struct{}
 func (noSeal) Seal(plain []byte, _ ...string) ([]byte, error)  { return plain, nil }
 func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, nil }
 
-// TestSecondDatabaseLoses is the moment in which another process has made the
-// database since this one looked.
-func TestSecondDatabaseLoses(t *testing.T) {
+// TestOpen_AnotherProcessWasFirst simulates that another process has created the
+// database since this one checked.
+func TestOpen_AnotherProcessWasFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s := &Store{seal: noSeal{}}
 	var first os.FileInfo
@@ -47,9 +47,10 @@ func TestSecondDatabaseLoses(t *testing.T) {
 	}
 }
 
-// TestMarkIsWrittenUnderItsLock: without it, one of two writers could lower the
-// mark. A process that is stopped while it has the lock does not stop the others.
-func TestMarkIsWrittenUnderItsLock(t *testing.T) {
+// TestMark_IsWrittenUnderLock: without the lock, one of two writers could lower
+// the mark. A process that is stopped while it holds the lock does not block
+// others.
+func TestMark_IsWrittenUnderLock(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +88,8 @@ func TestMarkIsWrittenUnderItsLock(t *testing.T) {
 	}
 }
 
-// TestMarkFails when its file cannot be opened or read.
-func TestMarkFails(t *testing.T) {
+// TestMark_Errors: the file cannot be opened or read.
+func TestMark_Errors(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{dir: "is a directory", filepath.Join(dir, "none", "mark"): "no such file"} {
 		m := &mark{path: path}
@@ -101,9 +102,9 @@ func TestMarkFails(t *testing.T) {
 	}
 }
 
-// TestMigratedSince: another process, of a newer version, has migrated it since
-// this one looked.
-func TestMigratedSince(t *testing.T) {
+// TestMigrate_AnotherProcessWasFirst: a process of a newer version has migrated
+// the database since this one checked.
+func TestMigrate_AnotherProcessWasFirst(t *testing.T) {
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}})
 	if err != nil {
 		t.Fatal(err)
@@ -117,8 +118,8 @@ func TestMigratedSince(t *testing.T) {
 	}
 }
 
-// TestMarkIsBounded: the stores that were written longest ago make room.
-func TestMarkIsBounded(t *testing.T) {
+// TestMark_IsBounded: the entries that were written longest ago are dropped.
+func TestMark_IsBounded(t *testing.T) {
 	m, err := openMark(filepath.Join(t.TempDir(), "mark"))
 	if err != nil {
 		t.Fatal(err)
@@ -144,9 +145,9 @@ func TestMarkIsBounded(t *testing.T) {
 	}
 }
 
-// TestMarkIsNotCutOff: a process was killed after it wrote the content and before
-// it cut off what a longer one had left.
-func TestMarkIsNotCutOff(t *testing.T) {
+// TestMark_NotTruncated: a process was killed after it wrote the content and
+// before it truncated the rest of a longer one.
+func TestMark_NotTruncated(t *testing.T) {
 	m := &mark{path: filepath.Join(t.TempDir(), "mark")}
 	content := `{"stores":[{"store":"a","revision":5}]}` + "\n"
 	if err := os.WriteFile(m.path, []byte(content+`vision":1}]}`), 0o600); err != nil {
@@ -157,8 +158,8 @@ func TestMarkIsNotCutOff(t *testing.T) {
 	}
 }
 
-// TestBusyIsNoDamage: SQLite's own code of it.
-func TestBusyIsNoDamage(t *testing.T) {
+// TestSave_BusyIsNotDamage checks SQLite's code for a busy database.
+func TestSave_BusyIsNotDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s, err := Open(t.Context(), path, Options{Sealer: noSeal{}})
 	if err != nil {
@@ -188,8 +189,8 @@ func TestBusyIsNoDamage(t *testing.T) {
 	}
 }
 
-// TestPingWrites: a database that can only be read is not ready.
-func TestPingWrites(t *testing.T) {
+// TestPing_Writes: a read-only database is not ready.
+func TestPing_Writes(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +213,8 @@ func TestPingWrites(t *testing.T) {
 	}
 }
 
-// TestCommitsAreDurable: with less than FULL the log is not synced at commit,
-// and a power cut takes back what Save has returned for.
+// TestCommitsAreDurable: below FULL the log is not synced at commit, and a power
+// failure undoes a successful Save.
 func TestCommitsAreDurable(t *testing.T) {
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
 	if err != nil {
@@ -230,8 +231,8 @@ func TestCommitsAreDurable(t *testing.T) {
 	}
 }
 
-// TestSinceBoot: the clock goes on, and is no wall clock. Where a system has
-// none, it stays zero.
+// TestSinceBoot: the clock advances and is not a wall clock. On a system without
+// one it stays zero.
 func TestSinceBoot(t *testing.T) {
 	first := sinceBoot()
 	if first == 0 {
@@ -251,8 +252,8 @@ func TestSinceBoot(t *testing.T) {
 	}
 }
 
-// TestNoClockSinceBoot: the wall clock alone ends a lease there.
-func TestNoClockSinceBoot(t *testing.T) {
+// TestLease_NoBootClock: the wall clock alone ends a lease.
+func TestLease_NoBootClock(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
 	if err != nil {
@@ -271,9 +272,9 @@ func TestNoClockSinceBoot(t *testing.T) {
 	}
 }
 
-// TestHolderRenewsBeforeItIsReplaced: who has found a lease to be over does not
-// take it when its holder renews in that moment.
-func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
+// TestLease_RenewedBeforeTakeover: a lease that looked expired is not taken if
+// its holder renews it in that moment.
+func TestLease_RenewedBeforeTakeover(t *testing.T) {
 	var passed atomic.Int64
 	s, err := Open(t.Context(), ":memory:", Options{Sealer: noSeal{}, Skew: func() time.Duration { return time.Duration(passed.Load()) }})
 	if err != nil {
@@ -286,9 +287,9 @@ func TestHolderRenewsBeforeItIsReplaced(t *testing.T) {
 	}
 	passed.Store(int64(time.Minute + time.Second))
 	l := &lease{store: s, key: "a", ttl: time.Minute}
-	found, err := l.look(t.Context())
+	found, err := l.read(t.Context())
 	if err != nil || !s.lost(found, s.uptime()) {
-		t.Fatalf("%+v, %v: want it over", found, err)
+		t.Fatalf("%+v, %v: want it expired", found, err)
 	}
 	if err := holder.Renew(t.Context()); err != nil {
 		t.Fatal(err)

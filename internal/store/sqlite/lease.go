@@ -10,16 +10,16 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// lease is the owner's half of a row in leases.
+// lease is the owner's part of a row in leases.
 type lease struct {
 	store *Store
 	key   string
-	owner string // random, so that nobody else's lease is ever taken for it
+	owner string // random, to identify this lease
 	ttl   time.Duration
 }
 
-// Lock implements flow.Store: it takes the lease when it is free, has run out,
-// or its holder's process has ended.
+// Lock implements flow.Store. It takes the lease if it is free or has expired, or
+// the process of its holder has ended.
 func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.Lease, error) {
 	if ttl <= 0 {
 		return nil, fmt.Errorf("sqlite: lock %q for %v: the ttl must be positive", key, ttl)
@@ -48,9 +48,9 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 	return l, nil
 }
 
-// takeFree takes a lease that has no holder, else it returns sql.ErrNoRows. A
-// lease has two ends: one by SQLite's clock, in Unix seconds, and one in seconds
-// since the machine started.
+// takeFree takes a lease without a holder, otherwise it returns sql.ErrNoRows. A
+// lease has two expiry times: one by SQLite's clock, in Unix seconds, and one in
+// seconds since the machine started.
 func (l *lease) takeFree(ctx context.Context, holder string) error {
 	return l.store.db.QueryRowContext(ctx, `
 		INSERT INTO leases (key, owner, ends, ttl, holder, uptime)
@@ -59,8 +59,8 @@ func (l *lease) takeFree(ctx context.Context, holder string) error {
 		RETURNING owner`, l.key, l.store.wallSkew().Seconds(), l.ttl.Seconds(), holder, l.uptimeEnd()).Scan(&l.owner)
 }
 
-// uptimeEnd is when the lease ends, by the machine's uptime, if it is taken or
-// renewed now.
+// uptimeEnd returns when the lease ends, by the machine's uptime, if it is taken
+// or renewed now.
 func (l *lease) uptimeEnd() float64 {
 	if up := l.store.uptime(); up > 0 {
 		return (up + l.ttl).Seconds()
@@ -68,11 +68,11 @@ func (l *lease) uptimeEnd() float64 {
 	return 0
 }
 
-// takeOver takes the lease of a holder that has lost it, else it returns
+// takeOver takes the lease of a holder that has lost it, otherwise it returns
 // sql.ErrNoRows.
 func (l *lease) takeOver(ctx context.Context, holder string) error {
 	uptime := l.store.uptime()
-	former, err := l.look(ctx)
+	former, err := l.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,23 +82,23 @@ func (l *lease) takeOver(ctx context.Context, holder string) error {
 	return l.replace(ctx, former, holder)
 }
 
-// holding is what a row of leases says of its holder.
+// holding is the holder's part of a row in leases.
 type holding struct {
 	owner, holder string
 	ends, uptime  float64
-	over          bool // by the wall clock
+	over          bool // expired by the wall clock
 }
 
-// look reads the row of a lease.
-func (l *lease) look(ctx context.Context) (h holding, err error) {
+// read reads the row of a lease.
+func (l *lease) read(ctx context.Context) (h holding, err error) {
 	err = l.store.db.QueryRowContext(ctx, `
 		SELECT owner, holder, ends, uptime, ends <= unixepoch('subsec') + ?2 OR ends > unixepoch('subsec') + ?2 + 2 * ttl
 		FROM leases WHERE key = ?1`, l.key, l.store.wallSkew().Seconds()).Scan(&h.owner, &h.holder, &h.ends, &h.uptime, &h.over)
 	return h, err
 }
 
-// replace takes the lease from its former holder. It returns sql.ErrNoRows when
-// another successor was first, or the holder has renewed the lease since.
+// replace takes the lease from its previous holder. It returns sql.ErrNoRows if
+// another process was first, or the holder has renewed the lease since.
 func (l *lease) replace(ctx context.Context, former holding, holder string) error {
 	return l.store.db.QueryRowContext(ctx, `
 		UPDATE leases SET owner = lower(hex(randomblob(16))), ends = unixepoch('subsec') + ?2 + ?3, ttl = ?3, holder = ?4, uptime = ?5
@@ -109,13 +109,14 @@ func (l *lease) replace(ctx context.Context, former holding, holder string) erro
 
 // lost reports whether a holder has lost its lease.
 //
-// A holder whose process has ended loses it at once. One that is known to live
-// loses it when the ttl has passed both by the wall clock, which can be set, and by
-// the clock that counts from the machine's start, which cannot: then it was stopped,
-// or could not renew, for that long. For any other holder the wall clock decides.
+// If the process of the holder has ended, it loses the lease at once. If the
+// process is known to be alive, it loses the lease after the ttl has passed both
+// by the wall clock, which can be set, and by the clock since the machine's
+// start, which cannot: then it was stopped, or could not renew, for that long.
+// For any other holder the wall clock decides.
 //
-// An end that is further away than twice the ttl was written before the wall clock
-// was set back, and counts as passed.
+// An expiry further away than twice the ttl was written before the wall clock was
+// set back, and counts as passed.
 func (s *Store) lost(h holding, uptime time.Duration) bool {
 	if s.alive.ended(h.holder) {
 		return true
@@ -123,8 +124,8 @@ func (s *Store) lost(h holding, uptime time.Duration) bool {
 	return h.over && (uptime.Seconds() >= h.uptime || !s.lives(h.holder))
 }
 
-// lives reports whether the process of a holder is known to live. A database in
-// memory is used by this process alone.
+// lives reports whether the process of a holder is known to be alive. A database
+// in memory is used only by this process.
 func (s *Store) lives(holder string) bool { return s.file == nil || s.alive.lives(holder) }
 
 // Key implements flow.Lease.

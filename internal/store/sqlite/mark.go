@@ -12,31 +12,31 @@ import (
 	"time"
 )
 
-// mark is a small file outside the database that holds the highest revision
-// that was committed. A database below it was put back to an older state, in
-// which refresh tokens may be spent. Databases that share a keyset share the file,
-// in which each has its own revision. It is not synced: after a power cut it may
-// be too low, never too high.
+// mark is a small file outside of the database with the highest committed
+// revision. If the database is below it, an older copy was restored, whose
+// refresh tokens may already be used. Databases that share a keyset share the
+// file; each has its own entry. The file is not synced: after a power failure it
+// may be too low, but never too high.
 type mark struct {
 	path string
 	mu   sync.Mutex
 }
 
-// marked is what the file says of one database.
+// marked is the entry of one database.
 type marked struct {
 	Store    string `json:"store"` // the database's id
 	Revision int64  `json:"revision"`
 }
 
-// maxMarked bounds the databases in the file. The one that was written longest
-// ago makes room.
+// maxMarked is the maximum number of entries. The one that was written longest
+// ago is dropped.
 const maxMarked = 64
 
-// maxMark bounds what is read as the file.
+// maxMark is the maximum size of the file.
 const maxMark = 64 << 10
 
-// openMark uses the first path that can be written; the keyset's directory may
-// be read-only.
+// openMark uses the first path that can be written, because the keyset's
+// directory may be read-only.
 func openMark(paths ...string) (*mark, error) {
 	var errs error
 	for _, path := range paths {
@@ -52,8 +52,8 @@ func openMark(paths ...string) (*mark, error) {
 	return nil, fmt.Errorf("sqlite: mark file: %w", errs)
 }
 
-// read returns the revision of a database: zero when the file does not name it,
-// or has no valid content, as after a power cut.
+// read returns the revision of a database. It is zero if the file has no entry
+// for it, or no valid content, as after a power failure.
 func (m *mark) read(store string) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +62,7 @@ func (m *mark) read(store string) (int64, error) {
 		return 0, fmt.Errorf("sqlite: mark file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	_ = lockSoon(f)                  // a holder that keeps the lock is stopped and writes nothing
+	_ = lockSoon(f)                  // a holder that keeps the lock is stopped and does not write
 	list, err := readMarks(f)
 	if err != nil {
 		return 0, err
@@ -79,7 +79,7 @@ func revisionOf(list []marked, store string) int64 {
 	return 0
 }
 
-// readMarks reads the file, or its former form, which knew one database.
+// readMarks reads the file, in this or the former format, which had one database.
 func readMarks(f *os.File) ([]marked, error) {
 	b, err := io.ReadAll(io.LimitReader(f, maxMark))
 	if err != nil {
@@ -89,7 +89,7 @@ func readMarks(f *os.File) ([]marked, error) {
 		marked
 		Stores []marked `json:"stores"`
 	}
-	// Not Unmarshal: behind the content may be the rest of a longer one.
+	// Not Unmarshal: the rest of a longer content may follow.
 	if json.NewDecoder(bytes.NewReader(b)).Decode(&v) != nil {
 		return nil, nil
 	}
@@ -120,7 +120,8 @@ func (m *mark) raise(store string, revision int64) error {
 	return nil
 }
 
-// write puts v last in the file, under the file's lock, and leaves the others.
+// write puts v last in the file, under the file's lock, and keeps the other
+// entries.
 func (*mark) write(f *os.File, v marked) error {
 	list, err := readMarks(f)
 	if err != nil || revisionOf(list, v.Store) >= v.Revision {
@@ -138,8 +139,8 @@ func (*mark) write(f *os.File, v marked) error {
 	return f.Truncate(int64(len(b)))
 }
 
-// lockSoon waits a moment for the lock of f. A holder that keeps it longer is
-// stopped, and must not stop the others: the next Save raises the mark as well.
+// lockSoon waits a short time for the lock of f. A holder that keeps it longer is
+// stopped and must not block others: the next Save raises the mark again.
 func lockSoon(f *os.File) error {
 	const attempts, pause = 50, time.Millisecond
 	var err error
@@ -151,7 +152,7 @@ func lockSoon(f *os.File) error {
 		<-time.After(pause)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil // mu still keeps the goroutines of this process apart
+		return nil // mu still serializes the goroutines of this process
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"example.com/tokend/internal/store/storetest"
 )
 
-// rolledBack is a database that was put back to generation 1 of its grants a
+// rolledBack returns a database that was restored to generation 1 of its grants a
 // and b, after generation 5 of a was saved.
 func rolledBack(t *testing.T, o sqlite.Options) (path string) {
 	t.Helper()
@@ -42,9 +42,11 @@ func restored(t *testing.T, s *sqlite.Store, key string, want bool) {
 	}
 }
 
-// TestF32_OlderCopyPutBack: all grants of the copy are restored ones, in every
-// later process too, until the flag is saved away.
-func TestF32_OlderCopyPutBack(t *testing.T) {
+// TestRestored_OlderCopy: all grants of the copy are restored ones, also for
+// later processes, until the flag is cleared by a Save.
+//
+// Row F32 of docs/guarantees.md.
+func TestRestored_OlderCopy(t *testing.T) {
 	for name, markFile := range map[string]string{"beside": "", "elsewhere": filepath.Join(t.TempDir(), "keyset.json.mark")} {
 		t.Run(name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t), MarkFile: markFile}
@@ -64,7 +66,7 @@ func TestF32_OlderCopyPutBack(t *testing.T) {
 			must(t, err)
 			g.Restored = false
 			must(t, s.Save(t.Context(), l, g))
-			if g.Revision != 5 { // two of the copy, two that were lost, this one
+			if g.Revision != 5 { // two of the copy, two lost ones, this one
 				t.Errorf("revision %d, want 5: none is used twice", g.Revision)
 			}
 			other := open(t, path, o)
@@ -74,8 +76,8 @@ func TestF32_OlderCopyPutBack(t *testing.T) {
 	}
 }
 
-// TestMarkSaysNothing: no grant is a restored one without a mark of this store.
-func TestMarkSaysNothing(t *testing.T) {
+// TestRestored_NoMark: without a mark of this store no grant is a restored one.
+func TestRestored_NoMark(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "cut": `{"store":"`, "another store's": `{"store":"00112233445566778899aabbccddeeff","revision":99}`,
 		"text": "hello", "no revision": "{}",
@@ -98,7 +100,7 @@ func TestMarkSaysNothing(t *testing.T) {
 	})
 }
 
-// readMarks has the revision of each store in a mark file.
+// readMarks returns the revision of each store in a mark file.
 func readMarks(t *testing.T, path string) map[string]int64 {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -117,7 +119,8 @@ func readMarks(t *testing.T, path string) map[string]int64 {
 	return m
 }
 
-// saves opens the store at path, saves its grant a that often, and returns its id.
+// saves opens the store at path, saves its grant a that often, and returns the
+// store's id.
 func saves(t *testing.T, path string, o sqlite.Options, times int) (id string) {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), path, o)
@@ -129,10 +132,12 @@ func saves(t *testing.T, path string, o sqlite.Options, times int) (id string) {
 	return s.ID()
 }
 
-// TestF32_TwoStoresOneMark: two databases share a keyset, and with it the mark.
-// Each has its own revision there, so that one that is put back is noticed
-// whatever the other has written since, and the other is left alone.
-func TestF32_TwoStoresOneMark(t *testing.T) {
+// TestMark_SharedByTwoStores: two databases share a keyset and its mark. Each has
+// its own entry, so a restored one is detected even if the other has written
+// since, and the other is not affected.
+//
+// Row F32 of docs/guarantees.md.
+func TestMark_SharedByTwoStores(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	first, second := filepath.Join(t.TempDir(), "tokend.db"), filepath.Join(t.TempDir(), "tokend.db")
 	saves(t, first, o, 2)
@@ -165,9 +170,9 @@ func TestF32_TwoStoresOneMark(t *testing.T) {
 	}
 }
 
-// TestMarkOfFormerVersion knew one database. It counts for that one, and another
-// one that writes beside it does not remove it.
-func TestMarkOfFormerVersion(t *testing.T) {
+// TestMark_OfFormerVersion: the old format has one database. It counts for that
+// one, and a write of another one does not remove it.
+func TestMark_OfFormerVersion(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	id := saves(t, path, o, 2)
@@ -179,8 +184,9 @@ func TestMarkOfFormerVersion(t *testing.T) {
 	restored(t, open(t, path, o), "a", true)
 }
 
-// TestMarkFollows many stores at once, and never goes back.
-func TestMarkFollows(t *testing.T) {
+// TestMark_ConcurrentSaves: many stores save at once, and the mark never
+// decreases.
+func TestMark_ConcurrentSaves(t *testing.T) {
 	const stores, saves = 4, 25
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "keyset.json.mark")}
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -214,8 +220,8 @@ func TestMarkFollows(t *testing.T) {
 	}
 }
 
-// TestMarkWhereItCanBeWritten: the directory of the keyset may be read-only.
-func TestMarkWhereItCanBeWritten(t *testing.T) {
+// TestMark_ReadOnlyDirectory: the directory of the keyset may be read-only.
+func TestMark_ReadOnlyDirectory(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t), MarkFile: filepath.Join(t.TempDir(), "none", "keyset.json.mark")}
 	path := rolledBack(t, o)
 	restored(t, open(t, path, o), "a", true)

@@ -9,15 +9,15 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// migration leads from one user_version to the next.
+// migration changes the schema from one user_version to the next.
 type migration struct {
 	sql  string
-	fill func(ctx context.Context, s *Store, tx *sql.Tx) error // after sql; nil: nothing
+	fill func(ctx context.Context, s *Store, tx *sql.Tx) error // called after sql; may be nil
 }
 
-// migrations are all of them; the first makes the schema. A revision never
-// returns to a value that was used, so that a grant that was deleted and made
-// again is not taken for the former.
+// migrations are all migrations; the first one creates the schema. A revision is
+// never used twice, so that a deleted and recreated grant is not mistaken for the
+// previous one.
 var migrations = [...]migration{
 	{sql: `CREATE TABLE meta (
 		name  TEXT PRIMARY KEY,
@@ -45,11 +45,11 @@ var migrations = [...]migration{
 	ALTER TABLE leases ADD COLUMN holder TEXT NOT NULL DEFAULT ''; -- a file of alive; '' when unknown`,
 		fill: changeKeys,
 	},
-	// What a former version writes on has 0 there, which the wall clock decides.
+	// Rows of an older version have 0; for those the wall clock decides.
 	{sql: `ALTER TABLE leases ADD COLUMN uptime REAL NOT NULL DEFAULT 0; -- the end again, in seconds since the machine started`},
 }
 
-// migrate brings the schema from a version to the newest, all or nothing.
+// migrate migrates the schema from a version to the newest, in one transaction.
 func (s *Store) migrate(ctx context.Context, from int) error {
 	if from == len(migrations) {
 		return nil
@@ -59,7 +59,7 @@ func (s *Store) migrate(ctx context.Context, from int) error {
 		return wrap("migrate", err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	// Another process may have been first.
+	// Another process may have migrated it.
 	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&from); err != nil {
 		return wrap("migrate", err)
 	}
@@ -83,16 +83,16 @@ func (s *Store) migrate(ctx context.Context, from int) error {
 	return wrap("migrate", tx.Commit())
 }
 
-// row is one of grants.
+// row is a row of grants.
 type row struct {
 	key                  string
 	revision, generation int64
 	sealed               []byte
 }
 
-// changeKeys is part of version 2: keys that were a client's name become
-// [flow.GrantKey]. The seal binds a grant to its key and is made again. A row
-// that does not open stays as it is.
+// changeKeys is part of version 2: it replaces keys that are a client's name by
+// [flow.GrantKey]. The seal binds a grant to its key, so the grant is sealed
+// again. A row that does not open is not changed.
 func changeKeys(ctx context.Context, s *Store, tx *sql.Tx) error {
 	rows, err := readRows(ctx, tx)
 	if err != nil {
@@ -115,7 +115,7 @@ func changeKeys(ctx context.Context, s *Store, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE grants SET key = ?, sealed = ? WHERE key = ?`, key, sealed, r.key); err != nil {
 			return wrap("migrate", err)
 		}
-		// A refresh of the former version that is under way is waited for.
+		// Keep the lease of a refresh that the older version is making.
 		if _, err := tx.ExecContext(ctx, `UPDATE leases SET key = ? WHERE key = ?`, key, r.key); err != nil {
 			return wrap("migrate", err)
 		}
@@ -128,7 +128,7 @@ func readRows(ctx context.Context, tx *sql.Tx) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = found.Close() }() // Err has what went wrong
+	defer func() { _ = found.Close() }() // Err returns the error
 	var rows []row
 	for found.Next() {
 		var r row

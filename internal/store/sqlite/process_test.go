@@ -20,15 +20,14 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// The test binary runs itself as the other process; what it is to do is in
-// this variable.
+// The test binary runs itself as the other process; this variable has its task.
 const childEnv = "SQLITE_TEST_CHILD"
 
 type childTask struct {
 	Path, Keys string
-	Times      int  // increments; 0: until killed
+	Times      int  // number of increments; 0: until killed
 	Steps      bool // wait for a line on stdin before each step of a refresh
-	Conflict   bool // Save is to be refused: say so and end
+	Conflict   bool // Save must be rejected: report it and end
 }
 
 func childMain() {
@@ -79,12 +78,12 @@ func (c childTask) run(ctx context.Context) error {
 	return s.Close()
 }
 
-// increment reports each saved generation on stdout once it is durable.
+// increment prints each saved generation once it is durable.
 func increment(ctx context.Context, s *sqlite.Store, step func(string) error) error {
 	var l flow.Lease
 	var err error
 	for l, err = s.Lock(ctx, "a", time.Minute); errors.Is(err, flow.ErrLocked); l, err = s.Lock(ctx, "a", time.Minute) {
-		time.Sleep(time.Millisecond) // as a waiter of another process does
+		time.Sleep(time.Millisecond) // like a waiting process
 	}
 	if err != nil {
 		return err
@@ -153,15 +152,15 @@ type writer []byte
 
 func (w *writer) Write(p []byte) (int, error) { *w = append(*w, p...); return len(p), nil }
 
-// TestProcessesLoseNoUpdate starts them on no database, so that making it is
-// contended too.
-func TestProcessesLoseNoUpdate(t *testing.T) {
+// TestProcesses_NoLostUpdate starts without a database, so that creating it is
+// concurrent, too.
+func TestProcesses_NoLostUpdate(t *testing.T) {
 	const processes, times = 4, 15
 	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
 	var children []*exec.Cmd
 	for range processes {
 		cmd, out, _ := child(t, childTask{Path: path, Keys: keysText(t, keys), Times: times})
-		go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the child, which is waited for
+		go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the child
 		children = append(children, cmd)
 	}
 	for _, cmd := range children {
@@ -178,7 +177,7 @@ func TestProcessesLoseNoUpdate(t *testing.T) {
 	}
 }
 
-// reach answers the child's steps until it waits in that one.
+// reach runs the child until it waits at that step.
 func reach(t *testing.T, out *bufio.Reader, in io.Writer, step string) {
 	t.Helper()
 	for line := ""; line != step+"\n"; {
@@ -194,7 +193,7 @@ func reach(t *testing.T, out *bufio.Reader, in io.Writer, step string) {
 	}
 }
 
-// kill ends the child as kill -9 does.
+// kill kills the child like kill -9.
 func kill(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Process.Kill(); err != nil {
@@ -203,9 +202,9 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Wait() // it was killed
 }
 
-// TestKilledBetweenSteps kills a process after each step of a refresh. What it
-// had saved is there, and its lease, of a minute, is free at once (F27).
-func TestKilledBetweenSteps(t *testing.T) {
+// TestProcesses_KilledBetweenSteps kills a process after each step of a refresh.
+// Its saved grant is there, and its lease, of a minute, is free at once (F27).
+func TestProcesses_KilledBetweenSteps(t *testing.T) {
 	for _, c := range []struct {
 		step string
 		want int64 // generation afterwards, 1 before
@@ -221,7 +220,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 				t.Fatalf("Lock while the holder lives = %v", err)
 			}
 			kill(t, cmd)
-			if c.step != "released" { // else this test has it
+			if c.step != "released" { // otherwise this test has the lease
 				if _, err = s.Lock(t.Context(), "a", time.Minute); err != nil {
 					t.Errorf("Lock after the holder was killed = %v", err)
 				}
@@ -233,19 +232,19 @@ func TestKilledBetweenSteps(t *testing.T) {
 	}
 }
 
-// TestKilledAtAnyTime kills writers at full speed: whatever Save had returned
-// for is there, and no more than the one save that was under way.
-func TestKilledAtAnyTime(t *testing.T) {
+// TestProcesses_KilledAtAnyTime kills writers at full speed: everything that Save
+// returned for is there, and at most the one save that was running.
+func TestProcesses_KilledAtAnyTime(t *testing.T) {
 	keys, path := newKeys(t), filepath.Join(t.TempDir(), "tokend.db")
 	acknowledged := int64(0)
 	for round := range 10 {
 		cmd, out, _ := child(t, childTask{Path: path, Keys: keysText(t, keys)})
-		for range 3 + round { // a few saves, then the signal meets it anywhere
+		for range 3 + round { // a few saves, then kill it at any point
 			if line, err := out.ReadString('\n'); err != nil {
 				t.Fatalf("child: %q, %v", line, err)
 			}
 		}
-		if err := cmd.Process.Kill(); err != nil { // waited for when its output is read
+		if err := cmd.Process.Kill(); err != nil { // Wait is called after its output was read
 			t.Fatal(err)
 		}
 		rest, err := io.ReadAll(out)

@@ -17,7 +17,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// failing is a keyset that seals nothing more once it is broken.
+// failing is a keyset that fails to seal once it is broken.
 type failing struct {
 	*seal.Keyset
 	broken bool
@@ -32,7 +32,7 @@ func (f *failing) Seal(plain []byte, place ...string) ([]byte, error) {
 	return f.Keyset.Seal(plain, place...)
 }
 
-// openFails wants an error of Open with that text.
+// openFails checks for an error of Open with that text.
 func openFails(t *testing.T, path string, o sqlite.Options, want string) {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), path, o)
@@ -44,7 +44,7 @@ func openFails(t *testing.T, path string, o sqlite.Options, want string) {
 	}
 }
 
-func TestOpenFails(t *testing.T) {
+func TestOpen_Errors(t *testing.T) {
 	o, dir := sqlite.Options{Sealer: newKeys(t)}, t.TempDir()
 	path := filepath.Join(dir, "tokend.db")
 	openFails(t, path, sqlite.Options{}, "no sealer")
@@ -67,8 +67,8 @@ func TestOpenFails(t *testing.T) {
 	})
 }
 
-// TestMigrationFails: the database stays as it was.
-func TestMigrationFails(t *testing.T) {
+// TestMigrate_Fails: the database does not change.
+func TestMigrate_Fails(t *testing.T) {
 	b, err := os.ReadFile("../testdata/v1/tokend.db")
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -87,7 +87,7 @@ func TestMigrationFails(t *testing.T) {
 	}
 }
 
-func TestLockRefusesTTL(t *testing.T) {
+func TestLock_InvalidTTL(t *testing.T) {
 	s := open(t, ":memory:", sqlite.Options{Sealer: newKeys(t)})
 	for _, ttl := range []time.Duration{0, -time.Second} {
 		if _, err := s.Lock(t.Context(), "a", ttl); err == nil || errors.Is(err, flow.ErrLocked) || !strings.Contains(err.Error(), "must be positive") {
@@ -96,9 +96,8 @@ func TestLockRefusesTTL(t *testing.T) {
 	}
 }
 
-// TestLifeFileCannotBeMade: a lease whose holder cannot show that it lives is not
-// taken.
-func TestLifeFileCannotBeMade(t *testing.T) {
+// TestLock_AliveFileCannotBeCreated: without an alive file no lease is taken.
+func TestLock_AliveFileCannotBeCreated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
 	s := open(t, path, sqlite.Options{Sealer: newKeys(t)})
 	must(t, os.RemoveAll(path+".alive"))
@@ -112,7 +111,7 @@ type foreign struct{ flow.Lease }
 
 func (foreign) Key() string { return "a" }
 
-func TestSaveFails(t *testing.T) {
+func TestSave_Errors(t *testing.T) {
 	sealer := &failing{Keyset: newKeys(t)}
 	s := open(t, ":memory:", sqlite.Options{Sealer: sealer})
 	g := put(t, s, "a", 1)
@@ -135,9 +134,9 @@ func TestSaveFails(t *testing.T) {
 	}
 }
 
-// TestSealedButNoGrant: what opens and is no grant is damaged, and the error does
-// not repeat it.
-func TestSealedButNoGrant(t *testing.T) {
+// TestLoad_SealedButNotAGrant: sealed data that is not a grant is damaged, and
+// the error does not quote it.
+func TestLoad_SealedButNotAGrant(t *testing.T) {
 	keys := newKeys(t)
 	path := closedDatabase(t, sqlite.Options{Sealer: keys})
 	s := open(t, path, sqlite.Options{Sealer: keys})
@@ -151,8 +150,8 @@ func TestSealedButNoGrant(t *testing.T) {
 	}
 }
 
-// TestOlderRowUnderRunningProcess: the rest of the database is as new as it was.
-func TestOlderRowUnderRunningProcess(t *testing.T) {
+// TestReplaced_OlderRow: only one row is older.
+func TestReplaced_OlderRow(t *testing.T) {
 	o := sqlite.Options{Sealer: newKeys(t)}
 	path := closedDatabase(t, o)
 	change(t, path, `CREATE TABLE older AS SELECT * FROM grants`)
@@ -165,8 +164,8 @@ func TestOlderRowUnderRunningProcess(t *testing.T) {
 	}
 }
 
-// TestDirectoryBecameAFile: the file is looked for in vain, and nothing is done.
-func TestDirectoryBecameAFile(t *testing.T) {
+// TestLoad_DirectoryBecameAFile: the file is not found, and nothing is done.
+func TestLoad_DirectoryBecameAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	must(t, os.Mkdir(dir, 0o700))
 	s := open(t, filepath.Join(dir, "tokend.db"), sqlite.Options{Sealer: newKeys(t)})

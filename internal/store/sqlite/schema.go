@@ -23,8 +23,8 @@ const (
 	keyCheck    = "tokend store" // sealed in meta when the database is made
 )
 
-// ensure makes the database file, whole or not at all, when there is none. So
-// an empty file is always a damaged one, and is refused like every other
+// ensure creates the database file, completely or not at all, if there is none.
+// An empty file is therefore always a damaged one, and is rejected like other
 // damage that its size shows.
 func (s *Store) ensure(ctx context.Context, path string) error {
 	fi, err := os.Lstat(path)
@@ -43,7 +43,7 @@ func (s *Store) ensure(ctx context.Context, path string) error {
 	return nil
 }
 
-// lostDatabase refuses a log without its database.
+// lostDatabase rejects a log without its database.
 func lostDatabase(path string) error {
 	if !hasLog(path) {
 		return nil
@@ -56,8 +56,8 @@ func badSize(n int64) error {
 	return damaged(fmt.Sprintf("its size of %d bytes is not one of whole pages", n))
 }
 
-// make prepares the database under another name and links it into place. When
-// another process was first, its database stays.
+// make creates the database under another name and links it into place. If
+// another process was first, its database is kept.
 func (s *Store) make(ctx context.Context, path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600, which SQLite's log inherits
@@ -65,7 +65,7 @@ func (s *Store) make(ctx context.Context, path string) error {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	tmp := f.Name()
-	defer func() { _ = os.Remove(tmp) }() // the link stays
+	defer func() { _ = os.Remove(tmp) }() // the hard link remains
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
@@ -82,7 +82,7 @@ func (s *Store) make(ctx context.Context, path string) error {
 	return wrap("make the database", durable.SyncDir(dir))
 }
 
-// create fills an empty database.
+// create initializes an empty database.
 func (s *Store) create(ctx context.Context) error {
 	for _, pragma := range []string{
 		fmt.Sprintf("page_size = %d", pageSize), "journal_mode = WAL", fmt.Sprintf("application_id = %d", application),
@@ -102,8 +102,8 @@ func (s *Store) create(ctx context.Context) error {
 	return wrap("create", err)
 }
 
-// check refuses, before anything is written, what inspect refuses and what
-// cannot be written.
+// check rejects, before anything is written, what inspect rejects and a database
+// that is not writable.
 func (s *Store) check(ctx context.Context) error {
 	version, err := s.inspect(ctx)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Store) check(ctx context.Context) error {
 	return s.migrate(ctx, version)
 }
 
-// inspect refuses a database that is not ours, is newer than this program, is
-// damaged, or was sealed with another key. It returns the schema's version.
+// inspect rejects a database of another program, of a newer version, damaged, or
+// sealed with another key. It returns the schema's version.
 func (s *Store) inspect(ctx context.Context) (version int, err error) {
 	var app int
 	if err := s.db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
@@ -126,7 +126,7 @@ func (s *Store) inspect(ctx context.Context) (version int, err error) {
 		return 0, wrap("open", err)
 	}
 	if app != application || version == 0 {
-		return 0, hint.Errorf("name another file",
+		return 0, hint.Errorf("use another file",
 			"sqlite: the file is a database of another program (application_id %#x, user_version %d)", app, version)
 	}
 	if version > len(migrations) {
@@ -142,8 +142,8 @@ func (s *Store) inspect(ctx context.Context) (version int, err error) {
 	return version, s.checkKey(ctx)
 }
 
-// checkWritable writes and takes it back: SQLite opens a file that it may only
-// read without a word, and begins transactions on it.
+// checkWritable writes and rolls back: SQLite opens a read-only file without an
+// error, and begins transactions on it.
 func (s *Store) checkWritable(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -151,13 +151,13 @@ func (s *Store) checkWritable(ctx context.Context) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value WHERE name = 'revision'`)
 	if err = errors.Join(err, tx.Rollback()); err != nil {
-		return hint.Errorf("the file, its -wal and its -shm must be writable for the user that runs this",
+		return hint.Errorf("make the file, its -wal and its -shm writable for the user that runs this program",
 			"%w", wrap("open for writing", err))
 	}
 	return nil
 }
 
-// checkKey opens the value that was sealed when the database was made.
+// checkKey opens the value that was sealed when the database was created.
 func (s *Store) checkKey(ctx context.Context) error {
 	var sealed []byte
 	err := s.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'keycheck'`).Scan(&sealed)
@@ -168,14 +168,14 @@ func (s *Store) checkKey(ctx context.Context) error {
 		return wrap("open", err)
 	}
 	if plain, err := s.seal.Open(sealed, "meta", "keycheck"); err != nil || string(plain) != keyCheck {
-		return hint.Errorf("give the keyset that it was made with; nothing was changed",
+		return hint.Errorf("use the keyset that it was created with; nothing was changed",
 			"sqlite: the database was sealed with another keyset")
 	}
 	return nil
 }
 
 func tooNew(version int) error {
-	return hint.Errorf("use the version of the program that wrote it, or a newer one",
+	return hint.Errorf("use the version that wrote it, or a newer one",
 		"sqlite: the database has schema version %d, newer than the %d that this program knows", version, len(migrations))
 }
 

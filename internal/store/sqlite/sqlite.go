@@ -1,6 +1,6 @@
-// Package sqlite keeps grants in one SQLite file, shared by the processes of
-// one machine. Generation, state and revision are in the clear for looking;
-// everything else of a grant is sealed.
+// Package sqlite stores grants in one SQLite file, shared by the processes of one
+// machine. Generation, state and revision of a grant are in the clear; everything
+// else is sealed.
 package sqlite
 
 import (
@@ -18,8 +18,8 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// Sealer encrypts values and binds each to the place that the names give: it
-// opens nowhere else.
+// Sealer encrypts values and binds each to the place that the names describe: it
+// opens only there.
 type Sealer interface {
 	Seal(plain []byte, place ...string) ([]byte, error)
 	Open(sealed []byte, place ...string) ([]byte, error)
@@ -28,9 +28,9 @@ type Sealer interface {
 // Options of [Open].
 type Options struct {
 	Sealer   Sealer               // seals grants; required
-	MarkFile string               // holds the highest revision outside the database, and those of others; "", and where it cannot be written: PATH.mark
-	Skew     func() time.Duration // added to the store's clocks, for tests: time that has passed; nil adds nothing
-	ClockSet func() time.Duration // added to the wall clock alone, for tests: by how much it was set; nil adds nothing
+	MarkFile string               // has the highest revision, outside of the database; stores can share it; "" or not writable: PATH.mark
+	Skew     func() time.Duration // for tests: passed time, added to the store's clocks; may be nil
+	ClockSet func() time.Duration // for tests: by how much the wall clock was set; may be nil
 }
 
 // Store implements [example.com/tokend/pkg/flow.Store].
@@ -40,31 +40,32 @@ type Store struct {
 	skew func() time.Duration
 	set  func() time.Duration
 	boot func() time.Duration // sinceBoot
-	id   string               // in meta
+	id   string               // from meta
 	seen atomic.Int64         // the highest revision that this process knows
 	rows sync.Map             // key to the highest revision of its grant that this process knows
 
-	// Of a database in a file; else zero.
+	// For a database in a file; otherwise zero.
 	path  string
 	file  fs.FileInfo // as it was opened
 	alive *alive
 	mark  *mark
 }
 
-// memory is the path of a database without a file.
+// memory is the path of a database in memory.
 const memory = ":memory:"
 
-// busy is how long an operation waits for others' writes.
+// busy is how long an operation waits for writes of others.
 const busy = 5 * time.Second
 
-// errBusy is the cause when the time of an operation is over.
+// errBusy is the cause of an operation that timed out.
 var errBusy = fmt.Errorf("the database has been locked for %v", busy)
 
-// Open opens the database at path (absolute, or ":memory:"), making it when
-// there is none; its directory must exist. A damaged one is
-// [example.com/tokend/pkg/flow.ErrCorrupt]; one that was sealed with another
-// key or written by a newer version is an error too. None is changed by that.
-// One that is older than its mark was put back: its grants are restored ones.
+// Open opens the database at path (absolute, or ":memory:") and creates it if
+// there is none; its directory must exist. If it is damaged, the error is
+// [example.com/tokend/pkg/flow.ErrCorrupt]; if it was sealed with another key or
+// written by a newer version, Open returns another error. None of these is
+// changed. If it is older than its mark, an older copy was restored: its grants
+// have Restored set.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Sealer == nil {
 		return nil, errors.New("sqlite: no sealer")
@@ -90,9 +91,9 @@ func orNone(skew func() time.Duration) func() time.Duration {
 // wallSkew is added to SQLite's clock.
 func (s *Store) wallSkew() time.Duration { return s.skew() + s.set() }
 
-// uptime is the time since the machine started. All processes of the machine share
-// that clock, and it cannot be set. It is zero on a system without one: there the
-// wall clock alone decides.
+// uptime returns the time since the machine started. All processes of the machine
+// share that clock, and it cannot be set. It returns zero on a system without
+// one: there the wall clock decides.
 func (s *Store) uptime() time.Duration {
 	if boot := s.boot(); boot > 0 {
 		return boot + s.skew()
@@ -137,8 +138,8 @@ func (s *Store) open(ctx context.Context, path, markFile string) (err error) {
 	return err
 }
 
-// connect has one connection: writers do not wait for one another inside
-// SQLite, and a memory database is the same one for all.
+// connect opens one connection: writers do not wait for each other inside SQLite,
+// and there is only one memory database.
 func connect(path string) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
@@ -162,8 +163,8 @@ func connectTo(name string) (*sql.DB, error) {
 	return db, nil
 }
 
-// do runs an operation: not on a file that is no longer the store's, and no
-// longer than busy, however many other goroutines and processes are waiting.
+// do runs an operation, for at most busy. It does not run it on a file that is no
+// longer the store's.
 func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) error) error {
 	if err := s.checkFile(); err != nil {
 		return err
@@ -177,11 +178,11 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	return err
 }
 
-// ID is the random id that the store was made with.
+// ID returns the random id of the store.
 func (s *Store) ID() string { return s.id }
 
 // Ping reports whether the database answers, is still the one that was opened,
-// and can be written: it commits a write.
+// and is writable: it commits a write.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping", func(ctx context.Context) error {
 		tx, err := s.db.BeginTx(ctx, nil)
@@ -201,6 +202,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Close ends the use of the database. Others can take the leases that are held
-// at once.
+// Close closes the database. Other processes can take the leases that it held at
+// once.
 func (s *Store) Close() error { return errors.Join(wrap("close", s.db.Close()), s.alive.close()) }

@@ -43,7 +43,7 @@ func open(t testing.TB, path string, o sqlite.Options) *sqlite.Store {
 	return s
 }
 
-// clock is what a test adds to a store's clock.
+// clock is added to a store's clock by a test.
 type clock struct{ skew atomic.Int64 }
 
 func (c *clock) now() time.Duration      { return time.Duration(c.skew.Load()) }
@@ -111,7 +111,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkRefresh is what one refresh costs: the lease, a look, the save.
+// BenchmarkRefresh measures the store's part of a refresh: lease, load, save.
 func BenchmarkRefresh(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "tokend.db"), sqlite.Options{Sealer: newKeys(b)})
 	for b.Loop() {

@@ -2,5 +2,5 @@ package sqlite
 
 import "golang.org/x/sys/unix"
 
-// bootClock goes on while the machine sleeps, as the wall clock does.
+// bootClock advances while the machine sleeps, like the wall clock.
 const bootClock = unix.CLOCK_BOOTTIME

@@ -4,6 +4,6 @@ package sqlite
 
 import "time"
 
-// sinceBoot is zero: there is no clock here that all processes share and that
+// sinceBoot returns zero: there is no clock that all processes share and that
 // cannot be set.
 func sinceBoot() time.Duration { return 0 }

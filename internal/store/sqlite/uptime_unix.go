@@ -9,7 +9,7 @@ import (
 )
 
 // sinceBoot reads a clock that all processes of the machine share and that cannot
-// be set. It is zero when that fails.
+// be set. It returns zero if that fails.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(bootClock, &t) != nil {

@@ -9,8 +9,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// Increment takes the lease of a key, adds one to its grant's generation and
-// releases, waiting for as long as others hold it.
+// Increment takes the lease of a key, increments its grant's generation and
+// releases the lease. It waits while others hold it.
 func Increment(t testing.TB, s flow.Store, key string) {
 	var l flow.Lease
 	var err error
@@ -55,9 +55,9 @@ func testNoLostUpdate(t *testing.T, o Opened) {
 	}
 }
 
-// testOneSaveWinsPerRevision has many use one lease at once, so that the
-// revision alone decides. Each revision is the parent of one other at most, and
-// the last is reached from the first over all of them.
+// testOneSaveWinsPerRevision saves concurrently with one lease, so that only the
+// revision decides. Each revision has at most one successor, and a chain of
+// successors leads from the first to the last.
 func testOneSaveWinsPerRevision(t *testing.T, o Opened) {
 	const goroutines, rounds = 8, 20
 	l := lock(t, o.Store, "a")

@@ -12,7 +12,7 @@ import (
 func testLoadWithoutGrant(t *testing.T, o Opened) {
 	_, err := o.Store.Load(t.Context(), "none")
 	want(t, "Load", err, flow.ErrNotFound)
-	lock(t, o.Store, "none") // a lease is no grant
+	lock(t, o.Store, "none") // a lease is not a grant
 	_, err = o.Store.Load(t.Context(), "none")
 	want(t, "Load under a lease", err, flow.ErrNotFound)
 }
@@ -77,11 +77,11 @@ func testSaveOfOldRevision(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	g := Grant()
 	g.Revision = 1
-	unchanged(t, o.Store, l, g) // nothing is stored, so nothing has revision 1
+	unchanged(t, o.Store, l, g) // nothing is stored, so there is no revision 1
 
 	first := Grant()
 	save(t, o.Store, l, first)
-	unchanged(t, o.Store, l, Grant()) // revision 0, but there is one
+	unchanged(t, o.Store, l, Grant()) // revision 0, but there is a grant
 
 	second := load(t, o.Other, "a")
 	second.Generation++
@@ -101,8 +101,7 @@ func testSaveOfDeleted(t *testing.T, o Opened) {
 	save(t, o.Store, l, Grant())  // a login does
 }
 
-// testRevisionsDoNotReturn has what was made from a deleted grant meet the one
-// of a later login.
+// testRevisionsDoNotReturn saves a change of a deleted grant after a later login.
 func testRevisionsDoNotReturn(t *testing.T, o Opened) {
 	if o.Volatile {
 		t.Skip("volatile")
@@ -117,7 +116,8 @@ func testRevisionsDoNotReturn(t *testing.T, o Opened) {
 	unchanged(t, o.Store, l, old)
 }
 
-// testRestoredIsKept: Save writes the flag as it is given, for the flow to clear.
+// testRestoredIsKept checks that Save stores the flag as given, so that the flow
+// can clear it.
 func testRestoredIsKept(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	g := Grant()
@@ -130,8 +130,8 @@ func testRestoredIsKept(t *testing.T, o Opened) {
 	}
 }
 
-// testLogoutIsAState: a logout stays stored, and what was made from the grant
-// before it is refused.
+// testLogoutIsAState checks that a logout stays stored, and that changes of the
+// previous grant are rejected.
 func testLogoutIsAState(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	g := Grant()

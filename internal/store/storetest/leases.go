@@ -7,11 +7,11 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// locked: somebody else holds the lease of "a".
+// locked checks that another holder has the lease of "a".
 func locked(t *testing.T, s flow.Store) {
 	t.Helper()
 	_, err := s.Lock(t.Context(), "a", ttl)
-	want(t, "Lock of what is locked", err, flow.ErrLocked)
+	want(t, "Lock of a held lease", err, flow.ErrLocked)
 }
 
 func release(t *testing.T, l flow.Lease) {
@@ -55,8 +55,8 @@ func testLeaseRunsOut(t *testing.T, o Opened) {
 	lock(t, o.Other, "a")
 }
 
-// testLateSave: an answer that arrives after the lease's time is saved, for as
-// long as no other holder has taken the lease.
+// testLateSave checks that an answer that arrives after the lease has expired is
+// saved, as long as no other holder has taken the lease.
 func testLateSave(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	g := Grant()
@@ -75,7 +75,7 @@ func testLateRenew(t *testing.T, o Opened) {
 	l := lock(t, o.Store, "a")
 	o.Advance(ttl + time.Minute)
 	if err := l.Renew(t.Context()); err != nil {
-		t.Fatalf("Renew of a lease that has run out and was not taken = %v", err)
+		t.Fatalf("Renew of an expired lease that was not taken = %v", err)
 	}
 	locked(t, o.Other)
 	o.Advance(ttl + time.Second)
@@ -96,7 +96,7 @@ func testLostLease(t *testing.T, o Opened) {
 	unchanged(t, o.Store, l, g)
 	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
 	release(t, l)
-	locked(t, o.Store) // the heir's was left alone
+	locked(t, o.Store) // the new holder's lease is not affected
 	save(t, o.Other, heir, g)
 }
 
@@ -110,12 +110,12 @@ func testRenew(t *testing.T, o Opened) {
 	}
 	locked(t, o.Other)
 	save(t, o.Store, l, Grant())
-	o.Advance(ttl + time.Second) // by its ttl, not by the sum
+	o.Advance(ttl + time.Second) // renewed by its ttl from now
 	lock(t, o.Other, "a")
 }
 
-// testClockIsSet: a holder that lives keeps its lease for its time, and no longer
-// than three times that, wherever the clock is set to.
+// testClockIsSet checks that a living holder keeps its lease for its ttl, and at
+// most three times that, wherever the clock is set to.
 func testClockIsSet(t *testing.T, o Opened) {
 	if o.SetClock == nil {
 		return
@@ -136,8 +136,8 @@ func testClockIsSet(t *testing.T, o Opened) {
 	}
 }
 
-// testRenewAfterClockIsSet: a renewed lease ends by the time since, whatever the
-// clock was before and is after.
+// testRenewAfterClockIsSet checks that a renewed lease ends by the time since its
+// renewal, wherever the clock was set to before and after.
 func testRenewAfterClockIsSet(t *testing.T, o Opened) {
 	if o.SetClock == nil {
 		return

@@ -22,9 +22,9 @@ func TestMemoryStore(t *testing.T) {
 	})
 }
 
-// TestMemoryStoreZeroValue: each operation works on a store that was not made by
-// NewMemoryStore, whichever comes first.
-func TestMemoryStoreZeroValue(t *testing.T) {
+// TestMemoryStore_ZeroValue: each operation works on a store that was not created
+// by NewMemoryStore, in any order.
+func TestMemoryStore_ZeroValue(t *testing.T) {
 	ctx := t.Context()
 	if _, err := (&flow.MemoryStore{}).Load(ctx, "a"); !errors.Is(err, flow.ErrNotFound) {
 		t.Errorf("Load = %v, want ErrNotFound", err)

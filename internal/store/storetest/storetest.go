@@ -1,5 +1,5 @@
-// Package storetest checks that a [flow.Store] keeps the interface's promises.
-// Every store's tests call [Run].
+// Package storetest tests that a [flow.Store] keeps the promises of the
+// interface. The tests of every store call [Run].
 package storetest
 
 import (
@@ -15,22 +15,22 @@ import (
 // Opened is a store under test, empty and not shared with another test.
 type Opened struct {
 	Store   flow.Store
-	Other   flow.Store            // a second handle on the same content; Store itself where there is none
-	Advance func(d time.Duration) // lets time pass on the store's clocks
+	Other   flow.Store            // a second handle on the same content, or Store itself
+	Advance func(d time.Duration) // advances the store's clocks
 
 	// SetClock sets the clock that leases are measured by, forward or back by d,
-	// without time passing; nil when it cannot be set.
+	// without time passing; nil if it cannot be set.
 	SetClock func(d time.Duration)
 
-	// Volatile is a store that its own process alone uses, and only while it
-	// lives: a revision may come back after Delete.
+	// Volatile is set for a store that only its own process uses, while it is
+	// alive: a revision may be reused after Delete.
 	Volatile bool
 }
 
-// ttl of the leases: far beyond what a test takes.
+// ttl of the leases, much longer than a test runs.
 const ttl = 10 * time.Minute
 
-// Run runs the suite; open makes a fresh store and has t close it.
+// Run runs the tests. open returns a new store and registers its Close with t.
 func Run(t *testing.T, open func(t testing.TB) Opened) {
 	for _, c := range []struct {
 		name string
@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 	}
 }
 
-// full is the stored form of a grant with every field set. Every secret holds
+// full is the stored form of a grant with every field set. Every secret contains
 // the word "canary".
 const full = `{
 	"issuer": "https://tenant.example.com/", "client_id": "client", "sub": "auth0|1",
@@ -87,17 +87,18 @@ const full = `{
 	}]
 }`
 
-// Grant returns a grant that is not stored yet and not restored, with every
-// other field set; its secrets all hold the word "canary".
+// Grant returns a grant with every field set except revision and Restored. Every
+// secret contains the word "canary".
 func Grant() *flow.Grant {
 	g := &flow.Grant{}
 	if err := g.UnmarshalJSON([]byte(full)); err != nil {
-		panic("storetest: " + err.Error()) // a constant: cannot happen once it was seen to work
+		panic("storetest: " + err.Error()) // full is a constant
 	}
 	return g
 }
 
-// zeroFields names the fields of v, and of what it points to, that are zero.
+// zeroFields returns the names of the zero fields of v, and of the structs that
+// it points to.
 func zeroFields(v reflect.Value, path string) []string {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -163,7 +164,7 @@ func want(t *testing.T, what string, err, target error) {
 	}
 }
 
-// unchanged saves what must be refused, and checks that it left no trace.
+// unchanged checks that Save rejects g and changes nothing.
 func unchanged(t *testing.T, s flow.Store, l flow.Lease, g *flow.Grant) {
 	t.Helper()
 	before, beforeErr := s.Load(t.Context(), l.Key())
@@ -182,6 +183,6 @@ func text(g *flow.Grant) string {
 	if g == nil {
 		return "none"
 	}
-	b, err := g.MarshalJSON() // a test's grant: its secrets are none
+	b, err := g.MarshalJSON() // a test's grant has no real secrets
 	return fmt.Sprintf("revision %d: %s (%v)", g.Revision, b, err)
 }

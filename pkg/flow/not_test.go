@@ -7,32 +7,32 @@ import (
 	"time"
 )
 
-func TestGetNot(t *testing.T) {
+func TestGet_Not(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.signedIn(t, nil)
+		c := s.loggedIn(t, nil)
 		for _, not := range []Secret{"at-1", "something"} {
 			if tok, err := c.Get(t.Context(), Request{Not: not}); err != nil || tok.AccessToken != "at-2" {
 				t.Errorf("not %s: %v, %v", not.Reveal(), tok, err)
 			}
 		}
-		if w := c.want(Request{Not: "at-1"}); c.found(w) == nil {
-			t.Error("a token that came in the meantime is not seen")
+		if w := c.want(Request{Not: "at-1"}); c.cachedFor(w) == nil {
+			t.Error("a token that was stored since is not used")
 		}
 		if tok, err := c.Get(t.Context(), Request{Not: "at-2"}); err != nil || tok.AccessToken != "at-3" {
 			t.Errorf("%v, %v", tok, err)
 		}
 		s.keep(refuse(403, "access_denied"))
 		_, err := c.Get(t.Context(), Request{Not: "at-3"})
-		wantError(t, err, ClassRequest, "access_denied") // not the token that is refused, valid as it is
+		wantError(t, err, ClassRequest, "access_denied") // not the rejected token, although it is valid
 	})
 }
 
-// A refresh whose token is out, but that has not ended, does not count as one
-// after that token was refused.
-func TestGetNotOfTheFlightUnderWay(t *testing.T) {
+// A refresh that has issued its token but not ended yet does not count as one
+// that was made after that token was rejected.
+func TestGet_Not_DuringRefreshOfThatToken(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := &slowRelease{MemoryStore: NewMemoryStore()}
-		c := s.signedIn(t, func(c *Config) { c.Store = store })
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
 		store.hold.Store(true)
 		go func() { _, _ = c.Refresh(t.Context()) }()
 		time.Sleep(time.Second)

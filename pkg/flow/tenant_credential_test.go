@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// asked answers a request that comes with a credential instead of a code: with
-// a refresh token when offline_access was asked for. s.mu is held.
-func (s *tenant) asked(w http.ResponseWriter, form url.Values, body map[string]any) bool {
+// hasCredential answers a request with a credential instead of a code, with a
+// refresh token if offline_access was requested. s.mu is held.
+func (s *tenant) hasCredential(w http.ResponseWriter, form url.Values, body map[string]any) bool {
 	code := ""
 	if s.refuses != nil {
 		code = s.refuses(form)

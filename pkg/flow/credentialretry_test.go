@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func TestForgottenAskerDoesNotAsk(t *testing.T) {
-	for name, source := range asking(t) {
+func TestCredentialGrant_LoggedOut_SendsNothing(t *testing.T) {
+	for name, source := range credentialSources(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			defer running(t, c)()
 			if err := c.Forget(t.Context()); err != nil {
 				t.Fatal(err)
@@ -20,15 +20,15 @@ func TestForgottenAskerDoesNotAsk(t *testing.T) {
 			if wantError(t, err, ClassLoginRequired, ""); s.count("") != 1 {
 				t.Errorf("%s: %d requests", name, s.count(""))
 			}
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}
 }
 
-// While a refused request waits, Run does not look at the store all the time.
-func TestRunWaitsWithARefusedRequest(t *testing.T) {
+// While a rejected request waits, Run does not poll the store.
+func TestRun_RejectedRequest_DoesNotPollTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		var loads atomic.Int32
 		store := &brokenStore{Store: NewMemoryStore()}
@@ -39,23 +39,23 @@ func TestRunWaitsWithARefusedRequest(t *testing.T) {
 			return nil
 		})
 		s.refuse(func(url.Values) string { return "invalid_request" })
-		c := s.asks(t, asking(t)["token_exchange"], func(c *Config) { c.Store = store })
+		c := s.newCredentialClient(t, credentialSources(t)["token_exchange"], func(c *Config) { c.Store = store })
 		defer running(t, c)()
 		time.Sleep(time.Hour)
 		if n := loads.Load(); n > 100 {
-			t.Errorf("%d looks at the store in an hour", n)
+			t.Errorf("%d polls of the store in an hour", n)
 		}
 	})
 }
 
-// A login by hand is tried at once, whatever became of the one before.
-func TestLoginByHandIsNotHeldBack(t *testing.T) {
-	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": asking(t)["password"]} {
+// A manual login is tried at once, even after a failed one.
+func TestLoginHeadless_AfterFailure_IsTriedAtOnce(t *testing.T) {
+	for name, source := range map[string]Source{"credentials": ClientCredentials{}, "password": credentialSources(t)["password"]} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.keep(refuse(400, "invalid_scope"))
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			for range 3 {
-				_, err := c.SignIn(t.Context())
+				_, err := c.LoginHeadless(t.Context())
 				wantError(t, err, ClassRequest, "invalid_scope")
 			}
 			if n := s.count(""); n != 3 {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// asking are the sources that ask with what they have, by name.
-func asking(t testing.TB) map[string]Source {
+// credentialSources are the sources with a credential, by name.
+func credentialSources(t testing.TB) map[string]Source {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "subject")
 	write(t, file, "CANARY-subject\n")
@@ -29,8 +29,8 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-// asks is a client of s with a source that asks.
-func (s *tenant) asks(t testing.TB, source Source, change func(*Config)) *Client {
+// newCredentialClient returns a client of s with a source that has a credential.
+func (s *tenant) newCredentialClient(t testing.TB, source Source, change func(*Config)) *Client {
 	t.Helper()
 	cfg := s.config()
 	cfg.Source, cfg.RedirectURL, cfg.Audience = source, "", "https://api.example.com/"
@@ -40,16 +40,16 @@ func (s *tenant) asks(t testing.TB, source Source, change func(*Config)) *Client
 	return mustNew(t, cfg)
 }
 
-func TestAskForms(t *testing.T) {
+func TestCredentialGrant_Forms(t *testing.T) {
 	for name, source := range map[string]Source{
-		"token_exchange":      asking(t)["token_exchange"],
-		"password-realm":      asking(t)["password"],
+		"token_exchange":      credentialSources(t)["token_exchange"],
+		"password-realm":      credentialSources(t)["password"],
 		"password":            Password{Username: "agent@example.com", Password: "p+w &="},
 		"token_exchange-made": Exchange{SubjectTokenType: "urn:acme:ci", SubjectToken: func(context.Context) (Secret, error) { return "made", nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.asks(t, source, func(c *Config) { c.Scopes = []string{"openid", "offline_access", "read:calls"} })
+				c := s.newCredentialClient(t, source, func(c *Config) { c.Scopes = []string{"openid", "offline_access", "read:calls"} })
 				if _, err := c.Get(t.Context(), Request{}); err != nil {
 					t.Fatal(err)
 				}
@@ -63,13 +63,14 @@ func TestAskForms(t *testing.T) {
 	}
 }
 
-// Without a refresh token each expiry asks again, with what is in the file by then.
-func TestAskedAgainAtExpiry(t *testing.T) {
-	sources := asking(t)
+// Without a refresh token, each expiry is a new request with the current content
+// of the file.
+func TestCredentialGrant_NoRefreshToken_RequestsAtExpiry(t *testing.T) {
+	sources := credentialSources(t)
 	file := sources["token_exchange"].(Exchange).SubjectTokenFile
 	for name, source := range sources {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			defer running(t, c)()
 			write(t, file, "second")
 			time.Sleep(59 * time.Minute)
@@ -87,12 +88,12 @@ func TestAskedAgainAtExpiry(t *testing.T) {
 	}
 }
 
-// A refresh token that comes with the answer is kept, rotated, and replaced
-// when the tenant has ended it, without a caller that would notice.
-func TestAskedRefreshTokenIsKept(t *testing.T) {
-	for name, source := range asking(t) {
+// A refresh token in the answer is used, rotated, and replaced when the provider
+// has ended it, without an error for a caller.
+func TestCredentialGrant_RefreshTokenIsUsed(t *testing.T) {
+	for name, source := range credentialSources(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
-			c := s.asks(t, source, func(c *Config) { c.Scopes = []string{"openid", "offline_access"} })
+			c := s.newCredentialClient(t, source, func(c *Config) { c.Scopes = []string{"openid", "offline_access"} })
 			for range 3 {
 				if _, err := c.Get(t.Context(), Request{}); err != nil {
 					t.Fatal(err)
@@ -113,7 +114,8 @@ func TestAskedRefreshTokenIsKept(t *testing.T) {
 			if g := c.grant(); g.State != GrantActive || g.Refused != "" || g.Generation != 1 || g.RefreshToken == "" {
 				t.Errorf("%s: %+v", name, g)
 			}
-			// A tenant that ends each grant at once is asked once a minute.
+			// If the provider ends each grant at once, a new one is requested
+			// once a minute.
 			for range 10 {
 				s.script(refuse(403, "invalid_grant"))
 				_, _ = c.Refresh(t.Context())
@@ -130,9 +132,9 @@ func TestAskedRefreshTokenIsKept(t *testing.T) {
 	}
 }
 
-// What was refused is sent once: not by Run, not by callers, not after a restart.
-func TestRefusedCredentialIsSentOnce(t *testing.T) {
-	for name, source := range asking(t) {
+// A rejected credential is sent once: not again by Run, callers or a restart.
+func TestCredentialGrant_RejectedCredential_IsSentOnce(t *testing.T) {
+	for name, source := range credentialSources(t) {
 		for code, class := range map[string]Class{
 			"invalid_grant": ClassLoginRequired, "mfa_required": ClassLoginRequired, "invalid_user_password": ClassLoginRequired,
 		} {
@@ -140,7 +142,7 @@ func TestRefusedCredentialIsSentOnce(t *testing.T) {
 				store := NewMemoryStore()
 				s.refuse(func(url.Values) string { return code })
 				kept := func(c *Config) { c.Store = store }
-				c := s.asks(t, source, kept)
+				c := s.newCredentialClient(t, source, kept)
 				stop := running(t, c)
 				for range 24 {
 					time.Sleep(time.Hour)
@@ -155,7 +157,7 @@ func TestRefusedCredentialIsSentOnce(t *testing.T) {
 				}
 				stop()
 
-				again := s.asks(t, source, kept) // a restart
+				again := s.newCredentialClient(t, source, kept) // a restart
 				defer running(t, again)()
 				time.Sleep(time.Hour)
 				_, err := again.Get(t.Context(), Request{})
@@ -163,13 +165,13 @@ func TestRefusedCredentialIsSentOnce(t *testing.T) {
 				if s.count("") != 1 {
 					t.Fatalf("%s: %d requests after a restart", name, s.count(""))
 				}
-				_, err = again.SignIn(t.Context()) // forced: once more
+				_, err = again.LoginHeadless(t.Context()) // a login sends it once more
 				wantError(t, err, class, code)
 				if s.count("") != 2 {
 					t.Fatalf("%s: %d requests after a login", name, s.count(""))
 				}
 				s.refuse(nil)
-				if _, err := again.SignIn(t.Context()); err != nil || again.Status().State != StateReady || again.Status().LoggedIn.IsZero() {
+				if _, err := again.LoginHeadless(t.Context()); err != nil || again.Status().State != StateReady || again.Status().LoggedIn.IsZero() {
 					t.Errorf("%s: %v, %+v", name, err, again.Status())
 				}
 			})
@@ -177,9 +179,9 @@ func TestRefusedCredentialIsSentOnce(t *testing.T) {
 	}
 }
 
-// Another password, scope or token is another matter.
-func TestChangedCredentialIsSent(t *testing.T) {
-	sources := asking(t)
+// Another password, scope or token is sent.
+func TestCredentialGrant_ChangedCredential_IsSent(t *testing.T) {
+	sources := credentialSources(t)
 	x, p := sources["token_exchange"].(Exchange), sources["password"].(Password)
 	other := p
 	other.Password = "another"
@@ -200,11 +202,11 @@ func TestChangedCredentialIsSent(t *testing.T) {
 				write(t, x.SubjectTokenFile, "first")
 				store := NewMemoryStore()
 				s.refuse(func(url.Values) string { return "invalid_grant" })
-				c := s.asks(t, tc.before, func(c *Config) { c.Store = store })
+				c := s.newCredentialClient(t, tc.before, func(c *Config) { c.Store = store })
 				_, err := c.Get(t.Context(), Request{})
 				wantError(t, err, ClassLoginRequired, "")
 				s.refuse(nil)
-				if tc.file { // a service that runs notices it by itself
+				if tc.file { // a running service notices it by itself
 					defer running(t, c)()
 					time.Sleep(time.Minute)
 					if s.count("") != 1 {
@@ -213,7 +215,7 @@ func TestChangedCredentialIsSent(t *testing.T) {
 					write(t, x.SubjectTokenFile, "rotated")
 					time.Sleep(time.Minute)
 				} else {
-					c = s.asks(t, tc.after, func(c *Config) {
+					c = s.newCredentialClient(t, tc.after, func(c *Config) {
 						c.Store = store
 						if tc.change != nil {
 							tc.change(c)
@@ -229,10 +231,10 @@ func TestChangedCredentialIsSent(t *testing.T) {
 	}
 }
 
-// A valid token is served until its end, whatever became of the password.
-func TestRefusedCredentialLeavesTheTokenServed(t *testing.T) {
+// A valid token is served until its expiry, even if the password is rejected.
+func TestCredentialGrant_RejectedCredential_TokenIsStillServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, asking(t)["password"], nil)
+		c := s.newCredentialClient(t, credentialSources(t)["password"], nil)
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
 			t.Fatal(err)
 		}
@@ -250,15 +252,15 @@ func TestRefusedCredentialLeavesTheTokenServed(t *testing.T) {
 	})
 }
 
-// A login by hand that fails does not end the grant that lives.
-func TestFailedLoginLeavesTheGrant(t *testing.T) {
+// A failed manual login does not end a working grant.
+func TestLoginHeadless_Fails_GrantIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
-		c := s.asks(t, asking(t)["password"], func(c *Config) { c.Scopes = []string{"offline_access"} })
+		c := s.newCredentialClient(t, credentialSources(t)["password"], func(c *Config) { c.Scopes = []string{"offline_access"} })
 		if _, err := c.Get(t.Context(), Request{}); err != nil {
 			t.Fatal(err)
 		}
 		s.refuse(func(url.Values) string { return "invalid_grant" })
-		_, err := c.SignIn(t.Context())
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassLoginRequired, "invalid_grant")
 		if g, err := c.Refresh(t.Context()); err != nil || g.Generation != 2 || c.Status().State != StateReady {
 			t.Errorf("%v, %v, %+v", g, err, c.Status())
@@ -266,12 +268,12 @@ func TestFailedLoginLeavesTheGrant(t *testing.T) {
 	})
 }
 
-// A blocked account, and an address that tries too often.
-func TestTooManyAttempts(t *testing.T) {
-	sources := asking(t)
+// A blocked account, and an address with too many attempts.
+func TestCredentialGrant_TooManyAttempts(t *testing.T) {
+	sources := credentialSources(t)
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "too_many_attempts" })
-		c := s.asks(t, sources["password"], nil)
+		c := s.newCredentialClient(t, sources["password"], nil)
 		defer running(t, c)()
 		time.Sleep(24 * time.Hour)
 		if st := c.Status(); s.count("") != 1 || st.State != StateLoginRequired {
@@ -282,7 +284,7 @@ func TestTooManyAttempts(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "too_many_attempts" })
-		c := s.asks(t, sources["token_exchange"], nil)
+		c := s.newCredentialClient(t, sources["token_exchange"], nil)
 		defer running(t, c)()
 		time.Sleep(time.Hour - time.Second)
 		if n := s.count(""); n != 4 {
@@ -298,12 +300,12 @@ func TestTooManyAttempts(t *testing.T) {
 	})
 }
 
-// What was refused by hand is not asked again by callers.
-func TestRefusedLoginByHandHoldsCallersBack(t *testing.T) {
+// After a manual login was rejected, callers do not send the credential again.
+func TestLoginHeadless_RejectedCredential_CallersDoNotRetry(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(url.Values) string { return "invalid_request" })
-		c := s.asks(t, asking(t)["password"], nil)
-		_, err := c.SignIn(t.Context())
+		c := s.newCredentialClient(t, credentialSources(t)["password"], nil)
+		_, err := c.LoginHeadless(t.Context())
 		wantError(t, err, ClassRequest, "")
 		_, err = c.Get(t.Context(), Request{})
 		if wantError(t, err, ClassRequest, ""); s.count("") != 1 {
@@ -312,9 +314,10 @@ func TestRefusedLoginByHandHoldsCallersBack(t *testing.T) {
 	})
 }
 
-// A refusal of the request, not of the credential, is repeated four times an hour at most.
-func TestRefusedRequestIsAskedSlowly(t *testing.T) {
-	for name, source := range asking(t) {
+// A rejected request, as opposed to a rejected credential, is repeated at most
+// four times an hour.
+func TestCredentialGrant_RejectedRequest_FourTimesAnHour(t *testing.T) {
+	for name, source := range credentialSources(t) {
 		bubble(t, func(t *testing.T, s *tenant) {
 			s.refuse(func(f url.Values) string {
 				if f.Get("audience") == "https://api.example.com/" {
@@ -322,7 +325,7 @@ func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 				}
 				return ""
 			})
-			c := s.asks(t, source, nil)
+			c := s.newCredentialClient(t, source, nil)
 			defer running(t, c)()
 			for range 59 {
 				time.Sleep(time.Minute)
@@ -332,9 +335,9 @@ func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 			if n := s.count(""); n != 4 {
 				t.Errorf("%s: %d requests in an hour", name, n)
 			}
-			_, err := c.SignIn(t.Context()) // by hand: at once, twice
+			_, err := c.LoginHeadless(t.Context()) // manually: at once, twice
 			wantError(t, err, ClassRequest, "")
-			_, err = c.SignIn(t.Context())
+			_, err = c.LoginHeadless(t.Context())
 			wantError(t, err, ClassRequest, "")
 			if n := s.count(""); n != 6 {
 				t.Errorf("%s: %d requests after two logins", name, n)
@@ -343,18 +346,18 @@ func TestRefusedRequestIsAskedSlowly(t *testing.T) {
 				t.Errorf("%s: another audience: %v", name, err)
 			}
 			s.refuse(nil)
-			if _, err := c.SignIn(t.Context()); err != nil {
+			if _, err := c.LoginHeadless(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.Refresh(t.Context()); err != nil { // nothing of the refusal is left
+			if _, err := c.Refresh(t.Context()); err != nil { // the rejection is cleared
 				t.Errorf("%s: after a login: %v", name, err)
 			}
 		})
 	}
 }
 
-// Another audience that is refused is that request's matter alone.
-func TestRefusedAudienceLeavesTheRest(t *testing.T) {
+// A rejected audience affects only requests for it.
+func TestCredentialGrant_RejectedAudience_OthersWork(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		s.refuse(func(f url.Values) string {
 			if f.Get("audience") == "https://other.example.com/" {
@@ -362,7 +365,7 @@ func TestRefusedAudienceLeavesTheRest(t *testing.T) {
 			}
 			return ""
 		})
-		c := s.asks(t, asking(t)["password"], nil)
+		c := s.newCredentialClient(t, credentialSources(t)["password"], nil)
 		_, err := c.Get(t.Context(), Request{Audience: "https://other.example.com/"})
 		wantError(t, err, ClassRequest, "access_denied")
 		if _, err := c.Get(t.Context(), Request{}); err != nil || c.Status().State != StateReady {
@@ -371,7 +374,7 @@ func TestRefusedAudienceLeavesTheRest(t *testing.T) {
 	})
 }
 
-func TestSubjectTokenFaults(t *testing.T) {
+func TestExchange_SubjectTokenErrors(t *testing.T) {
 	dir := t.TempDir()
 	huge := filepath.Join(dir, "huge")
 	write(t, huge, strings.Repeat("x", maxSubject+1))
@@ -391,15 +394,15 @@ func TestSubjectTokenFaults(t *testing.T) {
 		"a folder":     {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: dir}, ClassConfig, "cannot be read"},
 		"huge":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: huge}, ClassConfig, "larger than 64 KiB"},
 		"empty":        {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: empty}, ClassConfig, "is empty"},
-		"text":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: text}, ClassConfig, "holds no token"},
-		"made nothing": {made("", nil), ClassConfig, "no token"},
-		"made text":    {made("CANARY words", nil), ClassConfig, "no token"},
-		"made error":   {made("", errors.New("no")), ClassUnreachable, "cannot be had"},
+		"text":         {Exchange{SubjectTokenType: "urn:x", SubjectTokenFile: text}, ClassConfig, "does not contain a token"},
+		"made nothing": {made("", nil), ClassConfig, "not a token"},
+		"made text":    {made("CANARY words", nil), ClassConfig, "not a token"},
+		"made error":   {made("", errors.New("no")), ClassUnreachable, "cannot get"},
 		"made class":   {made("", &Error{Class: ClassTimeout}), ClassTimeout, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
-				c := s.asks(t, tc.source, nil)
+				c := s.newCredentialClient(t, tc.source, nil)
 				_, err := c.Get(t.Context(), Request{})
 				e := wantError(t, err, tc.class, tc.part)
 				file := tc.source.SubjectTokenFile != "" // read again at once

@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	maxHops   = 10
-	signInKey = "sign in"
-	loginGate = "login" // holds back logins without a person after one that failed
-	localGate = "local" // holds Run back, and no caller, while something to send cannot be read
+	maxRedirects = 10
+	headlessKey  = "sign in"
+	loginBackoff = "login" // back-off of logins without a person
+	localBackoff = "local" // back-off of Run alone, while a file on this machine cannot be read
 )
 
-// SignIn has a grant without a person: headless, by the seed, by client
-// credentials, a token exchange or a password, refused before or not. Where a page wants a person it is an [*Error] of
+// LoginHeadless logs in without a person: headless, by the seed, by client credentials,
+// a token exchange or a password, even if the credential was rejected before. If
+// the provider shows a page that needs a person, the error is an [*Error] of
 // [ClassLoginRequired] that names the page.
-func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
+func (c *Client) LoginHeadless(ctx context.Context) (*Grant, error) {
 	if !c.kind.unattended {
 		return nil, &Error{
 			Op: "login", Class: ClassLoginRequired, Description: "this client's login needs a person",
@@ -31,20 +32,20 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 		}
 	}
 	c.mu.Lock()
-	for _, key := range []string{loginGate, signInKey} {
-		delete(c.gates, key)
+	for _, key := range []string{loginBackoff, headlessKey} {
+		delete(c.backoffs, key)
 	}
-	if g := c.gates[""]; g != nil && g.err.Class != ClassRateLimited {
-		delete(c.gates, "")
+	if g := c.backoffs[""]; g != nil && g.err.Class != ClassRateLimited {
+		delete(c.backoffs, "")
 	}
 	c.mu.Unlock()
 	w := c.want(Request{Force: true})
-	w.key, w.signIn, w.probe = signInKey, true, true
+	w.key, w.newLogin, w.probe = headlessKey, true, true
 	f := c.join(w)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return nil, f.gaveUp(ctx)
+		return nil, f.timeoutError(ctx)
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -52,9 +53,9 @@ func (c *Client) SignIn(ctx context.Context) (*Grant, error) {
 	return c.grant(), nil
 }
 
-// signIn logs in headless, under the lease: no two processes do it at once.
-// Nothing that it meets changes a grant that works.
-func (x *exchange) signIn(ctx context.Context, prior *Grant, revision int64) (*Token, *Error) {
+// logInHeadless logs in without a person, under the lease, so that no two
+// processes do it at once. A failed login does not change a working grant.
+func (x *exchange) logInHeadless(ctx context.Context, prior *Grant, revision int64) (*Token, *Error) {
 	c := x.c
 	if e := c.credentialError(ctx); e != nil {
 		return nil, x.loginFailed(ctx, prior, revision, e)
@@ -65,7 +66,7 @@ func (x *exchange) signIn(ctx context.Context, prior *Grant, revision int64) (*T
 	}
 	hctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	callback, e := c.walk(hctx, l)
+	callback, e := c.followRedirects(hctx, l)
 	var code Secret
 	var g *Grant
 	if e == nil {
@@ -78,17 +79,17 @@ func (x *exchange) signIn(ctx context.Context, prior *Grant, revision int64) (*T
 		return nil, x.loginFailed(ctx, prior, revision, e)
 	}
 	c.mu.Lock()
-	delete(c.gates, loginGate)
+	delete(c.backoffs, loginBackoff)
 	c.mu.Unlock()
 	return c.serve(x.w, g.Tokens[0]), nil
 }
 
-// loginFailed ends a headless login that brought no grant. Where there is none,
-// the next attempt is held back: by the stored schedule when the provider refuses
-// the client's authentication, else by a back-off.
+// loginFailed handles a failed headless login. Without a working grant it delays
+// the next attempt: by the stored schedule if the provider rejects the client's
+// authentication, otherwise by a back-off.
 func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64, e *Error) *Error {
 	c := x.c
-	if prior.begun() && prior.State != GrantDead && prior.RefreshToken != "" {
+	if prior.exists() && prior.State != GrantDead && prior.RefreshToken != "" {
 		return e
 	}
 	if e.local {
@@ -97,56 +98,57 @@ func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64
 	if e.Op == "exchange" && e.Class == ClassClientRejected {
 		g := prior
 		if g == nil {
-			g = c.blank(nil, revision)
+			g = c.emptyGrant(nil, revision)
 			g.LoggedIn = time.Time{}
 		}
 		c.reject(g, e, c.clientCredentialHash(ctx))
-		c.note(ctx, x.l, g)
+		c.saveBestEffort(ctx, x.l, g)
 		return c.failed(x.w, e)
 	}
-	c.shut(loginGate, e)
+	c.backOff(loginBackoff, e)
 	return c.failed(x.w, e)
 }
 
-// walk follows the redirects of /authorize within the tenant's origin, with
-// cookies, up to the one that leads to the redirect URI. That one is read, not
-// requested.
-func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
+// followRedirects follows the redirects of /authorize within the provider's
+// origin, with cookies, and returns the query of the one to the redirect URI. It
+// does not request the redirect URI.
+func (c *Client) followRedirects(ctx context.Context, l Login) (url.Values, *Error) {
 	jar, _ := cookiejar.New(nil) // never fails
 	h := &http.Client{Transport: c.http.Transport, Jar: jar, CheckRedirect: c.http.CheckRedirect}
 	at := l.URL
-	for range maxHops {
+	for range maxRedirects {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 		if err != nil {
-			return nil, &Error{Op: "login", Class: ClassBadResponse, Description: "the tenant redirects to no usable URL"}
+			return nil, &Error{Op: "login", Class: ClassBadResponse, Description: "the provider redirects to an invalid URL"}
 		}
 		req.Header.Set("Accept", "text/html")
 		r, err := h.Do(req)
 		if err != nil {
 			return nil, networkError("login", err)
 		}
-		body, _ := readBody(r.Body) // a page is only looked at for its title
+		body, _ := readBody(r.Body) // only the title of a page is used
 		if r.StatusCode < 300 || r.StatusCode >= 400 {
-			return nil, c.metPage(r, body)
+			return nil, c.pageError(r, body)
 		}
 		to, err := req.URL.Parse(r.Header.Get("Location"))
 		if err != nil || r.Header.Get("Location") == "" {
-			return nil, &Error{Op: "login", Class: ClassBadResponse, Status: r.StatusCode, Description: "a redirect without a usable Location"}
+			return nil, &Error{Op: "login", Class: ClassBadResponse, Status: r.StatusCode, Description: "a redirect without a valid Location"}
 		}
 		if isCallback(to, l.RedirectURL) {
 			return to.Query(), nil
 		}
 		if at, err = sameOrigin(at, to.String()); err != nil {
 			return nil, &Error{
-				Op: "login", Class: ClassLoginRequired, Description: "the login leads elsewhere: " + err.Error(),
+				Op: "login", Class: ClassLoginRequired, Description: "the login redirects to another site: " + err.Error(),
 				Hint: "log in with a browser", Remedy: RemedyBrowser, Err: err,
 			}
 		}
 	}
-	return nil, &Error{Op: "login", Class: ClassRedirect, Description: fmt.Sprintf("the login redirects more than %d times", maxHops)}
+	return nil, &Error{Op: "login", Class: ClassRedirect, Description: fmt.Sprintf("the login redirects more than %d times", maxRedirects)}
 }
 
-// isCallback reports whether u is the redirect URI with parameters added to its query.
+// isCallback reports whether u is the redirect URI with additional query
+// parameters.
 func isCallback(u *url.URL, redirect string) bool {
 	r, err := url.Parse(redirect)
 	return err == nil && u.Scheme == r.Scheme && strings.EqualFold(u.Host, r.Host) && u.EscapedPath() == r.EscapedPath()
@@ -154,8 +156,8 @@ func isCallback(u *url.URL, redirect string) bool {
 
 var titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 
-// metPage is the failure of a headless login at a page.
-func (c *Client) metPage(r *http.Response, body []byte) *Error {
+// pageError returns the error of a headless login that got a page.
+func (c *Client) pageError(r *http.Response, body []byte) *Error {
 	if r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented {
 		return statusError("login", r, c.cfg.Now())
 	}
@@ -166,12 +168,12 @@ func (c *Client) metPage(r *http.Response, body []byte) *Error {
 	page := fmt.Sprintf("the page %q at %s", title, r.Request.URL.Path)
 	if r.StatusCode >= 400 {
 		return &Error{
-			Op: "login", Class: ClassClientRejected, Status: r.StatusCode, Description: "the tenant shows " + page,
-			Hint: "check client id and redirect_uri against the application's settings at the tenant",
+			Op: "login", Class: ClassClientRejected, Status: r.StatusCode, Description: "the provider shows " + page,
+			Hint: "compare client id and redirect_uri with the application's settings",
 		}
 	}
 	return &Error{
-		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "the tenant wants a person at " + page,
-		Hint: "let the tenant answer without a page, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("headless login met a page"),
+		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "a person must log in at " + page,
+		Hint: "turn the page off for this application, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("the headless login got a page"),
 	}
 }

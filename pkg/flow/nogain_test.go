@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// A success that brings no time is followed by a pause that grows to 15 minutes,
-// so that a provider whose tokens do not live is not asked for ever. It is said
-// once, and shown.
-func TestSuccessWithoutTimeIsFollowedByAPause(t *testing.T) {
+// A refresh that gains no time is followed by a pause that grows to 15 minutes,
+// so that a provider with such tokens is not asked all the time. It is logged
+// once, and shown in the status.
+func TestNoGain_Pauses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		source Source
 		answer func(s *tenant, b map[string]any)
@@ -29,7 +29,7 @@ func TestSuccessWithoutTimeIsFollowedByAPause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
 				var log strings.Builder
-				c := s.asks(t, tc.source, func(c *Config) { c.RedirectURL, c.Log = "http://localhost/callback", logTo(&log) })
+				c := s.newCredentialClient(t, tc.source, func(c *Config) { c.RedirectURL, c.Log = "http://localhost/callback", logTo(&log) })
 				stop := running(t, c)
 				s.answer = func(b map[string]any) { tc.answer(s, b) }
 				s.refuses = nil
@@ -42,7 +42,7 @@ func TestSuccessWithoutTimeIsFollowedByAPause(t *testing.T) {
 				if n := s.count("") - first; n < 90 || n > 105 {
 					t.Errorf("%d requests in a day, want one in 15 minutes", n)
 				}
-				if n := strings.Count(log.String(), "a refresh brought no time"); strings.Count(log.String(), `"level":"WARN"`) != 1 || n < 10 {
+				if n := strings.Count(log.String(), "a refresh gained no time"); strings.Count(log.String(), `"level":"WARN"`) != 1 || n < 10 {
 					t.Errorf("%d lines, not one warning: %.2000s", n, log.String())
 				}
 				st := c.Status()
@@ -60,7 +60,7 @@ func TestSuccessWithoutTimeIsFollowedByAPause(t *testing.T) {
 				}
 				s.answer = nil
 				s.keep(nil)
-				if _, err := c.Refresh(t.Context()); err != nil || c.Status().State != StateReady || len(c.stalls) != 0 {
+				if _, err := c.Refresh(t.Context()); err != nil || c.Status().State != StateReady || len(c.noGainRuns) != 0 {
 					t.Errorf("%v, %+v", err, c.Status())
 				}
 				stop()
@@ -73,7 +73,7 @@ func lives(seconds int) func(*tenant, map[string]any) {
 	return func(_ *tenant, b map[string]any) { b["expires_in"] = seconds }
 }
 
-// noSuccessor leaves the refresh token out, as a provider that does not rotate.
+// noSuccessor removes the refresh token, like a provider that does not rotate.
 func noSuccessor(f func(*tenant, map[string]any)) func(*tenant, map[string]any) {
 	return func(s *tenant, b map[string]any) {
 		if rt, ok := b["refresh_token"].(string); ok {
@@ -84,9 +84,9 @@ func noSuccessor(f func(*tenant, map[string]any)) func(*tenant, map[string]any) 
 	}
 }
 
-// A provider that repeats its token until it ends is asked less and less, and
-// again when the token has ended; callers have the token all the time.
-func TestRepeatedTokenIsAskedForLessOften(t *testing.T) {
+// A provider that repeats its token until its expiry is asked less and less
+// often, and again after the expiry; callers get the token all the time.
+func TestNoGain_RepeatedToken_PausesGrow(t *testing.T) {
 	for _, repeats := range []string{"text", "end"} {
 		bubble(t, func(t *testing.T, s *tenant) {
 			end := time.Now().Add(time.Hour)
@@ -104,7 +104,7 @@ func TestRepeatedTokenIsAskedForLessOften(t *testing.T) {
 			if n := s.count("refresh_token"); n < 3 || n > 8 {
 				t.Errorf("%s: %d requests", repeats, n)
 			}
-			if st := c.Status(); st.State != StateDegraded || st.Failure.Hint != lifetimeHint || !strings.Contains(st.Failure.Description, "ends no later") {
+			if st := c.Status(); st.State != StateDegraded || st.Failure.Hint != lifetimeHint || !strings.Contains(st.Failure.Description, "expires no later") {
 				t.Errorf("%s: %+v, %+v", repeats, st, st.Failure)
 			}
 			n := s.count("refresh_token")
@@ -119,7 +119,7 @@ func TestRepeatedTokenIsAskedForLessOften(t *testing.T) {
 	}
 }
 
-func TestNoGain(t *testing.T) {
+func TestNoGain_Decision(t *testing.T) {
 	from := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	token := func(at, end time.Duration) *Token { return &Token{Obtained: from.Add(at), Expiry: from.Add(end)} }
 	for _, tc := range []struct {
@@ -128,12 +128,12 @@ func TestNoGain(t *testing.T) {
 	}{
 		{nil, token(0, time.Hour), false},
 		{nil, token(0, time.Second), true},
-		{nil, token(0, 1001*time.Millisecond), false}, // of two seconds, by its exp
+		{nil, token(0, 1001*time.Millisecond), false}, // two seconds, by its exp
 		{nil, token(0, 2*time.Second), false},
 		{token(0, time.Hour), token(time.Minute, time.Hour), true},
-		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // rounded
+		{token(0, time.Hour), token(time.Minute, time.Hour+time.Second), true}, // equal after rounding
 		{token(0, time.Hour), token(time.Minute, time.Hour+2*time.Second), false},
-		{token(0, time.Hour), token(time.Second, time.Hour), false}, // two at once
+		{token(0, time.Hour), token(time.Second, time.Hour), false}, // two concurrent refreshes
 		{token(0, time.Second), token(time.Minute, time.Hour), false},
 	} {
 		if e := noGain(tc.was, tc.t); (e != nil) != tc.want {
@@ -142,20 +142,20 @@ func TestNoGain(t *testing.T) {
 	}
 }
 
-// The end of a repeated token is no reason for a long pause: the row of pauses
-// begins again.
-func TestStallBeginsAgainWhenTheTokenEnds(t *testing.T) {
+// The expiry of a repeated token does not cause a long pause: the pauses start
+// again.
+func TestNoGain_TokenExpires_PausesStartAgain(t *testing.T) {
 	c := mustNew(t, newTenant().config())
 	w, now := c.want(Request{}), time.Now()
 	lives := &Token{Obtained: now, Expiry: now.Add(time.Hour)}
 	for i, want := range []int{1, 2, 4, 8, 15, 15} {
 		e := &Error{}
-		if c.stall(w, lives, e); e.RetryAfter != time.Duration(want)*time.Minute {
+		if c.pauseAfterNoGain(w, lives, e); e.RetryAfter != time.Duration(want)*time.Minute {
 			t.Errorf("pause %d is %v, want %d min", i+1, e.RetryAfter, want)
 		}
 	}
 	e := &Error{}
-	if c.stall(w, nil, e); e.RetryAfter != time.Minute {
+	if c.pauseAfterNoGain(w, nil, e); e.RetryAfter != time.Minute {
 		t.Errorf("then %v, want a minute", e.RetryAfter)
 	}
 }
