@@ -3,7 +3,10 @@ package flow
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ParseUpstream parses the URL of an API that may receive a token, including
@@ -28,7 +31,7 @@ func ParseUpstream(raw string, insecureHTTP bool) (*url.URL, error) {
 	case u.Scheme != "https":
 		return nil, badUpstream("%q is not an https URL", raw)
 	}
-	if p := u.EscapedPath(); ambiguous(p) || strings.Contains(p, "//") || strings.Contains(strings.ToLower(p), "%2f") {
+	if p := u.EscapedPath(); !plainPath(p) || strings.Contains(p, "//") || strings.Contains(strings.ToLower(p), "%2f") {
 		return nil, badUpstream("%q has an ambiguous path", raw)
 	}
 	u.Host = strings.TrimPrefix(origin(u), u.Scheme+"://")
@@ -60,7 +63,7 @@ func origin(u *url.URL) string {
 // nil if the path could lead out of the upstream at a server that decodes it
 // twice or removes dot segments.
 func Within(upstreams []*url.URL, u *url.URL) *url.URL {
-	if u.User != nil || u.Opaque != "" || ambiguous(u.EscapedPath()) {
+	if u.User != nil || u.Opaque != "" || !plainPath(u.EscapedPath()) {
 		return nil
 	}
 	for _, up := range upstreams {
@@ -83,78 +86,42 @@ func allowed(upstreams []*url.URL, r *http.Request) bool {
 	return Within(upstreams, r.URL) != nil && origin(&host) == origin(r.URL)
 }
 
-// ambiguous reports whether some server could read path, which is escaped, as
-// another path: dot segments, however often encoded, with parameters (..;) or
-// with characters that some servers map to dots, backslashes, and characters that
-// do not belong in a path.
-func ambiguous(path string) bool {
-	for range 5 {
-		for i := range len(path) {
-			if c := path[i]; c < ' ' || c == 0x7f || c == '\\' || overlong(path[i:]) {
-				return true
-			}
-		}
-		plain := lookalikes.Replace(path)
-		if strings.Contains(plain, `\`) {
-			return true
-		}
-		for segment := range strings.SplitSeq(plain, "/") {
-			if end := strings.IndexAny(segment, ";?#"); end >= 0 { // parameters, or a query after decoding
-				segment = segment[:end]
-			}
-			if name := strings.TrimRight(segment, " "); name == "." || name == ".." { // Windows drops the spaces
-				return true
-			}
-		}
-		decoded := unescaped(plain)
-		if decoded == path {
+// plainPath reports whether every server reads path, which is escaped, as the same
+// path: it decodes once, to characters that no server maps to a delimiter, and has
+// no dot segment.
+func plainPath(path string) bool {
+	decoded, err := url.PathUnescape(path)
+	if err != nil || percentEncoded.MatchString(decoded) { // some servers decode again
+		return false
+	}
+	for i, r := range decoded {
+		if !plainRune(r, decoded[i]) {
 			return false
 		}
-		path = decoded
+	}
+	for segment := range strings.SplitSeq(decoded, "/") {
+		if end := strings.IndexAny(segment, ";?#"); end >= 0 { // parameters, or a query after decoding
+			segment = segment[:end]
+		}
+		if name := strings.TrimRight(segment, " "); name == "." || name == ".." { // Windows drops the spaces
+			return false
+		}
 	}
 	return true
 }
 
-// lookalikes are the characters that Unicode compatibility forms (NFKC, UAX #15)
-// map to dots, slashes and other delimiters of a path.
-var lookalikes = strings.NewReplacer(
-	"\uff0e", ".", "\u2024", ".", "\ufe52", ".", "\u2025", "..", "\ufe30", "..",
-	"\uff0f", "/", "\uff3c", `\`, "\ufe68", `\`,
-	"\uff1b", ";", "\ufe14", ";", "\ufe54", ";", "\u037e", ";",
-	"\uff1f", "?", "\ufe16", "?", "\ufe56", "?", "\u2047", "?", "\u2048", "?",
-	"\uff03", "#", "\ufe5f", "#", "\uff05", "%", "\ufe6a", "%",
-)
+var percentEncoded = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 
-// overlong reports whether s begins with an overlong UTF-8 encoding: C0 AE is a
-// dot to a lenient decoder.
-func overlong(s string) bool {
-	second := byte(0xff)
-	if len(s) > 1 {
-		second = s[1]
+// plainRune reports whether a character may stand in a decoded path. first is its
+// first byte. Outside of ASCII these are letters, marks, digits, symbols, dashes,
+// quotes and brackets: what Unicode's compatibility forms (NFKC, UAX #15) map to a
+// dot, a slash or another delimiter is other punctuation.
+func plainRune(r rune, first byte) bool {
+	switch {
+	case r < utf8.RuneSelf:
+		return r >= ' ' && r != 0x7f && r != '\\'
+	case r == utf8.RuneError: // a byte of Latin-1, but none that begins an overlong encoding, where C0 AE is a dot
+		return first >= 0xc2 && first != 0xe0 && first != 0xf0
 	}
-	switch s[0] {
-	case 0xc0, 0xc1:
-		return true
-	case 0xe0:
-		return second >= 0x80 && second < 0xa0
-	case 0xf0:
-		return second >= 0x80 && second < 0x90
-	}
-	return false
-}
-
-// unescaped decodes percent-encoding and keeps malformed sequences.
-func unescaped(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if d, err := url.PathUnescape(s[i : i+3]); err == nil {
-				b.WriteString(d)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.S, unicode.Pd, unicode.Pi, unicode.Pf, unicode.Ps, unicode.Pe, unicode.Pc)
 }

@@ -159,3 +159,19 @@ func TestAllowed_ChecksHostHeader(t *testing.T) {
 		t.Error("another port")
 	}
 }
+
+// unescaped decodes percent-encoding and keeps malformed sequences.
+func unescaped(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if d, err := url.PathUnescape(s[i : i+3]); err == nil {
+				b.WriteString(d)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
