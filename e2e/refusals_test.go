@@ -45,7 +45,7 @@ var parts = []struct {
 	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
-	{"cmd/tokend", 110, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
+	{"cmd/tokend", 80, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -57,17 +58,32 @@ func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) 
 	return c, complete
 }
 
+// pipeWait is how long a configuration that comes through a pipe may take.
+const pipeWait = 10 * time.Second
+
+// readConfig reads a configuration file, or a pipe such as that of a shell's process
+// substitution, TOKEND_CONFIG=<(sops -d tokend.yaml).
 func readConfig(path string) ([]byte, fs.FileMode, error) {
-	file, fi, err := durable.Open(path)
+	file, fi, err := durable.OpenAny(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { _ = file.Close() }() // only read
-	b, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	mode := fi.Mode().Perm()
+	var b []byte
+	switch {
+	case fi.Mode()&fs.ModeNamedPipe != 0:
+		mode = 0o600 // it is read once
+		b, err = durable.ReadPipe(file, maxConfig, pipeWait)
+	case !fi.Mode().IsRegular():
+		err = durable.ErrNotRegular
+	default:
+		b, err = io.ReadAll(io.LimitReader(file, maxConfig+1))
+	}
 	if err == nil && len(b) > maxConfig {
 		err = errors.New("it is larger than 4 MiB")
 	}
-	return b, fi.Mode().Perm(), err
+	return b, mode, err
 }
 
 // holdsSecret says whether a secret stands in the file itself.

@@ -45,14 +45,21 @@ func readSecret(path string, forbidden fs.FileMode, uid int) ([]byte, error) {
 // Open opens a regular file for reading. It does not wait for the writer of a named
 // pipe, which is refused.
 func Open(path string) (*os.File, fs.FileInfo, error) {
+	f, fi, err := OpenAny(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		_ = f.Close() // only read
+		return nil, nil, &fs.PathError{Op: "open", Path: path, Err: ErrNotRegular}
+	}
+	return f, fi, err
+}
+
+// OpenAny opens what path names for reading, and waits for nothing.
+func OpenAny(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
 	if err != nil {
 		_ = f.Close() // only read
 		return nil, nil, err
@@ -60,7 +67,8 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return f, fi, nil
 }
 
-var errNotRegular = errors.New("it is not a regular file")
+// ErrNotRegular means that a path names a directory, a pipe, a socket or a device.
+var ErrNotRegular = errors.New("it is not a regular file")
 
 func openSecret(path string, forbidden fs.FileMode, uid int) (*os.File, error) {
 	named, err := os.Lstat(path)
@@ -75,7 +83,7 @@ func openSecret(path string, forbidden fs.FileMode, uid int) (*os.File, error) {
 	}
 	f, fi, err := Open(path)
 	switch {
-	case errors.Is(err, errNotRegular):
+	case errors.Is(err, ErrNotRegular):
 		return nil, refuse("name the file itself", "%s is not a regular file", path)
 	case err != nil:
 		return nil, unreadable(path, err)
