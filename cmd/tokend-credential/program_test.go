@@ -34,6 +34,12 @@ func service(t *testing.T, delay <-chan struct{}) string {
 		}
 		fmt.Fprint(w, `{"access_token":"the-token","token_type":"Bearer","expires_in":3600,"expires_at":"2030-01-02T03:04:05Z","client":"demo","min_validity_satisfied":true}`)
 	})
+	mux.HandleFunc("GET /v1/clients/short/token", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"access_token":"the-token","min_validity_satisfied":false}`)
+	})
+	mux.HandleFunc("GET /v1/clients/short", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"client":"short","failure":{"class":"idp_timeout","description":"red \u009b31m"}}`)
+	})
 	mux.HandleFunc("GET /v1/clients/odd/token", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusConflict)
 		fmt.Fprint(w, `{"error":"login_required","error_description":"red \u009b31m","hint":"do this"}`)
@@ -130,8 +136,14 @@ func TestTimeout_EndsWaitingForServiceAndForInput(t *testing.T) {
 	}
 }
 
-// Errors may hold a provider's text.
+// Errors and warnings may hold a provider's text.
 func TestErrors_HaveNoControlCharacters(t *testing.T) {
+	if got := run(t, service(t, nil), "tokend-credential", "", "text", "short", "--min-validity", "1h"); got.code != 0 || strings.ContainsRune(got.stderr, 0x9b) || !strings.HasPrefix(got.stderr, "warning: ") {
+		t.Errorf("%+v", got)
+	}
+	if got := run(t, service(t, nil), "tokend-credential", "", "text\x1b", "demo"); got.code != 64 || strings.ContainsRune(got.stderr, 0x1b) {
+		t.Errorf("%+v", got)
+	}
 	got := run(t, service(t, nil), "tokend-credential", "", "text", "odd")
 	if got.code != 77 || strings.ContainsRune(got.stderr, 0x9b) || !strings.HasSuffix(got.stderr, "\nhint: do this\n") {
 		t.Errorf("%+v", got)

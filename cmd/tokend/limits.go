@@ -103,7 +103,7 @@ func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, 
 	wait, cancel := context.WithTimeout(ctx, total)
 	defer cancel()
 	for pause := waitFirst; ; pause = min(2*pause, waitMost) {
-		if until, ok := wait.Deadline(); ok && retryAfter(err) > time.Until(until) {
+		if until, ok := wait.Deadline(); ok && retryAfter(err) > max(0, time.Until(until)) {
 			return v, err // it does not pass in time, such as a refresh whose outcome is unknown
 		}
 		timer := time.NewTimer(max(pause, retryAfter(err)))

@@ -63,7 +63,7 @@ func TestToken_NamedServiceDown_StartsNothing(t *testing.T) {
 func TestToken_Wait_WaitsForTheService(t *testing.T) {
 	alone(t)
 	o := runTokend(t, "token", "demo", "--wait", "--timeout", "50ms")
-	if o.code != 69 && o.code != 75 || o.stdout != "" {
+	if o.code != 69 || o.stdout != "" || !strings.HasPrefix(o.stderr, "error: waited 50ms: tokend does not answer") {
 		t.Errorf("%+v", o)
 	}
 }
