@@ -112,7 +112,7 @@ func createKeyset(path string) error {
 	return nil
 }
 
-// writeTemp writes b to a new file beside path, mode 0600, and syncs it.
+// writeTemp writes b to a new file next to path, mode 0600, and syncs it.
 func writeTemp(path string, b []byte) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
