@@ -131,7 +131,7 @@ func (a *agent) hasStopped(t *testing.T) {
 		for _, name := range threads {
 			stat, err := os.ReadFile(name)
 			if err != nil || !strings.Contains(string(stat), ") T ") {
-				return fmt.Errorf("not stopped: %q, %v", stat, err)
+				return fmt.Errorf("not stopped: %q, %w", stat, err)
 			}
 		}
 		return err

@@ -44,7 +44,7 @@ func signalDuringStart(t *testing.T, line string) {
 	a.signal(t, syscall.SIGHUP)
 	must(t, os.Remove(a.config()))
 	a.configure(t, tenant, ciClient)
-	time.Sleep(100 * time.Millisecond) // for the process to get the signal before it goes on
+	time.Sleep(100 * time.Millisecond) // for the process to get the signal before it continues
 	_, err = pipe.WriteString(noClients)
 	must(t, errors.Join(err, pipe.Close()))
 	a.url = "http://127.0.0.1:" + a.WaitFor(t, programs.Port)

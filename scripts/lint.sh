@@ -1,7 +1,12 @@
 #!/bin/sh
 # Every check of the sources; all of them run, whatever the others find.
+# With --count it only prints the words of scripts/words.txt per 1,000 lines.
 set -u
 cd "$(dirname "$0")/.."
+
+if [ "${1-}" = --count ]; then
+    exec go run ./scripts/words -count
+fi
 
 failed=0
 check() {
@@ -36,6 +41,7 @@ check tool golangci-lint run
 check tool_in terraform golangci-lint run
 check tool_in e2e/referees golangci-lint run
 check formatted
+check go run ./scripts/words
 check tool actionlint
 check tool actionlint examples/github-actions/*.yml
 check go tool -modfile=tools/goreleaser/go.mod goreleaser check .goreleaser.yaml terraform/.goreleaser.yaml

@@ -41,7 +41,7 @@ func capable(s *service) bool {
 	return err == nil && strings.Contains(string(out), "capability authtype")
 }
 
-// git runs git with nobody to ask.
+// git runs git without a terminal.
 func git(s *service, args ...string) (string, error) {
 	cmd := s.command("git", args...)
 	cmd.Env = append(cmd.Env, "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_ASKPASS=false")

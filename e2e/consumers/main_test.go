@@ -59,7 +59,7 @@ func tool(t *testing.T, name string) string {
 	return ""
 }
 
-// service is a tokend with client demo, signed in at a mockauth0.
+// service is a tokend with client demo, logged in at a mockauth0.
 type service struct {
 	home   string
 	env    []string // of every command

@@ -16,7 +16,7 @@ import (
 )
 
 // browser plays a browser without scripts and the person in front of it, who
-// fills in every form of the tenant: it signs in, consents, confirms.
+// fills in every form of the tenant: it logs in, consents, confirms.
 type browser struct {
 	t    *testing.T
 	http *http.Client
@@ -53,7 +53,7 @@ func newBrowser(t *testing.T, ten *tenant) *browser {
 	}}
 }
 
-// until makes the browser stop at an address that nobody listens on: a
+// until makes the browser stop at an address without a listener: a
 // callback that the client gets by other means.
 func (b *browser) until(prefix string) *browser {
 	b.stop = prefix

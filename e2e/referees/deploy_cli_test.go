@@ -36,7 +36,7 @@ func TestRefereeAuth0DeployCLI(t *testing.T) {
 	ten := startTenant(t, "MOCKAUTH0_TENANT="+example)
 	s := startScript(t, ten, "auth0-deploy-cli", object{
 		"file":     example,
-		"excluded": []string{"users", "x-actions", "rules"}, // beside an export; and what it compares with a tenant's
+		"excluded": []string{"users", "x-actions", "rules"}, // next to an export; and what it compares with a tenant's
 	})
 	var got exported
 	s.read(&got)
@@ -77,7 +77,7 @@ func (ten *tenant) application(name, api string) application {
 	return out.application
 }
 
-// signsIn: a person signs in to an application of the example, whose action
+// signsIn: a person logs in to an application of the example, whose action
 // adds a claim.
 func signsIn(t *testing.T, ten *tenant, a application) {
 	t.Helper()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestRefereeExpressOpenIDConnect: a person signs in to an Express
+// TestRefereeExpressOpenIDConnect: a person logs in to an Express
 // application, which refreshes, and logs out of it and of the tenant.
 func TestRefereeExpressOpenIDConnect(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestRefereeExpressOpenIDConnect(t *testing.T) {
 		var profile struct{ Email, Sub string }
 		person.open(a.url+"/profile").read(t, http.StatusOK, &profile)
 		if profile.Email != "agent@example.com" || !strings.HasPrefix(profile.Sub, "auth0|") {
-			t.Errorf("signed in as %+v", profile)
+			t.Errorf("logged in as %+v", profile)
 		}
 	}
 	// loggedOut: back at the application, and the tenant asks for a login again.
@@ -33,12 +33,12 @@ func TestRefereeExpressOpenIDConnect(t *testing.T) {
 		var home struct{ SignedIn bool }
 		person.open(a.url+"/logout").read(t, http.StatusOK, &home)
 		if home.SignedIn {
-			t.Error("still signed in at the application")
+			t.Error("still logged in at the application")
 		}
 		logins := len(ten.journal("login", id))
 		signedIn(t, a, person)
 		if len(ten.journal("login", id)) == logins {
-			t.Error("the tenant signed in by itself after a logout")
+			t.Error("the tenant logged in by itself after a logout")
 		}
 	}
 	t.Run("code_http", func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package referees_test lets clients that nobody here wrote judge mockauth0:
+// Package referees_test lets clients of third parties judge mockauth0:
 // each does its own happy path, unmodified, and sees one thing refused. What
 // the tenant saw of it is read from its journal.
 package referees_test

@@ -16,7 +16,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"another nonce", "pkg/mock/mint.go", `c.add("nonce", o.g.nonce)`, `c.add("nonce", o.g.nonce+"x")`, "Auth0SPAJS/http"},
 	{"no challenge of /userinfo", "pkg/mock/userinfo.go", `c.w.Header().Set("WWW-Authenticate", value)`, "", "OpenIDClient/http"},
 	{"a code works twice", "pkg/mock/grant_code.go", "cd.used = true", "", "PassportAuth0"},
-	{"a code works for ever", "pkg/mock/grant_code.go", "if !c.now.Before(cd.expires) {", "if false {", "ZitadelRP/http"},
+	{"a code works forever", "pkg/mock/grant_code.go", "if !c.now.Before(cd.expires) {", "if false {", "ZitadelRP/http"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "Auth0"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "OIDCClientTS"},
 	{"an idle token lives", "pkg/mock/grant_refresh.go", `outlived(c.now, f.seen, p.IdleTokenLifetime)`, "false", "OIDCAgent/device_http"},

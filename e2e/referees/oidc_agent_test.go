@@ -182,7 +182,7 @@ func TestRefereeOIDCAgent(t *testing.T) {
 	})
 }
 
-// freePort returns a port that nobody listens on at this moment.
+// freePort returns a port without a listener at this moment.
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")

@@ -12,7 +12,7 @@ type refusal struct {
 // back to the client.
 type question struct{ Open string }
 
-// TestRefereeOpenIDClient: openid-client signs in by PAR, PKCE and nonce,
+// TestRefereeOpenIDClient: openid-client logs in by PAR, PKCE and nonce,
 // verifies every signature, refreshes, signs a device in and logs out.
 func TestRefereeOpenIDClient(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
@@ -29,7 +29,7 @@ func TestRefereeOpenIDClient(t *testing.T) {
 				"issuer": ten.at(scheme), "clientId": id, "clientSecret": id + "-secret", "redirectUri": callback, "audience": audience,
 			})
 			person := newBrowser(t, ten).until(callback)
-			for range 4 { // sign in, confirm the device, log out, sign in
+			for range 4 { // log in, confirm the device, log out, log in
 				var q question
 				s.read(&q)
 				s.answer(person.open(q.Open).url.String())
@@ -41,7 +41,7 @@ func TestRefereeOpenIDClient(t *testing.T) {
 			}
 			s.read(&got)
 			if got.Email != "agent@example.com" || got.Scope != "openid profile email offline_access read:calls" || got.Lifetime != 86400 {
-				t.Errorf("signed in as %q for %d s with scope %q", got.Email, got.Lifetime, got.Scope)
+				t.Errorf("logged in as %q for %d s with scope %q", got.Email, got.Lifetime, got.Scope)
 			}
 			for what, r := range map[string][2]refusal{
 				"a used code":             {got.CodeUsedTwice, {403, "invalid_grant"}},

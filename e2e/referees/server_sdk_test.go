@@ -39,7 +39,7 @@ func TestRefereeAuth0(t *testing.T) {
 	}
 	s.read(&got)
 	if got.Email != "agent@example.com" || got.Scope != "openid profile email offline_access read:calls" || got.Machine != "read:calls write:calls" {
-		t.Errorf("signed in as %q with scope %q, the machine has %q", got.Email, got.Scope, got.Machine)
+		t.Errorf("logged in as %q with scope %q, the machine has %q", got.Email, got.Scope, got.Machine)
 	}
 	for what, r := range map[string][2]refusal{
 		"a used code":             {got.CodeUsedTwice, {403, "invalid_grant: Invalid authorization code"}},
@@ -85,7 +85,7 @@ func (p page) read(t *testing.T, status int, into any) {
 	}
 }
 
-// TestRefereePassportAuth0: a person signs in to an Express application; a
+// TestRefereePassportAuth0: a person logs in to an Express application; a
 // code that was used is refused, and the application says so.
 func TestRefereePassportAuth0(t *testing.T) {
 	t.Parallel()
@@ -102,7 +102,7 @@ func TestRefereePassportAuth0(t *testing.T) {
 	}
 	person.until("").open(first.String()).read(t, http.StatusOK, &user)
 	if !strings.HasPrefix(user.ID, "auth0|") || user.DisplayName != "Example Agent" || user.Email != "agent@example.com" || !user.Refresh {
-		t.Errorf("signed in as %+v", user)
+		t.Errorf("logged in as %+v", user)
 	}
 	second := person.until(a.url + "/callback").open(a.url + "/login").url
 	q := second.Query()

@@ -41,7 +41,7 @@ func TestRefereeAuth0SPAJS(t *testing.T) {
 			renewsByFrame(t, ten, tab, id)
 			rotates(t, ten, tab, id)
 
-			// Logged out, also at the tenant: the frame is told to log in.
+			// Logged out, also at the tenant: the frame must log in.
 			tab.leave("logout()")
 			tab.arrive()
 			var got fresh
@@ -94,7 +94,7 @@ func rotates(t *testing.T, ten *tenant, tab *chromium, id string) {
 		t.Errorf("no refresh in the worker: %q", worker.Error)
 	}
 	tab.leave("login({useRefreshTokens: true, cacheLocation: 'localstorage'})")
-	tab.arrive() // signed in and asked before
+	tab.arrive() // logged in and asked before
 	var first, second, replayed, newest fresh
 	var old, last string
 	tab.call("kept()", &old)
@@ -141,7 +141,7 @@ func TestRefereeOIDCClientTS(t *testing.T) {
 	tab.call("user()", &user)
 	if user.Email != "agent@example.com" || !user.Verified || user.State != "kept by the SDK" ||
 		user.Scope != "openid profile email read:calls" || user.Lifetime < 86300 {
-		t.Errorf("signed in as %+v", user)
+		t.Errorf("logged in as %+v", user)
 	}
 	var framed, refreshed, revoked fresh
 	tab.call("fresh()", &framed)

@@ -20,7 +20,7 @@ import (
 
 const audience = "https://api.example.com/"
 
-// tenant is a running mockauth0 with pages to sign in on, reached over http
+// tenant is a running mockauth0 with pages to log in on, reached over http
 // and, as an issuer of its own, over https.
 type tenant struct {
 	t             *testing.T

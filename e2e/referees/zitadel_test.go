@@ -49,7 +49,7 @@ func relyingParty(t *testing.T, ten *tenant, issuer, id string) (rp.RelyingParty
 	return party, server.URL
 }
 
-// TestRefereeZitadelRP: zitadel/oidc's relying party signs in, refreshes, runs
+// TestRefereeZitadelRP: zitadel/oidc's relying party logs in, refreshes, runs
 // the device flow, revokes and logs out.
 func TestRefereeZitadelRP(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
@@ -66,7 +66,7 @@ func TestRefereeZitadelRP(t *testing.T) {
 			var got signedIn
 			person.open(app+"/login").read(t, http.StatusOK, &got)
 			if got.Email != "agent@example.com" || !got.Verified || got.State != "state of "+t.Name() {
-				t.Errorf("signed in as %+v", got)
+				t.Errorf("logged in as %+v", got)
 			}
 			refreshed, err := rp.RefreshTokens[*oidc.IDTokenClaims](t.Context(), party, got.Refresh, "", "")
 			if err != nil {

@@ -230,7 +230,7 @@ func told(t *testing.T, file string) map[string]string {
 	for line := range strings.Lines(read(t, file)) {
 		name, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if !found {
-			t.Errorf("%s: %q is no NAME=VALUE", filepath.Base(file), line)
+			t.Errorf("%s: %q is not NAME=VALUE", filepath.Base(file), line)
 		}
 		all[name] = value
 	}

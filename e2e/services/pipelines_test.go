@@ -83,7 +83,7 @@ func (p pipeline) fails(t *testing.T, script, want string) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if strings.Contains(out, calls) || strings.Contains(out, "No such process") {
-		t.Errorf("it goes on:\n%s", out)
+		t.Errorf("it continues:\n%s", out)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// withoutPrograms is a PATH that has what the scripts call, but for this project's.
+// withoutPrograms is a PATH that has what the scripts call, except this project's.
 func withoutPrograms(t *testing.T) string {
 	t.Helper()
 	dir := programs.Folder(t)

@@ -19,7 +19,7 @@ import (
 const units = root + "/deploy/systemd"
 
 // TestUnits: systemd finds nothing to say about the units, and little that the
-// service could do beside its work.
+// service could do in addition to its work.
 func TestUnits(t *testing.T) {
 	analyze := programs.Tool(t, "systemd-analyze")
 	for flavour, flags := range map[string][]string{"system": nil, "user": {"--user"}} {

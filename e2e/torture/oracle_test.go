@@ -59,7 +59,7 @@ func (r *round) checkTraffic() traffic {
 
 // exchanges are the refresh requests, grouped by the call that issued the
 // refresh token, in the order of their first use. A request that ended before
-// the tenant looked at it has no parent in the journal: it is of the token that
+// the tenant read it has no parent in the journal: it is of the token that
 // is sent next, or of the newest one when a login comes next.
 func (r *round) exchanges() [][]mock.Entry {
 	var order []string
@@ -102,7 +102,7 @@ func (r *round) mayBeLost(at time.Time) bool {
 }
 
 // lostAnswers counts exchanges that were committed and whose refresh token was
-// never sent, but for the last one, which is stored.
+// never sent, except the last one, which is stored.
 func (r *round) lostAnswers(sent [][]mock.Entry) int {
 	used := map[string]bool{}
 	last := ""

@@ -67,7 +67,7 @@ func (r *round) logf(format string, args ...any) {
 	r.timeline = append(r.timeline, entry{time.Since(r.began), text, 1})
 }
 
-// failf records a broken promise; the round goes on.
+// failf records a broken promise; the round continues.
 func (r *round) failf(format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
 	r.logf("FAILED: %s", what)

@@ -184,7 +184,7 @@ func TestFormatV1_Check(t *testing.T) {
 	}
 }
 
-// TestFormatV1_SpillDirConfigured checks that spilled grants beside the database
+// TestFormatV1_SpillDirConfigured checks that spilled grants next to the database
 // move to the directory that is configured now.
 func TestFormatV1_SpillDirConfigured(t *testing.T) {
 	dir, keys := copyV1(t)

@@ -53,7 +53,7 @@ func TestNewer(t *testing.T) {
 		{"same login and exchange, another state made from it", saved, fromThis, live(0, 10, 5), true},
 		{"same login and exchange, another state saved since", saved, fromEarlier, live(0, 10, 5), false},
 		{"same login, earlier exchange", saved, fromAny, live(0, 10, 4), false},
-		{"another login made from it, by a clock that went on", saved, fromThis, live(0, 11, 1), true},
+		{"another login made from it, by a correct clock", saved, fromThis, live(0, 11, 1), true},
 		{"another login made from it, by a clock that was set back", saved, fromThis, live(0, 9, 1), true},
 		{"another login, not made from it, later", saved, fromEarlier, live(0, 11, 1), true},
 		{"another login, not made from it, earlier", saved, fromEarlier, live(0, 9, 9), false},

@@ -119,7 +119,7 @@ func TestSpill_CannotBeMoved(t *testing.T) {
 // TestSpill_InBothDirectories: after the setting was added, the newer spilled
 // grant counts, in either directory.
 func TestSpill_InBothDirectories(t *testing.T) {
-	for name, generations := range map[string][2]int64{"beside the database": {9, 8}, "in the directory that is configured": {8, 9}} {
+	for name, generations := range map[string][2]int64{"next to the database": {9, 8}, "in the directory that is configured": {8, 9}} {
 		t.Run(name, func(t *testing.T) {
 			p, dir := newSpilling(t), t.TempDir()
 			for i, o := range []store.Options{{Keys: p.keys}, {Keys: p.keys, SpillDir: dir}} {

@@ -47,7 +47,7 @@ func (f *spilled) place() []string {
 	return names
 }
 
-// spillDir returns the default directory, beside the database.
+// spillDir returns the default directory, next to the database.
 func spillDir(database string) string { return database + ".spill" }
 
 // newSpill rejects a directory that others can write to. It creates a configured

@@ -66,7 +66,7 @@ func TestSpillDir_ConfiguredLater(t *testing.T) {
 		t.Errorf("Load has generation %d, want the spilled %d", g.Generation, p.saved.Generation+1)
 	}
 	if names := p.files(t); len(names) != 0 {
-		t.Errorf("%v beside the database, want none", names)
+		t.Errorf("%v next to the database, want none", names)
 	}
 }
 

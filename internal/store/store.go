@@ -27,7 +27,7 @@ type medium interface {
 // Options of [Open].
 type Options struct {
 	Keys     *seal.Keyset // seals grants; required
-	SpillDir string       // for grants that cannot be saved; "": beside the database
+	SpillDir string       // for grants that cannot be saved; "": next to the database
 	MarkFile string       // has the highest revision, to notice an older copy; stores can share it; "" or not writable: DATABASE.mark
 }
 

@@ -24,7 +24,7 @@ func TestParseAnswer(t *testing.T) {
 		"B03 absent":             {body: `{` + rest + `}`},
 		"null":                   {body: `{` + rest + `,"expires_in":null}`},
 		"no number":              {body: `{` + rest + `,"expires_in":"soon"}`},
-		"for ever":               {body: `{` + rest + `,"expires_in":1e300}`, lifetime: maxLifetime},
+		"forever":                {body: `{` + rest + `,"expires_in":1e300}`, lifetime: maxLifetime},
 		"beyond floats":          {body: `{` + rest + `,"expires_in":1e999}`, lifetime: maxLifetime},
 		"order, unknown members": {body: `{"x":{"y":[1]},"expires_in":60,` + rest + `,"scope":null}`, lifetime: time.Minute},
 		"B25 scope as a list":    {body: `{` + rest + `,"scope":["a"],"expires_in":60}`, lifetime: time.Minute},

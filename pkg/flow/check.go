@@ -39,7 +39,7 @@ const (
 // Check checks the provider for this client: discovery, issuer, endpoints, clock,
 // keys and, for an authorization code, whether it accepts the authorization
 // request and its redirect URI. It sends only GET requests, asks /authorize with
-// prompt=none so that no login happens, spends nothing and does not change the
+// prompt=none so that no login happens, uses up nothing and does not change the
 // client's state. A check that needs the result of a failed check is skipped.
 func (c *Client) Check(ctx context.Context) []Finding {
 	r := &recorder{next: c.http.Transport, now: c.cfg.Now}

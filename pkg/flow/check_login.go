@@ -141,7 +141,7 @@ func (c *Client) refusedOnPage(f Finding, l Login, words []byte, shown string) F
 }
 
 // CheckSecret checks whether the provider accepts the client's authentication,
-// with a token request that cannot succeed because its code is invalid. It spends
+// with a token request that cannot succeed because its code is invalid. It uses up
 // nothing, but the provider logs a failed exchange and may count it against the
 // client.
 func (c *Client) CheckSecret(ctx context.Context) Finding {

@@ -42,7 +42,7 @@ type poll struct {
 
 func (p *poll) cancel() { p.once.Do(func() { close(p.stop) }) }
 
-// active reports whether polling goes on.
+// active reports whether polling continues.
 func (p *poll) active() bool {
 	select {
 	case <-p.stop:
@@ -195,7 +195,7 @@ func (c *Client) finishDevice(ctx context.Context, l Login) (*Grant, error) {
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		return nil, &Error{Op: "finish", Class: ClassTimeout, Description: "nobody has confirmed the code yet", Hint: "the login is still pending", Err: ctx.Err()}
+		return nil, &Error{Op: "finish", Class: ClassTimeout, Description: "the code is not confirmed yet", Hint: "the login is still pending", Err: ctx.Err()}
 	}
 	if p.err != nil {
 		return nil, p.err

@@ -158,7 +158,7 @@ func TestDevice_LoginFails(t *testing.T) {
 		"not allowed":         {refuse(403, "unauthorized_client"), ClassClientRejected, "unauthorized_client", 5 * time.Second, StateLoginRequired},
 		"redirect":            {func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { http.Redirect(w, r, "/x", 307) }, ClassRedirect, "", 5 * time.Second, StateLoginRequired},
 		"404":                 {raw(404, "text/plain", "no"), ClassBadResponse, "404", 5 * time.Second, StateLoginRequired},
-		"nobody confirms":     {refuse(403, "authorization_pending"), ClassLoginRequired, "expired before anybody", 15 * time.Minute, StateLoginRequired},
+		"not confirmed":       {refuse(403, "authorization_pending"), ClassLoginRequired, "expired before anybody", 15 * time.Minute, StateLoginRequired},
 		"an ID token is bad":  {nil, ClassBadResponse, "sub", 5 * time.Second, StateLoginRequired},
 		"no token in it, B05": {raw(200, "application/json", `{"refresh_token":"CANARY-r","token_type":"Bearer"}`), ClassBadResponse, "no access_token", 5 * time.Second, StateLoginRequired},
 	} {
@@ -217,7 +217,7 @@ func TestDevice_LoginIsShared(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		_, err = c.Finish(ctx, l, nil)
-		wantError(t, err, ClassTimeout, "nobody has confirmed")
+		wantError(t, err, ClassTimeout, "not confirmed yet")
 		if same, err := c.Login(t.Context()); err != nil || same.DeviceCode != l.DeviceCode || s.called("/oauth/device/code") != 1 {
 			t.Errorf("%v, %v", same, err)
 		}

@@ -121,7 +121,7 @@ func TestRefresh_DeadToken_ProviderSpecificCodes(t *testing.T) {
 		"B22 in capitals":            raw(400, "application/json", `{"error":"INVALID_GRANT"}`),
 		"B22 form":                   raw(400, "text/plain", `error=invalid_grant`),
 		"B22 with a BOM and a NUL":   raw(400, "application/json", "\xef\xbb\xbf"+`{"error":"invalid_grant"}`+"\x00"),
-		"B22 with tokens beside it":  raw(200, "application/json", `{"error":"invalid_grant",`+tokens+`}`),
+		"B22 together with tokens":   raw(200, "application/json", `{"error":"invalid_grant",`+tokens+`}`),
 		"B22 error_code, not status": raw(400, "application/json", `{"error":"","error_code":"token_expired"}`),
 	}
 	for name, body := range map[string]string{

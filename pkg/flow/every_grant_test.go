@@ -151,7 +151,7 @@ func TestEveryGrant_Answers(t *testing.T) {
 // reachable.
 func TestEveryGrant_Unreachable(t *testing.T) {
 	for name, w := range ways(t) {
-		if name == "device_code" { // goes on polling: TestDevice_Polling
+		if name == "device_code" { // it continues to poll: TestDevice_Polling
 			continue
 		}
 		t.Run("F02, "+name, func(t *testing.T) {

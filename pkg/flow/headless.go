@@ -15,7 +15,7 @@ import (
 
 const (
 	maxRedirects = 10
-	headlessKey  = "sign in"
+	headlessKey  = "headless login"
 	loginBackoff = "login" // back-off of logins without a person
 	localBackoff = "local" // back-off of Run alone, while a file on this machine cannot be read
 )

@@ -72,7 +72,7 @@ var ownParams = []string{
 
 // Login begins a login: discovery, and new state, PKCE verifier and nonce. For
 // [Device] it requests a code and starts to poll until the login ends, even if
-// nobody waits for it; a restart of the program cancels it. A pending device
+// no caller waits; a restart of the program cancels it. A pending device
 // login is returned as long as half of its time is left.
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	switch c.cfg.Source.(type) {

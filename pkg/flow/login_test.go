@@ -89,7 +89,7 @@ func TestFinish_Callbacks(t *testing.T) {
 		"denied":             {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, class: ClassRequest, part: "access_denied"},
 		"login required":     {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "login_required") }, class: ClassLoginRequired, part: "login_required"},
 		"unauthorized":       {change: func(_ *Login, q url.Values) { q.Del("code"); q.Set("error", "unauthorized_client") }, class: ClassClientRejected, part: "unauthorized_client"},
-		"a code of nobody":   {change: func(_ *Login, q url.Values) { q.Set("code", "x") }, class: ClassLoginRequired, part: "invalid_grant"},
+		"an unknown code":    {change: func(_ *Login, q url.Values) { q.Set("code", "x") }, class: ClassLoginRequired, part: "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {
@@ -122,7 +122,7 @@ func TestFinish_Callbacks(t *testing.T) {
 				if errors.Is(err, ErrState) != tc.state {
 					t.Errorf("ErrState: %v", err)
 				}
-				if n := s.count(""); n != 0 && !strings.Contains(name, "of nobody") {
+				if n := s.count(""); n != 0 && !strings.Contains(name, "unknown code") {
 					t.Errorf("%d codes were exchanged", n)
 				}
 			})
@@ -150,7 +150,7 @@ func TestHeadless_Page(t *testing.T) {
 		"down":            {page(503, "x"), ClassUnreachable, "503"},
 		"elsewhere":       {to("https://idp.elsewhere.test/saml?x=CANARY"), ClassLoginRequired, "another origin, https://idp.elsewhere.test"},
 		"same host, http": {to("http://tenant.test/authorize"), ClassLoginRequired, "another origin"},
-		"for ever":        {to("/authorize?again"), ClassRedirect, "more than 10 times"},
+		"forever":         {to("/authorize?again"), ClassRedirect, "more than 10 times"},
 		"nowhere":         {raw(302, "text/html", ""), ClassBadResponse, "without a valid Location"},
 		"refused":         {to("http://localhost/callback?error=login_required"), ClassRequest, "does not belong to a login"},
 		"other callback":  {to("http://localhost/other?code=1"), ClassLoginRequired, "another origin"},

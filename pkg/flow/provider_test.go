@@ -54,7 +54,7 @@ func TestNew_Combinations(t *testing.T) {
 		"basic without a secret":  {func(c *Config) { c.Auth = AuthBasic }, "needs a client secret"},
 		"none with a secret":      {func(c *Config) { c.Auth, c.ClientSecret = AuthNone, "CANARY" }, "a client secret is set"},
 		"a key and a secret":      {func(c *Config) { c.PrivateKey, c.ClientSecret, c.Auth = &PrivateKey{}, "CANARY", AuthPrivateKeyJWT }, "a client secret is set"},
-		"a key of no use":         {func(c *Config) { c.PrivateKey, c.ClientSecret = &PrivateKey{}, "CANARY" }, "a private key is set: true"},
+		"a key without effect":    {func(c *Config) { c.PrivateKey, c.ClientSecret = &PrivateKey{}, "CANARY" }, "a private key is set: true"},
 		"jwt without a key":       {func(c *Config) { c.Auth = AuthPrivateKeyJWT }, "a private key is set: false"},
 		"a key alone":             {func(c *Config) { c.PrivateKey, c.Source = &PrivateKey{}, ClientCredentials{} }, ""},
 		"seed without a token":    {func(c *Config) { c.Source = Seed{} }, "no refresh token"},

@@ -39,7 +39,7 @@ func TestRun_LogsInAndRefreshesBeforeExpiry(t *testing.T) {
 		}
 		defer running(t, c)()
 		if st := c.Status(); st.State != StateReady || st.Generation != 1 || st.Subject != "user|1" || st.Expiry != time.Now().Add(time.Hour).Round(0) {
-			t.Errorf("signed in: %+v", st)
+			t.Errorf("logged in: %+v", st)
 		}
 		for range 3 * 60 { // a caller never waits: the token is always valid for minutes
 			time.Sleep(time.Minute)
@@ -286,7 +286,7 @@ func TestMemoryStore(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if err := s.Save(ctx, l, g); err != nil {
-			t.Errorf("a late answer, and nobody has taken the lease: %v", err)
+			t.Errorf("a late answer, and the lease was not taken: %v", err)
 		}
 		second, err := s.Lock(ctx, "k", time.Minute)
 		if err != nil {

@@ -20,8 +20,8 @@ type Store interface {
 	// Save writes g under l.Key(). If it returns nil, the grant is durable, and
 	// g.Revision is the stored one. It returns [ErrConflict] and changes nothing
 	// if l was released or taken by another holder, or if the stored revision is
-	// not g.Revision (0: no grant is stored yet). An expired lease that nobody
-	// has taken still counts, because an answer may arrive late.
+	// not g.Revision (0: no grant is stored yet). An expired lease that no
+	// other holder has taken still counts, because an answer may arrive late.
 	Save(ctx context.Context, l Lease, g *Grant) error
 
 	// Delete removes the grant of a key, readable or not. It is not an error if

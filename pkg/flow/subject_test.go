@@ -80,7 +80,7 @@ func TestGitHubActions_Errors(t *testing.T) {
 	}
 }
 
-// A job's token differs at each request, which is no reason to retry a rejected
+// A job's token differs at each request, which does not make it retry a rejected
 // exchange.
 func TestExchange_Rejected_NewSubjectTokenIsNotTried(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {

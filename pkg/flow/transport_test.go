@@ -171,12 +171,12 @@ func TestTransport_ReturnsOtherAnswers(t *testing.T) {
 		api                 *api
 		refreshes, requests int
 	}{
-		"a second 401":               {&api{}, 1, 2},
-		"403":                        {&api{status: 403}, 0, 1},
-		"insufficient_scope":         {&api{header: `WWW-Authenticate: Bearer realm="api", error="insufficient_scope", scope="write"`}, 0, 1},
-		"insufficient_scope, bare":   {&api{header: `WWW-Authenticate: Bearer error=insufficient_scope`}, 0, 1},
-		"a word of the description":  {&api{header: `WWW-Authenticate: Bearer error="invalid_token", error_description="not insufficient_scope"`}, 1, 2},
-		"invalid_token is no answer": {&api{header: `WWW-Authenticate: Bearer error="invalid_token"`}, 1, 2},
+		"a second 401":              {&api{}, 1, 2},
+		"403":                       {&api{status: 403}, 0, 1},
+		"insufficient_scope":        {&api{header: `WWW-Authenticate: Bearer realm="api", error="insufficient_scope", scope="write"`}, 0, 1},
+		"insufficient_scope, bare":  {&api{header: `WWW-Authenticate: Bearer error=insufficient_scope`}, 0, 1},
+		"a word of the description": {&api{header: `WWW-Authenticate: Bearer error="invalid_token", error_description="not insufficient_scope"`}, 1, 2},
+		"invalid_token is retried":  {&api{header: `WWW-Authenticate: Bearer error="invalid_token"`}, 1, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *tenant) {

@@ -70,7 +70,7 @@ func TestIDToken_Conformance_Login(t *testing.T) {
 		"a claim twice":                {claims: set("ISS", testIssuer), reject: "twice"},
 		"nonce-unless-code-flow":       {claims: set("nonce", ""), reject: "nonce"},
 		"no id_token though openid":    {answer: func(b map[string]any) { delete(b, "id_token") }, reject: "no id_token"},
-		"B13 junk beside a good key":   {jwks: junkAndGood},
+		"B13 junk and a good key":      {jwks: junkAndGood},
 		"B14 no keys":                  {jwks: func() any { return map[string]any{} }, reject: "no usable signing keys"},
 		"B14 null":                     {jwks: func() any { return nil }, reject: "no usable signing keys"},
 		"B14 keys null":                {jwks: func() any { return map[string]any{"keys": nil} }, reject: "no usable signing keys"},

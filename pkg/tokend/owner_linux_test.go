@@ -81,7 +81,7 @@ func TestUsersIn(t *testing.T) {
 		t.Errorf("on ::1: %v, %v, %v", users, listens, err)
 	}
 	if _, _, err = usersIn(strings.NewReader(strings.ReplaceAll(socketTable, " 1001 ", " root ")), here, there); err == nil {
-		t.Error("a user that is no number is passed over")
+		t.Error("a non-numeric user is skipped")
 	}
 }
 

@@ -203,7 +203,7 @@ func TestErrors(t *testing.T) {
 		"login required": {problem(409, map[string]any{"error": "login_required", "error_description": "there is no grant", "hint": "tokend login demo"}), CodeLoginRequired, "login_required: there is no grant\nhint: tokend login demo", 0},
 		"without hint":   {problem(409, map[string]any{"error": "login_required", "error_description": "x"}), CodeLoginRequired, "login_required: x", 0},
 		"try again":      {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 7}), "idp_unreachable", "no", 7 * time.Second},
-		"for ever":       {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 1e9}), "idp_unreachable", "no", time.Hour},
+		"forever":        {problem(503, map[string]any{"error": "idp_unreachable", "error_description": "no", "retry_after": 1e9}), "idp_unreachable", "no", time.Hour},
 		"no key":         {problem(401, map[string]any{"error": "unauthorized", "error_description": "no API key"}), CodeUnauthorized, "no API key", 0},
 		"no client":      {problem(404, map[string]any{"error": "unknown_client", "error_description": "x"}), CodeUnknownClient, "", 0},
 		"control":        {problem(500, map[string]any{"error": "a\nb", "error_description": "x\ny"}), "a b", "x y", 0},

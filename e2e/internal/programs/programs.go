@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience is how long a program may take to serve, or to end.
-const patience = 30 * time.Second
+// startTimeout is how long a program may take to serve, or to end.
+const startTimeout = 30 * time.Second
 
 // What the logs say of where a program is reached.
 var (
@@ -72,7 +72,7 @@ func Folder(t *testing.T) string {
 // Program is one that a test has started.
 type Program struct {
 	*exec.Cmd
-	Log *Log // both of its outputs, but for those that were set before
+	Log *Log // both of its outputs, except those that were set before
 
 	ended chan struct{}
 }
@@ -98,7 +98,7 @@ func Start(t *testing.T, cmd *exec.Cmd) *Program {
 // WaitFor waits for a match in the log and returns its last group.
 func (p *Program) WaitFor(t *testing.T, line *regexp.Regexp) string {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(startTimeout)
 	for {
 		if m := line.FindStringSubmatch(p.Log.String()); m != nil {
 			return m[len(m)-1]
@@ -118,7 +118,7 @@ func (p *Program) Wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(startTimeout):
 		t.Fatalf("%s does not end\n%s", p.Path, p.Log)
 	}
 	return p.ProcessState.ExitCode()

@@ -50,7 +50,7 @@ func testStoppedHolder(t *testing.T, by time.Duration) {
 	_, err = io.WriteString(in, "\n") // it saves
 	must(t, err)
 	if line, err := out.ReadString('\n'); err != nil || line != "conflict\n" {
-		t.Fatalf("the holder that goes on says %q (%v), want a conflict", line, err)
+		t.Fatalf("the continued holder says %q (%v), want a conflict", line, err)
 	}
 	must(t, cmd.Wait())
 	g, err := s.Load(t.Context(), "a")
@@ -223,7 +223,7 @@ func TestAliveFiles(t *testing.T) {
 	second := open(t, path, o)
 	third := open(t, path, o)
 	if names := aliveFiles(t, path); len(names) != 3 {
-		t.Errorf("%v, want those of the two open stores, and the one that is no store's", names)
+		t.Errorf("%v, want those of the two open stores, and the one that does not belong to a store", names)
 	}
 	l, err := second.Lock(t.Context(), "a", time.Minute)
 	if err != nil {

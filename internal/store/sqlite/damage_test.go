@@ -205,7 +205,7 @@ func TestDamage_DatabaseDeletedLogLeft(t *testing.T) {
 		t.Errorf("Open = %v, want ErrCorrupt", err)
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("a new database was made beside the log of the old one")
+		t.Error("a new database was made next to the log of the old one")
 	}
 }
 

@@ -29,7 +29,7 @@ func TestPing_FullDisk(t *testing.T) {
 		err = os.WriteFile(filepath.Join(filler, strconv.Itoa(i)), make([]byte, 4096), 0o600)
 	}
 	if err := s.Ping(t.Context()); err == nil || errors.Is(err, flow.ErrCorrupt) {
-		t.Errorf("Ping on a full disk = %v, want an error that is no damage", err)
+		t.Errorf("Ping on a full disk = %v, want an error other than damage", err)
 	}
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	if err == nil {

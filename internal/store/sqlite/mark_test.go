@@ -47,7 +47,7 @@ func restored(t *testing.T, s *sqlite.Store, key string, want bool) {
 //
 // Row F32 of docs/guarantees.md.
 func TestRestored_OlderCopy(t *testing.T) {
-	for name, markFile := range map[string]string{"beside": "", "elsewhere": filepath.Join(t.TempDir(), "keyset.json.mark")} {
+	for name, markFile := range map[string]string{"next to it": "", "elsewhere": filepath.Join(t.TempDir(), "keyset.json.mark")} {
 		t.Run(name, func(t *testing.T) {
 			o := sqlite.Options{Sealer: newKeys(t), MarkFile: markFile}
 			path := rolledBack(t, o)

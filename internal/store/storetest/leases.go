@@ -79,9 +79,9 @@ func testLateRenew(t *testing.T, o Opened) {
 	}
 	locked(t, o.Other)
 	o.Advance(ttl + time.Second)
-	heir := lock(t, o.Other, "a")
+	next := lock(t, o.Other, "a")
 	want(t, "Renew after it was taken", l.Renew(t.Context()), flow.ErrConflict)
-	release(t, heir)
+	release(t, next)
 	want(t, "Renew after it was taken and released", l.Renew(t.Context()), flow.ErrConflict)
 	unchanged(t, o.Store, l, Grant())
 }
@@ -91,13 +91,13 @@ func testLostLease(t *testing.T, o Opened) {
 	g := Grant()
 	save(t, o.Store, l, g)
 	o.Advance(ttl + time.Second)
-	heir := lock(t, o.Other, "a")
+	next := lock(t, o.Other, "a")
 
 	unchanged(t, o.Store, l, g)
 	want(t, "Renew", l.Renew(t.Context()), flow.ErrConflict)
 	release(t, l)
 	locked(t, o.Store) // the new holder's lease is not affected
-	save(t, o.Other, heir, g)
+	save(t, o.Other, next, g)
 }
 
 func testRenew(t *testing.T, o Opened) {
@@ -129,10 +129,10 @@ func testClockIsSet(t *testing.T, o Opened) {
 		o.Advance(ttl - time.Minute)
 		locked(t, o.Other)
 		o.Advance(2*ttl + 2*time.Minute)
-		heir := lock(t, o.Other, "a")
+		next := lock(t, o.Other, "a")
 		unchanged(t, o.Store, l, g)
-		save(t, o.Other, heir, g)
-		release(t, heir)
+		save(t, o.Other, next, g)
+		release(t, next)
 	}
 }
 
