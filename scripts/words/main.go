@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func main() {
 	flag.Parse()
 	found, err := run(os.Stdout, *list, *allow, *count, flag.Args())
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "words:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "words:", err)
 		os.Exit(2)
 	}
 	if found && !*count {
@@ -35,7 +36,7 @@ func main() {
 }
 
 // run writes the findings in paths, and reports whether there is any.
-func run(w *os.File, list, allow string, count bool, paths []string) (found bool, err error) {
+func run(w io.Writer, list, allow string, count bool, paths []string) (found bool, err error) {
 	c, err := newChecker(list, allow)
 	if err != nil {
 		return false, err
@@ -52,7 +53,7 @@ func run(w *os.File, list, allow string, count bool, paths []string) (found bool
 		}
 	}
 	for _, f := range c.found {
-		fmt.Fprintf(w, "%s:%d: %s → %s\n", f.file, f.line, f.word, f.use)
+		_, _ = fmt.Fprintln(w, f)
 	}
 	return len(c.found) > 0, nil
 }
@@ -70,6 +71,8 @@ type finding struct {
 	line      int
 	word, use string
 }
+
+func (f finding) String() string { return fmt.Sprintf("%s:%d: %s → %s", f.file, f.line, f.word, f.use) }
 
 // checker checks files and collects its findings.
 type checker struct {
@@ -249,7 +252,7 @@ func (c *checker) add(path string, line int, word, instead string) {
 	path = filepath.ToSlash(filepath.Clean(path))
 	word = strings.Join(strings.Fields(word), " ")
 	for _, a := range c.allowed {
-		if (a.file == path || strings.HasSuffix(a.file, "/") && strings.HasPrefix(path, a.file)) && a.word == strings.ToLower(word) {
+		if (a.file == path || strings.HasSuffix(a.file, "/") && strings.HasPrefix(path, a.file)) && (a.word == "*" || a.word == strings.ToLower(word)) {
 			return
 		}
 	}
@@ -257,13 +260,13 @@ func (c *checker) add(path string, line int, word, instead string) {
 }
 
 // count prints the number of words in each directory per 1,000 lines of Go.
-func (c *checker) count(w *os.File, dirs ...string) error {
+func (c *checker) count(w io.Writer, dirs ...string) error {
 	for _, dir := range dirs {
 		c.found, c.lines = nil, 0
 		if err := c.walk(dir); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%-8s %5d in %6d lines: %.1f per 1,000\n", dir, len(c.found), c.lines, float64(len(c.found))*1000/float64(max(1, c.lines)))
+		_, _ = fmt.Fprintf(w, "%-8s %5d in %6d lines: %.1f per 1,000\n", dir, len(c.found), c.lines, float64(len(c.found))*1000/float64(max(1, c.lines)))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestChecker_FindsWords(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	write(t, "words", "# a comment\nanew => again\nname:mend => fix\nlooks at => check\n(there )?is no => is not a\n")
-	write(t, "allow", "allowed.go anew\nall/ anew\n")
+	write(t, "allow", "allowed.go anew\nall/ *\n")
 	write(t, "a.go", "package a\n\n// b makes it\n// anew. Renewal is fine, there is no doubt.\nfunc mendAll() {}\n\nvar anewCount = `first\nLooks at`\n\nvar x = \"is no\"\n")
 	write(t, "allowed.go", "package a // anew\n")
 	write(t, "all/b.go", "package a // anew\n")
