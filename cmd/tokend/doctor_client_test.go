@@ -73,7 +73,7 @@ var clientCases = []doctorCase{
 	{"without slash", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL) }, "issuer", "problem", "is configured as", "set issuer to http://127.0.0.1:", 78},
 	{"good", fine, "discovery", "ok", "answers", "", 0},
 	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the tenant up?", 75},
-	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "check that issuer", 76},
+	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "set issuer to the provider's address", 78},
 	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA, EC or Ed25519", 76},
 	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
 	{"callback", func(_ *testing.T, p *place) { p.page = "Callback URL mismatch" }, "authorize", "problem", "is not among the application's Allowed Callback URLs", "Allowed Callback URLs of application the-id", 78},

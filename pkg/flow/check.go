@@ -54,7 +54,7 @@ func (c *Client) Check(ctx context.Context) []Finding {
 	} else {
 		doc, err := p.fetchDocument(ctx)
 		if err != nil {
-			return append(c.without(opDiscovery, unreached(opDiscovery, p.issuer, err)), r.checkClock())
+			return append(c.without(opDiscovery, unreached(opDiscovery, err)), r.checkClock())
 		}
 		issuer := v.checkIssuer(doc)
 		found = append(found, Finding{Check: opDiscovery, Result: ResultOK, Text: doc.at + " answers"}, issuer)
@@ -136,7 +136,7 @@ func (v *view) checkKeys(ctx context.Context, m *metadata) Finding {
 	}
 	body, _, err := v.fetch(ctx, check, m.JWKS)
 	if err != nil {
-		return unreached(check, m.JWKS, err)
+		return unreached(check, err)
 	}
 	n := len(parseKeys(body))
 	if n == 0 {

@@ -1,10 +1,8 @@
 package flow
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,7 +39,7 @@ func (c *Client) checkAuthorize(ctx context.Context, h *http.Client, m *metadata
 	req.Header.Set("Accept", "text/html")
 	r, err := h.Do(req)
 	if err != nil {
-		return unreached(check, m.Authorization, networkError(check, err))
+		return unreached(check, networkError(check, err))
 	}
 	body, _ := readBody(r.Body) // a page is only looked at for known words
 	return c.judgeAuthorize(l, r, body)
@@ -60,14 +58,13 @@ func (c *Client) judgeAuthorize(l Login, r *http.Response, body []byte) Finding 
 		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the authorization endpoint redirects without a usable Location"
 		return f
 	}
-	q := to.Query()
-	code := clean(q.Get("error"), 64)
-	said := clean(redact(q.Get("error_description"), []string{l.State, l.Verifier.Reveal(), l.Nonce}), 256)
+	code, said := l.refusal(to.Query())
 	switch {
 	case code == "":
 		return f
 	case !isCallback(to, l.RedirectURL): // the tenant's own error page
-		return c.refusedOnPage(f, l, []byte(code+" "+said), fmt.Sprintf("%s: %s", code, said))
+		words := l.errorIn(to)
+		return failedCheck(f.Check, c.refusedLogin(l, []byte(words), words))
 	}
 	switch code {
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
@@ -101,42 +98,14 @@ func (c *Client) hintFor(code string) string {
 
 // judgePage sorts an answer that is no redirect.
 func (c *Client) judgePage(f Finding, l Login, r *http.Response, body []byte) Finding {
-	title := "untitled"
-	if m := titleTag.FindSubmatch(body); m != nil {
-		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
-	}
-	page := fmt.Sprintf("the page %q with status %d", title, r.StatusCode)
 	switch {
-	case r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented:
+	case unavailable(r):
 		return failedCheck(f.Check, statusError(f.Check, r, c.cfg.Now()))
 	case r.StatusCode >= 400:
-		return c.refusedOnPage(f, l, body, page)
+		return failedCheck(f.Check, c.refusedLogin(l, body, shownPage(r, body)))
 	}
-	f.Result, f.Text = ResultWarning, "the tenant answers "+page+" where a redirect is due"
+	f.Result, f.Text = ResultWarning, "the tenant answers "+shownPage(r, body)+" where a redirect is due"
 	f.Hint = "log in once by hand and look at what it shows"
-	return f
-}
-
-// refusedOnPage is a refusal that the tenant shows to the person alone: by its
-// words when they are known, else as shown.
-func (c *Client) refusedOnPage(f Finding, l Login, words []byte, shown string) Finding {
-	words = bytes.ToLower(words)
-	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }
-	f.Result, f.Class = ResultProblem, ClassConfig
-	switch {
-	case !c.cfg.PAR && namesPAR.Match(words):
-		f.Text, f.Hint = "the tenant refuses the login request: "+shown, parHint
-	case has("callback url mismatch"), has("allowed callback urls"):
-		f.Text = "redirect_uri " + l.RedirectURL + " is not among the application's Allowed Callback URLs"
-		f.Hint = "add " + l.RedirectURL + " to Allowed Callback URLs of application " + c.cfg.ClientID +
-			" in the tenant's dashboard, or set redirect_uri to one that is there"
-	case has("unknown client"):
-		f.Text = fmt.Sprintf("the tenant knows no application with client_id %q", c.cfg.ClientID)
-		f.Hint = "set client_id to the Client ID of the application, and issuer to the tenant that has it"
-	default:
-		f.Text = "the tenant refuses the login request: " + shown
-		f.Hint = "check client_id, and that " + l.RedirectURL + " is among the application's Allowed Callback URLs"
-	}
 	return f
 }
 
@@ -169,7 +138,7 @@ func (c *Client) CheckSecret(ctx context.Context) Finding {
 	case o == refused && e.Class == ClassRequest:
 		f.Result, f.Text = ResultSkipped, "the tenant's answer "+e.Code+" tells nothing of the secret"
 	default:
-		return unreached(f.Check, m.Token, e)
+		return unreached(f.Check, e)
 	}
 	return f
 }

@@ -141,7 +141,7 @@ func TestCheckIssuer(t *testing.T) {
 		"the same":         {testIssuer, testIssuer, ResultOK, testIssuer, "", ResultOK},
 		"without slash":    {"https://tenant.test", testIssuer, ResultProblem, `"https://tenant.test"`, "set issuer to https://tenant.test/ exactly", ResultOK},
 		"with slash":       {testIssuer, "https://tenant.test", ResultProblem, `says "https://tenant.test"`, "set issuer to https://tenant.test exactly", ResultOK},
-		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "exactly as the provider gives it", ResultSkipped},
+		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "set issuer to https://other.test/ exactly, if that is the provider you mean", ResultSkipped},
 		"plain, elsewhere": {"http://tenant.test/", "http://tenant.test/", ResultWarning, "plain HTTP to another machine", "https://", ResultOK},
 		"plain, here":      {"http://localhost:8400/", "http://localhost:8400/", ResultOK, "http://localhost:8400/", "", ResultOK},
 	} {
@@ -252,7 +252,7 @@ func TestCheckUnreached(t *testing.T) {
 		"timeout":   {context.DeadlineExceeded, ClassTimeout, "does not answer in time", "firewall"},
 		"proxy":     {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(syscall.ECONNREFUSED)}, ClassUnreachable, "the proxy to tenant.test does not answer", "https_proxy"},
 		"expired":   {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time is after"}}, ClassConfig, "has ended or has not begun: current time is after", "clock"},
-		"unusable":  {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, ClassConfig, "is not valid", "made anew"},
+		"unusable":  {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, ClassConfig, "is not valid", "must be replaced"},
 		"other":     {syscall.ECONNRESET, ClassUnreachable, "connection reset", "try again"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -286,7 +286,7 @@ func TestF33_ReadyByItself(t *testing.T) {
 		c := mustNew(t, s.config())
 		defer running(t, c)()
 		time.Sleep(10 * time.Minute)
-		if st := c.Status(); st.State != StateClientRejected {
+		if st := c.Status(); st.State != StateUnavailable || st.Failure.Class != ClassConfig {
 			t.Errorf("%+v", st)
 		}
 		s.setAuthorize(nil)

@@ -90,9 +90,11 @@ func (c *Client) bury(ctx context.Context, l *held, g *Grant, revision int64, co
 	return nil
 }
 
-// passes says whether a revocation that failed may work later.
+// passes says whether a revocation that failed may work later. A certificate that is
+// not trusted is a fault of the configuration, and may be of this moment.
 func passes(e *Error) bool {
-	return e.local || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
+	untrusted := e.Class == ClassConfig && e.Err != nil && e.Status == 0
+	return e.local || untrusted || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
 }
 
 // revoke ends a refresh token at the tenant, with all that came of it.

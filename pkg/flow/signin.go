@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -127,7 +125,7 @@ func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
 		}
 		body, _ := readBody(r.Body) // a page is only looked at for its title
 		if r.StatusCode < 300 || r.StatusCode >= 400 {
-			return nil, c.metPage(r, body)
+			return nil, c.metPage(l, r, body)
 		}
 		to, err := req.URL.Parse(r.Header.Get("Location"))
 		if err != nil || r.Header.Get("Location") == "" {
@@ -135,6 +133,9 @@ func (c *Client) walk(ctx context.Context, l Login) (url.Values, *Error) {
 		}
 		if isCallback(to, l.RedirectURL) {
 			return to.Query(), nil
+		}
+		if words := l.errorIn(to); words != "" { // the tenant's own error page
+			return nil, c.refusedLogin(l, []byte(words), words)
 		}
 		if at, err = sameOrigin(at, to.String()); err != nil {
 			return nil, &Error{
@@ -152,26 +153,18 @@ func isCallback(u *url.URL, redirect string) bool {
 	return err == nil && u.Scheme == r.Scheme && strings.EqualFold(u.Host, r.Host) && u.EscapedPath() == r.EscapedPath()
 }
 
-var titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-
 // metPage is the failure of a headless login at a page.
-func (c *Client) metPage(r *http.Response, body []byte) *Error {
-	if r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented {
+func (c *Client) metPage(l Login, r *http.Response, body []byte) *Error {
+	if unavailable(r) {
 		return statusError("login", r, c.cfg.Now())
 	}
-	title := "untitled"
-	if m := titleTag.FindSubmatch(body); m != nil {
-		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
-	}
-	page := fmt.Sprintf("the page %q at %s", title, r.Request.URL.Path)
 	if r.StatusCode >= 400 {
-		return &Error{
-			Op: "login", Class: ClassClientRejected, Status: r.StatusCode, Description: "the tenant shows " + page,
-			Hint: "check client id and redirect_uri against the application's settings at the tenant",
-		}
+		e := c.refusedLogin(l, body, shownPage(r, body))
+		e.Status = r.StatusCode
+		return e
 	}
 	return &Error{
-		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "the tenant wants a person at " + page,
+		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: fmt.Sprintf("the tenant wants a person at the page %q at %s", titleOf(body), r.Request.URL.Path),
 		Hint: "let the tenant answer without a page, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("headless login met a page"),
 	}
 }
