@@ -13,7 +13,8 @@ import (
 
 // refusing are the functions and types that tokend refuses with.
 var refusing = []string{
-	"exitf", "hintf", "exitError", "add", "bad", "warn", // cmd/tokend
+	"exitf", "hintf", "exitError", "add", // cmd/tokend
+	"warning", "problemOf", "serviceProblem", // internal/doctor, which has problem too
 	"problem", "fail", "failFor", "failWith", "forbidden", "badRequest", "unauthorized", // internal/daemon
 	"Error", "badUpstream", "configError", // pkg/flow
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
@@ -35,7 +36,8 @@ var parts = []struct {
 	{"internal/store", 40, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
-	{"cmd/tokend", 120, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
+	{"internal/doctor", 40, append(own("internal/doctor"), mutation.Tests{Dir: filepath.Join("..", "cmd", "tokend"), Args: []string{"-run", "^TestDoctor", "."}})},
+	{"cmd/tokend", 100, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
 }
@@ -43,30 +45,30 @@ var parts = []struct {
 // unreachable are refusals that no test can meet, and what is none. They are told
 // apart by file, with its directory where two have the name, and condition.
 var unreachable = map[string]string{
-	"activation.go err != nil":                           "net.FileListener of a socket that was looked at before",
-	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
-	"file.go err == nil":                                 "the same check comes again when the file is opened",
-	"file.go f.verbose":                                  "slog.New is no refusal",
-	"settings.go err != nil":                             "every variable of the service is text, which always parses",
-	"serve.go s.json":                                    "slog.New is no refusal",
-	"helpers.go err != nil":                              "a string always has a JSON form",
-	"assertion.go err != nil":                            "a key that was checked signs",
-	"forget.go err != nil":                               "a URL that was checked makes a request",
-	"login.go err != nil":                                "a URL that was checked parses; randomness never fails",
-	"persist.go err != nil":                              "a log line and false, which is the zero value",
-	"lease.go errors.Is(err, ErrConflict)":               "what is lost is lost at the next save, too",
-	"subject.go err != nil":                              "a URL that was checked makes a request",
-	"pkg/tokend/client.go err != nil":                    "a request for a path that was escaped",
-	"pkg/tokend/key.go err != nil":                       "a file that was opened can be looked at and read",
-	"exchange.go g.State == GrantDead":                   "decide refuses a dead grant before; a spent seed is not to be sent, whatever changes there",
-	"members.go err != nil":                              "what follows a malformed member is refused as well, with the same words",
-	"provider.go p.log == nil":                           "slog.New is no refusal",
-	"provider.go err != nil":                             "a URL that was checked makes a request",
-	"signin.go err != nil":                               "a URL that was checked makes a request",
-	"find.go err != nil":                                 "a file that was opened can be looked at and read",
-	"jwt.go err != nil":                                  "JSON that was decoded has a value of Terraform",
-	"internal/store/keyset.go err != nil":                "a file that was opened can be looked at and read; the directory was just written to",
-	"internal/store/keyset.go !os.SameFile(fi, opened)":  "the file would have to be replaced between two system calls",
+	"activation.go err != nil":                                    "net.FileListener of a socket that was looked at before",
+	"internal/doctor/service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
+	"file.go err == nil":                                          "the same check comes again when the file is opened",
+	"file.go f.verbose":                                           "slog.New is no refusal",
+	"settings.go err != nil":                                      "every variable of the service is text, which always parses",
+	"serve.go s.json":                                             "slog.New is no refusal",
+	"helpers.go err != nil":                                       "a string always has a JSON form",
+	"assertion.go err != nil":                                     "a key that was checked signs",
+	"forget.go err != nil":                                        "a URL that was checked makes a request",
+	"login.go err != nil":                                         "a URL that was checked parses; randomness never fails",
+	"persist.go err != nil":                                       "a log line and false, which is the zero value",
+	"lease.go errors.Is(err, ErrConflict)":                        "what is lost is lost at the next save, too",
+	"subject.go err != nil":                                       "a URL that was checked makes a request",
+	"pkg/tokend/client.go err != nil":                             "a request for a path that was escaped",
+	"pkg/tokend/key.go err != nil":                                "a file that was opened can be looked at and read",
+	"exchange.go g.State == GrantDead":                            "decide refuses a dead grant before; a spent seed is not to be sent, whatever changes there",
+	"members.go err != nil":                                       "what follows a malformed member is refused as well, with the same words",
+	"provider.go p.log == nil":                                    "slog.New is no refusal",
+	"provider.go err != nil":                                      "a URL that was checked makes a request",
+	"signin.go err != nil":                                        "a URL that was checked makes a request",
+	"find.go err != nil":                                          "a file that was opened can be looked at and read",
+	"jwt.go err != nil":                                           "JSON that was decoded has a value of Terraform",
+	"internal/store/keyset.go err != nil":                         "a file that was opened can be looked at and read; the directory was just written to",
+	"internal/store/keyset.go !os.SameFile(fi, opened)":           "the file would have to be replaced between two system calls",
 	"internal/store/keyset.go err != nil && !errors.Is(err, fs.ErrExist)":        "a file system without hard links",
 	"internal/store/spill.go err != nil":                                         "what is sealed always has a JSON form; the directory was just written to",
 	"internal/store/seal/seal.go err != nil":                                     "randomness, encryption and writing to memory do not fail",

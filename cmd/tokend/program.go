@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/doctor"
 )
 
 // program is the whole command line as a value; only its environment variables
@@ -18,9 +20,11 @@ type program struct {
 
 	name    string           // what the process is called, argv[0]; "" is tokend
 	now     func() time.Time // nil: time.Now
-	machine *machine         // what doctor looks at; nil: this one
+	machine *doctor.Machine  // what doctor looks at; nil: this one
 	limits  limits           // of the command that runs
 	hangups hangups          // SIGHUP; the zero value: it is not caught
+
+	screen func(io.Writer) screen // the terminal behind a writer; nil: the system's
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
