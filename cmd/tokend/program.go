@@ -47,7 +47,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		p.limits.release()
 	}
 	if err != nil {
-		p.tell("%s", report(err))
+		p.tell("%s", p.screenOf(p.stderr).lines(report(err)))
 	}
 	return exitCode(err)
 }

@@ -97,6 +97,19 @@ func (s screen) wrap(indent int, text string) string {
 	return b.String()
 }
 
+// lines wraps each line of a report.
+func (s screen) lines(report string) string {
+	var b strings.Builder
+	for line := range strings.Lines(report) {
+		text, newline := strings.CutSuffix(line, "\n")
+		b.WriteString(s.wrap(len("hint: "), text))
+		if newline {
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
 // fit shortens text to n characters.
 func fit(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
