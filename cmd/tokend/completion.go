@@ -50,7 +50,7 @@ func complete(root *cobra.Command, line []string) {
 			continue
 		}
 		_, operands, _ := strings.Cut(cmd.Use, " ")
-		operands = strings.TrimPrefix(operands, "[")
+		operands = strings.Trim(operands, "[]")
 		several := strings.HasPrefix(operands, "NAME…")
 		switch {
 		case several || operands == "NAME" || strings.HasPrefix(operands, "NAME "):

@@ -53,6 +53,8 @@ const (
 	red    colour = "31"
 	green  colour = "32"
 	yellow colour = "33"
+
+	whiteOnBlack colour = "40;37" // of QR codes, whatever the theme
 )
 
 // paint returns text in a colour, where there are any.
