@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/hint"
 )
 
 const execHelp = `Runs a command with fresh access tokens in its environment.
@@ -46,7 +48,7 @@ func (p *program) exec() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
 			if dash < 1 || dash == len(args) {
-				return hintf(exitUsage, "such as tokend exec demo -- terraform plan", "exec needs a client and, after --, a command")
+				return p.execUsage(cmd.Context(), args, dash)
 			}
 			return p.execute(cmd.Context(), args[:dash], args[dash:], f)
 		},
@@ -55,8 +57,60 @@ func (p *program) exec() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.env, "env", nil, "variable for a client's token, NAME=VARIABLE, or VARIABLE for the only client; repeatable")
 	cmd.Flags().StringVar(&f.actions, "actions-id-token", "", "client that the command may ask as it would ask GitHub Actions for an ID token")
 	reachFlagsOf(cmd, &f.reachFlags)
+	_ = cmd.RegisterFlagCompletionFunc("actions-id-token", completeClient) // the flag exists
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		err = flagError(cmd, err)
+		if words := p.wordsAfter(cmd.Name()); hint.Of(err) == "" && len(words) > 1 && !slices.Contains(words, "--") && !strings.HasPrefix(words[0], "-") {
+			return hintf(exitUsage, withDash(cmd.Context(), words), "%w: flags after -- are the command's", err) // such as terraform -chdir=x plan
+		}
+		return err
+	})
 	return cmd
 }
+
+// execUsage says what is missing of a command line, and how to type it. dash is where
+// its -- was; negative: nowhere.
+func (p *program) execUsage(ctx context.Context, args []string, dash int) error {
+	switch {
+	case len(args) == 0:
+		return hintf(exitUsage, "such as tokend exec demo -- terraform plan", "exec needs a client and, after --, a command")
+	case dash == 0:
+		return hintf(exitUsage, "tokend exec NAME -- "+quoted(args)+"; tokend status lists the clients", "exec needs a client before --")
+	case dash == len(args):
+		return hintf(exitUsage, "such as tokend exec "+quoted(args)+" -- terraform plan", "exec needs a command after --")
+	}
+	return hintf(exitUsage, withDash(ctx, args), "exec needs -- before the command")
+}
+
+// withDash is a command line of exec with its -- in place: after the words that are
+// known clients, at least the first one.
+func withDash(ctx context.Context, words []string) string {
+	known := knownClients(ctx, nil)
+	names := 1
+	for names < len(words) && slices.Contains(known, words[names]) {
+		names++
+	}
+	command := "COMMAND"
+	if names < len(words) {
+		command = quoted(words[names:])
+	}
+	return "tokend exec " + quoted(words[:names]) + " -- " + command
+}
+
+// quoted are words as they are typed in a shell.
+func quoted(words []string) string {
+	var typed []string
+	for _, word := range words {
+		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(unquotedRunes, r) }) {
+			word = shellQuoted(word)
+		}
+		typed = append(typed, word)
+	}
+	return strings.Join(typed, " ")
+}
+
+// unquotedRunes mean nothing to a shell.
+const unquotedRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,"
 
 func reachFlagsOf(cmd *cobra.Command, f *reachFlags) {
 	cmd.Flags().BoolVar(&f.private, "private", false, "keep the clients here, even where a service runs")

@@ -142,8 +142,13 @@ func TestExecUsage(t *testing.T) {
 		stderr string
 	}{
 		{[]string{}, 64, "exec needs a client"},
-		{[]string{"demo"}, 64, "after --, a command"},
-		{[]string{"demo", "--"}, 64, "after --, a command"},
+		{[]string{"demo"}, 64, "exec needs -- before the command\nhint: tokend exec demo -- COMMAND\n"},
+		{[]string{"demo", "--"}, 64, "exec needs a command after --\nhint: such as tokend exec demo -- terraform plan\n"},
+		{[]string{"demo", "terraform", "plan"}, 64, "exec needs -- before the command\nhint: tokend exec demo -- terraform plan\n"},
+		{[]string{"demo", "sh", "echo $TOKEN"}, 64, "hint: tokend exec demo -- sh 'echo $TOKEN'\n"},
+		{[]string{"demo", "terraform", "-chdir=x", "plan"}, 64, "flags after -- are the command's\nhint: tokend exec demo -- terraform -chdir=x plan\n"},
+		{[]string{"demo", "--min-validity", "30", "terraform"}, 64, "a number with its unit, such as 30s"},
+		{[]string{"--nonsense", "demo", "terraform"}, 64, "unknown flag: --nonsense\nhint: tokend exec --help\n"},
 		{[]string{"--", "true"}, 64, "exec needs a client"},
 		{[]string{"demo", "demo", "--", "true"}, 64, `"demo" is there twice`},
 		{[]string{"demo", "--min-validity", "-1s", "--", "true"}, 64, "negative"},
@@ -168,6 +173,10 @@ func TestExecUsage(t *testing.T) {
 		if o.code != c.code || o.stdout != "" || !strings.Contains(o.stderr, c.stderr) || !strings.Contains(o.stderr, "\nhint: ") || b.path != "" {
 			t.Errorf("%q: exit %d, want %d; %q", c.args, o.code, c.code, o.stderr)
 		}
+	}
+	setenv(t, "TOKEND_CLIENTS=demo,ci")
+	if o, _ := execWith(t, "demo", "ci", "make"); o.code != 64 || !strings.HasSuffix(o.stderr, "hint: tokend exec demo ci -- make\n") {
+		t.Errorf("two clients: %+v", o)
 	}
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
 	if o, _ := execWith(t, "demo", "--", odd); o.code != 126 || !strings.Contains(o.stderr, "is no program") {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ type program struct {
 	name    string           // what the process is called, argv[0]; "" is tokend
 	now     func() time.Time // nil: time.Now
 	machine *doctor.Machine  // what doctor looks at; nil: this one
+	line    []string         // the command line that runs
 	limits  limits           // of the command that runs
 	hangups hangups          // SIGHUP; the zero value: it is not caught
 
@@ -35,6 +37,7 @@ type program struct {
 
 // run executes one command and returns the process's exit code.
 func (p *program) run(ctx context.Context, args []string) int {
+	p.line = args
 	root := p.command()
 	complete(root, args)
 	root.SetArgs(append(append([]string{}, helperOf(p.name)...), args...)) // never nil: that is os.Args to cobra
@@ -50,6 +53,15 @@ func (p *program) run(ctx context.Context, args []string) int {
 		p.tell("%s", p.screenOf(p.stderr).lines(report(err)))
 	}
 	return exitCode(err)
+}
+
+// wordsAfter are the words of the command line after a command's name.
+func (p *program) wordsAfter(name string) []string {
+	i := slices.Index(p.line, name)
+	if i < 0 {
+		return nil
+	}
+	return p.line[i+1:]
 }
 
 // command is the tree of subcommands.
