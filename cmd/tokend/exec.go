@@ -20,20 +20,20 @@ import (
 
 const execHelp = `Runs a command with fresh access tokens in its environment.
 
-It asks the service that runs. Where none does and TOKEND_ADDR names none, it
-keeps the clients itself for as long as the command runs: by the same
-configuration and the same store, behind a port and a key of their own. Either
-way the command finds tokens that are fresh later by "tokend token NAME", as
-TOKEND_ADDR and, over TCP, TOKEND_API_KEY are set for it. Every other TOKEND_
-variable is taken out of its environment.
+The tokens come from the running service. Where none runs and TOKEND_ADDR names
+none, exec keeps the clients itself while the command runs: with the same
+configuration and the same store, on a port and with a key of its own. Either way
+the command gets fresh tokens later with "tokend token NAME", because TOKEND_ADDR
+and, over TCP, TOKEND_API_KEY are set for it. Every other TOKEND_ variable is
+removed from its environment.
 
 A client's token is in <NAME>_ACCESS_TOKEN, with <NAME> in capitals and _ for -,
 or in the variables that the client's "env" or --env names.
 
 The command starts when every client has a token that is valid for
---min-validity, or else not at all. It has the terminal, the signals and the
-exit code to itself; 127 is a command that is not found, 126 one that cannot be
-run, 128+N one that signal N ended. --timeout is for what comes before it.`
+--min-validity. Its exit code is that of exec; 127 is a command that is not found,
+126 one that cannot be run, 128+N one that signal N ended. --timeout ends with the
+start of the command.`
 
 type execFlags struct {
 	reachFlags
@@ -117,7 +117,7 @@ func reachFlagsOf(cmd *cobra.Command, f *reachFlags) {
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log what is done, where no service runs")
 }
 
-// execute has the tokens, then runs the command.
+// execute gets the tokens, then runs the command.
 func (p *program) execute(ctx context.Context, names, argv []string, f execFlags) (err error) {
 	variables, err := checkExec(names, f)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if r != nil {
 		defer func() {
 			if eerr := r.end(); eerr != nil {
-				p.tell("warning: what was kept for the command did not end well: %v\n", eerr)
+				p.tell("warning: could not stop the private service: %v\n", eerr)
 			}
 		}()
 	}
@@ -152,7 +152,7 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if r.private || !canReplace {
 		return p.supervise(&exec.Cmd{Path: path, Args: argv, Env: env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}, signals)
 	}
-	return cannotRun(argv[0], p.become(path, argv, env)) // there is nothing to wait for
+	return cannotRun(argv[0], p.become(path, argv, env)) // nothing is left to do afterwards
 }
 
 func (p *program) become(path string, args, env []string) error {
@@ -176,8 +176,8 @@ func badVariable(name string) string {
 	return ""
 }
 
-// defaultVariable is where a client's token is when nothing else is said. A name
-// that begins with a digit cannot be one.
+// defaultVariable is the variable of a client's token without a setting. A variable
+// cannot begin with a digit.
 func defaultVariable(client string) string {
 	name := variableOf(client) + "_ACCESS_TOKEN"
 	if !variableName(name) {
@@ -193,11 +193,11 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			return nil, exitf(exitUsage, "client %q is there twice", name)
+			return nil, exitf(exitUsage, "client %q is named twice", name)
 		}
 	}
 	if f.actions != "" && !slices.Contains(names, f.actions) {
-		return nil, exitf(exitUsage, "--actions-id-token %s is none of the clients %s", f.actions, strings.Join(names, ", "))
+		return nil, exitf(exitUsage, "--actions-id-token %s is not one of the clients %s", f.actions, strings.Join(names, ", "))
 	}
 	variables := map[string][]string{}
 	for _, pair := range f.env {
@@ -211,7 +211,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 		}
 		if !slices.Contains(names, name) {
 			return nil, hintf(exitUsage, "--env NAME=VARIABLE, with NAME one of them",
-				"--env %s is for none of the clients %s", pair, strings.Join(names, ", "))
+				"--env %s is not for one of the clients %s", pair, strings.Join(names, ", "))
 		}
 		if why := badVariable(variable); why != "" {
 			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)
@@ -221,8 +221,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	return variables, nil
 }
 
-// environment has a token for every client, and returns what the command's
-// environment is to have.
+// environment gets a token for every client and returns the variables of the command.
 func (r *reached) environment(ctx context.Context, names []string, variables map[string][]string, f execFlags) (map[string]string, error) {
 	set := map[string]string{}
 	for _, name := range names {
@@ -236,7 +235,7 @@ func (r *reached) environment(ctx context.Context, names []string, variables map
 		}
 		for _, variable := range own {
 			if _, taken := set[variable]; taken {
-				return nil, hintf(exitUsage, "tell them apart by --env NAME=VARIABLE", "two tokens are for the variable %s", variable)
+				return nil, hintf(exitUsage, "choose another variable with --env NAME=VARIABLE", "two tokens have the variable %s", variable)
 			}
 			set[variable] = t.AccessToken.Reveal()
 		}
@@ -255,8 +254,8 @@ func (r *reached) environment(ctx context.Context, names []string, variables map
 	return set, nil
 }
 
-// variablesOf are where a client's token goes: as --env says, as the client is
-// configured at the service, or by default.
+// variablesOf are the variables of a client's token: of --env, of the client's settings
+// at the service, or the default.
 func (r *reached) variablesOf(ctx context.Context, name string, given []string) ([]string, error) {
 	if given != nil {
 		return given, nil
@@ -267,7 +266,7 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 	}
 	for _, variable := range c.Env { // the service may be another version, or none
 		if why := badVariable(variable); why != "" {
-			return nil, hintf(exitConfig, "name another one by --env", "env of client %s at the service: %q %s", name, variable, why)
+			return nil, hintf(exitConfig, "choose another variable with --env", "env of client %s at the service: %q %s", name, variable, why)
 		}
 	}
 	if len(c.Env) > 0 {
@@ -276,8 +275,8 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 	return []string{defaultVariable(name)}, nil
 }
 
-// childEnvironment is environ without any setting of tokend, as there are
-// secrets among them, and with what is set.
+// childEnvironment is environ without the settings of tokend, some of which are secret,
+// and with what is set.
 func childEnvironment(environ []string, set map[string]string) []string {
 	env := []string{}
 	for _, kv := range hookEnv(environ) {
@@ -314,10 +313,10 @@ func cannotRun(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return hintf(exitNotFound, "give its path, or look at PATH", "command %q is not found", name)
+		return hintf(exitNotFound, "give its path, or check PATH", "command %q is not found", name)
 	case errors.Is(err, syscall.ENOEXEC):
-		return hintf(exitNotExecutable, "a script's first line is such as #!/bin/sh", "command %q is no program", name)
+		return hintf(exitNotExecutable, "a script's first line is such as #!/bin/sh", "command %q is not a program", name)
 	default:
-		return hintf(exitNotExecutable, "look at its permissions", "command %q cannot be run: %w", name, why)
+		return hintf(exitNotExecutable, "check its permissions", "command %q cannot be run: %w", name, why)
 	}
 }

@@ -62,7 +62,7 @@ func TestExecFailures(t *testing.T) {
 			"wrong key":          {later: []string{"TOKEND_ADDR=TCP", "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, args: []string{"demo"}, code: 77, alone: 69, stderr: ""},
 			"address of nobody":  {later: []string{"TOKEND_ADDR=unix:/nonexistent/s"}, args: []string{"demo"}, code: 69, stderr: "does not answer"},
 			"bad address":        {later: []string{"TOKEND_ADDR=http://tokend.example:1"}, args: []string{"demo"}, code: 78, stderr: "TOKEND_ADDR"},
-			"two in a variable":  {env: []string{"TOKEND_CLIENT_CI_ENV=T"}, args: []string{"demo", "ci", "--env", "demo=T"}, code: 64, stderr: "two tokens are for the variable T"},
+			"two in a variable":  {env: []string{"TOKEND_CLIENT_CI_ENV=T"}, args: []string{"demo", "ci", "--env", "demo=T"}, code: 64, stderr: "two tokens have the variable T"},
 			"form is off":        {later: []string{"TOKEND_ADDR=TCP"}, args: []string{"demo", "--actions-id-token", "demo"}, code: 78, alone: 69, stderr: ""},
 			"form needs TCP":     {later: []string{"TOKEND_ADDR=SOCKET"}, args: []string{"demo", "--actions-id-token", "demo"}, code: 78, alone: 69, stderr: ""},
 		} {
@@ -150,9 +150,9 @@ func TestExecUsage(t *testing.T) {
 		{[]string{"demo", "--min-validity", "30", "terraform"}, 64, "a number with its unit, such as 30s"},
 		{[]string{"--nonsense", "demo", "terraform"}, 64, "unknown flag: --nonsense\nhint: tokend exec --help\n"},
 		{[]string{"--", "true"}, 64, "exec needs a client"},
-		{[]string{"demo", "demo", "--", "true"}, 64, `"demo" is there twice`},
+		{[]string{"demo", "demo", "--", "true"}, 64, `"demo" is named twice`},
 		{[]string{"demo", "--min-validity", "-1s", "--", "true"}, 64, "negative"},
-		{[]string{"demo", "--env", "other=T", "--", "true"}, 64, "none of the clients demo"},
+		{[]string{"demo", "--env", "other=T", "--", "true"}, 64, "is not for one of the clients demo"},
 		{[]string{"demo", "ci", "--env", "T", "--", "true"}, 64, "--env T does not say which of the clients demo, ci it is for\nhint: --env demo=T"},
 		{[]string{"demo", "--env", "PATH", "--", "true"}, 64, `"PATH" is a name that the command's shell or loader needs`},
 		{[]string{"demo", "--env", "demo=LD_PRELOAD", "--", "true"}, 64, "shell or loader"},
@@ -160,7 +160,7 @@ func TestExecUsage(t *testing.T) {
 		{[]string{"demo", "--env", "demo=A B", "--", "true"}, 64, "is no name of a variable"},
 		{[]string{"demo", "--env", "demo=", "--", "true"}, 64, "is no name of a variable"},
 		{[]string{"demo", "--env", "TOKEND_API_KEY", "--", "true"}, 64, "has taken"},
-		{[]string{"demo", "--actions-id-token", "ci", "--", "true"}, 64, "none of the clients"},
+		{[]string{"demo", "--actions-id-token", "ci", "--", "true"}, 64, "is not one of the clients"},
 		{[]string{"demo", "--nonsense", "--", "true"}, 64, "--nonsense"},
 		{[]string{"demo", "--", "no-such-command"}, 127, `"no-such-command" is not found`},
 		{[]string{"demo", "--", "/nonexistent/x"}, 127, "is not found"},
@@ -179,7 +179,7 @@ func TestExecUsage(t *testing.T) {
 		t.Errorf("two clients: %+v", o)
 	}
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
-	if o, _ := execWith(t, "demo", "--", odd); o.code != 126 || !strings.Contains(o.stderr, "is no program") {
+	if o, _ := execWith(t, "demo", "--", odd); o.code != 126 || !strings.Contains(o.stderr, "is not a program") {
 		t.Errorf("no program: %+v", o)
 	}
 	setenv(t, "TOKEND_CLIENT_DEMO_ISSUER=", "TOKEND_LOG_LEVEL=loud")
