@@ -36,6 +36,7 @@ func TestImports(t *testing.T) {
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/store", "internal/store/sqlite",
 		"internal/tokenfile", "cmd/tokend", "cmd/mockauth0",
+		"internal/doctor",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
