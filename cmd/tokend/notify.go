@@ -16,8 +16,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// manager is the service manager that started the process, as sd_notify(3)
-// reaches it. Where there is none it is told nothing.
+// manager is the service manager that started the process, as sd_notify(3) reaches it.
+// Where there is none, nothing is sent.
 type manager struct {
 	every   time.Duration // half of WatchdogSec=; 0: no watchdog
 	log     *slog.Logger
@@ -27,7 +27,8 @@ type manager struct {
 	states map[string]flow.ClientState
 }
 
-// newManager reads who started the process. clients are those that it keeps.
+// newManager reads from the environment who started the process. clients are those that
+// it keeps.
 func newManager(clients []config.Client, log *slog.Logger) *manager {
 	m := &manager{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
 	for _, c := range clients {
@@ -35,13 +36,13 @@ func newManager(clients []config.Client, log *slog.Logger) *manager {
 	}
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("no watchdog", "error", err)
+		log.Warn("no watchdog", "reason", err, "hint", "check WatchdogSec= of the unit, which sets WATCHDOG_USEC")
 	}
 	m.every = interval / 2
 	return m
 }
 
-// note takes a client's news for the status line. It does not block.
+// note takes a new state of a client for the status line. It does not block.
 func (m *manager) note(s flow.Status) {
 	m.mu.Lock()
 	if _, kept := m.states[s.Client]; kept {
@@ -62,7 +63,7 @@ func (m *manager) keep(clients []*kept) {
 	m.update()
 }
 
-// update has the status line sent.
+// update makes loop send the status line.
 func (m *manager) update() {
 	select {
 	case m.changed <- struct{}{}:
@@ -70,11 +71,11 @@ func (m *manager) update() {
 	}
 }
 
-// attend tells the manager that the service is ready, alive and ending, until
-// the function that it returns is called, which waits for it.
+// attend notifies the manager that the service is ready, alive and ending, until the
+// function that it returns is called, which waits for it.
 //
-// It is ready when it listens and its store is open. Sign-ins go on then: one
-// tenant that is down must not hold up what needs another.
+// The service is ready when it listens and its store is open. Logins may still be in
+// flight: one provider that is down must not delay what needs another.
 func (m *manager) attend(ctx context.Context, ping func(context.Context) error) (leave func()) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return func() {}
@@ -114,26 +115,26 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 	}
 }
 
-// reloading tells the manager that a reload has begun; ready tells that it has
-// ended (sd_notify(3)).
+// reloading notifies the manager that a reload has begun; ready, that it has ended
+// (sd_notify(3)).
 func (m *manager) reloading() {
 	m.send(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 }
 
-// ready tells the manager that the service is ready, at the start and after a
-// reload.
+// ready notifies the manager that the service is ready, at the start and after a reload.
 func (m *manager) ready() { m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary()) }
 
-// alive feeds the watchdog when the store answers. One that answers with an
-// error does, too: a restart would not mend a full disk, and would lose the
-// tokens in memory that can still be served. One that hangs does not.
+// alive feeds the watchdog when the store answers, even with an error: a restart would
+// not help against a full disk, and would lose the tokens in memory that can still be
+// served. A store that hangs does not feed it.
 func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.every)
 	defer cancel()
 	err, status := ping(ctx), m.summary()
 	switch {
 	case ctx.Err() != nil:
-		m.log.ErrorContext(ctx, "the store hangs", "for", m.every, "error", err)
+		m.log.ErrorContext(ctx, "the store hangs", "for", m.every, "reason", err,
+			"hint", "check the disk of the store; the service manager restarts the service when it does not recover")
 		return
 	case err != nil:
 		status = "the store fails, see /readyz; " + status
@@ -157,9 +158,9 @@ func (m *manager) summary() string {
 	return strings.Join(append([]string{fmt.Sprintf("%d of %d clients ready", ready, len(m.states))}, others...), "; ")
 }
 
-// send tells the manager; one that cannot be told must not end the service.
+// send notifies the manager. When that fails the service goes on.
 func (m *manager) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		m.log.Warn("the service manager was not told", "error", err)
+		m.log.Warn("cannot notify the service manager", "reason", err, "hint", "check NOTIFY_SOCKET, and NotifyAccess= of the unit")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -29,13 +30,13 @@ type serving struct {
 	files  *fileKeeper
 }
 
-// note takes a client's news. It does not block.
+// note takes a new state of a client. It does not block.
 func (s *serving) note(st flow.Status) {
 	s.manager.note(st)
 	s.restored.note(st)
 }
 
-// build makes the clients, their files and the API over them, and starts nothing.
+// build creates the clients, their files and the API over them, and starts nothing.
 func (s *serving) build() (err error) {
 	if s.kept, err = s.keeper.keep(s.settings.Clients, nil); err != nil {
 		return err
@@ -159,14 +160,20 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	return done, nil
 }
 
-// refuse logs what is wrong with a configuration, each fault with its hint.
+// refuse logs why a configuration was not reloaded.
 func (s *serving) refuse(ctx context.Context, err error) {
+	logFailure(ctx, s.log, "configuration not reloaded, the old one stays active", err, "correct the configuration and reload again")
+}
+
+// logFailure logs an error with its reason and what to do about it: each error of a
+// configuration on a line of its own. advice is for an error without a hint.
+func logFailure(ctx context.Context, log *slog.Logger, msg string, err error, advice string) {
 	var lines config.Faults
 	if !errors.As(err, &lines) {
 		lines = config.Faults{{Text: err.Error(), Hint: hint.Of(err)}}
 	}
 	for _, f := range lines {
-		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", f.Message(), "hint", f.Hint)
+		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice))
 	}
 }
 

@@ -264,7 +264,7 @@ func (f *File) note(ctx context.Context, err error) {
 	case failure == "":
 		f.cfg.Log.InfoContext(ctx, "token file is good again")
 	default:
-		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "error", failure, "hint", advice)
+		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "reason", failure, "hint", advice)
 	}
 }
 
