@@ -12,9 +12,6 @@ const quietZone = 2
 // qrCode draws text as a QR code, two modules to a character, or returns "" when it
 // does not fit the screen or this is no terminal.
 func (s screen) qrCode(text string) string {
-	if !s.terminal() {
-		return ""
-	}
 	code, err := qr.Encode(text, qr.L)
 	if err != nil { // it is too long for any code
 		return ""
