@@ -9,8 +9,10 @@ import (
 
 	"example.com/tokend/cmd/internal/exitcode"
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/format"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
+	"example.com/tokend/pkg/tokend"
 )
 
 // The exit codes. Package exitcode says what they mean.
@@ -78,8 +80,9 @@ type childExit int
 
 func (c childExit) Error() string { return fmt.Sprintf("the command ended with %d", int(c)) }
 
-// exitCode is the one place that turns an error into an exit code. What has
-// none comes from the parser of the command line.
+// exitCode returns the exit code that an error carries: one of the service has it from
+// exitFrom (cmd/internal/exitcode). An error without one comes from the parser of the
+// command line.
 func exitCode(err error) int {
 	var e *exitError
 	var f config.Faults
@@ -175,4 +178,24 @@ func pointed(err error, command string) error {
 		return err
 	}
 	return hintf(exitUsage, command+" --help", "%w", err)
+}
+
+// exitFrom gives an error of the service's client or of a form its exit code.
+func exitFrom(err error) error {
+	if told := (*format.Told)(nil); errors.As(err, &told) {
+		return &exitError{code: 1, err: told.Err, told: true}
+	}
+	code, known := exitcode.Of(err)
+	if e := (*exitError)(nil); !known || errors.As(err, &e) {
+		return err
+	}
+	out := &exitError{code: code, hint: exitcode.Hint(err), err: &worded{exitcode.Text(err), err}}
+	var e *tokend.Error
+	if errors.As(err, &e) {
+		out.remedy, out.retryAfter = e.Remedy, e.RetryAfter
+		if e.Status != 0 { // it is an answer
+			out.reason = e.Code
+		}
+	}
+	return out
 }

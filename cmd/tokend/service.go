@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strings"
 
-	"example.com/tokend/cmd/internal/exitcode"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/format"
 	"example.com/tokend/pkg/tokend"
@@ -82,26 +80,6 @@ func (s service) refresh(ctx context.Context, name string) (*tokend.Status, erro
 
 func (s service) token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
 	return call(ctx, func(ctx context.Context) (*tokend.Token, error) { return s.Token(ctx, r) })
-}
-
-// exitFrom gives an error of the service's client or of a form its exit code.
-func exitFrom(err error) error {
-	if told := (*format.Told)(nil); errors.As(err, &told) {
-		return &exitError{code: 1, err: told.Err, told: true}
-	}
-	code, known := exitcode.Of(err)
-	if e := (*exitError)(nil); !known || errors.As(err, &e) {
-		return err
-	}
-	out := &exitError{code: code, hint: exitcode.Hint(err), err: &worded{exitcode.Text(err), err}}
-	var e *tokend.Error
-	if errors.As(err, &e) {
-		out.remedy, out.retryAfter = e.Remedy, e.RetryAfter
-		if e.Status != 0 { // it is an answer
-			out.reason = e.Code
-		}
-	}
-	return out
 }
 
 // worded is an error in other words.

@@ -84,52 +84,6 @@ func (s *Store) Spill(_ context.Context, key string, g *flow.Grant) error {
 	return s.spill.save(key, g)
 }
 
-// Load implements [flow.Store]. It returns the saved grant, or the spilled one if
-// that is newer, with the saved one's revision so that the next Save replaces it.
-func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
-	saved, err := s.medium.Load(ctx, key)
-	if err != nil && !errors.Is(err, flow.ErrNotFound) {
-		return nil, err
-	}
-	spilled, spillErr := s.spill.load(key)
-	switch {
-	case errors.Is(spillErr, fs.ErrNotExist) || errors.Is(spillErr, flow.ErrCorrupt):
-		return saved, err
-	case spillErr != nil: // it may be newer: then the saved refresh token is already used
-		return nil, fmt.Errorf("store: spill: %w", spillErr)
-	case !newer(spilled, saved):
-		return saved, err
-	}
-	spilled.Revision = 0
-	if saved != nil {
-		spilled.Revision, spilled.Restored = saved.Revision, saved.Restored
-	}
-	return spilled, nil
-}
-
-// Save implements [flow.Store]. A spilled grant is removed once it is saved; one
-// that another grant has superseded is kept under a name that ends in ".lost". A
-// logout removes all spilled grants of the key.
-func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
-	if err := s.medium.Save(ctx, l, g); err != nil {
-		return err
-	}
-	if g.State == flow.GrantLoggedOut {
-		_ = s.spill.remove(l.Key()) // if this fails, Load ignores the file because the logout is newer
-		return nil
-	}
-	s.spill.cleanUp(l.Key(), g)
-	return nil
-}
-
-// Delete implements [flow.Store].
-func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := s.medium.Delete(ctx, key); err != nil {
-		return err
-	}
-	return s.spill.remove(key)
-}
-
 // newer reports whether a spilled grant supersedes the saved one (nil: none). A
 // deleted grant stays deleted. A grant that was made from the saved revision, or
 // a later one, is newer even if the clocks disagree, unless it is the same login
