@@ -47,7 +47,7 @@ var parts = []struct {
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
 	{"internal/doctor", 40, append(own("internal/doctor"), mutation.Tests{Dir: filepath.Join("..", "cmd", "tokend"), Args: []string{"-run", "^TestDoctor", "."}})},
-	{"cmd/tokend", 80, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
+	{"cmd/tokend", 60, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
 }
