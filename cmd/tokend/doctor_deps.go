@@ -31,7 +31,7 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 	}
 	d := doctor.Deps{
 		Settings: s.forDoctor(f), Names: names, Version: buildVersion(),
-		Getenv: os.Getenv, Now: p.clock, Machine: doctor.ThisMachine(),
+		Getenv: os.Getenv, Locate: locate(), Now: p.clock, Machine: doctor.ThisMachine(),
 		CheckStore: s.checkStore, LoginHint: format.LoginHint,
 	}
 	if p.machine != nil {
@@ -49,8 +49,8 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 func (s settings) forDoctor(f config.Faults) doctor.Settings {
 	d := doctor.Settings{
 		NoClient: f.NoClient(), Wrong: f.About,
-		Listen:   doctor.Listener{Off: s.Listen == config.Off, Addr: s.Listen},
-		Store:    s.Store, APIKey: s.APIKey != "", APIKeyFile: s.APIKeyFile, All: doctorClients(s.Clients),
+		Listen: doctor.Listener{Off: s.Listen == config.Off, Addr: s.Listen},
+		Store:  s.Store, APIKey: s.APIKey != "", APIKeyFile: s.APIKeyFile, All: doctorClients(s.Clients),
 	}
 	for _, fault := range f {
 		d.Problems = append(d.Problems, doctor.Problem{Text: fault.Message(), Hint: fault.Hint})

@@ -70,6 +70,24 @@ func TestDoctorQuiet_PrintsProblemsAndWarningsOnly(t *testing.T) {
 	}
 }
 
+// The API key of the service may be in the configuration file only.
+func TestDoctor_KeyFileOfTheConfigurationFile(t *testing.T) {
+	p := newPlace(t)
+	s := p.service(t, buildVersion(), `{"client":"demo","state":"ready"}`)
+	unset(t, "TOKEND_ADDR")
+	unset(t, "TOKEND_API_KEY")
+	unset(t, "TOKEND_LISTEN")
+	key := write(t, filepath.Join(p.home, "the.key"), canaryKey, 0o600)
+	setenv(t, "TOKEND_CONFIG="+write(t, filepath.Join(p.home, "tokend.yaml"), "listen: "+s.Listener.Addr().String()+"\napi_key_file: "+key+"\n", 0o600))
+	e, _ := p.examine(t, "--offline")
+	for _, f := range e.of("api key") {
+		if f.Area == "service" && f.Text == "the service accepts it" {
+			return
+		}
+	}
+	t.Errorf("%+v", e.of("api key"))
+}
+
 func TestDoctorChangesNothing(t *testing.T) {
 	p := newPlace(t)
 	makeStore(t, p.home, "keyset.json")

@@ -31,6 +31,7 @@ type Deps struct {
 	ProbeSecret bool // try the client secrets with a made-up code
 
 	Getenv  func(string) string
+	Locate  func(string) string // Getenv, with where the configuration file says that the service is
 	Now     func() time.Time
 	Machine Machine
 

@@ -50,6 +50,7 @@ func healthy(t *testing.T, env map[string]string) (Deps, *provider) {
 	return Deps{
 		Version: "v1", Now: func() time.Time { return time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC) },
 		Getenv: func(name string) string { return variables[name] },
+		Locate: func(name string) string { return variables[name] },
 		Machine: Machine{
 			UID:      1000,
 			Owner:    func(fs.FileInfo) (int, bool) { return 1000, true },
@@ -158,8 +159,12 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"read-only": {nil, func(_ *testing.T, d *Deps, _ *provider) {
 			d.Machine.Writable = func(string) error { return fs.ErrPermission }
 		}, "directory", flow.ClassConfig, "not writable", "make it writable"},
-		"another user":     {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.UID = 7 }, "owner", flow.ClassConfig, "belongs to user 1000, and this runs as user 7", "run tokend as user 1000"},
-		"root":             {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.UID = 0 }, "owner", flow.ClassConfig, "this runs as user 0", "run tokend as user"},
+		"another user": {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.UID = 7 }, "owner", flow.ClassConfig, "belongs to user 1000, and this runs as user 7", "run tokend as user 1000"},
+		"root":         {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.UID = 0 }, "owner", flow.ClassConfig, "this runs as user 0", "run tokend as user"},
+		"root, a file": {nil, func(t *testing.T, d *Deps, _ *provider) {
+			d.Machine.UID, d.Settings.StoreFile = 0, file(t, 0o600)
+			d.Machine.Owner = func(fi fs.FileInfo) (int, bool) { return map[bool]int{false: 1000}[fi.IsDir()], true }
+		}, "owner", "", "belongs to user 1000, and this runs as user 0", "root will own"},
 		"no home":          {map[string]string{"HOME": ""}, nil, "directories", "", "HOME is not set", "set HOME"},
 		"relative":         {map[string]string{"XDG_STATE_HOME": "x"}, nil, "directories", "", "no absolute path", "absolute"},
 		"full disk":        {nil, space(1<<20, 100), "disk", flow.ClassConfig, "1 MiB left", "free some space"},
@@ -247,12 +252,13 @@ func state(members string) func(*testing.T, *Deps, *provider) {
 	return func(t *testing.T, d *Deps, _ *provider) {
 		s := newService(t, `{"client":"demo",`+members+`}`)
 		getenv := d.Getenv
-		d.Getenv = func(name string) string {
+		d.Locate = func(name string) string {
 			if name == addrVariable {
 				return s.URL
 			}
 			return getenv(name)
 		}
+		d.Getenv = d.Locate
 	}
 }
 

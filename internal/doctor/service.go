@@ -39,9 +39,9 @@ type endpoint struct {
 	needsKey    bool
 }
 
-// endpoints are those that the environment names.
+// endpoints are those that the environment and the configuration name.
 func (x *examination) endpoints() ([]endpoint, error) {
-	at, err := tokend.Find(x.Getenv)
+	at, err := tokend.Find(x.Locate)
 	if err != nil {
 		return nil, err
 	}
