@@ -64,7 +64,7 @@ func TestExitCodes(t *testing.T) {
 		stderr string
 	}{
 		{"token", "", 64, "hint: tokend token NAME"},
-		{"token demo extra", "", 64, `"extra" is one argument too many`},
+		{"token demo extra", "", 64, `unexpected argument "extra"`},
 		{"token demo --format xml", "", 64, `format "xml"`},
 		{"token demo --min-validity soon", "", 64, "min-validity"},
 		{"token demo --min-validity -1s", "", 64, "negative"},

@@ -96,7 +96,7 @@ func TestFileFailures(t *testing.T) {
 		{"demo --to " + good + " --min-validity -1s", 64, "negative"},
 		{"demo --to " + good + " -- no-such-hook", 127, "no-such-hook"},
 		{"nobody --to " + good, 66, "unknown_client"},
-		{"demo --to " + good + " --min-validity 48h", 78, "the provider's tokens live no longer"},
+		{"demo --to " + good + " --min-validity 48h", 78, "the provider's tokens do not live longer"},
 		{"demo --to " + link, 78, "is a symbolic link"},
 		{"demo --to " + open + "/token", 78, "can be written by others (mode 0777)"},
 		{"demo --to " + open, 78, "is not a regular file"},
@@ -133,7 +133,7 @@ func TestFileFailuresOfTheService(t *testing.T) {
 		"login required":                     {"new", []string{up}, 77, "login_required"},
 		"provider down":                      {"down", []string{up}, 75, "idp_unreachable"},
 		"line break in the provider's token": {"broken", []string{up}, 76, "idp_bad_response"},
-		"min-validity beyond the provider's": {"ci --min-validity 48h", []string{up}, 78, "the provider's tokens live no longer"},
+		"min-validity beyond the provider's": {"ci --min-validity 48h", []string{up}, 78, "the provider's tokens do not live longer"},
 		"a format that no file has":          {"ci --format external", []string{up}, 64, `format "external"`},
 	} {
 		setenv(t, append([]string{"TOKEND_API_KEY="}, c.env...)...)

@@ -219,7 +219,7 @@ func TestTooShortSaysWhy(t *testing.T) {
 	}))
 	defer s.Close()
 	t.Setenv("TOKEND_ADDR", s.URL)
-	const says = "the token is valid for 15s, not for 50s, and getting another one failed: idp_timeout: no answer in time\n"
+	const says = "the token is valid for 15s, not for 50s, and the refresh failed: idp_timeout: no answer in time\n"
 	if o := runTokend(t, "token", "demo", "--min-validity", "50s"); o.code != 0 || o.stdout != "x\n" || o.stderr != "warning: "+says {
 		t.Errorf("%+v", o)
 	}

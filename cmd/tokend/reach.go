@@ -247,7 +247,7 @@ func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, mi
 			"%s, and there is no other: %s: %s", text, c.Failure.Class, c.Failure.Description)
 	}
 	return hintf(exitConfig, fmt.Sprintf("ask for less, let the API's tokens live longer at the provider, or let the command ask again: tokend token %s", name),
-		"%s: the provider's tokens live no longer", text)
+		"%s: the provider's tokens do not live longer", text)
 }
 
 // variables are how a child reaches the service. The socket needs no key.

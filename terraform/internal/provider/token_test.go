@@ -81,7 +81,7 @@ func TestTokenDefaults(t *testing.T) {
 const (
 	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","login":"browser","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
 	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name","hint":"tokend status lists them","client":"demo"}`
-	wrongKey      = `401 {"error":"unauthorized","error_description":"the API key is not one of tokend's"}`
+	wrongKey      = `401 {"error":"unauthorized","error_description":"unknown API key"}`
 	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized","hint":"check the client's secret","client":"demo"}`
 	forbidden     = `403 {"error":"client_forbidden","error_description":"this API key may not use this client","client":"demo"}`
 	providerDown  = `503 {"error":"idp_unreachable","error_description":"token endpoint: connection refused","client":"demo","retry_after":40}`
@@ -127,7 +127,7 @@ func TestTokenRefusals(t *testing.T) {
 		}},
 		{"unknown client, no list", unknownClient, "", "", demo, []string{"Unknown client", "  tokend status"}},
 		{"wrong key", wrongKey, "", "", demo, []string{
-			"tokend refuses the key", "is not one of tokend's", "came from api_key of the provider's configuration", "TOKEND_API_KEY_FILE", "needs none",
+			"tokend refuses the key", "unknown API key", "came from api_key of the provider's configuration", "TOKEND_API_KEY_FILE", "needs none",
 		}},
 		{"client rejected", clientRefused, "", "", demo, []string{"provider refuses the client", "invalid_client: Unauthorized", "Hint: check the client's secret", "Trying again does not help"}},
 		{"key of other clients", forbidden, "", "", demo, []string{"does not open this client", "Use another key"}},
