@@ -362,7 +362,7 @@ func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 		f.refuse(c.status, c.err)
 		runTokend(t, "refresh", "demo") // fails; the token is served still
 		o, b := execWith(t, "demo", "--min-validity", "11m", "--", "true")
-		if o.code != c.code || !strings.Contains(o.stderr, "and there is no other: ") || b.path != "" || o.stdout != "" {
+		if o.code != c.code || !strings.Contains(o.stderr, "and the refresh failed: ") || b.path != "" || o.stdout != "" {
 			t.Errorf("%s: %+v", class, o)
 		}
 		s.stop()

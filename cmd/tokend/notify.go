@@ -16,8 +16,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// manager is the service manager that started the process, as sd_notify(3)
-// reaches it. Where there is none it is told nothing.
+// manager sends notifications to the service manager that started the process
+// (sd_notify(3)), if there is one.
 type manager struct {
 	every   time.Duration // half of WatchdogSec=; 0: no watchdog
 	log     *slog.Logger
@@ -27,7 +27,8 @@ type manager struct {
 	states map[string]flow.ClientState
 }
 
-// newManager reads who started the process. clients are those that it keeps.
+// newManager reads the environment of the service manager. clients are those of the
+// service.
 func newManager(clients []config.Client, log *slog.Logger) *manager {
 	m := &manager{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
 	for _, c := range clients {
@@ -41,7 +42,7 @@ func newManager(clients []config.Client, log *slog.Logger) *manager {
 	return m
 }
 
-// note takes a client's news for the status line. It does not block.
+// note records a client's state for the status line. It does not block.
 func (m *manager) note(s flow.Status) {
 	m.mu.Lock()
 	if _, kept := m.states[s.Client]; kept {
@@ -51,7 +52,7 @@ func (m *manager) note(s flow.Status) {
 	m.update()
 }
 
-// keep shows these clients and no others.
+// keep makes the status line show these clients and no others.
 func (m *manager) keep(clients []*kept) {
 	m.mu.Lock()
 	m.states = map[string]flow.ClientState{}
@@ -62,19 +63,19 @@ func (m *manager) keep(clients []*kept) {
 	m.update()
 }
 
-// update has the status line sent.
+// update triggers sending the status line.
 func (m *manager) update() {
 	select {
 	case m.changed <- struct{}{}:
-	default: // it will read this, too
+	default: // a pending update will include this
 	}
 }
 
-// attend tells the manager that the service is ready, alive and ending, until
-// the function that it returns is called, which waits for it.
+// attend notifies the manager that the service is ready, alive and ending, until the
+// returned function is called, which waits for it.
 //
-// It is ready when it listens and its store is open. Sign-ins go on then: one
-// tenant that is down must not hold up what needs another.
+// The service is ready when it listens and its store is open. Logins continue then: an
+// unreachable provider must not delay clients of other providers.
 func (m *manager) attend(ctx context.Context, ping func(context.Context) error) (leave func()) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return func() {}
@@ -103,7 +104,7 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 		case <-tick: // while it drains, too
 			m.alive(ctx, ping)
 		case <-stopping:
-			m.send(daemon.SdNotifyStopping + "\nSTATUS=ending: requests and refreshes in flight are finished")
+			m.send(daemon.SdNotifyStopping + "\nSTATUS=ending: finishing requests and refreshes")
 			stopping = nil
 		case <-ended:
 			if stopping != nil {
@@ -114,19 +115,18 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 	}
 }
 
-// reloading tells the manager that a reload has begun; ready tells that it has
-// ended (sd_notify(3)).
+// reloading notifies the manager of the begin of a reload; ready marks its end
+// (sd_notify(3)).
 func (m *manager) reloading() {
 	m.send(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 }
 
-// ready tells the manager that the service is ready, at the start and after a
-// reload.
+// ready notifies the manager that the service is ready, at the start and after a reload.
 func (m *manager) ready() { m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary()) }
 
-// alive feeds the watchdog when the store answers. One that answers with an
-// error does, too: a restart would not mend a full disk, and would lose the
-// tokens in memory that can still be served. One that hangs does not.
+// alive feeds the watchdog if the store answers, even with an error: a restart would not
+// fix a full disk, and would lose the tokens in memory that can still be served. A
+// store that hangs does not feed it.
 func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.every)
 	defer cancel()
@@ -141,7 +141,7 @@ func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	m.send(daemon.SdNotifyWatchdog + "\nSTATUS=" + status)
 }
 
-// summary is what systemctl status shows.
+// summary returns the status line for systemctl status.
 func (m *manager) summary() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,9 +157,9 @@ func (m *manager) summary() string {
 	return strings.Join(append([]string{fmt.Sprintf("%d of %d clients ready", ready, len(m.states))}, others...), "; ")
 }
 
-// send tells the manager; one that cannot be told must not end the service.
+// send notifies the manager. An error must not end the service.
 func (m *manager) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		m.log.Warn("the service manager was not told", "error", err)
+		m.log.Warn("cannot notify the service manager", "error", err)
 	}
 }
