@@ -173,7 +173,7 @@ func (i *image) hosts(t *testing.T) {
 func TestImageHoldsNoMore(t *testing.T) {
 	for stage, want := range map[string][]string{
 		"mockauth0": {"etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "mockauth0"},
-		"tokend":    {"etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "run", "run/user", "state", "tokend"},
+		"tokend":    {"etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "run", "run/user", "state", "tokend", "tokend-credential"},
 	} {
 		i := newImage(t, stage)
 		got := strings.Fields(asRoot(t, "find", i.dir, "-mindepth", "1", "-printf", "%P\n"))

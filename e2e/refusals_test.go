@@ -13,7 +13,8 @@ import (
 
 // refusing are the functions and types that tokend reports errors with.
 var refusing = []string{
-	"exitf", "hintf", "exitError", "bad", "warn", // cmd/tokend
+	"exitf", "hintf", "exitError", // cmd/tokend
+	"warning", "problemOf", "serviceProblem", // internal/doctor, which has problem too
 	"add", "addAt", "fault", "wrong", // internal/config
 	"problem", "fail", "failFor", "failWith", "badRequest", // internal/daemon
 	"forbidden", "unauthorized", "wrongKey", "answer", // internal/guard, internal/proxy
@@ -21,7 +22,7 @@ var refusing = []string{
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform
 	"addressError", "unreachable", "refusal", "unreadable", "keyError", // pkg/tokend
-	"refuse", // internal/durable
+	"refuse",                       // internal/durable
 	"errorf", "Told", "usageError", // internal/format, cmd/tokend-credential
 	"Errorf", "New",
 }
@@ -45,6 +46,7 @@ var parts = []struct {
 	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
+	{"internal/doctor", 40, append(own("internal/doctor"), mutation.Tests{Dir: filepath.Join("..", "cmd", "tokend"), Args: []string{"-run", "^TestDoctor", "."}})},
 	{"cmd/tokend", 80, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
 	{"terraform/internal/provider", 20, own("terraform/internal/provider")},
@@ -53,30 +55,30 @@ var parts = []struct {
 // unreachable are refusals that no test can reach, and false positives. The key
 // is the file, with its directory if two have the name, and the condition.
 var unreachable = map[string]string{
-	"activation.go err != nil":                           "net.FileListener of a socket that was checked before",
-	"doctor_service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
-	"file.go err == nil":                                 "the check is repeated when the file is opened",
-	"file.go f.verbose":                                  "slog.New is not a refusal",
-	"helpers.go err != nil":                              "a string always has a JSON form",
-	"config.go err != nil":                               "every variable of the service is text, which always parses",
-	"serve.go s.JSON":                                    "slog.New is not a refusal",
-	"assertion.go err != nil":                            "a key that was checked signs",
-	"forget.go err != nil":                               "a URL that was checked makes a request",
-	"login.go err != nil":                                "a URL that was checked parses; randomness never fails",
-	"persist.go err != nil":                              "a log line and false, which is the zero value",
-	"lease.go errors.Is(err, ErrConflict)":               "a lost lease is detected at the next save, too",
-	"subject.go err != nil":                              "a URL that was checked makes a request",
-	"pkg/tokend/client.go err != nil":                    "the path of the request was escaped",
-	"pkg/tokend/key.go err != nil":                       "an opened file can be read",
-	"exchange.go g.State == GrantDead":                   "decide rejects a dead grant before; this check protects against changes there",
-	"members.go err != nil":                              "everything after a malformed member is rejected as well, with the same text",
-	"provider.go p.log == nil":                           "slog.New is not a refusal",
-	"provider.go err != nil":                             "a URL that was checked makes a request",
-	"headless.go err != nil":                             "a URL that was checked makes a request",
-	"find.go err != nil":                                 "an opened file can be read",
-	"jwt.go err != nil":                                  "JSON that was decoded has a value of Terraform",
-	"internal/store/keyset.go err != nil":                "an opened file can be read; the directory was just written to",
-	"internal/durable/read.go err != nil":                "an opened file can be read",
+	"activation.go err != nil":                                    "net.FileListener of a socket that was checked before",
+	"internal/doctor/service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
+	"file.go err == nil":                                          "the check is repeated when the file is opened",
+	"file.go f.verbose":                                           "slog.New is not a refusal",
+	"helpers.go err != nil":                                       "a string always has a JSON form",
+	"config.go err != nil":                                        "every variable of the service is text, which always parses",
+	"serve.go s.JSON":                                             "slog.New is not a refusal",
+	"assertion.go err != nil":                                     "a key that was checked signs",
+	"forget.go err != nil":                                        "a URL that was checked makes a request",
+	"login.go err != nil":                                         "a URL that was checked parses; randomness never fails",
+	"persist.go err != nil":                                       "a log line and false, which is the zero value",
+	"lease.go errors.Is(err, ErrConflict)":                        "a lost lease is detected at the next save, too",
+	"subject.go err != nil":                                       "a URL that was checked makes a request",
+	"pkg/tokend/client.go err != nil":                             "the path of the request was escaped",
+	"pkg/tokend/key.go err != nil":                                "an opened file can be read",
+	"exchange.go g.State == GrantDead":                            "decide rejects a dead grant before; this check protects against changes there",
+	"members.go err != nil":                                       "everything after a malformed member is rejected as well, with the same text",
+	"provider.go p.log == nil":                                    "slog.New is not a refusal",
+	"provider.go err != nil":                                      "a URL that was checked makes a request",
+	"headless.go err != nil":                                      "a URL that was checked makes a request",
+	"find.go err != nil":                                          "an opened file can be read",
+	"jwt.go err != nil":                                           "JSON that was decoded has a value of Terraform",
+	"internal/store/keyset.go err != nil":                         "an opened file can be read; the directory was just written to",
+	"internal/durable/read.go err != nil":                         "an opened file can be read",
 	"internal/store/keyset.go err != nil && !errors.Is(err, fs.ErrExist)":        "a file system without hard links",
 	"internal/store/spill.go err != nil":                                         "a sealed grant always has a JSON form; the directory was just written to",
 	"internal/store/seal/seal.go err != nil":                                     "randomness, encryption and writing to memory do not fail",

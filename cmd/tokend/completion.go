@@ -17,11 +17,11 @@ const completionHelp = `Prints the completion script of a shell.
   zsh   tokend completion zsh > "${fpath[1]}/_tokend"
   fish  tokend completion fish > ~/.config/fish/completions/tokend.fish
 
-Names of clients are asked of the running service, or read from the
-configuration where none answers in time.`
+Names of clients come from the running service, or from the configuration when none
+answers in time.`
 
-// completionPatience is how long a person who pressed Tab waits for the service.
-const completionPatience = 300 * time.Millisecond
+// completionTimeout is how long a person who pressed Tab waits for the service.
+const completionTimeout = 300 * time.Millisecond
 
 func (p *program) completion() *cobra.Command {
 	return &cobra.Command{
@@ -42,8 +42,8 @@ func (p *program) completion() *cobra.Command {
 	}
 }
 
-// complete gives every command under root that takes the NAME of a client, or
-// several, their completions. line is the whole command line.
+// complete completes the names of clients for every command under root that takes one
+// or several. line is the whole command line.
 func complete(root *cobra.Command, line []string) {
 	for _, cmd := range root.Commands() {
 		complete(cmd, line)
@@ -51,7 +51,7 @@ func complete(root *cobra.Command, line []string) {
 			continue
 		}
 		_, operands, _ := strings.Cut(cmd.Use, " ")
-		operands = strings.TrimPrefix(operands, "[")
+		operands = strings.Trim(operands, "[]")
 		several := strings.HasPrefix(operands, "NAME…")
 		switch {
 		case several || operands == "NAME" || strings.HasPrefix(operands, "NAME "):
@@ -70,14 +70,19 @@ func complete(root *cobra.Command, line []string) {
 	}
 }
 
-// afterDash says whether the last word of a line comes after a "--". cobra has
+// completeClient completes the value of a flag that is a client.
+func completeClient(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return knownClients(cmd.Context(), nil), cobra.ShellCompDirectiveNoFileComp
+}
+
+// afterDash reports whether the last word of a line comes after a "--". cobra has
 // added one of its own by then.
 func afterDash(line []string) bool {
 	return len(line) > 0 && slices.Contains(line[:len(line)-1], "--")
 }
 
-// knownClients are the names that the service tells, or else the configuration,
-// without those that are there already. Completion tells no errors.
+// knownClients are the clients of the service, or of the configuration where none
+// answers, without those that the line has. Completion reports no errors.
 func knownClients(ctx context.Context, without []string) []string {
 	names, ok := askedClients(ctx)
 	if !ok {
@@ -88,7 +93,7 @@ func knownClients(ctx context.Context, without []string) []string {
 
 // askedClients asks the service, and waits no longer than a person at a shell.
 func askedClients(ctx context.Context) (names []string, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, completionPatience)
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	s, err := findService()
 	if err != nil {

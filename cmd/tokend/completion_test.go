@@ -33,12 +33,20 @@ func TestCompletesClients(t *testing.T) {
 	// Another configuration stands here than the service's, so what is offered
 	// tells who was asked.
 	setenv(t, "TOKEND_CLIENTS=configured")
-	for _, cmd := range []string{"token", "login", "refresh", "logout"} {
+	for _, cmd := range []string{"token", "login", "refresh", "logout", "resume", "proxy", "file"} {
 		if got := completed(t, cmd, ""); len(got) != 1 || got[0] != "demo" {
 			t.Errorf("%s: %q", cmd, got)
 		}
 		if got := completed(t, cmd, "demo", ""); len(got) != 0 {
 			t.Errorf("%s demo: %q", cmd, got)
+		}
+	}
+	if got := completed(t, "exec", "demo", "--actions-id-token", ""); len(got) != 1 || got[0] != "demo" {
+		t.Errorf("exec --actions-id-token: %q", got)
+	}
+	for _, cmd := range []string{"exec", "doctor"} {
+		if got := completed(t, cmd, ""); len(got) != 1 || got[0] != "demo" {
+			t.Errorf("%s: %q", cmd, got)
 		}
 	}
 	if got := completed(t, "status", ""); len(got) != 1 || got[0] != "demo" {
@@ -54,6 +62,11 @@ func TestCompletesFormats(t *testing.T) {
 	clean(t)
 	if got := completed(t, "token", "--format", ""); strings.Join(got, " ") != strings.Join(format.Names(), " ") {
 		t.Errorf("%q", got)
+	}
+	for _, cmd := range []string{"status", "doctor"} {
+		if got := completed(t, cmd, "--format", ""); strings.Join(got, " ") != "table json" {
+			t.Errorf("%s: %q", cmd, got)
+		}
 	}
 	if got := completed(t, "completion", ""); strings.Join(got, " ") != "bash zsh fish" {
 		t.Errorf("%q", got)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/doctor"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -25,7 +26,7 @@ var clientCases = []doctorCase{
 	{"the other loopback", set("TOKEND_LISTEN=[::1]:18484", redirect+"http://127.0.0.1:18484/callback"), "redirect_uri", "problem", "is not tokend's listener [::1]:18484", "set redirect_uri", 78},
 	{"both loopbacks", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"http://[::1]:18484/callback"), "redirect_uri", "ok", "comes back", "", 0},
 	{"no listener", set("TOKEND_LISTEN=off"), "redirect_uri", "problem", "TOKEND_LISTEN is off", "login: paste", 78},
-	{"any port", set("TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=/nobody/s"), "redirect_uri", "skipped", "leaves the port", "", 0},
+	{"any port", set("TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=/nobody/s"), "redirect_uri", "skipped", "has port 0", "", 0},
 	{"paste", set("TOKEND_CLIENT_DEMO_LOGIN=paste", redirect+"http://ci.example/x"), "redirect_uri", "skipped", "login: paste", "", 0},
 
 	{"default", fine, "scopes", "ok", "offline_access", "", 0},
@@ -36,13 +37,13 @@ var clientCases = []doctorCase{
 	{"one", fine, "audience", "ok", "https://api.example.com/", "", 0},
 	{"none", set("TOKEND_CLIENT_DEMO_AUDIENCE="), "audience", "warning", "Auth0 issues an opaque token", "set audience to the Identifier", 0},
 
-	{"good", answersOnly(`"state":"ready","files":[{"path":"/run/t"}]`), "files", "ok", "1 token file as configured", "", 0},
+	{"good", answersOnly(`"state":"ready","files":[{"path":"/run/t"}]`), "files", "ok", "1 as configured", "", 0},
 	{"hook", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"hook failed: reload: exit status 1"}]`), "files", "problem", "/run/t: hook failed: reload: exit status 1", "tokend retries at least every minute", 69},
 	{"directory", answersOnly(`"state":"ready","files":[{"path":"/run/t","failure":"directory /run cannot be used: gone","hint":"make it"}]`), "files", "problem", "/run/t: directory /run cannot be used: gone", "make it", 69},
 
-	{"untold", fine, "state", "skipped", "does not tell", "", 0},
+	{"untold", fine, "state", "skipped", "does not list the client", "", 0},
 	{"ready", answersOnly(`"state":"ready"`), "state", "ok", "ready", "", 0},
-	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served to its end", 0},
+	{"degraded", answersOnly(`"state":"degraded","failure":{"class":"idp_timeout","description":"no answer\nin time"}`), "state", "warning", "degraded: idp_timeout: no answer in time", "served until it expires", 0},
 	{"outcome unknown", answersOnly(`"state":"degraded","failure":{"class":"idp_unreachable","description":"the last refresh may or may not have reached the provider; retrying at 2026-08-01T12:00:00Z"}`), "state", "warning", "retrying at 2026-08-01T12:00:00Z", "to retry now: tokend login demo", 0},
 	{"restored", answersOnly(`"state":"restored"`), "state", "problem", "an older copy of the store was put back", "tokend resume demo", 77},
 	{"login required", answersOnly(`"state":"login_required"`), "state", "problem", "login_required", "tokend login demo --browser or --paste", 77},
@@ -51,7 +52,7 @@ var clientCases = []doctorCase{
 	{"unavailable", answersOnly(`"state":"unavailable"`), "state", "problem", "unavailable", "recovers by itself", 75},
 	{"unavailable by a setting", answersOnly(`"state":"unavailable","failure":{"class":"invalid_request","description":"access_denied: Service not found","hint":"audience (--audience) must be exactly the Identifier of an API of this tenant that the application may use"}`), "state", "problem", "unavailable: invalid_request", "audience (--audience) must be", 78},
 	{"unavailable by the issuer", answersOnly(`"state":"unavailable","failure":{"class":"invalid_configuration","hint":"set issuer to https://t.example/ exactly"}`), "state", "problem", "unavailable: invalid_configuration", "set issuer to", 78},
-	{"unavailable by an answer", answersOnly(`"state":"unavailable","failure":{"class":"idp_bad_response"}`), "state", "problem", "unavailable: idp_bad_response", "mend what it says", 76},
+	{"unavailable by an answer", answersOnly(`"state":"unavailable","failure":{"class":"idp_bad_response"}`), "state", "problem", "unavailable: idp_bad_response", "fix this; tokend keeps retrying", 76},
 	{"of the future", answersOnly(`"state":"x"`), "state", "warning", "state x is unknown here", "version", 0},
 
 	{"far", answersOnly(`"state":"ready","grant_ends":"2026-08-05T12:00:00Z"`), "grant", "ok", "2026-08-05T12:00:00Z", "", 0},
@@ -71,9 +72,10 @@ var clientCases = []doctorCase{
 
 	{"good", fine, "issuer", "ok", "http://127.0.0.1:", "", 0},
 	{"without slash", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL) }, "issuer", "problem", "is configured as", "set issuer to http://127.0.0.1:", 78},
+	{"another host", func(_ *testing.T, p *place) { p.issuer = "https://id.example.com/" }, "issuer", "problem", `says "https://id.example.com/"`, "set issuer to https://id.example.com/ exactly, if that is the provider you mean", 78},
 	{"good", fine, "discovery", "ok", "answers", "", 0},
 	{"tenant down", func(_ *testing.T, p *place) { p.tenant.Close() }, "discovery", "problem", "connection refused", "is the provider running?", 75},
-	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "check that issuer", 76},
+	{"wrong path", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+p.tenant.URL+"/x/") }, "discovery", "problem", "404", "set issuer to the provider's address", 78},
 	{"no keys", func(_ *testing.T, p *place) { p.keyless = true }, "keys", "problem", "no usable signing keys at", "RSA, EC or Ed25519", 76},
 	{"good", fine, "authorize", "ok", "redirect_uri http://localhost:", "", 0},
 	{"callback", func(_ *testing.T, p *place) { p.page = "Callback URL mismatch" }, "authorize", "problem", "is not among the application's Allowed Callback URLs", "Allowed Callback URLs of application the-id", 78},
@@ -96,8 +98,8 @@ var clientCases = []doctorCase{
 	}, "discovery", "problem", "signed by an authority", "SSL_CERT_FILE", 78},
 	{"no grant for a login", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials"); p.page = "x" }, "keys", "ok", "1 usable", "", 0},
 	{"X35 one callback", secondIssuer(), "mix-up", "warning", "clients demo and second have different issuers and the same redirect_uri http://localhost:", "set redirect_uri of one of them", 0},
-	{"X35 two callbacks", secondIssuer("TOKEND_CLIENT_SECOND_REDIRECT_URI=http://LISTEN/callback"), "mix-up", "ok", "tells the issuers apart", "", 0},
-	{"X35 named", named(secondIssuer()), "mix-up", "ok", "tells the issuers apart", "", 0},
+	{"X35 two callbacks", secondIssuer("TOKEND_CLIENT_SECOND_REDIRECT_URI=http://LISTEN/callback"), "mix-up", "ok", "tell the issuers apart", "", 0},
+	{"X35 named", named(secondIssuer()), "mix-up", "ok", "tell the issuers apart", "", 0},
 	{"wrong", set("TOKEND_CLIENT_DEMO_ISSUER=ftp://x"), "settings", "skipped", "its configuration is wrong", "", 78},
 }
 
@@ -129,7 +131,7 @@ func windowed(window string) func(*testing.T, *place) {
 // Each check is made to fail and to pass; nothing it looks at is changed.
 func TestDoctor(t *testing.T) {
 	seen := map[string]map[bool]bool{}
-	var printed []finding
+	var printed []doctor.Finding
 	for _, cases := range [][]doctorCase{localCases, serviceCases, clientCases} {
 		for _, c := range cases {
 			if seen[c.check] == nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tokend/internal/doctor"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -35,13 +36,13 @@ func matches(pattern, text string) bool {
 
 // checkDocumentation holds each row against what was printed, and wants every
 // check that can fail to be in one.
-func checkDocumentation(t *testing.T, printed []finding) {
+func checkDocumentation(t *testing.T, printed []doctor.Finding) {
 	rows := documented(t)
 	if len(rows) < 40 {
 		t.Errorf("%d rows were found", len(rows))
 	}
 	for _, row := range rows {
-		if !slices.ContainsFunc(printed, func(f finding) bool {
+		if !slices.ContainsFunc(printed, func(f doctor.Finding) bool {
 			return matches(row[0], fmt.Sprintf("%s %s: %s", f.Result, f.Check, f.Text)) && matches(row[1], f.Hint)
 		}) {
 			t.Errorf("doctor never printed %q with hint %q", row[0], row[1])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/doctor"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -26,25 +28,26 @@ import (
 type place struct {
 	home    string
 	tenant  *httptest.Server
-	machine machine
+	machine doctor.Machine
 	program program
 
 	authorize string        // of the answer of /authorize: its query
 	page      string        // instead: a page with 403
 	ahead     time.Duration // of the tenant's clock
 	without   string        // a member that the discovery document lacks
+	issuer    string        // that the discovery document names; "": the tenant's
 	keyless   bool          // no key in the key set
 	named     bool          // callbacks name the issuer
 }
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	p := &place{home: clean(t), authorize: "error=login_required", machine: machine{
-		uid:      1000,
-		owner:    func(fs.FileInfo) (int, bool) { return 1000, true },
-		writable: func(string) error { return nil },
-		space:    func(string) (uint64, uint64, bool) { return 1 << 30, math.MaxUint64, true },
-		files:    func() (uint64, bool) { return 1024, true },
+	p := &place{home: clean(t), authorize: "error=login_required", machine: doctor.Machine{
+		UID:      1000,
+		Owner:    func(fs.FileInfo) (int, bool) { return 1000, true },
+		Writable: func(string) error { return nil },
+		Space:    func(string) (uint64, uint64, bool) { return 1 << 30, math.MaxUint64, true },
+		Files:    func() (uint64, bool) { return 1024, true },
 	}}
 	p.program = program{stdin: strings.NewReader(""), machine: &p.machine}
 	for _, name := range []string{"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "NO_COLOR"} {
@@ -72,7 +75,7 @@ func (p *place) serveTenant(t *testing.T) http.Handler {
 		u := p.tenant.URL
 		w.Header().Set("Date", time.Now().Add(p.ahead).UTC().Format(http.TimeFormat))
 		doc := map[string]any{
-			"issuer": u + "/", "authorization_endpoint": u + "/authorize", "token_endpoint": u + "/oauth/token", "jwks_uri": u + "/jwks",
+			"issuer": cmp.Or(p.issuer, u+"/"), "authorization_endpoint": u + "/authorize", "token_endpoint": u + "/oauth/token", "jwks_uri": u + "/jwks",
 		}
 		if p.named {
 			doc["authorization_response_iss_parameter_supported"] = true
@@ -155,8 +158,8 @@ func (p *place) examine(t *testing.T, args ...string) (examined, output) {
 }
 
 // of are the findings of a check.
-func (e examined) of(check string) []finding {
-	var found []finding
+func (e examined) of(check string) []doctor.Finding {
+	var found []doctor.Finding
 	for _, f := range e.Findings {
 		if f.Check == check {
 			found = append(found, f)

@@ -53,7 +53,7 @@ var localCases = []doctorCase{
 	}, "settings", "warning", "no client is configured here; the service at http://127.0.0.1:", "with the service's variables", 0},
 
 	{"to be made", fine, "api key", "ok", "makes one at its first start", "", 0},
-	{"set", set("TOKEND_API_KEY=" + canaryKey), "api key", "ok", "there is one", "", 0},
+	{"set", set("TOKEND_API_KEY=" + canaryKey), "api key", "ok", "it is set", "", 0},
 	{"none needed", set("TOKEND_LISTEN=off"), "api key", "skipped", "no TCP listener", "", 78},
 	{"wrong", set("TOKEND_API_KEY_FILE=/dev/null"), "api key", "skipped", "its setting is wrong", "", 78},
 	{"wrong too", set("TOKEND_API_KEY=short"), "settings", "problem", "TOKEND_API_KEY has 5 characters", "openssl rand", 78},
@@ -71,7 +71,7 @@ var localCases = []doctorCase{
 		setenv(t, "TOKEND_SOCKET="+write(t, filepath.Join(p.home, "run", "s"), "", 0o600))
 	}, "socket path", "problem", "is not a socket", "set TOKEND_SOCKET", 78},
 	{"no directory", set("TOKEND_SOCKET=/dev/null/s"), "socket path", "problem", "/dev/null is not a directory", "set TOKEND_SOCKET", 78},
-	{"too long", set("TOKEND_SOCKET=/" + strings.Repeat("x", longestSocket)), "socket path", "problem", "has 104 bytes", "shorter", 78},
+	{"too long", set("TOKEND_SOCKET=/" + strings.Repeat("x", 103)), "socket path", "problem", "has 104 bytes", "shorter", 78},
 	{"open socket", func(t *testing.T, p *place) {
 		path := filepath.Join(p.home, "s")
 		l, err := net.Listen("unix", path)
@@ -112,21 +112,21 @@ var localCases = []doctorCase{
 	{"good", fine, "directory", "ok", "can be written", "", 0},
 	{"in memory", set("TOKEND_STORE=sqlite::memory:"), "directory", "skipped", "has none", "", 0},
 	{"read-only", func(_ *testing.T, p *place) {
-		p.machine.writable = func(string) error { return errors.New("read-only file system") }
+		p.machine.Writable = func(string) error { return errors.New("read-only file system") }
 	}, "directory", "problem", "not writable: read-only file system", "TOKEND_STORE", 78},
 
 	{"good", fine, "owner", "ok", "user 1000", "", 0},
 	{"another's", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
-		p.machine.owner = func(fs.FileInfo) (int, bool) { return 0, true }
+		p.machine.Owner = func(fs.FileInfo) (int, bool) { return 0, true }
 	}, "owner", "problem", "state/tokend belongs to user 0, and this runs as user 1000", "run tokend as user 0", 78},
 	{"another's, as root", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
-		p.machine.uid = 0
+		p.machine.UID = 0
 	}, "owner", "problem", "state/tokend belongs to user 1000, and this runs as user 0", "run tokend as user 1000", 78},
 	{"unknown", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
-		p.machine.owner = func(fs.FileInfo) (int, bool) { return 0, false }
+		p.machine.Owner = func(fs.FileInfo) (int, bool) { return 0, false }
 	}, "owner", "ok", "user 1000", "", 0},
 
 	{"good", fine, "directories", "ok", "are known", "", 0},
@@ -145,12 +145,12 @@ var localCases = []doctorCase{
 	{"nearly full", space(100<<20, math.MaxUint64, true), "disk", "warning", "100 MiB left", "free some space", 0},
 	{"full", space(1<<20, math.MaxUint64, true), "disk", "problem", "1 MiB left", "free some space", 78},
 	{"no inodes", space(1<<30, 3, true), "disk", "problem", "room for 3 more files", "free some space", 78},
-	{"untold", space(0, 0, false), "disk", "skipped", "does not tell", "", 0},
+	{"untold", space(0, 0, false), "disk", "skipped", "not known on this system", "", 0},
 
 	{"good", fine, "open files", "ok", "1024 at once", "", 0},
 	{"no limit", files(math.MaxUint64, true), "open files", "ok", "no limit", "", 0},
 	{"few", files(64, true), "open files", "warning", "at most 64 files", "ulimit -n", 0},
-	{"untold", files(0, false), "open files", "skipped", "does not tell", "", 0},
+	{"untold", files(0, false), "open files", "skipped", "not known on this system", "", 0},
 
 	{"none", fine, "proxy", "ok", "asked directly", "", 0},
 	{"for the tenant", set("https_proxy=http://user:"+canaryKey+"@proxy.example:3128", "TOKEND_CLIENT_DEMO_ISSUER=https://tenant.example/", "NO_PROXY=localhost,127.0.0.1"), "proxy", "ok", "tenant.example through proxy.example:3128", "", 75},
@@ -165,12 +165,12 @@ var localCases = []doctorCase{
 
 func space(bytes, inodes uint64, known bool) func(*testing.T, *place) {
 	return func(_ *testing.T, p *place) {
-		p.machine.space = func(string) (uint64, uint64, bool) { return bytes, inodes, known }
+		p.machine.Space = func(string) (uint64, uint64, bool) { return bytes, inodes, known }
 	}
 }
 
 func files(limit uint64, known bool) func(*testing.T, *place) {
-	return func(_ *testing.T, p *place) { p.machine.files = func() (uint64, bool) { return limit, known } }
+	return func(_ *testing.T, p *place) { p.machine.Files = func() (uint64, bool) { return limit, known } }
 }
 
 // makeStore makes the default store with a keyset, and returns its path.
@@ -212,7 +212,7 @@ var serviceCases = []doctorCase{
 	{"none at the address", set("TOKEND_ADDR=unix:/nobody/s"), "service", "problem", "nothing answers at unix:/nobody/s", "TOKEND_ADDR", 69},
 	{"a wrong address", set("TOKEND_ADDR=https://tokend.example"), "address", "problem", "TOKEND_ADDR: the address is not http://", "http://127.0.0.1:8484", 78},
 	{"at one of two", func(t *testing.T, p *place) { runs(t, p); t.Setenv("TOKEND_LISTEN", "127.0.0.1:"+freePort(t)) }, "service", "warning", "tokend runs, but nothing answers at 127.0.0.1:", "same TOKEND_SOCKET and TOKEND_LISTEN", 0},
-	{"nowhere to look", set("TOKEND_SOCKET=off", "TOKEND_LISTEN=127.0.0.1:0"), "service", "skipped", "settled at its start", "", 0},
+	{"nowhere to look", set("TOKEND_SOCKET=off", "TOKEND_LISTEN=127.0.0.1:0"), "service", "skipped", "chooses its port at the start", "", 0},
 	{"runs", runs, "socket", "ok", "tokend answers at", "", 0},
 	{"runs", runs, "listener", "ok", "tokend answers at 127.0.0.1:", "", 0},
 	{"an address", answersOnly(`"state":"ready"`), "address", "ok", "tokend answers at http://127.0.0.1:", "", 0},
@@ -231,18 +231,18 @@ var serviceCases = []doctorCase{
 		setenv(t, "TOKEND_ADDR=unix:"+path)
 	}, "address", "problem", "is not tokend", "TOKEND_ADDR", 69},
 
-	{"runs", runs, "caller key", "ok", "the service takes it", "", 0},
-	{"none", fine, "caller key", "skipped", "does not run", "", 0},
+	{"runs", runs, "api key", "ok", "the service accepts it", "", 0},
+	{"none", fine, "api key", "skipped", "does not run", "", 0},
 	{"socket alone", func(t *testing.T, p *place) {
 		runs(t, p)
 		setenv(t, "TOKEND_ADDR=unix:"+filepath.Join(p.home, ".local/state/tokend/tokend.sock"))
-	}, "caller key", "skipped", "the socket needs none", "", 0},
+	}, "api key", "skipped", "the socket needs none", "", 0},
 	{"wrong", func(t *testing.T, p *place) {
 		answersOnly(`"state":"ready"`)(t, p)
 		setenv(t, "TOKEND_API_KEY=another-key-of-another")
-	}, "caller key", "problem", "does not take this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE", 77},
-	{"missing", func(t *testing.T, p *place) { answersOnly(`"state":"ready"`)(t, p); unset(t, "TOKEND_API_KEY") }, "caller key", "warning", "there is none", "set TOKEND_API_KEY", 0},
-	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "caller key", "problem", "is not a list of clients", "version", 69},
+	}, "api key", "problem", "rejects this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE", 77},
+	{"missing", func(t *testing.T, p *place) { answersOnly(`"state":"ready"`)(t, p); unset(t, "TOKEND_API_KEY") }, "api key", "warning", "there is none", "set TOKEND_API_KEY", 0},
+	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "api key", "problem", "is not a list of clients", "version", 69},
 
 	{"the same", runs, "version", "ok", "", "", 0},
 	{"another", func(t *testing.T, p *place) { p.service(t, "v0.0.1", "") }, "version", "warning", "the service is v0.0.1", "restart", 0},
@@ -251,7 +251,7 @@ var serviceCases = []doctorCase{
 
 	{"runs", runs, "clients", "ok", "the service has demo", "", 0},
 	{"another", func(t *testing.T, p *place) { p.service(t, "", `{"client":"ci","state":"ready"}`) }, "clients", "warning", "does not serve this caller: demo", "restart", 0},
-	{"none", fine, "clients", "skipped", "does not tell", "", 0},
+	{"none", fine, "clients", "skipped", "does not list its clients", "", 0},
 }
 
 // deaf is a program at a socket that hangs up on everybody.

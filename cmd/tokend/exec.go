@@ -16,24 +16,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/format"
+	"example.com/tokend/internal/hint"
 )
 
 const execHelp = `Runs a command with fresh access tokens in its environment.
 
-It asks the service that runs. Where none does and TOKEND_ADDR names none, it
-keeps the clients itself for as long as the command runs: by the same
-configuration and the same store, behind a port and a key of their own. Either
-way the command finds tokens that are fresh later by "tokend token NAME", as
-TOKEND_ADDR and, over TCP, TOKEND_API_KEY are set for it. Every other TOKEND_
-variable is taken out of its environment.
+The tokens come from the running service. Where none runs and TOKEND_ADDR names
+none, exec keeps the clients itself while the command runs: with the same
+configuration and the same store, on a port and with a key of its own. Either way
+the command gets fresh tokens later with "tokend token NAME", because TOKEND_ADDR
+and, over TCP, TOKEND_API_KEY are set for it. Every other TOKEND_ variable is
+removed from its environment.
 
 A client's token is in <NAME>_ACCESS_TOKEN, with <NAME> in capitals and _ for -,
 or in the variables that the client's "env" or --env names.
 
 The command starts when every client has a token that is valid for
---min-validity, or else not at all. It has the terminal, the signals and the
-exit code to itself; 127 is a command that is not found, 126 one that cannot be
-run, 128+N one that signal N ended. --timeout is for what comes before it.`
+--min-validity. Its exit code is that of exec; 127 is a command that is not found,
+126 one that cannot be run, 128+N one that signal N ended. --timeout ends with the
+start of the command.`
 
 type execFlags struct {
 	reachFlags
@@ -48,7 +50,7 @@ func (p *program) exec() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
 			if dash < 1 || dash == len(args) {
-				return hintf(exitUsage, "such as tokend exec demo -- terraform plan", "exec needs a client and, after --, a command")
+				return p.execUsage(cmd.Context(), args, dash)
 			}
 			return p.execute(cmd.Context(), args[:dash], args[dash:], f)
 		},
@@ -57,15 +59,67 @@ func (p *program) exec() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.env, "env", nil, "variable for a client's token, NAME=VARIABLE, or VARIABLE for the only client; repeatable")
 	cmd.Flags().StringVar(&f.actions, "actions-id-token", "", "client that the command may ask as it would ask GitHub Actions for an ID token")
 	reachFlagsOf(cmd, &f.reachFlags)
+	_ = cmd.RegisterFlagCompletionFunc("actions-id-token", completeClient) // the flag exists
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		err = flagError(cmd, err)
+		if words := p.wordsAfter(cmd.Name()); hint.Of(err) == "" && len(words) > 1 && !slices.Contains(words, "--") && !strings.HasPrefix(words[0], "-") {
+			return hintf(exitUsage, withDash(cmd.Context(), words), "%w: flags after -- are the command's", err) // such as terraform -chdir=x plan
+		}
+		return err
+	})
 	return cmd
 }
+
+// execUsage says what is missing of a command line, and how to type it. dash is where
+// its -- was; negative: nowhere.
+func (p *program) execUsage(ctx context.Context, args []string, dash int) error {
+	switch {
+	case len(args) == 0:
+		return hintf(exitUsage, "such as tokend exec demo -- terraform plan", "exec needs a client and, after --, a command")
+	case dash == 0:
+		return hintf(exitUsage, "tokend exec NAME -- "+quoted(args)+"; tokend status lists the clients", "exec needs a client before --")
+	case dash == len(args):
+		return hintf(exitUsage, "such as tokend exec "+quoted(args)+" -- terraform plan", "exec needs a command after --")
+	}
+	return hintf(exitUsage, withDash(ctx, args), "exec needs -- before the command")
+}
+
+// withDash is a command line of exec with its -- in place: after the words that are
+// known clients, at least the first one.
+func withDash(ctx context.Context, words []string) string {
+	known := knownClients(ctx, nil)
+	names := 1
+	for names < len(words) && slices.Contains(known, words[names]) {
+		names++
+	}
+	command := "COMMAND"
+	if names < len(words) {
+		command = quoted(words[names:])
+	}
+	return "tokend exec " + quoted(words[:names]) + " -- " + command
+}
+
+// quoted are words as they are typed in a shell.
+func quoted(words []string) string {
+	var typed []string
+	for _, word := range words {
+		if word == "" || strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(unquotedRunes, r) }) {
+			word = format.ShellQuoted(word)
+		}
+		typed = append(typed, word)
+	}
+	return strings.Join(typed, " ")
+}
+
+// unquotedRunes mean nothing to a shell.
+const unquotedRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,"
 
 func reachFlagsOf(cmd *cobra.Command, f *reachFlags) {
 	cmd.Flags().BoolVar(&f.private, "private", false, "keep the clients here, even where a service runs")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log what is done, where no service runs")
 }
 
-// execute has the tokens, then runs the command.
+// execute gets the tokens, then runs the command.
 func (p *program) execute(ctx context.Context, names, argv []string, f execFlags) (err error) {
 	variables, err := checkExec(names, f)
 	if err != nil {
@@ -88,7 +142,7 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if r != nil {
 		defer func() {
 			if eerr := r.end(); eerr != nil {
-				p.tell("warning: what was kept for the command did not end well: %v\n", eerr)
+				p.tell("warning: could not stop the private service: %v\n", eerr)
 			}
 		}()
 	}
@@ -100,7 +154,7 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if r.private || !canReplace {
 		return p.supervise(&exec.Cmd{Path: path, Args: argv, Env: env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}, signals)
 	}
-	return cannotRun(argv[0], p.become(path, argv, env)) // there is nothing to wait for
+	return cannotRun(argv[0], p.become(path, argv, env)) // nothing is left to do afterwards
 }
 
 func (p *program) become(path string, args, env []string) error {
@@ -121,7 +175,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 		}
 	}
 	if f.actions != "" && !slices.Contains(names, f.actions) {
-		return nil, exitf(exitUsage, "--actions-id-token %s is none of the clients %s", f.actions, strings.Join(names, ", "))
+		return nil, exitf(exitUsage, "--actions-id-token %s is not one of the clients %s", f.actions, strings.Join(names, ", "))
 	}
 	variables := map[string][]string{}
 	for _, pair := range f.env {
@@ -135,7 +189,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 		}
 		if !slices.Contains(names, name) {
 			return nil, hintf(exitUsage, "--env NAME=VARIABLE, with NAME one of them",
-				"--env %s is for none of the clients %s", pair, strings.Join(names, ", "))
+				"--env %s is not for one of the clients %s", pair, strings.Join(names, ", "))
 		}
 		if why := config.BadVariable(variable); why != "" {
 			return nil, exitf(exitUsage, "--env %s: %q %s", pair, variable, why)
@@ -145,8 +199,7 @@ func checkExec(names []string, f execFlags) (map[string][]string, error) {
 	return variables, nil
 }
 
-// environment has a token for every client, and returns what the command's
-// environment is to have.
+// environment gets a token for every client and returns the variables of the command.
 func (r *reached) environment(ctx context.Context, names []string, variables map[string][]string, f execFlags) (map[string]string, error) {
 	set := map[string]string{}
 	for _, name := range names {
@@ -160,7 +213,7 @@ func (r *reached) environment(ctx context.Context, names []string, variables map
 		}
 		for _, variable := range own {
 			if _, taken := set[variable]; taken {
-				return nil, hintf(exitUsage, "tell them apart by --env NAME=VARIABLE", "two tokens are for the variable %s", variable)
+				return nil, hintf(exitUsage, "choose another variable with --env NAME=VARIABLE", "two tokens have the variable %s", variable)
 			}
 			set[variable] = t.AccessToken.Reveal()
 		}
@@ -179,8 +232,8 @@ func (r *reached) environment(ctx context.Context, names []string, variables map
 	return set, nil
 }
 
-// variablesOf are where a client's token goes: as --env says, as the client is
-// configured at the service, or by default.
+// variablesOf are the variables of a client's token: of --env, of the client's settings
+// at the service, or the default.
 func (r *reached) variablesOf(ctx context.Context, name string, given []string) ([]string, error) {
 	if given != nil {
 		return given, nil
@@ -191,7 +244,7 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 	}
 	for _, variable := range c.Env { // the service may be another version, or none
 		if why := config.BadVariable(variable); why != "" {
-			return nil, hintf(exitConfig, "name another one by --env", "env of client %s at the service: %q %s", name, variable, why)
+			return nil, hintf(exitConfig, "choose another variable with --env", "env of client %s at the service: %q %s", name, variable, why)
 		}
 	}
 	if len(c.Env) > 0 {
@@ -200,8 +253,8 @@ func (r *reached) variablesOf(ctx context.Context, name string, given []string) 
 	return []string{config.DefaultVariable(name)}, nil
 }
 
-// childEnvironment is environ without any setting of tokend, as there are
-// secrets among them, and with what is set.
+// childEnvironment is environ without the settings of tokend, some of which are secret,
+// and with what is set.
 func childEnvironment(environ []string, set map[string]string) []string {
 	env := []string{}
 	for _, kv := range config.WithoutSettings(environ) {
@@ -238,10 +291,10 @@ func cannotRun(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return hintf(exitNotFound, "give its path, or look at PATH", "command %q is not found", name)
+		return hintf(exitNotFound, "give its path, or check PATH", "command %q is not found", name)
 	case errors.Is(err, syscall.ENOEXEC):
-		return hintf(exitNotExecutable, "a script's first line is such as #!/bin/sh", "command %q is no program", name)
+		return hintf(exitNotExecutable, "a script's first line is such as #!/bin/sh", "command %q is not a program", name)
 	default:
-		return hintf(exitNotExecutable, "look at its permissions", "command %q cannot be run: %w", name, why)
+		return hintf(exitNotExecutable, "check its permissions", "command %q cannot be run: %w", name, why)
 	}
 }

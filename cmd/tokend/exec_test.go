@@ -62,7 +62,7 @@ func TestExecFailures(t *testing.T) {
 			"wrong key":          {later: []string{"TOKEND_ADDR=TCP", "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, args: []string{"demo"}, code: 77, alone: 69, stderr: ""},
 			"address of nobody":  {later: []string{"TOKEND_ADDR=unix:/nonexistent/s"}, args: []string{"demo"}, code: 69, stderr: "does not answer"},
 			"bad address":        {later: []string{"TOKEND_ADDR=http://tokend.example:1"}, args: []string{"demo"}, code: 78, stderr: "TOKEND_ADDR"},
-			"two in a variable":  {env: []string{"TOKEND_CLIENT_CI_ENV=T"}, args: []string{"demo", "ci", "--env", "demo=T"}, code: 64, stderr: "two tokens are for the variable T"},
+			"two in a variable":  {env: []string{"TOKEND_CLIENT_CI_ENV=T"}, args: []string{"demo", "ci", "--env", "demo=T"}, code: 64, stderr: "two tokens have the variable T"},
 			"form is off":        {later: []string{"TOKEND_ADDR=TCP"}, args: []string{"demo", "--actions-id-token", "demo"}, code: 78, alone: 69, stderr: ""},
 			"form needs TCP":     {later: []string{"TOKEND_ADDR=SOCKET"}, args: []string{"demo", "--actions-id-token", "demo"}, code: 78, alone: 69, stderr: ""},
 		} {
@@ -142,12 +142,17 @@ func TestExecUsage(t *testing.T) {
 		stderr string
 	}{
 		{[]string{}, 64, "exec needs a client"},
-		{[]string{"demo"}, 64, "after --, a command"},
-		{[]string{"demo", "--"}, 64, "after --, a command"},
+		{[]string{"demo"}, 64, "exec needs -- before the command\nhint: tokend exec demo -- COMMAND\n"},
+		{[]string{"demo", "--"}, 64, "exec needs a command after --\nhint: such as tokend exec demo -- terraform plan\n"},
+		{[]string{"demo", "terraform", "plan"}, 64, "exec needs -- before the command\nhint: tokend exec demo -- terraform plan\n"},
+		{[]string{"demo", "sh", "echo $TOKEN"}, 64, "hint: tokend exec demo -- sh 'echo $TOKEN'\n"},
+		{[]string{"demo", "terraform", "-chdir=x", "plan"}, 64, "flags after -- are the command's\nhint: tokend exec demo -- terraform -chdir=x plan\n"},
+		{[]string{"demo", "--min-validity", "30", "terraform"}, 64, "a number with its unit, such as 30s"},
+		{[]string{"--nonsense", "demo", "terraform"}, 64, "unknown flag: --nonsense\nhint: tokend exec --help\n"},
 		{[]string{"--", "true"}, 64, "exec needs a client"},
 		{[]string{"demo", "demo", "--", "true"}, 64, `duplicate client "demo"`},
 		{[]string{"demo", "--min-validity", "-1s", "--", "true"}, 64, "negative"},
-		{[]string{"demo", "--env", "other=T", "--", "true"}, 64, "none of the clients demo"},
+		{[]string{"demo", "--env", "other=T", "--", "true"}, 64, "is not for one of the clients demo"},
 		{[]string{"demo", "ci", "--env", "T", "--", "true"}, 64, "--env T does not say which of the clients demo, ci it is for\nhint: --env demo=T"},
 		{[]string{"demo", "--env", "PATH", "--", "true"}, 64, `"PATH" is reserved by shells and loaders`},
 		{[]string{"demo", "--env", "demo=LD_PRELOAD", "--", "true"}, 64, "is reserved by shells and loaders"},
@@ -155,7 +160,7 @@ func TestExecUsage(t *testing.T) {
 		{[]string{"demo", "--env", "demo=A B", "--", "true"}, 64, "is not a variable name"},
 		{[]string{"demo", "--env", "demo=", "--", "true"}, 64, "is not a variable name"},
 		{[]string{"demo", "--env", "TOKEND_API_KEY", "--", "true"}, 64, "is reserved by tokend"},
-		{[]string{"demo", "--actions-id-token", "ci", "--", "true"}, 64, "none of the clients"},
+		{[]string{"demo", "--actions-id-token", "ci", "--", "true"}, 64, "is not one of the clients"},
 		{[]string{"demo", "--nonsense", "--", "true"}, 64, "--nonsense"},
 		{[]string{"demo", "--", "no-such-command"}, 127, `"no-such-command" is not found`},
 		{[]string{"demo", "--", "/nonexistent/x"}, 127, "is not found"},
@@ -169,8 +174,12 @@ func TestExecUsage(t *testing.T) {
 			t.Errorf("%q: exit %d, want %d; %q", c.args, o.code, c.code, o.stderr)
 		}
 	}
+	setenv(t, "TOKEND_CLIENTS=demo,ci")
+	if o, _ := execWith(t, "demo", "ci", "make"); o.code != 64 || !strings.HasSuffix(o.stderr, "hint: tokend exec demo ci -- make\n") {
+		t.Errorf("two clients: %+v", o)
+	}
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
-	if o, _ := execWith(t, "demo", "--", odd); o.code != 126 || !strings.Contains(o.stderr, "is no program") {
+	if o, _ := execWith(t, "demo", "--", odd); o.code != 126 || !strings.Contains(o.stderr, "is not a program") {
 		t.Errorf("no program: %+v", o)
 	}
 	setenv(t, "TOKEND_CLIENT_DEMO_ISSUER=", "TOKEND_LOG_LEVEL=loud")

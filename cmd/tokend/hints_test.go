@@ -162,7 +162,7 @@ func TestInterruptedPaste(t *testing.T) {
 	var out, stderr strings.Builder
 	p := program{stdin: reader{cancel, end}, stdout: &out, stderr: &stderr}
 	if code := p.run(ctx, []string{"login", "demo", "--paste"}); code != 77 ||
-		!strings.HasSuffix(stderr.String(), "error: nobody logged in\nhint: run tokend login demo again\n") {
+		!strings.HasSuffix(stderr.String(), "error: the login was not completed\nhint: run tokend login demo again\n") {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
 }

@@ -65,7 +65,7 @@ func TestHostileVariables(t *testing.T) {
 		hostile(t, fmt.Sprintf("[%q]", name), "null")
 		b := &became{}
 		o := tokendWith(t, program{stdin: strings.NewReader(""), replace: b.replace}, "exec", "demo", "--", "true")
-		if o.code != 78 || !strings.Contains(o.stderr, "hint: name another one by --env") || b.path != "" {
+		if o.code != 78 || !strings.Contains(o.stderr, "hint: choose another variable with --env") || b.path != "" {
 			t.Errorf("%q: %+v, ran %q", name, o, b.path)
 		}
 	}

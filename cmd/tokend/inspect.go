@@ -141,7 +141,7 @@ func (i inspection) writeJSON(w io.Writer) error {
 }
 
 func (i inspection) writeTable(w io.Writer) error {
-	t := tabwriter.NewWriter(terminal{w}, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	kind := "opaque: only the provider and the API can read it"
 	if i.Type == "jwt" {
 		kind = "JWT"

@@ -28,26 +28,26 @@ type limits struct {
 	release context.CancelFunc
 }
 
-// errTimeout is the cause of a context that --timeout has ended; to who asks, a
-// deadline like others.
+// errTimeout is the cause of a context that --timeout has ended. It is a deadline like
+// others to errors.Is.
 var errTimeout = fmt.Errorf("--timeout: %w", context.DeadlineExceeded)
 
-// patience is what --wait puts into a command's context: how long a call is
-// repeated.
-type patience struct{}
+// waitLimit is the key of what --wait puts into the context of a command: how long a
+// call is repeated.
+type waitLimit struct{}
 
 func (p *program) addLimits(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.DurationVar(&p.limits.timeout, "timeout", 0, "end the command after this time, such as 30s, with exit code 75")
 	f.BoolVar(&p.limits.wait, "wait", false, "wait for the service, and when it says try again, until --timeout or for 60s")
-	f.BoolVar(&p.limits.noInput, "no-input", inCI(), "ask nobody and open no browser; set by CI=true")
+	f.BoolVar(&p.limits.noInput, "no-input", inCI(), "ask no person and open no browser; set by CI=true")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		p.hangups.end(cmd)
 		return p.limit(cmd)
 	}
 }
 
-// inCI says whether the environment is a pipeline's, where nobody sits.
+// inCI reports whether the environment is that of a pipeline, without a person.
 func inCI() bool {
 	ci, err := strconv.ParseBool(os.Getenv("CI"))
 	return ci && err == nil
@@ -67,13 +67,13 @@ func (p *program) limit(cmd *cobra.Command) error {
 		if d == 0 {
 			d = waitDefault
 		}
-		ctx = context.WithValue(ctx, patience{}, d)
+		ctx = context.WithValue(ctx, waitLimit{}, d)
 	}
 	cmd.SetContext(ctx)
 	return nil
 }
 
-// ended is how a command that runs until it is told to end has ended.
+// ended is the error of a command that runs until its context ends.
 func ended(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return errTimeout
@@ -81,7 +81,7 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// outOfTime is err, or that --timeout was the reason for it.
+// outOfTime is err, or the error of --timeout when that was the reason.
 func (p *program) outOfTime(err error) error {
 	if e := (*exitError)(nil); errors.As(err, &e) && e.told {
 		return err // the answer says it
@@ -92,19 +92,19 @@ func (p *program) outOfTime(err error) error {
 	return hintf(exitTryAgain, "try again, or give it more time", "the command took longer than --timeout %s", p.limits.timeout)
 }
 
-// waited repeats try while its failure is one that passes and --wait has
-// patience. What was waited for in vain is told with its own exit code.
-func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, error)) (T, error) {
-	total, waiting := ctx.Value(patience{}).(time.Duration)
+// waited repeats try while its error is temporary, for as long as --wait allows. When it
+// gives up, the last error keeps its exit code.
+func waited[T any](ctx context.Context, temporary func(error) bool, try func() (T, error)) (T, error) {
+	total, waiting := ctx.Value(waitLimit{}).(time.Duration)
 	v, err := try()
-	if !waiting || err == nil || ctx.Err() != nil || !passes(err) {
+	if !waiting || err == nil || ctx.Err() != nil || !temporary(err) {
 		return v, err
 	}
 	wait, cancel := context.WithTimeout(ctx, total)
 	defer cancel()
 	for pause := waitFirst; ; pause = min(2*pause, waitMost) {
 		if until, ok := wait.Deadline(); ok && retryAfter(err) > max(0, time.Until(until)) {
-			return v, err // it does not pass in time, such as a refresh whose outcome is unknown
+			return v, err // the time is not enough, as for a refresh whose outcome is unknown
 		}
 		timer := time.NewTimer(max(pause, retryAfter(err)))
 		select {
@@ -114,7 +114,7 @@ func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, 
 			return v, gaveUp(ctx, total, err)
 		}
 		last := err
-		if v, err = try(); err == nil || wait.Err() == nil && !passes(err) {
+		if v, err = try(); err == nil || wait.Err() == nil && !temporary(err) {
 			return v, err
 		}
 		if wait.Err() != nil {
@@ -123,7 +123,7 @@ func waited[T any](ctx context.Context, passes func(error) bool, try func() (T, 
 	}
 }
 
-// gaveUp is the failure that --wait has seen last.
+// gaveUp is the last error that --wait has seen.
 func gaveUp(ctx context.Context, total time.Duration, last error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return exitWith(exitUnavailable, ctx.Err())
@@ -131,8 +131,8 @@ func gaveUp(ctx context.Context, total time.Duration, last error) error {
 	return exitf(exitCode(last), "waited %s: %w", total, last)
 }
 
-// passing says whether a failure passes by itself: nobody listens yet, or the
-// service says that trying again helps.
+// passing reports whether an error is temporary: nothing listens yet, or the service says
+// that trying again helps.
 func passing(err error) bool {
 	code := exitCode(err)
 	return code == exitUnavailable || code == exitTryAgain
@@ -157,8 +157,8 @@ func reach(ctx context.Context) (service, error) {
 	return waited(ctx, missing, findService)
 }
 
-// interruptible ends with the context, too. A read of standard input cannot be
-// ended: it is left behind then, and the process ends.
+// interruptible returns when the context ends, too. A read of standard input cannot be
+// interrupted: it is left behind, and the process ends.
 func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		v   T

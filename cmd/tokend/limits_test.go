@@ -35,7 +35,7 @@ func tried(ctx context.Context, failures ...error) (at []time.Duration, err erro
 func TestWaited(t *testing.T) {
 	down, busy := exitf(exitUnavailable, "down"), &exitError{code: exitTryAgain, err: errors.New("busy"), retryAfter: 7 * time.Second}
 	login := exitf(exitNoPerm, "login")
-	waiting := func(d time.Duration) context.Context { return context.WithValue(context.Background(), patience{}, d) }
+	waiting := func(d time.Duration) context.Context { return context.WithValue(context.Background(), waitLimit{}, d) }
 	for _, c := range []struct {
 		name     string
 		ctx      context.Context
@@ -70,7 +70,7 @@ func TestWaited(t *testing.T) {
 
 func TestWaitedEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), patience{}, time.Minute))
+		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), waitLimit{}, time.Minute))
 		time.AfterFunc(5*time.Second, cancel)
 		start := time.Now()
 		_, err := waited(ctx, passing, func() (int, error) { return 0, exitf(exitUnavailable, "down") })

@@ -60,7 +60,7 @@ func TestX30_ListenerOfAnotherUser(t *testing.T) {
 			t.Errorf("%s: %+v", args, o)
 		}
 	}
-	if o := runTokend(t, "doctor", "--offline"); !strings.Contains(o.stdout, "what listens at "+l.Addr().String()+" is another user's") {
+	if o := runTokend(t, "doctor", "--offline"); !strings.Contains(o.stdout, "what listens at "+l.Addr().String()+" belongs to another user, and is not sent the key") {
 		t.Errorf("doctor: %+v", o)
 	}
 	if o := runTokend(t, "exec", "demo", "--", "/bin/sh", "-c", "echo $DEMO_ACCESS_TOKEN"); o.code != 77 || !strings.Contains(o.stderr, "there is no grant") {

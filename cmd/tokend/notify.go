@@ -36,7 +36,7 @@ func newManager(clients []config.Client, log *slog.Logger) *manager {
 	}
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("no watchdog", "error", err)
+		log.Warn("no watchdog", "reason", err, "hint", "check WatchdogSec= of the unit, which sets WATCHDOG_USEC")
 	}
 	m.every = interval / 2
 	return m
@@ -63,7 +63,7 @@ func (m *manager) keep(clients []*kept) {
 	m.update()
 }
 
-// update triggers sending the status line.
+// update makes loop send the status line.
 func (m *manager) update() {
 	select {
 	case m.changed <- struct{}{}:
@@ -115,7 +115,7 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 	}
 }
 
-// reloading notifies the manager of the begin of a reload; ready marks its end
+// reloading notifies the manager that a reload has begun; ready, that it has ended
 // (sd_notify(3)).
 func (m *manager) reloading() {
 	m.send(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
@@ -133,7 +133,8 @@ func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	err, status := ping(ctx), m.summary()
 	switch {
 	case ctx.Err() != nil:
-		m.log.ErrorContext(ctx, "the store hangs", "for", m.every, "error", err)
+		m.log.ErrorContext(ctx, "the store hangs", "for", m.every, "reason", err,
+			"hint", "check the disk of the store; the service manager restarts the service when it does not recover")
 		return
 	case err != nil:
 		status = "the store fails, see /readyz; " + status
@@ -157,9 +158,9 @@ func (m *manager) summary() string {
 	return strings.Join(append([]string{fmt.Sprintf("%d of %d clients ready", ready, len(m.states))}, others...), "; ")
 }
 
-// send notifies the manager. An error must not end the service.
+// send notifies the manager. An error does not end the service.
 func (m *manager) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		m.log.Warn("cannot notify the service manager", "error", err)
+		m.log.Warn("cannot notify the service manager", "reason", err, "hint", "check NOTIFY_SOCKET, and NotifyAccess= of the unit")
 	}
 }

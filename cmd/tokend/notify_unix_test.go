@@ -129,7 +129,7 @@ func TestNoServiceManager(t *testing.T) {
 	var log syncBuffer
 	m = newManager(nil, slog.New(slog.NewTextHandler(&log, nil)))
 	m.attend(t.Context(), nil)()
-	for _, want := range []string{"no watchdog", "cannot notify"} {
+	for _, want := range []string{"no watchdog", "reason=", "hint=\"check WatchdogSec= of the unit", "cannot notify the service manager", "hint=\"check NOTIFY_SOCKET"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log.String())
 		}

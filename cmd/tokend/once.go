@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,5 +109,5 @@ func together(failed []error) error {
 	if lines == nil {
 		return nil
 	}
-	return &exitError{code: worst(codes), err: lines}
+	return &exitError{code: cmp.Or(worst(codes), codes[0]), err: lines}
 }

@@ -5,9 +5,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/doctor"
 )
 
 // program is the whole command line as a value; only its environment variables
@@ -18,9 +21,12 @@ type program struct {
 
 	name    string           // argv[0]; "" is tokend
 	now     func() time.Time // nil: time.Now
-	machine *machine         // for doctor; nil: this one
+	machine *doctor.Machine  // for doctor; nil: this one
+	line    []string         // the command line that runs
 	limits  limits           // of the command that runs
 	hangups hangups          // SIGHUP; the zero value: it is not caught
+
+	screen func(io.Writer) screen // the terminal behind a writer; nil: the system's
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // called by serve before it serves; may be nil
@@ -31,6 +37,7 @@ type program struct {
 
 // run executes one command and returns the process's exit code.
 func (p *program) run(ctx context.Context, args []string) int {
+	p.line = args
 	root := p.command()
 	complete(root, args)
 	root.SetArgs(append(append([]string{}, helperOf(p.name)...), args...)) // never nil: that is os.Args to cobra
@@ -43,9 +50,18 @@ func (p *program) run(ctx context.Context, args []string) int {
 		p.limits.release()
 	}
 	if err != nil {
-		p.tell("%s", report(err))
+		p.tell("%s", p.screenOf(p.stderr).lines(report(err)))
 	}
 	return exitCode(err)
+}
+
+// wordsAfter are the words of the command line after a command's name.
+func (p *program) wordsAfter(name string) []string {
+	i := slices.Index(p.line, name)
+	if i < 0 {
+		return nil
+	}
+	return p.line[i+1:]
 }
 
 // command is the tree of subcommands.

@@ -69,7 +69,7 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 	}
 	s, err := loadSettings()
 	if f := config.Faults(nil); errors.As(err, &f) && f.NoClient() {
-		if _, waits := ctx.Value(patience{}).(time.Duration); waits && found {
+		if _, waits := ctx.Value(waitLimit{}).(time.Duration); waits && found {
 			return there.awaited(ctx)
 		}
 		return nil, hintf(exitUnavailable, fmt.Sprintf("start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", names[0], config.VariableOf(names[0])),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -157,14 +158,20 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	return done, nil
 }
 
-// refuse logs the faults of a configuration, each with its hint.
+// refuse logs why a configuration was not reloaded.
 func (s *serving) refuse(ctx context.Context, err error) {
+	logFailure(ctx, s.log, "configuration not reloaded, the old one stays active", err, "correct the configuration and reload again")
+}
+
+// logFailure logs an error with its reason and what to do about it: each error of a
+// configuration on a line of its own. advice is for an error without a hint.
+func logFailure(ctx context.Context, log *slog.Logger, msg string, err error, advice string) {
 	var lines config.Faults
 	if !errors.As(err, &lines) {
 		lines = config.Faults{{Text: err.Error(), Hint: hint.Of(err)}}
 	}
 	for _, f := range lines {
-		s.log.ErrorContext(ctx, "configuration not reloaded, the old one stays active", "error", f.Message(), "hint", f.Hint)
+		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice))
 	}
 }
 

@@ -92,10 +92,10 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 	for name, tc := range map[string]struct{ text, logged string }{
 		"no YAML":            {"clients: [", r.path + ":1"},
 		"an unknown key":     {oneClient + "claws: 1\n", r.path + `:3: unknown key claws" hint="one of clients, keys, files, `},
-		"an empty file":      {"", `error="no client is configured" hint="set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write ` + r.path + `"`},
+		"an empty file":      {"", `reason="no client is configured" hint="set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write ` + r.path + `"`},
 		"a second fault":     {oneClient + "claws: 1\nkees: 1\n", r.path + `:4: unknown key kees" hint="did you mean keys`},
 		"a missing setting":  {oneClient + "  more: {client_id: more}\n", `client more: issuer is missing" hint="set clients.more.issuer`},
-		"a missing secret":   {oneClient + "keys: {ci: {key_file: HOME/no, clients: [demo]}}\n", "HOME/no cannot be read"},
+		"a missing secret":   {oneClient + "keys: {ci: {key_file: HOME/no, clients: [demo]}}\n", `HOME/no cannot be read: no such file or directory" hint="`},
 		"a key that is used": {oneClient + "keys: {ci: {key: " + canaryKey + ", clients: [demo]}}\n", "has the value of another key"},
 	} {
 		t.Run(name, func(t *testing.T) {

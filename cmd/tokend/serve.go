@@ -80,13 +80,14 @@ func (p *program) serve() *cobra.Command {
 				p.hangups.reload()
 			}
 			s, err := loadServiceSettings()
-			if err != nil {
-				return err
+			switch {
+			case err != nil:
+			case once:
+				err = exitWith(exitUnavailable, p.serveOnce(cmd.Context(), s))
+			default:
+				err = exitWith(exitUnavailable, stopped(cmd.Context(), p.runService(cmd.Context(), s)))
 			}
-			if once {
-				return exitWith(exitUnavailable, p.serveOnce(cmd.Context(), s))
-			}
-			return exitWith(exitUnavailable, stopped(cmd.Context(), p.runService(cmd.Context(), s)))
+			return p.reportInLog(cmd.Context(), s, err)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "log in, write the token files and exit, without listening: for init containers")
@@ -99,6 +100,19 @@ func stopped(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// reportInLog reports the end of a service with an error in its log where that is JSON:
+// what reads it expects nothing else. A text log and a person get the error as every
+// command prints it.
+func (p *program) reportInLog(ctx context.Context, s settings, err error) error {
+	if err == nil || !s.JSON {
+		return err
+	}
+	const msg = "the service has failed"
+	err = p.outOfTime(err)
+	logFailure(context.WithoutCancel(ctx), s.logger(p.stderr), msg, err, "tokend doctor finds the usual causes")
+	return &exitError{code: exitCode(err), err: errors.New(msg), told: true}
 }
 
 // runService listens first, so that a port in use is an error before it creates any file.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -195,5 +196,29 @@ func TestStopDuringStart(t *testing.T) {
 	out.Reset()
 	if code := p.run(ctx, []string{"serve", "--once"}); code == 0 { // its work is not done
 		t.Errorf("serve --once: exit %d: %s", code, out.String())
+	}
+}
+
+// Where the log is JSON, what ends the service is a line of it; else the error is for
+// a person.
+func TestServe_FailureInAJSONLog(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t)
+	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_STORE=redis:x", "TOKEND_LOG_FORMAT=json")
+	for _, args := range [][]string{{"serve"}, {"serve", "--once"}} {
+		o := runTokend(t, args...)
+		var line struct{ Level, Msg, Reason, Hint string }
+		if err := json.Unmarshal([]byte(o.stderr), &line); err != nil || o.code != 78 || line.Level != "ERROR" || line.Msg != "the service has failed" || line.Reason == "" || line.Hint == "" {
+			t.Errorf("%q: %v, %+v", args, err, o)
+		}
+	}
+	setenv(t, "TOKEND_LISTN=x", "TOKEND_CLIENT_DEMO_ISSUER=ftp://x")
+	o := runTokend(t, "serve")
+	if lines := strings.Split(strings.TrimSpace(o.stderr), "\n"); o.code != 78 || len(lines) != 2 || !strings.Contains(lines[0], `"hint":"`) || !json.Valid([]byte(lines[1])) {
+		t.Errorf("%+v", o)
+	}
+	setenv(t, "TOKEND_LOG_FORMAT=text")
+	if o := runTokend(t, "serve"); o.code != 78 || !strings.HasPrefix(o.stderr, "error: ") {
+		t.Errorf("text: %+v", o)
 	}
 }

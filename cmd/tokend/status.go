@@ -3,11 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -15,19 +16,26 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
+const statusHelp = `Shows the state of every client, or of those named: how long its token is valid,
+when it is refreshed next, when the next login is due, and below the table what is
+wrong and what to do.
+
+On a terminal times are relative ("in 23h") and long names are shortened. In a pipe
+they are RFC 3339; --format json is for programs.`
+
 func (p *program) status() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use: "status [NAME…]", Short: "Show the state of every client, or of those named",
+		Use: "status [NAME…]", Short: "Show the state of every client, or of those named", Long: statusHelp,
 		RunE: func(cmd *cobra.Command, names []string) error { return p.printStatus(cmd.Context(), names, format) },
 	}
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	tableOrJSON(cmd, &format)
 	return cmd
 }
 
 func (p *program) printStatus(ctx context.Context, names []string, format string) error {
-	if format != "table" && format != "json" {
-		return exitf(exitUsage, "format %q is not one of table, json", format)
+	if err := checkFormat(format); err != nil {
+		return err
 	}
 	s, err := reach(ctx)
 	if err != nil {
@@ -37,14 +45,14 @@ func (p *program) printStatus(ctx context.Context, names []string, format string
 	if err != nil {
 		return err
 	}
-	if format == "table" {
-		return exitWith(exitUnavailable, writeTable(p.stdout, all))
+	if format == "json" {
+		return exitWith(exitUnavailable, p.printJSON(struct {
+			Clients []tokend.Status `json:"clients"`
+		}{all}))
 	}
-	enc := json.NewEncoder(p.stdout)
-	enc.SetEscapeHTML(false) // URLs stay copyable
-	return exitWith(exitUnavailable, enc.Encode(struct {
-		Clients []tokend.Status `json:"clients"`
-	}{all}))
+	v := statusView{p.screenOf(p.stdout), p.clock()}
+	_, err = io.WriteString(p.stdout, v.table(all)+v.notes(all))
+	return exitWith(exitUnavailable, err)
 }
 
 // statuses returns the state of the named clients, of all without a name.
@@ -63,50 +71,98 @@ func (s service) statuses(ctx context.Context, names []string) ([]tokend.Status,
 	return all, nil
 }
 
-func writeTable(w io.Writer, clients []tokend.Status) error {
-	w = terminal{w}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CLIENT\tSTATE\tTOKEN UNTIL\tNEXT REFRESH\tLOGIN UNTIL\tGENERATION")
-	for _, c := range clients {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", c.Client, c.State, when(c.Expiry), when(c.NextRefresh), when(c.GrantEnds), c.Generation)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, c := range clients {
-		if c.Failure != nil {
-			fmt.Fprintf(w, "%s: %s: %s (%s)\n", c.Client, c.Failure.Class, c.Failure.Description, when(c.Failure.Time))
-			if c.Failure.Hint != "" && c.State != tokend.StateLoginRequired { // whose hint is below
-				fmt.Fprintf(w, "%s: hint: %s\n", c.Client, c.Failure.Hint)
-			}
-		}
-		if c.LoginFailure != nil {
-			text, hint := failedLogin(&c)
-			fmt.Fprintf(w, "%s: the last login failed: %s\n%s: hint: %s\n", c.Client, text, c.Client, hint)
-		}
-		for _, f := range c.Files {
-			if f.Failure != "" {
-				fmt.Fprintf(w, "%s: file %s: %s\n", c.Client, f.Path, f.Failure)
-			}
-		}
-		switch l := c.DeviceLogin; {
-		case l != nil && l.Failure == nil:
-			fmt.Fprintf(w, "%s: confirm the code %s at %s\n", c.Client, l.UserCode, l.VerificationURIComplete)
-		case c.State == tokend.StateRestored:
-			fmt.Fprintf(w, "%s: an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s\n", c.Client, c.Client, newGrantHint(&c))
-		case c.State == tokend.StateLoginRequired:
-			fmt.Fprintf(w, "%s: %s\n", c.Client, format.LoginHint(&c))
-		}
-	}
-	return nil
+// statusView is how a person or a pipe sees the states of clients.
+type statusView struct {
+	screen
+	now time.Time
 }
 
-// failedLogin describes the last login, which failed, and what to do. A failed login
-// leaves the grant as it was.
-func failedLogin(c *tokend.Status) (text, hint string) {
-	f := c.LoginFailure
-	hint = cmp.Or(f.Hint, "to try again: "+newGrantHint(c))
-	return fmt.Sprintf("%s: %s (%s)", f.Class, f.Description, when(f.Time)), hint
+// stateColours are those of the states.
+var stateColours = map[string]colour{
+	tokend.StateReady: green, tokend.StateDegraded: yellow, tokend.StateStarting: yellow, tokend.StateLoginRequired: red,
+	tokend.StateClientRejected: red, tokend.StateUnavailable: red, tokend.StateRestored: red,
+}
+
+// table has a line for each client. On a terminal it fits the width: names are
+// shortened.
+func (v statusView) table(clients []tokend.Status) string {
+	rows := [][]string{{"CLIENT", "STATE", "TOKEN UNTIL", "NEXT REFRESH", "LOGIN UNTIL", "GENERATION"}}
+	if v.terminal() {
+		rows[0] = []string{"CLIENT", "STATE", "TOKEN", "REFRESH", "LOGIN", "GEN"}
+	}
+	for _, c := range clients {
+		rows = append(rows, []string{
+			printable(c.Client), printable(c.State), v.moment(c.Expiry, v.now), v.moment(c.NextRefresh, v.now), v.moment(c.GrantEnds, v.now), strconv.FormatInt(c.Generation, 10),
+		})
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	const gap = 2
+	if v.terminal() {
+		others := (len(widths) - 1) * gap
+		for _, w := range widths[1:] {
+			others += w
+		}
+		widths[0] = min(widths[0], max(v.width-others, len("CLIENT")))
+	}
+	var b strings.Builder
+	for i, row := range rows {
+		for j, cell := range row {
+			text := fit(cell, widths[j])
+			if j < len(row)-1 {
+				text += strings.Repeat(" ", widths[j]-utf8.RuneCountInString(text)+gap)
+			}
+			if j == 1 && i > 0 {
+				text = strings.Replace(text, cell, v.paint(stateColours[cell], cell), 1)
+			}
+			b.WriteString(text)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// notes say of each client what is wrong, and what to do.
+func (v statusView) notes(clients []tokend.Status) string {
+	var b strings.Builder
+	for _, c := range clients {
+		for _, note := range v.notesOf(&c) {
+			b.WriteString(v.wrap(2, printable(c.Client+": "+note)) + "\n")
+		}
+	}
+	return b.String()
+}
+
+func (v statusView) notesOf(c *tokend.Status) (notes []string) {
+	note := func(format string, a ...any) { notes = append(notes, fmt.Sprintf(format, a...)) }
+	if f := c.Failure; f != nil {
+		note("%s: %s (%s)", f.Class, f.Description, v.moment(f.Time, v.now))
+		if f.Hint != "" && c.State != tokend.StateLoginRequired { // whose hint is below
+			note("hint: %s", f.Hint)
+		}
+	}
+	if f := c.LoginFailure; f != nil {
+		note("the last login failed: %s: %s (%s)", f.Class, f.Description, v.moment(f.Time, v.now))
+		note("hint: %s", cmp.Or(f.Hint, "to try again: "+newGrantHint(c)))
+	}
+	for _, f := range c.Files {
+		if f.Failure != "" {
+			note("file %s: %s", f.Path, f.Failure)
+		}
+	}
+	switch l := c.DeviceLogin; {
+	case l != nil && l.Failure == nil:
+		note("confirm the code %s at %s", l.UserCode, l.VerificationURIComplete)
+	case c.State == tokend.StateRestored:
+		note("an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s", c.Client, newGrantHint(c))
+	case c.State == tokend.StateLoginRequired:
+		note("%s", format.LoginHint(c))
+	}
+	return notes
 }
 
 func when(t time.Time) string {

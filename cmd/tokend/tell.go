@@ -2,13 +2,12 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 )
 
-// tell writes to the person. Part of it may come from a service that is not
-// tokend, or from a tenant.
+// tell writes to standard error. Part of it may come from a provider, or from a service
+// that is not tokend.
 func (p *program) tell(format string, args ...any) {
 	fmt.Fprint(p.stderr, printable(fmt.Sprintf(format, args...)))
 }
@@ -19,7 +18,7 @@ func (p *program) print(out string) error {
 	return exitWith(exitUnavailable, err)
 }
 
-// printable is text without control characters, which are orders to a terminal.
+// printable is text without control characters, which a terminal would obey.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
@@ -27,14 +26,4 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// terminal is a writer of what is printable.
-type terminal struct{ io.Writer }
-
-func (t terminal) Write(b []byte) (int, error) {
-	if _, err := io.WriteString(t.Writer, printable(string(b))); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }

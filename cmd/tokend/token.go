@@ -112,7 +112,7 @@ func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags rea
 			return nil, err
 		}
 		t, err := s.Token(ctx, r)
-		_, waits := ctx.Value(patience{}).(time.Duration)
+		_, waits := ctx.Value(waitLimit{}).(time.Duration)
 		if os.Getenv(addrVariable) != "" || waits || !s.notThisUsers(err) {
 			p.warnOfOwn(ctx, s, names)
 			there := &reached{service: s, started: func() {}, end: func() error { return nil }}

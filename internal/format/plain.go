@@ -71,12 +71,12 @@ func exports(t *tokend.Token, r Request) string {
 	if name == "" {
 		name = "ACCESS_TOKEN"
 	}
-	return "export " + name + "=" + shellQuoted(t.AccessToken.Reveal()) +
-		"\nexport " + name + "_EXPIRES_AT=" + shellQuoted(expiry(t.ExpiresAt))
+	return "export " + name + "=" + ShellQuoted(t.AccessToken.Reveal()) +
+		"\nexport " + name + "_EXPIRES_AT=" + ShellQuoted(expiry(t.ExpiresAt))
 }
 
-// shellQuoted returns s as one word of a POSIX shell.
-func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// ShellQuoted returns s as one word of a POSIX shell, whatever s contains.
+func ShellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // quoted is s as a JSON string.
 func quoted(s string) string { return string(encoded(s)) }

@@ -36,7 +36,7 @@ func TestSpan(t *testing.T) {
 
 func TestShellQuoted(t *testing.T) {
 	for in, want := range map[string]string{"a": "'a'", "it's $(x)": `'it'\''s $(x)'`} {
-		if got := shellQuoted(in); got != want {
+		if got := ShellQuoted(in); got != want {
 			t.Errorf("%s: %s", in, got)
 		}
 	}

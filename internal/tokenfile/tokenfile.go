@@ -264,7 +264,7 @@ func (f *File) note(ctx context.Context, err error) {
 	case failure == "":
 		f.cfg.Log.InfoContext(ctx, "token file is up to date again")
 	default:
-		f.cfg.Log.WarnContext(ctx, "token file is not up to date", "error", failure, "hint", advice)
+		f.cfg.Log.WarnContext(ctx, "token file is not up to date", "reason", failure, "hint", advice)
 	}
 }
 

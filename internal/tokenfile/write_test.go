@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -270,3 +271,16 @@ func TestHookEndsWithRun(t *testing.T) {
 }
 
 var _ Source = (*flow.Client)(nil)
+
+// A file that cannot be written is an error with a hint, and shown by Status.
+func TestOnce_FileCannotBeWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250)) // the name of a temporary file next to it is too long
+	f := mustNew(t, Config{Path: path}, &tap{life: time.Hour})
+	err := f.Once(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "cannot write") || hint.Of(err) == "" {
+		t.Errorf("got %v, hint %q", err, hint.Of(err))
+	}
+	if st := f.Status(); st.Failure == "" || st.Hint == "" || !st.Written.IsZero() {
+		t.Errorf("status %+v", st)
+	}
+}

@@ -253,7 +253,9 @@ func (c *Client) backOff(key string, e *Error) {
 
 // fail logs e and makes it the failure that Status shows.
 func (c *Client) fail(e *Error) {
-	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter)
+	f := c.failureOf(e)
+	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter,
+		"reason", f.Description, "hint", f.Hint)
 	c.setFailure(e)
 }
 

@@ -53,7 +53,7 @@ func (c *Client) Check(ctx context.Context) []Finding {
 	} else {
 		doc, err := p.fetchDocument(ctx)
 		if err != nil {
-			return append(c.appendSkipped(opDiscovery, networkFinding(opDiscovery, p.issuer, err)), r.checkClock())
+			return append(c.appendSkipped(opDiscovery, networkFinding(opDiscovery, err)), r.checkClock())
 		}
 		issuer := v.checkIssuer(doc)
 		found = append(found, Finding{Check: opDiscovery, Result: ResultOK, Text: doc.at + " answers"}, issuer)
@@ -135,7 +135,7 @@ func (v *view) checkKeys(ctx context.Context, m *metadata) Finding {
 	}
 	body, _, err := v.fetch(ctx, check, m.JWKS)
 	if err != nil {
-		return networkFinding(check, m.JWKS, err)
+		return networkFinding(check, err)
 	}
 	n := len(parseKeys(body))
 	if n == 0 {

@@ -1,10 +1,8 @@
 package flow
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,7 +39,7 @@ func (c *Client) checkAuthorize(ctx context.Context, h *http.Client, m *metadata
 	req.Header.Set("Accept", "text/html")
 	r, err := h.Do(req)
 	if err != nil {
-		return networkFinding(check, m.Authorization, networkError(check, err))
+		return networkFinding(check, networkError(check, err))
 	}
 	body, _ := readBody(r.Body) // only searched for known texts
 	return c.classifyAuthorize(l, r, body)
@@ -61,14 +59,13 @@ func (c *Client) classifyAuthorize(l Login, r *http.Response, body []byte) Findi
 		f.Result, f.Class, f.Text = ResultProblem, ClassBadResponse, "the authorization endpoint redirects without a valid Location"
 		return f
 	}
-	q := to.Query()
-	code := clean(q.Get("error"), 64)
-	said := clean(redact(q.Get("error_description"), []string{l.State, l.Verifier.Reveal(), l.Nonce}), 256)
+	code, said := l.refusal(to.Query())
 	switch {
 	case code == "":
 		return f
 	case !isCallback(to, l.RedirectURL): // the tenant's own error page
-		return c.refusedOnPage(f, l, []byte(code+" "+said), fmt.Sprintf("%s: %s", code, said))
+		words := l.errorIn(to)
+		return failedCheck(f.Check, c.refusedLogin(l, []byte(words), words))
 	}
 	switch code {
 	case "login_required", "consent_required", "interaction_required", "account_selection_required":
@@ -101,42 +98,14 @@ func (c *Client) hintFor(code string) string {
 
 // classifyPage returns the finding for an answer that is not a redirect.
 func (c *Client) classifyPage(f Finding, l Login, r *http.Response, body []byte) Finding {
-	title := "untitled"
-	if m := titleTag.FindSubmatch(body); m != nil {
-		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
-	}
-	page := fmt.Sprintf("the page %q with status %d", title, r.StatusCode)
 	switch {
-	case r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented:
+	case unavailable(r):
 		return failedCheck(f.Check, statusError(f.Check, r, c.cfg.Now()))
 	case r.StatusCode >= 400:
-		return c.refusedOnPage(f, l, body, page)
+		return failedCheck(f.Check, c.refusedLogin(l, body, shownPage(r, body)))
 	}
-	f.Result, f.Text = ResultWarning, "the provider answers with "+page+" instead of a redirect"
+	f.Result, f.Text = ResultWarning, "the provider answers with "+shownPage(r, body)+" instead of a redirect"
 	f.Hint = "log in with a browser and read the page"
-	return f
-}
-
-// refusedOnPage returns the finding for an error page: explained if its text is
-// known, otherwise quoted.
-func (c *Client) refusedOnPage(f Finding, l Login, words []byte, shown string) Finding {
-	words = bytes.ToLower(words)
-	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }
-	f.Result, f.Class = ResultProblem, ClassConfig
-	switch {
-	case !c.cfg.PAR && namesPAR.Match(words):
-		f.Text, f.Hint = "the provider rejects the login request: "+shown, parHint
-	case has("callback url mismatch"), has("allowed callback urls"):
-		f.Text = "redirect_uri " + l.RedirectURL + " is not among the application's Allowed Callback URLs"
-		f.Hint = "add " + l.RedirectURL + " to Allowed Callback URLs of application " + c.cfg.ClientID +
-			" in the tenant's dashboard, or set redirect_uri to one of them"
-	case has("unknown client"):
-		f.Text = fmt.Sprintf("the provider has no application with client_id %q", c.cfg.ClientID)
-		f.Hint = "set client_id to the Client ID of the application, and issuer to its tenant"
-	default:
-		f.Text = "the provider rejects the login request: " + shown
-		f.Hint = "check client_id, and that " + l.RedirectURL + " is among the application's Allowed Callback URLs"
-	}
 	return f
 }
 
@@ -169,7 +138,7 @@ func (c *Client) CheckSecret(ctx context.Context) Finding {
 	case o == refused && e.Class == ClassRequest:
 		f.Result, f.Text = ResultSkipped, "the tenant's answer "+e.Code+" does not show whether the secret is right"
 	default:
-		return networkFinding(f.Check, m.Token, e)
+		return networkFinding(f.Check, e)
 	}
 	return f
 }

@@ -141,7 +141,7 @@ func TestCheck_Issuer(t *testing.T) {
 		"the same":         {testIssuer, testIssuer, ResultOK, testIssuer, "", ResultOK},
 		"without slash":    {"https://tenant.test", testIssuer, ResultProblem, `"https://tenant.test"`, "set issuer to https://tenant.test/ exactly", ResultOK},
 		"with slash":       {testIssuer, "https://tenant.test", ResultProblem, `says "https://tenant.test"`, "set issuer to https://tenant.test exactly", ResultOK},
-		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "exactly to the provider's own value", ResultSkipped},
+		"another":          {testIssuer, "https://other.test/", ResultProblem, `says "https://other.test/"`, "set issuer to https://other.test/ exactly, if that is the provider you mean", ResultSkipped},
 		"plain, elsewhere": {"http://tenant.test/", "http://tenant.test/", ResultWarning, "plain HTTP to another machine", "https://", ResultOK},
 		"plain, here":      {"http://localhost:8400/", "http://localhost:8400/", ResultOK, "http://localhost:8400/", "", ResultOK},
 	} {

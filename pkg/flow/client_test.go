@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -160,6 +161,7 @@ func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 		"503":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
 		"429":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
 		"no answer":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"untrusted":  nil, // a certificate
 		"no in time": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -167,6 +169,13 @@ func TestForget_ProviderUnavailable_GrantIsKept(t *testing.T) {
 				var log bytes.Buffer
 				c := s.loggedIn(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 				s.paths["/oauth/revoke"] = h
+				if h == nil {
+					working := c.http.Transport
+					c.http.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
+						c.http.Transport = working
+						return nil, x509.UnknownAuthorityError{}
+					})
+				}
 				var e *Error
 				if err := c.Forget(t.Context()); !errors.As(err, &e) || !isTransient(e) || !strings.Contains(e.Hint, "kept") {
 					t.Fatalf("got %v", err)

@@ -300,7 +300,7 @@ func TestRun_TransientFailures_RecoversByItself(t *testing.T) {
 		c := mustNew(t, s.config())
 		defer running(t, c)()
 		time.Sleep(10 * time.Minute)
-		if st := c.Status(); st.State != StateClientRejected {
+		if st := c.Status(); st.State != StateUnavailable || st.Failure.Class != ClassConfig {
 			t.Errorf("%+v", st)
 		}
 		s.setAuthorize(nil)

@@ -90,9 +90,11 @@ func (c *Client) storeLogout(ctx context.Context, l *heldLease, g *Grant, revisi
 	return nil
 }
 
-// isTransient reports whether a failed revocation may succeed later.
+// isTransient reports whether a failed revocation may succeed later. A certificate that
+// is not trusted is a config error, but may be replaced.
 func isTransient(e *Error) bool {
-	return e.local || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
+	untrusted := e.Class == ClassConfig && e.Err != nil && e.Status == 0
+	return e.local || untrusted || e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassRateLimited
 }
 
 // revoke revokes a refresh token at the provider, with all tokens issued from it.

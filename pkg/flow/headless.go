@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -128,7 +126,7 @@ func (c *Client) followRedirects(ctx context.Context, l Login) (url.Values, *Err
 		}
 		body, _ := readBody(r.Body) // only the title of a page is used
 		if r.StatusCode < 300 || r.StatusCode >= 400 {
-			return nil, c.pageError(r, body)
+			return nil, c.pageError(l, r, body)
 		}
 		to, err := req.URL.Parse(r.Header.Get("Location"))
 		if err != nil || r.Header.Get("Location") == "" {
@@ -136,6 +134,9 @@ func (c *Client) followRedirects(ctx context.Context, l Login) (url.Values, *Err
 		}
 		if isCallback(to, l.RedirectURL) {
 			return to.Query(), nil
+		}
+		if words := l.errorIn(to); words != "" { // the tenant's own error page
+			return nil, c.refusedLogin(l, []byte(words), words)
 		}
 		if at, err = sameOrigin(at, to.String()); err != nil {
 			return nil, &Error{
@@ -154,26 +155,18 @@ func isCallback(u *url.URL, redirect string) bool {
 	return err == nil && u.Scheme == r.Scheme && strings.EqualFold(u.Host, r.Host) && u.EscapedPath() == r.EscapedPath()
 }
 
-var titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-
 // pageError returns the error of a headless login that got a page.
-func (c *Client) pageError(r *http.Response, body []byte) *Error {
-	if r.StatusCode == http.StatusTooManyRequests || r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented {
+func (c *Client) pageError(l Login, r *http.Response, body []byte) *Error {
+	if unavailable(r) {
 		return statusError("login", r, c.cfg.Now())
 	}
-	title := "untitled"
-	if m := titleTag.FindSubmatch(body); m != nil {
-		title = clean(strings.TrimSpace(html.UnescapeString(string(m[1]))), 80)
-	}
-	page := fmt.Sprintf("the page %q at %s", title, r.Request.URL.Path)
 	if r.StatusCode >= 400 {
-		return &Error{
-			Op: "login", Class: ClassClientRejected, Status: r.StatusCode, Description: "the provider shows " + page,
-			Hint: "compare client id and redirect_uri with the application's settings",
-		}
+		e := c.refusedLogin(l, body, shownPage(r, body))
+		e.Status = r.StatusCode
+		return e
 	}
 	return &Error{
-		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: "a person must log in at " + page,
+		Op: "login", Class: ClassLoginRequired, Status: r.StatusCode, Description: fmt.Sprintf("a person must log in at the page %q at %s", titleOf(body), r.Request.URL.Path),
 		Hint: "turn the page off for this application, or log in with a browser", Remedy: RemedyBrowser, Err: errors.New("the headless login got a page"),
 	}
 }

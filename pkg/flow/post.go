@@ -240,12 +240,19 @@ func statusError(op string, r *http.Response, now time.Time) *Error {
 // the URL, whose query may contain a code.
 func networkError(op string, err error) *Error {
 	var u *url.Error
+	host := ""
 	if errors.As(err, &u) {
 		err = u.Err
+		if at, perr := url.Parse(u.URL); perr == nil {
+			host = at.Host
+		}
 	}
 	e := &Error{Op: op, Class: ClassUnreachable, Err: err}
 	if isTimeout(err) {
 		e.Class, e.Description = ClassTimeout, "no answer in time"
+	}
+	if host != "" {
+		describeNetwork(e, host)
 	}
 	return e
 }

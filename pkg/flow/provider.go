@@ -195,7 +195,16 @@ func (p *Provider) fetchDocument(ctx context.Context) (*metadata, error) {
 		}
 		return &m, nil
 	}
-	return nil, first
+	return nil, p.noMetadata(first)
+}
+
+// noMetadata completes the error of metadata that none of its places has: the issuer
+// is not a provider's.
+func (p *Provider) noMetadata(err error) error {
+	e := *asError(opDiscovery, err)
+	e.Class = ClassConfig
+	e.Hint = "set issuer to the provider's address, of Auth0 https://DOMAIN/; or set the endpoints (token_url, …)"
+	return &e
 }
 
 // notFound reports whether a document does not exist at that place.
@@ -205,21 +214,39 @@ func notFound(err error) bool {
 }
 
 // compareIssuer checks that the issuer is exactly the configured one (OpenID
-// Connect Discovery 1.0 section 4.3, RFC 8414 section 3.3). If only a trailing
-// slash differs, the hint has the string to configure.
+// Connect Discovery 1.0 section 4.3, RFC 8414 section 3.3). The hint has the string
+// to configure.
 func (p *Provider) compareIssuer(m *metadata) *Error {
 	if m.Issuer == p.issuer {
 		return nil
 	}
+	said := clean(m.Issuer, 256)
 	e := &Error{
-		Op: opDiscovery, Class: ClassBadResponse,
-		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.issuer, m.at, clean(m.Issuer, 256)),
-		Hint:        "set issuer exactly to the provider's own value, slash included",
+		Op: opDiscovery, Class: ClassConfig,
+		Description: fmt.Sprintf("the issuer is configured as %q, and %s says %q", p.issuer, m.at, said),
 	}
-	if sameButSlash(m.Issuer, p.issuer) {
-		e.Class, e.Hint = ClassConfig, "set issuer to "+m.Issuer+" exactly: the slash at the end counts"
+	if e.Hint = issuerHint(p.issuer, said); e.Hint == "" {
+		e.Class, e.Hint = ClassBadResponse, "check that the issuer is an OpenID or OAuth provider's"
 	}
 	return e
+}
+
+// issuerHint says how to configure the issuer that a provider gives itself, "" when
+// that cannot be one.
+func issuerHint(configured, said string) string {
+	u, err := url.Parse(said)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return ""
+	}
+	hint := "set issuer to " + said + " exactly"
+	own, err := url.Parse(configured)
+	switch {
+	case sameButSlash(said, configured):
+		return hint + ": the slash at the end counts"
+	case err == nil && own.Host == u.Host && own.Scheme != u.Scheme && sameButSlash(u.Path, own.Path):
+		return hint + ": " + u.Scheme + ", not " + own.Scheme
+	}
+	return hint + ", if that is the provider you mean"
 }
 
 func sameButSlash(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
@@ -243,9 +270,12 @@ func (p *Provider) fetch(ctx context.Context, op, at string) ([]byte, http.Heade
 		body, err := readBody(r.Body)
 		switch {
 		case r.StatusCode >= 300 && r.StatusCode < 400:
-			if at, err = sameOrigin(at, r.Header.Get("Location")); err != nil {
-				return nil, nil, &Error{Op: op, Class: ClassRedirect, Status: r.StatusCode, Err: err}
+			to := r.Header.Get("Location")
+			next, err := sameOrigin(at, to)
+			if err != nil {
+				return nil, nil, p.redirected(&Error{Op: op, Class: ClassRedirect, Status: r.StatusCode, Err: err}, at, to)
 			}
+			at = next
 			continue
 		case r.StatusCode != http.StatusOK:
 			return nil, nil, statusError(op, r, p.now())
@@ -257,6 +287,23 @@ func (p *Provider) fetch(ctx context.Context, op, at string) ([]byte, http.Heade
 		return body, r.Header, nil
 	}
 	return nil, nil, &Error{Op: op, Class: ClassRedirect, Description: fmt.Sprintf("%s redirects more than three times", first)}
+}
+
+// redirected completes the error of a redirect to another origin. Metadata that has
+// moved names the issuer to configure.
+func (p *Provider) redirected(e *Error, from, to string) *Error {
+	suffix, known := strings.CutPrefix(from, strings.TrimSuffix(p.issuer, "/"))
+	issuer, moved := strings.CutSuffix(to, suffix)
+	if e.Op != opDiscovery || !known || !moved {
+		return e
+	}
+	if strings.HasSuffix(p.issuer, "/") {
+		issuer += "/"
+	}
+	if hint := issuerHint(p.issuer, clean(issuer, 256)); hint != "" {
+		e.Class, e.Hint = ClassConfig, hint
+	}
+	return e
 }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d KiB", maxBody>>10)

@@ -102,7 +102,10 @@ func TestDiscovery_Documents(t *testing.T) {
 		calls int
 	}{
 		"B10 slash":                 {doc: set("issuer", "https://tenant.test"), class: ClassConfig, parts: []string{`"https://tenant.test"`, `"https://tenant.test/"`}},
-		"discovery-issuer-mismatch": {doc: set("issuer", "https://evil.test/"), class: ClassBadResponse, parts: []string{`"https://evil.test/"`, `"https://tenant.test/"`}},
+		"discovery-issuer-mismatch": {doc: set("issuer", "https://evil.test/"), class: ClassConfig, parts: []string{`"https://evil.test/"`, `"https://tenant.test/"`, "set issuer to https://evil.test/ exactly"}},
+		"no issuer":                 {doc: drop("issuer"), class: ClassBadResponse, parts: []string{`says ""`}},
+		"moved":                     {path: redirect("https://id.test" + path), class: ClassConfig, parts: []string{"another origin", "set issuer to https://id.test/ exactly, if that is the provider you mean"}},
+		"moved to plain HTTP":       {path: redirect("http://tenant.test" + path), class: ClassConfig, parts: []string{"set issuer to http://tenant.test/ exactly: http, not https"}},
 		"B11 token_endpoint":        {doc: drop("token_endpoint"), class: ClassBadResponse, parts: []string{`"token_endpoint"`}},
 		"B11 authorization":         {doc: drop("authorization_endpoint"), class: ClassBadResponse, parts: []string{`"authorization_endpoint"`}},
 		"plain token endpoint":      {doc: set("token_endpoint", "http://tenant.test/t"), class: ClassBadResponse, parts: []string{"token_endpoint", "plain HTTP"}},
@@ -111,7 +114,7 @@ func TestDiscovery_Documents(t *testing.T) {
 		"F12 other origin":          {path: redirect("https://evil.test/"), class: ClassRedirect, parts: []string{"another origin"}},
 		"no JSON":                   {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, class: ClassBadResponse, parts: []string{"not JSON"}},
 		"too large":                 {path: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, class: ClassBadResponse, parts: []string{"256 KiB"}},
-		"not there":                 {path: http.NotFound, class: ClassBadResponse, parts: []string{"404", path}},
+		"not there":                 {path: http.NotFound, class: ClassConfig, parts: []string{"404", path, "set issuer to the provider's address"}},
 		"down":                      {path: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, class: ClassUnreachable, parts: []string{"503"}},
 	} {
 		t.Run(name, func(t *testing.T) {

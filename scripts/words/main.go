@@ -72,7 +72,9 @@ type finding struct {
 	word, use string
 }
 
-func (f finding) String() string { return fmt.Sprintf("%s:%d: %s → %s", f.file, f.line, f.word, f.use) }
+func (f finding) String() string {
+	return fmt.Sprintf("%s:%d: %s → %s", f.file, f.line, f.word, f.use)
+}
 
 // checker checks files and collects its findings.
 type checker struct {

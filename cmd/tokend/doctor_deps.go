@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/doctor"
+	"example.com/tokend/internal/format"
+	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/pkg/flow"
+)
+
+// The classes of problems that are not pkg/flow's.
+const (
+	classNoService = doctor.ClassService
+	classKey       = doctor.ClassKey
+	classNoClient  = doctor.ClassUnknownClient
+)
+
+// doctorDeps reads the configuration and makes what an examination of the named
+// clients needs. It is the one place that knows both.
+func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
+	s, err := loadSettings()
+	var f config.Faults
+	if !errors.As(err, &f) && err != nil {
+		return doctor.Deps{}, err
+	}
+	d := doctor.Deps{
+		Settings: s.forDoctor(f), Names: names, Version: buildVersion(),
+		Getenv: os.Getenv, Now: p.clock, Machine: doctor.ThisMachine(),
+		CheckStore: s.checkStore, LoginHint: format.LoginHint,
+	}
+	if p.machine != nil {
+		d.Machine = *p.machine
+	}
+	if len(s.Clients) == 0 { // the names are the service's, or the problem is that there are none
+		return d, nil
+	}
+	chosen, err := chosen(s.Clients, names)
+	d.Settings.Clients = doctorClients(chosen)
+	return d, err
+}
+
+// forDoctor are the settings as doctor looks at them; f is what is wrong with them.
+func (s settings) forDoctor(f config.Faults) doctor.Settings {
+	d := doctor.Settings{
+		NoClient: f.NoClient(), Wrong: f.About,
+		Listen:   doctor.Listener{Off: s.Listen == config.Off, Addr: s.Listen},
+		Store:    s.Store, APIKey: s.APIKey != "", APIKeyFile: s.APIKeyFile, All: doctorClients(s.Clients),
+	}
+	for _, fault := range f {
+		d.Problems = append(d.Problems, doctor.Problem{Text: fault.Message(), Hint: fault.Hint})
+	}
+	if host, port, err := config.Loopback(s.Listen); err == nil {
+		d.Listen.Host, d.Listen.Port = host, port
+	}
+	if s.Socket != config.Off {
+		d.Socket = s.Socket
+	}
+	if dir, err := store.Dir(s.Store); err == nil && dir != "" {
+		d.StoreDir, d.StoreFile = dir, strings.TrimPrefix(strings.TrimPrefix(s.Store, "sqlite:"), "//")
+	}
+	if s.Keyset != "" {
+		_, d.KeysetErr = seal.Parse(s.Keyset.Reveal())
+	}
+	return d
+}
+
+func doctorClients(clients []config.Client) []doctor.Client {
+	var list []doctor.Client
+	for _, c := range clients {
+		list = append(list, doctor.Client{Config: c.Config, Login: c.Login})
+	}
+	return list
+}
+
+// checkStore opens the store read-only with its keyset.
+func (s settings) checkStore(ctx context.Context) (exists bool, err error) {
+	var keys *seal.Keyset
+	if s.Keyset != "" {
+		if keys, err = seal.Parse(s.Keyset.Reveal()); err != nil {
+			return false, err
+		}
+	}
+	return store.Check(ctx, s.Store, store.Options{Keys: keys, SpillDir: s.SpillDir}, s.KeysetFile)
+}
+
+// worstFound is the worst exit code of what was found, 0 without a problem.
+func worstFound(found []doctor.Finding) int {
+	var codes []int
+	for _, f := range found {
+		if f.Result == flow.ResultProblem {
+			codes = append(codes, codeOfClass(f.Class))
+		}
+	}
+	return worst(codes)
+}
