@@ -25,7 +25,7 @@ func TestRefusals(t *testing.T) {
 		{"more than the maximum", "", "client = \"demo\"\nmin_validity = \"25h\"", nil, `more than the provider's maximum.*min_validity is 25h0m0s.*live\s+for\s+2(4h0m0|3h59m59)s.*at\s+most\s+21h3(6m0|5m59)s`},
 		{"wrong key", `api_key = "not-the-key-of-tokend"`, `client = "demo"`, nil, `refuses the key.*unknown API key.*api_key\s+of\s+the\s+provider's\s+configuration`},
 		{"key of another user", "", `client = "demo"`, map[string]string{"XDG_STATE_HOME": "/nowhere"}, `refuses the key.*no API key.*No\s+key\s+was\s+found`},
-		{"nobody there", `endpoint = "http://127.0.0.1:1"`, `client = "demo"`, nil, `not reachable.*connection\s+refused.*  tokend serve\n`},
+		{"not running", `endpoint = "http://127.0.0.1:1"`, `client = "demo"`, nil, `not reachable.*connection\s+refused.*  tokend serve\n`},
 		{"something else there", `endpoint = "` + strings.TrimSuffix(w.issuer, "/") + `"`, `client = "demo"`, nil, `Not tokend`},
 		{"unknown audience", "", "client = \"demo\"\naudience = \"https://nowhere.example.com/\"", nil, `Error: tokend refuses the request.*https://nowhere\.example\.com/`},
 	}
