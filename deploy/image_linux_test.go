@@ -187,9 +187,8 @@ func TestImageHoldsNoMore(t *testing.T) {
 	}
 }
 
-// TestImages: the two images, as their users and without anything beside them:
-// tokend signs in at the mock's TLS listener, whose CA it finds where the
-// image has the certificates.
+// TestImages: the two images, as their users and with only their own files: tokend logs
+// in at the mock's TLS listener, whose CA it finds in the image's certificates.
 func TestImages(t *testing.T) {
 	mock := newImage(t, "mockauth0")
 	mock.hosts(t)

@@ -99,13 +99,13 @@ func newKubelet(t *testing.T, m manifest) kubelet {
 	return k
 }
 
-// TestSidecar runs the sidecar until it is healthy and hands out a token to the
-// other container's way of asking.
+// TestSidecar runs the sidecar until it is healthy and returns a token to a
+// request in the way of the other container.
 func TestSidecar(t *testing.T) {
 	k := newKubelet(t, load(t, "kubernetes/sidecar.yaml"))
 	c := k.pod.InitContainers[0]
 	if c.RestartPolicy == nil || *c.RestartPolicy != core.ContainerRestartPolicyAlways {
-		t.Fatal("it is no sidecar: its restartPolicy is not Always")
+		t.Fatal("not a sidecar: its restartPolicy is not Always")
 	}
 	i, env := k.container(t, c)
 	p := start(t, i.within(t, env, command(i, c)...))

@@ -88,7 +88,7 @@ func TestManifests(t *testing.T) {
 			for _, c := range slices.Concat(m.pod.InitContainers, m.pod.Containers) {
 				for _, mount := range c.VolumeMounts {
 					if _, found := volumes[mount.Name]; !found {
-						t.Errorf("%s mounts %s, which is no volume", c.Name, mount.Name)
+						t.Errorf("%s mounts %s, which is not a volume", c.Name, mount.Name)
 					}
 				}
 				confined(t, c)
@@ -139,7 +139,7 @@ func confined(t *testing.T, c core.Container) {
 	t.Helper()
 	for _, p := range []*core.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		if p != nil && p.Exec == nil {
-			t.Errorf("%s has a probe that is no command", c.Name)
+			t.Errorf("%s has a probe that is not a command", c.Name)
 		}
 	}
 	s := c.SecurityContext

@@ -147,7 +147,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// freePort is a port that nobody listened on a moment ago.
+// freePort returns a port that had no listener a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -169,8 +169,8 @@ func sh(t *testing.T, script string) string {
 	return string(out)
 }
 
-// refreshToken signs in at a mock tenant as an application does once, when
-// somebody takes a seed for a pipeline.
+// refreshToken logs in at a mock tenant as an application does once, to get a seed for a
+// pipeline.
 func refreshToken(t *testing.T, issuer string) string {
 	t.Helper()
 	form := url.Values{

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The login of action.yml: settings go to the job's later steps by GITHUB_ENV,
-# secrets into files of this user alone, and a first token is had and masked. No
-# process is left behind: a composite action has no step that could end it, so
-# later steps use "tokend exec", which keeps the grant in the store of this job.
+# secrets go into files that only this user can read, and a first token is fetched and
+# masked. No process stays: a composite action has no step that could end it, so later
+# steps use "tokend exec", which keeps the grant in the store of this job.
 set -euo pipefail
 umask 077
 
@@ -13,7 +13,7 @@ fail() {
 
 for input in CLIENT ISSUER CLIENT_ID SUBJECT_TOKEN_TYPE ID_TOKEN_AUDIENCE AUDIENCE SCOPES; do
     case ${!input} in
-    *$'\n'* | *$'\r'*) fail "input $input holds a line break" ;; # it would set other variables, too
+    *$'\n'* | *$'\r'*) fail "input $input contains a line break" ;; # it would set other variables, too
     esac
 done
 [[ $CLIENT =~ ^[a-z0-9][a-z0-9_-]{0,62}$ ]] || fail "client is not a name of a-z, 0-9, - and _"
@@ -36,8 +36,8 @@ set_variable() {
     echo "$1=$2" >>"$GITHUB_ENV"
 }
 
-# mask TEXT: the runner hides each line of it in the log from here on. A line
-# that is no command would stand there itself; % begins an escape of the runner's.
+# mask TEXT: from here on the runner hides each line of it in the log. Every line needs a
+# command of its own, or it would be printed; % begins an escape of the runner's.
 mask() {
     printf '%s\n' "$1" | while IFS= read -r line; do
         line=${line%$'\r'}
@@ -45,7 +45,7 @@ mask() {
     done
 }
 
-# keep NAME VALUE: a secret, as the file of the setting NAME.
+# keep NAME VALUE: writes a secret to the file of the setting NAME.
 keep() {
     [ -n "$2" ] || return 0
     mask "$2" # the runner knows it already when it came from a secret
@@ -53,7 +53,7 @@ keep() {
     set_variable "$1_FILE" "$dir/secrets/$1"
 }
 
-# setting NAME VALUE: one that may be left out.
+# setting NAME VALUE: an optional setting.
 setting() { [ -z "$2" ] || set_variable "$1" "$2"; }
 
 set_variable TOKEND_CLIENTS "${TOKEND_CLIENTS:+$TOKEND_CLIENTS,}$CLIENT"
@@ -75,8 +75,8 @@ else
     set_variable "${prefix}_GRANT" client_credentials
 fi
 
-# The first token, which fails here and not in a later step; masked, as later
-# steps get the same one for as long as it lives.
+# The first token: an error appears here and not in a later step. It is masked, because
+# later steps get the same one until it expires.
 # shellcheck disable=SC2016 # the child expands it
 tokend exec "$CLIENT" --env TOKEN -- sh -eu -c '
     printf "::add-mask::%s\n" "$(printf %s "$TOKEN" | sed s/%/%25/g)"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests need beside Go: Debian packages, and the npm packages that
+# What the tests need in addition to Go: Debian packages, and the npm packages that
 # e2e/referees/npm/package-lock.json pins.
 #
 #   deps.sh            installs what is missing where apt-get and root or sudo
@@ -11,7 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 node_dir=e2e/referees/node # a Node.js from npm, where Debian's is too old
 
-# has TOOL: is it here, and does it work?
+# has TOOL: whether it is installed and works.
 has() {
     case $1 in
     cc) # the race detector is linked by it

@@ -18,7 +18,7 @@ tool_in() { (modfile=$PWD/tools/go.mod && cd "$1" && shift && go tool -modfile="
 
 formatted() {
     unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 go tool -modfile=tools/go.mod gofumpt -l) || return 1
-    [ -z "$unformatted" ] || { printf '%s: not as gofumpt has it\n' $unformatted; return 1; }
+    [ -z "$unformatted" ] || { printf '%s: not formatted by gofumpt\n' $unformatted; return 1; }
 }
 
 # Exit code 3 is a finding; anything else went wrong on the way to the database.
@@ -28,7 +28,7 @@ vulnerabilities() {
     if [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || [ "${CI-}" = true ]; then
         return "$code"
     fi
-    echo 'govulncheck is skipped: its database is not in reach' >&2
+    echo 'govulncheck is skipped: its database is not reachable' >&2
 }
 
 check go vet ./...

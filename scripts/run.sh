@@ -1,8 +1,8 @@
 #!/bin/sh
 # Starts mockauth0 and tokend as real processes, waits until client "demo" has
-# signed in, and shows what its access token claims. Ctrl-C ends both; with
-# ONCE=1 it ends by itself. State lives in a fresh directory under .run, so
-# nothing of the user's own tokend is read or written.
+# logged in, and shows the claims of its access token. Ctrl-C ends both; with
+# ONCE=1 it ends by itself. State is in a new directory under .run, so the user's own
+# tokend is not touched.
 #
 # The listeners (MOCKAUTH0_*, TOKEND_LISTEN) and the client's settings
 # (TOKEND_CLIENT_DEMO_*) may be set from outside.
@@ -22,7 +22,7 @@ finish() {
 trap finish EXIT
 trap 'exit 0' INT TERM HUP
 
-# report prints what a program said on its way out, each error on one line.
+# report prints the last output of a program, each error on one line.
 report() {
     grep -v -e '^time=' -e '^mockauth0: issuer ' -e '^mockauth0: a mock ' "$1" |
         sed -n -e 'H;${x;s/^\n//;s/\nhint: /; hint: /g;s/:\n  /: /g;s/\n  /; /g;p;}' >&2
@@ -41,7 +41,7 @@ await() {
         fi
         tries=$((tries + 1))
         if [ "$tries" -gt 150 ]; then
-            echo "error: $name took longer than 15 s; hint: see what follows" >&2
+            echo "error: $name took longer than 15 s; hint: see the output below" >&2
             report "$log"
             exit 69
         fi
@@ -53,7 +53,7 @@ await() {
 claims() {
     payload=$(printf %s "$1" | cut -d. -f2 | tr '_-' '/+')
     if [ -z "$payload" ]; then # the second part of an encrypted token is empty
-        echo "(it is opaque: without the audience of an API a tenant gives nothing to read)"
+        echo "(it is opaque: without the audience of an API a tenant issues opaque tokens)"
         return
     fi
     case $((${#payload} % 4)) in
@@ -73,8 +73,8 @@ mock=$!
 await mockauth0 "$mock" "$dir/mockauth0.log" grep -q '^mockauth0: issuer ' "$dir/mockauth0.log"
 issuer=$(sed -n 's/^mockauth0: issuer \(.*\), login .*/\1/p' "$dir/mockauth0.log")
 
-# A service with one client of that tenant. An empty variable stays empty: what
-# is missing then is for tokend to say.
+# A service with one client of that tenant. An empty variable stays empty:
+# tokend reports what is missing.
 unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY_FILE CREDENTIALS_DIRECTORY
 export XDG_CONFIG_HOME="$PWD/$dir"
 export TOKEND_SOCKET=off TOKEND_STORE="sqlite:$dir/tokend.db" TOKEND_API_KEY_FILE="$dir/api.key"
@@ -94,7 +94,7 @@ await tokend "$tokend" "$dir/tokend.log" grep -q 'msg=listening network=tcp' "$d
 address=$(sed -n 's/.*msg=listening network=tcp addr=\([^ ]*\).*/\1/p' "$dir/tokend.log" | head -n 1)
 service="http://localhost:${address##*:}"
 
-# The sign-in is over when the service has a token, or says why it has none.
+# The login is over when the service has a token, or says why it has none.
 settled() {
     code=0
     TOKEND_ADDR="http://$address" bin/tokend token demo >"$dir/token" 2>"$dir/refusal" || code=$?
@@ -109,7 +109,7 @@ fi
 echo "mockauth0, a mock tenant:  $issuer"
 echo "tokend, keeping its token: $service"
 echo
-echo "How client demo signed in:"
+echo "How client demo logged in:"
 sed -n 's/.*msg=request method=\([A-Z]*\) path=\([^ ]*\) status=\([0-9]*\).*/  \1 \2 → \3/p' "$dir/mockauth0.log"
 echo
 echo "What its access token claims:"
@@ -130,6 +130,6 @@ LINES
 while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null; do
     sleep 1
 done
-echo "error: one of the two has ended; hint: the last words were:" >&2
+echo "error: one of the two has ended; hint: its last output was:" >&2
 tail -n 1 "$dir/mockauth0.log" "$dir/tokend.log" >&2
 exit 69

@@ -1,5 +1,5 @@
-// Command terraform-provider-tokend is Terraform's way to tokend: tokens that
-// no plan and no state ever holds. docs/index.md is its manual.
+// Command terraform-provider-tokend is the Terraform provider of tokend: its tokens are
+// in no plan and no state. See docs/index.md.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 var version = "dev"
 
 func main() {
-	debug := flag.Bool("debug", false, "run by hand under a debugger; Terraform finds it by the variable that is printed")
+	debug := flag.Bool("debug", false, "run manually under a debugger; Terraform finds the provider by the printed variable")
 	flag.Parse()
 	err := providerserver.Serve(context.Background(), provider.New(version, os.Getenv), providerserver.ServeOpts{
 		Address: "registry.terraform.io/tokend/tokend",

@@ -16,9 +16,10 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// listeners are the sockets that a service manager passes (sd_listen_fds(3));
-// without any, those of the settings. Passed ones are all there are: their unit
-// says where the service is reached. Those it has it returns with an error too.
+// listeners returns the sockets that a service manager passes (sd_listen_fds(3)), or
+// without any, those of the settings. Passed sockets replace all others, because their
+// unit says where the service listens. With an error it returns the sockets that are
+// open.
 func (p *program) listeners(ctx context.Context, s settings) ([]net.Listener, error) {
 	passed := p.passed
 	if passed == nil {
@@ -50,12 +51,12 @@ func rank(l net.Listener) int {
 	return 1
 }
 
-// activated takes a passed socket over and holds it to what tokend demands of
-// its own: TCP on loopback, or a unix socket of this user alone.
+// activated takes a passed socket and checks it like tokend's own ones: TCP on
+// loopback, or a unix socket that only this user can use.
 func activated(f *os.File) (net.Listener, error) {
 	defer func() { _ = f.Close() }() // the listener has a duplicate
 	if !accepts(f) {
-		return nil, hint.Errorf("ListenStream= and Accept=no", "it is no listening stream socket")
+		return nil, hint.Errorf("ListenStream= and Accept=no", "not a listening stream socket")
 	}
 	l, err := net.FileListener(f)
 	if err != nil {
@@ -76,8 +77,8 @@ func activated(f *os.File) (net.Listener, error) {
 	return l, nil
 }
 
-// ownSocket wants the file of a passed socket to let in whom the peer check
-// lets in, nobody else, and nobody to put another in its place.
+// ownSocket checks that only the users that pass the peer check can connect to a passed
+// socket's file, and that no other user can replace it.
 func ownSocket(path string) error {
 	if !filepath.IsAbs(path) {
 		return hint.Errorf("ListenStream=/run/tokend/tokend.sock", "an abstract socket has no mode")
@@ -86,11 +87,11 @@ func ownSocket(path string) error {
 	if err != nil {
 		return err
 	}
-	if perm := fi.Mode().Perm(); perm&0o022 != 0 { // who may write may connect (unix(7))
+	if perm := fi.Mode().Perm(); perm&0o022 != 0 { // write permission lets connect (unix(7))
 		return hint.Errorf("SocketMode=0600", "%s is open to others (mode %#o)", path, perm)
 	}
 	if uid, known := owner(fi); known && uid != os.Geteuid() {
-		return hint.Errorf("SocketUser= as the service's User=", "%s belongs to user %d, and tokend runs as %d, whose callers alone are let in", path, uid, os.Geteuid())
+		return hint.Errorf("SocketUser= as the service's User=", "%s belongs to user %d, but tokend runs as user %d and accepts only callers of that user", path, uid, os.Geteuid())
 	}
 	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil {

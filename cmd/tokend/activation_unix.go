@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// accepts says whether f is a socket that listens: net.FileListener takes any.
+// accepts reports whether f is a listening socket: net.FileListener accepts any socket.
 func accepts(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {

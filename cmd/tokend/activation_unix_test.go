@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// passes makes the socket files as systemd passes them.
+// passes makes the sockets' files in the way of systemd.
 func passes(t *testing.T, sockets ...any) func() []*os.File {
 	t.Helper()
 	var files []*os.File
@@ -38,7 +38,7 @@ func listenTest(t *testing.T, network, addr string) net.Listener {
 	return l
 }
 
-// unixAt is a socket of the mode, in a directory of its mode.
+// unixAt makes a socket with a mode, in a directory with a mode.
 func unixAt(t *testing.T, dir, socket os.FileMode) net.Listener {
 	t.Helper()
 	parent, err := os.MkdirTemp("", "unit")
@@ -82,7 +82,7 @@ func TestActivationRefuses(t *testing.T) {
 	}{
 		"every address":       {func(t *testing.T) any { return listenTest(t, "tcp4", "0.0.0.0:0") }, "reachable from other machines"},
 		"every IPv6 address":  {func(t *testing.T) any { return listenTest(t, "tcp", ":0") }, "reachable from other machines"},
-		"a loopback nobody's": {func(t *testing.T) any { return listenTest(t, "tcp4", "127.0.0.2:0") }, "is not 127.0.0.1"},
+		"other loopback":      {func(t *testing.T) any { return listenTest(t, "tcp4", "127.0.0.2:0") }, "is not 127.0.0.1"},
 		"a connection":        {connected, "hint: ListenStream= and Accept=no"},
 		"a datagram socket":   {packet, "hint: ListenStream= and Accept=no"},
 		"a socket for all":    {func(t *testing.T) any { return unixAt(t, 0o700, 0o666) }, "hint: SocketMode=0600"},
@@ -117,7 +117,7 @@ func TestSocketOfAnother(t *testing.T) {
 	}
 }
 
-// What the unit passes is all that is served, and closed it is by nobody else.
+// The service uses only the sockets of the unit, and nothing else closes them.
 func TestActivationReplacesListeners(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
@@ -135,7 +135,7 @@ func TestActivationReplacesListeners(t *testing.T) {
 		t.Errorf("over TCP: %+v", o)
 	}
 	if _, err := os.Stat(filepath.Join(home, ".local/state/tokend/tokend.sock")); err == nil {
-		t.Error("the default socket was made beside the passed ones")
+		t.Error("the default socket was made in addition to the passed ones")
 	}
 	s.stop()
 	if _, err := os.Stat(socket.Addr().String()); err != nil {
@@ -143,7 +143,7 @@ func TestActivationReplacesListeners(t *testing.T) {
 	}
 }
 
-// Descriptors that are meant for another process are left alone.
+// Descriptors for another process are ignored.
 func TestActivationOfAnotherProcess(t *testing.T) {
 	clean(t)
 	newTenant(t).configure(t)

@@ -15,12 +15,12 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// readOrCreateKey reads the API key file, or makes one with a fresh key of 256
-// bits, mode 0600, when there is none. made says so.
+// readOrCreateKey reads the API key file, or creates it with a new key of 256 bits and
+// mode 0600; made reports which.
 func readOrCreateKey(path string) (key flow.Secret, made bool, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if made, err = createKey(path); err != nil {
-			return "", false, hint.Errorf("set TOKEND_API_KEY_FILE to a place that can be written, or TOKEND_API_KEY",
+			return "", false, hint.Errorf("set TOKEND_API_KEY_FILE to a writable path, or set TOKEND_API_KEY",
 				"cannot create API key file %s: %w", path, err)
 		}
 	}
@@ -28,8 +28,8 @@ func readOrCreateKey(path string) (key flow.Secret, made bool, err error) {
 	return key, made, err
 }
 
-// createKey makes the file whole or not at all; one that is there by then
-// stays, and made is false.
+// createKey creates the file atomically. If another process was faster, its file stays
+// and made is false.
 func createKey(path string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return false, err

@@ -12,8 +12,8 @@ import (
 // caught are the signals that reach tokend while a command is prepared or runs.
 type caught struct{ c chan os.Signal }
 
-// catchSignals begins to collect signals. Those that were ignored at the start,
-// as by nohup, stay so, for the command too.
+// catchSignals begins to collect signals. Signals that were ignored at the start, for
+// example by nohup, stay ignored, for the command too.
 func catchSignals() *caught {
 	s := &caught{c: make(chan os.Signal, 16)}
 	var list []os.Signal
@@ -28,10 +28,10 @@ func catchSignals() *caught {
 
 func (s *caught) stop() { signal.Stop(s.c) }
 
-// before does what comes before the command. A signal to end stops that, and is
-// the result; the next one then ends the process at once.
+// before runs f before the command starts. A terminating signal cancels it and is the
+// result; the next one ends the process at once.
 func (s *caught) before(ctx context.Context, work func(context.Context) error) error {
-	whole := context.WithoutCancel(ctx) // its end is a signal that comes here as well
+	whole := context.WithoutCancel(ctx) // a signal that ends ctx arrives here as well
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		whole, cancel = context.WithDeadline(whole, deadline)
@@ -66,14 +66,14 @@ func (s *caught) before(ctx context.Context, work func(context.Context) error) e
 	return err
 }
 
-// supervise runs the command beside the private service and returns how it
-// ended. From then on a signal ends tokend at once.
+// supervise runs the command next to the private service and returns its exit. After
+// that a signal ends tokend at once.
 func (p *program) supervise(cmd *exec.Cmd, signals *caught) error {
 	place := p.place(cmd)
 	if _, file := cmd.Stdin.(*os.File); !file {
-		cmd.WaitDelay = time.Second // a test's pipe, which the command's own children may hold
+		cmd.WaitDelay = time.Second // for a test's pipe, which children of the command may keep open
 	}
-	runtime.LockOSThread() // a parent's death is the death of the thread that forked
+	runtime.LockOSThread() // Pdeathsig is sent when the thread that forked ends
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return cannotRun(cmd.Args[0], err)
@@ -85,7 +85,7 @@ func (p *program) supervise(cmd *exec.Cmd, signals *caught) error {
 			select {
 			case sig := <-signals.c:
 				if place.passes(sig) {
-					_ = cmd.Process.Signal(sig) // it has ended by now
+					_ = cmd.Process.Signal(sig) // it may have ended
 				}
 			case <-ended:
 				return

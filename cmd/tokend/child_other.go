@@ -7,17 +7,17 @@ import (
 	"os/exec"
 )
 
-// canReplace says whether a process can become another program.
+// canReplace reports whether a process can become another program.
 const canReplace = false
 
-// passed are the signals that a command may be sent through tokend.
+// passed are the signals that tokend forwards to the command.
 func passed() []os.Signal { return []os.Signal{os.Interrupt} }
 
 func ends(os.Signal) bool { return true }
 
 func number(os.Signal) int { return 2 }
 
-// endOf is the exit code of a process.
+// endOf returns the exit code of a process.
 func endOf(s *os.ProcessState) int { return s.ExitCode() }
 
 // childPlace is the console, whose signals reach the command by themselves.

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canReplace says whether a process can become another program.
+// canReplace reports whether a process can become another program.
 const canReplace = true
 
-// passed are the signals that a command may be sent through tokend. SIGPIPE is
-// only caught: a log that nobody reads must not end tokend before the command.
+// passed are the signals that tokend forwards to the command. SIGPIPE is only caught: a
+// closed log must not end tokend before the command.
 func passed() []os.Signal {
 	return []os.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
@@ -22,7 +22,7 @@ func passed() []os.Signal {
 	}
 }
 
-// ends says whether a signal is to end the process that gets it.
+// ends reports whether a signal asks the process to end.
 func ends(sig os.Signal) bool {
 	switch sig {
 	case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT:
@@ -38,7 +38,7 @@ func number(sig os.Signal) int {
 	return 0
 }
 
-// endOf is a shell's exit code for how a process ended.
+// endOf returns the exit code that a shell would report for a process.
 func endOf(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return exitSignal + int(w.Signal())
@@ -46,15 +46,14 @@ func endOf(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// childPlace is where a command runs. On a terminal that is tokend's process
-// group, so that job control takes them as one: Ctrl-C, Ctrl-\ and a new size
-// reach both without tokend. Without a terminal the command leads a group of
-// its own: what is sent to tokend's whole group, as timeout(1) and CI runners
-// do, would reach it twice otherwise, which many take for an order to drop
-// everything.
+// childPlace is the process group of a command. On a terminal it is tokend's, so that
+// job control handles both as one: Ctrl-C, Ctrl-\ and a new size reach both. Without a
+// terminal the command leads its own group. Otherwise a signal to tokend's group, as
+// from timeout(1) and CI runners, would reach the command twice, and many programs end
+// immediately at the second one.
 type childPlace struct{ terminal bool }
 
-// place settles where the command runs, before it starts.
+// place sets the process group of the command before it starts.
 func (p *program) place(cmd *exec.Cmd) childPlace {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
 	if err == nil {
@@ -65,8 +64,8 @@ func (p *program) place(cmd *exec.Cmd) childPlace {
 	return childPlace{terminal: err == nil}
 }
 
-// passes says whether tokend hands a signal on: not what the terminal has sent
-// to the command itself.
+// passes reports whether tokend forwards a signal: not one that the terminal has sent to
+// the command as well.
 func (c childPlace) passes(sig os.Signal) bool {
 	switch sig {
 	case syscall.SIGPIPE:
@@ -77,8 +76,7 @@ func (c childPlace) passes(sig os.Signal) bool {
 	return true
 }
 
-// inForeground says whether this process's group is the one that the terminal
-// sends its signals to.
+// inForeground reports whether the terminal sends its signals to this process's group.
 func inForeground() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
 	if err != nil {

@@ -16,7 +16,7 @@ func TestTokenFormats(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials")
 	s := serve(t)
-	for _, door := range [][]string{
+	for _, endpoint := range [][]string{
 		nil, // the default socket
 		{"TOKEND_ADDR=unix:" + filepath.Join(home, ".local/state/tokend/tokend.sock")},
 		{"TOKEND_ADDR=http://" + s.tcp},
@@ -25,7 +25,7 @@ func TestTokenFormats(t *testing.T) {
 		{"TOKEND_ADDR=", "TOKEND_SOCKET=off", "TOKEND_LISTEN=" + s.tcp},
 		{"TOKEND_ADDR=", "TOKEND_SOCKET=", "TOKEND_LISTEN=off"},
 	} {
-		setenv(t, door...)
+		setenv(t, endpoint...)
 		for format, want := range map[string]string{
 			"text":   canaryToken + "\n",
 			"header": "Authorization: Bearer " + canaryToken + "\n",
@@ -34,7 +34,7 @@ func TestTokenFormats(t *testing.T) {
 		} {
 			o := runTokend(t, "token", "demo", "--format", format)
 			if o.code != 0 || !strings.HasPrefix(o.stdout, want) || o.stderr != "" || !strings.HasSuffix(o.stdout, "\n") {
-				t.Errorf("%v %s: exit %d, stdout %q, stderr %q", door, format, o.code, o.stdout, o.stderr)
+				t.Errorf("%v %s: exit %d, stdout %q, stderr %q", endpoint, format, o.code, o.stdout, o.stderr)
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func TestExitCodes(t *testing.T) {
 		stderr string
 	}{
 		{"token", "", 64, "hint: tokend token NAME"},
-		{"token demo extra", "", 64, `"extra" is one argument too many`},
+		{"token demo extra", "", 64, `unexpected argument "extra"`},
 		{"token demo --format xml", "", 64, `format "xml"`},
 		{"token demo --min-validity soon", "", 64, "min-validity"},
 		{"token demo --min-validity -1s", "", 64, "negative"},
@@ -72,10 +72,10 @@ func TestExitCodes(t *testing.T) {
 		{"nonsense", "", 64, "nonsense"},
 		{"status --format xml", "", 64, `format "xml"`},
 		{"login demo --browser --paste", "", 64, "browser"},
-		{"token nobody", "", 66, "unknown_client"},
-		{"login nobody", "", 66, "unknown_client"},
-		{"logout nobody", "", 66, "unknown_client"},
-		{"refresh nobody", "", 66, "unknown_client"},
+		{"token missing", "", 66, "unknown_client"},
+		{"login missing", "", 66, "unknown_client"},
+		{"logout missing", "", 66, "unknown_client"},
+		{"refresh missing", "", 66, "unknown_client"},
 		{"token demo", "", 77, "hint: tokend login demo --browser"},
 		{"login demo", "", 77, "login_required"},
 		{"token demo", "TOKEND_API_KEY=wrong-wrong-wrong-wrong", 77, "unauthorized"},
@@ -191,7 +191,7 @@ func TestStatus(t *testing.T) {
 		"TOKEND_CLIENT_CI_CLIENT_SECRET="+canarySecret, "TOKEND_CLIENT_CI_GRANT=client_credentials")
 	serve(t)
 	if o := runTokend(t, "token", "ci"); o.code != 0 {
-		t.Errorf("a client beside one that needs a login: %+v", o)
+		t.Errorf("a client with another one that needs a login: %+v", o)
 	}
 	runTokend(t, "token", "demo")
 	o := runTokend(t, "status")

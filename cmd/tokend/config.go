@@ -80,7 +80,7 @@ func (p *program) showSettings(list []config.Shown, format string) error {
 func (p *program) configInit() *cobra.Command {
 	return &cobra.Command{
 		Use: "init [PATH]", Short: "Write a configuration file to fill in", Args: cobra.MaximumNArgs(1),
-		Long: `Writes a configuration file with every setting, commented out but for the two that a
+		Long: `Writes a configuration file with every setting, commented out except for the two that a
 client must have. Without PATH it is the file that the service reads. A file that is
 there stays.`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -90,7 +90,7 @@ there stays.`,
 				path = args[0]
 			}
 			if path == "" {
-				return hintf(exitConfig, "name a path, or set HOME", "there is no default place for the file")
+				return hintf(exitConfig, "name a path, or set HOME", "there is no default path for the file")
 			}
 			if err := config.WriteExample(path); err != nil {
 				return exitWith(exitConfig, err)

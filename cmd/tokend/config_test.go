@@ -20,7 +20,7 @@ const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n   
 // A configuration with an error starts nothing, and each command reports all of it.
 func TestB18_Faults(t *testing.T) {
 	for name, c := range map[string]struct {
-		env  []string // beside goodClient, unless there is a file
+		env  []string // in addition to goodClient, unless there is a file
 		file string
 		want []string // in stderr
 	}{
@@ -71,7 +71,7 @@ func TestB18_AllFaultsTogether(t *testing.T) {
 	}
 }
 
-// The file says where the service is, to the service and to the other commands.
+// The file says where the service listens, for the service and the other commands.
 func TestServiceSettingsOfTheFile(t *testing.T) {
 	home := clean(t)
 	f := newTenant(t)
@@ -151,7 +151,7 @@ func TestConfigInit(t *testing.T) {
 	}
 	unset(t, "TOKEND_CONFIG")
 	unset(t, "HOME")
-	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, "no default place") {
+	if o := runTokend(t, "config", "init"); o.code != 78 || !strings.Contains(o.stderr, "no default path") {
 		t.Errorf("no home: %+v", o)
 	}
 }

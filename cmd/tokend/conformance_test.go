@@ -71,7 +71,7 @@ func formCalls(t *testing.T, up, down, odd string) []formCall {
 		{"key file missing", "ci", []string{up, "TOKEND_API_KEY_FILE=/nonexistent/key"}},
 		{"address of another machine", "ci", []string{"TOKEND_ADDR=http://example.com:8484"}},
 		{"listener of another machine", "ci", []string{"TOKEND_ADDR=", "TOKEND_SOCKET=off", "TOKEND_LISTEN=0.0.0.0:8484"}},
-		{"unknown client", "nobody", []string{up}},
+		{"unknown client", "missing", []string{up}},
 		{"login required", "new", []string{up}},
 		{"provider down", "down", []string{up}},
 		{"line break in the provider's token", "broken", []string{up}},
@@ -132,7 +132,7 @@ func formCalls(t *testing.T, up, down, odd string) []formCall {
 }
 
 // TestCredentialProgram_EveryForm_AnswersAsTokendToken compares what both programs
-// print, and their exit codes, byte for byte but for times and random parts.
+// print, and their exit codes, byte for byte except for times and random parts.
 func TestCredentialProgram_EveryForm_AnswersAsTokendToken(t *testing.T) {
 	dir := credentialProgram(t) // before HOME, and with it the build cache, is another
 	clean(t)

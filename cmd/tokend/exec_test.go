@@ -58,7 +58,7 @@ func TestExecFailures(t *testing.T) {
 			"provider refuses":   {args: []string{"demo"}, spoil: func(f *tenant) { f.refuse(401, "invalid_client") }, code: 77, stderr: "client_rejected"},
 			"provider raves":     {args: []string{"demo"}, spoil: func(f *tenant) { f.say(`{"access_token":`) }, code: 76, stderr: "idp_bad_response"},
 			"newline in token":   {args: []string{"demo"}, spoil: func(f *tenant) { f.say(`{"access_token":"a\nb","token_type":"Bearer","expires_in":60}`) }, code: 76, stderr: "idp_bad_response"},
-			"min-validity":       {args: []string{"demo", "--min-validity", "48h"}, code: 78, stderr: "not for 48h0m0s: the provider's tokens live no longer\nhint: "},
+			"min-validity":       {args: []string{"demo", "--min-validity", "48h"}, code: 78, stderr: "not for 48h0m0s: the provider's tokens do not live longer\nhint: "},
 			"wrong key":          {later: []string{"TOKEND_ADDR=TCP", "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, args: []string{"demo"}, code: 77, alone: 69, stderr: ""},
 			"address of nobody":  {later: []string{"TOKEND_ADDR=unix:/nonexistent/s"}, args: []string{"demo"}, code: 69, stderr: "does not answer"},
 			"bad address":        {later: []string{"TOKEND_ADDR=http://tokend.example:1"}, args: []string{"demo"}, code: 78, stderr: "TOKEND_ADDR"},
@@ -371,7 +371,7 @@ func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 		f.refuse(c.status, c.err)
 		runTokend(t, "refresh", "demo") // fails; the token is served still
 		o, b := execWith(t, "demo", "--min-validity", "11m", "--", "true")
-		if o.code != c.code || !strings.Contains(o.stderr, "and there is no other: ") || b.path != "" || o.stdout != "" {
+		if o.code != c.code || !strings.Contains(o.stderr, "and the refresh failed: ") || b.path != "" || o.stdout != "" {
 			t.Errorf("%s: %+v", class, o)
 		}
 		s.stop()

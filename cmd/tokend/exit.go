@@ -180,7 +180,7 @@ func pointed(err error, command string) error {
 	return hintf(exitUsage, command+" --help", "%w", err)
 }
 
-// exitFrom gives an error of the service's client or of a form its exit code.
+// exitFrom adds the exit code to an error of the service's client or of a form.
 func exitFrom(err error) error {
 	if told := (*format.Told)(nil); errors.As(err, &told) {
 		return &exitError{code: 1, err: told.Err, told: true}

@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/internal/format"
 )
 
-// moving are the parts of an answer that differ from run to run.
+// moving matches the parts of an answer that differ from run to run.
 var moving = []struct {
 	pattern *regexp.Regexp
 	with    string
@@ -35,7 +35,7 @@ func still(s string) string {
 
 // failing is a service with a client for each failure: "new" has no grant,
 // the tenant of "down" is down, that of "broken" answers with a line break in
-// the token; "ci" is well.
+// the token; "ci" works.
 func failing(t *testing.T) *served {
 	f, down, broken := newTenant(t), newTenant(t), newTenant(t)
 	down.Close()
@@ -55,7 +55,7 @@ func failing(t *testing.T) *served {
 	return serve(t)
 }
 
-// refused is an address where nobody listens.
+// refused is an address without a listener.
 func refused(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,7 +66,7 @@ func refused(t *testing.T) string {
 }
 
 // TestFailures: each format with each failure. Standard output is empty, unless
-// the protocol says the failure there.
+// the protocol reports the failure there.
 func TestFailures(t *testing.T) {
 	clean(t)
 	s := failing(t)
@@ -81,7 +81,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"service down", "ci", []string{"TOKEND_ADDR=" + refused(t)}, nil},
 		{"wrong key", "ci", []string{up, "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, nil},
-		{"unknown client", "nobody", []string{up}, nil},
+		{"unknown client", "missing", []string{up}, nil},
 		{"login required", "new", []string{up}, nil},
 		{"provider down", "down", []string{up}, nil},
 		{"line break in the provider's token", "broken", []string{up}, nil},
@@ -104,7 +104,7 @@ func TestFailures(t *testing.T) {
 					t.Errorf("%s: exit %d with stdout %q", f.what, o.code, o.stdout)
 				}
 				if strings.Count(o.stdout, canaryToken) > 1 || strings.Contains(o.stderr, "canary") {
-					t.Errorf("%s: the token is there twice, or on stderr: %+v", f.what, o)
+					t.Errorf("%s: the token is printed twice, or on stderr: %+v", f.what, o)
 				}
 			}
 			golden(t, "failures_"+strings.ReplaceAll(name, "-", "_"), still(b.String()))
@@ -113,7 +113,7 @@ func TestFailures(t *testing.T) {
 	noCanary(t, "log", s.log.String())
 }
 
-// request is how a consumer of a format asks for a client's token.
+// request returns a consumer's request for a client's token.
 func request(form, client string) (program, []string) {
 	host := client + ".example.com"
 	switch form {

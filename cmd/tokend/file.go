@@ -17,16 +17,15 @@ import (
 )
 
 const fileHelp = `Keeps a client's fresh access token in a file until SIGTERM or Ctrl-C, for
-software that reads a token from a path. The file is replaced whole, is for its
-owner alone, and stays when tokend ends.
+software that reads a token from a path. The file is replaced atomically, only its
+owner can read it, and it stays when tokend ends.
 
-It asks the service that runs, or keeps the client itself where none does, as
-"tokend exec" does. The first token must come, or it ends with the exit code of
-that failure; later failures are logged and mended by trying again. A command
-after -- is run after each change, and again until it succeeds; with --once it is
-always run. It is not given the token.
+It uses the running service, or keeps the client itself when none runs, like
+"tokend exec". If it gets no first token, it exits with that error's code; later
+errors are logged and retried. A command after -- runs after each change, and
+again until it succeeds; with --once it always runs. It does not get the token.
 
-The service writes files by itself: "files" in its configuration.`
+The service can write files itself: see "files" in its configuration.`
 
 type fileFlags struct {
 	reachFlags
@@ -53,8 +52,8 @@ func (p *program) file() *cobra.Command {
 	cmd.Flags().StringVar(&f.to, "to", "", "path of the file")
 	cmd.Flags().StringVar(&f.format, "format", "text", strings.Join(tokenfile.Formats(), ", "))
 	cmd.Flags().StringVar(&f.mode, "mode", "0600", "permissions of the file, in octal")
-	cmd.Flags().DurationVar(&f.minValidity, "min-validity", 0, "how long the token in it is valid at any time, such as 10m")
-	cmd.Flags().BoolVar(&f.once, "once", false, "write it once and end")
+	cmd.Flags().DurationVar(&f.minValidity, "min-validity", 0, "how long its token is always valid, such as 10m")
+	cmd.Flags().BoolVar(&f.once, "once", false, "write it once and exit")
 	reachFlagsOf(cmd, &f.reachFlags)
 	return cmd
 }
@@ -64,7 +63,7 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 	if err != nil {
 		return err
 	}
-	c.HookOutput, c.HookAlways = p.stderr, f.once // who asks once wants it in this run
+	c.HookOutput, c.HookAlways = p.stderr, f.once // --once is a request for it
 	if f.verbose {
 		c.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
 	} else {
@@ -95,7 +94,7 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 	return ended(ctx)
 }
 
-// config is the file of the command line.
+// config returns the file of the command line.
 func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) {
 	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{config.DefaultVariable(name)}, Hook: hook, HookEnv: config.WithoutSettings(os.Environ())}
 	if f.to == "" {
@@ -118,7 +117,7 @@ func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) 
 	return c, err
 }
 
-// fileOrToken tells a failure to write from one to have a token.
+// fileOrToken distinguishes an error of the file from one of the token.
 func fileOrToken(path string, err error) error {
 	if e := (*exitError)(nil); errors.As(err, &e) {
 		return err
@@ -126,7 +125,7 @@ func fileOrToken(path string, err error) error {
 	return fileFailure(path, err)
 }
 
-// answers are the service's tokens as a file takes them.
+// answers is the service as a source of tokens for a file.
 type answers struct {
 	*reached
 	name string
@@ -136,7 +135,7 @@ type answers struct {
 // Name returns the client's name.
 func (a *answers) Name() string { return a.name }
 
-// Get asks the service.
+// Get requests a token from the service.
 func (a *answers) Get(ctx context.Context, r flow.Request) (*flow.Token, error) {
 	t, err := a.ask(ctx, a.name, r.MinValidity)
 	if err != nil {
@@ -148,7 +147,7 @@ func (a *answers) Get(ctx context.Context, r flow.Request) (*flow.Token, error) 
 	a.last = &flow.Token{
 		AccessToken: flow.Secret(t.AccessToken), TokenType: t.TokenType, Scope: t.Scope, Audience: t.Audience, Expiry: t.ExpiresAt,
 	}
-	// How long tokens live is in the client's state alone.
+	// Only the client's state says how long tokens live.
 	if c, err := a.status(ctx, a.name); err == nil && c.Expiry.Truncate(time.Second).Equal(t.ExpiresAt) {
 		a.last.Obtained = c.Obtained
 	}

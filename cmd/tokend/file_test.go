@@ -22,7 +22,7 @@ func readFile(t *testing.T, path string) string {
 	return string(b)
 }
 
-// eventually waits for what happens in the background.
+// eventually waits for a condition of a background goroutine.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -95,8 +95,8 @@ func TestFileFailures(t *testing.T) {
 		{"demo --to " + good + " --mode rw", 64, `mode "rw"`},
 		{"demo --to " + good + " --min-validity -1s", 64, "negative"},
 		{"demo --to " + good + " -- no-such-hook", 127, "no-such-hook"},
-		{"nobody --to " + good, 66, "unknown_client"},
-		{"demo --to " + good + " --min-validity 48h", 78, "the provider's tokens live no longer"},
+		{"missing --to " + good, 66, "unknown_client"},
+		{"demo --to " + good + " --min-validity 48h", 78, "the provider's tokens do not live longer"},
 		{"demo --to " + link, 78, "is a symbolic link"},
 		{"demo --to " + open + "/token", 78, "can be written by others (mode 0777)"},
 		{"demo --to " + open, 78, "is not a regular file"},
@@ -116,7 +116,7 @@ func TestFileFailures(t *testing.T) {
 	}
 }
 
-// Where a service runs, its refusals end the command, too; no file is made.
+// If a service runs, its refusals end the command, too, and no file is created.
 func TestFileFailuresOfTheService(t *testing.T) {
 	home := clean(t)
 	s := failing(t)
@@ -129,11 +129,11 @@ func TestFileFailuresOfTheService(t *testing.T) {
 	}{
 		"service down":                       {"ci", []string{"TOKEND_ADDR=" + refused(t)}, 69, "does not answer"},
 		"wrong key":                          {"ci", []string{up, "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, 77, "unauthorized"},
-		"unknown client":                     {"nobody", []string{up}, 66, "unknown_client"},
+		"unknown client":                     {"missing", []string{up}, 66, "unknown_client"},
 		"login required":                     {"new", []string{up}, 77, "login_required"},
 		"provider down":                      {"down", []string{up}, 75, "idp_unreachable"},
 		"line break in the provider's token": {"broken", []string{up}, 76, "idp_bad_response"},
-		"min-validity beyond the provider's": {"ci --min-validity 48h", []string{up}, 78, "the provider's tokens live no longer"},
+		"min-validity beyond the provider's": {"ci --min-validity 48h", []string{up}, 78, "the provider's tokens do not live longer"},
 		"a format that no file has":          {"ci --format external", []string{up}, 64, `format "external"`},
 	} {
 		setenv(t, append([]string{"TOKEND_API_KEY="}, c.env...)...)
@@ -149,7 +149,7 @@ func TestFileFailuresOfTheService(t *testing.T) {
 	}
 }
 
-// It keeps the file until it is told to end, and leaves it.
+// It keeps the file until a signal ends it, and does not remove the file.
 func TestFileIsKept(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_LISTEN=127.0.0.1:0")
@@ -166,8 +166,8 @@ func TestFileIsKept(t *testing.T) {
 	}
 }
 
-// A file must know how long tokens live, of a service too, to ask in time and not
-// in vain.
+// A file must know how long the tokens of a service live, to request the next one in time
+// and not too early.
 func TestFileKnowsHowLongTokensLive(t *testing.T) {
 	for mode, running := range execModes {
 		clean(t)
@@ -265,7 +265,7 @@ func TestServeOnce(t *testing.T) {
 	}
 	for _, made := range []string{"tokend.sock", "api.key"} {
 		if _, err := os.Stat(filepath.Join(home, ".local/state/tokend", made)); err == nil {
-			t.Errorf("%s was made, although nobody can call", made)
+			t.Errorf("%s was made, although the service does not listen", made)
 		}
 	}
 	setenv(t, "TOKEND_CLIENTS=demo,one,two,three", "TOKEND_CLIENT_ONE_ISSUER="+f.URL+"/", "TOKEND_CLIENT_ONE_CLIENT_ID=one",
@@ -273,7 +273,7 @@ func TestServeOnce(t *testing.T) {
 		"TOKEND_CLIENT_THREE_ISSUER="+f.URL+"/", "TOKEND_CLIENT_THREE_CLIENT_ID=three", "TOKEND_CLIENT_THREE_LOGIN=headless", "TOKEND_CLIENT_THREE_SCOPES=offline_access")
 	o = runTokend(t, "serve", "--once")
 	if o.code != 77 || o.stdout != "" || strings.Count(o.stderr, "error: client ") != 2 || f.exchanged() != 1 {
-		t.Errorf("two need a person, one signs in by itself (%d): %+v", f.exchanged(), o)
+		t.Errorf("two need a person, one logs in by itself (%d): %+v", f.exchanged(), o)
 	}
 	for _, name := range []string{"one", "two"} {
 		if !strings.Contains(o.stderr, "error: client "+name+": ") || !strings.Contains(o.stderr, "; hint: run tokend serve and tokend login "+name+" --browser once") {

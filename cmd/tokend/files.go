@@ -31,8 +31,8 @@ func newFileKeeper(files []*tokenfile.File) *fileKeeper {
 	return &fileKeeper{files: files, running: map[*tokenfile.File]runningFile{}, paths: map[string]<-chan struct{}{}}
 }
 
-// replace runs these files and no others. It does not wait: a file whose path
-// another one still writes to begins after that one has ended.
+// replace runs these files and no others. It does not wait: a file starts after another
+// one with the same path has ended.
 func (k *fileKeeper) replace(files []*tokenfile.File) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,15 +69,15 @@ func (k *fileKeeper) start(f *tokenfile.File) {
 	})
 }
 
-// end keeps further files from being started.
+// end prevents further files from starting.
 func (k *fileKeeper) end() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ended = true
 }
 
-// around runs the service and the files. The files end first: they ask the
-// clients, which the service waits for.
+// around runs the service and the files. The files end first, because they use the
+// clients, which end with the service.
 func (k *fileKeeper) around(ctx context.Context, service func(context.Context) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "update testdata")
 
 // golden compares got with a file of testdata.
 func golden(t *testing.T, name, got string) {
@@ -82,7 +82,7 @@ func newStub(t *testing.T) *stub {
 	return s
 }
 
-// transcript runs a command and writes down what it was given and left.
+// transcript runs a command and returns its input and output as text.
 func transcript(t *testing.T, b *strings.Builder, p program, args ...string) output {
 	t.Helper()
 	stdin := ""
@@ -156,7 +156,7 @@ func TestGitHub(t *testing.T) {
 	transcript(t, &b, in(""), "token", "demo", "--format", "github")
 	golden(t, "format_github", b.String())
 
-	// The mask stands in the log before the token stands anywhere.
+	// The mask is in the log before the token is written anywhere.
 	setenv(t, "GITHUB_OUTPUT="+dir+"/late")
 	watch := &watcher{file: dir + "/late"}
 	code := (&program{stdin: strings.NewReader(""), stdout: watch, stderr: io.Discard}).run(t.Context(), []string{"token", "demo", "--format", "github"})
@@ -164,14 +164,14 @@ func TestGitHub(t *testing.T) {
 		t.Errorf("exit %d, first line %q, the file then held %q", code, watch.first, watch.held)
 	}
 
-	// A file that cannot be written: nothing was printed that would have to be masked.
+	// A file that cannot be written: the output has no token to mask.
 	setenv(t, "GITHUB_OUTPUT="+dir)
 	if o := runTokend(t, "token", "demo", "--format", "github"); o.code != 69 || o.stdout != "" {
 		t.Errorf("%+v", o)
 	}
 }
 
-// watcher is an output that looks into a file when it is written first.
+// watcher is an output that reads a file at the first write.
 type watcher struct{ file, first, held string }
 
 func (w *watcher) Write(p []byte) (int, error) {
@@ -281,7 +281,7 @@ func TestGCPExecutable(t *testing.T) {
 	golden(t, "format_gcp_executable", b.String())
 }
 
-// Scopes that were not granted are told on stderr, whatever the format.
+// Every format warns on stderr of scopes that were not granted.
 func TestScopesThatAreLacking(t *testing.T) {
 	clean(t)
 	f := newTenant(t)

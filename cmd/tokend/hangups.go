@@ -9,15 +9,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hangups are the process's SIGHUPs. One that comes before the command has said
-// what it is for waits: "tokend serve" reloads its configuration, every other
+// hangups are the process's SIGHUPs. One that arrives before the command has
+// chosen its meaning waits: "tokend serve" reloads its configuration, every other
 // command ends.
 type hangups struct {
 	c    chan os.Signal
 	stop context.CancelFunc // ends the process's context; nil: there are no hangups
 }
 
-// catchHangups catches SIGHUP, unless it is ignored, as nohup(1) wants it. stop
+// catchHangups catches SIGHUP, unless it is ignored, as under nohup(1). stop
 // ends the process's context.
 func catchHangups(stop context.CancelFunc) hangups {
 	h := hangups{c: make(chan os.Signal, 1), stop: stop}
@@ -27,11 +27,11 @@ func catchHangups(stop context.CancelFunc) hangups {
 	return h
 }
 
-// reloads is the annotation of a command that takes the hangups itself.
+// reloads is the annotation of a command that handles SIGHUP itself.
 const reloads = "reloads"
 
-// end makes SIGHUP end the command, unless that is one that reloads. As with
-// SIGTERM, a signal that comes when the context has ended ends the process at once.
+// end makes SIGHUP end the command, unless the command reloads. As with SIGTERM, a
+// second signal ends the process at once.
 func (h hangups) end(cmd *cobra.Command) {
 	if _, itself := cmd.Annotations[reloads]; !itself {
 		h.endWith(cmd.Context())
@@ -52,8 +52,8 @@ func (h hangups) endWith(ctx context.Context) {
 	}()
 }
 
-// reload makes SIGHUP a signal to reload, under nohup(1) too: there it says
-// nothing of a terminal that has gone.
+// reload makes SIGHUP reload the configuration, also under nohup(1), where SIGHUP does
+// not mean that a terminal is gone.
 func (h hangups) reload() {
 	if h.stop != nil {
 		signal.Notify(h.c, syscall.SIGHUP)

@@ -8,7 +8,7 @@ import (
 
 func (p *program) healthcheck() *cobra.Command {
 	return &cobra.Command{
-		Use: "healthcheck", Short: "Exit 0 when the service answers, else 69", Args: cobra.NoArgs,
+		Use: "healthcheck", Short: "Exit with 0 if the service answers, else with 69", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := locateService() // health needs no key
 			if err != nil {

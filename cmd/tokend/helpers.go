@@ -8,8 +8,8 @@ import (
 	"example.com/tokend/internal/format"
 )
 
-// helperOf is the hidden subcommand that a name of the process stands for: links to
-// tokend named as a credential helper work as tokend-credential does.
+// helperOf returns the hidden subcommand for the process's name: a link to tokend with
+// the name of a credential helper works like tokend-credential.
 func helperOf(name string) []string {
 	name = strings.TrimSuffix(name, ".exe")
 	if _, ok := format.Helpers()[name]; ok {

@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// answering makes every path of a service answer so.
+// answering makes every path of a service return this answer.
 func answering(t *testing.T, status int, body string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -48,7 +48,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// A login without a person is tried again, and that is told.
+// The hint says that a login without a person is retried.
 func TestStatusHintOfALoginThatIsTriedAgain(t *testing.T) {
 	clean(t)
 	answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless","next_refresh":"2026-08-01T12:00:00Z"}]}`)
@@ -57,7 +57,7 @@ func TestStatusHintOfALoginThatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// What a setting mends is told in every state; what a login mends once.
+// The hint for a setting is shown in every state, the hint for a login once.
 func TestStatusHintsOfSettings(t *testing.T) {
 	clean(t)
 	answering(t, 200, `{"clients":[{"client":"demo","state":"unavailable","failure":{"class":"invalid_configuration","description":"x","hint":"set issuer to y"}}]}`)
@@ -81,7 +81,7 @@ func TestStatusHints(t *testing.T) {
 	}
 }
 
-// A login that failed is in the table, whatever the client can do without it.
+// A failed login is in the table, even if the client works without it.
 func TestStatusShowsAFailedLogin(t *testing.T) {
 	const failed = `"login_failure":{"time":"2026-08-01T12:00:00Z","class":"login_required","description":"access_denied: no`
 	for client, want := range map[string]string{
@@ -140,7 +140,7 @@ func TestStatusOfNamed(t *testing.T) {
 	}
 }
 
-// reader is a terminal where somebody presses Ctrl-C instead of an answer.
+// reader is a terminal where a person presses Ctrl-C instead of answering.
 type reader struct {
 	interrupt context.CancelFunc
 	end       chan struct{}
@@ -185,7 +185,7 @@ func TestMisspeltVariable(t *testing.T) {
 	}
 }
 
-// Another terminal than the service's: nothing is configured there.
+// Another terminal than the service's has no configuration.
 func TestDoctorElsewhere(t *testing.T) {
 	p := newPlace(t)
 	runs(t, p)
@@ -201,13 +201,13 @@ func TestDoctorElsewhere(t *testing.T) {
 	if o := tokendWith(t, p.program, "doctor", "demo"); o.code != 0 || !strings.Contains(o.stdout, "\nclient demo\n") {
 		t.Errorf("%+v", o)
 	}
-	if o := tokendWith(t, p.program, "doctor", "nobody"); o.code != 66 || !strings.Contains(o.stderr, "hint: the clients are demo\n") {
+	if o := tokendWith(t, p.program, "doctor", "missing"); o.code != 66 || !strings.Contains(o.stderr, "hint: the clients are demo\n") {
 		t.Errorf("%+v", o)
 	}
 }
 
-// A token that is too short because the provider is down is not one of a provider
-// whose tokens live no longer.
+// A token that is valid too briefly because the provider is down is not reported as the
+// token of a provider whose tokens do not live longer.
 func TestTooShortSaysWhy(t *testing.T) {
 	clean(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -219,7 +219,7 @@ func TestTooShortSaysWhy(t *testing.T) {
 	}))
 	defer s.Close()
 	t.Setenv("TOKEND_ADDR", s.URL)
-	const says = "the token is valid for 15s, not for 50s, and getting another one failed: idp_timeout: no answer in time\n"
+	const says = "the token is valid for 15s, not for 50s, and the refresh failed: idp_timeout: no answer in time\n"
 	if o := runTokend(t, "token", "demo", "--min-validity", "50s"); o.code != 0 || o.stdout != "x\n" || o.stderr != "warning: "+says {
 		t.Errorf("%+v", o)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// hostile is what answers where tokend should: each text of it is an attack.
+// hostile answers in place of tokend: each of its texts is an attack.
 func hostile(t *testing.T, env, hosts string) {
 	t.Helper()
 	const escape = `\u001b]0;owned\u0007\u009b31m`
@@ -34,11 +34,11 @@ func hostile(t *testing.T, env, hosts string) {
 	t.Setenv("TOKEND_ADDR", s.URL)
 }
 
-// What is told has no orders to a terminal.
+// Output has no control sequences for a terminal.
 func TestHostileEscapes(t *testing.T) {
 	clean(t)
 	hostile(t, "null", "null")
-	for _, args := range []string{"token nobody", "status", "refresh nobody", "login demo --paste", "login nobody", "doctor"} {
+	for _, args := range []string{"token missing", "status", "refresh missing", "login demo --paste", "login missing", "doctor"} {
 		o := tokendWith(t, in("none\n"), strings.Fields(args)...)
 		if text := o.stdout + o.stderr; strings.ContainsAny(text, "\x1b\x07\u009b") || text == "" {
 			t.Errorf("%s: %q", args, text)
@@ -46,7 +46,7 @@ func TestHostileEscapes(t *testing.T) {
 	}
 }
 
-// Who answers in the place of tokend is told by its address.
+// The error names the address of a server that answers in place of tokend.
 func TestForeignIsNamed(t *testing.T) {
 	clean(t)
 	s := httptest.NewServer(http.NotFoundHandler())
@@ -58,7 +58,7 @@ func TestForeignIsNamed(t *testing.T) {
 	}
 }
 
-// A service does not choose what a command's loader and shell do.
+// A service cannot set variables that a command's loader and shell use.
 func TestHostileVariables(t *testing.T) {
 	clean(t)
 	for _, name := range []string{"LD_PRELOAD", "PATH", "BASH_ENV", "TOKEND_ADDR", "A=B", ""} {
@@ -71,7 +71,7 @@ func TestHostileVariables(t *testing.T) {
 	}
 }
 
-// An entry of hosts is no lines of a credential.
+// An entry of hosts cannot add lines to a credential.
 func TestHostileHosts(t *testing.T) {
 	clean(t)
 	for _, entry := range []string{`x\nhost=evil.example\nquit=1@git.example.com`, `a b@git.example.com`, `git.example.com\n`} {
@@ -99,7 +99,7 @@ func TestGitHubFileWithoutNewline(t *testing.T) {
 	}
 }
 
-// --timeout ends what runs until it is told to end, too, with its exit code.
+// --timeout also ends a command that runs until a signal, with its exit code.
 func TestTimeoutOfWhatRuns(t *testing.T) {
 	clean(t)
 	newStub(t)

@@ -153,7 +153,7 @@ func TestHostsOfTheService(t *testing.T) {
 	noCanary(t, "log", s.log.String())
 }
 
-// A person who runs the helper without an operation learns what it is.
+// The error for a person who runs the helper without an operation says what it is.
 func TestDockerHelperWithoutOperation(t *testing.T) {
 	clean(t)
 	for _, args := range [][]string{{}, {"get", "more"}} {

@@ -21,13 +21,11 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-const inspectHelp = `Shows what a client's token says: its claims, audience, scopes and how long it is
-valid. The token itself is not printed. The claims are those of the JWT as it is;
-its signature is not verified. A token that is not a JWT is opaque: only the
+const inspectHelp = `Shows the content of a client's token: its claims, audience, scopes and how long it
+is valid. It does not print the token itself, and does not verify the signature. A token that is not a JWT is opaque: only the
 provider and the API can read it.
 
-Where no service runs, the client is started in this process, as "tokend token"
-does.`
+When no service runs, it starts the client in this process, like "tokend token".`
 
 func (p *program) inspect() *cobra.Command {
 	var o format.Options
@@ -55,7 +53,7 @@ func (p *program) inspect() *cobra.Command {
 	return cmd
 }
 
-// inspection is what a token says.
+// inspection is the content of a token.
 type inspection struct {
 	Client    string         `json:"client"`
 	Token     string         `json:"token"` // access_token or id_token
@@ -73,7 +71,7 @@ func (p *program) printInspection(ctx context.Context, r format.Request, flags r
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.end() }() // the token is valid, whatever could not be stored after it
+	defer func() { _ = s.end() }() // the token is valid even if the end reports an error
 	t, err := s.Token(ctx, r.TokenRequest)
 	if err != nil {
 		return err
@@ -117,7 +115,7 @@ func inspect(t *tokend.Token, idToken bool, now time.Time) inspection {
 	return i
 }
 
-// stringsOf is a claim that is a string or a list of strings (RFC 7519 section
+// stringsOf returns a claim that is a string or a list of strings (RFC 7519 section
 // 4.1.3), or nil.
 func stringsOf(claim any) []string {
 	switch v := claim.(type) {
@@ -167,17 +165,17 @@ func (i inspection) writeTable(w io.Writer) error {
 	return t.Flush()
 }
 
-// visible is s without what a terminal does not show as a character.
+// visible returns s with unprintable characters escaped.
 func visible(s string) string { return strings.Trim(safeJSON(s), `"`) }
 
-// safeJSON is v as JSON in which every character that is not printable is escaped:
+// safeJSON returns v as JSON in which every unprintable character is escaped:
 // control characters, and those that change the direction of text.
 func safeJSON(v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // URLs stay readable
 	if err := e.Encode(v); err != nil {
-		return `"` + err.Error() + `"` // of strings, numbers and what was decoded: never
+		return `"` + err.Error() + `"` // cannot happen for decoded values
 	}
 	var out strings.Builder
 	for _, r := range strings.TrimSuffix(b.String(), "\n") {

@@ -103,7 +103,7 @@ func TestInspect_CommandLineErrors(t *testing.T) {
 	newStub(t)
 	for args, want := range map[string]string{
 		"inspect":                      "the client's name is missing",
-		"inspect demo other":           `"other" is one argument too many`,
+		"inspect demo other":           `unexpected argument "other"`,
 		"inspect demo --format text":   `format "text" is not one of table, json`,
 		"inspect demo --min-validity=": "invalid argument",
 	} {

@@ -11,7 +11,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// kept is a client that was made of its settings, and its token files.
+// kept is a flow client with its settings and its token files.
 type kept struct {
 	settings config.Client
 	client   *flow.Client
@@ -20,7 +20,7 @@ type kept struct {
 }
 
 // changes passes on what a client reports: to the status line, and to the
-// client's files. A client that a reload has replaced reports to nobody.
+// client's files. A client that a reload has replaced reports nothing.
 type changes struct {
 	note  func(flow.Status)
 	files atomic.Pointer[[]*tokenfile.File] // nil: the client does not serve
@@ -37,7 +37,7 @@ func (c *changes) report(st flow.Status) {
 	}
 }
 
-// keeper makes clients over a store.
+// keeper creates clients over a store.
 type keeper struct {
 	grants flow.Store
 	log    *slog.Logger
@@ -59,13 +59,13 @@ func (ps providers) of(issuer string, log *slog.Logger) *flow.Provider {
 
 func (ps providers) close() {
 	for _, p := range ps {
-		_ = p.Close() // it has no error
+		_ = p.Close() // it returns nil
 	}
 }
 
-// keep makes the clients of the settings and their files, and starts nothing.
-// What is as in old is taken from there: the client where its grant is kept in
-// the same way, and each of its files.
+// keep creates the clients and files of the settings, and starts nothing. It reuses those
+// of old that are the same: a client that keeps its grant in the same way, and each
+// unchanged file.
 func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	var list []*kept
 	for _, cl := range clients {
@@ -98,7 +98,7 @@ func keptOf(list []*kept, name string) *kept {
 	return nil
 }
 
-// client makes the flow client of k.
+// client creates the flow client of k.
 func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
@@ -115,7 +115,7 @@ func (k keeper) redirect(s config.Client) string {
 	return s.RedirectURL
 }
 
-// file returns the file that before has of c, or makes one.
+// file returns before's file of c, or a new one.
 func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) (*tokenfile.File, error) {
 	if before != nil {
 		for i, was := range before.settings.Files {
@@ -128,7 +128,7 @@ func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) 
 	return tokenfile.New(c, source)
 }
 
-// activate lets the clients in list report, and those that only old has no longer.
+// activate makes the clients in list report, and stops those that only old has.
 func activate(list, old []*kept) {
 	for _, k := range list {
 		k.changes.files.Store(&k.files)
@@ -140,7 +140,7 @@ func activate(list, old []*kept) {
 	}
 }
 
-// served are the clients as the API has them.
+// served returns the clients as the API has them.
 func (k keeper) served(list []*kept) []daemon.Client {
 	var clients []daemon.Client
 	for _, made := range list {
@@ -154,7 +154,7 @@ func (k keeper) served(list []*kept) []daemon.Client {
 	return clients
 }
 
-// allFiles are the files of all clients.
+// allFiles returns the files of all clients.
 func allFiles(list []*kept) []*tokenfile.File {
 	var files []*tokenfile.File
 	for _, k := range list {
@@ -172,7 +172,7 @@ func (k *kept) status() []daemon.FileStatus {
 	return list
 }
 
-// keepAlone makes the clients of s for a process that never reloads.
+// keepAlone creates the clients of s for a process that never reloads.
 func (s settings) keepAlone(ps providers, grants flow.Store, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
 	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, providers: ps}
 	list, err := k.keep(s.Clients, nil)

@@ -10,15 +10,15 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// keptSettings are a client's settings that keep takes.
+// keptSettings returns settings that keep accepts.
 func keptSettings(name string) config.Client {
 	return config.Client{Config: flow.Config{
 		Name: name, Issuer: "https://tenant.example.com/", ClientID: name, ClientSecret: canarySecret, Source: flow.ClientCredentials{},
 	}}
 }
 
-// A client whose grant is kept in the same way stays the very same one, whatever
-// else changes about it.
+// A client that keeps its grant in the same way stays the same object when other
+// settings change.
 func TestF35_Keep_UnchangedClients(t *testing.T) {
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
 	old, err := k.keep([]config.Client{keptSettings("demo")}, nil)
@@ -47,8 +47,8 @@ func TestF35_Keep_UnchangedClients(t *testing.T) {
 	}
 }
 
-// A file that is configured as before is the very same one, and goes on. Another
-// client's token, or another setting, is another file.
+// A file with the same configuration stays the same object, and keeps running. With
+// another client or another setting it is another object.
 func TestF35_Keep_UnchangedFiles(t *testing.T) {
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(flow.Status) {}, providers: providers{}}
 	s := keptSettings("demo")
@@ -71,7 +71,7 @@ func TestF35_Keep_UnchangedFiles(t *testing.T) {
 	}
 }
 
-// Only active clients report, each of them to the files that it has now.
+// Only active clients report, each to its current files.
 func TestF35_Activate(t *testing.T) {
 	noted := map[string]int{}
 	k := keeper{grants: flow.NewMemoryStore(), log: slog.New(slog.DiscardHandler), note: func(s flow.Status) { noted[s.Client]++ }, providers: providers{}}

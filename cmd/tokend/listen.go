@@ -16,8 +16,8 @@ import (
 	"example.com/tokend/internal/durable"
 )
 
-// listenTCP listens on a loopback address, which setting has given. With
-// 127.0.0.1 comes the same port of ::1 where there is one: "localhost" may be
+// listenTCP listens on a loopback address, which comes from setting. For 127.0.0.1 it
+// also listens on the same port of ::1 if the machine has IPv6: "localhost" may be
 // either.
 func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error) {
 	host, port, err := config.Loopback(addr)
@@ -31,7 +31,7 @@ func listenTCP(ctx context.Context, setting, addr string) ([]net.Listener, error
 			continue
 		}
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, hintf(exitUnavailable, fmt.Sprintf("stop what uses it (is tokend running already?) or set %s=%s", setting, net.JoinHostPort(host, strconv.Itoa(port%65535+1))),
+			return nil, hintf(exitUnavailable, fmt.Sprintf("stop the program that uses it (is tokend already running?) or set %s=%s", setting, net.JoinHostPort(host, strconv.Itoa(port%65535+1))),
 				"port %d is in use on this machine (%s=%s)", port, setting, addr)
 		}
 		return ls, exitWith(exitUnavailable, err)
@@ -66,8 +66,8 @@ func tcpPort(l net.Listener) int {
 	return a.Port
 }
 
-// listenSocket listens on a unix socket, which setting has given, of mode 0600
-// in a directory that is this user's alone. A socket that nobody answers on is replaced.
+// listenSocket listens on a unix socket, whose path comes from setting, with mode 0600 in
+// a directory that only this user can open. It replaces a socket without a listener.
 func listenSocket(ctx context.Context, setting, path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -94,7 +94,7 @@ func listenSocket(ctx context.Context, setting, path string) (net.Listener, erro
 	return l, nil
 }
 
-// clearSocket removes what a tokend that was killed has left.
+// clearSocket removes the socket of a killed tokend.
 func clearSocket(ctx context.Context, setting, path string) error {
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,17 +104,17 @@ func clearSocket(ctx context.Context, setting, path string) error {
 		return exitWith(exitUnavailable, err)
 	}
 	if fi.Mode().Type() != fs.ModeSocket {
-		return hintf(exitConfig, fmt.Sprintf("set %s to another path", setting), "%s is there and is not a socket", path)
+		return hintf(exitConfig, fmt.Sprintf("set %s to another path", setting), "%s exists and is not a socket", path)
 	}
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
-		_ = c.Close() // it was only to see that somebody is there
-		return hintf(exitUnavailable, fmt.Sprintf("stop it (is tokend running already?) or set %s to another path", setting),
+		_ = c.Close() // it only tested for a listener
+		return hintf(exitUnavailable, fmt.Sprintf("stop it (is tokend already running?) or set %s to another path", setting),
 			"another process answers on %s", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return hintf(exitUnavailable, fmt.Sprintf("remove %s when nothing uses it", path), "socket: %w", err)
+		return hintf(exitUnavailable, fmt.Sprintf("remove %s if no program uses it", path), "socket: %w", err)
 	}
 	return exitWith(exitUnavailable, os.Remove(path))
 }

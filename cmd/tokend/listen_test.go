@@ -12,7 +12,7 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// What is refused of the places to listen at has its exit code and its hint.
+// A refused listener has its exit code and its hint.
 func TestListenRefuses(t *testing.T) {
 	dir, err := os.MkdirTemp("", "tokend") // short: a socket's path is
 	if err != nil {
@@ -33,7 +33,7 @@ func TestListenRefuses(t *testing.T) {
 	}{
 		"beneath a file": {filepath.Join(file, "s", "sock"), exitConfig, "directory of the socket: "},
 		"long":           {filepath.Join(dir, strings.Repeat("x", 120)), exitConfig, "at most 100 characters"},
-		"of datagrams":   {datagrams, exitUnavailable, "hint: remove " + datagrams + " when nothing uses it"},
+		"of datagrams":   {datagrams, exitUnavailable, "hint: remove " + datagrams + " if no program uses it"},
 		"a file":         {file, exitConfig, "is not a socket"},
 	} {
 		got, err := listenSocket(t.Context(), "TOKEND_SOCKET", c.path)
@@ -59,7 +59,7 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 	}
 }
 
-// A key that cannot be made where it should be says where it may be.
+// The error of a key that cannot be created has a hint with another path.
 func TestKeyThatCannotBeMade(t *testing.T) {
 	file := write(t, filepath.Join(t.TempDir(), "file"), "", 0o600)
 	if _, _, err := readOrCreateKey(filepath.Join(file, "api.key")); err == nil || strings.Contains(err.Error(), "cannot create") {
@@ -74,13 +74,13 @@ func TestOnlyKnowsItsClients(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t)
 	setenv(t, "TOKEND_LISTEN=127.0.0.1:1", "HOME="+home)
-	if o := runTokend(t, "exec", "nobody", "--", "/bin/true"); o.code != exitNoClient || !strings.Contains(o.stderr, `no client "nobody" is configured`) || !strings.Contains(o.stderr, "hint: there is demo") {
+	if o := runTokend(t, "exec", "missing", "--", "/bin/true"); o.code != exitNoClient || !strings.Contains(o.stderr, `no client "missing" is configured`) || !strings.Contains(o.stderr, "hint: the clients are demo") {
 		t.Errorf("%+v", o)
 	}
 }
 
-// GitHub's form is asked for over TCP, which a command that knows the socket alone
-// cannot tell its child.
+// GitHub's form needs TCP, so a command that has only the socket cannot pass it to its
+// child.
 func TestActionsFormNeedsTCP(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=true")

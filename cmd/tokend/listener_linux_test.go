@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// squatter answers everything in tokend's place, and counts what it was sent.
+// squatter answers every request in place of tokend, and counts the requests.
 func squatter(t *testing.T, l net.Listener) *atomic.Int32 {
 	t.Helper()
 	var asked atomic.Int32
@@ -27,8 +27,8 @@ func squatter(t *testing.T, l net.Listener) *atomic.Int32 {
 	return &asked
 }
 
-// listenAs listens as another user, which root can: by the thread's user for
-// files, which a socket belongs to (credentials(7)).
+// listenAs listens as another user, which root can do with the thread's file system user,
+// the owner of its sockets (credentials(7)).
 func listenAs(t *testing.T, uid int) net.Listener {
 	t.Helper()
 	runtime.LockOSThread()
@@ -42,7 +42,7 @@ func listenAs(t *testing.T, uid int) net.Listener {
 	return l
 }
 
-// Another user has the default port: he gets no key, and gives no token.
+// If another user listens on the default port, they get no key and supply no token.
 func TestX30_ListenerOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to be another user")

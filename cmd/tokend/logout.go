@@ -8,7 +8,7 @@ import (
 
 func (p *program) logout() *cobra.Command {
 	return &cobra.Command{
-		Use: "logout NAME", Short: "Revoke a client's grant and forget it", Args: cobra.ExactArgs(1),
+		Use: "logout NAME", Short: "Revoke and remove a client's grant", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := reach(cmd.Context())
 			if err != nil {

@@ -16,8 +16,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// manager is the service manager that started the process, as sd_notify(3) reaches it.
-// Where there is none, nothing is sent.
+// manager sends notifications to the service manager that started the process
+// (sd_notify(3)), if there is one.
 type manager struct {
 	every   time.Duration // half of WatchdogSec=; 0: no watchdog
 	log     *slog.Logger
@@ -27,8 +27,8 @@ type manager struct {
 	states map[string]flow.ClientState
 }
 
-// newManager reads from the environment who started the process. clients are those that
-// it keeps.
+// newManager reads the environment of the service manager. clients are those of the
+// service.
 func newManager(clients []config.Client, log *slog.Logger) *manager {
 	m := &manager{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
 	for _, c := range clients {
@@ -42,7 +42,7 @@ func newManager(clients []config.Client, log *slog.Logger) *manager {
 	return m
 }
 
-// note takes a new state of a client for the status line. It does not block.
+// note records a client's state for the status line. It does not block.
 func (m *manager) note(s flow.Status) {
 	m.mu.Lock()
 	if _, kept := m.states[s.Client]; kept {
@@ -52,7 +52,7 @@ func (m *manager) note(s flow.Status) {
 	m.update()
 }
 
-// keep shows these clients and no others.
+// keep makes the status line show these clients and no others.
 func (m *manager) keep(clients []*kept) {
 	m.mu.Lock()
 	m.states = map[string]flow.ClientState{}
@@ -67,15 +67,15 @@ func (m *manager) keep(clients []*kept) {
 func (m *manager) update() {
 	select {
 	case m.changed <- struct{}{}:
-	default: // it will read this, too
+	default: // a pending update will include this
 	}
 }
 
 // attend notifies the manager that the service is ready, alive and ending, until the
-// function that it returns is called, which waits for it.
+// returned function is called, which waits for it.
 //
-// The service is ready when it listens and its store is open. Logins may still be in
-// flight: one provider that is down must not delay what needs another.
+// The service is ready when it listens and its store is open. Logins continue then: an
+// unreachable provider must not delay clients of other providers.
 func (m *manager) attend(ctx context.Context, ping func(context.Context) error) (leave func()) {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return func() {}
@@ -104,7 +104,7 @@ func (m *manager) loop(ctx context.Context, ended <-chan struct{}, ping func(con
 		case <-tick: // while it drains, too
 			m.alive(ctx, ping)
 		case <-stopping:
-			m.send(daemon.SdNotifyStopping + "\nSTATUS=ending: requests and refreshes in flight are finished")
+			m.send(daemon.SdNotifyStopping + "\nSTATUS=ending: finishing requests and refreshes")
 			stopping = nil
 		case <-ended:
 			if stopping != nil {
@@ -124,9 +124,9 @@ func (m *manager) reloading() {
 // ready notifies the manager that the service is ready, at the start and after a reload.
 func (m *manager) ready() { m.send(daemon.SdNotifyReady + "\nSTATUS=" + m.summary()) }
 
-// alive feeds the watchdog when the store answers, even with an error: a restart would
-// not help against a full disk, and would lose the tokens in memory that can still be
-// served. A store that hangs does not feed it.
+// alive feeds the watchdog if the store answers, even with an error: a restart would not
+// fix a full disk, and would lose the tokens in memory that can still be served. A
+// store that hangs does not feed it.
 func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.every)
 	defer cancel()
@@ -142,7 +142,7 @@ func (m *manager) alive(ctx context.Context, ping func(context.Context) error) {
 	m.send(daemon.SdNotifyWatchdog + "\nSTATUS=" + status)
 }
 
-// summary is what systemctl status shows.
+// summary returns the status line for systemctl status.
 func (m *manager) summary() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,7 +158,7 @@ func (m *manager) summary() string {
 	return strings.Join(append([]string{fmt.Sprintf("%d of %d clients ready", ready, len(m.states))}, others...), "; ")
 }
 
-// send notifies the manager. When that fails the service goes on.
+// send notifies the manager. An error does not end the service.
 func (m *manager) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		m.log.Warn("cannot notify the service manager", "reason", err, "hint", "check NOTIFY_SOCKET, and NotifyAccess= of the unit")

@@ -79,7 +79,7 @@ func TestNotifiesTheServiceManager(t *testing.T) {
 	n.until(t, "STOPPING=1")
 }
 
-// A tenant that is down does not hold the start up.
+// A tenant that is down does not delay the start.
 func TestReadyWithoutTenant(t *testing.T) {
 	clean(t)
 	f := newTenant(t)
@@ -106,7 +106,8 @@ func TestWatchdogFollowsTheStore(t *testing.T) {
 	}
 }
 
-// The drain counts as life: systemd must not kill what finishes a refresh.
+// The watchdog is fed while draining: systemd must not kill a process that finishes a
+// refresh.
 func TestWatchdogWhileDraining(t *testing.T) {
 	n := serviceManager(t)
 	m := newManager(nil, slog.New(slog.DiscardHandler))
@@ -124,7 +125,7 @@ func TestNoServiceManager(t *testing.T) {
 	clean(t)
 	m := newManager(nil, slog.New(slog.DiscardHandler))
 	m.attend(t.Context(), nil)() // nothing runs, nothing is waited for
-	setenv(t, "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "nobody"), "WATCHDOG_USEC=soon")
+	setenv(t, "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "missing"), "WATCHDOG_USEC=soon")
 	var log syncBuffer
 	m = newManager(nil, slog.New(slog.NewTextHandler(&log, nil)))
 	m.attend(t.Context(), nil)()
@@ -155,7 +156,7 @@ func TestDirectoriesOfTheUnit(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(home, ".local")); err == nil {
 		t.Error("the home was used all the same")
 	}
-	// Another unit's directories are no place where a command looks.
+	// A command does not use another unit's directories.
 	setenv(t, "TOKEND_ADDR=http://"+s.tcp)
 	if o := runTokend(t, "status"); o.code != 77 {
 		t.Errorf("status took the key of the unit's directory: %+v", o)

@@ -12,9 +12,9 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// serveOnce has a token for every client, signing in where that needs nobody,
-// and writes the files. It listens nowhere. Every client that has no token, and
-// every file that was not written, is named.
+// serveOnce gets a token for every client, with a login if that needs no person, and
+// writes the files. It does not listen. The error names every client without a token and
+// every file that was not written.
 func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 	log := s.logger(p.stderr)
 	grants, err := s.openStore(ctx)
@@ -28,7 +28,7 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 	}()
 	for _, cl := range s.Clients {
 		for i := range cl.Files {
-			cl.Files[i].HookAlways = true // one that failed may be why it is started again
+			cl.Files[i].HookAlways = true // a failed hook may be the reason for this start
 		}
 	}
 	ps := providers{}
@@ -40,7 +40,7 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running, asking sync.WaitGroup
 	for _, cl := range clients {
-		running.Go(func() { _ = cl.Run(keeping) }) // it has no error but the context's
+		running.Go(func() { _ = cl.Run(keeping) }) // its only error is the context's
 	}
 	failed := make([]error, len(clients)+len(files))
 	for i, cl := range clients {
@@ -60,7 +60,7 @@ func tokenOnce(ctx context.Context, cl daemon.Client) error {
 	return withoutToken(cl.Name(), err)
 }
 
-// withoutToken is a client's failure as the command line tells it.
+// withoutToken returns the error of a client without a token.
 func withoutToken(name string, err error) error {
 	var e *flow.Error
 	if !errors.As(err, &e) {
@@ -73,12 +73,12 @@ func withoutToken(name string, err error) error {
 	return &exitError{code: codeOfClass(e.Class), reason: string(e.Class), hint: hint, err: fmt.Errorf("client %s: %s", name, e.Message())}
 }
 
-// loginFirst is what to do where no service is there that a person could log in at.
+// loginFirst returns the hint when no service runs at which a person could log in.
 func loginFirst(name string) string {
 	return "run tokend serve and tokend login " + name + " --browser once: the grant stays in the store"
 }
 
-// fileOnce writes a file. That its client has no token was said already.
+// fileOnce writes a file. A client without a token was reported already.
 func fileOnce(ctx context.Context, f *tokenfile.File) error {
 	err := f.Once(ctx)
 	var e *flow.Error
@@ -96,7 +96,7 @@ func fileFailure(path string, err error) error {
 	return exitf(code, "file %s: %w", path, err)
 }
 
-// together is all that failed, one line each, with the code that says the most.
+// together joins errors, one line each, with the most specific exit code.
 func together(failed []error) error {
 	var lines failures
 	var codes []int

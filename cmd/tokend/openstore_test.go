@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOpenStore_Places: the spill goes where the setting says, and the mark
-// beside the keyset's file.
+// TestOpenStore_Places: the spill goes to the configured directory, and the mark
+// next to the keyset's file.
 func TestOpenStore_Places(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SPILL_DIR="+filepath.Join(home, "spill"),

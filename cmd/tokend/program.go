@@ -19,9 +19,9 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	name    string           // what the process is called, argv[0]; "" is tokend
+	name    string           // argv[0]; "" is tokend
 	now     func() time.Time // nil: time.Now
-	machine *doctor.Machine  // what doctor looks at; nil: this one
+	machine *doctor.Machine  // for doctor; nil: this one
 	line    []string         // the command line that runs
 	limits  limits           // of the command that runs
 	hangups hangups          // SIGHUP; the zero value: it is not caught
@@ -29,10 +29,10 @@ type program struct {
 	screen func(io.Writer) screen // the terminal behind a writer; nil: the system's
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
-	listening func(addrs []net.Addr)                      // told by serve before it serves; may be nil
+	listening func(addrs []net.Addr)                      // called by serve before it serves; may be nil
 	passed    func() []*os.File                           // sockets of a service manager; nil: those of systemd
 
-	replace func(path string, args, env []string) error // becomes another program; nil: execve(2)
+	replace func(path string, args, env []string) error // replaces the process by another program; nil: execve(2)
 }
 
 // run executes one command and returns the process's exit code.
@@ -68,7 +68,7 @@ func (p *program) wordsAfter(name string) []string {
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "tokend",
-		Short:             "Keeps OAuth grants alive and hands out fresh access tokens",
+		Short:             "Keeps OAuth grants alive and returns fresh access tokens",
 		Long:              rootHelp,
 		Version:           buildVersion(),
 		SilenceErrors:     true,
@@ -103,17 +103,17 @@ func (p *program) command() *cobra.Command {
 	return root
 }
 
-const rootHelp = `tokend keeps OAuth grants alive and hands out fresh access tokens.
+const rootHelp = `tokend keeps OAuth grants alive and returns fresh access tokens.
 
-"tokend serve" runs the service; the other commands talk to it. They find it by
-TOKEND_ADDR (http://127.0.0.1:8484 or unix:/path) with TOKEND_API_KEY or
-TOKEND_API_KEY_FILE; without these by the default socket, then by the default
-listener with the key file that the service made.
+"tokend serve" runs the service; the other commands use it. They find it with
+TOKEND_ADDR (http://127.0.0.1:8484 or unix:/path) and TOKEND_API_KEY or
+TOKEND_API_KEY_FILE; without these at the default socket, then at the default
+listener with the key file that the service created.
 
-As a link called docker-credential-tokend, git-credential-tokend or
+Called by the name docker-credential-tokend, git-credential-tokend or
 terraform-credentials-tokend it is the credential helper of Docker, git or
 Terraform. tokend-credential does the same and starts faster.
 
 Exit codes: 0 done, 64 usage, 66 unknown client, 69 service not reachable,
 75 try again, 76 the provider's answer cannot be used, 77 login required or refused,
-78 configuration. "tokend exec" ends as its command does.`
+78 configuration. "tokend exec" exits like its command.`

@@ -20,11 +20,11 @@ const proxyHelp = `Listens as a base URL for software that cannot refresh a toke
 request to the upstream, with a fresh token of the client. The base URL is the
 one line on standard output. Ends on SIGTERM or Ctrl-C.
 
-The upstream is one of those in the client's configuration, or beneath one;
+The upstream is one of those in the client's configuration, or a path below one;
 without --upstream it is the first of them. Callers over TCP send the API key
-where the software would send its token (Authorization: Bearer KEY), or as the
-password of Basic; the upstream never sees it. Callers of a socket are programs
-of the same user and need no key.`
+in place of the token (Authorization: Bearer KEY), or as the password of Basic; the
+upstream never gets it. Callers of a socket are programs of the same user and need
+no key.`
 
 type proxyFlags struct{ upstream, listen, socket string }
 
@@ -34,8 +34,8 @@ func (p *program) proxy() *cobra.Command {
 		Use: "proxy NAME", Short: "Listen as a base URL that adds a fresh token", Long: proxyHelp, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runProxy(cmd.Context(), args[0], f) },
 	}
-	cmd.Flags().StringVar(&f.upstream, "upstream", "", "URL of the API; the first of the client's upstreams")
-	cmd.Flags().StringVar(&f.listen, "listen", "", "loopback address; 127.0.0.1:0, any free port, unless there is --socket")
+	cmd.Flags().StringVar(&f.upstream, "upstream", "", "URL of the API (default: the first of the client's upstreams)")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "loopback address (default without --socket: 127.0.0.1:0, any free port)")
 	cmd.Flags().StringVar(&f.socket, "socket", "", "unix socket to listen on")
 	return cmd
 }
@@ -46,7 +46,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	}
 	if f.listen != "" {
 		if _, _, err := config.Loopback(f.listen); err != nil {
-			return hintf(exitUsage, "127.0.0.1:0 is any free port", "--listen: %w", err)
+			return hintf(exitUsage, "use 127.0.0.1:0 for any free port", "--listen: %w", err)
 		}
 	}
 	s, err := reach(ctx)
@@ -72,7 +72,7 @@ func (p *program) runProxy(ctx context.Context, name string, f proxyFlags) error
 	listeners, err := f.open(ctx)
 	defer func() {
 		for _, l := range listeners {
-			_ = l.Close() // closed already after a whole run
+			_ = l.Close() // already closed after a complete run
 		}
 	}()
 	if err != nil {
@@ -122,7 +122,7 @@ func (f proxyFlags) choose(c *tokend.Status) (string, error) {
 		return "", exitf(exitUsage, "--upstream is not a URL such as https://api.example.com/")
 	}
 	if flow.Within(list, u) == nil {
-		return "", hintf(exitNoPerm, hint, "%s is in none of the upstreams of client %s", u, c.Client)
+		return "", hintf(exitNoPerm, hint, "%s is not in the upstreams of client %s", u, c.Client)
 	}
 	return u.String(), nil
 }
@@ -142,7 +142,7 @@ func (f proxyFlags) apiKeys() ([]guard.Key, error) {
 	}
 	if key == "" {
 		return nil, hintf(exitConfig, "set TOKEND_API_KEY_FILE to the key of the service, or use --socket",
-			"there is no API key, so no caller could use TCP")
+			"no API key is set, and callers over TCP need one")
 	}
 	return []guard.Key{{Name: "main", Secret: flow.Secret(key)}}, nil
 }

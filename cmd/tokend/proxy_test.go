@@ -49,7 +49,7 @@ func proxying(t *testing.T, args ...string) (addrs []net.Addr, stdout, stderr *s
 	return addrs, stdout, stderr
 }
 
-// asked is the answer to a GET, over whatever network.
+// asked returns the answer to a GET over any network.
 func asked(t *testing.T, network, addr, authorization string) (int, string) {
 	t.Helper()
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -148,17 +148,17 @@ func TestProxyExitCodes(t *testing.T) {
 		{"proxy demo --upstream nonsense", "", 64, "--upstream is not a URL"},
 		{"proxy demo --upstream https://u:" + canarySecret + "@api.example.com/", "", 64, "--upstream is not a URL"},
 		{"proxy demo --upstream https://evil.example/", "", 77, "hint: list it under clients.demo.upstreams (TOKEND_CLIENT_DEMO_UPSTREAMS)"},
-		{"proxy demo --upstream https://api.example.com/", "", 77, "none of the upstreams"},
-		{"proxy demo --upstream http://api.example.com/v2", "", 77, "none of the upstreams"},
+		{"proxy demo --upstream https://api.example.com/", "", 77, "is not in the upstreams"},
+		{"proxy demo --upstream http://api.example.com/v2", "", 77, "is not in the upstreams"},
 		{"proxy bare --upstream https://api.example.com/", "", 78, "client bare has no upstreams"},
-		{"proxy nobody", "", 66, "unknown_client"},
+		{"proxy missing", "", 66, "unknown_client"},
 		{"proxy demo --listen 0.0.0.0:0", "", 64, "--listen: address"},
 		{"proxy demo --listen nonsense", "", 64, "--listen: address"},
 		{"proxy demo --listen " + busy.Addr().String(), "", 69, "--listen=" + busy.Addr().String()},
 		{"proxy demo --socket " + plain, "", 78, "set --socket to another path"},
 		{"proxy demo", "TOKEND_API_KEY=wrong-wrong-wrong-wrong", 77, "unauthorized"},
 		{"proxy demo", "TOKEND_ADDR=unix:/nonexistent/s", 69, "does not answer"},
-		{"proxy demo", "TOKEND_ADDR=unix:SOCKET HOME=/nonexistent XDG_STATE_HOME=/nonexistent", 78, "there is no API key"},
+		{"proxy demo", "TOKEND_ADDR=unix:SOCKET HOME=/nonexistent XDG_STATE_HOME=/nonexistent", 78, "no API key is set"},
 	} {
 		t.Run(strings.TrimSpace(c.args+" "+c.env), func(t *testing.T) {
 			for _, kv := range strings.Fields(strings.Replace(c.env, "SOCKET", filepath.Join(home, ".local/state/tokend/tokend.sock"), 1)) {

@@ -21,26 +21,26 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// reached is a service that answers: one that runs, or a private one of this
-// process, over the same store and its leases.
+// reached is a service that answers: the running one, or a private one in this process
+// over the same store and its leases.
 type reached struct {
 	service
 	private bool
-	started func()       // tells a private one that its failures are no longer the caller's to report
-	end     func() error // of a private one: returns when all that was in flight is stored
+	started func()       // marks the end of the start of a private one, whose failures are logged from then on
+	end     func() error // of a private one: returns when every refresh in flight is stored
 }
 
-// reachFlags say which service is wanted.
+// reachFlags choose the service.
 type reachFlags struct {
-	private bool   // one of its own, even where one runs
-	verbose bool   // log what a private one does, not its failures alone
+	private bool   // use a private service even if one runs
+	verbose bool   // log everything that a private one does, not only its failures
 	actions string // client that answers in the form of GitHub Actions
 }
 
-// reachOrKeep finds the service, or starts a private one for the named clients
-// where none runs. A TOKEND_ADDR means the service that is there and no other.
+// reachOrKeep finds the service, or starts a private one for the named clients if none
+// runs. TOKEND_ADDR means that service and no other.
 func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFlags) (*reached, error) {
-	absent := errors.New("no service is wanted") // why no running service is used
+	absent := errors.New("--private uses no running service") // why no running service is used
 	var there service
 	found := false
 	if !flags.private {
@@ -84,8 +84,8 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 	return p.startPrivate(ctx, s, flags)
 }
 
-// warnOfOwn says when the service's client of a name is another one than this
-// environment's.
+// warnOfOwn warns when the service's client differs from this environment's client of the
+// same name.
 func (p *program) warnOfOwn(ctx context.Context, s service, names []string) {
 	for _, name := range names {
 		setting := "TOKEND_CLIENT_" + config.VariableOf(name) + "_ISSUER"
@@ -95,25 +95,25 @@ func (p *program) warnOfOwn(ctx context.Context, s service, names []string) {
 		}
 		c, err := s.Status(ctx, name)
 		if err != nil || strings.TrimSuffix(c.Issuer, "/") == strings.TrimSuffix(own, "/") {
-			continue // what is wrong with it is told when its token is asked for
+			continue // the request for its token reports the error
 		}
 		p.tell("warning: client %s is that of the running service, of %s, not that of %s; --private uses the settings here\n", name, c.Issuer, setting)
 	}
 }
 
-// configuredHere says whether the configuration here has a client.
+// configuredHere reports whether the configuration here has a client.
 func configuredHere(name string) bool {
 	s, err := loadSettings()
 	return err == nil && slices.ContainsFunc(s.Clients, func(c config.Client) bool { return c.Name == name })
 }
 
-// awaited is a service that must answer, with --wait after a while.
+// awaited returns the service once it answers, which --wait allows to take a while.
 func (s service) awaited(ctx context.Context) (*reached, error) {
 	_, err := s.health(ctx)
 	return &reached{service: s, started: func() {}, end: func() error { return nil }}, err
 }
 
-// only has the clients of these names.
+// only keeps the clients of these names.
 func only(clients []config.Client, names []string) ([]config.Client, error) {
 	var all []string
 	var found []config.Client
@@ -125,7 +125,7 @@ func only(clients []config.Client, names []string) ([]config.Client, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, hintf(exitNoClient, fmt.Sprintf("there is %s", strings.Join(all, ", ")),
+			return nil, hintf(exitNoClient, fmt.Sprintf("the clients are %s", strings.Join(all, ", ")),
 				"unknown_client: no client %q is configured", name)
 		}
 	}
@@ -135,8 +135,7 @@ func only(clients []config.Client, names []string) ([]config.Client, error) {
 // silent is the level of a log without a line.
 const silent = slog.LevelError + 100
 
-// startPrivate serves on a free port of loopback, with a key that nobody knows
-// yet, until end.
+// startPrivate serves on a free port of loopback, with a new key, until end.
 func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags) (*reached, error) {
 	var level slog.LevelVar
 	level.Set(silent)
@@ -157,7 +156,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	ps := providers{}
 	c.Clients, _, err = s.keepAlone(ps, grants, log)
 	for i := range c.Clients {
-		c.Clients[i].Login = "" // nobody could come back from the login page
+		c.Clients[i].Login = "" // no listener could receive the redirect of a login page
 		c.Clients[i].ActionsIDToken = c.Clients[i].ActionsIDToken || c.Clients[i].Name() == flags.actions
 	}
 	var d *daemon.Daemon
@@ -166,7 +165,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	}
 	if err != nil {
 		for _, l := range listeners {
-			_ = l.Close() // nobody knows it
+			_ = l.Close() // no caller has its address
 		}
 		return nil, exitWith(exitConfig, errors.Join(err, grants.Close()))
 	}
@@ -180,7 +179,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	}()
 	own, err := serviceAt(tokend.Service{Addrs: []string{"http://" + listeners[0].Addr().String()}, Key: tokend.Secret(key)})
 	if err != nil {
-		panic(err) // it is loopback
+		panic(err) // a loopback address is valid
 	}
 	return &reached{
 		service: own,
@@ -190,14 +189,14 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	}, nil
 }
 
-// ask asks for a client's token.
+// ask requests a client's token.
 func (r *reached) ask(ctx context.Context, name string, minValidity time.Duration) (*tokend.Token, error) {
 	t, err := r.token(ctx, tokend.TokenRequest{Client: name, MinValidity: minValidity})
 	return t, r.explain(name, err)
 }
 
-// tokenFor has a client's token, valid for as long as asked, or an error that says
-// who must act.
+// tokenFor returns a client's token that is valid for the requested time, or an error
+// that says what to do.
 func (r *reached) tokenFor(ctx context.Context, name string, minValidity time.Duration) (*tokend.Token, error) {
 	t, err := r.ask(ctx, name, minValidity)
 	if err != nil {
@@ -209,8 +208,7 @@ func (r *reached) tokenFor(ctx context.Context, name string, minValidity time.Du
 	return t, nil
 }
 
-// explain says which client was refused, with the hint that fits a private
-// service.
+// explain adds the client to an error, and for a private service its own hint.
 func (r *reached) explain(name string, err error) error {
 	var e *exitError
 	if err == nil || !errors.As(err, &e) || e.reason == "" {
@@ -226,8 +224,8 @@ func (r *reached) explain(name string, err error) error {
 	return &exitError{code: e.code, reason: e.reason, hint: hint, err: fmt.Errorf("client %s: %w", name, err)}
 }
 
-// tooShort says why a token is not valid for as long as was asked: the provider
-// could not be asked for another, or its tokens live no longer.
+// tooShort says why a token is valid for less than requested: the refresh failed, or the
+// provider's tokens do not live longer.
 func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, minValidity time.Duration) error {
 	text := fmt.Sprintf("client %s: its token is valid for %s, not for %s", name, time.Duration(t.ExpiresIn)*time.Second, minValidity)
 	c, err := r.status(ctx, name)
@@ -244,13 +242,14 @@ func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, mi
 			hint = format.LoginHint(c)
 		}
 		return hintf(codeOfClass(flow.Class(c.Failure.Class)), fmt.Sprintf("%s", hint),
-			"%s, and there is no other: %s: %s", text, c.Failure.Class, c.Failure.Description)
+			"%s, and the refresh failed: %s: %s", text, c.Failure.Class, c.Failure.Description)
 	}
-	return hintf(exitConfig, fmt.Sprintf("ask for less, let the API's tokens live longer at the provider, or let the command ask again: tokend token %s", name),
-		"%s: the provider's tokens live no longer", text)
+	return hintf(exitConfig, fmt.Sprintf("ask for less, raise the token lifetime of the API at the provider, or let the command request tokens itself: tokend token %s", name),
+		"%s: the provider's tokens do not live longer", text)
 }
 
-// variables are how a child reaches the service. The socket needs no key.
+// variables returns the variables with which a child uses the service. The socket needs
+// no key.
 func (r *reached) variables(ctx context.Context) (map[string]string, error) {
 	if r.answersOnSocket(ctx) {
 		path, err := filepath.Abs(r.socket())
@@ -267,8 +266,8 @@ func (r *reached) variables(ctx context.Context) (map[string]string, error) {
 	return v, nil
 }
 
-// actionsVariables are how a child reaches the service as it would GitHub's. One
-// request checks that the client answers so.
+// actionsVariables returns the variables with which a child uses the service in place of
+// GitHub's. One request checks that the client answers in that form.
 func (r *reached) actionsVariables(ctx context.Context, name string) (map[string]string, error) {
 	const hint = "set TOKEND_ADDR=http://127.0.0.1:8484 and TOKEND_API_KEY, or add --private"
 	u, err := url.Parse(r.BaseURL())
@@ -280,7 +279,7 @@ func (r *reached) actionsVariables(ctx context.Context, name string) (map[string
 		return nil, exitFrom(err)
 	}
 	if u.Port() == "" || key == "" {
-		return nil, hintf(exitConfig, hint, "GitHub's form of a request needs the service's address and key, and only its socket is known")
+		return nil, hintf(exitConfig, hint, "GitHub's form of a request needs the service's TCP address and API key, but only its socket is known")
 	}
 	s, err := serviceAt(tokend.Service{Addrs: []string{r.BaseURL()}, Key: key, OwnOnly: r.Service().OwnOnly})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 func (p *program) refresh() *cobra.Command {
 	return &cobra.Command{
-		Use: "refresh NAME", Short: "Get a new access token now, as after a 401", Args: cobra.ExactArgs(1),
+		Use: "refresh NAME", Short: "Get a new access token now, for example after a 401", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := reach(cmd.Context())
 			if err != nil {

@@ -30,7 +30,7 @@ type serving struct {
 	files  *fileKeeper
 }
 
-// note takes a new state of a client. It does not block.
+// note records a client's state. It does not block.
 func (s *serving) note(st flow.Status) {
 	s.manager.note(st)
 	s.restored.note(st)
@@ -56,35 +56,34 @@ func (s *serving) build() (err error) {
 	return err
 }
 
-// keys are the callers' keys. Where callers come over TCP, one of them opens all
-// clients.
+// keys returns the API keys. With a TCP listener one of them opens all clients.
 func (s *serving) keys(from settings) ([]daemon.Key, error) {
 	switch {
 	case from.APIKey != "":
 		return append([]daemon.Key{{Name: "main", Secret: from.APIKey}}, from.limitedKeys()...), nil
 	case s.port != 0:
-		return nil, hintf(exitConfig, "put it back, or restart the service to make a new key",
+		return nil, hintf(exitConfig, "restore it, or restart the service to create a new key",
 			"API key file %s does not exist", from.APIKeyFile)
 	}
 	return from.limitedKeys(), nil
 }
 
-// makeKey makes the API key file where callers come over TCP and there is no key
-// yet. Only a start does this: a reload writes nothing.
+// makeKey creates the API key file if the service has a TCP listener and no key yet. Only
+// a start does this: a reload writes nothing.
 func (s *serving) makeKey() error {
 	if s.settings.APIKey != "" || s.port == 0 {
 		return nil
 	}
 	key, made, err := readOrCreateKey(s.settings.APIKeyFile)
 	if made {
-		s.log.Info("made an API key", "file", s.settings.APIKeyFile)
+		s.log.Info("created an API key", "file", s.settings.APIKeyFile)
 	}
 	s.settings.APIKey = key
 	return err
 }
 
 // reloadOn reloads the configuration at each signal, one after the other, until
-// ctx ends. The function that it returns waits for a reload that is under way.
+// ctx ends. The returned function waits for a running reload.
 func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait func()) {
 	ended := make(chan struct{})
 	ctx, stop := context.WithCancel(ctx)
@@ -102,15 +101,14 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 	return func() { stop(); <-ended }
 }
 
-// reload makes the configuration as it is now the active one, or changes nothing
-// and logs why.
+// reload activates the current configuration, or changes nothing and logs why.
 func (s *serving) reload(ctx context.Context) {
 	if ctx.Err() != nil { // the service ends
 		return
 	}
 	s.manager.reloading()
 	defer func() {
-		if ctx.Err() == nil { // else the manager is told that the service ends
+		if ctx.Err() == nil { // otherwise the manager is notified of the end
 			s.manager.ready()
 		}
 	}()
@@ -149,11 +147,11 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	s.files.replace(allFiles(made))
 	for _, k := range made {
 		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
-			k.client.Retry() // what was wrong may have been corrected at the provider
+			k.client.Retry() // the provider's settings may have been corrected
 		}
 	}
 	if names := s.settings.NeedsRestart(next.Config); names != nil {
-		s.log.Warn("settings of the service changed, which a reload does not apply", "settings", joined(names), "hint", "restart the service")
+		s.log.Warn("a reload does not apply these settings of the service", "settings", joined(names), "hint", "restart the service")
 	}
 	done := config.Compare(s.settings.Clients, next.Clients)
 	s.settings, s.kept = next, made
@@ -177,5 +175,5 @@ func logFailure(ctx context.Context, log *slog.Logger, msg string, err error, ad
 	}
 }
 
-// joined is a list of names as the log has it.
+// joined returns a list of names for the log.
 func joined(names []string) string { return strings.Join(names, ",") }

@@ -40,7 +40,7 @@ func (r *reloading) write(t *testing.T, text string) {
 	write(t, r.path, strings.NewReplacer("ISSUER", r.tenant.URL+"/", "HOME", filepath.Dir(r.path)).Replace(text), 0o600)
 }
 
-// reload changes the file, sends SIGHUP and waits for what the log says then.
+// reload changes the file, sends SIGHUP and waits for the log line.
 func (r *reloading) reload(t *testing.T, text, logged string) {
 	t.Helper()
 	r.write(t, text)
@@ -127,7 +127,7 @@ func TestF35_Reload_Keys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = a.Body.Close() // only its status is looked at
+		_ = a.Body.Close() // only its status matters
 		return a.StatusCode
 	}
 	if got := status("the-key-of-the-pipeline"); got != 401 {
@@ -150,8 +150,8 @@ func TestF35_Reload_Keys(t *testing.T) {
 	}
 }
 
-// A client that the provider has rejected is tried again, although its settings
-// are the same: it may have been corrected at the provider.
+// A reload retries a client that the provider has rejected, even with the same settings:
+// the provider's side may have been corrected.
 func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	f := newTenant(t)
 	f.refuse(401, "invalid_client")
@@ -174,7 +174,7 @@ func TestF35_Reload_RetriesRejectedClients(t *testing.T) {
 	})
 }
 
-// A reload makes no key in place of a file that is gone: the old key stays active.
+// A reload does not replace a missing key file: the old key stays active.
 func TestF35_Reload_WritesNothing(t *testing.T) {
 	r := serveFile(t, newTenant(t), oneClient)
 	key := filepath.Join(filepath.Dir(r.path), "api.key")
@@ -185,7 +185,7 @@ func TestF35_Reload_WritesNothing(t *testing.T) {
 	if _, err := os.Lstat(key); err == nil {
 		t.Error("the reload has made a key")
 	}
-	if want := "API key file " + key + ` does not exist" hint="put it back`; !strings.Contains(r.log.String(), want) {
+	if want := "API key file " + key + ` does not exist" hint="restore it`; !strings.Contains(r.log.String(), want) {
 		t.Errorf("the log lacks %q:\n%s", want, r.log)
 	}
 	setenv(t, "TOKEND_ADDR=http://"+r.tcp, "TOKEND_API_KEY="+canaryKey)
@@ -195,8 +195,8 @@ func TestF35_Reload_WritesNothing(t *testing.T) {
 	}
 }
 
-// Files of the configuration begin and end with it; one that stays is not
-// written again, and one that is removed stays where it is.
+// Files start and end with the configuration. A file that stays configured is not written
+// again, and a file that is no longer configured stays on disk.
 func TestF35_Reload_Files(t *testing.T) {
 	f := newTenant(t)
 	r := serveFile(t, f, oneClient+"files:\n  - {client: demo, path: HOME/stays}\n  - {client: demo, path: HOME/changes}\n  - {client: demo, path: HOME/goes}\n")
@@ -285,7 +285,7 @@ func TestF35_Hangup_EndsOtherCommands(t *testing.T) {
 func TestReload_SettingsThatNeedARestart(t *testing.T) {
 	r := serveFile(t, newTenant(t), oneClient)
 	r.reload(t, oneClient+"log_level: debug\nstore: 'sqlite::memory:'\n", "msg=\"configuration reloaded\"")
-	if want := "msg=\"settings of the service changed, which a reload does not apply\" settings=store,log_level hint=\"restart the service\""; !strings.Contains(r.log.String(), want) {
+	if want := "msg=\"a reload does not apply these settings of the service\" settings=store,log_level hint=\"restart the service\""; !strings.Contains(r.log.String(), want) {
 		t.Errorf("the log lacks %q:\n%s", want, r.log)
 	}
 	r.reload(t, oneClient+"log_level: debug\nstore: 'sqlite::memory:'\n# the same\n", "msg=\"configuration reloaded\"")

@@ -9,14 +9,14 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// restoredWarning logs, once after the start, that an older copy of the store was
-// put back. Each client finds that out as it loads its grant, so the first state of
-// every client is waited for.
+// restoredWarning logs, once after the start, that the store was restored from an older
+// copy. Each client detects that when it loads its grant, so the warning waits for the
+// first state of every client.
 type restoredWarning struct {
 	log *slog.Logger
 
 	mu       sync.Mutex
-	starting map[string]bool // clients of which no state is known yet
+	starting map[string]bool // clients without a state yet
 	restored []string
 }
 
@@ -28,7 +28,7 @@ func newRestoredWarning(clients []config.Client, log *slog.Logger) *restoredWarn
 	return w
 }
 
-// note takes a new state of a client. It does not block.
+// note records a client's state. It does not block.
 func (w *restoredWarning) note(s flow.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

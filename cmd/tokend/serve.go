@@ -22,9 +22,9 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_LISTEN           127.0.0.1:8484 (with the same port of [::1]); "off": none
   TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
-  TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; made when absent
-  TOKEND_SPILL_DIR        keeps grants that the store cannot save; beside the store
-  TOKEND_API_KEY[_FILE]   callers' key; made when absent
+  TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; created when absent
+  TOKEND_SPILL_DIR        keeps grants that the store cannot save; next to the store
+  TOKEND_API_KEY[_FILE]   API key of callers; created when absent
   TOKEND_LOG_LEVEL        debug, info, warn, error
   TOKEND_LOG_FORMAT       text, json
   TOKEND_CLIENTS          names of clients, comma-separated
@@ -33,9 +33,9 @@ Configuration comes from variables and a YAML file; variables win.
     TOKEN_AUTH (post, basic, private_key_jwt, none),
     PRIVATE_KEY[_FILE] (PEM), PRIVATE_KEY_ID,
     PRIVATE_KEY_ALG (RS256, RS384, PS256; ES256 or ES384 by the curve),
-    CLIENT_ASSERTION_FILE (a JWT signed elsewhere, read at each use),
+    CLIENT_ASSERTION_FILE (a JWT of another program, read at each use),
     AUTHORIZE_URL, TOKEN_URL, DEVICE_URL, JWKS_URL, REVOCATION_URL (in place of
-    discovery), TOKEN_PARAMS (name:value,…: of the requests for a grant),
+    discovery), TOKEN_PARAMS (name:value,…: for the requests for a grant),
     PAR (push authorization requests),
     GRANT (authorization_code, refresh_token, client_credentials, device_code,
     password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE,
@@ -48,23 +48,23 @@ Configuration comes from variables and a YAML file; variables win.
     ROTATION (on, off), LEEWAY, REFRESH_ADVISORY, REFRESH_MANDATORY,
     LIFETIME (of access tokens without expires_in), IDLE and ABSOLUTE (of refresh
     tokens),
-    HOSTS ([user@]host[:port],…: who may get the token from a credential helper),
+    HOSTS ([user@]host[:port],…: they get the token from credential helpers),
     UPSTREAMS (URLs that the proxy may send the token to), INSECURE_ALLOW_HTTP,
     ENV (variables that "tokend exec" puts the token in),
-    FILE (a path that the token is kept in),
-    ACTIONS_ID_TOKEN (answer GitHub Actions' form of request, too)
+    FILE (path of a file that tokend keeps the token in),
+    ACTIONS_ID_TOKEN (answer GitHub Actions' form of request as well)
 Each secret may also be a systemd credential of the variable's name. Under
-systemd, the sockets of a socket unit take the place of TOKEND_LISTEN and
-TOKEND_SOCKET, and the unit's StateDirectory=, RuntimeDirectory= and
-ConfigurationDirectory= that of the directories above. In the file
+systemd, the sockets of a socket unit replace TOKEND_LISTEN and TOKEND_SOCKET,
+and the unit's StateDirectory=, RuntimeDirectory= and ConfigurationDirectory=
+replace the directories above. In the file
 listen, socket, store, store_key_file, spill_dir, api_key_file, log_level and
-log_format stand at the top, and the fields in small letters under clients.<name>; keys.<name> with key_file
-and clients is a caller key that opens these clients only; files is a list of
-files with client, path, format (text, json, header, env), mode, min_validity
-and hook, a command's words.
+log_format are at the top, and the fields are under clients.<name> in lower case;
+keys.<name> with key_file and clients is an API key for these clients only; files is
+a list of files with client, path, format (text, json, header, env), mode,
+min_validity and hook, a command as a list of words.
 
 SIGHUP loads the file and every file that holds a secret again: clients, keys and
-token files change, all at once; what is the same keeps its tokens and logins. A
+token files change, all at once; unchanged clients keep their tokens and logins. A
 file with an error changes nothing, and the log says what is wrong. Listener,
 socket, store, log and variables need a restart.`
 
@@ -90,11 +90,11 @@ func (p *program) serve() *cobra.Command {
 			return p.reportInLog(cmd.Context(), s, err)
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "log in, write the token files and end, without listening: for init containers")
+	cmd.Flags().BoolVar(&once, "once", false, "log in, write the token files and exit, without listening: for init containers")
 	return cmd
 }
 
-// stopped is err, unless it is that the service was told to end while it started.
+// stopped returns err, or nil if the service was stopped while it started.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
@@ -115,13 +115,13 @@ func (p *program) reportInLog(ctx context.Context, s settings, err error) error 
 	return &exitError{code: exitCode(err), err: errors.New(msg), told: true}
 }
 
-// runService listens first: a taken port is an error before anything is made.
+// runService listens first, so that a port in use is an error before it creates any file.
 func (p *program) runService(ctx context.Context, s settings) (err error) {
 	log := s.logger(p.stderr)
 	listeners, err := p.listeners(ctx, s)
 	defer func() {
 		for _, l := range listeners {
-			_ = l.Close() // closed already after a whole run
+			_ = l.Close() // already closed after a complete run
 		}
 	}()
 	if err != nil {
@@ -169,7 +169,7 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// open has the listeners, TCP first. Those it has opened it returns with an error too.
+// open opens the listeners, TCP first. With an error it returns those that are open.
 func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 	var ls []net.Listener
 	if s.Listen != config.Off {
@@ -201,7 +201,7 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		return nil, err
 	}
 	o := store.Options{Keys: keys, SpillDir: s.SpillDir}
-	if _, err := os.Lstat(s.KeysetFile); err == nil { // else the keyset is of a variable
+	if _, err := os.Lstat(s.KeysetFile); err == nil { // otherwise a variable has the keyset
 		o.MarkFile = s.KeysetFile + ".mark"
 	}
 	return store.Open(ctx, s.Store, o)

@@ -182,7 +182,7 @@ func TestOneKeyForConcurrentStarts(t *testing.T) {
 	}
 }
 
-// A service that is told to end while it starts ends well and says nothing.
+// A service that is stopped while it starts exits with 0 and prints nothing.
 func TestStopDuringStart(t *testing.T) {
 	clean(t)
 	newTenant(t).configure(t, "TOKEND_LISTEN=127.0.0.1:0")

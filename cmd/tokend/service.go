@@ -10,8 +10,8 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// service is the running tokend as the commands reach it: failures have an exit
-// code, and with --wait a call is repeated while that may help.
+// service is the running tokend for the commands: errors have an exit code, and --wait
+// repeats a call while that may help.
 type service struct{ *tokend.Client }
 
 // findService locates the service and reads the API key. It does not connect.
@@ -20,11 +20,11 @@ func findService() (service, error) {
 	return service{c}, exitFrom(err)
 }
 
-// addrVariable names the service that is meant.
+// addrVariable names the service to use.
 const addrVariable = "TOKEND_ADDR"
 
-// locate answers as the environment does, and with what the configuration file
-// says of where the service is.
+// locate looks up a variable in the environment, or else in the settings of the
+// configuration file that say where the service is.
 func locate() func(name string) string {
 	env := config.OS()
 	return config.Locate(env, config.DefaultPaths(env))
@@ -47,7 +47,7 @@ func serviceAt(at tokend.Service) (service, error) {
 	return service{c}, nil
 }
 
-// call makes one call of the service's API, and repeats it with --wait.
+// call calls the service's API, and repeats the call with --wait.
 func call[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	return waited(ctx, passing, func() (T, error) {
 		v, err := do(ctx)
@@ -82,7 +82,7 @@ func (s service) token(ctx context.Context, r tokend.TokenRequest) (*tokend.Toke
 	return call(ctx, func(ctx context.Context) (*tokend.Token, error) { return s.Token(ctx, r) })
 }
 
-// worded is an error in other words.
+// worded is an error with another text.
 type worded struct {
 	text string
 	err  error
@@ -91,7 +91,7 @@ type worded struct {
 func (w *worded) Error() string { return w.text }
 func (w *worded) Unwrap() error { return w.err }
 
-// socket is the path of the unix socket that is tried first, "" without one.
+// socket returns the path of the unix socket that is tried first, "" without one.
 func (s service) socket() string {
 	path, found := strings.CutPrefix(s.Service().Addrs[0], "unix:")
 	if !found {
@@ -100,8 +100,8 @@ func (s service) socket() string {
 	return strings.TrimPrefix(path, "//")
 }
 
-// belongsToUser reports whether a service that was not named is this user's:
-// another user may have the default port.
+// belongsToUser reports whether a service at a default address is this user's: another
+// user may have the default port.
 func (s service) belongsToUser(ctx context.Context) bool {
 	key, err := s.Key()
 	return err == nil && key != "" || s.answersOnSocket(ctx)

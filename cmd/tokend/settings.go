@@ -8,7 +8,7 @@ import (
 // settings are the configuration of the service.
 type settings struct{ config.Config }
 
-// loadSettings reads the configuration at a person's own places.
+// loadSettings reads the configuration at a person's default paths.
 func loadSettings() (settings, error) {
 	env := config.OS()
 	return loadSettingsAt(env, config.DefaultPaths(env))
@@ -25,7 +25,7 @@ func loadSettingsAt(env config.Environment, paths config.Paths) (settings, error
 	return settings{c}, faults.Err()
 }
 
-// limitedKeys are the API keys of the configuration that open some clients only.
+// limitedKeys returns the API keys of the configuration that open some clients only.
 func (s settings) limitedKeys() []daemon.Key {
 	var keys []daemon.Key
 	for _, k := range s.Keys {

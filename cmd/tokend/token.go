@@ -28,7 +28,7 @@ func (p *program) token() *cobra.Command {
 				r, err = form.Request(args, o)
 			}
 			if err == nil && flags.private && !form.WithoutService {
-				err = hintf(exitUsage, "run the program that asks for it by: tokend exec NAME --private -- COMMAND",
+				err = hintf(exitUsage, "run the program that requests it with: tokend exec NAME --private -- COMMAND",
 					"--private has no effect with format %s, which needs a service", name)
 			}
 			return exitFrom(err)
@@ -41,19 +41,19 @@ func (p *program) token() *cobra.Command {
 		},
 	}
 	requestFlags(cmd, &o)
-	cmd.Flags().StringVar(&name, "format", "text", "one of those above")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(format.Names(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	cmd.Flags().StringVar(&name, "format", "text", "one of the formats above")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(format.Names(), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	cmd.Flags().StringVar(&o.Variable, "env", "", "the variable, with format env (ACCESS_TOKEN) or github")
 	cmd.Flags().BoolVar(&o.IDToken, "id-token", false, "the ID token, with format text, json or header")
 	reachFlagsOf(cmd, &flags)
 	return cmd
 }
 
-// requestFlags are the flags that say which token is wanted.
+// requestFlags adds the flags of a token request.
 func requestFlags(cmd *cobra.Command, o *format.Options) {
 	cmd.Flags().DurationVar(&o.MinValidity, "min-validity", 0, "how long the token must still be valid, such as 30m")
-	cmd.Flags().StringVar(&o.Audience, "audience", "", "the API that it is for, when not the client's own")
-	cmd.Flags().StringVar(&o.Scope, "scope", "", "its scopes, separated by spaces, when not the client's own")
+	cmd.Flags().StringVar(&o.Audience, "audience", "", "the API that the token is for (default: the client's)")
+	cmd.Flags().StringVar(&o.Scope, "scope", "", "its scopes, separated by spaces (default: the client's)")
 }
 
 func tokenHelp() string {
@@ -85,7 +85,7 @@ func (p *program) printForm(ctx context.Context, form format.Form, r format.Requ
 	return exitFrom(err)
 }
 
-// printHere is printForm, with a private service where none runs.
+// printHere is printForm, with a private service when none runs.
 func (p *program) printHere(ctx context.Context, form format.Form, r format.Request, flags reachFlags) error {
 	end := func() error { return nil }
 	err := p.printForm(ctx, form, r, func(ctx context.Context) (format.Source, error) {
@@ -102,8 +102,8 @@ func (p *program) printHere(ctx context.Context, form format.Form, r format.Requ
 	return err
 }
 
-// reachFor is reachOrKeep for one token: the request for it takes the place of the
-// health check, and --wait waits for the service.
+// reachFor is reachOrKeep for one token: the token request replaces the health check, and
+// --wait waits for the service.
 func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags reachFlags) (*tokenSource, error) {
 	names := []string{r.Client}
 	if !flags.private {
@@ -124,7 +124,7 @@ func (p *program) reachFor(ctx context.Context, r tokend.TokenRequest, flags rea
 }
 
 // notThisUsers reports whether err means that no service of this user answers at the
-// default addresses: none is there, or one that wants a key which this user does not
+// default addresses: no service listens, or it requires a key that this user does not
 // have.
 func (s service) notThisUsers(err error) bool {
 	var e *tokend.Error
@@ -135,7 +135,7 @@ func (s service) notThisUsers(err error) bool {
 	return tokend.NotListening(err) || errors.Is(err, tokend.ErrForeign)
 }
 
-// process is what a form uses of p.
+// process returns the part of p that a form uses.
 func (p *program) process(connect func(context.Context) (format.Source, error)) format.Process {
 	return format.Process{
 		Connect: connect, Stdin: p.stdin, Stdout: p.stdout, Getenv: os.Getenv, Now: p.clock, Version: buildVersion(),
@@ -156,13 +156,13 @@ func connect(ctx context.Context) (format.Source, error) {
 	return &tokenSource{reached: &reached{service: s}}, nil
 }
 
-// tokenSource is a service as a form asks it.
+// tokenSource is a service as a form's source of tokens.
 type tokenSource struct {
 	*reached
-	first func() (*tokend.Token, error) // the answer to the first request, where it was sent already
+	first func() (*tokend.Token, error) // the answer to the first request, if it was sent already
 }
 
-// Token asks for a token.
+// Token requests a token.
 func (s *tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend.Token, error) {
 	t, err := call(ctx, func(ctx context.Context) (*tokend.Token, error) {
 		if first := s.first; first != nil {
@@ -177,10 +177,10 @@ func (s *tokenSource) Token(ctx context.Context, r tokend.TokenRequest) (*tokend
 	return t, err
 }
 
-// Clients asks for the state of every client.
+// Clients requests the state of every client.
 func (s *tokenSource) Clients(ctx context.Context) ([]tokend.Status, error) { return s.clients(ctx) }
 
-// Status asks for the state of a client. Nobody can log in at a private service.
+// Status requests the state of a client. A person cannot log in at a private service.
 func (s *tokenSource) Status(ctx context.Context, name string) (*tokend.Status, error) {
 	c, err := s.status(ctx, name)
 	if err == nil && s.private && c.Failure != nil && c.Failure.Remedy != tokend.RemedySetting && c.Failure.Class == tokend.CodeLoginRequired {
@@ -189,12 +189,12 @@ func (s *tokenSource) Status(ctx context.Context, name string) (*tokend.Status, 
 	return c, err
 }
 
-// Refresh asks for another token.
+// Refresh requests a new token.
 func (s *tokenSource) Refresh(ctx context.Context, r tokend.RefreshRequest) (*tokend.Status, error) {
 	return call(ctx, func(ctx context.Context) (*tokend.Status, error) { return s.reached.Refresh(ctx, r) })
 }
 
-// clock is the time of this machine, or of a test.
+// clock returns the time of this machine, or of a test.
 func (p *program) clock() time.Time {
 	if p.now != nil {
 		return p.now()

@@ -59,7 +59,7 @@ func TestToken_NamedServiceDown_StartsNothing(t *testing.T) {
 	}
 }
 
-// A job that starts beside the service must not start the client a second time.
+// A job that starts together with the service must not start the client a second time.
 func TestToken_Wait_WaitsForTheService(t *testing.T) {
 	alone(t)
 	o := runTokend(t, "token", "demo", "--wait", "--timeout", "50ms")

@@ -29,5 +29,5 @@ func (p *program) version() *cobra.Command {
 
 func versionLine() string { return fmt.Sprintln(version.Read("tokend")) }
 
-// buildVersion is the version alone.
+// buildVersion returns the version without the other details.
 func buildVersion() string { return version.Read("tokend").Version }

@@ -167,7 +167,7 @@ func TestActionRefuses(t *testing.T) {
 		with map[string]any
 		want string
 	}{
-		"a line break":    {map[string]any{"audience": "x\nLD_PRELOAD=/tmp/evil"}, "holds a line break"},
+		"a line break":    {map[string]any{"audience": "x\nLD_PRELOAD=/tmp/evil"}, "contains a line break"},
 		"no name":         {map[string]any{"client": "a b"}, "is not a name"},
 		"neither":         {map[string]any{"federate": "yes"}, "neither true nor false"},
 		"two ways":        {map[string]any{"federate": true, "refresh-token": "r"}, "exclude each other"},

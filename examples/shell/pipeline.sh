@@ -1,6 +1,6 @@
 #!/bin/sh
-# A step of any pipeline, in one line: the last one. No service has to run; the
-# grant is kept in a store for the time of the command.
+# A step of any pipeline, in one line: the last one. It needs no running service; a
+# store keeps the grant while the command runs.
 #
 # Without a tenant of your own it starts the mock: start.sh has the settings.
 set -eu

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A job of many steps, with the service beside them: each asks for a token when it
-# needs one and gets a fresh one.
+# A job of many steps, with the service in the background: each step requests a fresh
+# token when it needs one.
 #
 # Without a tenant of your own it starts the mock: start.sh has the settings.
 set -eu

@@ -1,5 +1,5 @@
-# Read by scripts, ". examples/shell/start.sh": starts the mock where no tenant is
-# set. What was started ends with the shell.
+# Read by scripts, ". examples/shell/start.sh": starts the mock if no tenant is
+# set. It ends with the shell.
 #
 # A tenant of your own is TOKEND_CLIENT_DEMO_ISSUER, …_CLIENT_ID, …_CLIENT_SECRET,
 # …_AUDIENCE and API, as the pipeline's variables and secrets.

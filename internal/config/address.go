@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// Off is what a listener is set to that is not wanted.
+// Off is the setting of a listener that is not wanted.
 const Off = "off"
 
-// Loopback splits a TCP address and says whether it is of this machine alone:
+// Loopback splits a TCP address and reports whether only this machine reaches it:
 // a literal loopback address, or localhost, which means 127.0.0.1 and ::1.
 func Loopback(addr string) (host string, port int, err error) {
 	host, service, err := net.SplitHostPort(addr)
@@ -25,7 +25,7 @@ func Loopback(addr string) (host string, port int, err error) {
 		host = "127.0.0.1"
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("address %q is reachable from other machines, and there is no TLS", addr)
+		return "", 0, fmt.Errorf("address %q is reachable from other machines, and tokend has no TLS", addr)
 	}
 	if host != "127.0.0.1" && host != "::1" {
 		return "", 0, fmt.Errorf("address %q is not 127.0.0.1, [::1] or localhost", addr)
@@ -33,7 +33,7 @@ func Loopback(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// hostEntry is what stands in a client's hosts: where its token may go.
+// hostEntry is an entry of a client's hosts: where its token may go.
 var hostEntry = regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // ValidHost reports whether s may be one of a client's hosts: [user@]host[:port].

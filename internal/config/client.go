@@ -16,22 +16,22 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// Client is a client, checked.
+// Client is a checked client.
 type Client struct {
 	flow.Config
 	Login       string   // "headless", "browser", "paste", "device"; "" when no login is needed
 	OwnRedirect bool     // the redirect URI is the default one, of the listener
-	Hosts       []string // that credential helpers may hand the token to
+	Hosts       []string // that credential helpers may give the token to
 	Upstreams   []*url.URL
 
 	Env            []string // variables for the token of exec; nil: the default
 	Files          []tokenfile.Config
 	ActionsIDToken bool
 
-	written *clientSchema // what the file says of the client; settings that are functions are made of it
+	written *clientSchema // the client in the file, from which the function values are made
 }
 
-// readClient checks a client of the file, overridden by its variables.
+// readClient checks a client of the file, with its variables over it.
 func (l *loader) readClient(name string, c clientSchema, redirect string) Client {
 	r := clientReader{loader: l, name: name}
 	asWritten := c
@@ -75,8 +75,8 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 	return s
 }
 
-// withoutFaulty replaces what had faults, so that flow checks the rest: it fills in
-// what is missing and drops what could not be read.
+// withoutFaulty replaces settings with faults, so that flow checks the others: it
+// fills in missing ones and drops those that could not be read.
 func withoutFaulty(c flow.Config) flow.Config {
 	c.Issuer, c.ClientID = cmp.Or(c.Issuer, "https://missing.invalid/"), cmp.Or(c.ClientID, "missing")
 	c.ClientSecret, c.PrivateKey, c.Auth, c.Rotation = "", nil, "", ""
@@ -142,7 +142,7 @@ func (r clientReader) required(field, value string) string {
 	return value
 }
 
-// secret reads a secret from the file or the variables; a credential has the
+// secret reads a secret from the file, a variable, or the systemd credential with the
 // variable's name.
 func (r clientReader) secret(field, value, file string) flow.Secret {
 	name := field
@@ -152,9 +152,9 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 	return r.secretOf(r.setting(field), "client "+r.name+": ", name, value, file)
 }
 
-// clientSecret returns the client's secret, or of one in a file a function that
-// reads it at each use: another program may renew it. The file was read once here,
-// so that a missing one is a config error.
+// clientSecret returns the client's secret, or for a file a function that reads it at
+// each use, because another program may replace it. It reads the file once here, so
+// that a missing one is a config error.
 func (r clientReader) clientSecret() (flow.Secret, func(context.Context) (flow.Secret, error)) {
 	const field = "client_secret"
 	s := r.secret(field, r.c.ClientSecret, r.c.ClientSecretFile)
@@ -238,7 +238,7 @@ func (r clientReader) tokenVariables() []string {
 	return r.c.Env
 }
 
-// refused records what flow refuses; field "" is the client as a whole.
+// refused records the errors of flow; field "" is the client as a whole.
 func (r clientReader) refused(field string, err error) {
 	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // of the error itself
 	if ok {

@@ -59,7 +59,7 @@ func (c Config) NeedsRestart(next Config) []string {
 	return names
 }
 
-// Same reports whether two clients are configured alike. Every field of
+// Same reports whether two clients have the same configuration. Every field of
 // Client counts; TestF35_Same walks them.
 func (s Client) Same(o Client) bool {
 	return s.SameGrant(o) && s.Login == o.Login && slices.Equal(s.Hosts, o.Hosts) && sameURLs(s.Upstreams, o.Upstreams) &&
@@ -85,7 +85,7 @@ func (s Client) SameGrant(o Client) bool {
 }
 
 // sameFunc reports whether a function-valued field is the same in both: absent,
-// or made of the same text of the configuration. The environment does not change
+// or from the same text of the configuration. The environment does not change
 // while the process runs.
 func (s Client) sameFunc(one, other bool, o Client) bool {
 	return one == other && (!one || reflect.DeepEqual(s.written, o.written))
@@ -106,7 +106,7 @@ func (s Client) sameSource(o Client) bool {
 	return !code && !exchange && s.Source == o.Source // the others are comparable
 }
 
-// SameFile reports whether two token files are configured alike.
+// SameFile reports whether two token files have the same configuration.
 func SameFile(a, b tokenfile.Config) bool {
 	return a.Path == b.Path && a.Format == b.Format && a.Mode == b.Mode && a.MinValidity == b.MinValidity &&
 		slices.Equal(a.Variables, b.Variables) && slices.Equal(a.Hook, b.Hook) && slices.Equal(a.HookEnv, b.HookEnv) &&

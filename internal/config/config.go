@@ -2,7 +2,7 @@
 // variables, which win.
 //
 // [Load] returns everything checked, as a [Config] that cmd/tokend makes listeners,
-// a store and clients of, and all that is wrong as [Fault] values. It makes
+// a store and clients of, and every error as a [Fault]. It creates
 // nothing: no file, no listener. [Compare] says what a reload changes.
 package config
 
@@ -29,10 +29,10 @@ type Config struct {
 	Listen, Socket string // "Off": none
 	Store          string // URL
 	Keyset         flow.Secret
-	KeysetFile     string // made when absent; used when Keyset is ""
-	SpillDir       string // "": beside the database
+	KeysetFile     string // created when absent; used when Keyset is ""
+	SpillDir       string // "": next to the database
 	APIKey         flow.Secret
-	APIKeyFile     string // made when absent; used when APIKey is ""
+	APIKeyFile     string // created when absent; used when APIKey is ""
 	Keys           []Key
 	Clients        []Client
 	Level          slog.Level
@@ -46,32 +46,32 @@ type Key struct {
 	Clients []string
 }
 
-// minKey is the shortest API key that is taken, in characters.
+// minKey is the length of the shortest accepted API key, in characters.
 const minKey = 16
 
-// clientName is what a client or an API key may be called: it stands in
-// paths, in variables and in the store.
+// clientName matches the names of clients and API keys. They appear in paths, in
+// variables and in the store.
 var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// loader reads one configuration and collects what is wrong with it.
+// loader reads one configuration and collects its faults.
 type loader struct {
 	env       Environment
 	variables variableSet
 	fields    []field // of a client
 	file      document
 	faults    Faults
-	written   *written // what was read, for [Show]; nil: not kept
+	written   *written // the configuration as read, for [Show]; nil: not kept
 }
 
-// Load reads variables and the file that they name, or else the one of paths. The
-// configuration is for use only if there are no faults.
+// Load reads the variables, and the file that they name or else the default one of
+// paths. Use the configuration only if there are no faults.
 func Load(env Environment, paths Paths) (Config, Faults) {
 	l := &loader{env: env, variables: env.tokendVariables(), fields: fieldsOf[clientSchema]()}
 	s := l.load(paths)
 	return s, l.faults
 }
 
-// ClientNames returns the names of the clients, whatever is wrong with them.
+// ClientNames returns the names of the clients, faulty ones included.
 func ClientNames(env Environment, paths Paths) []string {
 	l := &loader{env: env, fields: fieldsOf[clientSchema]()}
 	var named []string
@@ -94,7 +94,7 @@ func (l *loader) load(paths Paths) Config {
 	l.where(&s, env, paths)
 	l.logging(&s, env)
 	if !complete {
-		return s // what is said of clients would be about those that were not read
+		return s // faults of clients would be about those that were not read
 	}
 	if l.written != nil {
 		*l.written = written{service: env, keys: file.Keys, files: file.Files, clients: map[string]clientSchema{}}
@@ -115,8 +115,8 @@ func (l *loader) load(paths Paths) Config {
 	return s
 }
 
-// overrideService reads the variables of the service again, over what the file
-// says. A key in a variable replaces the file of one.
+// overrideService reads the variables of the service again, over the settings of the
+// file. A key in a variable replaces the file of a key.
 func (l *loader) overrideService(env *environment, file Service) {
 	if env.APIKey != "" {
 		file.APIKeyFile = ""
@@ -130,7 +130,7 @@ func (l *loader) overrideService(env *environment, file Service) {
 	}
 }
 
-// nameOf is what a setting of the service is called where it was given: its
+// nameOf returns the name of a setting of the service where it was given: its
 // variable, or its key in the file.
 func (l *loader) nameOf(setting string) string {
 	if _, line := l.origin(setting); line > 0 {
@@ -139,7 +139,7 @@ func (l *loader) nameOf(setting string) string {
 	return variableOfSetting(setting)
 }
 
-// where sets the places and secrets of the service.
+// where sets the addresses, paths and secrets of the service.
 func (l *loader) where(s *Config, env environment, paths Paths) {
 	if s.Listen != Off {
 		if _, _, err := Loopback(s.Listen); err != nil {
@@ -160,14 +160,14 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 		}
 		s.Store = "sqlite:" + paths.Store
 	}
-	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, besideStore(s.Store, paths.Keyset))
+	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, nextToStore(s.Store, paths.Keyset))
 	s.SpillDir = env.SpillDir
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
 }
 
-// makeable returns a secret that tokend makes when there is none: its value, or
-// else the file to make. A file at the default place is tokend's own.
+// makeable returns a secret that tokend creates when there is none: its value, or
+// else the file to create. A file at the default path is tokend's own.
 func (l *loader) makeable(setting, value, file, place string) (flow.Secret, string) {
 	path, credential := cmp.Or(file, place), l.env.credential(variableOfSetting(setting))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && value == "" && credential == "" {
@@ -183,13 +183,13 @@ func (l *loader) makeable(setting, value, file, place string) (flow.Secret, stri
 	return s, path
 }
 
-// secretName is what a fault calls a secret of the service.
+// secretName returns the name of a secret of the service, for faults.
 func (l *loader) secretName(setting string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(l.nameOf(setting+"_file"), "_FILE"), "_file")
 }
 
-// besideStore is the default keyset file: in the directory of the database.
-func besideStore(store, fallback string) string {
+// nextToStore is the default keyset file, in the directory of the database.
+func nextToStore(store, fallback string) string {
 	path, ok := strings.CutPrefix(store, "sqlite:")
 	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path == ":memory:" {
 		return fallback
@@ -197,7 +197,7 @@ func besideStore(store, fallback string) string {
 	return filepath.Join(filepath.Dir(path), "keyset.json")
 }
 
-// checkKey refuses a caller key that could be guessed or cannot be sent.
+// checkKey refuses an API key that could be guessed or cannot be sent.
 func (l *loader) checkKey(setting, name string, key flow.Secret) {
 	if key == "" {
 		return
@@ -211,11 +211,11 @@ func (l *loader) checkKey(setting, name string, key flow.Secret) {
 }
 
 func (l *loader) logging(s *Config, env environment) {
-	_ = s.Level.UnmarshalText([]byte(l.oneOfService("log_level", env.LogLevel))) // one of those that it knows
+	_ = s.Level.UnmarshalText([]byte(l.oneOfService("log_level", env.LogLevel))) // a known level
 	s.JSON = l.oneOfService("log_format", env.LogFormat) == "json"
 }
 
-// oneOfService returns a setting of the service, or what holds without it.
+// oneOfService returns a setting of the service, or its default.
 func (l *loader) oneOfService(name, value string) string {
 	absent := fallback[Service](name)
 	allowed := choices(fieldsOf[Service](), name)
@@ -236,13 +236,13 @@ func (s *Config) redirect() string {
 	return RedirectTo(port)
 }
 
-// RedirectTo is the redirect URI that leads to a port of this machine.
+// RedirectTo returns the redirect URI to a port of this machine.
 func RedirectTo(port int) string {
 	u := url.URL{Scheme: "http", Host: "localhost:" + strconv.Itoa(port), Path: "/callback"}
 	return u.String()
 }
 
-// clientNames are the clients of file and TOKEND_CLIENTS, sorted.
+// clientNames returns the clients of the file and TOKEND_CLIENTS, sorted.
 func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
 	var names []string
 	for name := range file.Clients {
@@ -273,8 +273,8 @@ func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
 	return names
 }
 
-// didYouMean begins the hint for a name that none of known is, with the one that
-// is nearly it; "" when none is.
+// didYouMean returns the begin of a hint for an unknown name, with the known name that
+// is most similar; "" when none is.
 func didYouMean(name string, known []string) string {
 	if meant := near.Name(name, known); meant != "" {
 		return "did you mean " + meant + "? "

@@ -23,7 +23,7 @@ var goodClient = []string{
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
 var faultCases = map[string]struct {
-	env     []string // beside goodClient, unless there is a file
+	env     []string // in addition to goodClient, unless there is a file
 	file    string
 	want    []string // in the faults
 	alone   bool     // no other fault is reported
@@ -49,10 +49,10 @@ var faultCases = map[string]struct {
 	"upstream http":         {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://api.example.com/,http://api.example.com/"}, want: []string{`client demo: upstream "http://api.example.com/" is plain HTTP`, "hint: use a URL such as"}},
 	"upstreams, all":        {env: []string{"TOKEND_CLIENT_DEMO_UPSTREAMS=https://a.example.com/?x, https://u:" + canarySecret + "@b.example.com/"}, want: []string{"has a query", `of host "b.example.com" contains a user`}},
 	"seed missing":          {env: []string{"TOKEND_CLIENT_DEMO_GRANT=refresh_token"}, want: []string{"client demo: refresh_token is missing"}},
-	"seed of no use":        {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token has no effect"}},
+	"unused seed":           {env: []string{"TOKEND_CLIENT_DEMO_REFRESH_TOKEN=" + canaryFresh}, want: []string{"refresh_token has no effect"}},
 	"both secrets":          {env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET_FILE=/nonexistent"}, want: []string{"both client_secret and client_secret_file are set"}},
 	"both API keys":         {env: []string{"TOKEND_API_KEY=" + canaryKey, "TOKEND_API_KEY_FILE=/nonexistent"}, want: []string{"both TOKEND_API_KEY and TOKEND_API_KEY_FILE are set"}},
-	"no API key file":       {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: name a file"}, alone: true},
+	"no API key file":       {env: []string{"TOKEND_API_KEY_FILE=/dev/null/key"}, want: []string{"TOKEND_API_KEY_FILE: secret file /dev/null/key cannot be read: not a directory; hint: use a file"}, alone: true},
 	"all of a client": {
 		env:     []string{"TOKEND_CLIENT_DEMO_ISSUER=http://acme.example.com/", "TOKEND_CLIENT_DEMO_LEEWAY=-30s", "TOKEND_CLIENT_DEMO_REDIRECT_URI=callback", "TOKEND_CLIENT_DEMO_TOKEN_AUTH=x"},
 		want:    []string{`token_auth "x" is not supported`, `leeway "-30s" is not a duration`, `client demo: issuer "http://acme.example.com/" is plain HTTP`, `client demo: redirect_uri "callback" is not an absolute URL`},
@@ -93,17 +93,17 @@ var faultCases = map[string]struct {
 	"file: true or false":  {file: goodFile + "    insecure_allow_http: 'true'\n", want: []string{"tokend.yaml:5: clients.demo.insecure_allow_http must be true or false; hint: without quotes"}, alone: true},
 	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
 	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: wrong type of value"}, alone: true},
-	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: invalid YAML; hint: look there and above"}, alone: true},
+	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: invalid YAML; hint: check that line"}, alone: true},
 	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files, listen, "}, alone: true},
 	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
-	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [nobody]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "nobody"`}},
+	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [missing]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "missing"`}},
 	"hosts":                {env: []string{"TOKEND_CLIENT_DEMO_HOSTS=git.example.com, https://git.example.com"}, want: []string{`client demo: hosts: "https://git.example.com" is not a host; hint: such as`}, alone: true},
 	"env":                  {env: []string{"TOKEND_CLIENT_DEMO_ENV=GOOD,1BAD"}, want: []string{`client demo: env "1BAD" is not a variable name`}},
 	"env of tokend":        {env: []string{"TOKEND_CLIENT_DEMO_ENV=TOKEND_ADDR"}, want: []string{`env "TOKEND_ADDR" is reserved by tokend`}},
 	"relative file":        {env: []string{"TOKEND_CLIENT_DEMO_FILE=token"}, want: []string{`file of client demo: path "token" is not an absolute path`}},
 	"actions_id_token":     {env: []string{"TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN=on"}, want: []string{`TOKEND_CLIENT_DEMO_ACTIONS_ID_TOKEN is "on"; hint: true or false`}},
-	"file: file of nobody": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t names the unknown client "ci"`}},
+	"file: unknown client": {file: goodFile + "files:\n  - {client: ci, path: /run/t}\n", want: []string{`file /run/t names the unknown client "ci"`}},
 	"file: file twice":     {file: goodFile + "    file: /run/t\nfiles:\n  - {client: demo, path: /run/t}\n", want: []string{`duplicate file /run/t`}},
 	"file: file faults": {
 		file: goodFile + "files:\n  - {client: demo, path: /run/t, mode: rw, format: xml, min_validity: 5, hook: [no-such-hook]}\n",

@@ -9,11 +9,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-var errUnreadable = errors.New("it cannot be read")
+var errUnreadable = errors.New("cannot be read")
 
 // decodeFile reads a parsed document. Of a large file the library's decoder takes
-// more time than everything else, as it looks at the fields of clientSchema again
-// for each client; it is asked only for what is not a mapping or a plain string.
+// more time than everything else, because it reads the fields of clientSchema again
+// for each client, so it decodes only values that are not a mapping or a plain string.
 // Anchors, aliases, merges and tags concern other parts of the document: with one
 // of them the library reads all of it.
 func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileSchema) error {
@@ -26,7 +26,7 @@ func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileSchema) error 
 	return r.decode(body, reflect.ValueOf(c).Elem())
 }
 
-// decodeNode asks the library, which panics at some tags.
+// decodeNode calls the library, which panics at some tags.
 func decodeNode(n ast.Node, to any) (err error) {
 	defer func() {
 		if recover() != nil {

@@ -10,8 +10,8 @@ import (
 
 var yamlBlocks = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
-// Every configuration in docs/grants.md is good as it stands, but for the
-// places of its files.
+// Every configuration in docs/grants.md is valid, except for the
+// paths of its files.
 func TestDocumentedGrants(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/grants.md")
 	if err != nil {

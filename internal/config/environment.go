@@ -28,7 +28,7 @@ func (e Environment) Get(name string) string {
 	return value
 }
 
-// credential returns the file of a systemd credential (systemd.exec(5),
+// credential returns the path of a systemd credential (systemd.exec(5),
 // LoadCredential=), "" when there is none.
 func (e Environment) credential(name string) string {
 	dir := e.Get("CREDENTIALS_DIRECTORY")
@@ -45,7 +45,7 @@ func (e Environment) credential(name string) string {
 // clientPrefix begins the variables of clients.
 const clientPrefix = "TOKEND_CLIENT_"
 
-// VariableOf returns a client's name as it stands in variables.
+// VariableOf returns a client's name as variables spell it.
 func VariableOf(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
 // variableOfSetting returns the variable of a setting such as "log_level" or
@@ -65,7 +65,7 @@ func variableOfSetting(setting string) string {
 	return "TOKEND_" + upper(setting)
 }
 
-// variableSet are the names of the variables with our prefix, sorted.
+// variableSet returns the names of the variables with our prefix, sorted.
 type variableSet []string
 
 func (e Environment) tokendVariables() variableSet {
@@ -85,8 +85,8 @@ func (v variableSet) hasPrefix(prefix string) bool {
 	return i < len(v) && strings.HasPrefix(v[i], prefix)
 }
 
-// unknownVariables finds misspelt variables: a setting that is ignored in
-// silence is noticed too late.
+// unknownVariables reports misspelt variables: a setting that is silently ignored is
+// noticed too late.
 func (l *loader) unknownVariables(clients []string) {
 	service := variables("TOKEND", &environment{})
 	fields := variables("", &clientSchema{})
@@ -121,16 +121,16 @@ func ofClient(variable string, named map[string]bool, fields []string) bool {
 	})
 }
 
-// variables are the names that envconfig reads into spec.
+// variables returns the names that envconfig reads into spec.
 func variables(prefix string, spec any) []string {
 	var b bytes.Buffer
 	if err := envconfig.Usagef(prefix, spec, &b, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		panic(err) // spec is no struct of ours
+		panic(err) // spec is not one of our structs
 	}
 	return strings.Fields(b.String())
 }
 
-// ClientVariables are the settings of a client as they end a variable's name.
+// ClientVariables returns the settings of a client as variables' names end.
 func ClientVariables() []string {
 	list := variables("", &clientSchema{})
 	for i, name := range list {
@@ -153,8 +153,8 @@ func BadVariable(name string) string {
 	return ""
 }
 
-// DefaultVariable is where a client's token is when nothing else is said. A name
-// that begins with a digit cannot be one.
+// DefaultVariable returns the variable for a client's token unless another is set. A
+// variable cannot begin with a digit.
 func DefaultVariable(client string) string {
 	name := VariableOf(client) + "_ACCESS_TOKEN"
 	if !IsVariable(name) {
@@ -163,8 +163,8 @@ func DefaultVariable(client string) string {
 	return name
 }
 
-// WithoutSettings is the environment of a command that tokend runs: without a
-// setting of tokend, as there are secrets among them.
+// WithoutSettings returns the environment of a command that tokend runs: without
+// tokend's settings, because some are secrets.
 func WithoutSettings(environ []string) []string {
 	env := []string{}
 	for _, kv := range environ {

@@ -18,18 +18,18 @@ import (
 //go:embed example.yaml
 var example []byte
 
-// WriteExample writes a configuration file to fill in, for its user alone. One that
-// is there stays.
+// WriteExample writes a configuration file to fill in, for its user alone. It does not
+// replace a file.
 func WriteExample(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("%s cannot be made: %w", filepath.Dir(path), durable.Cause(err))
+		return fmt.Errorf("cannot create %s: %w", filepath.Dir(path), durable.Cause(err))
 	}
 	err := durable.Create(path, 0o600, example)
 	if errors.Is(err, fs.ErrExist) {
-		return hint.Errorf("name another path, or move it away", "%s exists already", path)
+		return hint.Errorf("choose another path, or move the file away", "%s exists already", path)
 	}
 	if err != nil {
-		return fmt.Errorf("%s cannot be written: %w", path, durable.Cause(err))
+		return fmt.Errorf("cannot write %s: %w", path, durable.Cause(err))
 	}
 	return nil
 }

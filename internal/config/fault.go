@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a configuration.
+// Fault is one error in a configuration.
 type Fault struct {
-	Setting string // such as "clients.demo.issuer"; "": the file as a whole
-	File    string // where the setting stands; "": in a variable, or nowhere
+	Setting string // such as "clients.demo.issuer"; "": the whole file
+	File    string // that has the setting; "": it is in a variable, or missing
 	Line    int    // in File; 0: unknown
 	Column  int    // of a syntax error; 0: unknown
 	Text    string // what is wrong, without file and line
 	Hint    string // what to do
 }
 
-// Message is what is wrong and where: FILE:LINE: text.
+// Message says what is wrong and where: FILE:LINE: text.
 func (f Fault) Message() string {
 	place := f.File
 	for _, n := range []int{f.Line, f.Column} {
@@ -39,7 +39,7 @@ func (f Fault) String() string {
 	return f.Message() + "; hint: " + f.Hint
 }
 
-// Faults are all that is wrong with a configuration.
+// Faults are all errors in a configuration.
 type Faults []Fault
 
 // Error returns a line for each fault.

@@ -25,13 +25,12 @@ const maxConfig = 4 << 20
 // document is a configuration file that was parsed.
 type document struct {
 	path    string
-	root    ast.Node            // nil: there is no file
-	clients map[string]ast.Node // by name; made when it is first asked for
+	root    ast.Node            // nil: no file
+	clients map[string]ast.Node // by name; made at the first use
 }
 
-// loadFile reads the file that is named, or else the default one if it is there.
-// complete says that its clients are known: nothing is to be concluded from one
-// that is missing otherwise.
+// loadFile reads the named file, or else the default one if it exists. complete says
+// that its clients are known; otherwise a missing client means nothing.
 func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) {
 	path := cmp.Or(named, fallback)
 	if path == "" {
@@ -61,8 +60,8 @@ func (l *loader) loadFile(named, fallback string) (c fileSchema, complete bool) 
 // pipeWait is how long a configuration that comes through a pipe may take.
 const pipeWait = 10 * time.Second
 
-// readConfig reads a configuration file, or a pipe such as that of a shell's process
-// substitution, TOKEND_CONFIG=<(sops -d tokend.yaml).
+// readConfig reads a configuration file, or a pipe such as a shell's process
+// substitution: TOKEND_CONFIG=<(sops -d tokend.yaml).
 func readConfig(path string) ([]byte, fs.FileMode, error) {
 	file, fi, err := durable.OpenAny(path)
 	if err != nil {
@@ -86,7 +85,7 @@ func readConfig(path string) ([]byte, fs.FileMode, error) {
 	return b, mode, err
 }
 
-// holdsSecret says whether a secret stands in the file itself.
+// holdsSecret reports whether the file itself contains a secret.
 func (c fileSchema) holdsSecret() bool {
 	for _, cl := range c.Clients {
 		if cl.holdsSecret() {
@@ -107,7 +106,7 @@ func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) 
 	l.file.path = path
 	tree, err := parseYAML(b)
 	if err != nil {
-		l.badYAML(err, "look there and above for a quote or bracket left open, a tab, or a wrong indentation")
+		l.badYAML(err, "check that line and those above for an open quote or bracket, a tab, or wrong indentation")
 		return c, false
 	}
 	if len(tree.Docs) > 1 {
@@ -121,17 +120,17 @@ func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) 
 		r.check("", doc.Body, reflect.TypeFor[fileSchema]())
 		err = r.decodeFile(b, doc.Body, &c) // there is one document
 	}
-	if err != nil && len(l.faults) == before { // else it says the same again
+	if err != nil && len(l.faults) == before { // otherwise it repeats them
 		l.badYAML(err, "")
 	}
 	if err != nil {
-		return fileSchema{}, false // of what was decoded, nothing says how much is missing
+		return fileSchema{}, false // it is not known which clients are missing
 	}
 	return c, len(l.faults) == before || len(c.Clients) > 0
 }
 
-// badYAML records the error's place and kind, without the source around it, which
-// may hold a secret.
+// badYAML records the error's place and kind, without the source text around it, which
+// may contain a secret.
 func (l *loader) badYAML(err error, hint string) {
 	f := Fault{File: l.file.path, Text: "invalid YAML", Hint: hint}
 	mismatch, unexpected := (*yaml.TypeError)(nil), (*yaml.UnexpectedNodeTypeError)(nil)
@@ -145,8 +144,8 @@ func (l *loader) badYAML(err error, hint string) {
 	l.faults = append(l.faults, f)
 }
 
-// origin is where a setting stands in the file, or else what it belongs to; ""
-// where a variable overrides the file.
+// origin returns where the file has a setting, or else the setting's parent; "" when
+// a variable overrides the file.
 func (l *loader) origin(setting string) (path string, line int) {
 	if variable := variableOfSetting(setting); variable != "" {
 		if _, set := l.env.Lookup(variable); set {
@@ -160,21 +159,21 @@ func (l *loader) origin(setting string) (path string, line int) {
 	return l.file.path, line
 }
 
-// line is where a setting stands, or the last part of its name that is there; 0
-// where the file has none of it.
+// line returns the line of a setting, or of the last part of its name that the file
+// has; 0 when the file has none.
 func (d *document) line(setting string) int {
 	line, _ := d.find(setting)
 	return line
 }
 
-// stands reports whether a setting is in the file.
-func (d *document) stands(setting string) bool {
+// has reports whether a setting is in the file.
+func (d *document) has(setting string) bool {
 	_, whole := d.find(setting)
 	return whole
 }
 
-// find returns the line of a setting as [document.line] does, and whether all of
-// its name is there.
+// find returns the line of a setting as [document.line] does, and whether the file has
+// the whole name.
 func (d *document) find(setting string) (line int, whole bool) {
 	n := d.root
 	for i, part := range strings.FieldsFunc(setting, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
@@ -186,7 +185,7 @@ func (d *document) find(setting string) (line int, whole bool) {
 		}
 		switch {
 		case at == 0 && i < 2 && strings.Contains(setting, "."):
-			return 0, false // of a client that is not in the file, say
+			return 0, false // for example of a client that is not in the file
 		case at == 0:
 			return line, false
 		}
@@ -195,7 +194,7 @@ func (d *document) find(setting string) (line int, whole bool) {
 	return line, true
 }
 
-// client finds a client by an index: there may be thousands, each with a fault.
+// client finds a client with an index: there may be thousands, each with a fault.
 func (d *document) client(clients ast.Node, name string) (value ast.Node, line int) {
 	if d.clients == nil {
 		d.clients = map[string]ast.Node{}
@@ -229,7 +228,7 @@ func member(n ast.Node, part string) (value ast.Node, line int) {
 	return nil, 0
 }
 
-// plain is a node without its anchor and its tag.
+// plain returns a node without its anchor and its tag.
 func plain(n ast.Node) ast.Node {
 	switch outer := n.(type) {
 	case *ast.AnchorNode:
@@ -240,7 +239,7 @@ func plain(n ast.Node) ast.Node {
 	return n
 }
 
-// form is how the value of a key is written.
+// form describes how the value of a key is written.
 type form struct{ what, hint string }
 
 func wanted(t reflect.Type) form {
@@ -256,7 +255,7 @@ func wanted(t reflect.Type) form {
 	}
 }
 
-// fits says whether a node has the form that t wants. An absent value fits; the
+// fits reports whether a node has the form that t requires. An absent value fits; the
 // decoder checks aliases.
 func fits(n ast.Node, t reflect.Type) bool {
 	switch n.(type) {
@@ -283,7 +282,7 @@ func (r fileReader) wrong(setting string, line int, hint, format string, args ..
 	r.addAt(setting, r.file.path, line, hint, format, args...)
 }
 
-// check compares a YAML node with what t takes.
+// check compares a YAML node with the type t.
 func (r fileReader) check(place string, n ast.Node, t reflect.Type) {
 	n = plain(n)
 	if !fits(n, t) {
@@ -308,7 +307,7 @@ func (r fileReader) checkKeys(place string, m ast.MapNode, t reflect.Type) {
 		token := it.Key().GetToken()
 		key, line := token.Value, token.Position.Line
 		if key == "<<" {
-			continue // what is merged was checked where it stands
+			continue // merged values were checked where they are defined
 		}
 		if first, twice := seen[key]; twice {
 			r.wrong(within(place, key), line, "keep one", "duplicate key %s (first on line %d)", within(place, key), first)
@@ -331,8 +330,7 @@ func within(place, key string) string {
 	return place + "." + key
 }
 
-// member is the type that a key of t has; every key of a map, the tagged ones
-// of a struct.
+// member returns the type of a key of t: any key of a map, a tagged field of a struct.
 func (r fileReader) member(t reflect.Type, key string) (reflect.Type, bool) {
 	switch t.Kind() {
 	case reflect.Map:
@@ -373,7 +371,7 @@ func members(t reflect.Type) []string {
 	return names
 }
 
-// readKeys has the API keys that open some clients only.
+// readKeys reads the API keys that open some clients only.
 func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
 	var keys []Key
 	known := make(map[string]bool, len(clients))
@@ -391,7 +389,7 @@ func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
 		}
 		l.checkKey(at+".key", at+".key", secret)
 		if len(k.Clients) == 0 {
-			l.add(at+".clients", "list the clients that the key opens", "%s.clients is empty", at)
+			l.add(at+".clients", "list the clients that the key may use", "%s.clients is empty", at)
 		}
 		for _, c := range k.Clients {
 			if !known[c] {

@@ -11,8 +11,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// source returns how the client gets its grant, and how a person logs in: "" where
-// none does.
+// source returns how the client gets its grant, and how a person logs in: "" if no
+// person does.
 func (r clientReader) source() (flow.Source, string) {
 	grant, login := r.oneOf("grant", r.c.Grant), r.oneOf("login", r.c.Login)
 	if grant == "" && login == "device" {
@@ -51,8 +51,7 @@ func values(params map[string]string) url.Values {
 	return v
 }
 
-// present reports a secret that is missing; one whose file has a fault was
-// reported.
+// present records a fault for a missing secret. A bad file of one has a fault already.
 func (r clientReader) present(field string, value flow.Secret, file string) {
 	if value == "" && file == "" && r.env.credential(r.variable(field)) == "" {
 		r.fault(field, "set "+field+"_file or "+r.variable(field), "%s is missing", field)
@@ -75,7 +74,7 @@ func (r clientReader) exchange() flow.Source {
 	s := flow.Exchange{SubjectTokenFile: c.SubjectTokenFile, SubjectTokenType: r.required("subject_token_type", c.SubjectTokenType)}
 	from := r.oneOf("subject_token_source", c.SubjectTokenSource)
 	switch {
-	case c.SubjectTokenSource != from: // reported
+	case c.SubjectTokenSource != from: // has a fault already
 	case from == "github-actions" && c.SubjectTokenFile != "":
 		r.fault("subject_token_source", "set one of them", "both subject_token_file and subject_token_source: github-actions are set")
 	case from == "github-actions":
@@ -109,7 +108,7 @@ func (r clientReader) assertion() func(context.Context) (flow.Secret, error) {
 	return from
 }
 
-// tokenAuth is the client authentication that is configured, or the default.
+// tokenAuth returns the configured client authentication, or the default.
 func (r clientReader) tokenAuth() string {
 	if r.c.TokenAuth == "" && r.c.ClientSecret+r.c.ClientSecretFile+r.env.credential(r.variable("client_secret")) == "" {
 		return "none"
@@ -117,7 +116,7 @@ func (r clientReader) tokenAuth() string {
 	return cmp.Or(r.c.TokenAuth, "post")
 }
 
-// privateKey is the key of private_key_jwt, nil without one.
+// privateKey returns the key of private_key_jwt, nil without one.
 func (r clientReader) privateKey() *flow.PrivateKey {
 	c := r.c
 	text := r.secret("private_key", c.PrivateKey, c.PrivateKeyFile)
@@ -151,8 +150,8 @@ func (r clientReader) privateKey() *flow.PrivateKey {
 	return key
 }
 
-// overridden drops both forms of a secret of the file where a variable gives one,
-// and the file's source of subject tokens likewise.
+// overridden drops a secret of the file, in both forms, when a variable sets it, and in
+// the same way the file's source of subject tokens.
 func (c *clientSchema) overridden(given func(field string) bool) {
 	for field, forms := range map[string][]*string{
 		"client_secret": {&c.ClientSecret, &c.ClientSecretFile}, "refresh_token": {&c.RefreshToken, &c.RefreshTokenFile},
@@ -169,7 +168,7 @@ func (c *clientSchema) overridden(given func(field string) bool) {
 	}
 }
 
-// holdsSecret says whether a secret stands in the client's own part of the file.
+// holdsSecret reports whether the client's part of the file contains a secret.
 func (c clientSchema) holdsSecret() bool {
 	return slices.ContainsFunc([]string{c.ClientSecret, c.RefreshToken, c.Password, c.PrivateKey}, func(s string) bool {
 		return strings.TrimSpace(s) != ""
@@ -177,7 +176,7 @@ func (c clientSchema) holdsSecret() bool {
 }
 
 // sameSeeds refuses two clients that start from the same refresh token: when it
-// rotates, the second one to use it ends the grants of both.
+// rotates, the second use of it revokes the grants of both.
 func (l *loader) sameSeeds(clients []Client) {
 	first := map[flow.Secret]string{}
 	for _, c := range clients {

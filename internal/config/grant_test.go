@@ -57,10 +57,10 @@ func TestGrantFaults(t *testing.T) {
 	}{
 		"device with a browser":      {[]string{"GRANT=device_code", "LOGIN=browser"}, []string{`login "browser" has no effect with grant device_code`}},
 		"browser with a device":      {[]string{"GRANT=authorization_code", "LOGIN=device"}, []string{`login "device" has no effect with grant authorization_code`}},
-		"password of nobody":         {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
+		"password missing":           {[]string{"GRANT=password"}, []string{"username is missing", "password is missing", "TOKEND_CLIENT_DEMO_PASSWORD"}},
 		"password in an open file":   {[]string{"GRANT=password", "USERNAME=u", "PASSWORD_FILE=" + open}, []string{"password_file: secret file", "open to everyone"}},
 		"password twice":             {[]string{"GRANT=password", "USERNAME=u", "PASSWORD=" + canaryPassword, "PASSWORD_FILE=" + secret}, []string{"both password and password_file are set"}},
-		"password of no use":         {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password has no effect with grant authorization_code", "username has no effect", "realm has no effect"}},
+		"unused password":            {[]string{"PASSWORD=" + canaryPassword, "USERNAME=u", "REALM=r"}, []string{"password has no effect with grant authorization_code", "username has no effect", "realm has no effect"}},
 		"exchange of nothing":        {[]string{"GRANT=token_exchange"}, []string{"subject_token_type is missing", "subject_token_file is missing"}},
 		"exchange, type no URI":      {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=jwt", "SUBJECT_TOKEN_FILE=f"}, []string{`"jwt" is not a URI`}},
 		"exchange of two":            {[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_SOURCE=github-actions"}, []string{"both subject_token_file and subject_token_source"}},
@@ -71,13 +71,13 @@ func TestGrantFaults(t *testing.T) {
 			[]string{"GRANT=token_exchange", "SUBJECT_TOKEN_TYPE=urn:x", "SUBJECT_TOKEN_SOURCE=github-actions", "ACTIONS_ID_TOKEN_REQUEST_URL=http://a.example.com/", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + canaryRequest},
 			[]string{"ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL"},
 		},
-		"subject token of no use": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file has no effect with grant authorization_code", "subject_token_type has no effect"}},
-		"jwt without a key":       {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},
-		"jwt with a secret":       {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "CLIENT_SECRET=" + canarySecret}, []string{"a client secret is set"}},
-		"jwt, no PEM":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + secret}, []string{"the private key is not PEM-encoded"}},
-		"jwt, absent":             {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key_file: secret file /nonexistent cannot be read"}},
-		"jwt, other algorithm":    {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "PRIVATE_KEY_ALG=ES256"}, []string{`does not sign with "ES256"`, "RS256"}},
-		"key of no use":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key_file has no effect with token_auth post"}},
+		"unused subject token": {[]string{"SUBJECT_TOKEN_FILE=f", "SUBJECT_TOKEN_TYPE=urn:x"}, []string{"subject_token_file has no effect with grant authorization_code", "subject_token_type has no effect"}},
+		"jwt without a key":    {[]string{"TOKEN_AUTH=private_key_jwt"}, []string{"private_key is missing", "TOKEND_CLIENT_DEMO_PRIVATE_KEY"}},
+		"jwt with a secret":    {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "CLIENT_SECRET=" + canarySecret}, []string{"a client secret is set"}},
+		"jwt, no PEM":          {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + secret}, []string{"the private key is not PEM-encoded"}},
+		"jwt, absent":          {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=/nonexistent"}, []string{"private_key_file: secret file /nonexistent cannot be read"}},
+		"jwt, other algorithm": {[]string{"TOKEN_AUTH=private_key_jwt", "PRIVATE_KEY_FILE=" + key, "PRIVATE_KEY_ALG=ES256"}, []string{`does not sign with "ES256"`, "RS256"}},
+		"unused key":           {[]string{"CLIENT_SECRET=" + canarySecret, "PRIVATE_KEY_FILE=" + key}, []string{"private_key_file has no effect with token_auth post"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, faults := loadAt(t, t.TempDir(), demo(tc.fields...)...)

@@ -7,11 +7,10 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Locate returns a lookup of variables for a command that looks for the service:
-// where TOKEND_LISTEN, TOKEND_SOCKET and TOKEND_API_KEY_FILE are not set, it answers
-// with what the configuration file says. Nothing else of the file is read: it may
-// have thousands of clients. A file that cannot be read, as another user's, says
-// nothing.
+// Locate returns a lookup of variables for a command that connects to the service:
+// TOKEND_LISTEN, TOKEND_SOCKET and TOKEND_API_KEY_FILE default to the values of the
+// configuration file. It reads nothing else of the file, which may have thousands of
+// clients, and ignores a file that cannot be read, such as another user's.
 func Locate(env Environment, paths Paths) func(name string) string {
 	var file map[string]string
 	return func(name string) string {
@@ -27,13 +26,13 @@ func Locate(env Environment, paths Paths) func(name string) string {
 	}
 }
 
-// FilePath is the configuration file: the one that TOKEND_CONFIG names, or the
+// FilePath returns the configuration file: the one that TOKEND_CONFIG names, or the
 // default.
 func FilePath(env Environment, paths Paths) string {
 	return cmp.Or(env.Get("TOKEND_CONFIG"), paths.Config)
 }
 
-// places reads the lines of the file that say where the service is.
+// places reads the settings of the file that say where the service is.
 func places(path string) map[string]string {
 	found := map[string]string{}
 	b, _, err := readConfig(path)

@@ -7,12 +7,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// pieceSize is how many clients are parsed at once.
+// pieceSize is the number of clients that are parsed at once.
 const pieceSize = 64
 
-// parseYAML parses a document. At each key of a mapping the library copies all
-// that follows, so of many clients it parses a piece at a time. What it refuses in
-// pieces it is given whole, for its error to name the right place.
+// parseYAML parses a document. The library copies the rest of the
+// document at each key of a mapping, so many clients are parsed in pieces. A document
+// with an error is parsed again as a whole, so that the error names the right place.
 func parseYAML(text []byte) (*ast.File, error) {
 	if tree := parseInPieces(lexer.Tokenize(string(text))); tree != nil {
 		return tree, nil
@@ -20,13 +20,13 @@ func parseYAML(text []byte) (*ast.File, error) {
 	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 }
 
-// parseInPieces returns nil if there are few clients, or if a piece is refused.
+// parseInPieces returns nil if there are few clients, or if a piece has an error.
 func parseInPieces(tokens token.Tokens) *ast.File {
 	starts, end := clientTokens(tokens)
 	if len(starts) <= pieceSize {
 		return nil
 	}
-	// The first piece is parsed where it stands, between what surrounds the clients.
+	// The first piece is parsed together with the text around the clients.
 	tree, err := parser.Parse(append(tokens[:starts[pieceSize]:starts[pieceSize]], tokens[end:]...), 0, parser.AllowDuplicateMapKey())
 	if err != nil || len(tree.Docs) != 1 {
 		return nil

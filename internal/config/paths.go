@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Paths are the default places; "" where the environment names no home.
+// Paths are the default paths; "" where the environment names no home.
 type Paths struct{ Config, Store, Keyset, APIKey, Socket string }
 
-// DefaultPaths are the default places of commands, by the XDG base directory
+// DefaultPaths returns the default paths of commands, by the XDG base directory
 // specification.
 func DefaultPaths(env Environment) Paths {
 	config := env.base("XDG_CONFIG_HOME", ".config")
@@ -27,9 +27,9 @@ func DefaultPaths(env Environment) Paths {
 	}
 }
 
-// ServicePaths are the default places of "tokend serve". A unit names the
-// directories that systemd made for it (systemd.exec(5), StateDirectory= and its
-// kin). Other commands do not look there: they may run in another unit.
+// ServicePaths returns the default paths of "tokend serve". In a unit they are the
+// directories that systemd made for it (systemd.exec(5), StateDirectory= and others).
+// Other commands ignore those: they may run in another unit.
 func ServicePaths(env Environment) Paths {
 	p := DefaultPaths(env)
 	if dir := env.unitDirectory("CONFIGURATION_DIRECTORY"); dir != "" {
@@ -44,7 +44,7 @@ func ServicePaths(env Environment) Paths {
 	return p
 }
 
-// unitDirectory is the first of a unit's directories, "" when it has none.
+// unitDirectory returns the first of a unit's directories, "" when it has none.
 func (e Environment) unitDirectory(variable string) string {
 	dir, _, _ := strings.Cut(e.Get(variable), ":")
 	if !filepath.IsAbs(dir) {

@@ -116,8 +116,8 @@ directories in the place of these; see [deploy.md](deploy.md).
 - A *list* is ` + "`[a, b]`" + ` in the file and ` + "`a,b`" + ` in a variable.
 - A *mapping* is ` + "`{name: value}`" + ` in the file and ` + "`name:value,name:value`" + ` in a variable.
 - Each secret also comes from a file, whose setting ends in ` + "`_file`" + `, or as a
-  systemd credential that has the variable's name. Such a file belongs to the user of
-  the service or to root, and nobody else may read it but its group.
+  systemd credential that has the variable's name. Such a file must belong to the user of
+  the service or to root, and may be readable for its group, but not for others.
 
 ## The service
 
@@ -317,8 +317,8 @@ func TestReferenceIsGenerated(t *testing.T) {
 	}
 }
 
-// Every example of a setting, alone beside what a client must have, is read by the
-// file and by the variable as the same.
+// Every example of a setting, added to the settings that a client must have, reads the
+// same from the file and from the variable.
 func TestReferenceExamplesAreRead(t *testing.T) {
 	for _, s := range settingsOf(t, reflect.TypeFor[clientSchema]()) {
 		text := fmt.Sprintf("    %s: %s\n", s.name, s.example)
@@ -491,10 +491,10 @@ func TestWriteExample(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != "mine" {
 		t.Errorf("it was overwritten: %q, %v", b, err)
 	}
-	if err := WriteExample(filepath.Join(filepath.Dir(path), strings.Repeat("x", 300))); err == nil || !strings.Contains(err.Error(), "cannot be written: file name too long") {
+	if err := WriteExample(filepath.Join(filepath.Dir(path), strings.Repeat("x", 300))); err == nil || !strings.Contains(err.Error(), "file name too long") {
 		t.Errorf("a name that is too long: %v", err)
 	}
-	if err := WriteExample("/dev/null/tokend.yaml"); err == nil || !strings.Contains(err.Error(), "/dev/null cannot be made: not a directory") {
+	if err := WriteExample("/dev/null/tokend.yaml"); err == nil || !strings.Contains(err.Error(), "cannot create /dev/null: not a directory") {
 		t.Errorf("beneath a file: %v", err)
 	}
 }

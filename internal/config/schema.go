@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// The schemas are the configuration as it is written. docs/configuration.md and
+// The schemas describe the configuration as it is written. docs/configuration.md and
 // docs/tokend.schema.json are generated from them: a field's comment is its meaning,
 // and its tags are these.
 //
 //	yaml      its name in the file; the variable has the same words in capitals, and
 //	          envconfig derives it from the field's name (split_words)
 //	kind      duration, URL or path: what the text is
-//	fallback  what holds when it is absent
+//	fallback  the default
 //	oneof     the values that it may have
 //	with      of a client: the grants that it has an effect with, * for every grant
 //	example   a value for the documentation
@@ -29,7 +29,7 @@ type environment struct {
 	APIKey string `yaml:"api_key" secret:"true" split_words:"true" example:"$(openssl rand -base64 32)"`
 	// The keyset itself.
 	StoreKey string `yaml:"store_key" secret:"true" split_words:"true" example:"$(cat keyset.json)"`
-	// Clients that variables configure, besides those of the file.
+	// Clients that variables configure, in addition to those of the file.
 	Clients []string `yaml:"clients" example:"demo,ci"`
 	// Where commands find the service: http://HOST:PORT of this machine, or unix:/PATH. Without it, by the default socket and then the listener.
 	Addr string `yaml:"addr" fallback:"" example:"unix:/run/tokend/tokend.sock"`
@@ -37,21 +37,21 @@ type environment struct {
 
 // Service are the settings of the service itself. A change needs a restart.
 type Service struct {
-	// The TCP address of the API, on loopback; with 127.0.0.1 comes the same port of [::1]. "off": none.
+	// The TCP address of the API, on loopback; 127.0.0.1 adds the same port of [::1]. "off": none.
 	Listen string `yaml:"listen" fallback:"127.0.0.1:8484" example:"127.0.0.1:9000"`
-	// The unix socket of the API, in a directory of this user alone. "off": none.
+	// The unix socket of the API, in a directory that only this user can open. "off": none.
 	Socket string `yaml:"socket" kind:"path" fallback:"$XDG_RUNTIME_DIR/tokend/tokend.sock" example:"/run/tokend/tokend.sock"`
 	// The store that keeps the grants.
 	Store string `yaml:"store" fallback:"sqlite:$XDG_STATE_HOME/tokend/tokend.db" example:"sqlite:/var/lib/tokend/tokend.db"`
-	// The file of the keyset that seals the store: a Tink keyset in JSON. It is made when it is absent and the store is new.
-	StoreKeyFile string `yaml:"store_key_file" split_words:"true" kind:"path" fallback:"keyset.json beside the database" example:"/var/lib/tokend/keyset.json"`
-	// Where grants are kept that the store cannot save, on a disk of its own perhaps.
-	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"beside the database" example:"/var/spool/tokend"`
-	// The file of the API key that opens all clients. It is made when it is absent.
+	// The file of the keyset that seals the store: a Tink keyset in JSON. It is created when it is absent and the store is new.
+	StoreKeyFile string `yaml:"store_key_file" split_words:"true" kind:"path" fallback:"keyset.json next to the database" example:"/var/lib/tokend/keyset.json"`
+	// Directory for grants that the store cannot save; best on another disk.
+	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database" example:"/var/spool/tokend"`
+	// The file of the API key that opens all clients. It is created when it is absent.
 	APIKeyFile string `yaml:"api_key_file" split_words:"true" kind:"path" fallback:"$XDG_STATE_HOME/tokend/api.key" example:"/etc/tokend/api.key"`
-	// The least important lines that are logged.
+	// The lowest level that is logged.
 	LogLevel string `yaml:"log_level" split_words:"true" fallback:"info" oneof:"debug info warn error" example:"debug"`
-	// The form of the log.
+	// The format of the log.
 	LogFormat string `yaml:"log_format" split_words:"true" fallback:"text" oneof:"text json" example:"json"`
 }
 
@@ -72,7 +72,7 @@ type keySchema struct {
 	Key string `yaml:"key" secret:"true" example:"a-key-of-32-characters-or-longer"`
 	// The file of the key.
 	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/ci.key"`
-	// The clients that it opens.
+	// The clients that the key opens.
 	Clients []string `yaml:"clients" example:"[ci]"`
 }
 
@@ -80,19 +80,19 @@ type keySchema struct {
 type tokenFileSchema struct {
 	// The client whose token it is.
 	Client string `yaml:"client" example:"ci"`
-	// Where the file lies: absolute, in a directory that nobody else can write to.
+	// The absolute path of the file, in a directory that other users cannot write to.
 	Path string `yaml:"path" kind:"path" example:"/run/tokend/ci/token"`
-	// The form of its content.
+	// The format of its content.
 	Format string `yaml:"format" fallback:"text" oneof:"text json header env" example:"header"`
-	// Its permissions, octal as for chmod, in quotes; nothing for everyone.
+	// Its permissions, octal as for chmod, in quotes; none for others.
 	Mode string `yaml:"mode" fallback:"0600" example:"\"0640\""`
-	// How long its token is valid at any time, where the provider's tokens live that long.
+	// How long its token is always valid, if the provider's tokens live that long.
 	MinValidity string `yaml:"min_validity" kind:"duration" example:"10m"`
-	// A command that is run after each change, a word each. It is not given the token.
+	// A command that is run after each change, as a list of words. It does not get the token.
 	Hook []string `yaml:"hook" example:"[systemctl, reload, app]"`
 }
 
-// clientSchema is a client as file and environment write it: TOKEND_CLIENT_NAME_
+// clientSchema is a client as the file and the environment write it: TOKEND_CLIENT_NAME_
 // and the field's name in capitals.
 type clientSchema struct {
 	// The provider's issuer, exactly as its metadata has it, slash included.
@@ -121,19 +121,19 @@ type clientSchema struct {
 	TokenAuth string `yaml:"token_auth" split_words:"true" with:"*" fallback:"post with a secret, else none" oneof:"post basic private_key_jwt none" example:"basic"`
 	// Further parameters of the authorization request.
 	AuthorizeParams map[string]string `yaml:"authorize_params" split_words:"true" with:"authorization_code" example:"{connection: staff}"`
-	// The rotation overlap that the provider is set to; 0: none, or unknown.
+	// The rotation overlap that is set at the provider; 0: none, or unknown.
 	Leeway string `yaml:"leeway" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" kind:"duration" fallback:"0" example:"30s"`
 	// Whether the provider rotates the client's refresh tokens.
-	Rotation string `yaml:"rotation" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" fallback:"found out at the first refresh" oneof:"on off" example:"\"on\""`
+	Rotation string `yaml:"rotation" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" fallback:"detected at the first refresh" oneof:"on off" example:"\"on\""`
 	// When a token is refreshed.
 	Refresh refreshSchema `yaml:"refresh" split_words:"true" with:"*"`
 	// How long an access token lives when the provider does not say.
 	Lifetime string `yaml:"lifetime" split_words:"true" with:"*" kind:"duration" fallback:"5m" example:"1h"`
-	// How long a refresh token lives without use, as the provider is set. It is used before.
+	// How long a refresh token lives without use, as set at the provider. tokend uses it before.
 	Idle string `yaml:"idle" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" kind:"duration" fallback:"720h" example:"360h"`
-	// How long a grant lives after its login, as the provider is set; 0: for ever, or unknown. Status and doctor say when a login is due.
+	// How long a grant lives after its login, as set at the provider; 0: forever, or unknown. Status and doctor say when a login is due.
 	Absolute string `yaml:"absolute" split_words:"true" with:"authorization_code refresh_token device_code password token_exchange" kind:"duration" fallback:"0" example:"2160h"`
-	// Hosts that credential helpers may hand the token to: [user@]host[:port].
+	// Hosts that credential helpers may give the token to: [user@]host[:port].
 	Hosts []string `yaml:"hosts" split_words:"true" with:"*" example:"[git.example.com]"`
 	// URLs that the proxy may send the token to.
 	Upstreams []string `yaml:"upstreams" split_words:"true" with:"*" example:"[https://api.example.com/]"`
@@ -161,7 +161,7 @@ type clientSchema struct {
 	PrivateKeyFile string `yaml:"private_key_file" split_words:"true" with:"*" kind:"path" example:"/run/secrets/key.pem"`
 	// The key's id at the provider.
 	PrivateKeyID string `yaml:"private_key_id" split_words:"true" with:"*" example:"key-1"`
-	// The algorithm that it signs with: RS256, RS384 or PS256; of an EC key, ES256 or ES384 by the curve.
+	// The algorithm that it signs with: RS256, RS384 or PS256; with an EC key, ES256 or ES384 by the curve.
 	PrivateKeyAlg string `yaml:"private_key_alg" split_words:"true" with:"*" fallback:"RS256, ES256 or ES384" example:"PS256"`
 	// The file of the token that is exchanged, read at each exchange.
 	SubjectTokenFile string `yaml:"subject_token_file" split_words:"true" with:"token_exchange" kind:"path" example:"/var/run/secrets/tokens/tenant"`
@@ -177,15 +177,15 @@ type clientSchema struct {
 	Password string `yaml:"password" secret:"true" split_words:"true" with:"password" example:"the-password"`
 	// The file of the user's password.
 	PasswordFile string `yaml:"password_file" split_words:"true" with:"password" kind:"path" example:"/run/secrets/agent"`
-	// The connection that knows the user (Auth0).
+	// The connection of the user (Auth0).
 	Realm string `yaml:"realm" split_words:"true" with:"password" example:"staff"`
 
-	// Allow plain HTTP to a provider and upstreams that are not on this machine. Anyone on the network can read secrets and tokens then.
+	// Allow plain HTTP to a provider and upstreams that are not on this machine. Then anyone on the network can read secrets and tokens.
 	InsecureAllowHTTP bool `yaml:"insecure_allow_http" split_words:"true" with:"*" fallback:"false" example:"true"`
 
 	// Variables that tokend exec puts the token in.
 	Env []string `yaml:"env" split_words:"true" with:"*" fallback:"NAME_ACCESS_TOKEN, with the client's name in capitals" example:"[AUTH0_API_TOKEN]"`
-	// A file that the token is kept in; files has more settings.
+	// A file that tokend keeps the token in; files has more settings.
 	File string `yaml:"file" split_words:"true" with:"*" kind:"path" example:"/run/tokend/demo/token"`
 	// Answer GitHub Actions' form of a request for an ID token as well.
 	ActionsIDToken bool `yaml:"actions_id_token" split_words:"true" with:"*" fallback:"false" example:"true"`
@@ -202,7 +202,7 @@ type refreshSchema struct {
 // field is a setting, as its tags describe it.
 type field struct {
 	name  string   // in the file
-	with  []string // of a client: the grants that it has an effect with; nil: every one
+	with  []string // of a client: the grants that it has an effect with; nil: all
 	oneOf []string // the values that it may have; nil: any
 	index int
 }
@@ -227,7 +227,7 @@ func choices(fields []field, name string) []string {
 	return fields[slices.IndexFunc(fields, func(f field) bool { return f.name == name })].oneOf
 }
 
-// fallback returns what the schema says of a setting that is absent.
+// fallback returns the schema's default of a setting.
 func fallback[T any](name string) string {
 	t := reflect.TypeFor[T]()
 	for i := range t.NumField() {

@@ -10,13 +10,13 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// ReadSecret reads a secret that came from elsewhere: a file's content without
-// surrounding space. The file is refused when others may read it or it is another
-// user's; see [durable.ReadSecret].
+// ReadSecret reads a secret that other software made: the content of a file without
+// surrounding space. It refuses a file that others may read or that belongs to another
+// user; see [durable.ReadSecret].
 func ReadSecret(path string) (flow.Secret, error) { return readSecret(path, durable.Others) }
 
-// ReadOwnSecret reads a secret that tokend has made for itself, which only its
-// user may read.
+// ReadOwnSecret reads a secret that tokend made for itself, which only its user may
+// read.
 func ReadOwnSecret(path string) (flow.Secret, error) { return readSecret(path, durable.Private) }
 
 func readSecret(path string, forbidden fs.FileMode) (flow.Secret, error) {
@@ -31,9 +31,9 @@ func readSecret(path string, forbidden fs.FileMode) (flow.Secret, error) {
 	return flow.Secret(s), nil
 }
 
-// secretOf returns a secret that comes as a value, as a file, or else as the
-// credential of the setting's variable. Without any of them there is no secret and no fault. name is
-// what a fault calls it, after prefix.
+// secretOf returns a secret from a value, a file, or else the systemd credential of the
+// setting's variable. Without any of them there is no secret and no fault. Faults call
+// it name, after prefix.
 func (l *loader) secretOf(setting, prefix, name, value, file string) flow.Secret {
 	if value != "" && file != "" {
 		l.add(setting, "set one of them", "%sboth %s and %s are set", prefix, name, fileVariant(name))
@@ -59,8 +59,8 @@ func (l *loader) secretOf(setting, prefix, name, value, file string) flow.Secret
 	return s
 }
 
-// fileVariant is the name of what gives a secret's file, in a variable's or a
-// key's spelling.
+// fileVariant returns the name of the setting for a secret's file, as a variable or a
+// key.
 func fileVariant(name string) string {
 	if strings.ToUpper(name) == name {
 		return name + "_FILE"

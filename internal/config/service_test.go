@@ -121,7 +121,7 @@ func TestLocate(t *testing.T) {
 		t.Errorf("the file overrides a variable: %q", got)
 	}
 	if got := find("TOKEND_API_KEY=" + canaryKey)("TOKEND_API_KEY_FILE"); got != "" {
-		t.Errorf("the file's key beside a key: %q", got)
+		t.Errorf("the file's key together with a key: %q", got)
 	}
 	if got := find("TOKEND_CONFIG=/nonexistent")("TOKEND_LISTEN"); got != "" {
 		t.Errorf("of no file: %q", got)

@@ -19,7 +19,7 @@ type Shown struct {
 // masked stands for a secret.
 const masked = "(secret)"
 
-// written is the configuration as it was read, variables over the file.
+// written is the configuration as read, variables over the file.
 type written struct {
 	service environment
 	clients map[string]clientSchema
@@ -27,8 +27,8 @@ type written struct {
 	files   []tokenFileSchema
 }
 
-// Show returns the settings that are in effect: those that were given, and those
-// that have a default value of their own.
+// Show returns the settings in effect: those that were given, and defaults that are
+// literal values.
 func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	l := &loader{env: env, variables: env.tokendVariables(), fields: fieldsOf[clientSchema](), written: &written{}}
 	c := l.load(paths)
@@ -39,7 +39,7 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	w.service.Listen, w.service.Socket, w.service.Store, w.service.StoreKeyFile, w.service.APIKeyFile = c.Listen, c.Socket, redacted(c.Store), c.KeysetFile, c.APIKeyFile
 	list := l.show("", reflect.ValueOf(w.service.Service), nil)
 	for setting, value := range map[string]string{"api_key": w.service.APIKey, "store_key": w.service.StoreKey} {
-		if value != "" { // it stands for the file
+		if value != "" { // it replaces the file
 			i := slices.IndexFunc(list, func(s Shown) bool { return s.Setting == setting+"_file" })
 			list[i] = Shown{setting, masked, variableOfSetting(setting)}
 		}
@@ -61,7 +61,7 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	return list, nil
 }
 
-// grantOf is the default grant of a client, which its login decides.
+// grantOf returns the default grant of a client, which depends on its login.
 func grantOf(c Config, name string) string {
 	i := slices.IndexFunc(c.Clients, func(cl Client) bool { return cl.Name == name })
 	if i >= 0 && c.Clients[i].Login == "device" {
@@ -96,18 +96,18 @@ func (l *loader) show(prefix string, v reflect.Value, applies func(with []string
 	return list
 }
 
-// source is where a setting was given.
+// source returns where a setting was given.
 func (l *loader) source(setting string) string {
 	if variable := variableOfSetting(setting); variable != "" && l.env.Get(variable) != "" {
 		return variable
 	}
-	if file, line := l.origin(setting); line > 0 && l.file.stands(setting) {
+	if file, line := l.origin(setting); line > 0 && l.file.has(setting) {
 		return fmt.Sprintf("%s:%d", file, line)
 	}
 	return "default"
 }
 
-// redacted is a store's URL without a password.
+// redacted returns a store's URL without a password.
 func redacted(store string) string {
 	u, err := url.Parse(store)
 	if err != nil || u.User == nil {

@@ -13,8 +13,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// readFiles gives each file of the configuration to its client. The files that
-// the clients' own settings name are there already.
+// readFiles adds each file of the configuration to its client. Clients already have
+// the files of their own settings.
 func (l *loader) readFiles(s *Config, list []tokenFileSchema) {
 	for i, c := range list {
 		at := fmt.Sprintf("files[%d]", i)
@@ -80,7 +80,7 @@ func ParseMode(text string) (fs.FileMode, error) {
 	return fs.FileMode(m), nil
 }
 
-// NoToken is a source for checking a token file: it has the client's name alone.
+// NoToken is a source for checking a token file: it has a client's name and no token.
 type NoToken string
 
 // Name returns the client's name.

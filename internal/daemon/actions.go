@@ -11,8 +11,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// actionsIDToken answers as the token service of GitHub Actions does, for
-// software that knows no other: it requests ACTIONS_ID_TOKEN_REQUEST_URL with
+// actionsIDToken answers like the token service of GitHub Actions, for
+// software that supports no other: it requests ACTIONS_ID_TOKEN_REQUEST_URL with
 // &audience= appended, and reads "value". The value is the access token for that
 // audience, the client's own when the request names none.
 // https://docs.github.com/en/actions/reference/security/oidc
@@ -58,7 +58,7 @@ func (d *Daemon) actionsRequest(r *http.Request, cl *client) (flow.Request, *pro
 		case name == "audience":
 			want.Audience = v[0]
 		case name != "api-version": // callers copy it from the URL
-			return want, badRequest("there is no parameter " + strconv.Quote(name)).withHint("the parameter is audience")
+			return want, badRequest("unknown parameter " + strconv.Quote(name)).withHint("the parameter is audience")
 		}
 	}
 	return want, nil

@@ -73,15 +73,15 @@ func askActions(t *testing.T, target, authorization string, h http.Header) (int,
 func TestActionsIDToken(t *testing.T) {
 	f := newTenant(t)
 	f.answer(perAudience)
-	open, shut := kept(t, f, "demo"), person(t, f, "ci")
+	open, off := kept(t, f, "demo"), person(t, f, "ci")
 	open.ActionsIDToken = true
-	nobody := person(t, f, "person")
-	nobody.ActionsIDToken = true
+	unattended := person(t, f, "person")
+	unattended.ActionsIDToken = true
 	gone := newTenant(t)
 	gone.Close()
 	down := kept(t, gone, "down")
 	down.ActionsIDToken = true
-	r := start(t, Config{Clients: []Client{open, shut, nobody, down}})
+	r := start(t, Config{Clients: []Client{open, off, unattended, down}})
 	at := func(client string) string {
 		return "http://" + r.addr + "/v1/clients/" + client + "/actions-id-token?api-version=2.0"
 	}
@@ -97,7 +97,7 @@ func TestActionsIDToken(t *testing.T) {
 			{at("demo"), ciKey, "", 403, "client_forbidden"},
 			{at("ci"), mainKey, "", 404, "not_found"}, // off unless it was switched on
 			{at("ci"), ciKey, "", 404, "not_found"},
-			{at("nobody"), mainKey, "", 404, "unknown_client"},
+			{at("missing"), mainKey, "", 404, "unknown_client"},
 			{at("person"), mainKey, "", 409, "login_required"},
 			{at("down"), mainKey, "", 503, "idp_unreachable"},
 			{at("demo") + "&audience=a&audience=b", mainKey, "", 400, "invalid_request"},
@@ -108,7 +108,7 @@ func TestActionsIDToken(t *testing.T) {
 			}
 		}
 	}
-	for _, audience := range []string{"api:%zz", "a;b"} { // a pair that cannot be read is no pair that is not there
+	for _, audience := range []string{"api:%zz", "a;b"} { // a malformed pair is not the same as a missing one
 		if a := r.raw(t, get("/v1/clients/demo/actions-id-token?audience="+audience, "HOST", auth)); a.StatusCode != 400 || a.error(t) != "invalid_request" {
 			t.Errorf("%s: %d %s", audience, a.StatusCode, a.body)
 		}

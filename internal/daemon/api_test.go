@@ -124,7 +124,7 @@ func TestErrorAnswers(t *testing.T) {
 	}
 	noCanary(t, "error bodies", all.String())
 	golden(t, "errors", all.String())
-	if want := `msg="unexpected failure" client=demo reason="dial with `; strings.Count(log.String(), want) != 1 {
+	if want := `msg="unexpected error" client=demo reason="dial with `; strings.Count(log.String(), want) != 1 {
 		t.Errorf("the log lacks %s: %s", want, &log)
 	}
 	explained(t, log.String())
@@ -164,7 +164,7 @@ func TestRoutes(t *testing.T) {
 	ask("GET", "/v1/clients/")
 	ask("DELETE", "/v1/clients/demo/token")
 	ask("GET", "/v1/clients/demo/login")
-	ask("GET", "/v1/clients/nobody")
+	ask("GET", "/v1/clients/missing")
 	ask("POST", "/v1/clients/demo/login")
 	golden(t, "routes", all.String())
 }
@@ -173,7 +173,7 @@ func TestUnknownClient_Is404OnEveryRoute(t *testing.T) {
 	d := start(t, Config{})
 	for _, r := range []string{"GET ", "GET /token", "POST /login", "POST /code", "POST /refresh", "DELETE /grant"} {
 		method, rest, _ := strings.Cut(r, " ")
-		a := d.call(t, method, "/v1/clients/nobody"+rest, "")
+		a := d.call(t, method, "/v1/clients/missing"+rest, "")
 		if a.StatusCode != 404 || a.error(t) != "unknown_client" || a.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s", r, a.StatusCode, a.body)
 		}

@@ -57,7 +57,7 @@ func (d *api) callback(c *gin.Context) {
 	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not logged in", Text: p.Description, Hint: p.Hint})
 }
 
-// pageStatus is the status of a failed callback: the request was bad, also where an
+// pageStatus is the status of a failed callback: the request was bad, even where an
 // API call answers with a conflict.
 func pageStatus(status int) int {
 	if status == http.StatusConflict {

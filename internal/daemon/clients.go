@@ -21,13 +21,13 @@ type clientView struct {
 	Login        string        `json:"login,omitempty"`         // how it is configured to log in
 	Hosts        []string      `json:"hosts,omitempty"`         // that credential helpers may give its tokens to
 	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can log in, when one must
-	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last login that failed, until one succeeds
+	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last failed login, until one succeeds
 	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
 	Files        []FileStatus  `json:"files,omitempty"`         // that hold its token
 	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
 }
 
-// known returns the client in the path, or answers 404 and returns nil.
+// known returns the client in the path, or nil after answering 404.
 func (d *api) known(c *gin.Context) *client {
 	name := c.Param("client")
 	cl := d.clients[name]
@@ -43,7 +43,7 @@ func (d *api) known(c *gin.Context) *client {
 // nearNames suggests clients with a similar name, of those that the caller may use.
 // Its cost does not grow with the number of clients.
 func (d *api) nearNames(caller *guard.Caller, name string) string {
-	const window = 32 // a name with a typo is mostly sorted next to the right one
+	const window = 32 // a name with a typo usually sorts next to the right one
 	at, _ := slices.BinarySearch(d.names, name)
 	around := d.names[max(0, at-window):min(len(d.names), at+window)]
 	seen := slices.DeleteFunc(slices.Clone(around), func(name string) bool { return !caller.May(name) })
@@ -66,13 +66,13 @@ func (d *api) view(cl *client) clientView {
 	}
 	if l := v.DeviceLogin; l != nil && l.Failure != nil {
 		f := *l.Failure
-		if f.Code != "" { // as describe does
+		if f.Code != "" { // as in describe
 			f.Description = f.Code + ": " + f.Description
 		}
 		v.LoginFailure = &f
 	}
 	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
-		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // a status starts no login
+		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // asking for the status does not start a login
 			v.AuthorizeURL = l.URL
 		}
 	}
@@ -98,9 +98,9 @@ func (d *api) getClient(c *gin.Context) {
 	}
 }
 
-// refresh forces a new access token, as after a downstream 401. A caller that names
-// the refused token causes a refresh only if that token is still the current one.
-// The answer is the state; the token is a request of its own.
+// refresh forces a new access token, as after a downstream 401. If the caller
+// names the refused token, a refresh happens only if that token is still the current
+// one. The answer is the client's state; a caller requests the token separately.
 func (d *api) refresh(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -146,7 +146,7 @@ func (d *api) forget(c *gin.Context) {
 	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
-// detached is for work that must not stop half way when the caller leaves: an
+// detached is for work that must complete even if the caller leaves: an
 // authorization code works once.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout+5*time.Second)

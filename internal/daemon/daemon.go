@@ -24,14 +24,14 @@ type Config struct {
 	Clients []Client
 	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
-	Version string                          // of the program, in the answer of /healthz; "": not there
+	Version string                          // of the program, in the answer of /healthz; "": omitted
 	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
 	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 }
 
-// Client is a client whose grant the daemon keeps, and what the API shows of it.
+// Client is a client whose grant the daemon keeps, and its settings in the API.
 type Client struct {
 	*flow.Client
 	Audience string   // of its tokens when a request names none; as in flow.Config

@@ -8,8 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// deviceAnswer is a device login that was begun. The client polls the provider on
-// its own from then on; its state shows the result.
+// deviceAnswer is a device login that has begun. From then on the client
+// polls the provider; its state shows the result.
 type deviceAnswer struct {
 	Client                  string    `json:"client"`
 	VerificationURIComplete string    `json:"verification_uri_complete"`
@@ -23,7 +23,7 @@ type deviceAnswer struct {
 // device reports whether a person logs the client in with a code, on any device.
 func (c Client) device() bool { return c.Login == "device" }
 
-// startDevice begins a device login, or answers with the one that is pending.
+// startDevice begins a device login, or answers with the pending one.
 func (d *api) startDevice(c *gin.Context, cl *client) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()

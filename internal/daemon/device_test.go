@@ -59,7 +59,7 @@ func TestDeviceLogin(t *testing.T) {
 	token := d.call(t, "GET", "/v1/clients/tv/token", "")
 	view := d.call(t, "GET", "/v1/clients/tv", "")
 	text := ""
-	looking := regexp.MustCompile(`"next_refresh":"[^"]*",`) // Run may not have looked at the store yet
+	looking := regexp.MustCompile(`"next_refresh":"[^"]*",`) // Run may not have read the store yet
 	view.body = looking.ReplaceAllString(view.body, "")
 	for _, a := range []answered{login, token, view} {
 		text += a.Status + "\n" + stable.ReplaceAllString(a.body, "…") + "\n"

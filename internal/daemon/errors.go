@@ -17,7 +17,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// problem is the body of every answer that is not a success.
+// problem is the body of every error answer.
 type problem struct {
 	Code         string `json:"error"`
 	Description  string `json:"error_description"`
@@ -39,7 +39,7 @@ type problem struct {
 	challenge string // of a 401
 }
 
-// codeInternal is a failure that has no other code.
+// codeInternal is the code of an error without a code of its own.
 const codeInternal = "internal"
 
 // problemOfRefusal is the answer to a request that the guard has refused.
@@ -55,16 +55,16 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
-	c.Header(proxy.ErrorHeader, p.Code) // behind the proxy an upstream answers, too
+	c.Header(proxy.ErrorHeader, p.Code) // distinguishes it from an answer of an upstream
 	writeJSON(c, p.Status, p)
 }
 
-// failWith answers with an error of flow.
+// failWith answers with an error of package flow.
 func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
 	p.Client = cl.Name()
 	if p.Code == codeInternal {
-		d.log.ErrorContext(c.Request.Context(), "unexpected failure", "client", cl.Name(), "reason", err.Error(), "hint", bugHint)
+		d.log.ErrorContext(c.Request.Context(), "unexpected error", "client", cl.Name(), "reason", err.Error(), "hint", bugHint)
 	}
 	switch flow.Class(p.Code) {
 	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may fix each of them
@@ -77,7 +77,7 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 }
 
 // statusOf returns the status of a class of errors. 4xx: a person must act, or the
-// configuration change. 503: a retry helps. Never 429, whose body Terraform's http
+// configuration must change. 503: a retry helps. Never 429, whose body Terraform's http
 // data source hides.
 func statusOf(class flow.Class) int {
 	switch class {
@@ -96,11 +96,11 @@ func statusOf(class flow.Class) int {
 	}
 }
 
-// problemOf turns an error of a flow client into an answer. The text of an error
-// that is no flow.Error stays out of it: it may hold a secret.
+// problemOf turns an error of a flow client into an answer. It leaves out the text of
+// an error that is not a flow.Error: it may contain a secret.
 func problemOf(err error) *problem {
 	var e *flow.Error
-	p := &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"}
+	p := &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected error; see tokend's log"}
 	switch {
 	case errors.Is(err, flow.ErrState):
 		return &problem{
@@ -127,13 +127,13 @@ func problemOf(err error) *problem {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		p = &problem{
 			Status: http.StatusServiceUnavailable, Code: string(flow.ClassTimeout), RetryAfter: 1,
-			Description: "no token in time; the refresh goes on",
+			Description: "no token in time; the refresh continues",
 		}
 	}
 	return p
 }
 
-// describe says what is wrong in one line.
+// describe returns the error in one line.
 func describe(e *flow.Error) string {
 	s := e.Description
 	switch {
@@ -146,7 +146,7 @@ func describe(e *flow.Error) string {
 	if e.Code != "" && e.Code != string(e.Class) {
 		s = e.Code + ": " + s
 	}
-	return strings.ReplaceAll(s, "hint: ", "hint ") // a provider gives no advice in tokend's name
+	return strings.ReplaceAll(s, "hint: ", "hint ") // a provider's text must not look like tokend's hint
 }
 
 // withHint adds a hint.
@@ -171,7 +171,7 @@ func writeJSON(c *gin.Context, status int, v any) {
 	h["Content-Type"] = jsonType
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
-	h["Content-Length"] = []string{strconv.Itoa(len(body))} // else the answer to HEAD would lack it
+	h["Content-Length"] = []string{strconv.Itoa(len(body))} // net/http sets none for HEAD
 	c.Writer.WriteHeader(status)
 	_, _ = c.Writer.Write(body) // the caller may be gone
 }

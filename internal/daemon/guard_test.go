@@ -21,8 +21,7 @@ func get(path, host, headers string) string {
 	return "GET " + path + " HTTP/1.1\nHost: " + host + headers + "\n\n"
 }
 
-// Every route that the service has, and the answers to what is no route, stand
-// behind the guard. internal/guard has the cases of each check.
+// The guard protects every route of the service, and the answers for unknown routes. internal/guard has the cases of each check.
 func TestGuards_EveryRoute(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
@@ -104,7 +103,7 @@ func TestGuards_AdmittedRequestGetsItsToken(t *testing.T) {
 func TestGuards_EmptyBearerSaysSo(t *testing.T) {
 	d := start(t, Config{})
 	a := d.raw(t, "GET /v1/clients HTTP/1.1\nHost: HOST\nAuthorization: Bearer\n\n")
-	if a.StatusCode != 401 || !strings.Contains(a.body, "the bearer is empty") || !strings.Contains(a.body, `"hint":"check that the variable`) {
+	if a.StatusCode != 401 || !strings.Contains(a.body, "the bearer token is empty") || !strings.Contains(a.body, `"hint":"check that the variable`) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }

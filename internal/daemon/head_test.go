@@ -28,7 +28,7 @@ func TestHead_AnswersAsGetDoes(t *testing.T) {
 	d := start(t, Config{Version: "v1.2.3", Clients: clients})
 	d.call(t, "GET", tokenPath, "")
 	d.call(t, "GET", "/v1/clients/person/token", "") // begins the login that later answers offer
-	paths := []string{tokenPath + "?min_validity=soon", tokenPath + "?format=text", "/v1/clients/person/token", "/v1/clients/nobody/token"}
+	paths := []string{tokenPath + "?min_validity=soon", tokenPath + "?format=text", "/v1/clients/person/token", "/v1/clients/missing/token"}
 	for _, r := range d.active.Load().table() {
 		if r.method == "GET" {
 			paths = append(paths, strings.Replace(r.path, ":client", "demo", 1))

@@ -216,7 +216,7 @@ func (a answered) error(t testing.TB) string {
 	t.Helper()
 	var p problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
-		t.Fatalf("status %d, body is no JSON: %q", a.StatusCode, a.body)
+		t.Fatalf("status %d, body is not JSON: %q", a.StatusCode, a.body)
 	}
 	return p.Code
 }

@@ -6,8 +6,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// advise completes the hint of a client's problem: how to log in, or which command
-// shows more. Callers print it as it is.
+// advise completes the hint for a client: how to log in, or which command shows more.
+// Callers print it unchanged.
 func (p *problem) advise() {
 	doctor := "tokend doctor " + p.Client
 	switch {

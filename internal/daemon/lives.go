@@ -49,11 +49,11 @@ func (r *lives) replace(old, next *api) {
 func (r *lives) start(l *life) {
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(r.ctx)
-	r.all.Go(func() { _ = l.client.Run(ctx) }) // its failures are in its status; it returns nil
+	r.all.Go(func() { _ = l.client.Run(ctx) }) // it returns nil: failures are in the client's status
 }
 
-// finish waits for what a client has begun after its Run ended. The end of the
-// service waits for it, too.
+// finish waits for work that a client began before its Run ended, in a goroutine that
+// the end of the service waits for.
 func (r *lives) finish(c *flow.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// bugHint is what to do about a failure that nothing explains.
+// bugHint is the hint for an error without an explanation.
 const bugHint = "report it as a bug, with this line"
 
 // failureOf returns the attributes of a log line about something that failed for a

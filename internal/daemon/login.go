@@ -19,7 +19,7 @@ const maxBody = 64 << 10
 // offerTimeout is how long an answer waits for the discovery that a login URL needs.
 const offerTimeout = 3 * time.Second
 
-// loginAnswer is a login that was begun.
+// loginAnswer is a login that has begun.
 type loginAnswer struct {
 	Client       string    `json:"client"`
 	AuthorizeURL string    `json:"authorize_url"`
@@ -29,7 +29,7 @@ type loginAnswer struct {
 }
 
 // startLogin begins a login for a person. With {"headless":true} it completes a login
-// without one and answers with the client's state.
+// without a person and answers with the client's state.
 func (d *api) startLogin(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -51,7 +51,7 @@ func (d *api) startLogin(c *gin.Context) {
 		return
 	}
 	if !cl.interactive() {
-		d.failFor(c, cl, badRequest("this client's grant needs no person").withHint(`send {"headless":true}`))
+		d.failFor(c, cl, badRequest("this client's login needs no person").withHint(`send {"headless":true}`))
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
@@ -126,8 +126,8 @@ func (d *api) finishLogin(c *gin.Context) {
 	writeJSON(c, http.StatusOK, d.view(cl))
 }
 
-// finish completes the login that a callback belongs to: of the client, or of any
-// client when the name is "".
+// finish completes the login of a callback: one of the named client, or of any client
+// when the name is "".
 func (d *api) finish(ctx context.Context, query url.Values, client string) error {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
@@ -208,7 +208,7 @@ func readJSON(c *gin.Context, v any) *problem {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return &problem{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: "the body is larger than 64 KiB"}
 	}
-	return badRequest("the body is not the JSON object that this path takes") // the parser's text may quote a code
+	return badRequest("the body is not the JSON object that this path expects") // the parser's text may quote a code
 }
 
 // failFor answers with p about a client.

@@ -13,7 +13,7 @@ import (
 // that client.
 const maxLogins = 16
 
-// logins keeps the logins that were begun, in memory: a restart loses them.
+// logins keeps pending logins in memory: a restart loses them.
 type logins struct {
 	now func() time.Time
 
@@ -28,8 +28,8 @@ type pendingLogin struct {
 	of    registration
 }
 
-// registration is what a login depends on: the provider gives the code to this
-// client at this URL, and to no other.
+// registration identifies the client that a login belongs to: the provider gives the
+// code to this client at this URL only.
 type registration struct{ issuer, clientID, redirectURL string }
 
 func (c Client) registration() registration {
@@ -69,7 +69,7 @@ func (s *logins) take(state, client string) (pendingLogin, bool) {
 }
 
 // offered returns the newest pending login of a client if at least half its time is
-// left, so that repeated requests for a URL begin one login.
+// left, so that repeated requests for a URL start one login.
 func (s *logins) offered(client string, of registration) (flow.Login, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"example.com/tokend/internal/proxy"
 )
 
-// accessLevel is the level of the access log, which is for debugging: cached reads
-// are not logged otherwise.
+// accessLevel is the level of the access log, which is for debugging: nothing else
+// logs cached reads.
 const accessLevel = slog.LevelDebug
 
 // accessLog logs the route of a request, never its query, which may hold a code.
@@ -29,9 +29,8 @@ func (d *Daemon) accessLog(c *gin.Context) {
 		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
 }
 
-// recovery answers 500 for a handler that panics. The value may hold headers or
-// tokens, so the log has its type only, and the stack, whose arguments are
-// addresses.
+// recovery answers 500 for a handler that panics. The value may contain headers or
+// tokens, so the log has only its type and the stack, where arguments are addresses.
 func (d *Daemon) recovery(c *gin.Context) {
 	defer func() {
 		v := recover()
@@ -44,7 +43,7 @@ func (d *Daemon) recovery(c *gin.Context) {
 		d.log.ErrorContext(c.Request.Context(), "handler panicked", "reason", proxy.PanicText(v), "hint", bugHint,
 			"route", c.FullPath(), "stack", string(debug.Stack()))
 		if !c.Writer.Written() {
-			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected failure; the log says more"})
+			d.fail(c, &problem{Status: http.StatusInternalServerError, Code: codeInternal, Description: "unexpected error; see tokend's log"})
 		}
 		c.Abort()
 	}()

@@ -146,7 +146,7 @@ func TestProxy_DropsHopByHopHeaders(t *testing.T) {
 	}
 }
 
-// tokend's own answers are told from the upstream's.
+// Callers can distinguish tokend's own answers from the upstream's.
 func TestProxy_Errors(t *testing.T) {
 	f := newTenant(t)
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
@@ -191,7 +191,7 @@ func TestProxy_Errors(t *testing.T) {
 		"another proxy":      {get(proxyPath+"/", "HOST", auth+"\nVia: 1.1 x"), 403, "forbidden_forwarded", ""},
 		"preflight":          {"OPTIONS " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 403, "forbidden_preflight", ""},
 		"trace":              {"TRACE " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\n\n", 405, "method_not_allowed", ""},
-		"unknown client":     {get("/v1/clients/nobody/proxy/", "HOST", auth), 404, "unknown_client", ""},
+		"unknown client":     {get("/v1/clients/missing/proxy/", "HOST", auth), 404, "unknown_client", ""},
 		"login required":     {get("/v1/clients/login/proxy/", "HOST", auth), 409, "login_required", "authorize_url"},
 		"provider down":      {get("/v1/clients/cut/proxy/", "HOST", auth), 503, "idp_unreachable", "connection refused"},
 		"no upstreams":       {get("/v1/clients/ci/proxy/", "HOST", auth), 403, "upstream_forbidden", `"hint":"list the APIs`},

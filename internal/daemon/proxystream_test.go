@@ -148,7 +148,7 @@ func TestProxy_CallerLeaves_EndsTheUpstreamRequest(t *testing.T) {
 	}
 }
 
-// An answer that breaks off is no shorter answer.
+// An answer that breaks off does not look like a shorter answer.
 func TestProxy_AnswerBreaksOff(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"chunked": func(w http.ResponseWriter, _ *http.Request) {

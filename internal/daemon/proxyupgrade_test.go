@@ -101,7 +101,7 @@ func TestProxy_HTTP2Upstream(t *testing.T) {
 		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.body)
 	}
 	d = start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
-	if a := d.call(t, "GET", proxyPath+"/", ""); a.StatusCode != 502 || !strings.Contains(a.body, "no TLS connection") {
+	if a := d.call(t, "GET", proxyPath+"/", ""); a.StatusCode != 502 || !strings.Contains(a.body, "TLS handshake failed") {
 		t.Errorf("an unknown CA: %d %s", a.StatusCode, a.body)
 	}
 }

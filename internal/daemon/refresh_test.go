@@ -116,7 +116,7 @@ func TestGoClient_ReadsErrors(t *testing.T) {
 		{"demo", mainKey, tokend.CodeLoginRequired, "tokend login demo --browser or --paste, or open " + f.issuer()},
 		{"demo", "wrong", tokend.CodeUnauthorized, "set TOKEND_API_KEY"},
 		{"demo", ciKey, "client_forbidden", ""},
-		{"nobody", mainKey, tokend.CodeUnknownClient, "the clients are demo"},
+		{"missing", mainKey, tokend.CodeUnknownClient, "the clients are demo"},
 		{"dem", mainKey, tokend.CodeUnknownClient, "did you mean demo?"},
 	} {
 		_, err := d.dial(t, c.key).Token(t.Context(), tokend.TokenRequest{Client: c.client})
@@ -180,7 +180,7 @@ func TestUnknownClient_AnswerDoesNotGrow(t *testing.T) {
 	}
 }
 
-// Looking at a client starts no login and asks the provider nothing.
+// A status request starts no login and sends the provider nothing.
 func TestStatus_StartsNoLogin(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{person(t, f, "demo")}})

@@ -288,8 +288,8 @@ func readAll(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
-// A login that a request of the old configuration has begun after the switch is
-// of no use to a client that is registered otherwise, or that is gone.
+// A login that an old request began after the switch cannot complete for a client whose
+// registration changed, or that was removed.
 func TestReplace_LoginOfAnotherRegistration(t *testing.T) {
 	f := newTenant(t)
 	web := person(t, f, "web")

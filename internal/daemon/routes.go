@@ -17,7 +17,7 @@ type route struct {
 	cached       func(*gin.Context) bool // answers from memory, or returns false; nil: never
 }
 
-// table is the whole API but for the proxy, which takes any method.
+// table is the whole API except for the proxy, which accepts any method.
 func (d *api) table() []route {
 	return []route{
 		{method: "GET", path: "/v1/clients", access: guard.NeedsKey, handler: d.listClients},
@@ -41,7 +41,7 @@ func (d *api) routes() http.Handler {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
-	e.UseRawPath = true // %2F is no slash
+	e.UseRawPath = true // %2F is not a slash
 	e.Use(d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
@@ -58,10 +58,10 @@ func (d *api) routes() http.Handler {
 	return e
 }
 
-// guarded is a route behind the guard, as are the 404 and the 405: a refused
-// request learns nothing about the API. The handler finds the caller in the
-// request's context. A cached answer does without: that context would be most of
-// its allocations.
+// guarded puts a route behind the guard. The 404 and the 405 are behind it, too: a
+// refused request learns nothing about the API. The handler finds the caller in the
+// request's context. A cached answer does not need that context, which would be most
+// of its allocations.
 func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
@@ -93,7 +93,7 @@ func (d *Daemon) methodNotAllowed(c *gin.Context) {
 func (d *Daemon) healthz(c *gin.Context) {
 	writeJSON(c, http.StatusOK, struct {
 		Status  string `json:"status"`
-		Version string `json:"version,omitempty"` // which program runs, after an update too
+		Version string `json:"version,omitempty"` // of the running program, which an update on disk does not change
 	}{"ok", d.version})
 }
 

@@ -82,8 +82,7 @@ func TestAccessLog_HasNoQuery(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// A refresh that is in flight when the daemon is told to end is waited for, with
-// its caller or without.
+// The end of the daemon waits for a refresh in flight, whether its caller waits or not.
 func TestRun_EndWaitsForRefreshInFlight(t *testing.T) {
 	for name, leaves := range map[string]bool{"caller stays": false, "caller leaves": true} {
 		t.Run(name, func(t *testing.T) { drainDuringRefresh(t, leaves) })
@@ -172,7 +171,7 @@ func TestServer_CutsSlowHeaders(t *testing.T) {
 	}
 	began := time.Now()
 	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 || time.Since(began) > 100*time.Millisecond {
-		t.Errorf("a read beside them: %d after %v", a.StatusCode, time.Since(began))
+		t.Errorf("a concurrent read: %d after %v", a.StatusCode, time.Since(began))
 	}
 	for _, c := range slow {
 		_ = c.SetReadDeadline(began.Add(6 * time.Second))

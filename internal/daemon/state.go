@@ -15,8 +15,8 @@ import (
 // ErrEnded is the error of [Daemon.Replace] after [Daemon.Run] has ended.
 var ErrEnded = errors.New("daemon: the service has ended")
 
-// api is the clients and keys of one configuration, and their routes. It never
-// changes, it is replaced as a whole: a request sees one configuration from its
+// api has the clients and keys of one configuration, and their routes. It never
+// changes; a reload replaces it as a whole: a request sees one configuration from its
 // guard to its answer.
 type api struct {
 	*Daemon
@@ -51,7 +51,8 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	return a, errors.Join(faults...)
 }
 
-// lifeOf returns the life of a client: that of the same client before, or a new one.
+// lifeOf returns the life of a client: the one of the previous configuration if the
+// client is the same, or a new one.
 func (d *api) lifeOf(cl Client, of *lives) *life {
 	if d != nil {
 		if old := d.clients[cl.Name()]; old != nil && old.Client.Client == cl.Client {
@@ -63,9 +64,9 @@ func (d *api) lifeOf(cl Client, of *lives) *life {
 
 // Replace replaces clients and API keys at once: the old ones answer requests that
 // have begun, the new ones answer later requests. On an error nothing changes. A
-// client with the same [flow.Client] goes on running, the others start. A removed
+// client with the same [flow.Client] keeps running, the others start. A removed
 // client ends when no request waits for it; Run waits for that, Replace does not.
-// Pending logins stay where issuer, client id and redirect URL of a client do.
+// A client's pending logins stay valid if its issuer, client id and redirect URL stay.
 func (d *Daemon) Replace(clients []Client, keys []Key) error {
 	d.running.mu.Lock()
 	defer d.running.mu.Unlock()
@@ -84,7 +85,7 @@ func (d *Daemon) Replace(clients []Client, keys []Key) error {
 	return nil
 }
 
-// get is flow's Get, counted as a use of the client.
+// get calls flow's Get and counts as a use of the client.
 func (cl *client) get(ctx context.Context, r flow.Request) (*flow.Token, error) {
 	defer cl.life.use()()
 	return cl.Client.Get(ctx, r)

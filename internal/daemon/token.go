@@ -28,7 +28,7 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// client is a Client, its last rendered token, and its way to its upstreams.
+// client is a Client, its last rendered token, and its proxy.
 type client struct {
 	Client
 	life      *life
@@ -52,8 +52,8 @@ func (b *buffers) get() *[]byte {
 	return new([]byte)
 }
 
-// cachedToken answers from memory, without store or log, when memory has a token
-// that is valid for long enough.
+// cachedToken answers from memory, without store and log, if the token there is valid
+// for long enough.
 func (d *api) cachedToken(c *gin.Context) bool {
 	cl := d.clients[c.Param("client")]
 	if cl == nil {
@@ -71,7 +71,7 @@ func (d *api) cachedToken(c *gin.Context) bool {
 	return true
 }
 
-// getToken answers with a token, which it refreshes first when it must.
+// getToken answers with a token. It refreshes first if necessary.
 func (d *api) getToken(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
@@ -92,8 +92,8 @@ func (d *api) getToken(c *gin.Context) {
 	d.writeToken(c.Writer, cl, t, q)
 }
 
-// writeToken answers with t in the form of q. Neither text nor header ends in a
-// newline: scripts use them as they are.
+// writeToken answers with t in the form of q. text and header have no newline at
+// the end: scripts use them unchanged.
 func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery) {
 	buf := d.buffers.get()
 	defer d.buffers.pool.Put(buf)
@@ -162,8 +162,8 @@ type tokenQuery struct {
 	idToken bool
 }
 
-// parseTokenQuery is strict: ignoring a misspelt min_validity would fail in the
-// middle of a long run.
+// parseTokenQuery rejects unknown parameters: if a misspelt min_validity were ignored, a
+// long run would fail in the middle.
 func parseTokenQuery(raw string) (tokenQuery, *problem) {
 	q := tokenQuery{format: "json"}
 	if raw == "" {
@@ -206,7 +206,7 @@ func (q *tokenQuery) set(name, value string) *problem {
 		}
 		q.idToken = value == "true"
 	default:
-		return badRequest("there is no parameter " + strconv.Quote(name)).withHint("the parameters are min_validity, audience, scope, format and id_token")
+		return badRequest("unknown parameter " + strconv.Quote(name)).withHint("the parameters are min_validity, audience, scope, format and id_token")
 	}
 	return nil
 }

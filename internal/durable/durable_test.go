@@ -115,9 +115,9 @@ func TestReadSecret_Refused(t *testing.T) {
 	}{
 		"open to everyone": {write(t, filepath.Join(dir, "open"), "s", 0o604), Others, "is open to everyone (mode 0604)", "chmod 600 " + filepath.Join(dir, "open")},
 		"open to a group":  {write(t, filepath.Join(dir, "group"), "s", 0o640), Private, "is open to its group (mode 0640)", "chmod 600"},
-		"absent":           {filepath.Join(dir, "absent"), Others, "cannot be read: no such file", "name a file"},
+		"absent":           {filepath.Join(dir, "absent"), Others, "cannot be read: no such file", "use a file"},
 		"directory":        {dir, 0, "is not a regular file", "name the file itself"},
-		"large":            {write(t, filepath.Join(dir, "large"), strings.Repeat("x", MaxSecret+1), 0o600), Others, "is larger than 64 KiB", "the secret alone"},
+		"large":            {write(t, filepath.Join(dir, "large"), strings.Repeat("x", MaxSecret+1), 0o600), Others, "is larger than 64 KiB", "only the secret"},
 	} {
 		b, err := ReadSecret(c.path, c.forbidden)
 		var e *Error

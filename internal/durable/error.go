@@ -1,7 +1,7 @@
 // Package durable writes files that survive a crash, and reads secrets from files
 // that no other user can have written or read.
 //
-// [Replace] and [Create] put a file in its place whole, synced; [SyncDir] makes its
+// [Replace] and [Create] write a file atomically and sync it; [SyncDir] makes its
 // name durable. [ReadSecret] and [CheckDir] are the one policy for owners and modes.
 package durable
 
@@ -13,7 +13,7 @@ import (
 )
 
 // Error says why a file or directory is refused or cannot be used. Its text begins
-// with the path, so that a caller can put before it what the file is.
+// with the path, so that a caller can prefix the kind of file.
 type Error struct {
 	text, hint string
 	err        error
@@ -25,7 +25,7 @@ func (e *Error) Error() string { return e.text }
 // Hint returns what to do about it.
 func (e *Error) Hint() string { return e.hint }
 
-// Unwrap returns the system's error, nil if it had none.
+// Unwrap returns the system's error, or nil.
 func (e *Error) Unwrap() error { return e.err }
 
 func refuse(hint, format string, args ...any) error {
@@ -33,7 +33,7 @@ func refuse(hint, format string, args ...any) error {
 }
 
 // Cause is the system's reason, without an operation and a path: the caller names
-// the path, and the name of a temporary file helps no one.
+// the path, and and the name of a temporary file does not help.
 func Cause(err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError

@@ -6,5 +6,5 @@ import "io/fs"
 
 const nonBlocking = 0
 
-// checkOwner does nothing: the system has no owners as Unix has them.
+// checkOwner does nothing: this system has no Unix owners.
 func checkOwner(string, fs.FileInfo, int) error { return nil }

@@ -11,9 +11,8 @@ import (
 // nonBlocking opens a named pipe without waiting for its writer.
 const nonBlocking = syscall.O_NONBLOCK
 
-// checkOwner refuses what belongs to another user than uid or root. It is refused
-// to root, too: the owner could put another file in its place, and decides by its
-// group who reads.
+// checkOwner refuses a file that belongs to neither uid nor root. That holds for root
+// as well: the owner could replace the file, and the file's group decides who reads.
 func checkOwner(path string, fi fs.FileInfo, uid int) error {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok || int(st.Uid) == uid || st.Uid == 0 {

@@ -32,7 +32,7 @@ func TestReadSecret_NamedPipe(t *testing.T) {
 // Another user's file or directory is refused, and root's is not. The test runs as
 // the files' owner, so it plays another user.
 func TestOwner_OfAnotherUser(t *testing.T) {
-	const nobody = 65534
+	const stranger = 65534
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "s"), "s", 0o600)
 	link := filepath.Join(dir, "link")
@@ -44,10 +44,10 @@ func TestOwner_OfAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := fi.Sys().(*syscall.Stat_t).Uid == 0 //nolint:errcheck // of this system
-	if _, err := readSecret(path, Others, nobody); (err == nil) != roots || err != nil && !strings.Contains(err.Error(), "belongs to user") {
+	if _, err := readSecret(path, Others, stranger); (err == nil) != roots || err != nil && !strings.Contains(err.Error(), "belongs to user") {
 		t.Errorf("a file: %v", err)
 	}
-	if err := checkDir(dir, fi, Written, "", nobody); (err == nil) != roots {
+	if err := checkDir(dir, fi, Written, "", stranger); (err == nil) != roots {
 		t.Errorf("a directory: %v", err)
 	}
 	if !roots {
@@ -60,18 +60,18 @@ func TestOwner_OfAnotherUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	give(path, nobody)
+	give(path, stranger)
 	for _, name := range []string{path, link} { // itself, and as the target of root's link
 		if _, err := ReadSecret(name, Others); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	give(path, 0)
-	give(link, nobody)
+	give(link, stranger)
 	if _, err := ReadSecret(link, Others); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("another user's link: %v", err)
 	}
-	give(dir, nobody)
+	give(dir, stranger)
 	if fi, err = os.Stat(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// pipePause is the time between looks at a pipe that nobody has opened for writing
-// yet.
+// pipePause is the time between reads of a pipe that has no writer yet.
 const pipePause = 10 * time.Millisecond
 
 var errSlowPipe = errors.New("the pipe was not written to its end in time")
 
-// ReadPipe reads a pipe that [OpenAny] has opened to its end, such as a named pipe,
+// ReadPipe reads a pipe that [OpenAny] has opened until EOF: a named pipe,
 // /dev/stdin or the file of a shell's process substitution. It waits for a writer, and
 // fails after the time given. It reads at most one byte more than max.
 func ReadPipe(f *os.File, max int64, wait time.Duration) ([]byte, error) {

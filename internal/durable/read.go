@@ -12,16 +12,16 @@ const MaxSecret = 64 << 10
 
 // The permissions that a file or a directory must not give.
 const (
-	Others  fs.FileMode = 0o007 // anything to everyone: a secret that came from elsewhere, perhaps for a group
-	Private fs.FileMode = 0o077 // anything to anyone else: what tokend made for itself
-	Written fs.FileMode = 0o022 // writing to anyone else
+	Others  fs.FileMode = 0o007 // any access for others: secrets that other software made, perhaps for a group
+	Private fs.FileMode = 0o077 // any access for group and others: files that tokend made for itself
+	Written fs.FileMode = 0o022 // write access for group and others
 )
 
 // ReadSecret reads a file that holds a secret. It must be a regular file of this
 // user or root, of at most MaxSecret bytes, without the forbidden permissions. A
 // symbolic link, as in the secret mounts of Kubernetes, must be this user's or
-// root's, too, and lead to such a file; what is [Private] may not be a link. Opening
-// waits for nothing: a named pipe without a writer is refused like any other.
+// root's, too, and point to such a file; with [Private] a link is refused. A named pipe is
+// refused without waiting for its writer.
 func ReadSecret(path string, forbidden fs.FileMode) ([]byte, error) {
 	return readSecret(path, forbidden, os.Geteuid())
 }
@@ -37,13 +37,13 @@ func readSecret(path string, forbidden fs.FileMode, uid int) ([]byte, error) {
 	case err != nil:
 		return nil, unreadable(path, err)
 	case len(b) > MaxSecret:
-		return nil, refuse("name the file that holds the secret alone", "%s is larger than %d KiB", path, MaxSecret>>10)
+		return nil, refuse("use a file that contains only the secret", "%s is larger than %d KiB", path, MaxSecret>>10)
 	}
 	return b, nil
 }
 
-// Open opens a regular file for reading. It does not wait for the writer of a named
-// pipe, which is refused.
+// Open opens a regular file for reading. It refuses a named pipe without
+// waiting for its writer.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	f, fi, err := OpenAny(path)
 	if err == nil && !fi.Mode().IsRegular() {
@@ -53,7 +53,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return f, fi, err
 }
 
-// OpenAny opens what path names for reading, and waits for nothing.
+// OpenAny opens any kind of file for reading, without blocking.
 func OpenAny(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func OpenAny(path string) (*os.File, fs.FileInfo, error) {
 }
 
 // ErrNotRegular means that a path names a directory, a pipe, a socket or a device.
-var ErrNotRegular = errors.New("it is not a regular file")
+var ErrNotRegular = errors.New("not a regular file")
 
 func openSecret(path string, forbidden fs.FileMode, uid int) (*os.File, error) {
 	named, err := os.Lstat(path)
@@ -113,13 +113,13 @@ func whom(perm fs.FileMode) string {
 func unreadable(path string, err error) error {
 	return &Error{
 		text: path + " cannot be read: " + Cause(err).Error(), err: err,
-		hint: "name a file that holds the secret alone and that the user of the service can read",
+		hint: "use a file that contains only the secret and that the user of the service can read",
 	}
 }
 
-// CheckDir refuses what is no directory, one with forbidden permissions, and one
-// that is neither this user's nor root's: its owner could replace what is in it.
-// instead is what else can be done.
+// CheckDir refuses a path that is not a directory, a directory with forbidden
+// permissions, and one that belongs to neither this user nor root: its owner could
+// replace the files in it. instead is the alternative that the hint names.
 func CheckDir(path string, fi fs.FileInfo, forbidden fs.FileMode, instead string) error {
 	return checkDir(path, fi, forbidden, instead, os.Geteuid())
 }

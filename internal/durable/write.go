@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// stale is the age from which a temporary file is one of a process that was killed.
+// stale is the age from which a temporary file is a leftover of a killed process.
 const stale = time.Minute
 
-// Replace puts content in the file's place whole: a reader sees the old content or
-// the new one, and a crash leaves one of them. The content is synced, the directory
-// is not: see [SyncDir].
+// Replace writes a file atomically: readers see the old content or the new one, also
+// after a crash. It syncs the content but not the directory: see [SyncDir].
 func Replace(path string, mode fs.FileMode, content []byte) error {
 	tmp, err := temporary(path, mode, content)
 	if err != nil {
@@ -26,8 +25,8 @@ func Replace(path string, mode fs.FileMode, content []byte) error {
 	return nil
 }
 
-// Create makes a file whole or not at all, and makes its name durable. It is
-// fs.ErrExist when the file is there already, which stays.
+// Create creates a file atomically and syncs its directory. An existing file stays,
+// and the error is fs.ErrExist.
 func Create(path string, mode fs.FileMode, content []byte) error {
 	tmp, err := temporary(path, mode, content)
 	if err != nil {
@@ -40,7 +39,7 @@ func Create(path string, mode fs.FileMode, content []byte) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// SyncDir makes what happened to the entries of a directory durable.
+// SyncDir makes changes to the entries of a directory durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -71,8 +70,8 @@ func temporary(path string, mode fs.FileMode, content []byte) (name string, err 
 
 func prefix(path string) string { return "." + filepath.Base(path) + ".tokend-" }
 
-// sweep removes what a process that was killed has left: it holds a secret. By the
-// file system's own clock it is older than any write takes.
+// sweep removes the temporary files of killed processes, which contain secrets. Its
+// clock is that of the file system.
 func sweep(path string, fresh *os.File) {
 	now, err := fresh.Stat()
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Claims returns the header and the claims of a JWT (RFC 7519) in compact form. ok
-// is false for any other token, such as an opaque or an encrypted one. Nothing is
-// verified.
+// Claims returns the header and the claims of a JWT (RFC 7519) in compact form, without
+// verifying anything. ok is false for any other token, such as an opaque or an
+// encrypted one.
 func Claims(token string) (header, claims map[string]any, ok bool) {
 	first, _, _ := strings.Cut(token, ".")
 	ok = decodeClaims(token, &claims) && decodePart(first, &header)

@@ -13,17 +13,17 @@ func TestClaims(t *testing.T) {
 		token string
 		ok    bool
 	}{
-		"jwt":                 {part(`{"alg":"none"}`) + "." + part(`{"exp":1}`) + ".sig", true},
-		"unsigned":            {part(`{"alg":"none"}`) + "." + part(`{"exp":1}`) + ".", true},
-		"two parts":           {part(`{}`) + "." + part(`{}`), false},
-		"five parts":          {strings.Repeat(part(`{}`)+".", 4) + "x", false},
-		"header is no object": {part(`[]`) + "." + part(`{}`) + ".x", false},
-		"claims are null":     {part(`{}`) + "." + part(`null`) + ".x", false},
-		"header is null":      {part(`null`) + "." + part(`{}`) + ".x", false},
-		"trailing data":       {part(`{}`) + "." + part(`{} {}`) + ".x", false},
-		"padding":             {part(`{}`) + "." + part(`{}`) + "=.x", false},
-		"opaque":              {"abc", false},
-		"empty":               {"", false},
+		"jwt":               {part(`{"alg":"none"}`) + "." + part(`{"exp":1}`) + ".sig", true},
+		"unsigned":          {part(`{"alg":"none"}`) + "." + part(`{"exp":1}`) + ".", true},
+		"two parts":         {part(`{}`) + "." + part(`{}`), false},
+		"five parts":        {strings.Repeat(part(`{}`)+".", 4) + "x", false},
+		"header not object": {part(`[]`) + "." + part(`{}`) + ".x", false},
+		"claims are null":   {part(`{}`) + "." + part(`null`) + ".x", false},
+		"header is null":    {part(`null`) + "." + part(`{}`) + ".x", false},
+		"trailing data":     {part(`{}`) + "." + part(`{} {}`) + ".x", false},
+		"padding":           {part(`{}`) + "." + part(`{}`) + "=.x", false},
+		"opaque":            {"abc", false},
+		"empty":             {"", false},
 	} {
 		if _, claims, ok := Claims(tt.token); ok != tt.ok || ok && claims["exp"] == nil && name == "jwt" {
 			t.Errorf("%s: %v, %v", name, ok, claims)

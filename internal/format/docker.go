@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// notFound is what Docker reads as "ask without credentials"; any other text is a
-// failure.
+// notFound is the text after which Docker continues without credentials; any other
+// text is an error.
 const notFound = "credentials not found in native keychain"
 
 // oneOperation reads the operand of docker-credential-tokend.
 func oneOperation(r *Request, operands []string) error {
 	if len(operands) != 1 {
-		return errorf(Usage, `Docker runs it, where config.json has "credsStore": "tokend"; by hand: echo registry.example.com | docker-credential-tokend get`,
+		return errorf(Usage, `Docker runs it, where config.json has "credsStore": "tokend"; manually: echo registry.example.com | docker-credential-tokend get`,
 			"docker-credential-tokend takes one operation, not %d: get, store, erase or list", len(operands))
 	}
 	r.Operation = operands[0]
@@ -22,7 +22,7 @@ func oneOperation(r *Request, operands []string) error {
 
 // dockerCredential speaks Docker's protocol, see
 // https://github.com/docker/docker-credential-helpers: errors on standard output,
-// with exit status 1. Without a client the server's host chooses it.
+// with exit status 1. Without a client name the server's host determines the client.
 func dockerCredential(ctx context.Context, p Process, r Request) ([]byte, error) {
 	out, err := p.docker(ctx, r)
 	switch {
@@ -75,7 +75,7 @@ func (p Process) dockerGet(ctx context.Context, r Request, server string) (strin
 	if err != nil {
 		return "", err
 	}
-	return string(encoded(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken.Reveal()})), nil //nolint:gosec // what Docker asked for
+	return string(encoded(struct{ ServerURL, Username, Secret string }{server, user, t.AccessToken.Reveal()})), nil //nolint:gosec // the answer that Docker expects
 }
 
 // dockerList returns every host of the clients and its user.
@@ -101,7 +101,7 @@ func (p Process) dockerList(ctx context.Context, r Request) (string, error) {
 	return string(encoded(users)), nil
 }
 
-// serverOf splits what Docker calls a server: a host, or a URL of one.
+// serverOf splits Docker's server: a host, or a URL.
 func serverOf(server string) (scheme, host string) {
 	if strings.Contains(server, "://") {
 		u, err := url.Parse(server)

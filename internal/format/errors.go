@@ -5,14 +5,14 @@ import "fmt"
 // Kind is what an error is about. Commands choose their exit code by it.
 type Kind int
 
-// The kinds of errors. What the service refuses is a [*tokend.Error].
+// The kinds of errors. A refusal of the service is a [*tokend.Error].
 const (
 	Usage         Kind = iota // the command line, or the query on standard input
 	NoClient                  // no client serves the host
 	Unavailable               // a file cannot be written
 	Protocol                  // a token that cannot be read
 	Refused                   // the token may not go there
-	Configuration             // a setting of the client or of the tool that asks
+	Configuration             // a setting of the client or of the calling tool
 	Provider                  // the provider refused another token; Class says why
 )
 
@@ -27,7 +27,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.err.Error() }
 
-// Hint returns what to do about it, "" when the text says it.
+// Hint returns what to do, "" when the text says it.
 func (e *Error) Hint() string { return e.hint }
 
 // Unwrap returns the cause.
@@ -41,7 +41,7 @@ func errorf(kind Kind, hint, format string, args ...any) error {
 	return &Error{Kind: kind, hint: hint, err: fmt.Errorf(format, args...)}
 }
 
-// Told is an error that the answer reports by its protocol. The process ends with
+// Told is an error that the form has already reported in its answer. The process ends with
 // exit status 1 and prints nothing else.
 type Told struct{ Err error }
 

@@ -11,7 +11,7 @@ import (
 
 // external is the program of Terraform's data source "external": a JSON object of
 // strings on standard input, one on standard output. A token that is valid for less
-// than was asked is an error: Terraform shows no warning of a program that
+// than requested is an error: Terraform shows no warning of a program that
 // succeeds, and the apply would fail halfway.
 func external(ctx context.Context, p Process, r Request) ([]byte, error) {
 	in, err := p.input(ctx)
@@ -39,7 +39,7 @@ func external(ctx context.Context, p Process, r Request) ([]byte, error) {
 	}))), nil
 }
 
-// query takes what Terraform's query says; the command line says the rest.
+// query reads Terraform's query into the request of the command line.
 func (r *Request) query(in []byte) error {
 	var q struct {
 		Client      *string `json:"client"`
@@ -79,13 +79,13 @@ func (r *Request) query(in []byte) error {
 	return nil
 }
 
-// unknownField names the member that a JSON decoder does not know.
+// unknownField returns the name of the unknown member in a JSON decoder's error.
 func unknownField(err error) string {
 	if err == nil {
 		return ""
 	}
 	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
-		return ": " + name + " is none of them"
+		return ": unknown member " + name
 	}
 	return ""
 }

@@ -18,9 +18,9 @@ import (
 type Form struct {
 	Name, Help string
 
-	// WithoutService says that the form is for a single use, which is worth starting
-	// the client in this process when no service runs. The others are run by other
-	// programs for every request of theirs.
+	// WithoutService says that the form is for a single use, for which it
+	// starts the client in this process when no service runs. Other programs run the
+	// other forms for each of their requests.
 	WithoutService bool
 
 	least, most int // operands
@@ -47,7 +47,7 @@ func Forms() []Form {
 }
 
 // Helpers returns the forms of programs that are named after their protocol, by that
-// name: they choose the client by the host that is asked for.
+// name: the requested host determines the client.
 func Helpers() map[string]Form {
 	return map[string]Form{
 		"docker-credential-tokend":     {Name: "docker-credential", most: 1, operands: oneOperation, run: dockerCredential},
@@ -75,7 +75,7 @@ func Find(name string) (Form, error) {
 	return forms[i], nil
 }
 
-// Request is what a command line asks of a form.
+// Request is the parsed command line of a form.
 type Request struct {
 	tokend.TokenRequest
 	Variable  string // of the form env or github; "": its default
@@ -93,7 +93,7 @@ type Options struct {
 	IDToken         bool
 }
 
-// Request checks a command line. It asks nobody.
+// Request checks a command line. It does no I/O.
 func (f Form) Request(operands []string, o Options) (Request, error) {
 	r := Request{
 		TokenRequest: tokend.TokenRequest{MinValidity: o.MinValidity, Audience: o.Audience, Scopes: scopes(o.Scope), IDToken: o.IDToken},
@@ -103,7 +103,7 @@ func (f Form) Request(operands []string, o Options) (Request, error) {
 	case len(operands) < f.least:
 		return r, errorf(Usage, "tokend token NAME; tokend status lists them", "the client's name is missing")
 	case len(operands) > f.most && f.operands == nil:
-		return r, errorf(Usage, "", "%q is one argument too many", operands[f.most])
+		return r, errorf(Usage, "", "unexpected argument %q", operands[f.most])
 	case o.MinValidity < 0:
 		return r, errorf(Usage, "", "--min-validity %s is negative", o.MinValidity)
 	case o.Variable != "" && f.Name != "env" && f.Name != "github":
@@ -129,7 +129,7 @@ type Source interface {
 	Refresh(context.Context, tokend.RefreshRequest) (*tokend.Status, error)
 }
 
-// Process is what a form uses of the program that runs it.
+// Process is the part of the running program that a form uses.
 type Process struct {
 	Connect func(context.Context) (Source, error)
 	Stdin   io.Reader
@@ -139,8 +139,8 @@ type Process struct {
 	Warn    func(error)
 	Version string
 
-	// Report returns the exit code of err, and what a person reads of it. Some
-	// protocols put these into their answer.
+	// Report returns the exit code and the text of err. Some protocols put
+	// these into their answer.
 	Report func(err error) (code int, text string)
 }
 
@@ -148,7 +148,7 @@ type Process struct {
 // unless the error is a [Told].
 func (f Form) Run(ctx context.Context, p Process, r Request) ([]byte, error) { return f.run(ctx, p, r) }
 
-// scopes splits --scope; nil is the client's own.
+// scopes splits --scope; nil means the client's own.
 func scopes(scope string) []string {
 	if scope == "" {
 		return nil
@@ -170,8 +170,8 @@ func variableName(s string) bool {
 // line ends an answer with a newline.
 func line(s string) []byte { return append([]byte(s), '\n') }
 
-// expiry is a time as every form writes it: RFC 3339, UTC, whole seconds.
+// expiry returns a time as every form writes it: RFC 3339, UTC, whole seconds.
 func expiry(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// warnf warns of something that does not stop the form.
+// warnf writes a warning; the form continues.
 func (p Process) warnf(format string, args ...any) { p.Warn(fmt.Errorf(format, args...)) }

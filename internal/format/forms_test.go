@@ -122,8 +122,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"txt demo", Options{}, nothing, Usage, `format "txt" is not one of text`},
 		{"text", Options{}, nothing, Usage, "the client's name is missing"},
-		{"text demo more", Options{}, nothing, Usage, `"more" is one argument too many`},
-		{"git-credential demo get more", Options{}, nothing, Usage, `"more" is one argument too many`},
+		{"text demo more", Options{}, nothing, Usage, `unexpected argument "more"`},
+		{"git-credential demo get more", Options{}, nothing, Usage, `unexpected argument "more"`},
 		{"text demo", Options{MinValidity: -time.Second}, nothing, Usage, "--min-validity -1s is negative"},
 		{"text demo", Options{Variable: "A"}, nothing, Usage, "--env has no effect with format text"},
 		{"env demo", Options{Variable: "9A"}, nothing, Usage, `--env "9A" is not a variable name`},
@@ -145,14 +145,14 @@ func TestRefusals(t *testing.T) {
 
 		{"external", Options{}, stdin(`{`), Usage, "the query is not a JSON object"},
 		{"external", Options{}, stdin(`{"client":"demo"} {}`), Usage, "the query is not a JSON object"},
-		{"external", Options{}, stdin(`{"x":"y"}`), Usage, `"x" is none of them`},
+		{"external", Options{}, stdin(`{"x":"y"}`), Usage, `unknown member "x"`},
 		{"external", Options{}, stdin(`{"client":"demo","min_validity":"soon"}`), Usage, `min_validity "soon"`},
 		{"external", Options{}, stdin(`{"client":"demo","min_validity":"-1"}`), Usage, `min_validity "-1"`},
 		{"external", Options{}, nothing, Usage, "the client's name is missing"},
 		{"external demo", Options{}, noDial, -1, "no service"},
 		{"external demo", Options{}, refused, -1, "no such client"},
-		{"external demo", Options{MinValidity: 2 * time.Hour}, short(""), Configuration, "valid for 1h, not for 2h: the provider's tokens live no longer"},
-		{"external demo", Options{MinValidity: 2 * time.Hour}, short("idp_timeout"), Provider, "getting another one failed: idp_timeout: why"},
+		{"external demo", Options{MinValidity: 2 * time.Hour}, short(""), Configuration, "valid for 1h, not for 2h: the provider's tokens do not live longer"},
+		{"external demo", Options{MinValidity: 2 * time.Hour}, short("idp_timeout"), Provider, "the refresh failed: idp_timeout: why"},
 
 		{"exec-credential demo", Options{}, env("KUBERNETES_EXEC_INFO", "x"), Usage, "is not an ExecCredential"},
 		{"exec-credential demo", Options{}, env("KUBERNETES_EXEC_INFO", `{"kind":"Pod"}`), Usage, "is not an ExecCredential"},

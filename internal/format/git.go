@@ -18,16 +18,16 @@ func operationLast(r *Request, operands []string) error {
 	case 2:
 		r.Client, r.Operation = operands[0], operands[1]
 	default:
-		return errorf(Usage, "it is for git: credential.helper = tokend, or credential.helper = tokend NAME",
+		return errorf(Usage, "git runs it: credential.helper = tokend, or credential.helper = tokend NAME",
 			"git-credential-tokend takes an operation, and before it at most a client's name")
 	}
 	return nil
 }
 
 // gitCredential is a credential helper of git, see git-credential(1) and
-// gitcredentials(7). Only get has an answer: what git would store or erase is
-// tokend's to keep, and other operations are to be ignored. Without a client the
-// host chooses it.
+// gitcredentials(7). Only get has an answer: tokend itself stores and removes
+// tokens, and git requires that other operations are ignored. Without a client name
+// the host determines the client.
 func gitCredential(ctx context.Context, p Process, r Request) ([]byte, error) {
 	in, err := p.input(ctx)
 	if err != nil {
@@ -63,8 +63,8 @@ type gitRequest struct {
 	offered                  []string // schemes of the server's WWW-Authenticate, in lower case
 }
 
-// gitQuery reads lines "key=value" up to an empty one; unknown keys are to be
-// ignored.
+// gitQuery reads lines "key=value" up to an empty one and ignores unknown keys, as git
+// requires.
 func gitQuery(in []byte) (gitRequest, error) {
 	var q gitRequest
 	for line := range strings.Lines(string(in)) {
@@ -88,14 +88,14 @@ func gitQuery(in []byte) (gitRequest, error) {
 		}
 	}
 	if q.protocol != "https" && q.protocol != "http" || q.host == "" {
-		return q, errorf(Usage, "it is for git: credential.helper = !tokend token NAME --format git-credential",
+		return q, errorf(Usage, "git runs it: credential.helper = !tokend token NAME --format git-credential",
 			"the query on standard input names no protocol (http or https) and host")
 	}
 	return q, nil
 }
 
-// credential is a bearer token where git can send one and the server does not ask
-// for Basic alone; else the token is the password.
+// credential returns a bearer token if git can send one and the server does not offer
+// Basic only; otherwise the token is the password.
 func (q gitRequest) credential(t *tokend.Token, user string) []string {
 	basicOnly := slices.Contains(q.offered, "basic") && !slices.Contains(q.offered, "bearer")
 	if q.authtype && !basicOnly {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// github masks the token in the log of a job and hands it to later steps: as
-// output access_token, or with --env as a variable. The mask is printed before the
-// token is written anywhere.
+// github masks the token in the log of a job and passes it to later steps: as
+// output access_token, or with --env as a variable. It prints the mask before it writes
+// the token anywhere.
 func github(ctx context.Context, p Process, r Request) ([]byte, error) {
 	target, name, suffix := "GITHUB_OUTPUT", "access_token", "_expires_at"
 	if r.Variable != "" {
@@ -45,8 +45,8 @@ func github(ctx context.Context, p Process, r Request) ([]byte, error) {
 	return nil, nil
 }
 
-// lineBegin is what a line appended to file needs before it: an earlier step may
-// have left the last line open.
+// lineBegin returns the text before a line that is appended to file: a newline if an
+// earlier step left the last line open.
 func lineBegin(file *os.File) (string, error) {
 	end, err := file.Seek(0, io.SeekEnd)
 	if err != nil || end == 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // gcpExecutable is an executable that sources Google credentials, see
-// https://google.aip.dev/auth/4117. A failure is an answer, too.
+// https://google.aip.dev/auth/4117. A failure is also an answer.
 func gcpExecutable(ctx context.Context, p Process, r Request) ([]byte, error) {
 	answer, err := p.subjectToken(ctx, r)
 	if err != nil {
@@ -29,7 +29,7 @@ const (
 	idTokenType = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // a name, not a token
 )
 
-// subjectToken gets what GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE asks for: the access
+// subjectToken gets the token of type GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE: the access
 // token, which is a JWT for an API of the tenant's, or the ID token.
 func (p Process) subjectToken(ctx context.Context, r Request) (map[string]any, error) {
 	kind := p.Getenv("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE")
@@ -59,9 +59,8 @@ func (p Process) subjectToken(ctx context.Context, r Request) (map[string]any, e
 	}, nil
 }
 
-// freshIDToken returns the ID token, or that of one refresh when it expires too
-// soon: it may live shorter than the access token, which is what the service
-// watches.
+// freshIDToken returns the ID token. If it expires too soon, one refresh gets another:
+// it may live shorter than the access token, whose expiry the service watches.
 func (p Process) freshIDToken(ctx context.Context, r Request) (string, time.Time, error) {
 	s, err := p.Connect(ctx)
 	if err != nil {

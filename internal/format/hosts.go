@@ -12,13 +12,13 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// defaultUser goes with a token that is used as a password. Most hosts that take
-// one check the password only.
+// defaultUser is the user name for a token that is used as a password. Most hosts check
+// only the password.
 const defaultUser = "oauth2"
 
-// choose returns the user that goes with the token at host, and sets r.Client to
-// the client that has host among its hosts where none is named; "" when there is
-// none. A named client must have the host.
+// choose returns the user name for the token at host. If r names no client, it sets
+// r.Client to the client that lists host, "" when none does. A named client must list
+// the host.
 func choose(ctx context.Context, s Source, r *Request, scheme, host string) (user string, err error) {
 	if r.Client != "" {
 		return permitted(ctx, s, r.Client, scheme, host)
@@ -55,8 +55,8 @@ func permitted(ctx context.Context, s Source, name, scheme, host string) (user s
 	return user, nil
 }
 
-// clientOf returns the one client that has host among its hosts, "" when none has,
-// and the user that goes with its token.
+// clientOf returns the one client that lists host, "" when none does, and the user name
+// for its token.
 func clientOf(all []tokend.Status, scheme, host string) (client, user string, err error) {
 	for _, c := range all {
 		u, ok := allowed(c.Hosts, scheme, host)
@@ -71,9 +71,9 @@ func clientOf(all []tokend.Status, scheme, host string) (client, user string, er
 	return client, user, nil
 }
 
-// allowed finds host among the entries "[user@]host[:port]" of a client, and the
-// user that goes with the token there. There is no wildcard and no subdomain, and a
-// port that is not the scheme's default must be listed.
+// allowed finds host among a client's entries "[user@]host[:port]", and returns the user
+// name for it. Wildcards and subdomains do not match, and a port that is not the
+// scheme's default must be listed.
 func allowed(entries []string, scheme, host string) (user string, ok bool) {
 	for _, e := range entries {
 		user, at := splitEntry(e)
@@ -92,8 +92,8 @@ func splitEntry(entry string) (user, host string) {
 	return user, host
 }
 
-// validEntry checks an entry as the configuration does. It may come from a service
-// that is not tokend, and a line break in it would be a line of git's protocol.
+// validEntry checks an entry like the configuration does. An untrusted service may have
+// sent it, and a line break in it would add a line to git's protocol.
 func validEntry(user, host string) bool {
 	if user == "" || strings.ContainsFunc(user, notInUser) {
 		return false
@@ -123,7 +123,7 @@ func digits(s string) bool {
 	return err == nil && s[0] != '+'
 }
 
-// canonical is a host as it is compared: in lower case, without the default port.
+// canonical returns a host for comparison: in lower case, without the default port.
 func canonical(scheme, host string) string {
 	port := ":443"
 	if scheme == "http" {
@@ -132,7 +132,7 @@ func canonical(scheme, host string) string {
 	return strings.TrimSuffix(strings.ToLower(host), port)
 }
 
-// overWire refuses to send a token over a network in the clear.
+// overWire refuses to send a token unencrypted over a network.
 func overWire(scheme, host string) error {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // expiryMargin is how much earlier the expiry is reported to client-go, which uses
-// a token until the last moment: a tenth of the token's life, at most this.
+// a token until it expires: a tenth of the token's life, at most this.
 const expiryMargin = 30 * time.Second
 
 // execCredential speaks the protocol of client-go's exec plugins, see
@@ -34,18 +34,18 @@ func execCredential(ctx context.Context, p Process, r Request) ([]byte, error) {
 	}{version, "ExecCredential", status{expiry(t.ExpiresAt.Add(-early)), t.AccessToken.Reveal()}}))), nil
 }
 
-// execVersion is the API version that the client wants; it refuses any other.
+// execVersion returns the API version that the client requires; it refuses any other.
 func execVersion(info string) (string, error) {
 	const group, newest = "client.authentication.k8s.io/", "client.authentication.k8s.io/v1"
 	if info == "" {
-		return newest, nil // run by hand
+		return newest, nil // run manually
 	}
 	var in struct {
 		Version string `json:"apiVersion"`
 		Kind    string `json:"kind"`
 	}
 	if err := json.Unmarshal([]byte(info), &in); err != nil || in.Kind != "ExecCredential" {
-		return "", errorf(Usage, "it is set by kubectl; unset it to run this by hand", "KUBERNETES_EXEC_INFO is not an ExecCredential")
+		return "", errorf(Usage, "kubectl sets it; unset it to run this manually", "KUBERNETES_EXEC_INFO is not an ExecCredential")
 	}
 	if in.Version != newest && in.Version != group+"v1beta1" {
 		return "", errorf(Usage, fmt.Sprintf("set apiVersion: %s in the kubeconfig's exec", newest),

@@ -8,7 +8,7 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// plain is a form that prints nothing but the token.
+// plain returns a form that prints only the token.
 func plain(render func(*tokend.Token, Request) string) func(context.Context, Process, Request) ([]byte, error) {
 	return func(ctx context.Context, p Process, r Request) ([]byte, error) {
 		t, err := p.fetch(ctx, r)
@@ -22,7 +22,7 @@ func plain(render func(*tokend.Token, Request) string) func(context.Context, Pro
 	}
 }
 
-// fetch gets the token and warns when it is valid for less than was asked.
+// fetch gets the token and warns when it is valid for less than requested.
 func (p Process) fetch(ctx context.Context, r Request) (*tokend.Token, error) {
 	s, err := p.Connect(ctx)
 	if err != nil {
@@ -35,7 +35,7 @@ func (p Process) fetch(ctx context.Context, r Request) (*tokend.Token, error) {
 	return t, err
 }
 
-// token asks for the token and warns of scopes that were not granted.
+// token gets the token and warns of scopes that were not granted.
 func (p Process) token(ctx context.Context, s Source, r Request) (*tokend.Token, error) {
 	t, err := s.Token(ctx, r.TokenRequest)
 	if err != nil {
@@ -47,7 +47,7 @@ func (p Process) token(ctx context.Context, s Source, r Request) (*tokend.Token,
 	return t, nil
 }
 
-// chosen is the access token, or the ID token where that was asked for.
+// chosen returns the access token, or the ID token if it was requested.
 func chosen(t *tokend.Token, r Request) string {
 	if r.IDToken {
 		return t.IDToken.Reveal()
@@ -61,7 +61,7 @@ func answer(t *tokend.Token, _ Request) string { return string(t.RawJSON()) }
 
 func header(t *tokend.Token, r Request) string { return "Authorization: Bearer " + chosen(t, r) }
 
-// headers is what tools read of a command that gives them HTTP headers.
+// headers returns the JSON that tools read from a command for HTTP headers.
 func headers(t *tokend.Token, r Request) string {
 	return `{"Authorization":` + quoted("Bearer "+chosen(t, r)) + `}`
 }
@@ -81,7 +81,7 @@ func ShellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\'
 // quoted is s as a JSON string.
 func quoted(s string) string { return string(encoded(s)) }
 
-// encoded is v as JSON. v is made of strings, numbers and booleans, which always
+// encoded returns v as JSON. v has only strings, numbers and booleans, which always
 // have a JSON form.
 func encoded(v any) []byte {
 	b, err := json.Marshal(v)

@@ -9,12 +9,12 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// maxInput bounds what another program says on standard input, in bytes.
+// maxInput bounds the input of another program, in bytes.
 const maxInput = 64 << 10
 
-// input reads standard input up to its end. On a terminal it is empty: nobody types
-// a protocol. A read cannot be interrupted; when ctx ends it is left behind and the
-// process ends.
+// input reads standard input up to its end. On a terminal it returns nothing,
+// because people do not type a protocol. A read cannot be interrupted; when ctx ends
+// the goroutine stays until the process ends.
 func (p Process) input(ctx context.Context) ([]byte, error) {
 	if f, ok := p.Stdin.(*os.File); ok {
 		if fi, err := f.Stat(); err == nil && fi.Mode()&os.ModeCharDevice != 0 {
@@ -52,11 +52,11 @@ func Dial(getenv func(string) string) (*tokend.Client, error) {
 	if err != nil {
 		return nil, AddressError(at, err)
 	}
-	_, err = c.Key() // none is read for a socket
+	_, err = c.Key() // a socket needs none
 	return c, err
 }
 
-// AddressError names the variable that a wrong address of the service is from.
+// AddressError names the variable of a wrong service address.
 func AddressError(at tokend.Service, err error) error {
 	variable := "TOKEND_ADDR"
 	if at.OwnOnly {

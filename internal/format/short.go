@@ -9,14 +9,14 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
-// tooShort says why a token is valid for less than was asked: the provider could
-// not be asked for another, or its tokens live no longer.
+// tooShort says why a token is valid for less than requested: the refresh failed, or
+// the provider's tokens do not live longer.
 func tooShort(ctx context.Context, s Source, t *tokend.Token, r Request) error {
 	text := "the token is " + shortOf(t, r.MinValidity)
 	c, err := s.Status(ctx, r.Client)
 	if err != nil || c.Failure == nil {
 		return errorf(Configuration, "ask for less, or raise the token lifetime of the API at the provider",
-			"%s: the provider's tokens live no longer", text)
+			"%s: the provider's tokens do not live longer", text)
 	}
 	hint := "try again"
 	if c.Failure.Class == tokend.CodeLoginRequired {
@@ -24,11 +24,11 @@ func tooShort(ctx context.Context, s Source, t *tokend.Token, r Request) error {
 	}
 	return &Error{
 		Kind: Provider, Class: c.Failure.Class, hint: hint,
-		err: fmt.Errorf("%s, and getting another one failed: %s: %s", text, c.Failure.Class, c.Failure.Description),
+		err: fmt.Errorf("%s, and the refresh failed: %s: %s", text, c.Failure.Class, c.Failure.Description),
 	}
 }
 
-// shortOf says how long a token is valid that should be valid for wanted.
+// shortOf compares the validity of a token with the requested one.
 func shortOf(t *tokend.Token, wanted time.Duration) string {
 	has := time.Duration(t.ExpiresIn) * time.Second
 	a, b := Span(has), Span(wanted)
@@ -38,7 +38,7 @@ func shortOf(t *tokend.Token, wanted time.Duration) string {
 	return "valid for " + a + ", not for " + b
 }
 
-// Span is a duration for people: without seconds from an hour on.
+// Span formats a duration for people, without seconds from an hour on.
 func Span(d time.Duration) string {
 	if d < time.Hour {
 		return d.Round(time.Second).String()
@@ -50,8 +50,7 @@ func Span(d time.Duration) string {
 	return text
 }
 
-// LoginHint says how the client gets its grant, and whether the service retries by
-// itself.
+// LoginHint says how to log the client in, and whether the service retries by itself.
 func LoginHint(c *tokend.Status) string {
 	var hint string
 	login := c.Login

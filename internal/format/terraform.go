@@ -5,7 +5,7 @@ import "context"
 // operationAndHost reads the operands of terraform-credentials-tokend.
 func operationAndHost(r *Request, operands []string) error {
 	if len(operands) != 2 {
-		return errorf(Usage, `Terraform runs it, with credentials_helper "tokend" {} in its CLI configuration; by hand: terraform-credentials-tokend get registry.example.com`,
+		return errorf(Usage, `Terraform runs it, with credentials_helper "tokend" {} in its CLI configuration; manually: terraform-credentials-tokend get registry.example.com`,
 			"terraform-credentials-tokend takes an operation and a host, not %d arguments", len(operands))
 	}
 	r.Operation, r.Host = operands[0], operands[1]
@@ -14,7 +14,7 @@ func operationAndHost(r *Request, operands []string) error {
 
 // terraformCredentials speaks the protocol of
 // https://developer.hashicorp.com/terraform/internals/credentials-helpers: an empty
-// object where there is no token for a host.
+// object when there is no token for a host.
 func terraformCredentials(ctx context.Context, p Process, r Request) ([]byte, error) {
 	switch r.Operation {
 	case "get":

@@ -1,9 +1,9 @@
 // Package guard decides which requests tokend answers, and for whom.
 //
 // [Guard.Admit] checks a request before any route sees it: its Host against DNS
-// rebinding, what a browser adds against web pages, forwarding headers against
-// proxies, and over TCP its API key. The answer is a [Caller] or a [Refusal]. On a
-// unix socket [OwnPeers] checks who connects, which stands for a key.
+// rebinding, the headers of browsers against web pages, forwarding headers against
+// proxies, and over TCP the API key. The answer is a [Caller] or a [Refusal]. On a
+// unix socket [OwnPeers] checks the user that connects instead.
 package guard
 
 import (
@@ -18,9 +18,9 @@ type Access int
 // What a route may require.
 const (
 	NeedsKey     Access = iota // every check, and a key that may use the client in the path
-	Proxied                    // as NeedsKey, for a request that goes on to an upstream
+	Proxied                    // as NeedsKey, for a request that is forwarded to an upstream
 	Open                       // every check but the key: the answer says nothing about a client
-	CallbackOnly               // the Host only: the browser comes from the provider's page, the state is its credential
+	CallbackOnly               // the Host only: the browser comes from the provider's page, and the state is its credential
 )
 
 // Guard holds the API keys of one configuration.
@@ -78,7 +78,7 @@ func (g *Guard) identify(h http.Header, local net.Addr, client string) (*Caller,
 	return caller, nil
 }
 
-// Refusal is why a request is not admitted.
+// Refusal says why a request is refused.
 type Refusal struct {
 	Status            int // 401 or 403
 	Code              string

@@ -169,7 +169,7 @@ func TestAdmit_ByAccess(t *testing.T) {
 		{"relay's own referer", Proxied, "", get("/y", "HOST", auth+"\nReferer: http://HOST/x"), ""},
 		{"another host's referer", Proxied, "", get("/y", "HOST", auth+"\nReferer: http://evil.example/x"), "forbidden_referer"},
 		{"referer twice", Proxied, "", get("/y", "HOST", auth+"\nReferer: http://HOST/x\nReferer: http://HOST/x"), "forbidden_referer"},
-		{"referer that is no URL", Proxied, "", get("/y", "HOST", auth+"\nReferer: :%zz"), "forbidden_referer"},
+		{"referer that is not a URL", Proxied, "", get("/y", "HOST", auth+"\nReferer: :%zz"), "forbidden_referer"},
 	} {
 		_, f := g.Admit(request(t, c.request, tcp), c.need, c.client)
 		if f == nil && c.code != "" || f != nil && f.Code != c.code {
@@ -181,7 +181,7 @@ func TestAdmit_ByAccess(t *testing.T) {
 // A variable that is not set is the usual reason for an empty bearer.
 func TestAdmit_EmptyBearer_SaysSo(t *testing.T) {
 	_, f := testGuard(t).Admit(request(t, get(tokenPath, "HOST", "\nAuthorization: Bearer"), tcp), NeedsKey, "demo")
-	if f == nil || f.Description != "the bearer is empty" || !strings.Contains(f.Hint, "variable") {
+	if f == nil || f.Description != "the bearer token is empty" || !strings.Contains(f.Hint, "variable") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -257,7 +257,7 @@ func TestKeyring_ComparesWholeKeys(t *testing.T) {
 func TestOwnPeers_UnknownUser_IsLogged(t *testing.T) {
 	var log bytes.Buffer
 	OwnPeers(socket(t), slog.New(slog.NewTextHandler(&log, nil))).(*peerListener).refuse(-1, errors.New("not supported"))
-	if want := `reason="cannot find the user at its other end: not supported" hint=`; !strings.Contains(log.String(), want) {
+	if want := `reason="cannot determine the peer's user: not supported" hint=`; !strings.Contains(log.String(), want) {
 		t.Errorf("the log lacks %s: %s", want, &log)
 	}
 }

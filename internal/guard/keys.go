@@ -16,12 +16,12 @@ const maxKey = 512
 // Key is an API key and the clients that it may use.
 type Key struct {
 	Name    string                       // of its caller, in the log
-	Secret  interface{ Reveal() string } // of a type that masks itself
+	Secret  interface{ Reveal() string } // a type that masks itself
 	Clients []string                     // names; nil: all clients
 }
 
-// keyring knows API keys by their hashes: hashing makes all of one length, so that
-// comparing takes the same time for any value.
+// keyring knows API keys by their hashes: hashes have the same length, so that
+// comparing takes the same time for every value.
 type keyring []hashedKey
 
 type hashedKey struct {
@@ -49,8 +49,8 @@ func newKeyring(keys []Key) (keyring, error) {
 	return ring, errors.Join(faults...)
 }
 
-// caller returns whose key a request bears (RFC 6750 section 2.1). It compares
-// with every key, also after a match.
+// caller returns the caller whose key a request has (RFC 6750 section 2.1). It
+// compares with every key, even after a match, so that the time says nothing.
 func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
 	values := h["Authorization"]
 	if len(values) == 0 {
@@ -63,12 +63,12 @@ func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
 	}
 	key = strings.TrimSpace(key)
 	if key == "" {
-		return nil, unauthorized("invalid_token", "the bearer is empty", "check that the variable with the API key is set")
+		return nil, unauthorized("invalid_token", "the bearer token is empty", "check that the variable with the API key is set")
 	}
 	if len(key) > maxKey {
 		return nil, wrongKey()
 	}
-	var buf [maxKey]byte // spares the copy on the heap
+	var buf [maxKey]byte // avoids an allocation
 	sum := sha256.Sum256(buf[:copy(buf[:], key)])
 	var found *Caller
 	for i := range ring {
@@ -83,7 +83,7 @@ func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
 }
 
 func wrongKey() *Refusal {
-	return unauthorized("invalid_token", "the API key is not one of tokend's", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+	return unauthorized("invalid_token", "unknown API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
 }
 
 // unauthorized is a 401; reason is RFC 6750's error code, "" when no key was sent.

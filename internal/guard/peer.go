@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// peerListener accepts connections of one user only. The socket's mode says the
-// same; this holds when the mode was loosened, and against root.
+// peerListener accepts connections of one user only. The socket's mode does
+// the same; this check holds when the mode was loosened, and against root.
 type peerListener struct {
 	*net.UnixListener
 	uid    int
@@ -20,14 +20,14 @@ func OwnPeers(l *net.UnixListener, log *slog.Logger) net.Listener {
 	return &peerListener{UnixListener: l, uid: own, refuse: func(uid int, err error) {
 		const refused = "refused a connection to the socket"
 		if err != nil {
-			log.Warn(refused, "reason", "cannot find the user at its other end: "+err.Error(), "hint", "use TCP and an API key")
+			log.Warn(refused, "reason", "cannot determine the peer's user: "+err.Error(), "hint", "use TCP and an API key")
 			return
 		}
-		log.Warn(refused, "reason", "it is another user's", "uid", uid, "hint", "run the program as the user of the service, or use TCP and an API key")
+		log.Warn(refused, "reason", "it comes from another user", "uid", uid, "hint", "run the program as the user of the service, or use TCP and an API key")
 	}}
 }
 
-// Accept closes the connections of others and goes on.
+// Accept closes the connections of other users and waits for the next.
 func (l *peerListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.AcceptUnix()
@@ -39,6 +39,6 @@ func (l *peerListener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		l.refuse(uid, err)
-		_ = c.Close() // nothing was said on it
+		_ = c.Close() // nothing was written to it
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// peerUID fails here, so the socket refuses every connection.
+// peerUID fails on this system, so the socket refuses every connection.
 func peerUID(*net.UnixConn) (int, error) {
-	return -1, errors.New("this system cannot tell")
+	return -1, errors.New("not supported on this system")
 }

@@ -10,10 +10,10 @@ import (
 
 // checkHost stops DNS rebinding: a page of evil.example, a name that now resolves
 // to 127.0.0.1, still sends its own name as Host. No page can reach a unix socket,
-// where callers make the Host up, so there it is not checked.
+// where callers invent the Host, so it is not checked there.
 func checkHost(r *http.Request, local net.Addr) *Refusal {
 	if !strings.HasPrefix(r.RequestURI, "/") {
-		return forbidden("absolute_target", "the target of the request is a whole URL", "send the path only: tokend is not a forward proxy")
+		return forbidden("absolute_target", "the request target is an absolute URL", "send the path only: tokend is not a forward proxy")
 	}
 	port := 0
 	switch a := local.(type) {
@@ -28,8 +28,8 @@ func checkHost(r *http.Request, local net.Addr) *Refusal {
 		"call http://127.0.0.1:"+strconv.Itoa(port))
 }
 
-// hostIsLocal wants the exact spelling: software sends 127.1, "localhost." and the
-// like only when it is made to.
+// hostIsLocal requires the exact spelling: software sends 127.1, "localhost." and
+// the like only when an attacker makes it.
 func hostIsLocal(host string, port int) bool {
 	var digits [20]byte
 	for _, name := range [...]string{"localhost", "127.0.0.1", "[::1]"} {
@@ -45,14 +45,14 @@ func hostIsLocal(host string, port int) bool {
 	return false
 }
 
-// checkBrowser stops cross-site request forgery and cross-origin reads: for a page
-// the browser sends one of these headers, automation sends none. A page on another
-// port of localhost is "same-site", so only an address that was typed passes.
+// checkBrowser stops cross-site request forgery and cross-origin reads: a
+// browser sends one of these headers for a page, automation sends none. A page on another
+// port of localhost is "same-site", so only a typed address passes.
 func checkBrowser(r *http.Request, ownReferer bool) *Refusal {
 	const hint = "call the API from a program: web pages are refused"
 	switch {
 	case r.Method == http.MethodOptions:
-		return forbidden("preflight", "no other origin may call this API", hint)
+		return forbidden("preflight", "other origins may not call this API", hint)
 	case r.Header["Origin"] != nil:
 		return forbidden("origin", "a request with an Origin header comes from a web page", hint)
 	case r.Header["Referer"] != nil && !ownReferer:

@@ -1,5 +1,5 @@
 // Package hint adds advice to errors: what to do about them. An error's text says
-// what is wrong, and commands, answers and log lines show the hint beside it.
+// what is wrong, and commands, answers and log lines show the hint after it.
 package hint
 
 import (

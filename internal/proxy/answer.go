@@ -11,8 +11,8 @@ import (
 	"strconv"
 )
 
-// recover answers 500 for a panic. What it panicked with may hold headers or
-// tokens, so the log has its type only, and the stack.
+// recover answers 500 for a panic. The panic value may contain headers or
+// tokens, so the log has only its type and the stack.
 func (r *Relay) recover(w *recorder, req *http.Request) {
 	v := recover()
 	if v == nil {
@@ -24,12 +24,12 @@ func (r *Relay) recover(w *recorder, req *http.Request) {
 	r.proxy.log.ErrorContext(req.Context(), "handler panicked", "reason", PanicText(v), "hint", "report it as a bug, with this line",
 		"stack", string(debug.Stack()))
 	if w.status == 0 {
-		writeError(w, &answer{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected failure", Hint: "see the log"})
+		writeError(w, &answer{Status: http.StatusInternalServerError, Code: "internal", Description: "unexpected error", Hint: "see the log"})
 	}
 }
 
-// PanicText says what a handler panicked with, as far as a log may hold it: the
-// text of a runtime error, an index or a nil, and the type of anything else.
+// PanicText describes a panic value for the log: the text of a runtime error such as a
+// nil dereference, and only the type of anything else.
 func PanicText(v any) string {
 	if e, ok := v.(runtime.Error); ok {
 		return e.Error()
@@ -38,7 +38,7 @@ func PanicText(v any) string {
 }
 
 // answer is the relay's own answer to a request that it does not forward. The
-// service's answers have the same members, and more.
+// service's answers have these members and more.
 type answer struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
@@ -72,7 +72,7 @@ func writeError(w http.ResponseWriter, a *answer) {
 	_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n"))) // the caller may be gone
 }
 
-// recorder remembers the status of an answer, 0 before there is one.
+// recorder records the status of an answer, 0 before there is one.
 type recorder struct {
 	http.ResponseWriter
 	status int

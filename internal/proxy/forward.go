@@ -25,7 +25,7 @@ type forwarding struct {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, how forwarding) {
 	ctx, end := p.streams.begin(r.Context())
 	defer end()
-	r = r.WithContext(ctx) // a copy: net/http goes on with the body of its own
+	r = r.WithContext(ctx) // a copy: net/http keeps using its own body
 	rc := http.NewResponseController(w)
 	body := newRequestBody(r)
 	defer body.end(func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
@@ -46,7 +46,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, how forwarding) 
 				closeAfterAnswer(w)
 			}
 			if body.failed.Load() {
-				err = badRequest("send a whole body", "the body of the request is malformed, or ended too early")
+				err = badRequest("send the complete body", "the body of the request is malformed, or ended too early")
 			}
 			how.failed(err)
 		},
@@ -65,8 +65,8 @@ func (how forwarding) modify(resp *http.Response) error {
 		remove(resp.Trailer, dropFromTrailer)
 	}
 	remove(resp.Header, how.drop)
-	trailers()                                            // those that it announces
-	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+	trailers()                                            // the announced ones
+	if resp.StatusCode != http.StatusSwitchingProtocols { // its body is a connection
 		resp.Body = trailedBody{resp.Body, trailers}
 	}
 	how.answer(resp)
@@ -97,10 +97,9 @@ func (w answerWriter) WriteHeader(code int) {
 // Unwrap is for [http.ResponseController].
 func (w answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// closeAfterAnswer has net/http close the connection after the answer, but not
-// before the caller could read it (RFC 9112 section 9.6): the rest of the body
-// would be read as the next request. Only the reader of a body that is too large
-// tells net/http to.
+// closeAfterAnswer makes net/http close the connection after the answer, but not before
+// the caller could read it (RFC 9112 section 9.6): net/http would read the rest of the
+// body as the next request. Only the reader for too large bodies triggers that.
 func closeAfterAnswer(w http.ResponseWriter) {
 	for {
 		under, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -122,7 +121,7 @@ type requestBody struct {
 	ended   atomic.Bool // was read whole, or there is none
 }
 
-// newRequestBody takes the place of a request's body.
+// newRequestBody replaces a request's body.
 func newRequestBody(r *http.Request) *requestBody {
 	b := &requestBody{ReadCloser: r.Body, trailer: r.Trailer}
 	if r.Body != nil && r.Body != http.NoBody {
@@ -150,9 +149,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end waits for a read for the upstream, which may still run after the upstream has
-// answered: net/http wants the connection for itself then. interrupt ends a read
-// that waits for the caller.
+// end waits for a read by the transport, which may still run after the upstream has
+// answered: net/http needs the connection then. interrupt ends a read that waits for
+// the caller.
 func (b *requestBody) end(interrupt func()) {
 	if !b.ended.Load() {
 		interrupt()

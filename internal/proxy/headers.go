@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Headers between a caller and tokend. None that begins with ownHeaders goes on to
-// the other side, in either direction.
+// Headers between a caller and tokend. Headers that begin with ownHeaders are never
+// forwarded, in either direction.
 const (
 	// ErrorHeader marks an answer as tokend's own and holds the error's code.
 	ErrorHeader = "Tokend-Error"
 
 	ownHeaders     = "Tokend-"
 	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
-	networkHeader  = "Tokend-Network"  // of a relay: what its own caller came over
+	networkHeader  = "Tokend-Network"  // of a relay: the network of its own caller
 )
 
-// dropOwnHeaders removes from a request what is between caller and tokend.
+// dropOwnHeaders removes from a request the headers between caller and tokend.
 func dropOwnHeaders(h http.Header) {
-	delete(h, "Referer") // one of the proxy's own: the guard refuses any other
+	delete(h, "Referer") // it names the proxy itself: the guard refuses any other
 	lines := h["Cookie"]
 	for name := range h {
 		if name == "Cookie" || strings.HasPrefix(name, ownHeaders) {
@@ -57,10 +57,10 @@ func dropFromAnswer(name string) bool {
 	case "Alt-Svc", "Clear-Site-Data", "Refresh", "Strict-Transport-Security":
 		return true
 	}
-	return strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") // no page of another origin reads here
+	return strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") // pages of other origins may not read answers
 }
 
-// dropFromTrailer reports whether a header has no place after a body, nor in an
+// dropFromTrailer reports whether a header is not allowed after a body and in an
 // informational answer.
 func dropFromTrailer(name string) bool {
 	switch name {

@@ -10,14 +10,14 @@ import (
 )
 
 // rewriteReferences makes the references of an answer lead back to the proxy. It
-// removes those that no caller may follow, and returns their names.
+// removes those that no caller may follow, and returns their headers' names.
 func (to *target) rewriteReferences(h http.Header) (removed []string) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		refs := h[name]
 		if len(refs) == 0 {
 			continue
 		}
-		if here := to.reference(refs[0]); here != "" && len(refs) == 1 { // some software joins two to a third
+		if here := to.reference(refs[0]); here != "" && len(refs) == 1 { // some software joins two headers to another URL
 			h.Set(name, here)
 			continue
 		}
@@ -27,11 +27,11 @@ func (to *target) rewriteReferences(h http.Header) (removed []string) {
 	return removed
 }
 
-// reference keeps a reference into the upstream on the proxy. One to another
-// machine stays, and is made absolute so that it still leads there; for a caller
-// over a socket it is "", because software dials the socket for every host. One to
-// this machine is "": software would follow it with the API key, to tokend or to
-// another program's port. So is one that software may read in another way.
+// reference rewrites a reference to the upstream into one to the proxy. A reference to
+// another machine becomes absolute, so that it still leads there. The result is "" if
+// the caller must not follow it: over a socket, because software dials the socket for
+// every host; to this machine, because software would send the API key to tokend or to
+// another program's port; and if software may parse it differently.
 func (to *target) reference(ref string) string {
 	u, err := to.url.Parse(ref)
 	if err != nil || u.Opaque != "" || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -47,8 +47,8 @@ func (to *target) reference(ref string) string {
 	return to.prefix + strings.TrimPrefix(u.EscapedPath(), strings.TrimSuffix(to.base.EscapedPath(), "/")) + here.String()
 }
 
-// onThisMachine reports whether a host is this machine, or some software may take
-// it for that: RFC 6761 section 6.3, and the short, octal and hexadecimal
+// onThisMachine reports whether a host is this machine, or whether some software may
+// resolve it to this machine: RFC 6761 section 6.3, and the short, octal and hexadecimal
 // addresses of https://url.spec.whatwg.org/#concept-ipv4-parser.
 func onThisMachine(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
@@ -60,5 +60,5 @@ func onThisMachine(host string) bool {
 	if last == "" || last == "localhost" || last == "localdomain" || last[0] >= '0' && last[0] <= '9' {
 		return true
 	}
-	return strings.ContainsFunc(host, func(c rune) bool { return c > 0x7e }) // may be spelt so that it becomes another one
+	return strings.ContainsFunc(host, func(c rune) bool { return c > 0x7e }) // may be normalized to another host
 }

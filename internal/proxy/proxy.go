@@ -28,8 +28,8 @@ type Config struct {
 	Drain time.Duration     // how long requests in flight have when Serve ends; 0: 10 s
 }
 
-// Proxy is what all clients of a service share: connections to upstreams, buffers,
-// and the streams that are open.
+// Proxy has what all clients of a service share: connections to upstreams, buffers, and
+// open streams.
 type Proxy struct {
 	base    http.RoundTripper
 	now     func() time.Time
@@ -61,7 +61,7 @@ func Methods() []string {
 	}
 }
 
-// Client is one client's way to its upstreams.
+// Client forwards one client's requests to its upstreams.
 type Client struct {
 	proxy     *Proxy
 	name      string
@@ -69,8 +69,8 @@ type Client struct {
 	transport *flow.Transport
 }
 
-// Client returns the way of a client, with the tokens of source, to upstreams that
-// [flow.ParseUpstream] has read.
+// Client returns the proxy of a client. source returns its tokens, and
+// [flow.ParseUpstream] has parsed the upstreams.
 func (p *Proxy) Client(name string, source flow.Getter, upstreams []*url.URL) *Client {
 	return &Client{proxy: p, name: name, upstreams: upstreams, transport: &flow.Transport{
 		Source: source, Upstreams: upstreams, Base: p.base, Now: p.now,
@@ -89,7 +89,7 @@ func (c *Client) Forward(w http.ResponseWriter, r *http.Request, fail func(error
 	c.proxy.forward(w, r, forwarding{
 		via: c.transport, rewrite: to.rewrite, drop: dropFromAnswer,
 		answer: func(resp *http.Response) {
-			resp.Header.Add("Vary", upstreamHeader) // the same path is another answer
+			resp.Header.Add("Vary", upstreamHeader) // the answer depends on it
 			for _, name := range to.rewriteReferences(resp.Header) {
 				c.proxy.log.WarnContext(r.Context(), "removed an unsafe redirect from the upstream's answer", "client", c.name,
 					"upstream", to.base.Host, "header", name, "reason", "it leads to this machine, or is malformed",
@@ -110,13 +110,13 @@ func (c *Client) Forward(w http.ResponseWriter, r *http.Request, fail func(error
 
 // target is where one request goes.
 type target struct {
-	base   *url.URL // the upstream, as configured or as the header narrows it
+	base   *url.URL // the upstream, as configured or as narrowed by the header
 	url    url.URL
 	prefix string // of the proxy's own paths
 	local  bool   // the caller came over a unix socket
 }
 
-// target reads from a request which upstream it is for, and which path of it.
+// target reads the upstream and its path from a request.
 func (c *Client) target(r *http.Request) (to target, err error) {
 	to = target{prefix: guard.ProxyPath(c.name), local: cmp.Or(r.Header.Get(networkHeader), network(r)) == "unix"}
 	if to.base, err = c.upstream(r.Header[upstreamHeader]); err != nil {
@@ -124,7 +124,7 @@ func (c *Client) target(r *http.Request) (to target, err error) {
 	}
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), to.prefix)
 	if !ok || strings.HasPrefix(rest, "//") {
-		return to, badRequest("send the path of the proxy as it is, with nothing encoded", "the path does not begin with %s/", to.prefix)
+		return to, badRequest("send the path of the proxy without percent-encoding", "the path does not begin with %s/", to.prefix)
 	}
 	escaped := to.base.EscapedPath()
 	if rest != "" {
@@ -140,7 +140,7 @@ func (c *Client) target(r *http.Request) (to target, err error) {
 	return to, nil
 }
 
-// network is what a request has come over, "tcp" or "unix".
+// network returns the network of a request, "tcp" or "unix".
 func network(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return addr.Network()
@@ -151,22 +151,22 @@ func network(r *http.Request) string {
 // upstream returns the upstream that the header's values name, or the first.
 func (c *Client) upstream(named []string) (*url.URL, error) {
 	if len(c.upstreams) == 0 {
-		return nil, forbidden("list the APIs that may get its token under clients."+c.name+".upstreams", "this client has no upstreams")
+		return nil, forbidden("list the APIs that may get its token in clients."+c.name+".upstreams", "this client has no upstreams")
 	}
 	if len(named) == 0 {
 		return c.upstreams[0], nil
 	}
-	u, err := flow.ParseUpstream(named[0], true) // the configured upstreams say whether http is allowed
+	u, err := flow.ParseUpstream(named[0], true) // the configured upstreams decide whether http is allowed
 	if err != nil || len(named) > 1 {
-		return nil, badRequest("send one URL such as https://api.example.com/", "the header %s is not one URL", upstreamHeader)
+		return nil, badRequest("send one URL such as https://api.example.com/", "the header %s is not a single URL", upstreamHeader)
 	}
 	if flow.Within(c.upstreams, u) == nil {
-		return nil, forbidden("add it to clients."+c.name+".upstreams, or ask for another one", "%s is in none of the client's upstreams", u)
+		return nil, forbidden("add it to clients."+c.name+".upstreams, or request another one", "%s is not in the client's upstreams", u)
 	}
 	return u, nil
 }
 
-// rewrite makes the caller's request the one to send on. [httputil.ReverseProxy]
+// rewrite turns the caller's request into the upstream's. [httputil.ReverseProxy]
 // has removed hop-by-hop headers; the transport puts the token in place of the key.
 func (to *target) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL, r.Out.Host = &to.url, to.base.Host

@@ -111,11 +111,11 @@ func (s failingSource) Get(context.Context, flow.Request) (*flow.Token, error) {
 
 func TestExplain(t *testing.T) {
 	for want, err := range map[string]error{
-		"the request was broken off":         context.Canceled,
+		"the request was canceled":           context.Canceled,
 		"the name cannot be resolved":        &net.DNSError{Err: "no such host", Name: "api.example.com"},
 		"no answer in time":                  os.ErrDeadlineExceeded,
 		"cannot connect: connection refused": &net.OpError{Op: "dial", Err: errors.New("connection refused")},
-		"no TLS connection: tls: ":           tls.AlertError(42),
+		"TLS handshake failed: tls: ":        tls.AlertError(42),
 		"the connection broke, or ":          errors.New("malformed HTTP response \"" + token + "\""),
 	} {
 		reason, hint := explain(err)
@@ -222,7 +222,7 @@ func TestServe_CutsOffWhatLasts(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if want := `msg="requests were cut off" reason="they did not end in 10ms" hint=`; !strings.Contains(log.String(), want) {
+	if want := `msg="requests were cut off" reason="not finished after 10ms" hint=`; !strings.Contains(log.String(), want) {
 		t.Errorf("the log lacks %s: %s", want, &log)
 	}
 }

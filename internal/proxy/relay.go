@@ -22,11 +22,11 @@ import (
 // software that can add neither a path nor a header.
 type RelayConfig struct {
 	Client   string            // its name at the service
-	Upstream string            // one of the client's upstreams, or beneath one; the service checks that
+	Upstream string            // one of the client's upstreams, or a path below one; the service checks that
 	Service  *url.URL          // the service, without a path
 	Base     http.RoundTripper // how the service is reached
 	Key      flow.Secret       // for the service; none over its unix socket
-	Keys     []guard.Key       // of callers over TCP; without one only a unix socket's callers are admitted
+	Keys     []guard.Key       // of callers over TCP; without any, only callers of a unix socket are admitted
 	Log      *slog.Logger      // nil: silent
 }
 
@@ -59,7 +59,7 @@ func (r *Relay) Run(ctx context.Context, listeners ...net.Listener) error {
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec := &recorder{ResponseWriter: w}
 	began := time.Now()
-	defer func() { // the path may hold what the log must not
+	defer func() { // without the path, which may contain secrets
 		r.proxy.log.DebugContext(req.Context(), "request", "method", req.Method, "status", rec.status, "took", time.Since(began))
 	}()
 	defer r.recover(rec, req)
@@ -87,7 +87,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // basicIsBearer reads the key from a Basic password (RFC 7617), too: some software
-// has no other place for it.
+// cannot send it in another way.
 func basicIsBearer(h http.Header) {
 	if scheme, value, _ := strings.Cut(h.Get("Authorization"), " "); len(h["Authorization"]) == 1 && strings.EqualFold(scheme, "Basic") {
 		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
@@ -99,7 +99,7 @@ func basicIsBearer(h http.Header) {
 
 // forward sends a request on to the service.
 func (r *Relay) forward(w http.ResponseWriter, req *http.Request) {
-	none := func(string) bool { return false } // the service has removed what it must
+	none := func(string) bool { return false } // the service has removed them already
 	r.proxy.forward(w, req, forwarding{via: r.cfg.Base, rewrite: r.rewrite, answer: r.removePrefix, drop: none, failed: func(err error) {
 		reason, hint := explain(err)
 		a := &answer{
@@ -117,7 +117,7 @@ func (r *Relay) forward(w http.ResponseWriter, req *http.Request) {
 	}})
 }
 
-// rewrite makes a caller's request one to the client's route of the service.
+// rewrite turns a caller's request into one for the client's route of the service.
 func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	path := p.In.URL.EscapedPath()
 	if path == "/" {
@@ -137,7 +137,7 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// unescapedPath is the other form of a path that was parsed already.
+// unescapedPath returns the decoded form of a path that was parsed already.
 func unescapedPath(escaped string) string {
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
@@ -146,7 +146,7 @@ func unescapedPath(escaped string) string {
 	return path
 }
 
-// removePrefix removes from references the prefix that the service has added.
+// removePrefix removes the prefix that the service has added to references.
 func (r *Relay) removePrefix(resp *http.Response) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		rest, ok := strings.CutPrefix(resp.Header.Get(name), r.prefix)

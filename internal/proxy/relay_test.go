@@ -176,7 +176,7 @@ func TestRelay_CallerLeaves(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+key)
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, req)
-	if a := errorOf(t, w.Result()); w.Code != 502 || a.Code != "upstream_unreachable" || a.Description != "the request was broken off" {
+	if a := errorOf(t, w.Result()); w.Code != 502 || a.Code != "upstream_unreachable" || a.Description != "the request was canceled" {
 		t.Errorf("%d %+v", w.Code, a)
 	}
 }

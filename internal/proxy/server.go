@@ -14,13 +14,12 @@ import (
 )
 
 // CallTimeout is how long a caller waits for a token. The refresh itself has its
-// own deadline and goes on without the caller.
+// own deadline and continues without the caller.
 const CallTimeout = 25 * time.Second
 
 // Serve serves h on the listeners, which it closes, until ctx ends or a listener
-// fails. Of a unix socket it accepts this user's connections only. It returns when
-// every request is answered, a forwarded one too, or broken off after the time for
-// that.
+// fails. On a unix socket it accepts only this user's connections. It returns when
+// every request is answered, forwarded ones included, or cut off after the drain time.
 func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.Listener) error {
 	server := p.server(h)
 	group, ctx := errgroup.WithContext(ctx)
@@ -41,7 +40,7 @@ func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.List
 		defer cancel()
 		err := server.Shutdown(last)
 		if err != nil {
-			p.log.WarnContext(ctx, "requests were cut off", "reason", "they did not end in "+p.drain.String(), "hint", "send them again")
+			p.log.WarnContext(ctx, "requests were cut off", "reason", "not finished after "+p.drain.String(), "hint", "send them again")
 			err = server.Close()
 		}
 		p.streams.end(last)
@@ -54,8 +53,8 @@ func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.List
 	return err
 }
 
-// server has the limits of every request that is not forwarded: slow headers and
-// bodies cost their sender the connection.
+// server limits requests that are not forwarded: it closes connections with slow headers
+// or bodies.
 func (p *Proxy) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -65,7 +64,7 @@ func (p *Proxy) server(h http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 
-		DisableGeneralOptionsHandler: true, // "OPTIONS *" meets the guard, too
+		DisableGeneralOptionsHandler: true, // the guard checks "OPTIONS *", too
 
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}

@@ -40,7 +40,7 @@ func (s *streams) begin(parent context.Context) (ctx context.Context, end func()
 	}
 }
 
-// end waits for the streams, and breaks them off when ctx ends.
+// end waits for the streams, and cuts them off when ctx ends.
 func (s *streams) end(ctx context.Context) {
 	s.mu.Lock()
 	s.ended = true

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Transport reaches upstreams. An upgrade needs HTTP/1, also where the server has
+// Transport connects to upstreams. An upgrade needs HTTP/1, even if the server supports
 // HTTP/2.
 type Transport struct{ any, http1 *http.Transport }
 
@@ -27,7 +27,7 @@ func newTransport(c *tls.Config, http2 bool) *http.Transport {
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // the caller says what it accepts
+		DisableCompression:    true, // the caller decides what it accepts
 		Protocols:             new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
@@ -49,7 +49,7 @@ func (t *Transport) CloseIdleConnections() {
 	t.http1.CloseIdleConnections()
 }
 
-// copyBuffers spares a copy an allocation of 32 KiB.
+// copyBuffers saves an allocation of 32 KiB per copy.
 type copyBuffers struct{ pool sync.Pool }
 
 // Get implements [httputil.BufferPool].

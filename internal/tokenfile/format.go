@@ -10,8 +10,8 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// content is the JSON form. It has no seconds that are left: a file that is not
-// written again would tell them wrong.
+// content is the JSON form. It has no expires_in: the number would be wrong
+// as soon as the file is older than a second.
 type content struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
@@ -21,11 +21,11 @@ type content struct {
 	Client      string `json:"client"`
 }
 
-// render is the file's whole content.
+// render returns the file's content.
 func (f *File) render(t *flow.Token) ([]byte, error) {
 	token, until := t.AccessToken.Reveal(), t.Expiry.UTC().Format(time.RFC3339)
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || token == "" {
-		return nil, fmt.Errorf("the token is empty, or holds a line break or another character that no header can carry")
+		return nil, fmt.Errorf("the token is empty, or contains a line break or another character that a header cannot carry")
 	}
 	switch f.cfg.Format {
 	case "header":
@@ -38,11 +38,11 @@ func (f *File) render(t *flow.Token) ([]byte, error) {
 	return []byte(token), nil
 }
 
-// env is lines that a shell, systemd and Docker read alike, as nothing in them
-// has to be quoted.
+// env returns lines that a shell, systemd and Docker read the same way, because
+// nothing in them needs quotes.
 func (f *File) env(token, until string) ([]byte, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return !plain(r) }) {
-		return nil, hint.Errorf("format text or json", "the token holds a character that an env file would have to quote")
+		return nil, hint.Errorf("format text or json", "the token contains a character that an env file would have to quote")
 	}
 	var b strings.Builder
 	for _, name := range f.cfg.Variables {
@@ -51,7 +51,7 @@ func (f *File) env(token, until string) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// plain reports whether r may be in a bearer token as RFC 6750 section 2.1 has them.
+// plain reports whether RFC 6750 section 2.1 allows r in a bearer token.
 func plain(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r)
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// hookGrace is what a hook has to end in when it is told to.
+// hookGrace is how long a hook may take to exit after its signal.
 const hookGrace = 2 * time.Second
 
-// payHook runs the hook when it is owed: after a change, and after a failure again
-// and again, with growing patience.
-func (f *File) payHook(ctx context.Context) error {
+// runDueHook runs the hook when it is due: after a change, and after a failure with
+// a growing delay.
+func (f *File) runDueHook(ctx context.Context) error {
 	if !f.owed || f.cfg.Now().Before(f.hookAt) {
 		return f.hook
 	}
@@ -28,8 +28,8 @@ func (f *File) payHook(ctx context.Context) error {
 	return f.hook
 }
 
-// runHook runs the hook, if there is one, and waits for it. It gets neither the
-// token nor a way to it: it may read the file.
+// runHook runs the hook, if there is one, and waits for it. It does not get
+// the token: it can read the file.
 func (f *File) runHook(ctx context.Context) error {
 	if len(f.cfg.Hook) == 0 {
 		return nil
@@ -50,7 +50,7 @@ func (f *File) runHook(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		err = fmt.Errorf("it was ended after %s", f.cfg.HookTimeout)
+		err = fmt.Errorf("stopped after %s", f.cfg.HookTimeout)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrHook, f.cfg.Hook[0], err)
 }

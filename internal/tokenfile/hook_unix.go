@@ -7,18 +7,18 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the hook the leader of a process group, which is told to end
-// as a whole when its time is over. end removes what has not ended by then.
+// ownGroup makes the hook the leader of a process group, which gets
+// SIGTERM as a whole when its time is over. end kills what still runs then.
 func ownGroup(cmd *exec.Cmd) (end func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	told := false
+	signaled := false
 	cmd.Cancel = func() error {
-		told = true
+		signaled = true
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 	}
 	return func() {
-		if told {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // nobody may be left
+		if signaled {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children of the hook, too
 		}
 	}
 }

@@ -22,16 +22,16 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// ErrRefused is in every error that says that a file may not lie where it
-// should: a symbolic link, a directory that others can write to.
+// ErrRefused is in every error about an unsafe path: a symbolic link, or a
+// directory that others can write to.
 var ErrRefused = errors.New("refused")
 
 // ErrHook is in the error of [File.Once] for a hook that failed after the file
 // was written.
 var ErrHook = errors.New("hook failed")
 
-// Source is where the tokens of a file come from; [flow.Client] is one. It is
-// asked every few seconds, so it answers from memory while it can.
+// Source is where the tokens of a file come from; [flow.Client] is one. Get
+// is called every few seconds, so it should answer from memory when it can.
 type Source interface {
 	Name() string
 	Get(ctx context.Context, r flow.Request) (*flow.Token, error)
@@ -41,41 +41,41 @@ type Source interface {
 type Config struct {
 	Path        string        // absolute
 	Format      string        // one of Formats; "": text
-	Mode        fs.FileMode   // 0: 0600; nothing for everybody, nothing executable
-	MinValidity time.Duration // how long its token is valid at any time, where the provider's tokens live that long
+	Mode        fs.FileMode   // 0: 0600; no permissions for others, not executable
+	MinValidity time.Duration // how long its token is always valid, if the provider's tokens live that long
 	Variables   []string      // that format env sets
 
 	Hook        []string      // program and arguments, run after each change
 	HookEnv     []string      // the hook's whole environment
 	HookTimeout time.Duration // 0: 30 s
 	HookOutput  io.Writer     // nil: discarded
-	HookAlways  bool          // run it the first time although the file was as it should be
+	HookAlways  bool          // run it the first time even if the file was up to date
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: silent
 }
 
-// Status is what is known of a file, without secrets.
+// Status is the state of a file, without secrets.
 type Status struct {
 	Path    string
 	Written time.Time // when its content changed last, by this process; zero: never
 	Expiry  time.Time // of the token in it
-	Failure string    // why it is not as it should be; "" when it is
+	Failure string    // why it is not up to date; "" when it is
 	Hint    string    // what to do about the failure
 }
 
 // The limits of a file.
 const (
-	poll        = 10 * time.Second // how often it is looked at when nothing is due
-	maxMargin   = 30 * time.Second // how long before it is needed a successor is asked for
+	poll        = 10 * time.Second // how often it is checked when nothing is due
+	maxMargin   = 30 * time.Second // how long before the deadline the next token is requested
 	maxWait     = 30 * time.Second // between attempts after failures
 	maxHookWait = time.Minute      // between runs of a hook that fails
 	hookTimeout = 30 * time.Second
 	defaultMode = 0o600
 )
 
-// Formats are the forms of a file. None but env ends in a newline: the others
-// are used as they stand.
+// Formats are the formats of a file. Only env ends in a newline: programs use the
+// others as they are.
 func Formats() []string { return []string{"text", "json", "header", "env"} }
 
 // File is a file and the token in it. Once and Run are for one goroutine,
@@ -85,13 +85,13 @@ type File struct {
 	source Source
 	wake   chan struct{}
 
-	token *flow.Token   // the last one
-	life  time.Duration // of that token
-	whole bool          // life is from its beginning, not from when it was first seen
-	fails int           // in a row
+	token    *flow.Token   // the last one
+	life     time.Duration // of that token
+	complete bool          // life was measured from the token's issue, not from when it was first seen
+	fails    int           // in a row
 
-	owed      bool      // the hook has not run well since the last change
-	hook      error     // of its last run, until one goes well
+	owed      bool      // the hook has not succeeded since the last change
+	hook      error     // of its last run, nil after a success
 	hookFails int       // in a row
 	hookAt    time.Time // when it may run again
 
@@ -145,14 +145,14 @@ func describe(err error) (text, advice string) {
 	return err.Error(), hint.Of(err)
 }
 
-// Status returns what is known of the file.
+// Status returns the state of the file.
 func (f *File) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.status
 }
 
-// Wake makes Run look at once, as after the source has a new token.
+// Wake makes Run check at once, for example after the source has a new token.
 func (f *File) Wake() {
 	select {
 	case f.wake <- struct{}{}:
@@ -160,7 +160,7 @@ func (f *File) Wake() {
 	}
 }
 
-// Once writes the file and runs its hook, unless the file is as it should be; see
+// Once writes the file and runs its hook, unless the file is up to date; see
 // HookAlways.
 func (f *File) Once(ctx context.Context) error {
 	err := f.refresh(ctx)
@@ -174,8 +174,8 @@ func (f *File) Once(ctx context.Context) error {
 	return err
 }
 
-// Run keeps the file until ctx ends, and leaves it there then. A failure is
-// logged, shown by Status and mended by trying again; none ends Run.
+// Run keeps the file current until ctx ends; the file stays. A failure is logged,
+// shown by Status and retried; it never ends Run.
 func (f *File) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := f.refresh(ctx)
@@ -197,7 +197,7 @@ func (f *File) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// refresh has a token and makes the file hold it.
+// refresh gets a token and writes it to the file unless it is there already.
 func (f *File) refresh(ctx context.Context) error {
 	t, err := f.source.Get(ctx, flow.Request{MinValidity: f.want()})
 	if err != nil {
@@ -221,24 +221,24 @@ func (f *File) refresh(ctx context.Context) error {
 		f.cfg.Log.InfoContext(ctx, "token file written", "expiry", t.Expiry)
 		f.owed, f.hookAt = true, time.Time{}
 	}
-	return f.payHook(ctx)
+	return f.runDueHook(ctx)
 }
 
-// want is how long the next token must be valid: long enough that its successor
-// comes before min_validity is gone. What the provider's tokens cannot give is
-// not chased: half of their life it is then.
+// want is how long the next token must be valid: long enough that the
+// next one is requested before less than min_validity is left, but at most half of
+// the life of the provider's tokens: otherwise every check would refresh.
 func (f *File) want() time.Duration {
 	want := f.cfg.MinValidity + min(maxMargin, f.life/10)
-	if f.whole && want > f.life-f.life/10 {
+	if f.complete && want > f.life-f.life/10 {
 		return f.life / 2
 	}
 	return want
 }
 
-// learn takes note of how long tokens live.
+// learn records how long tokens live.
 func (f *File) learn(t *flow.Token) {
-	switch f.whole = !t.Obtained.IsZero(); {
-	case f.whole:
+	switch f.complete = !t.Obtained.IsZero(); {
+	case f.complete:
 		f.life = t.Expiry.Sub(t.Obtained)
 	case f.token == nil || f.token.AccessToken != t.AccessToken:
 		f.life = t.Expiry.Sub(f.cfg.Now())
@@ -246,7 +246,7 @@ func (f *File) learn(t *flow.Token) {
 	f.token = t
 }
 
-// note remembers a failure, or that there is none, and logs what is new.
+// note records a failure or its absence, and logs a change.
 func (f *File) note(ctx context.Context, err error) {
 	var failure, advice string
 	switch {
@@ -262,14 +262,14 @@ func (f *File) note(ctx context.Context, err error) {
 	switch {
 	case failure == was:
 	case failure == "":
-		f.cfg.Log.InfoContext(ctx, "token file is good again")
+		f.cfg.Log.InfoContext(ctx, "token file is up to date again")
 	default:
-		f.cfg.Log.WarnContext(ctx, "token file is not as it should be", "reason", failure, "hint", advice)
+		f.cfg.Log.WarnContext(ctx, "token file is not up to date", "reason", failure, "hint", advice)
 	}
 }
 
-// next is when to look again: before the token is too old, after a failure with
-// growing patience.
+// next returns the time until the next check: before the token is too old, or after
+// a failure with a growing delay.
 func (f *File) next(err error) time.Duration {
 	left := time.Duration(0)
 	if f.token != nil {
@@ -277,7 +277,7 @@ func (f *File) next(err error) time.Duration {
 	}
 	if failed := errors.Is(err, ErrHook); left > 0 && (err == nil || failed) {
 		f.fails = 0
-		wait := min(left+time.Millisecond, poll) // by then it is too old, not just old enough
+		wait := min(left+time.Millisecond, poll) // it must be too old by then
 		if failed {
 			wait = min(wait, max(f.hookAt.Sub(f.cfg.Now()), time.Millisecond))
 		}

@@ -369,9 +369,9 @@ func TestMinValidityBeyondTheProvider(t *testing.T) {
 	})
 }
 
-// A new token reaches the file at once when Run is woken, and what happens to
-// the file is mended.
-func TestWakeAndMend(t *testing.T) {
+// Wake writes a new token at once, and Run restores a file that was changed or
+// removed.
+func TestWakeAndRestore(t *testing.T) {
 	path := place(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := &tap{life: time.Hour}
@@ -405,7 +405,7 @@ func TestWakeAndMend(t *testing.T) {
 	})
 }
 
-// Failures end nothing: they are shown, logged once each, and mended.
+// Failures do not end Run: they are shown, logged once each, and retried.
 func TestFailuresAreRetried(t *testing.T) {
 	path := place(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// put makes the file hold body, and says whether it did not before.
+// put writes body to the file, and reports whether the content changed.
 func (f *File) put(body []byte) (changed bool, err error) {
 	if err := guardDir(filepath.Dir(f.cfg.Path)); err != nil {
 		return false, err
@@ -29,23 +29,23 @@ func (f *File) put(body []byte) (changed bool, err error) {
 	return true, replace(f.cfg.Path, f.cfg.Mode, body)
 }
 
-// guardDir refuses a directory where others could put something in the file's
-// place. A missing one is made for this user alone, if the one above it is there.
+// guardDir refuses a directory where others could replace the file. A missing one is
+// created for this user alone, if its parent exists.
 func guardDir(dir string) error {
 	fi, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.Mkdir(dir, 0o700); err == nil || errors.Is(err, fs.ErrExist) { // by another file's keeper
+		if err = os.Mkdir(dir, 0o700); err == nil || errors.Is(err, fs.ErrExist) { // by the writer of another file
 			fi, err = os.Stat(dir)
 		}
 	}
 	if err != nil {
-		return hint.Errorf("make it, writable for the user that runs this", "directory %s cannot be used: %w", dir, durable.Cause(err))
+		return hint.Errorf("create it, writable for the user that runs this", "directory %s cannot be used: %w", dir, durable.Cause(err))
 	}
 	forbidden := durable.Written
 	if fi.Mode()&fs.ModeSticky != 0 { // there others cannot replace this user's file
 		forbidden = 0
 	}
-	if err := durable.CheckDir(dir, fi, forbidden, "name a directory in it that is not there yet"); err != nil {
+	if err := durable.CheckDir(dir, fi, forbidden, "name a new subdirectory of it"); err != nil {
 		return fmt.Errorf("%w: directory %w", ErrRefused, err)
 	}
 	return nil
@@ -58,20 +58,20 @@ func guardFile(path string) (fs.FileInfo, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("%s cannot be looked at: %w", path, durable.Cause(err))
+		return nil, fmt.Errorf("cannot read %s: %w", path, durable.Cause(err))
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return nil, hint.Errorf("give the path that it leads to", "%w: %s is a symbolic link", ErrRefused, path)
+		return nil, hint.Errorf("use the path that it points to", "%w: %s is a symbolic link", ErrRefused, path)
 	case !fi.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: %s is there and is not a regular file", ErrRefused, path)
+		return nil, fmt.Errorf("%w: %s exists and is not a regular file", ErrRefused, path)
 	}
 	return fi, nil
 }
 
-// replace puts body in the file's place whole. The file is there when its directory
-// cannot be synced, so that is no failure of it.
+// replace writes the file atomically. A directory that cannot be synced is not an
+// error: the file is complete.
 func replace(path string, mode fs.FileMode, body []byte) error {
 	if err := durable.Replace(path, mode, body); err != nil {
-		return hint.Errorf("look at the space and the permissions there", "%s cannot be written: %w", path, durable.Cause(err))
+		return hint.Errorf("check the free space and the permissions there", "cannot write %s: %w", path, durable.Cause(err))
 	}
 	_ = durable.SyncDir(filepath.Dir(path))
 	return nil

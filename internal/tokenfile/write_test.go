@@ -56,10 +56,10 @@ func TestReadersSeeWholeTokens(t *testing.T) {
 	}
 }
 
-// A path that cannot be looked at says so.
-func TestPathThatCannotBe(t *testing.T) {
+// A path that cannot be read is an error.
+func TestUnreadablePath(t *testing.T) {
 	f := mustNew(t, Config{Path: place(t) + strings.Repeat("x", 300)}, &tap{life: time.Hour})
-	if err := f.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be looked at: file name too long") {
+	if err := f.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "file name too long") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestStaleTemporaryFiles(t *testing.T) {
 	}
 }
 
-// A file that is as it should be is not written again, so a restart runs no hook.
+// A file that is up to date is not written again, so a restart runs no hook.
 func TestUnchangedFileIsLeftAlone(t *testing.T) {
 	path := place(t)
 	ran := filepath.Join(t.TempDir(), "ran")
@@ -111,7 +111,7 @@ func TestUnchangedFileIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Asked to, the hook runs the first time although the file is as it should be.
+// With HookAlways the hook runs the first time even if the file is up to date.
 func TestHookAlways(t *testing.T) {
 	path := place(t)
 	ran := filepath.Join(t.TempDir(), "ran")
@@ -133,8 +133,8 @@ func TestHookAlways(t *testing.T) {
 	}
 }
 
-// While a hook fails it is run again with growing patience, once it succeeds no
-// more, and the file is looked at all the while.
+// A hook that fails is run again with a growing delay until it succeeds, and the file
+// is checked throughout.
 func TestFailedHookIsRunAgain(t *testing.T) {
 	path, dir := place(t), t.TempDir()
 	ran, good := filepath.Join(dir, "ran"), filepath.Join(dir, "good")
@@ -145,7 +145,7 @@ func TestFailedHookIsRunAgain(t *testing.T) {
 			err := f.refresh(t.Context())
 			wait := f.next(err)
 			if wait > poll {
-				t.Fatalf("the file is not looked at for %s", wait)
+				t.Fatalf("the file is not checked for %s", wait)
 			}
 			if now.Add(wait).After(end) {
 				now = end
@@ -212,8 +212,8 @@ func TestHookFailures(t *testing.T) {
 	}{
 		"exit code": {[]string{"/bin/sh", "-c", "exit 3"}, "exit status 3"},
 		"missing":   {[]string{"/nonexistent/hook"}, "no such file"},
-		"too slow":  {[]string{"/bin/sh", "-c", "sleep 60 & wait"}, "it was ended after 500ms"},
-		"stubborn":  {[]string{"/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"}, "it was ended after 500ms"},
+		"too slow":  {[]string{"/bin/sh", "-c", "sleep 60 & wait"}, "stopped after 500ms"},
+		"stubborn":  {[]string{"/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"}, "stopped after 500ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -239,7 +239,7 @@ func TestHookFailures(t *testing.T) {
 	}
 }
 
-// A hook that hangs is told to end when Run ends.
+// A hook that hangs gets a signal when Run ends.
 func TestHookEndsWithRun(t *testing.T) {
 	path := place(t)
 	pid, told := filepath.Join(t.TempDir(), "pid"), filepath.Join(t.TempDir(), "told")
@@ -266,7 +266,7 @@ func TestHookEndsWithRun(t *testing.T) {
 		t.Fatal("Run waits for the hook")
 	}
 	if got := read(t, told); got != "told\n" {
-		t.Errorf("the hook was told %q", got)
+		t.Errorf("the hook wrote %q", got)
 	}
 }
 
@@ -274,10 +274,10 @@ var _ Source = (*flow.Client)(nil)
 
 // A file that cannot be written is an error with a hint, and shown by Status.
 func TestOnce_FileCannotBeWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250)) // a temporary name beside it is too long
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 250)) // the name of a temporary file next to it is too long
 	f := mustNew(t, Config{Path: path}, &tap{life: time.Hour})
 	err := f.Once(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "cannot be written") || hint.Of(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "cannot write") || hint.Of(err) == "" {
 		t.Errorf("got %v, hint %q", err, hint.Of(err))
 	}
 	if st := f.Status(); st.Failure == "" || st.Hint == "" || !st.Written.IsZero() {

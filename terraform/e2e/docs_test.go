@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// update writes ../docs anew: go test ./e2e -run TestDocs -update
+// update rewrites ../docs: go test ./e2e -run TestDocs -update
 var update = flag.Bool("update", false, "write ../docs from schema, examples and templates")
 
 // TestDocs: the registry's pages are what its generator makes of schema,

@@ -66,8 +66,8 @@ resource "terraform_data" "call" {
 	}
 }
 
-// TestSuppressed: a command's output is not shown beside a sensitive or an
-// ephemeral value, but all of it when the command fails.
+// TestSuppressed: a command's output is not shown if its configuration has a
+// sensitive or ephemeral value, but all of it is shown if the command fails.
 func TestSuppressed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, nil)

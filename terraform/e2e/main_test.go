@@ -88,7 +88,7 @@ func registry() string {
 	return "registry.terraform.io"
 }
 
-// plugin is where Terraform looks for a provider beside a configuration.
+// plugin is where Terraform looks for a provider in a configuration's directory.
 func plugin(dir, source string) string {
 	return filepath.Join(dir, "terraform.d", "plugins", registry(), source, version,
 		runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-"+filepath.Base(source)+"_v"+version)

@@ -78,7 +78,7 @@ func (w *world) script(t *testing.T, dir string, blocks [][]string) *exec.Cmd {
 	return cmd
 }
 
-// freePort is an address that nobody listens on at the moment.
+// freePort returns an address without a listener.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

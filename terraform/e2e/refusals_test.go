@@ -23,9 +23,9 @@ func TestRefusals(t *testing.T) {
 		{"unknown client", "", `client = "dmo"`, nil, `Unknown client.*has no client "dmo".*There\s+are:\s+demo,\s+person`},
 		{"login required", "", `client = "person"`, nil, `Login required.*  tokend login person --browser\n.*  http://localhost:\d+/authorize\?\S*state=`},
 		{"more than the maximum", "", "client = \"demo\"\nmin_validity = \"25h\"", nil, `more than the provider's maximum.*min_validity is 25h0m0s.*live\s+for\s+2(4h0m0|3h59m59)s.*at\s+most\s+21h3(6m0|5m59)s`},
-		{"wrong key", `api_key = "not-the-key-of-tokend"`, `client = "demo"`, nil, `refuses the key.*not one of tokend's.*api_key\s+of\s+the\s+provider's\s+configuration`},
+		{"wrong key", `api_key = "not-the-key-of-tokend"`, `client = "demo"`, nil, `refuses the key.*unknown API key.*api_key\s+of\s+the\s+provider's\s+configuration`},
 		{"key of another user", "", `client = "demo"`, map[string]string{"XDG_STATE_HOME": "/nowhere"}, `refuses the key.*no API key.*No\s+key\s+was\s+found`},
-		{"nobody there", `endpoint = "http://127.0.0.1:1"`, `client = "demo"`, nil, `not reachable.*connection\s+refused.*  tokend serve\n`},
+		{"not running", `endpoint = "http://127.0.0.1:1"`, `client = "demo"`, nil, `not reachable.*connection\s+refused.*  tokend serve\n`},
 		{"something else there", `endpoint = "` + strings.TrimSuffix(w.issuer, "/") + `"`, `client = "demo"`, nil, `Not tokend`},
 		{"unknown audience", "", "client = \"demo\"\naudience = \"https://nowhere.example.com/\"", nil, `Error: tokend refuses the request.*https://nowhere\.example\.com/`},
 	}

@@ -30,7 +30,7 @@ func (ws *workspace) planAndApply(t *testing.T) artefacts {
 	a.trace = read(t, ws.env["TF_LOG_PATH"])
 	for name, text := range map[string]string{"state": a.state, "plan": a.plan, "show": a.show} {
 		if !strings.Contains(text, "terraform_version") && !strings.Contains(text, "Terraform") {
-			t.Fatalf("%s is no artefact of Terraform: %.200s", name, text)
+			t.Fatalf("%s is not an artefact of Terraform: %.200s", name, text)
 		}
 	}
 	if !strings.Contains(a.trace, "[TRACE]") {
@@ -62,7 +62,7 @@ func unzipped(t *testing.T, path string) string {
 	return b.String()
 }
 
-// anyJWT is every signed JWT, whoever issued it. Terraform writes text as it
+// anyJWT matches every signed JWT of any issuer. Terraform writes text as it
 // is, in JSON and in the msgpack of a plan.
 var anyJWT = regexp.MustCompile(`eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}`)
 

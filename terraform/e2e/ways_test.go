@@ -221,8 +221,8 @@ func settingsOf(all []way) map[string]string {
 	return s
 }
 
-// tokenFile has tokend keep a token in a file beside the run, which is good for
-// two seconds more whenever a step reads it.
+// tokenFile makes tokend keep a token in a file next to the run, valid for at least
+// two seconds whenever a step reads it.
 func tokenFile(t *testing.T, ws *workspace) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "header")

@@ -23,7 +23,7 @@ import (
 // audience is the API that the mock protects under /_mock/resource/.
 const audience = "https://api.example.com/"
 
-// world is a tenant and a tokend that has signed in there.
+// world is a tenant and a tokend that has logged in there.
 type world struct {
 	dir    string // short, for the socket
 	env    map[string]string
@@ -167,7 +167,7 @@ func (w *world) command(t *testing.T, args ...string) string {
 type workspace struct {
 	*world
 	dir string
-	env map[string]string // beside the world's
+	env map[string]string // in addition to the world's
 
 	before []string // what runs terraform: a program by its path, and its arguments
 	shown  string   // everything that terraform has printed

@@ -7,6 +7,6 @@ terraform {
   }
 }
 
-# Where tokend runs as the same user there is nothing to configure: socket, port
-# and key are found as the tokend command finds them.
+# If tokend runs as the same user there is nothing to configure: the provider finds
+# socket, port and key like the tokend command does.
 provider "tokend" {}

@@ -11,9 +11,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// check makes a validator of a function whose error continues "NAME …". What
-// it does not see during validation, because it is unknown, it sees in plan or
-// apply.
+// check makes a validator from a function whose error continues "It …". A value that is
+// unknown during validation is checked in plan or apply.
 func check(wants string, f func(string) error) validator.String { return checked{wants, f} }
 
 type checked struct {
@@ -34,12 +33,12 @@ func (c checked) ValidateString(_ context.Context, req validator.StringRequest, 
 	}
 }
 
-// clientPattern is how tokend names clients.
+// clientPattern matches tokend's names of clients.
 var clientPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func checkClient(v string) error {
 	if !clientPattern.MatchString(v) {
-		return errors.New("is no name that a client can have: a-z, 0-9, - and _, at most 63. Hint: tokend status lists the clients")
+		return errors.New("is not a name of a client: a-z, 0-9, - and _, at most 63. Hint: tokend status lists the clients")
 	}
 	return nil
 }
@@ -48,26 +47,26 @@ func checkDuration(v string) error {
 	d, err := time.ParseDuration(v)
 	switch {
 	case err != nil:
-		return errors.New(`is no duration, such as "30m" or "1h30m"`)
+		return errors.New(`is not a duration such as "30m" or "1h30m"`)
 	case d < 0:
 		return errors.New("is negative")
 	}
 	return nil
 }
 
-// checkScope wants one scope-token (RFC 6749 section 3.3).
+// checkScope accepts one scope-token (RFC 6749 section 3.3).
 func checkScope(v string) error {
 	if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return errors.New("holds a space or another character that no scope has. Hint: one scope an element")
+		return errors.New("contains a space or another character that a scope cannot have. Hint: one scope per element")
 	}
 	return nil
 }
 
-// someScopes refuses an empty set, which could mean all or none, and checks
-// each scope.
+// someScopes refuses an empty set, which could mean all scopes or none, and checks each
+// scope.
 type someScopes struct{}
 
-func (someScopes) Description(context.Context) string { return "at least one scope, one an element" }
+func (someScopes) Description(context.Context) string { return "at least one scope, one per element" }
 
 func (s someScopes) MarkdownDescription(ctx context.Context) string { return s.Description(ctx) }
 
@@ -85,7 +84,7 @@ func (someScopes) ValidateSet(ctx context.Context, req validator.SetRequest, res
 		}
 		r := validator.StringRequest{Path: req.Path, ConfigValue: scope}
 		var out validator.StringResponse
-		check("made of scopes", checkScope).ValidateString(ctx, r, &out)
+		check("made of valid scopes", checkScope).ValidateString(ctx, r, &out)
 		resp.Diagnostics.Append(out.Diagnostics...)
 	}
 }

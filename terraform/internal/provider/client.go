@@ -13,8 +13,8 @@ import (
 	"example.com/tokend/terraform/internal/service"
 )
 
-// client is the data source tokend_client. What it reads is kept in the state,
-// so neither a token nor a login's URL, whose state is good for a login, is in it.
+// client is the data source tokend_client. Its values are kept in
+// Terraform's state, so it has neither a token nor a login URL, which contains a secret.
 type client struct{ service *service.Service }
 
 // clientData is the configuration and the result.
@@ -48,8 +48,8 @@ func (*client) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datas
 		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "State of a client, without a token: to look before a run whether its login still holds. Unknown values are null; " +
-			"times are in UTC (RFC 3339) and differ from one read to the next.",
+		MarkdownDescription: "State of a client, without a token: to check before a run whether a login is needed. Unknown values are null; " +
+			"times are in UTC (RFC 3339) and differ between reads.",
 		Attributes: map[string]schema.Attribute{
 			"client": schema.StringAttribute{
 				Required:            true,
@@ -59,14 +59,14 @@ func (*client) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datas
 			"state": text("`ready`; `degraded`: a valid token, but the last refresh failed; `login_required`: a person must log in; " +
 				"`client_rejected`: the provider refuses the client; `unavailable`: no valid token, `failure` says why; `starting`."),
 			"issuer":           text("Issuer of the tokens."),
-			"subject":          text("Who logged in: the `sub` claim."),
+			"subject":          text("User that logged in: the `sub` claim."),
 			"scope":            text("Granted scopes, separated by spaces."),
 			"expires_at":       text("When the access token that tokend holds expires; tokend replaces it before."),
 			"logged_in_at":     text("When a person last logged in."),
-			"last_exchange_at": text("When the refresh token was last used with success."),
-			"next_refresh_at":  text("When tokend refreshes next."),
+			"last_exchange_at": text("When the refresh token was last used successfully."),
+			"next_refresh_at":  text("When tokend will refresh next."),
 			"grant_ends_at":    text("Forecast of when a person must log in again."),
-			"generation":       schema.Int64Attribute{Computed: true, MarkdownDescription: "How many refresh tokens this grant has had."},
+			"generation":       schema.Int64Attribute{Computed: true, MarkdownDescription: "Number of refresh tokens that this grant has had."},
 			"rotation":         text("Whether the provider replaces refresh tokens: `on` or `off`."),
 			"login":            text("How the client is configured to log in: `headless`, `browser` or `paste`."),
 			"failure": schema.SingleNestedAttribute{
@@ -74,9 +74,9 @@ func (*client) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datas
 				MarkdownDescription: "The last refresh, if it failed.",
 				Attributes: map[string]schema.Attribute{
 					"at":          text("When."),
-					"class":       text("What kind of failure, such as `idp_unreachable` or `login_required`."),
+					"class":       text("Kind of failure, such as `idp_unreachable` or `login_required`."),
 					"code":        text("The provider's error code."),
-					"description": text("What the provider said."),
+					"description": text("Description from the provider."),
 				},
 			},
 		},
@@ -113,7 +113,7 @@ func (c *client) Read(ctx context.Context, req datasource.ReadRequest, resp *dat
 	resp.Diagnostics.Append(resp.State.Set(ctx, &d)...)
 }
 
-// optional is null for what tokend does not tell.
+// optional is null for a value that tokend does not report.
 func optional(s string) types.String {
 	if s == "" {
 		return types.StringNull()

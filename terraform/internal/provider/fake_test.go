@@ -24,7 +24,7 @@ const (
 	accessToken = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhdXRoMHwxIn0.c2lnbmF0dXJl"
 )
 
-// fake is a tokend that answers as it is told.
+// fake is a tokend with configured answers.
 type fake struct {
 	*httptest.Server
 	mu      sync.Mutex

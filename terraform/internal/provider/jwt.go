@@ -26,8 +26,8 @@ func (jwtClaims) Metadata(_ context.Context, _ function.MetadataRequest, resp *f
 func (jwtClaims) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
 		Summary: "The claims of a JWT",
-		MarkdownDescription: "Decodes the claims of a JWT into an object. It verifies nothing, neither signature nor expiry: " +
-			"use it to look at a token, not to trust one. The claims of an ephemeral token are ephemeral, too.",
+		MarkdownDescription: "Decodes the claims of a JWT into an object. It verifies neither signature nor expiry: " +
+			"use it to inspect a token, not to trust one. The claims of an ephemeral token are ephemeral, too.",
 		Parameters: []function.Parameter{tokenParameter()},
 		Return:     function.DynamicReturn{},
 	}
@@ -82,7 +82,7 @@ func (jwtExpiry) Run(ctx context.Context, req function.RunRequest, resp *functio
 	resp.Error = resp.Result.Set(ctx, exp.Format(time.RFC3339))
 }
 
-// claimsOf decodes the argument. Its errors hold nothing of the token.
+// claimsOf decodes the argument. Its errors contain nothing from the token.
 func claimsOf(ctx context.Context, req function.RunRequest) (map[string]any, *function.FuncError) {
 	var token string
 	if ferr := req.Arguments.Get(ctx, &token); ferr != nil {
@@ -102,32 +102,32 @@ func decode(token string) (map[string]any, error) {
 	case len(parts) == 5:
 		return nil, errors.New("the token is an encrypted JWT (JWE): only its API can read it. Hint: ask for an audience whose tokens are signed")
 	case len(parts) != 3:
-		return nil, errors.New("the token is no JWT: it is opaque, or not a token. Hint: a token for the audience of an API is a JWT")
+		return nil, errors.New("the token is not a JWT: it is opaque, or not a token. Hint: a token for the audience of an API is a JWT")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return nil, errors.New("the token is no JWT: its second part is not base64url")
+		return nil, errors.New("the token is not a JWT: its second part is not base64url")
 	}
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	dec.UseNumber()
 	var claims map[string]any
 	if err := dec.Decode(&claims); err != nil || claims == nil {
-		return nil, errors.New("the token is no JWT: its claims are not a JSON object")
+		return nil, errors.New("the token is not a JWT: its claims are not a JSON object")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the token is no JWT: something follows its claims")
+		return nil, errors.New("the token is not a JWT: something follows its claims")
 	}
 	return claims, nil
 }
 
-// latest is the last second that RFC 3339 can write.
+// latest is the last second that RFC 3339 can represent.
 const latest = 253402300799
 
 // expiry reads a NumericDate (RFC 7519 section 2), which may have a fraction.
 func expiry(exp any) (time.Time, error) {
 	n, ok := exp.(json.Number)
 	if exp == nil {
-		return time.Time{}, errors.New("the token has no exp claim: it does not tell when it expires")
+		return time.Time{}, errors.New("the token has no exp claim: its expiry is unknown")
 	}
 	f, err := n.Float64()
 	if !ok || err != nil || f < 0 || f > latest {
@@ -136,7 +136,7 @@ func expiry(exp any) (time.Time, error) {
 	return time.Unix(int64(f), 0).UTC(), nil
 }
 
-// valueOf is decoded JSON as a value of Terraform: arrays are tuples, numbers
+// valueOf returns decoded JSON as a Terraform value: arrays are tuples, numbers
 // keep their digits.
 func valueOf(ctx context.Context, v any) (attr.Value, error) {
 	switch v := v.(type) {
@@ -145,7 +145,7 @@ func valueOf(ctx context.Context, v any) (attr.Value, error) {
 	case string:
 		return types.StringValue(v), nil
 	case json.Number:
-		f, _, err := big.ParseFloat(v.String(), 10, 512, big.ToNearestEven) // as Terraform's own jsondecode
+		f, _, err := big.ParseFloat(v.String(), 10, 512, big.ToNearestEven) // like Terraform's jsondecode
 		if err != nil {
 			return nil, errors.New("a claim of the token is a number that cannot be read")
 		}

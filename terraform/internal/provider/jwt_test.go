@@ -54,7 +54,7 @@ func TestJWTFunctions(t *testing.T) {
 func TestJWTErrors(t *testing.T) {
 	terraform(t)
 	for _, tt := range []struct{ expression, token, want string }{
-		{`provider::tokend::jwt_claims(local.token)`, "opaque", `"token" parameter:\s+the\s+token\s+is\s+no\s+JWT.*Hint`},
+		{`provider::tokend::jwt_claims(local.token)`, "opaque", `"token" parameter:\s+the\s+token\s+is\s+not\s+a\s+JWT.*Hint`},
 		{`provider::tokend::jwt_expiry(local.token)`, jwt(`{}`), `the\s+token\s+has\s+no\s+exp\s+claim`},
 	} {
 		setting{}.run(t, resource.TestStep{Config: called(tt.expression, tt.token), ExpectError: regexp.MustCompile(`(?s)` + tt.want)})
@@ -65,17 +65,17 @@ func TestDecodeRefuses(t *testing.T) {
 	good := jwt(`{"sub":"secret-subject"}`)
 	head, rest, _ := strings.Cut(good, ".")
 	tests := []struct{ name, token, want string }{
-		{"empty", "", "no JWT"},
+		{"empty", "", "not a JWT"},
 		{"opaque", "v2.local", "opaque"},
 		{"encrypted", good + ".a.b", "only its API can read it"},
-		{"four parts", good + ".a", "no JWT"},
+		{"four parts", good + ".a", "not a JWT"},
 		{"not base64url", head + ".secret+subject=.x", "not base64url"},
 		{"padded", head + "." + base64.URLEncoding.EncodeToString([]byte(`{"sub":"a"}`)) + ".x", "not base64url"},
 		{"not JSON", jwt("secret-subject"), "not a JSON object"},
 		{"array", jwt(`["secret-subject"]`), "not a JSON object"},
 		{"null", jwt(`null`), "not a JSON object"},
 		{"two objects", jwt(`{"sub":"secret-subject"}{}`), "something follows"},
-		{"with its type", "Bearer " + good, ""}, // the header is not looked at
+		{"with its type", "Bearer " + good, ""}, // the header is not read
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -38,14 +38,14 @@ func (p *tokend) Metadata(_ context.Context, _ provider.MetadataRequest, resp *p
 
 func (p *tokend) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Access tokens of a person's login, kept fresh by tokend on the machine " +
-			"where Terraform runs, without one in a plan or a state.",
+		MarkdownDescription: "Access tokens that tokend keeps fresh on the machine where Terraform runs; " +
+			"no token is in a plan or a state.",
 		Attributes: map[string]schema.Attribute{
 			"endpoint": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Where tokend listens: `http://127.0.0.1:8484` or `unix:/path`. Addresses of this machine only, " +
-					"because key and token pass in the clear. Else `TOKEND_ADDR`, else tokend's default socket and, " +
-					"where nobody answers there, its default port.",
+					"because key and token are sent unencrypted. Default: `TOKEND_ADDR`, else tokend's default socket and, " +
+					"if nothing listens there, its default port.",
 				Validators: []validator.String{check("an address of this machine", func(v string) error {
 					_, err := service.CheckEndpoint(v)
 					return err
@@ -53,8 +53,8 @@ func (p *tokend) Schema(_ context.Context, _ provider.SchemaRequest, resp *provi
 			},
 			"api_key": schema.StringAttribute{
 				Optional: true, Sensitive: true,
-				MarkdownDescription: "tokend's API key; may be ephemeral. Else `TOKEND_API_KEY`, else the file that `TOKEND_API_KEY_FILE` " +
-					"names, else the file that tokend made. A socket that is named by `endpoint` or `TOKEND_ADDR` needs none.",
+				MarkdownDescription: "tokend's API key; may be ephemeral. Default: `TOKEND_API_KEY`, else the file that `TOKEND_API_KEY_FILE` " +
+					"names, else the file that tokend created. A socket in `endpoint` or `TOKEND_ADDR` needs none.",
 			},
 		},
 	}
@@ -66,8 +66,8 @@ type settings struct {
 	APIKey   types.String `tfsdk:"api_key"`
 }
 
-// Configure settles how tokend is reached. It does not connect: a configuration
-// that opens no token needs no tokend.
+// Configure locates tokend. It does not connect: a configuration that opens no token
+// needs no running tokend.
 func (p *tokend) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
 	var in settings
 	resp.Diagnostics.Append(req.Config.Get(ctx, &in)...)
@@ -76,7 +76,7 @@ func (p *tokend) Configure(ctx context.Context, req provider.ConfigureRequest, r
 			resp.Diagnostics.AddAttributeError(path.Root(name), name+" is not known yet",
 				"It depends on something that exists only after apply, and tokens are needed before: during plan. "+
 					"Use a value that is known during plan, set "+variable(name)+" instead, "+
-					"or apply first what the value comes from, with -target.")
+					"or first apply the source of the value, with -target.")
 		}
 	}
 	if resp.Diagnostics.HasError() {
@@ -86,7 +86,7 @@ func (p *tokend) Configure(ctx context.Context, req provider.ConfigureRequest, r
 		Endpoint: in.Endpoint.ValueString(), APIKey: service.Secret(in.APIKey.ValueString()), Getenv: p.getenv, Wait: p.wait,
 	})
 	if f := (*service.Fault)(nil); errors.As(err, &f) {
-		resp.Diagnostics.AddError("tokend cannot be asked", fmt.Sprintf("%s %s.\n\nHint: %s.", f.Setting, f.Text, f.Hint))
+		resp.Diagnostics.AddError("invalid settings of tokend", fmt.Sprintf("%s %s.\n\nHint: %s.", f.Setting, f.Text, f.Hint))
 		return
 	}
 	resp.EphemeralResourceData, resp.DataSourceData = s, s
@@ -114,5 +114,5 @@ func (p *tokend) Functions(context.Context) []func() function.Function {
 	}
 }
 
-// Resources has none: whatever a resource holds is in the state.
+// Resources returns none: a resource's values are in the state.
 func (p *tokend) Resources(context.Context) []func() resource.Resource { return nil }

@@ -12,8 +12,8 @@ import (
 	"example.com/tokend/terraform/internal/service"
 )
 
-// token is the ephemeral resource tokend_token. It has no Renew: that cannot
-// change the value, so what counts is how long a token lives when it is opened.
+// token is the ephemeral resource tokend_token. It has no Renew, which cannot
+// change the value: a token must live long enough when it is opened.
 type token struct{ service *service.Service }
 
 // tokenData is the configuration and the result.
@@ -35,8 +35,8 @@ func (*token) Metadata(_ context.Context, _ ephemeral.MetadataRequest, resp *eph
 func (*token) Schema(_ context.Context, _ ephemeral.SchemaRequest, resp *ephemeral.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "A fresh access token, for provider configurations, provisioners and write-only arguments. " +
-			"It is in no plan, state or log. It is opened during plan and again during apply, each time when the run first needs it, " +
-			"and does not change until the run ends: set `min_validity` to what the rest of the run takes.",
+			"It is in no plan, state or log. Terraform opens it during plan and again during apply, when the run first needs it, " +
+			"and it does not change until the run ends: set `min_validity` to the duration of the run.",
 		Attributes: map[string]schema.Attribute{
 			"client": schema.StringAttribute{
 				Required:            true,
@@ -45,17 +45,17 @@ func (*token) Schema(_ context.Context, _ ephemeral.SchemaRequest, resp *ephemer
 			},
 			"min_validity": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "How long the token must still be valid, such as `30m` or `1h30m`. It is an error when the provider " +
-					"issues none that lives so long.",
+				MarkdownDescription: "How long the token must still be valid, such as `30m` or `1h30m`. It is an error if the provider's " +
+					"tokens do not live so long.",
 				Validators: []validator.String{check("a duration", checkDuration)},
 			},
 			"audience": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "The API that the token is for, when not the client's own.",
+				MarkdownDescription: "The API that the token is for. Default: the client's.",
 			},
 			"scopes": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Its scopes, when not the client's own.",
+				MarkdownDescription: "Its scopes. Default: the client's.",
 				Validators:          []validator.Set{someScopes{}},
 			},
 			"access_token": schema.StringAttribute{

@@ -81,7 +81,7 @@ func TestTokenDefaults(t *testing.T) {
 const (
 	loginRequired = `409 {"error":"login_required","error_description":"there is no grant yet","client":"demo","login":"browser","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
 	unknownClient = `404 {"error":"unknown_client","error_description":"there is no client of that name","hint":"tokend status lists them","client":"demo"}`
-	wrongKey      = `401 {"error":"unauthorized","error_description":"the API key is not one of tokend's"}`
+	wrongKey      = `401 {"error":"unauthorized","error_description":"unknown API key"}`
 	clientRefused = `409 {"error":"client_rejected","error_description":"invalid_client: Unauthorized","hint":"check the client's secret","client":"demo"}`
 	forbidden     = `403 {"error":"client_forbidden","error_description":"this API key may not use this client","client":"demo"}`
 	providerDown  = `503 {"error":"idp_unreachable","error_description":"token endpoint: connection refused","client":"demo","retry_after":40}`
@@ -97,7 +97,7 @@ const (
 
 // TestTokenRefusals: each failure is an error that says what to do, and shows
 // neither key nor token.
-// signIn is a refusal that a login mends, or a setting.
+// signIn returns a refusal that a login or a setting fixes.
 func signIn(login, remedy string) string {
 	return `409 {"error":"login_required","error_description":"there is no grant","hint":"give another","client":"demo","login":"` + login +
 		`","remedy":"` + remedy + `","authorize_url":"https://tenant.example.com/authorize?client_id=demo&state=s"}`
@@ -123,14 +123,14 @@ func TestTokenRefusals(t *testing.T) {
 		{"login required, a page", signIn("headless", "browser"), "", "", demo, []string{"  tokend login demo --browser", "  tokend login demo --paste", `  https://tenant\.example\.com/authorize`}},
 		{"login required, a seed", signIn("", "setting"), "", "", demo, []string{"Hint: give another", "run Terraform again"}},
 		{"unknown client", unknownClient, "", `200 {"clients":[{"client":"ci"},{"client":"other"}]}`, demo, []string{
-			"Unknown client", `client = "demo"`, `has no client "demo"`, "Correct the name", "There are: ci, other",
+			"Unknown client", `client = "demo"`, `has no client "demo"`, "Correct the name", "The clients are: ci, other",
 		}},
 		{"unknown client, no list", unknownClient, "", "", demo, []string{"Unknown client", "  tokend status"}},
 		{"wrong key", wrongKey, "", "", demo, []string{
-			"tokend refuses the key", "is not one of tokend's", "came from api_key of the provider's configuration", "TOKEND_API_KEY_FILE", "needs none",
+			"tokend refuses the key", "unknown API key", "came from api_key of the provider's configuration", "TOKEND_API_KEY_FILE", "needs none",
 		}},
-		{"client rejected", clientRefused, "", "", demo, []string{"provider refuses the client", "invalid_client: Unauthorized", "Hint: check the client's secret", "Trying again does not help"}},
-		{"key of other clients", forbidden, "", "", demo, []string{"does not open this client", "Use another key"}},
+		{"client rejected", clientRefused, "", "", demo, []string{"provider refuses the client", "invalid_client: Unauthorized", "Hint: check the client's secret", "Retrying does not help"}},
+		{"key of other clients", forbidden, "", "", demo, []string{"may not use this client", "Use another key"}},
 		{"provider down", providerDown, "", "", demo, []string{"No token at the moment", "idp_unreachable", "connection refused", "  tokend status"}},
 		{"provider's nonsense", nonsense, "", "", demo, []string{"No token at the moment", "idp_bad_response", "Try again"}},
 		{"store broken", storeBroken, "", "", demo, []string{"No token at the moment", "store_unavailable"}},
@@ -138,7 +138,7 @@ func TestTokenRefusals(t *testing.T) {
 		{"through a proxy", proxied, "", "", demo, []string{"tokend refuses the request", "came through a proxy"}},
 		{"more than the maximum", shortLived, ready, "", three, []string{
 			"min_validity is more than the provider's maximum", `min_validity = "3h"`,
-			"min_validity is 3h0m0s", `issues to client "demo" live for 1h0m0s`, "valid for 59m50s", "at most 54m0s", "token_lifetime", "injecting proxy",
+			"min_validity is 3h0m0s", `issues to client "demo" live for 1h0m0s`, "valid for 59m50s", "at most 54m0s", "token_lifetime", "tokend's proxy",
 		}},
 		{"more than the maximum of another audience", shortLived, otherToken, "", three, []string{"provider's maximum", "live for about 59m50s"}},
 		{"more than the maximum, state unknown", shortLived, "", "", three, []string{"provider's maximum", "live for about 59m50s"}},
@@ -180,13 +180,13 @@ func TestTokenArguments(t *testing.T) {
 	terraform(t)
 	f := newFake(t, nil)
 	tests := []struct{ name, provider, arguments, want string }{
-		{"min_validity is text", "", "client = \"demo\"\nmin_validity = \"long\"", `min_validity is not a duration.*no duration, such as "30m"`},
+		{"min_validity is text", "", "client = \"demo\"\nmin_validity = \"long\"", `min_validity is not a duration.*not a duration such as "30m"`},
 		{"min_validity without a unit", "", "client = \"demo\"\nmin_validity = \"600\"", `min_validity is not a duration`},
 		{"negative", "", "client = \"demo\"\nmin_validity = \"-1m\"", `It is negative`},
 		{"no client", "", "", `"client" is required`},
 		{"name", "", `client = "De mo/../x"`, `client is not a client's name.*tokend\s+status\s+lists`},
 		{"empty scopes", "", "client = \"demo\"\nscopes = []", `scopes is empty.*Use null`},
-		{"two scopes in one", "", "client = \"demo\"\nscopes = [\"a b\"]", `scopes is not made of scopes.*one\s+scope\s+an\s+element`},
+		{"two scopes in one", "", "client = \"demo\"\nscopes = [\"a b\"]", `scopes is not made of valid scopes.*one\s+scope\s+per\s+element`},
 		{"endpoint elsewhere", `endpoint = "http://tokend.example.com:8484"`, `client = "demo"`, `endpoint is not an address of this machine.*names tokend.example.com`},
 		{"endpoint over TLS", `endpoint = "https://127.0.0.1:8484"`, `client = "demo"`, `is not http://HOST:PORT\s+or\s+unix:/path`},
 	}
@@ -220,7 +220,7 @@ func TestUnknownConfiguration(t *testing.T) {
 	}
 }
 
-// TestUnreachable: nobody listens there.
+// TestUnreachable: no server listens there.
 func TestUnreachable(t *testing.T) {
 	terraform(t)
 	f := newFake(t, nil)
@@ -262,7 +262,7 @@ func TestKeyFault(t *testing.T) {
 	terraform(t)
 	setting{env: map[string]string{"TOKEND_API_KEY": key, "TOKEND_API_KEY_FILE": "/x"}}.run(t, resource.TestStep{
 		Config:      opened("", `client = "demo"`),
-		ExpectError: refusal([]string{"tokend cannot be asked", "TOKEND_API_KEY and TOKEND_API_KEY_FILE are both set", "Hint: unset one of them"}),
+		ExpectError: refusal([]string{"invalid settings of tokend", "TOKEND_API_KEY and TOKEND_API_KEY_FILE are both set", "Hint: unset one of them"}),
 	})
 }
 

@@ -17,26 +17,25 @@ import (
 // maxSecret bounds a key file, in bytes.
 const maxSecret = 64 << 10
 
-// off is what a listener of tokend is set to that is not wanted.
+// off is the setting of a tokend listener that is not wanted.
 const off = "off"
 
-// Options say how tokend is reached. What is empty is found as the tokend
-// command finds it: by its variables, then in the default places.
+// Options say where tokend is. Empty ones are found like the tokend command does: from
+// its variables, then at the default paths.
 type Options struct {
 	Endpoint string // "http://127.0.0.1:8484" or "unix:/path"
 	APIKey   Secret
 	Getenv   func(string) string
 
-	Wait func(context.Context, time.Duration) error // between tries; nil: by the clock
+	Wait func(context.Context, time.Duration) error // between attempts; nil: by the clock
 }
 
-// Fault is what is wrong with a setting: its name and value, and what to do.
+// Fault is an error in a setting: its name and value, and what to do.
 type Fault struct{ Setting, Text, Hint string }
 
 func (f *Fault) Error() string { return f.Setting + " " + f.Text + "; hint: " + f.Hint }
 
-// Find settles how tokend is reached, and the key. It does not connect. Its
-// errors are of type *[Fault].
+// Find locates tokend and its key. It does not connect. Its errors are of type *[Fault].
 func Find(o Options) (*Service, error) {
 	setting, addr := "endpoint", o.Endpoint
 	if addr == "" {
@@ -55,8 +54,8 @@ func Find(o Options) (*Service, error) {
 	return s, err
 }
 
-// reach says whether a key is needed too: a socket that was named knows its
-// callers.
+// reach returns the service and whether it needs a key: a named socket does not, because
+// tokend checks its callers.
 func reach(setting, addr string, getenv func(string) string) (s *Service, keyed bool, err error) {
 	if addr != "" {
 		base, err := CheckEndpoint(addr)
@@ -88,18 +87,18 @@ func reach(setting, addr string, getenv func(string) string) (s *Service, keyed 
 	}, true, nil
 }
 
-// CheckEndpoint takes unix:/path and the URL of a loopback address without a
-// path, and returns it in its plain form: key and token pass in the clear.
+// CheckEndpoint accepts unix:/path and the URL of a loopback address without a path, and
+// returns it normalized. Other machines are refused: key and token are not encrypted.
 func CheckEndpoint(addr string) (string, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		if path = strings.TrimPrefix(path, "//"); !filepath.IsAbs(path) {
-			return "", fmt.Errorf("is %q: the path of a socket is absolute", addr)
+			return "", fmt.Errorf("is %q: the path of a socket must be absolute", addr)
 		}
 		return "unix:" + path, nil
 	}
 	u, err := url.Parse(addr)
 	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("is not http://HOST:PORT or unix:/path") // without the value: it may hold a password
+		return "", errors.New("is not http://HOST:PORT or unix:/path") // without the value: it may contain a password
 	}
 	if u.Port() != "" {
 		if port, err := strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
@@ -110,12 +109,12 @@ func CheckEndpoint(addr string) (string, error) {
 	case "localhost", "127.0.0.1", "::1":
 		return "http://" + u.Host, nil
 	default:
-		return "", fmt.Errorf("names %s, which is not this machine (127.0.0.1, ::1, localhost): the key would cross the network in the clear", host)
+		return "", fmt.Errorf("names %s, which is not this machine (127.0.0.1, ::1, localhost): the key would be sent unencrypted over the network", host)
 	}
 }
 
-// findKey has the key and where it is from. That there is none is for tokend to
-// judge: its socket needs none.
+// findKey returns the key and its source. No key is not an error here: tokend's socket
+// needs none.
 func findKey(o Options) (Secret, string, error) {
 	value, file := o.Getenv("TOKEND_API_KEY"), o.Getenv("TOKEND_API_KEY_FILE")
 	switch {
@@ -139,10 +138,10 @@ func findKey(o Options) (Secret, string, error) {
 	return "", "", nil
 }
 
-// checkKey refuses what a header cannot carry.
+// checkKey refuses a key that a header cannot carry.
 func checkKey(key Secret, setting, source string) (Secret, string, error) {
 	if !headerSafe(key.Reveal()) {
-		return "", "", &Fault{setting, "holds a space, a newline or another character that a header cannot carry", "take the key as tokend has it, without what is around it"}
+		return "", "", &Fault{setting, "contains a space, a newline or another character that a header cannot carry", "use the key exactly as in tokend's file, without text around it"}
 	}
 	return key, source, nil
 }
@@ -150,12 +149,12 @@ func checkKey(key Secret, setting, source string) (Secret, string, error) {
 func readKey(setting, path string) (Secret, string, error) {
 	key, err := readSecret(path)
 	if err != nil {
-		return "", "", &Fault{setting, err.Error(), "name the file that tokend reads or made, or set api_key"}
+		return "", "", &Fault{setting, err.Error(), "use tokend's key file, or set api_key"}
 	}
 	return checkKey(key, setting, path)
 }
 
-// readSecret reads a file that is its owner's alone, as tokend does.
+// readSecret reads a file that only its owner can read, like tokend does.
 func readSecret(path string) (Secret, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -169,7 +168,7 @@ func readSecret(path string) (Secret, error) {
 	case !fi.Mode().IsRegular():
 		return "", fmt.Errorf("names %s, which is not a regular file", path)
 	case fi.Mode().Perm()&0o007 != 0:
-		return "", fmt.Errorf("names %s, which is open to everybody (mode %#o): chmod 600 it", path, fi.Mode().Perm())
+		return "", fmt.Errorf("names %s, which is open to everyone (mode %#o): chmod 600 it", path, fi.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	switch {
@@ -195,8 +194,8 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// DefaultKeyFile is where tokend keeps the key that it made; "" where the
-// environment tells no home.
+// DefaultKeyFile returns the path of the key that tokend creates; "" if the environment
+// has no home.
 func DefaultKeyFile(getenv func(string) string) string {
 	return under(stateHome(getenv), "api.key")
 }
@@ -209,8 +208,8 @@ func defaultSocket(getenv func(string) string) string {
 	return under(runtime, "tokend.sock")
 }
 
-// stateHome is that of the XDG base directory specification, by which a
-// relative one is ignored.
+// stateHome returns XDG_STATE_HOME or its default; the specification ignores a relative
+// one.
 func stateHome(getenv func(string) string) string {
 	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return dir

@@ -50,7 +50,7 @@ func TestFindWhere(t *testing.T) {
 		{"default port", "http://[::1]", nil, "http://[::1]"},
 
 		{"TLS", "https://127.0.0.1:8484", nil, "endpoint is not http://HOST:PORT or unix:/path"},
-		{"relative socket", "unix:tokend.sock", nil, `endpoint is "unix:tokend.sock": the path of a socket is absolute`},
+		{"relative socket", "unix:tokend.sock", nil, `endpoint is "unix:tokend.sock": the path of a socket must be absolute`},
 		{"no scheme", "127.0.0.1:8484", nil, "is not http://HOST:PORT"},
 		{"path", "http://127.0.0.1:8484/v1", nil, "is not http://HOST:PORT"},
 		{"query", "http://127.0.0.1:8484?a", nil, "is not http://HOST:PORT"},
@@ -74,7 +74,7 @@ func TestFindWhere(t *testing.T) {
 	}
 }
 
-// TestFindShowsNoPassword: somebody may have written one into the URL.
+// TestFindShowsNoPassword: the URL may contain one.
 func TestFindShowsNoPassword(t *testing.T) {
 	_, err := Find(Options{Endpoint: "http://user:hunter2@127.0.0.1:8484", Getenv: vars{}.get})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -109,11 +109,11 @@ func TestFindKey(t *testing.T) {
 		{"both", "", vars{"TOKEND_API_KEY": "v", "TOKEND_API_KEY_FILE": file}, "", "TOKEND_API_KEY and TOKEND_API_KEY_FILE are both set"},
 		{"missing file", "", vars{"TOKEND_API_KEY_FILE": dir + "/none", "XDG_STATE_HOME": state}, "", "none, which cannot be read: no such file"},
 		{"folder", "", vars{"TOKEND_API_KEY_FILE": dir}, "", "not a regular file"},
-		{"open to everybody", "", vars{"TOKEND_API_KEY_FILE": open}, "", "open to everybody (mode 0644)"},
+		{"open to everyone", "", vars{"TOKEND_API_KEY_FILE": open}, "", "open to everyone (mode 0644)"},
 		{"empty", "", vars{"TOKEND_API_KEY_FILE": empty}, "", "which is empty"},
 		{"two lines", "", vars{"TOKEND_API_KEY_FILE": two}, "", "a header cannot carry"},
 		{"large", "", vars{"TOKEND_API_KEY_FILE": large}, "", "larger than 64 KiB"},
-		{"newline", "a\nX-Evil: 1", nil, "", "api_key holds"},
+		{"newline", "a\nX-Evil: 1", nil, "", "api_key contains"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 )
 
 // errForeign is a listener that belongs to another user of the machine.
-var errForeign = errors.New("it is another user's")
+var errForeign = errors.New("it belongs to another user")
 
-// own makes a dialer refuse a listener of another user than uid and root, before
-// anything is sent: whoever takes the default port while tokend does not run
-// would be shown the key, and his token would be taken for tokend's.
+// own makes a dialer refuse a listener of a user other than uid and root, before it sends
+// anything. Otherwise a user who takes the default port while tokend does not run would
+// get the key, and could supply a token of their own.
 func own(uid int, dial dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
@@ -21,14 +21,14 @@ func own(uid int, dial dialer) dialer {
 		}
 		users, known, err := listenerUsers(c)
 		if known && err == nil && len(users) == 0 {
-			err = errForeign // it has gone meanwhile
+			err = errForeign // the listener has ended
 		}
 		if err != nil {
-			err = fmt.Errorf("who listens at %s cannot be told: %w", c.RemoteAddr(), err)
+			err = fmt.Errorf("cannot determine the user that listens at %s: %w", c.RemoteAddr(), err)
 		}
 		for _, user := range users {
 			if user != uid && user != 0 {
-				err = fmt.Errorf("%w: user %d listens at %s; if that one is meant, set endpoint", errForeign, user, c.RemoteAddr())
+				err = fmt.Errorf("%w: user %d listens at %s; to use that service, set endpoint", errForeign, user, c.RemoteAddr())
 			}
 		}
 		if err != nil {

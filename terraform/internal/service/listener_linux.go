@@ -15,9 +15,9 @@ import (
 	"syscall"
 )
 
-// listenerUsers are the users whose sockets are behind the other end of c: of
-// what listens there, and of the connection once it was accepted. For TCP that is
-// in proc_pid_net(5); without /proc nothing is known.
+// listenerUsers returns the owners of the sockets at the other end of c: of the listener,
+// and of the accepted connection. For TCP they are in proc_pid_net(5); without /proc
+// they are unknown.
 func listenerUsers(c net.Conn) (users []int, known bool, err error) {
 	if u, ok := c.(*net.UnixConn); ok {
 		uid, err := socketUser(u)
@@ -45,13 +45,13 @@ func listenerUsers(c net.Conn) (users []int, known bool, err error) {
 		}
 		users, listens = append(users, found...), listens || l
 	}
-	if !listens { // it has gone meanwhile: whose it was cannot be told
+	if !listens { // the listener has ended, so its user is unknown
 		return nil, known, nil
 	}
 	return users, known, nil
 }
 
-// socketUser is who has made a unix socket listen (SO_PEERCRED, unix(7)).
+// socketUser returns the user that listens on a unix socket (SO_PEERCRED, unix(7)).
 func socketUser(c *net.UnixConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -70,7 +70,7 @@ func socketUser(c *net.UnixConn) (int, error) {
 	return int(cred.Uid), nil
 }
 
-// The states of a socket, as the kernel numbers them.
+// The kernel's numbers for the states of a socket.
 const (
 	stateEstablished = "01"
 	stateListen      = "0A"

@@ -15,16 +15,16 @@ import (
 	"testing"
 )
 
-// foreign is a listener of another user than uid: root can make one, by the
-// thread's user for files, which a socket belongs to (credentials(7)). For others
-// it is their own, and uid is somebody else's.
+// foreign returns a listener of a user other than uid. Root can make one with the thread's
+// file system user, the owner of its sockets (credentials(7)). Other users return a
+// listener of their own and a different uid.
 func foreign(t *testing.T) (l net.Listener, uid int) {
 	t.Helper()
 	uid = os.Geteuid()
 	if uid == 0 {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		_ = syscall.Setfsuid(65534) // its result says nothing: the test would find the wrong user
+		_ = syscall.Setfsuid(65534) // without a result: the test would find the wrong user
 		defer func() { _ = syscall.Setfsuid(0) }()
 	} else {
 		uid++
@@ -36,7 +36,7 @@ func foreign(t *testing.T) (l net.Listener, uid int) {
 	return l, uid
 }
 
-// TestListenerOfAnotherUser: he is shown no key, where he was not named.
+// TestListenerOfAnotherUser: another user's listener at a default address gets no key.
 func TestListenerOfAnotherUser(t *testing.T) {
 	l, uid := foreign(t)
 	var asked atomic.Int32
@@ -46,16 +46,16 @@ func TestListenerOfAnotherUser(t *testing.T) {
 	})}}
 	s.Start()
 	defer s.Close()
-	listen, nobody := l.Addr().String(), filepath.Join(t.TempDir(), "s")
-	for name, dial := range map[string]dialer{"listener": dialTCP(listen), "either": dialEither(nobody, listen)} {
+	listen, missing := l.Addr().String(), filepath.Join(t.TempDir(), "s")
+	for name, dial := range map[string]dialer{"listener": dialTCP(listen), "either": dialEither(missing, listen)} {
 		srv := &Service{base: "http://" + listen, key: "the-key", http: newHTTP(own(uid, dial)), wait: pause}
 		_, err := srv.Token(t.Context(), Request{Client: "demo"})
-		if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "it is another user's: user ") {
+		if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "it belongs to another user: user ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if os.Geteuid() == 0 {
-		for _, socket := range []string{"off", nobody} {
+		for _, socket := range []string{"off", missing} {
 			found, err := Find(Options{APIKey: "the-key", Getenv: vars{"TOKEND_LISTEN": listen, "TOKEND_SOCKET": socket}.get})
 			if err != nil {
 				t.Fatal(err)
@@ -77,15 +77,15 @@ func TestListenerOfAnotherUser(t *testing.T) {
 	}
 }
 
-// TestListenerOfNobody: whose it is must be known.
-func TestListenerOfNobody(t *testing.T) {
+// TestListenerWithoutUser: a listener whose user is unknown is refused.
+func TestListenerWithoutUser(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
 	pipe := func(context.Context, string, string) (net.Conn, error) { return here, nil }
 	if runtime.GOOS != "linux" {
-		t.Skip("listeners are looked at on Linux alone")
+		t.Skip("only Linux reports the user of a listener")
 	}
-	if c, err := own(os.Geteuid(), pipe)(t.Context(), "tcp", "x"); err == nil || c != nil || !strings.Contains(err.Error(), "cannot be told") {
+	if c, err := own(os.Geteuid(), pipe)(t.Context(), "tcp", "x"); err == nil || c != nil || !strings.Contains(err.Error(), "cannot determine the user") {
 		t.Errorf("%v, %v", c, err)
 	}
 }

@@ -4,5 +4,5 @@ package service
 
 import "net"
 
-// listenerUsers knows nothing: only Linux tells whose a socket is.
+// listenerUsers returns nothing: only Linux reports the owner of a socket.
 func listenerUsers(net.Conn) (users []int, known bool, err error) { return nil, false, nil }

@@ -1,4 +1,4 @@
-// Package service finds the tokend that runs on this machine and asks it.
+// Package service finds tokend on this machine and calls its API.
 package service
 
 import (
@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	maxAnswer = 4 << 20          // bytes that are read of an answer
+	maxAnswer = 4 << 20          // bytes that are read from an answer
 	timeout   = 50 * time.Second // longer than tokend lets a caller wait
-	patience  = time.Minute      // for which a 503 is asked again
+	retryFor  = time.Minute      // how long a 503 is retried
 )
 
 // Secret is a string that no format verb prints.
@@ -27,13 +27,13 @@ type Secret string
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// Format implements [fmt.Formatter] and masks, whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") } // a String method leaves %x
+// Format implements [fmt.Formatter] and masks the secret for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") } // a String method would not cover %x
 
-// Service is a tokend as it is reached. It keeps no connection open.
+// Service is a connection to tokend's API. It keeps no connection open.
 type Service struct {
-	Where     string // for a person: where it is expected
-	KeySource string // for a person: where the key comes from; "" without one
+	Where     string // for a person: its expected address
+	KeySource string // for a person: the source of the key; "" without one
 
 	base string
 	key  Secret
@@ -41,11 +41,11 @@ type Service struct {
 	wait func(context.Context, time.Duration) error
 }
 
-// Format implements [fmt.Formatter] and masks: the key is an unexported field,
-// whose own Format is not asked.
+// Format implements [fmt.Formatter] and masks: fmt does not
+// call the Format method of an unexported field such as the key.
 func (s Service) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "tokend at "+s.Where) }
 
-// Request is which token is wanted. What is zero is the client's own.
+// Request is a token request. Zero values mean the client's own.
 type Request struct {
 	Client      string
 	MinValidity time.Duration
@@ -62,8 +62,8 @@ type Token struct {
 	Satisfied   bool      `json:"min_validity_satisfied"`
 }
 
-// Client is what tokend tells of a client, without secrets and without its
-// login URL, whose state is for one person. Times are zero when unknown.
+// Client is the state of a client, without secrets and without its login URL, which is
+// for one person. Times are zero when unknown.
 type Client struct {
 	Client       string    `json:"client"`
 	Issuer       string    `json:"issuer"`
@@ -90,7 +90,7 @@ type Failure struct {
 	Description string    `json:"description"`
 }
 
-// Refusal is an answer of tokend that is no success.
+// Refusal is an error answer of tokend.
 type Refusal struct {
 	Status       int    `json:"-"`
 	Code         string `json:"error"`
@@ -105,7 +105,7 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Description }
 
-// printable is text without control characters: Terraform shows it on a terminal.
+// printable returns text without control characters: Terraform shows it on a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
@@ -118,10 +118,10 @@ func printable(text string) string {
 // ErrUnreachable is for a tokend that does not answer.
 var ErrUnreachable = errors.New("tokend does not answer")
 
-// ErrForeign is for an answer that is none of tokend's.
-var ErrForeign = errors.New("what answers is not tokend")
+// ErrForeign is for an answer that is not from tokend.
+var ErrForeign = errors.New("the server there is not tokend")
 
-// Token asks for a token.
+// Token requests a token.
 func (s *Service) Token(ctx context.Context, r Request) (*Token, error) {
 	query := url.Values{}
 	if r.MinValidity > 0 {
@@ -138,24 +138,24 @@ func (s *Service) Token(ctx context.Context, r Request) (*Token, error) {
 		return nil, err
 	}
 	if !headerSafe(t.AccessToken.Reveal()) || !headerSafe(t.TokenType) || t.ExpiresAt.IsZero() {
-		return nil, fmt.Errorf("%w: its answer holds no usable token", ErrForeign)
+		return nil, fmt.Errorf("%w: its answer has no usable token", ErrForeign)
 	}
 	return &t, nil
 }
 
-// Client asks for the state of a client.
+// Client requests the state of a client.
 func (s *Service) Client(ctx context.Context, name string) (*Client, error) {
 	var c Client
 	if err := s.get(ctx, path(name), nil, &c); err != nil {
 		return nil, err
 	}
 	if c.Client != name || c.State == "" {
-		return nil, fmt.Errorf("%w: its answer holds no state of client %q", ErrForeign, name)
+		return nil, fmt.Errorf("%w: its answer has no state of client %q", ErrForeign, name)
 	}
 	return &c, nil
 }
 
-// Names asks for the names of the clients that the key opens.
+// Names requests the names of the clients that the key may use.
 func (s *Service) Names(ctx context.Context) ([]string, error) {
 	var list struct {
 		Clients []Client `json:"clients"`
@@ -172,15 +172,15 @@ func (s *Service) Names(ctx context.Context) ([]string, error) {
 
 func path(client string) string { return "/v1/clients/" + url.PathEscape(client) }
 
-// headerSafe says whether s can stand in a header (RFC 6750 section 2.1): a
-// newline would begin another one.
+// headerSafe reports whether a header can carry s (RFC 6750 section 2.1): a newline would
+// begin another header.
 func headerSafe(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// get asks, and asks again for as long as tokend says that this helps.
+// get sends a request, and retries it for as long as tokend's answer asks for that.
 func (s *Service) get(ctx context.Context, path string, query url.Values, into any) error {
-	for left := patience; ; {
+	for left := retryFor; ; {
 		err := s.once(ctx, path, query, into)
 		r := (*Refusal)(nil)
 		if !errors.As(err, &r) || r.Status != http.StatusServiceUnavailable || r.RetryAfter <= 0 {
@@ -228,7 +228,7 @@ func (s *Service) once(ctx context.Context, path string, query url.Values, into 
 	return &r
 }
 
-// cause takes the URL off a transport error.
+// cause returns a transport error without the URL.
 func cause(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return u.Err
@@ -238,8 +238,8 @@ func cause(err error) error {
 
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// newHTTP asks no proxy, whatever http_proxy says, and follows no redirect: the
-// key is for this machine.
+// newHTTP returns a client that ignores http_proxy and follows no redirect: the key is for
+// this machine.
 func newHTTP(dial dialer) *http.Client {
 	return &http.Client{
 		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, DisableKeepAlives: true},
@@ -255,7 +255,7 @@ func dialSocket(path string) dialer {
 	}
 }
 
-// dialEither tries the socket and, where nobody answers there, the listener.
+// dialEither tries the socket and, if nothing listens there, the TCP listener.
 func dialEither(socket, listen string) dialer {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer

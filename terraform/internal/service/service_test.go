@@ -23,8 +23,7 @@ const (
 	retry = `{"error":"lease_busy","error_description":"another process is changing the grant","retry_after":%d}`
 )
 
-// serve starts a tokend that answers with the texts in order, the last one again
-// and again: a 503, or 500 where one begins so.
+// serve starts a tokend that answers with the texts in order, and repeats the last one: a 503, or 500 where one begins so.
 func serve(t *testing.T, answers ...string) (*httptest.Server, *int) {
 	t.Helper()
 	n := 0
@@ -43,7 +42,7 @@ func serve(t *testing.T, answers ...string) (*httptest.Server, *int) {
 	return s, &n
 }
 
-// TestRetry: a 503 is asked again after as long as it says, for a minute in all.
+// TestRetry: a 503 is retried after its retry_after, for a minute in total.
 func TestRetry(t *testing.T) {
 	after := func(seconds int) string { return fmt.Sprintf(retry, seconds) }
 	tests := []struct {
@@ -97,8 +96,8 @@ func TestPauseEnds(t *testing.T) {
 	}
 }
 
-// TestSocket: over it, the key stays here; with the default places, where
-// nobody listens on the socket, the port answers.
+// TestSocket: a socket gets no key. With the default addresses the port answers if
+// nothing listens on the socket.
 func TestSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend", "tokend.sock")
 	write(t, path+".x", "", 0o600)
@@ -150,7 +149,7 @@ func TestNoProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.http.Transport.(*http.Transport).Proxy != nil { // net/http never asks a proxy for loopback by itself
+	if s.http.Transport.(*http.Transport).Proxy != nil { // net/http itself never uses a proxy for loopback
 		t.Error("a proxy would be asked")
 	}
 	if _, err := s.Client(t.Context(), "demo"); !errors.Is(err, ErrUnreachable) {
@@ -158,7 +157,7 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
-// TestSecretsMask, whatever prints them.
+// TestSecretsMask: every verb masks secrets.
 func TestSecretsMask(t *testing.T) {
 	srv, _ := serve(t, good)
 	s, err := Find(Options{Endpoint: srv.URL, APIKey: "secret-key-of-the-caller", Getenv: vars{}.get})
@@ -198,7 +197,7 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestForeign: what is no answer of tokend's gives no token and no state.
+// TestForeign: an answer that is not tokend's gives no token and no state.
 func TestForeign(t *testing.T) {
 	tests := []struct{ name, body string }{ // "404 " before a body is its status
 		{"a page", "<html>"},
@@ -236,7 +235,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestBrokenOff: half an answer is none.
+// TestBrokenOff: an incomplete answer is an error.
 func TestBrokenOff(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")

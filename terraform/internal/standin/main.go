@@ -1,10 +1,10 @@
 // Command standin stands in for providers of the public registry in tests that
-// must not touch the network. By the name that it is started under it is
+// must not touch the network. Its own name selects the provider:
 //
-//   - hashicorp/external: its data source, as its documentation has it
-//   - hashicorp/http: its data source, as far as a token request needs it
+//   - hashicorp/external: its data source, as documented
+//   - hashicorp/http: the part of its data source that a token request needs
 //   - example/calls: a provider that takes a base URL and a token in its
-//     configuration, as those of most APIs do
+//     configuration, like those of most APIs
 package main
 
 import (
@@ -121,7 +121,7 @@ func (external) Read(ctx context.Context, req datasource.ReadRequest, resp *data
 		query = []byte("{}")
 	}
 	if err == nil {
-		cmd := exec.CommandContext(ctx, d.Program[0], d.Program[1:]...) //nolint:gosec // running what it is told is what it is for
+		cmd := exec.CommandContext(ctx, d.Program[0], d.Program[1:]...) //nolint:gosec // the configured program is what it runs
 		cmd.Stdin = bytes.NewReader(query)
 		var out []byte
 		if out, err = cmd.Output(); err == nil {
@@ -226,7 +226,7 @@ func (*call) Update(_ context.Context, _ resource.UpdateRequest, resp *resource.
 
 func (*call) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
-// get asks without a proxy.
+// get sends a request without a proxy.
 func get(ctx context.Context, url string, headers map[string]string) (status int, body string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -2,7 +2,7 @@ data "tokend_client" "demo" {
   client = "demo"
 }
 
-# A warning in each plan and apply, which goes on.
+# A warning in each plan and apply, which continues.
 check "login" {
   assert {
     condition     = contains(["ready", "degraded"], data.tokend_client.demo.state)

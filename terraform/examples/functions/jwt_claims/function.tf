@@ -6,7 +6,7 @@ resource "terraform_data" "run" {
   lifecycle {
     precondition {
       condition     = contains(flatten([provider::tokend::jwt_claims(ephemeral.tokend_token.calls.access_token).aud]), "https://api.example.com/")
-      error_message = "The token of client demo is for another API: look at its audience in tokend's configuration."
+      error_message = "The token of client demo is for another API: check its audience in tokend's configuration."
     }
   }
 }
