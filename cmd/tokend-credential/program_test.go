@@ -87,7 +87,7 @@ func TestFlags_StandAnywhere(t *testing.T) {
 			t.Errorf("%s: %+v", args, got)
 		}
 	}
-	if got := run(t, addr, "tokend-credential", "", "text", "--", "demo", "--env"); got.code != 64 || !strings.Contains(got.stderr, `"--env" is one argument too many`) {
+	if got := run(t, addr, "tokend-credential", "", "text", "--", "demo", "--env"); got.code != 64 || !strings.Contains(got.stderr, `unexpected argument "--env"`) {
 		t.Errorf("%+v", got)
 	}
 }
