@@ -20,7 +20,7 @@ func TestRefusals(t *testing.T) {
 		env                   map[string]string
 		want                  string
 	}{
-		{"unknown client", "", `client = "dmo"`, nil, `Unknown client.*has no client "dmo".*There\s+are:\s+demo,\s+person`},
+		{"unknown client", "", `client = "dmo"`, nil, `Unknown client.*has no client "dmo".*The\s+clients\s+are:\s+demo,\s+person`},
 		{"login required", "", `client = "person"`, nil, `Login required.*  tokend login person --browser\n.*  http://localhost:\d+/authorize\?\S*state=`},
 		{"more than the maximum", "", "client = \"demo\"\nmin_validity = \"25h\"", nil, `more than the provider's maximum.*min_validity is 25h0m0s.*live\s+for\s+2(4h0m0|3h59m59)s.*at\s+most\s+21h3(6m0|5m59)s`},
 		{"wrong key", `api_key = "not-the-key-of-tokend"`, `client = "demo"`, nil, `refuses the key.*unknown API key.*api_key\s+of\s+the\s+provider's\s+configuration`},
