@@ -76,9 +76,9 @@ func publicStandsAlone(g graph) []string {
 // leaves are packages that import nothing of ours; every other one may import them.
 var leaves = []string{"internal/near", "internal/hint", "internal/durable"}
 
-// facesKnowWhatTheyNeed: what serves tokens, by HTTP or in files, does not know which
-// store is behind it, nor the other face. The guard knows nothing of OAuth, and the
-// proxy nothing of the API.
+// facesKnowWhatTheyNeed: packages that serve tokens, by HTTP or in files, import no
+// store and not each other. The guard does not import OAuth packages, and the proxy not
+// the API.
 func facesKnowWhatTheyNeed(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
@@ -212,8 +212,8 @@ func depth(g graph) []string {
 	return bad
 }
 
-// configurationKnowsNoCommand: what reads the configuration knows what it
-// describes, and neither the commands nor what they make of it.
+// configurationKnowsNoCommand: the configuration imports the packages whose settings it
+// checks, but no commands.
 func configurationKnowsNoCommand(g graph) []string {
 	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/tokenfile"}, leaves...)...)
 }

@@ -41,8 +41,7 @@ func TestF35_Same(t *testing.T) {
 	}
 }
 
-// differs changes what v holds, which is a part of *s, and wants s not to be the
-// same as was.
+// differs changes v, a part of *s, and expects s to differ from was.
 func differs(t *testing.T, place string, s *Client, v reflect.Value, was Client) {
 	v = reflect.NewAt(v.Type(), v.Addr().UnsafePointer()).Elem() // unexported fields, too
 	switch {
@@ -81,7 +80,7 @@ func differs(t *testing.T, place string, s *Client, v reflect.Value, was Client)
 	}
 }
 
-// second is a value of a type that is not the zero value.
+// second returns a value of a type other than the zero value.
 func second(t *testing.T, place string, typ reflect.Type) reflect.Value {
 	t.Helper()
 	v := reflect.New(typ).Elem()
@@ -143,7 +142,7 @@ func otherKey(t *testing.T) *flow.PrivateKey {
 	return k
 }
 
-// A function is compared by what the configuration says of its client.
+// Functions are compared by the client's settings that they are made of.
 func TestF35_Same_Functions(t *testing.T) {
 	from := func(context.Context) (flow.Secret, error) { return "", nil }
 	a := Client{Config: flow.Config{Source: flow.Exchange{SubjectToken: from}}, written: &clientSchema{SubjectTokenAudience: "one"}}

@@ -156,8 +156,8 @@ func TestB18_SecretFiles(t *testing.T) {
 	}
 }
 
-// A key or a keyset at its default place was made by tokend, so it is for its user
-// alone; one that a variable names may be for a group.
+// tokend made a key or a keyset at its default path, so only its user may read it; one
+// that a variable names may be readable for a group.
 func TestOwnFilesAreForTheirUserAlone(t *testing.T) {
 	for variable, name := range map[string]string{"TOKEND_API_KEY_FILE": "api.key", "TOKEND_STORE_KEY_FILE": "keyset.json"} {
 		home := t.TempDir()
@@ -188,7 +188,7 @@ func TestOpenConfigFileWithSecret(t *testing.T) {
 	}
 }
 
-// Who can write the configuration can run commands as its user, by a hook.
+// A user that can write the configuration can run commands as its owner, with a hook.
 func TestConfigFileThatEverybodyCanWrite(t *testing.T) {
 	home, path := homeWith(t, "")
 	file := "clients: {demo: {issuer: 'https://acme.eu.auth0.com/', client_id: id, token_auth: none}}\n"

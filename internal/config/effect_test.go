@@ -87,7 +87,7 @@ func TestB29_ExitCodeNamesSettingAndGrant(t *testing.T) {
 	}
 }
 
-// The new settings end in the flow configuration.
+// The new settings reach the flow configuration.
 func TestEndpointsAndAssertionConfigured(t *testing.T) {
 	token := write(t, filepath.Join(t.TempDir(), "jwt"), "the.client.assertion\n", 0o644)
 	s := mustLoad(t, "", append(demo("GRANT=client_credentials", "TOKEN_AUTH=private_key_jwt", "CLIENT_ASSERTION_FILE="+token, "TOKEN_URL=https://a.example.com/t",

@@ -89,7 +89,7 @@ func TestGrantFaults(t *testing.T) {
 	}
 }
 
-// Every new field, by file and by variable, ends in the flow configuration.
+// Every new field, by file and by variable, reaches the flow configuration.
 func TestGrantsConfigured(t *testing.T) {
 	dir := t.TempDir()
 	key := newKeyFile(t, dir)
@@ -136,7 +136,7 @@ func TestGrantsConfigured(t *testing.T) {
 	}
 }
 
-// A secret of the file gives way to a variable, whichever form either has.
+// A variable overrides a secret of the file, in either form.
 func TestGrantVariablesOverrideTheFile(t *testing.T) {
 	const file = goodFile + "    grant: password\n    username: u\n    password: of-the-file\n"
 	secret := write(t, filepath.Join(t.TempDir(), "secret"), canaryPassword, 0o600)

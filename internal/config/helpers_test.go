@@ -65,7 +65,7 @@ func loadAt(t testing.TB, home string, variables ...string) (Config, Faults) {
 	return Load(env, DefaultPaths(env))
 }
 
-// mustLoad loads a configuration that is right.
+// mustLoad loads a valid configuration.
 func mustLoad(t testing.TB, file string, variables ...string) Config {
 	t.Helper()
 	home, _ := homeWith(t, file)
@@ -90,7 +90,7 @@ func write(t testing.TB, path, text string, perm os.FileMode) string {
 	return path
 }
 
-// noCanary wants no secret in the faults.
+// noCanary fails if a secret is in the faults.
 func noCanary(t *testing.T, faults Faults) {
 	t.Helper()
 	for _, c := range []string{canaryFresh, canarySecret, canaryKey, canaryPassword, canaryRequest, "CANARY"} {
@@ -100,13 +100,13 @@ func noCanary(t *testing.T, faults Faults) {
 	}
 }
 
-// lacking are the texts that no fault has.
+// lacking returns the texts that no fault has.
 func lacking(faults Faults, want ...string) []string {
 	text := faults.Error()
 	return slices.DeleteFunc(slices.Clone(want), func(w string) bool { return strings.Contains(text, w) })
 }
 
-// secretNow is the client secret as the client would read it.
+// secretNow returns the client secret that the client would read now.
 func secretNow(t *testing.T, c Client) flow.Secret {
 	t.Helper()
 	if c.ClientSecretFrom == nil {

@@ -74,8 +74,8 @@ func TestManyClientsAreParsedInPieces(t *testing.T) {
 	}
 }
 
-// What is wrong with a large file is reported as it is when it is parsed at once,
-// wherever it stands.
+// The faults of a large file are the same as when it is parsed at once, for any place in
+// the file.
 func TestManyClientsAreParsedAsStrictlyAsFew(t *testing.T) {
 	lines := strings.SplitAfter("clients:\n"+manyClients()+"keys:\n  a: {key: b}\n", "\n")
 	for _, wrong := range []string{

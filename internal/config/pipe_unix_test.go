@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A named pipe without a writer is refused at once as the file of a secret.
+// A named pipe without a writer is refused at once as a secret's file.
 func TestNamedPipeIsRefused(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -21,14 +21,14 @@ import (
 
 var update = flag.Bool("update", false, "write what is generated from the schemas")
 
-// setting is a field of a schema as the documentation has it.
+// setting is a field of a schema in the documentation.
 type setting struct {
 	name, meaning, example string
 	typ                    reflect.Type
 	tag                    reflect.StructTag
 }
 
-// settingsOf are the fields of a schema, in its order, with their comments.
+// settingsOf returns the fields of a schema, in its order, with their comments.
 func settingsOf(t *testing.T, schema reflect.Type) []setting {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "schema.go", nil, parser.ParseComments)
@@ -75,7 +75,7 @@ func settingsOf(t *testing.T, schema reflect.Type) []setting {
 	return list
 }
 
-// kind is what a setting is written as.
+// kind returns the type of a setting in the documentation.
 func (s setting) kind() string {
 	switch {
 	case s.tag.Get("oneof") != "":
@@ -92,7 +92,7 @@ func (s setting) kind() string {
 	return "text"
 }
 
-// asVariable is the example as a variable has it: lists and mappings without
+// asVariable returns the example for a variable: lists and mappings without
 // brackets, text without quotes.
 func (s setting) asVariable() string {
 	return strings.NewReplacer("[", "", "]", "", "{", "", "}", "", ", ", ",", ": ", ":", `"`, "").Replace(s.example)
@@ -103,16 +103,16 @@ const referenceHead = `# Configuration
 <!-- Generated from internal/config/schema.go: go test ./internal/config -run Reference -update -->
 
 tokend reads a YAML file and variables; a variable overrides the file, and an empty
-one is as none. ` + "`tokend config init`" + ` writes a file with every setting,
-` + "`tokend config check`" + ` says what is wrong with file and variables, and
-` + "`tokend config show`" + ` what is in effect and where it comes from.
+one is ignored. ` + "`tokend config init`" + ` writes a file with every setting,
+` + "`tokend config check`" + ` reports what is wrong with file and variables, and
+` + "`tokend config show`" + ` shows the settings in effect and their sources.
 [tokend.schema.json](tokend.schema.json) is the file's schema for editors.
 
 The file is the one that ` + "`TOKEND_CONFIG`" + ` names, or else
-` + "`$XDG_CONFIG_HOME/tokend/tokend.yaml`" + `. A unit of systemd has its own
-directories in the place of these; see [deploy.md](deploy.md).
+` + "`$XDG_CONFIG_HOME/tokend/tokend.yaml`" + `. A unit of systemd has other
+directories; see [deploy.md](deploy.md).
 
-- A *duration* is such as ` + "`30s`, `15m` or `720h`" + `.
+- A *duration* looks like ` + "`30s`, `15m` or `720h`" + `.
 - A *list* is ` + "`[a, b]`" + ` in the file and ` + "`a,b`" + ` in a variable.
 - A *mapping* is ` + "`{name: value}`" + ` in the file and ` + "`name:value,name:value`" + ` in a variable.
 - Each secret also comes from a file, whose setting ends in ` + "`_file`" + `, or as a
@@ -159,7 +159,7 @@ func reference(t *testing.T) string {
 	table("| variable | type | default | meaning | example |\n|---|---|---|---|---|\n", only, func(s setting) string {
 		return fmt.Sprintf("| `%s` | %s | %s | %s | `%s` |", variableOfSetting(s.name), s.kind(), s.tag.Get("fallback"), text(s), s.example)
 	})
-	b.WriteString("\n## Clients\n\n" + comment(t, "Clients") + ` Each stands under ` + "`clients.NAME`" + `. Its variables begin with
+	b.WriteString("\n## Clients\n\n" + comment(t, "Clients") + ` Each is under ` + "`clients.NAME`" + `. Its variables begin with
 ` + "`TOKEND_CLIENT_NAME_`" + `, with NAME in capitals and ` + "`_` for `-`" + `; a client that has
 variables only is named in ` + "`TOKEND_CLIENTS`" + `. [grants.md](grants.md) shows each grant.
 
@@ -171,7 +171,7 @@ variables only is named in ` + "`TOKEND_CLIENTS`" + `. [grants.md](grants.md) sh
 		title, text string
 		schema      reflect.Type
 	}{
-		{"API keys", comment(t, "Keys") + " Each stands under `keys.NAME`. The key of `api_key_file` opens all clients.", reflect.TypeFor[keySchema]()},
+		{"API keys", comment(t, "Keys") + " Each is under `keys.NAME`. The key of `api_key_file` opens all clients.", reflect.TypeFor[keySchema]()},
 		{"Token files", comment(t, "Files") + " `files` is a list of them; see [exec.md](exec.md).", reflect.TypeFor[tokenFileSchema]()},
 	} {
 		b.WriteString("\n## " + part.title + "\n\n" + part.text + "\n\n")
@@ -299,7 +299,7 @@ func schemaOfSetting(t *testing.T, s setting) object {
 	return o
 }
 
-// What is generated from the schemas is as it is in the repository; -update writes it.
+// The generated files in the repository match the schemas; -update writes them.
 func TestReferenceIsGenerated(t *testing.T) {
 	for path, want := range map[string]string{
 		"../../docs/configuration.md":   reference(t),
@@ -340,8 +340,8 @@ func TestReferenceExamplesAreRead(t *testing.T) {
 	}
 }
 
-// The file of "config init" lacks two values, and with them it is right; so is each
-// line of it that is commented out, as far as the schema goes.
+// The file of "config init" lacks two values, and is valid with them; each of its
+// commented lines matches the schema.
 func TestExampleFile(t *testing.T) {
 	_, faults := loadAt(t, homeOf(t, string(example)))
 	if len(faults) != 2 || !strings.Contains(faults[0].String(), "client demo: issuer is missing") || !strings.Contains(faults[1].String(), "client demo: client_id is missing") || faults[0].Line == 0 {
@@ -415,7 +415,7 @@ func against(t *testing.T, schema object, text string) string {
 	return refusedBy(schema, value, "")
 }
 
-// refusedBy knows what jsonSchema uses of JSON Schema.
+// refusedBy implements the part of JSON Schema that jsonSchema uses.
 func refusedBy(schema object, value any, path string) string {
 	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, value) {
 		return path

@@ -50,7 +50,7 @@ func TestServiceSettings_VariablesOverrideTheFile(t *testing.T) {
 	}
 }
 
-// An empty variable is as none, so that a unit or a shell can take one back.
+// An empty variable is ignored, so that a unit or a shell can override one.
 func TestServiceSettings_EmptyVariableIsTheDefault(t *testing.T) {
 	c := mustLoad(t, goodFile, "TOKEND_LISTEN=", "TOKEND_LOG_LEVEL=", "TOKEND_LOG_FORMAT=")
 	if c.Listen != "127.0.0.1:8484" || c.Level != slog.LevelInfo || c.JSON {
@@ -58,8 +58,8 @@ func TestServiceSettings_EmptyVariableIsTheDefault(t *testing.T) {
 	}
 }
 
-// What is wrong in the file is called as the file calls it, with its line; in a
-// variable it has the variable's name.
+// A fault of the file has the key of the file and its line; a fault of a variable has the
+// variable's name.
 func TestServiceFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		file, variable string

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// perAudience answers with a token that names the audience that was asked for.
+// perAudience answers with a token for the requested audience.
 func perAudience(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
@@ -17,8 +17,8 @@ func perAudience(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// azure asks as Azure's Terraform provider is seen to: the audience goes into
-// the query's other parameters, unless it is there.
+// azure builds the URL like Azure's Terraform provider: it adds the audience to the query's
+// other parameters, unless it has one.
 func azure(t *testing.T, requestURL, bearer, audience string) (int, string) {
 	t.Helper()
 	u, err := url.Parse(requestURL)
@@ -36,7 +36,7 @@ func azure(t *testing.T, requestURL, bearer, audience string) (int, string) {
 	return askActions(t, u.String(), "Bearer "+bearer, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
 }
 
-// toolkit asks as GitHub's own library does: &audience= goes to the URL's end.
+// toolkit builds the URL like GitHub's library: it appends &audience=.
 func toolkit(t *testing.T, requestURL, bearer, audience string) (int, string) {
 	t.Helper()
 	if audience != "" {
@@ -119,7 +119,7 @@ func TestActionsIDToken(t *testing.T) {
 	noCanary(t, "log", r.log.String())
 }
 
-// What exec and the files of a client need is in its state, and only then.
+// A client's state has the settings of exec and files if they are configured.
 func TestClient_ShowsEnvAndFiles(t *testing.T) {
 	f := newTenant(t)
 	with, without := kept(t, f, "demo"), kept(t, f, "ci")

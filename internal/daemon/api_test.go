@@ -28,7 +28,7 @@ func fixedToken() *flow.Token {
 	}
 }
 
-// dump is an answer as its golden file shows it.
+// dump returns an answer in the format of the golden file.
 func dump(r *http.Response, body string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d\n", r.StatusCode)
@@ -232,7 +232,7 @@ func TestToken_IsRequestedOnce(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// Every route that does something reports its failure.
+// Every route that changes something reports its error.
 func TestRoutes_ReportFailures(t *testing.T) {
 	f, gone := newTenant(t), newTenant(t)
 	demo := kept(t, gone, "demo")

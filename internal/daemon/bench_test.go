@@ -19,7 +19,7 @@ func (s *sink) Header() http.Header         { return s.h }
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 func (s *sink) WriteHeader(int)             {}
 
-// benchRequest is a token request as net/http hands it over.
+// benchRequest returns a token request like net/http passes it.
 func benchRequest() *http.Request {
 	r := httptest.NewRequest("GET", tokenPath, nil)
 	r.Host = "127.0.0.1:8484"
@@ -40,7 +40,7 @@ func benchDaemon(b *testing.B) *Daemon {
 	return d
 }
 
-// bare answers the same bytes as the daemon, with nothing around it.
+// bare answers the same bytes as the daemon, without routes and guards.
 func bare(d *Daemon) http.Handler {
 	w := httptest.NewRecorder()
 	d.handler.ServeHTTP(w, benchRequest())

@@ -49,7 +49,7 @@ func TestDeviceLogin(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{f.withDevice(t), kept(t, f, "ci")}})
 
-	// Nothing is begun for a caller that only asks.
+	// A status request begins no login.
 	a := d.call(t, "GET", "/v1/clients/tv/token", "")
 	if a.StatusCode != 409 || a.error(t) != "login_required" || strings.Contains(a.body, "QTZL") || strings.Contains(a.body, "authorize_url") {
 		t.Errorf("before: %d %s", a.StatusCode, a.body)

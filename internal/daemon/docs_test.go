@@ -112,7 +112,7 @@ func TestEveryErrorIsDocumented(t *testing.T) {
 	}
 }
 
-// inSource has the first group of every match in the code that these patterns name.
+// inSource returns the first group of every match in the files of these patterns.
 func inSource(t *testing.T, expr string, patterns ...string) []string {
 	t.Helper()
 	var found []string

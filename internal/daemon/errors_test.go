@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A provider gives no advice in tokend's name.
+// A provider's text cannot look like a hint of tokend.
 func TestErrors_ProviderGivesNoHint(t *testing.T) {
 	f := newTenant(t)
 	f.answer(func(w http.ResponseWriter, _ *http.Request) {

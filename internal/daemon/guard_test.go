@@ -21,7 +21,8 @@ func get(path, host, headers string) string {
 	return "GET " + path + " HTTP/1.1\nHost: " + host + headers + "\n\n"
 }
 
-// The guard protects every route of the service, and the answers for unknown routes. internal/guard has the cases of each check.
+// The guard protects every route of the service, and the answers for unknown routes.
+// internal/guard has the cases of each check.
 func TestGuards_EveryRoute(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}})
@@ -145,7 +146,7 @@ func TestLog_NamesTheCaller(t *testing.T) {
 	}
 }
 
-// Without the address of a connection no Host is right.
+// Without the address of a connection every Host is refused.
 func TestGuards_NoLocalAddress_Refuses(t *testing.T) {
 	d, err := New(Config{Keys: []Key{{Name: "main", Secret: mainKey}}})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// answerTo is a request by the API key, and what must be equal of GET and HEAD.
+// answerTo sends a request with the API key and returns what must be equal for GET and HEAD.
 func (r *running) answerTo(t *testing.T, method, path string) (status int, h http.Header, body string) {
 	t.Helper()
 	a := r.call(t, method, path, "")

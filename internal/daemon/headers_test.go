@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Private headers are dropped wherever a header may stand:
-// informational answers and trailers are headers, too.
+// Private headers are dropped everywhere: in informational answers and trailers, too.
 func TestProxy_DropsPrivateHeadersEverywhere(t *testing.T) {
 	sent := make(chan http.Header, 1)
 	private := []string{
@@ -61,7 +60,7 @@ func TestProxy_DropsPrivateHeadersEverywhere(t *testing.T) {
 	}
 }
 
-// No answer is made a success.
+// An error answer never becomes a success.
 func TestProxy_RefusesStatusBelow100(t *testing.T) {
 	for _, status := range []string{"000", "099"} {
 		url := hasty(t, "HTTP/1.1 "+status+" x\r\nContent-Length: 0\r\n\r\n")

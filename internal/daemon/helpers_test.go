@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What must never be seen where it was not asked for.
+// Secrets that only the answer to a request for them may contain.
 const (
 	canaryToken  = "canary-access-token"
 	canaryFresh  = "canary-refresh-token"
@@ -131,7 +131,7 @@ func makeClient(t testing.TB, c flow.Config, login string) Client {
 	return Client{Client: fc, Audience: c.Audience, Login: login, ClientID: c.ClientID, RedirectURL: c.RedirectURL}
 }
 
-// running is a daemon on a port of its own.
+// running is a daemon on its own port.
 type running struct {
 	*Daemon
 	addr string // host:port
@@ -168,7 +168,7 @@ func start(t testing.TB, c Config, more ...net.Listener) *running {
 	return r
 }
 
-// answer is an answer, read whole.
+// answer is an answer with its complete body.
 type answered struct {
 	*http.Response
 	body string

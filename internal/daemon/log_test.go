@@ -13,7 +13,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// explained fails for a line of a failure without a reason and a hint. Every test
+// explained fails for a log line about an error without a reason and a hint. Every test
 // that starts a service checks its log with it.
 func explained(t testing.TB, log string) {
 	t.Helper()
@@ -32,7 +32,7 @@ func explained(t testing.TB, log string) {
 	}
 }
 
-// What can go wrong for a client is logged with a reason and a hint.
+// Errors of a client are logged with a reason and a hint.
 func TestLog_FailuresHaveReasonAndHint(t *testing.T) {
 	f, gone := newTenant(t), newTenant(t)
 	f.answer(refuseWith(401, "invalid_client"))

@@ -16,7 +16,7 @@ import (
 
 const proxyPath = "/v1/clients/demo/proxy"
 
-// proxied is a client whose upstreams are these, as the configuration has them.
+// proxied returns a client with these upstreams, as in a configuration.
 func proxied(t testing.TB, f *fakeTenant, upstreams ...string) Client {
 	t.Helper()
 	c := kept(t, f, "demo")
@@ -114,8 +114,8 @@ func TestProxy_ForwardsRequestAndAnswer(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// What is between two neighbours goes no further, and a caller cannot have the
-// token taken off.
+// Hop-by-hop headers are not forwarded, and a caller cannot make the proxy remove the
+// token.
 func TestProxy_DropsHopByHopHeaders(t *testing.T) {
 	u := newUpstream(t, nil)
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL)}})
@@ -214,7 +214,7 @@ func TestProxy_Errors(t *testing.T) {
 	noCanary(t, "log", d.log.String())
 }
 
-// A hundred requests that meet a revoked token are one refresh, and none fails.
+// A hundred requests with a revoked token cause one refresh, and none fails.
 func TestProxy_CoalescesRefreshes(t *testing.T) {
 	const callers = 100
 	f := newTenant(t)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Nothing leads out of the upstream; BASE stands for the proxy's path.
+// No path leads out of the upstream; BASE is replaced by the proxy's path.
 func TestProxy_PathsStayInTheUpstream(t *testing.T) {
 	u := newUpstream(t, nil)
 	d := start(t, Config{Clients: []Client{proxied(t, newTenant(t), u.URL+"/v2/")}})
@@ -102,8 +102,8 @@ func TestProxy_ChoosesTheUpstream(t *testing.T) {
 	}
 }
 
-// References into the upstream stay on the proxy. Nothing else leads to this
-// machine, in whatever spelling: software would follow with the caller's key.
+// References into the upstream stay on the proxy. No other reference leads to this machine,
+// in any spelling: software would follow it with the caller's key.
 func TestProxy_RewritesReferences(t *testing.T) {
 	var location string
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -153,8 +153,8 @@ func TestProxy_RewritesReferences(t *testing.T) {
 	}
 }
 
-// Some software joins two lines to one reference. Over a socket every host is
-// tokend's.
+// Some software joins two lines to one reference. Over a socket every host leads to
+// tokend.
 func TestProxy_RemovesReferences_TwiceOrOverASocket(t *testing.T) {
 	var refs []string
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -202,7 +202,7 @@ func TestProxy_RemovesReferences_TwiceOrOverASocket(t *testing.T) {
 	}
 }
 
-// A Go program tells with Referer where a redirect was; it stays on the proxy.
+// A Go program that follows a redirect sends Referer; the request stays on the proxy.
 func TestProxy_AcceptsItsOwnReferer(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v2/there" {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// hasty is an upstream that answers each request when it has its head, whatever
-// of the body is still to come.
+// hasty is an upstream that answers each request after its head, before the body has
+// arrived.
 func hasty(t *testing.T, answer string) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,9 +39,8 @@ func hasty(t *testing.T, answer string) (url string) {
 	return "http://" + l.Addr().String()
 }
 
-// What a caller sends as a body is never read as a request of its own, also when
-// the upstream has answered before it is there: a file that is uploaded could
-// call the API.
+// A caller's body is never read as another request, even if the upstream has answered
+// before it arrives: otherwise an uploaded file could call the API.
 func TestProxy_BodyIsNeverReadAsARequest(t *testing.T) {
 	const smuggled = "DELETE /v1/clients/demo/grant HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer " + mainKey + "\r\nX-Relay: " + ciKey + "\r\n\r\n"
 	full := strings.Repeat(strings.Replace(smuggled, "HOST", "127.0.0.1:12345", 1), 1<<20/len(smuggled)+1)[:1<<20]
@@ -79,11 +78,11 @@ func TestProxy_BodyIsNeverReadAsARequest(t *testing.T) {
 	}
 }
 
-// sending is a body of which a part is sent after the answer.
+// sending is a body with a part that is sent after the answer.
 type sending struct{ head, first, then string }
 
-// send sends it and wants one answer; an upstream that breaks off has none until
-// the body has ended.
+// send sends it and expects one answer; an upstream that breaks off sends none before the
+// body has ended.
 func (s sending) send(t *testing.T, r *running, path, auth string, breaks bool) {
 	conn, in := r.pipe(t, "POST "+path+" HTTP/1.1\nHost: HOST"+auth+"\n"+s.head+"\n\n")
 	write := func(body string) { _, _ = io.WriteString(conn, strings.ReplaceAll(body, "HOST", r.addr)) }

@@ -58,7 +58,7 @@ func TestProxy_Streams(t *testing.T) {
 	}
 }
 
-// echo begins its answer at once and sends back what comes as it comes.
+// echo begins its answer at once and sends each part of the body back.
 func echo(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex()
@@ -129,7 +129,7 @@ func TestProxy_ForwardsTrailers(t *testing.T) {
 	}
 }
 
-// A caller that leaves takes the request to the upstream with it.
+// If a caller leaves, its request to the upstream ends.
 func TestProxy_CallerLeaves_EndsTheUpstreamRequest(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	u := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -173,7 +173,7 @@ func TestProxy_AnswerBreaksOff(t *testing.T) {
 	}
 }
 
-// The end waits for streams; those that last are broken off, upgraded ones too.
+// The end waits for streams and cuts off those that last, upgraded ones too.
 func TestProxy_EndWaitsForStreams(t *testing.T) {
 	for name, head := range map[string]string{
 		"stream":  "POST " + proxyPath + "/ HTTP/1.1\nHost: HOST" + auth + "\nTransfer-Encoding: chunked\n\n",

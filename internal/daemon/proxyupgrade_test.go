@@ -38,8 +38,8 @@ func webSocket(seen chan<- http.Header) http.HandlerFunc {
 
 const handshake = "\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
-// An upgrade gets through after its first token was refused; over TLS too, to a
-// server that would rather speak HTTP/2, and for any protocol.
+// An upgrade works after its first token was refused; over TLS too, to a server that
+// prefers HTTP/2, and for any protocol.
 func TestProxy_Upgrades(t *testing.T) {
 	for name, upgrade := range map[string]string{"plain": "websocket", "TLS": "websocket", "TLS, not a WebSocket": "SPDY/3.1"} {
 		t.Run(name, func(t *testing.T) {
@@ -80,14 +80,14 @@ func TestProxy_Upgrades(t *testing.T) {
 	}
 }
 
-// trusting has a server's own authority.
+// trusting returns a transport that trusts a server's own authority.
 func trusting(s *httptest.Server) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
 	return &tls.Config{RootCAs: pool}
 }
 
-// HTTP/2 to the upstream, with what HTTP/1 needs spelt out.
+// HTTP/2 to the upstream, with the headers that HTTP/1 needs.
 func TestProxy_HTTP2Upstream(t *testing.T) {
 	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Proto", r.Proto)

@@ -26,8 +26,8 @@ func numbered() http.HandlerFunc {
 	}
 }
 
-// Who names the token that was refused gets a refresh only when that is the
-// present one, whatever it is asked for.
+// A caller that names the refused token causes a refresh only if that is the current one,
+// for any audience and scope.
 func TestRefresh_OfARefusedToken(t *testing.T) {
 	f := newTenant(t)
 	f.answer(numbered())
@@ -128,7 +128,7 @@ func TestGoClient_ReadsErrors(t *testing.T) {
 	}
 }
 
-// Whatever the API shows of a client, pkg/tokend reads and writes unchanged.
+// pkg/tokend reads and writes every member of a client's state unchanged.
 func TestGoClient_ReadsEveryMemberOfAStatus(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	failure := flow.Failure{Time: at, Class: "a", Code: "b", Description: "c", Hint: "d", Remedy: "browser"}

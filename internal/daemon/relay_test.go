@@ -187,8 +187,8 @@ func TestRelay_Streams(t *testing.T) {
 	}
 }
 
-// A reference into the upstream whose path begins with two slashes stays one to
-// the relay: software that follows it to another host would bring its key there.
+// A reference into the upstream whose path begins with two slashes stays on the relay:
+// software that follows it to another host would send its key there.
 func TestRelay_LocationNamesNoOtherHost(t *testing.T) {
 	var u *upstreamAPI
 	u = newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {

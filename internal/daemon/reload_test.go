@@ -144,8 +144,8 @@ func readOnce(t *testing.T, d *running, reader int) {
 	}
 }
 
-// A request that waits for a client that is replaced, or removed, has its answer,
-// and the end of the service waits for the client's refresh.
+// A request that waits for a replaced or removed client gets its answer, and the end of the
+// service waits for the client's refresh.
 func TestReplace_WhileARequestWaits(t *testing.T) {
 	f := newTenant(t)
 	release, began := make(chan struct{}), make(chan struct{}, 9)
@@ -188,8 +188,8 @@ func (l *life) inUse() int {
 	return l.uses
 }
 
-// A request that waits for another process's lease is not broken off when its
-// client is removed.
+// A request that waits for another process's lease is not canceled when its client is
+// removed.
 func TestReplace_WhileARequestWaitsForTheLease(t *testing.T) {
 	f := newTenant(t)
 	store := flow.NewMemoryStore()

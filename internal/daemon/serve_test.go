@@ -23,7 +23,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// The page's own style must pass the page's own policy, and nothing else.
+// The page's policy allows the page's own style and nothing else.
 func TestCallback_PolicyAllowsItsStyle(t *testing.T) {
 	d, err := New(Config{})
 	if err != nil {
@@ -64,7 +64,7 @@ func TestPanic_AnswerAndLogHoldNoSecret(t *testing.T) {
 	}
 }
 
-// A fault of the program's own is named: it holds no data.
+// The log has the text of a runtime error, which contains no data.
 func TestPanic_OfTheRuntimeIsNamed(t *testing.T) {
 	var none []string
 	d := start(t, Config{Ready: func(context.Context) error { return errors.New(none[1]) }})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A pipe without a writer is refused at once; opening it as usual would wait.
+// A pipe without a writer is refused at once; a blocking open would wait.
 func TestReadSecret_NamedPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -30,7 +30,7 @@ func TestReadSecret_NamedPipe(t *testing.T) {
 }
 
 // Another user's file or directory is refused, and root's is not. The test runs as
-// the files' owner, so it plays another user.
+// the files' owner, so it pretends to be another user.
 func TestOwner_OfAnotherUser(t *testing.T) {
 	const stranger = 65534
 	dir := t.TempDir()

@@ -60,7 +60,7 @@ func newSource() *source {
 	}
 }
 
-// world is what a form sees of the process.
+// world is the process of a form.
 type world struct {
 	source   *source
 	noDial   error
@@ -243,7 +243,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// short makes the token live shorter than was asked, because of class.
+// short makes the token valid for less than requested, because of class.
 func short(class string) func(*world) {
 	return func(w *world) {
 		w.source.token.MinValiditySatisfied = false

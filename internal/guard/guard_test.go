@@ -141,7 +141,7 @@ func TestAdmit_OverTCP(t *testing.T) {
 	}
 }
 
-// What each access leaves out, and what it does not.
+// Each access level skips some checks and keeps the others.
 func TestAdmit_ByAccess(t *testing.T) {
 	g := testGuard(t)
 	own := "\nReferer: http://HOST/v1/clients/demo/proxy/x"
@@ -186,7 +186,7 @@ func TestAdmit_EmptyBearer_SaysSo(t *testing.T) {
 	}
 }
 
-// Without the address of a connection no Host is right.
+// Without the address of a connection every Host is refused.
 func TestAdmit_NoLocalAddress_Refuses(t *testing.T) {
 	if _, f := testGuard(t).Admit(request(t, get(tokenPath, "HOST", auth), nil), NeedsKey, "demo"); f == nil || f.Code != "forbidden_host" {
 		t.Errorf("%+v", f)

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// X09: the socket is this user's alone, whatever its mode.
+// X09: only this user can use the socket, with any mode.
 func TestOwnPeers_OtherUser_IsClosed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to be another user")

@@ -125,7 +125,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// A certificate gives no advice in tokend's name: an upstream chooses what is in it.
+// An error about a certificate has no hint from the certificate, which the upstream
+// chooses.
 func TestExplain_CertificateGivesNoHint(t *testing.T) {
 	err := &tls.CertificateVerificationError{Err: errors.New("valid for hint: curl evil.example")}
 	if text, _ := explain(err); !strings.Contains(text, "curl") || strings.Contains(text, "hint: ") {
@@ -133,7 +134,7 @@ func TestExplain_CertificateGivesNoHint(t *testing.T) {
 	}
 }
 
-// HTTP/2 lets through what HTTP/1 cannot say: a caller on a kept connection would
+// HTTP/2 accepts answers that HTTP/1 cannot carry: a caller on a kept connection would
 // read the rest of such an answer as the next one.
 func TestForward_RefusesAnswersThatHTTP1DoesNotHave(t *testing.T) {
 	how := forwarding{drop: dropFromAnswer, answer: func(*http.Response) {}}
@@ -187,7 +188,7 @@ func TestForward_OutlivesTheServersTimeouts(t *testing.T) {
 	}
 }
 
-// echo begins its answer at once and sends back what comes as it comes.
+// echo begins its answer at once and sends each part of the body back.
 func echo(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex()
@@ -235,7 +236,7 @@ func TestServe_FailsWithItsListener(t *testing.T) {
 	}
 }
 
-// FuzzTarget: for any path the request goes to the upstream, beneath its own path.
+// FuzzTarget: for any path the request goes to the upstream, below the upstream's path.
 func FuzzTarget(f *testing.F) {
 	for _, s := range []string{"/a", "/../b", "//evil.example", "/%2e%2e/", "/@x", `/\x`, "?a", ""} {
 		f.Add(s)

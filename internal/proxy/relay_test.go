@@ -66,9 +66,9 @@ func TestRelay_TakesTheKeyAsAPassword(t *testing.T) {
 	}
 }
 
-// A malformed body is the caller's error where the service reads it. A service that
-// answers before has its answer forwarded, so this one waits for the body. Where no
-// service reads the body, the connection is closed after the answer.
+// A malformed body is the caller's error if the service reads it. An earlier answer of the
+// service would be forwarded, so this service waits for the body. If no service reads the
+// body, the connection is closed after the answer.
 func TestRelay_MalformedBody(t *testing.T) {
 	const malformed = "POST / HTTP/1.1\nHost: HOST" + relayAuth + "\nTransfer-Encoding: chunked\n\nxyz\n"
 	waits := receiving(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
@@ -83,7 +83,7 @@ func TestRelay_MalformedBody(t *testing.T) {
 	}
 }
 
-// A service on its socket gets no key, the caller's neither.
+// A service on its socket gets no key, not even the caller's.
 func TestRelay_ServiceOnASocket_GetsNoKey(t *testing.T) {
 	service := receiving(t, nil)
 	_, in := send(t, relaying(t, service.URL, nil), "GET /x HTTP/1.1\nHost: HOST"+relayAuth+"\n\n")
@@ -108,7 +108,7 @@ func TestRelay_RemovesTheServicesPrefix(t *testing.T) {
 	}
 }
 
-// What a handler panicked with is in no answer and no log.
+// A panic value is in no answer and no log.
 func TestRelay_PanicAnswers500(t *testing.T) {
 	var log syncBuffer
 	u, err := url.Parse("http://service.example")
@@ -141,7 +141,7 @@ func TestNewRelay_RefusesKeys(t *testing.T) {
 	}
 }
 
-// The fault of a runtime error is named; anything else could hold data.
+// The log has the text of a runtime error; other panic values could contain data.
 func TestPanicText(t *testing.T) {
 	var none []string
 	defer func() {
@@ -155,7 +155,7 @@ func TestPanicText(t *testing.T) {
 	_ = none[len(t.Name())]
 }
 
-// A caller who leaves says nothing about the service.
+// A caller that leaves does not count as an error of the service.
 func TestRelay_CallerLeaves(t *testing.T) {
 	service := receiving(t, nil)
 	u, err := url.Parse(service.URL)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A directory of another user is refused to root, too, who could write there.
+// A directory of another user is refused for root, too, although root could write there.
 func TestDirectoryOfAnotherUser(t *testing.T) {
 	const other = 65534
 	dir := t.TempDir()

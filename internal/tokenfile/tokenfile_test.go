@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tap is a provider whose tokens live for life: it gives the one at hand while
-// that is valid for long enough, else a new one.
+// tap is a source whose tokens live for life: it returns the current one while that is
+// valid for long enough, else a new one.
 type tap struct {
 	mu      sync.Mutex
 	life    time.Duration
@@ -78,14 +78,14 @@ func (s *tap) renew(now time.Time) {
 	}
 }
 
-// now is the newest token, how many there were and how often one was asked for.
+// now returns the newest token, the number of tokens and the number of requests.
 func (s *tap) now() (t *flow.Token, made, asked int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.token, s.made, s.asked
 }
 
-// until is when a token ends; zero for what is none.
+// until returns when a token expires; zero if it is not a token.
 func (s *tap) until(token string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +152,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// fixed gives the tap's token, whatever is asked.
+// fixed always returns the tap's token.
 type fixed struct{ *tap }
 
 func (s fixed) Get(context.Context, flow.Request) (*flow.Token, error) { return s.token, nil }
@@ -203,8 +203,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// What others could change, or what is not what it seems, is refused and left
-// as it is.
+// A path that others could change, or that is not a regular file, is refused and not
+// changed.
 func TestPlacesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(t *testing.T, dir string)
@@ -275,8 +275,8 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// At any time the file's token is valid for min_validity, although it takes a
-// while to have another, and no more requests are made than that takes.
+// The file's token is always valid for min_validity, although a refresh takes a while, and
+// no unnecessary requests are made.
 func TestKeptFresh(t *testing.T) {
 	for _, c := range []struct {
 		life, min, slow, step, run time.Duration
@@ -319,8 +319,8 @@ func TestKeptFresh(t *testing.T) {
 	}
 }
 
-// A source that does not tell when a token was obtained may give one that is
-// old: how long that is valid says nothing of what the provider gives.
+// A source that does not say when a token was obtained may return an old one: its validity
+// is not the lifetime of the provider's tokens.
 func TestOldTokenOfUnknownAge(t *testing.T) {
 	path := place(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -342,7 +342,8 @@ func TestOldTokenOfUnknownAge(t *testing.T) {
 	})
 }
 
-// A min_validity that the provider cannot give is said, and not chased.
+// A min_validity that the provider cannot satisfy is reported, and does not cause a refresh
+// at every check.
 func TestMinValidityBeyondTheProvider(t *testing.T) {
 	path := place(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// A reader at any moment sees one whole token.
+// A reader always sees one complete token.
 func TestReadersSeeWholeTokens(t *testing.T) {
 	path := place(t)
 	bodies := []string{strings.Repeat("a", 5000), strings.Repeat("b", 9000)}
@@ -64,7 +64,7 @@ func TestUnreadablePath(t *testing.T) {
 	}
 }
 
-// What a killed process has left goes; what another writes just now stays.
+// A leftover of a killed process is removed; a file that another process is writing stays.
 func TestStaleTemporaryFiles(t *testing.T) {
 	path := place(t)
 	dir := filepath.Dir(path)
@@ -169,7 +169,7 @@ func TestFailedHookIsRunAgain(t *testing.T) {
 	}
 }
 
-// Files of one directory that is not there yet do not fail one another.
+// Several files can share one directory that does not exist yet.
 func TestFilesInOneNewDirectory(t *testing.T) {
 	for range 20 {
 		dir := filepath.Join(t.TempDir(), "d")
@@ -186,7 +186,7 @@ func TestFilesInOneNewDirectory(t *testing.T) {
 	}
 }
 
-// The hook has the environment that it is given, and no token in it.
+// The hook has the configured environment, without a token.
 func TestHookEnvironment(t *testing.T) {
 	t.Setenv("NOT_FOR_HOOKS", "canary")
 	path := place(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 )
 
-// key and accessToken are what no output may show.
+// key and accessToken may be in no output.
 const (
 	key         = "caller-key-of-the-tests"
 	accessToken = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhdXRoMHwxIn0.c2lnbmF0dXJl"
@@ -81,7 +81,7 @@ func goodToken() string {
 		`"scope":"openid","audience":"https://api.example.com/","client":"demo","min_validity_satisfied":true}`
 }
 
-// setting is how a test's provider meets the world.
+// setting is the environment of a test's provider.
 type setting struct {
 	env  map[string]string
 	wait func(context.Context, time.Duration) error

@@ -49,7 +49,7 @@ func TestJWTFunctions(t *testing.T) {
 	}
 }
 
-// TestJWTErrors: through Terraform, one each; the others of decode and expiry
+// TestJWTErrors tests one error of each function with Terraform; the others are tested
 // without it.
 func TestJWTErrors(t *testing.T) {
 	terraform(t)
@@ -121,7 +121,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever comes, there is a value or an error, and no panic.
+// FuzzDecode: every input gives a value or an error, and no panic.
 func FuzzDecode(f *testing.F) {
 	for _, payload := range []string{`{}`, `{"exp":1,"a":[null,{"b":1e400}]}`, `{"a":{"":1}}`, "\xff", `[`} {
 		f.Add(payload)

@@ -65,8 +65,8 @@ scopes = ["read:calls", "openid"]`),
 	}
 }
 
-// TestTokenDefaults: what is not configured is not asked for, and the variables
-// are read.
+// TestTokenDefaults: the request has only configured parameters, and the variables are
+// read.
 func TestTokenDefaults(t *testing.T) {
 	terraform(t)
 	f := newFake(t, map[string][]string{"/v1/clients/demo/token": {goodToken()}})
@@ -175,7 +175,7 @@ func refusal(patterns []string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)` + strings.Join(patterns, `.*`))
 }
 
-// TestTokenArguments: what is wrong without asking is found by validation.
+// TestTokenArguments: validation finds errors that need no request.
 func TestTokenArguments(t *testing.T) {
 	terraform(t)
 	f := newFake(t, nil)
@@ -257,7 +257,7 @@ func TestNoKey(t *testing.T) {
 	}
 }
 
-// TestKeyFault: a key that cannot be had is said before tokend is asked.
+// TestKeyFault: an error of the key is reported before tokend is called.
 func TestKeyFault(t *testing.T) {
 	terraform(t)
 	setting{env: map[string]string{"TOKEND_API_KEY": key, "TOKEND_API_KEY_FILE": "/x"}}.run(t, resource.TestStep{
@@ -266,7 +266,7 @@ func TestKeyFault(t *testing.T) {
 	})
 }
 
-// TestRedirect: the key goes to no second place.
+// TestRedirect: the key is not sent to the target of a redirect.
 func TestRedirect(t *testing.T) {
 	terraform(t)
 	var leaked []string

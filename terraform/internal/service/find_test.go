@@ -128,8 +128,7 @@ func TestFindKey(t *testing.T) {
 	}
 }
 
-// TestSocketNeedsNoKey: a socket that was named gets none, so a broken key file
-// does not matter.
+// TestSocketNeedsNoKey: a named socket gets no key, so a broken key file does not matter.
 func TestSocketNeedsNoKey(t *testing.T) {
 	for _, o := range []Options{
 		{Endpoint: "unix:/s.sock", APIKey: "k", Getenv: vars{"TOKEND_API_KEY_FILE": "/none"}.get},

@@ -84,7 +84,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestPauseEnds with its context.
+// TestPauseEnds: a pause ends with its context.
 func TestPauseEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
