@@ -71,42 +71,62 @@ func BenchmarkTokenProcess(b *testing.B) {
 	}
 }
 
-// tokenProcesses starts a tenant and a service, and returns the commands.
-func tokenProcesses(b *testing.B) []process {
+// service is a tokend that keeps client demo of a mock tenant.
+type service struct {
+	cmd     *exec.Cmd
+	address string // of the TCP listener
+	socket  string
+	issuer  string
+	env     []string // its directories, for a command that uses its socket
+	keyFile string
+	key     string
+}
+
+// startService starts a tenant and a service from the programs in bin.
+func startService(b *testing.B, bin string) service {
 	b.Helper()
-	bin := binaries(b)
-	issuer, _ := server(b, issuerLine, []string{"MOCKAUTH0_LISTEN=127.0.0.1:0"}, bin+"/mockauth0")
+	s := service{}
+	s.issuer, _ = server(b, issuerLine, []string{"MOCKAUTH0_LISTEN=127.0.0.1:0"}, bin+"/mockauth0")
 	dir := b.TempDir()
 	run := filepath.Join(dir, "run")
 	if err := os.Mkdir(run, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	env := []string{
+	s.env = []string{
 		"XDG_STATE_HOME=" + dir, "XDG_RUNTIME_DIR=" + run, "XDG_CONFIG_HOME=" + dir,
 	}
-	address, _ := server(b, listenLine, append(slices.Clone(env), "TOKEND_LISTEN=127.0.0.1:0",
-		"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER="+issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
+	s.address, s.cmd = server(b, listenLine, append(slices.Clone(s.env), "TOKEND_LISTEN=127.0.0.1:0",
+		"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER="+s.issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
 		"TOKEND_CLIENT_DEMO_CLIENT_SECRET=demo-secret", "TOKEND_CLIENT_DEMO_REDIRECT_URI=http://localhost:8484/callback",
 		"TOKEND_CLIENT_DEMO_AUDIENCE=https://api.example.com/", "TOKEND_CLIENT_DEMO_LOGIN=headless",
 		"TOKEND_CLIENT_DEMO_SCOPES=openid,offline_access",
 	), bin+"/tokend", "serve")
-	key, err := os.ReadFile(filepath.Join(dir, "tokend", "api.key"))
+	s.socket = filepath.Join(run, "tokend", "tokend.sock")
+	s.keyFile = filepath.Join(dir, "tokend", "api.key")
+	key, err := os.ReadFile(s.keyFile)
 	if err != nil {
 		b.Fatal(err)
 	}
-	bearer := "Authorization: Bearer " + string(bytes.TrimSpace(key))
-	url := "http://" + address + "/v1/clients/demo/token?format=text"
-	socket := filepath.Join(run, "tokend", "tokend.sock")
-	tcp := append(slices.Clone(env), "TOKEND_ADDR=http://"+address, "TOKEND_API_KEY_FILE="+filepath.Join(dir, "tokend", "api.key"))
+	s.key = string(bytes.TrimSpace(key))
+	return s
+}
+
+// tokenProcesses starts a tenant and a service, and returns the commands.
+func tokenProcesses(b *testing.B) []process {
+	b.Helper()
+	bin := binaries(b)
+	s := startService(b, bin)
+	url := "http://" + s.address + "/v1/clients/demo/token?format=text"
+	tcp := append(slices.Clone(s.env), "TOKEND_ADDR=http://"+s.address, "TOKEND_API_KEY_FILE="+s.keyFile)
 	processes := []process{
-		{"tokend-credential/socket", []string{bin + "/tokend-credential", "text", "demo"}, env},
+		{"tokend-credential/socket", []string{bin + "/tokend-credential", "text", "demo"}, s.env},
 		{"tokend-credential/tcp", []string{bin + "/tokend-credential", "text", "demo"}, tcp},
-		{"tokend/socket", []string{bin + "/tokend", "token", "demo"}, env},
+		{"tokend/socket", []string{bin + "/tokend", "token", "demo"}, s.env},
 		{"tokend/tcp", []string{bin + "/tokend", "token", "demo"}, tcp},
-		{"curl/socket", []string{"curl", "-q", "-sS", "--unix-socket", socket, "http://localhost/v1/clients/demo/token?format=text"}, nil},
-		{"curl/tcp", []string{"curl", "-q", "-sS", "--noproxy", "*", "-H", bearer, url}, nil},
+		{"curl/socket", []string{"curl", "-q", "-sS", "--unix-socket", s.socket, "http://localhost/v1/clients/demo/token?format=text"}, nil},
+		{"curl/tcp", []string{"curl", "-q", "-sS", "--noproxy", "*", "-H", "Authorization: Bearer " + s.key, url}, nil},
 	}
-	if agent := oidcAgent(b, issuer); agent != nil {
+	if agent := oidcAgent(b, s.issuer); agent != nil {
 		processes = append(processes, process{"oidc-token", []string{"oidc-token", "demo"}, agent})
 	}
 	return processes
