@@ -34,7 +34,7 @@ func BenchmarkTokenRead(b *testing.B) {
 	service := newReader(b, s.address, request, s.cmd)
 	address, cmd := bareHandler(b, service.body)
 	bare := newReader(b, address, request, cmd)
-	const turn = 4000 // requests
+	const turn = 800 // requests
 	service.read(b, turn)
 	bare.read(b, turn)
 	var rate, cost []float64
