@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -287,14 +288,60 @@ func TestLease_RenewedBeforeTakeover(t *testing.T) {
 	}
 	passed.Store(int64(time.Minute + time.Second))
 	l := &lease{store: s, key: "a", ttl: time.Minute}
-	found, err := l.read(t.Context())
+	var found holding
+	err = s.doUnsynced(t.Context(), "lock", func(ctx context.Context, c *sql.Conn) (err error) {
+		found, err = l.read(ctx, c)
+		return err
+	})
 	if err != nil || !s.lost(found, s.uptime()) {
 		t.Fatalf("%+v, %v: want it expired", found, err)
 	}
 	if err := holder.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.replace(t.Context(), found, ""); !errors.Is(err, sql.ErrNoRows) {
+	err = s.doUnsynced(t.Context(), "lock", func(ctx context.Context, c *sql.Conn) error {
+		return l.replace(ctx, c, found, "")
+	})
+	if !errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("replace = %v, want sql.ErrNoRows", err)
 	}
+}
+
+// TestLease_SavesStaySynced: a lease's writes are not synced, but every write after
+// them is, even if their context has ended.
+func TestLease_SavesStaySynced(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "tokend.db"), Options{Sealer: noSeal{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	synced := func(after string) {
+		t.Helper()
+		var mode int
+		if err := s.db.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&mode); err != nil || mode != 2 {
+			t.Errorf("after %s: synchronous = %d, %v, want 2 (FULL)", after, mode, err)
+		}
+	}
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced("Lock")
+	ctx, cancel := context.WithCancel(t.Context())
+	err = s.doUnsynced(ctx, "renew", func(ctx context.Context, c *sql.Conn) error {
+		var mode int
+		if err := c.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&mode); err != nil || mode != 1 {
+			t.Errorf("of a lease: synchronous = %d, %v, want 1 (NORMAL)", mode, err)
+		}
+		cancel()
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	synced("a canceled Renew")
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	synced("Release")
 }

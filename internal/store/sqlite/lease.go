@@ -25,17 +25,17 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 		return nil, fmt.Errorf("sqlite: lock %q for %v: the ttl must be positive", key, ttl)
 	}
 	l := &lease{store: s, key: key, ttl: ttl}
-	err := s.do(ctx, "lock", func(ctx context.Context) error {
-		if err := s.current(ctx, "lock", s.db); err != nil {
+	err := s.doUnsynced(ctx, "lock", func(ctx context.Context, c *sql.Conn) error {
+		if err := s.current(ctx, "lock", c); err != nil {
 			return err
 		}
 		holder, err := s.alive.holder()
 		if err != nil {
 			return err
 		}
-		err = l.takeFree(ctx, holder)
+		err = l.takeFree(ctx, c, holder)
 		if errors.Is(err, sql.ErrNoRows) {
-			err = l.takeOver(ctx, holder)
+			err = l.takeOver(ctx, c, holder)
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("sqlite: lock %q: %w", key, flow.ErrLocked)
@@ -51,8 +51,8 @@ func (s *Store) Lock(ctx context.Context, key string, ttl time.Duration) (flow.L
 // takeFree takes a lease without a holder, otherwise it returns sql.ErrNoRows. A
 // lease has two expiry times: one by SQLite's clock, in Unix seconds, and one in
 // seconds since the machine started.
-func (l *lease) takeFree(ctx context.Context, holder string) error {
-	return l.store.db.QueryRowContext(ctx, `
+func (l *lease) takeFree(ctx context.Context, c *sql.Conn, holder string) error {
+	return c.QueryRowContext(ctx, `
 		INSERT INTO leases (key, owner, ends, ttl, holder, uptime)
 		VALUES (?1, lower(hex(randomblob(16))), unixepoch('subsec') + ?2 + ?3, ?3, ?4, ?5)
 		ON CONFLICT (key) DO NOTHING
@@ -70,16 +70,16 @@ func (l *lease) uptimeEnd() float64 {
 
 // takeOver takes the lease of a holder that has lost it, otherwise it returns
 // sql.ErrNoRows.
-func (l *lease) takeOver(ctx context.Context, holder string) error {
+func (l *lease) takeOver(ctx context.Context, c *sql.Conn, holder string) error {
 	uptime := l.store.uptime()
-	former, err := l.read(ctx)
+	former, err := l.read(ctx, c)
 	if err != nil {
 		return err
 	}
 	if !l.store.lost(former, uptime) {
 		return sql.ErrNoRows
 	}
-	return l.replace(ctx, former, holder)
+	return l.replace(ctx, c, former, holder)
 }
 
 // holding is the holder's part of a row in leases.
@@ -90,8 +90,8 @@ type holding struct {
 }
 
 // read reads the row of a lease.
-func (l *lease) read(ctx context.Context) (h holding, err error) {
-	err = l.store.db.QueryRowContext(ctx, `
+func (l *lease) read(ctx context.Context, c *sql.Conn) (h holding, err error) {
+	err = c.QueryRowContext(ctx, `
 		SELECT owner, holder, ends, uptime, ends <= unixepoch('subsec') + ?2 OR ends > unixepoch('subsec') + ?2 + 2 * ttl
 		FROM leases WHERE key = ?1`, l.key, l.store.wallSkew().Seconds()).Scan(&h.owner, &h.holder, &h.ends, &h.uptime, &h.over)
 	return h, err
@@ -99,8 +99,8 @@ func (l *lease) read(ctx context.Context) (h holding, err error) {
 
 // replace takes the lease from its previous holder. It returns sql.ErrNoRows if
 // another process was first, or the holder has renewed the lease since.
-func (l *lease) replace(ctx context.Context, former holding, holder string) error {
-	return l.store.db.QueryRowContext(ctx, `
+func (l *lease) replace(ctx context.Context, c *sql.Conn, former holding, holder string) error {
+	return c.QueryRowContext(ctx, `
 		UPDATE leases SET owner = lower(hex(randomblob(16))), ends = unixepoch('subsec') + ?2 + ?3, ttl = ?3, holder = ?4, uptime = ?5
 		WHERE key = ?1 AND owner = ?6 AND ends = ?7 AND uptime = ?8
 		RETURNING owner`, l.key, l.store.wallSkew().Seconds(), l.ttl.Seconds(), holder, l.uptimeEnd(),
@@ -133,8 +133,8 @@ func (l *lease) Key() string { return l.key }
 
 // Renew implements flow.Lease.
 func (l *lease) Renew(ctx context.Context) error {
-	return l.store.do(ctx, "renew", func(ctx context.Context) error {
-		r, err := l.store.db.ExecContext(ctx, `UPDATE leases SET ends = unixepoch('subsec') + ?, uptime = ? WHERE key = ? AND owner = ?`,
+	return l.store.doUnsynced(ctx, "renew", func(ctx context.Context, c *sql.Conn) error {
+		r, err := c.ExecContext(ctx, `UPDATE leases SET ends = unixepoch('subsec') + ?, uptime = ? WHERE key = ? AND owner = ?`,
 			l.store.wallSkew().Seconds()+l.ttl.Seconds(), l.uptimeEnd(), l.key, l.owner)
 		if err != nil {
 			return wrap("renew", err)
@@ -152,8 +152,8 @@ func (l *lease) Renew(ctx context.Context) error {
 
 // Release implements flow.Lease.
 func (l *lease) Release(ctx context.Context) error {
-	return l.store.do(ctx, "release", func(ctx context.Context) error {
-		_, err := l.store.db.ExecContext(ctx, `DELETE FROM leases WHERE key = ? AND owner = ?`, l.key, l.owner)
+	return l.store.doUnsynced(ctx, "release", func(ctx context.Context, c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, `DELETE FROM leases WHERE key = ? AND owner = ?`, l.key, l.owner)
 		return wrap("release", err)
 	})
 }
