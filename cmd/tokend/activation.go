@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,11 +17,25 @@ import (
 	"example.com/tokend/internal/hint"
 )
 
-// listeners returns the sockets that a service manager passes (sd_listen_fds(3)), or
-// without any, those of the settings. Passed sockets replace all others, because their
-// unit says where the service listens. With an error it returns the sockets that are
-// open.
-func (p *program) listeners(ctx context.Context, s settings) ([]net.Listener, error) {
+// listeners returns the listeners of the service: the local ones, then the one for
+// other machines. With an error it returns those that are open.
+func (p *program) listeners(ctx context.Context, s settings, log *slog.Logger) ([]net.Listener, error) {
+	ls, err := p.localListeners(ctx, s)
+	if err != nil || s.TLS.Listen == "" {
+		return ls, err
+	}
+	l, err := listenTLS(ctx, s.TLS, log)
+	if err != nil {
+		return ls, err
+	}
+	return append(ls, l), nil
+}
+
+// localListeners returns the sockets that a service manager passes (sd_listen_fds(3)),
+// or without any, those of the settings. Passed sockets replace listen and socket,
+// because their unit says where the service listens. With an error it returns the
+// sockets that are open.
+func (p *program) localListeners(ctx context.Context, s settings) ([]net.Listener, error) {
 	passed := p.passed
 	if passed == nil {
 		passed = func() []*os.File { return activation.Files(true) }

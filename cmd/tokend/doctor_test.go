@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -210,7 +212,14 @@ func listens(h http.HandlerFunc) func(*testing.T, *place) {
 var serviceCases = []doctorCase{
 	{"none", fine, "service", "warning", "tokend does not run: nothing answers at ", "tokend serve", 0},
 	{"none at the address", set("TOKEND_ADDR=unix:/nobody/s"), "service", "problem", "nothing answers at unix:/nobody/s", "TOKEND_ADDR", 69},
-	{"a wrong address", set("TOKEND_ADDR=https://tokend.example"), "address", "problem", "TOKEND_ADDR: the address is not http://", "http://127.0.0.1:8484", 78},
+	{"a wrong address", set("TOKEND_ADDR=ftp://tokend.example"), "address", "problem", "TOKEND_ADDR: the address is not http://", "http://127.0.0.1:8484", 78},
+	{"an unknown name", set("TOKEND_ADDR=https://tokend.invalid", "TOKEND_API_KEY=canary-0123456789abcdef"), "address", "problem", "the name of https://tokend.invalid cannot be resolved", "correct TOKEND_ADDR", 69},
+	{"another authority", func(t *testing.T, _ *place) {
+		s := httptest.NewTLSServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		t.Cleanup(s.Close)
+		setenv(t, "TOKEND_ADDR="+s.URL)
+	}, "address", "problem", "the certificate of https://127.0.0.1:", "SSL_CERT_FILE", 78},
 	{"at one of two", func(t *testing.T, p *place) { runs(t, p); t.Setenv("TOKEND_LISTEN", "127.0.0.1:"+freePort(t)) }, "service", "warning", "tokend runs, but nothing answers at 127.0.0.1:", "same TOKEND_SOCKET and TOKEND_LISTEN", 0},
 	{"nowhere to look", set("TOKEND_SOCKET=off", "TOKEND_LISTEN=127.0.0.1:0"), "service", "skipped", "chooses its port at the start", "", 0},
 	{"runs", runs, "socket", "ok", "tokend answers at", "", 0},

@@ -21,6 +21,8 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_CONFIG           the file; $XDG_CONFIG_HOME/tokend/tokend.yaml
   TOKEND_LISTEN           127.0.0.1:8484 (with the same port of [::1]); "off": none
   TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
+  TOKEND_TLS_LISTEN       for callers of other machines, with TOKEND_TLS_CERT_FILE
+                          and TOKEND_TLS_KEY_FILE
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
   TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; created when absent
   TOKEND_SPILL_DIR        keeps grants that the store cannot save; next to the store
@@ -57,7 +59,7 @@ Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit replace TOKEND_LISTEN and TOKEND_SOCKET,
 and the unit's StateDirectory=, RuntimeDirectory= and ConfigurationDirectory=
 replace the directories above. In the file
-listen, socket, store, store_key_file, spill_dir, api_key_file, log_level and
+listen, socket, tls_listen, tls_cert_file, tls_key_file, store, store_key_file, spill_dir, api_key_file, log_level and
 log_format are at the top, and the fields are under clients.<name> in lower case;
 keys.<name> with key_file and clients is an API key for these clients only; files is
 a list of files with client, path, format (text, json, header, env), mode,
@@ -118,7 +120,7 @@ func (p *program) reportInLog(ctx context.Context, s settings, err error) error 
 // runService listens first, so that a port in use is an error before it creates any file.
 func (p *program) runService(ctx context.Context, s settings) (err error) {
 	log := s.logger(p.stderr)
-	listeners, err := p.listeners(ctx, s)
+	listeners, err := p.listeners(ctx, s, log)
 	defer func() {
 		for _, l := range listeners {
 			_ = l.Close() // already closed after a complete run

@@ -25,7 +25,7 @@ func Loopback(addr string) (host string, port int, err error) {
 		host = "127.0.0.1"
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("address %q is reachable from other machines, and tokend has no TLS", addr)
+		return "", 0, fmt.Errorf("address %q is reachable from other machines, without TLS", addr)
 	}
 	if host != "127.0.0.1" && host != "::1" {
 		return "", 0, fmt.Errorf("address %q is not 127.0.0.1, [::1] or localhost", addr)

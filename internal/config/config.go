@@ -27,6 +27,7 @@ import (
 // Config is the whole configuration of the service, checked.
 type Config struct {
 	Listen, Socket string // "Off": none
+	TLS            TLS    // of other machines; TLS.Listen is "" without it
 	Store          string // URL
 	Keyset         flow.Secret
 	KeysetFile     string // created when absent; used when Keyset is ""
@@ -150,9 +151,11 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	switch {
 	case s.Socket == "":
 		l.add("socket", "set it, or HOME or XDG_RUNTIME_DIR", "TOKEND_SOCKET has no default")
-	case s.Socket == Off && s.Listen == Off:
+	case s.Socket == Off && s.Listen == Off && env.TLSListen == "":
 		l.add("socket", "leave one of them", "%s and %s are both off", l.nameOf("socket"), l.nameOf("listen"))
 	}
+	s.TLS = TLS{Listen: env.TLSListen, CertFile: env.TLSCertFile, KeyFile: env.TLSKeyFile}
+	l.checkTLS(s.TLS)
 	s.Store = env.Store
 	if s.Store == "" {
 		if paths.Store == "" {

@@ -31,7 +31,7 @@ type environment struct {
 	StoreKey string `yaml:"store_key" secret:"true" split_words:"true" example:"$(cat keyset.json)"`
 	// Clients that variables configure, in addition to those of the file.
 	Clients []string `yaml:"clients" example:"demo,ci"`
-	// Where commands find the service: http://HOST:PORT of this machine, or unix:/PATH. Without it, by the default socket and then the listener.
+	// Where commands find the service: http://HOST:PORT of this machine, https://HOST:PORT, or unix:/PATH. Without it, by the default socket and then the listener.
 	Addr string `yaml:"addr" fallback:"" example:"unix:/run/tokend/tokend.sock"`
 }
 
@@ -41,6 +41,12 @@ type Service struct {
 	Listen string `yaml:"listen" fallback:"127.0.0.1:8484" example:"127.0.0.1:9000"`
 	// The unix socket of the API, in a directory that only this user can open. "off": none.
 	Socket string `yaml:"socket" kind:"path" fallback:"$XDG_RUNTIME_DIR/tokend/tokend.sock" example:"/run/tokend/tokend.sock"`
+	// The address of the API over TLS, for callers of other machines; they need an API key. Without it only this machine can connect.
+	TLSListen string `yaml:"tls_listen" split_words:"true" example:"0.0.0.0:8443"`
+	// The certificate chain of tls_listen, in PEM. The file is read again when it changes.
+	TLSCertFile string `yaml:"tls_cert_file" split_words:"true" kind:"path" example:"/run/tls/tls.crt"`
+	// The private key of the certificate, in PEM. The file is read again when it changes.
+	TLSKeyFile string `yaml:"tls_key_file" split_words:"true" kind:"path" example:"/run/tls/tls.key"`
 	// The store that keeps the grants.
 	Store string `yaml:"store" fallback:"sqlite:$XDG_STATE_HOME/tokend/tokend.db" example:"sqlite:/var/lib/tokend/tokend.db"`
 	// The file of the keyset that seals the store: a Tink keyset in JSON. It is created when it is absent and the store is new.

@@ -176,7 +176,7 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"wrong key":        {map[string]string{"TOKEND_API_KEY": "another"}, nil, "api key", ClassKey, "rejects this key", "set TOKEND_API_KEY"},
 		"no key":           {map[string]string{"TOKEND_API_KEY": ""}, nil, "api key", "", "there is none", "set TOKEND_API_KEY"},
 		"two keys":         {map[string]string{"TOKEND_API_KEY_FILE": "/x"}, nil, "address", flow.ClassConfig, "both TOKEND_API_KEY and TOKEND_API_KEY_FILE", "set one"},
-		"wrong address":    {map[string]string{"TOKEND_ADDR": "https://x"}, nil, "address", flow.ClassConfig, "TOKEND_ADDR: ", "http://127.0.0.1:8484"},
+		"wrong address":    {map[string]string{"TOKEND_ADDR": "ftp://x"}, nil, "address", flow.ClassConfig, "TOKEND_ADDR: ", "http://127.0.0.1:8484"},
 		"nothing there":    {map[string]string{"TOKEND_ADDR": "http://127.0.0.1:1"}, nil, "service", ClassService, "nothing answers at http://127.0.0.1:1", "TOKEND_ADDR"},
 		"not running": {nil, func(_ *testing.T, d *Deps, _ *provider) {
 			d.Settings.Listen = Listener{Addr: "127.0.0.1:1", Host: "127.0.0.1", Port: 1}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -135,6 +136,8 @@ func (x *examination) probe(ctx context.Context, at endpoint) (f flow.Finding, a
 	defer cancel()
 	defer at.conn.Close()
 	version, err := at.conn.Health(ctx)
+	var e *tokend.Error
+	var unknown *net.DNSError
 	switch {
 	case err == nil:
 		if x.running.conn = at.conn; at.needsKey {
@@ -148,6 +151,10 @@ func (x *examination) probe(ctx context.Context, at endpoint) (f flow.Finding, a
 		return problem(at.check, ClassService, "what listens at "+at.addr+" belongs to another user, and is not sent the key", "stop that program, or set TOKEND_LISTEN to another port; if its tokend is meant, set TOKEND_ADDR")[0], false
 	case errors.Is(err, fs.ErrPermission):
 		return problem(at.check, ClassService, at.addr+" is closed to this user", "run this as the user of the service: the socket is for that user only")[0], false
+	case errors.As(err, &e) && e.Code == tokend.CodeAddress:
+		return problem(at.check, flow.ClassConfig, e.Description, e.Hint)[0], false
+	case errors.As(err, &unknown):
+		return problem(at.check, ClassService, "the name of "+at.addr+" cannot be resolved: "+unknown.Err, "correct TOKEND_ADDR")[0], false
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem(at.check, ClassService, "what listens at "+at.addr+" does not answer", "check whether it is tokend, and restart it")[0], false
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -276,4 +277,38 @@ func socket(t *testing.T) *net.UnixListener {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	return l
+}
+
+// Over TLS the Host must be the name that the caller verified. A page that was
+// rebound to this machine has another one.
+func TestAdmit_OverTLS(t *testing.T) {
+	auth := "\nAuthorization: Bearer " + mainKey
+	for name, c := range map[string]struct{ server, host, headers, want string }{
+		"the same name":        {"tokend.example.com", "tokend.example.com", auth, ""},
+		"with a port":          {"tokend.example.com", "tokend.example.com:8443", auth, ""},
+		"in capitals":          {"tokend.example.com", "Tokend.Example.com", auth, ""},
+		"an address":           {"", "10.1.2.3:8443", auth, ""},
+		"an IPv6 address":      {"", "[fd00::1]:8443", auth, ""},
+		"no key":               {"tokend.example.com", "tokend.example.com", "", "unauthorized"},
+		"another name":         {"tokend.example.com", "evil.example", auth, "forbidden_host"},
+		"localhost":            {"tokend.example.com", "localhost", auth, "forbidden_host"},
+		"an address for names": {"tokend.example.com", "127.0.0.1", auth, "forbidden_host"},
+		"a name for addresses": {"", "evil.example", auth, "forbidden_host"},
+		"from a page":          {"tokend.example.com", "tokend.example.com", auth + "\nOrigin: https://tokend.example.com", "forbidden_origin"},
+		"through a proxy":      {"tokend.example.com", "tokend.example.com", auth + "\nX-Forwarded-For: 10.1.2.3", "forbidden_forwarded"},
+	} {
+		r := request(t, get(tokenPath, c.host, c.headers), &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 8443})
+		r.TLS = &tls.ConnectionState{ServerName: c.server}
+		_, refusal := testGuard(t).Admit(r, NeedsKey, "demo")
+		if got := codeOf(refusal); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func codeOf(f *Refusal) string {
+	if f == nil {
+		return ""
+	}
+	return f.Code
 }

@@ -15,6 +15,9 @@ func checkHost(r *http.Request, local net.Addr) *Refusal {
 	if !strings.HasPrefix(r.RequestURI, "/") {
 		return forbidden("absolute_target", "the request target is an absolute URL", "send the path only: tokend is not a forward proxy")
 	}
+	if r.TLS != nil {
+		return checkTLSHost(r)
+	}
 	port := 0
 	switch a := local.(type) {
 	case *net.UnixAddr:
@@ -26,6 +29,17 @@ func checkHost(r *http.Request, local net.Addr) *Refusal {
 	}
 	return forbidden("host", "the Host header is not localhost, 127.0.0.1 or [::1] with the listener's port",
 		"call http://127.0.0.1:"+strconv.Itoa(port))
+}
+
+// checkTLSHost requires the name for which the caller has verified the certificate,
+// which a page of another site cannot have. The port does not matter: a load balancer
+// may have another one. A caller that connects to an IP address sends no name.
+func checkTLSHost(r *http.Request) *Refusal {
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if name := r.TLS.ServerName; name != "" && strings.EqualFold(host, name) || name == "" && net.ParseIP(host) != nil {
+		return nil
+	}
+	return forbidden("host", "the Host header is not the name of the TLS connection", "use the same name for both, as clients do by themselves")
 }
 
 // hostIsLocal requires the exact spelling: software sends 127.1, "localhost." and

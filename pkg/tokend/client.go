@@ -25,8 +25,8 @@ type Client struct {
 	now     func() time.Time
 }
 
-// Dial returns a client of the service at addr, "http://127.0.0.1:8484" or
-// "unix:/path"; "" is the service that the command line uses. The key is found as
+// Dial returns a client of the service at addr, "http://127.0.0.1:8484",
+// "https://tokend.example.com" or "unix:/path"; "" is the service that the command line uses. The key is found as
 // by [Find]. Dial does no I/O; use [Client.Health] to test the connection.
 func Dial(addr string) (*Client, error) {
 	s, err := Find(func(variable string) string {
@@ -50,7 +50,12 @@ func New(s Service) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.network == "tcp" && base == "" {
+		switch {
+		case e.tls && len(s.Addrs) > 1:
+			return nil, addressError("name it alone", "an https address must be the only one")
+		case e.tls:
+			base = "https://" + e.addr
+		case e.network == "tcp" && base == "":
 			base = "http://" + e.addr
 		}
 		endpoints = append(endpoints, e)
@@ -66,7 +71,7 @@ func New(s Service) (*Client, error) {
 	}
 	return &Client{
 		service: s, base: first(base, "http://localhost"),
-		http: &http.Client{Transport: newTransport(endpoints, s.OwnOnly), CheckRedirect: noRedirect, Timeout: timeout},
+		http: &http.Client{Transport: newTransport(endpoints, s.OwnOnly, s.RootCAs), CheckRedirect: noRedirect, Timeout: timeout},
 		key:  &apiKey{file: s.KeyFile, optional: s.KeyFileOptional, value: s.Key, read: s.Key != ""},
 		now:  time.Now,
 	}, nil

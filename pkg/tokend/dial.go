@@ -2,6 +2,8 @@ package tokend
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -16,31 +18,35 @@ import (
 const timeout = 50 * time.Second
 
 // endpoint is where a service listens.
-type endpoint struct{ network, addr string }
+type endpoint struct {
+	network, addr string
+	tls           bool
+}
 
-// parseAddr parses an address of [Service]. It must be on this machine, because
-// the key is sent there in the clear.
+// parseAddr parses an address of [Service]. Without TLS it must be on this machine,
+// because the key is sent there in the clear.
 func parseAddr(addr string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return endpoint{"unix", strings.TrimPrefix(path, "//")}, nil
+		return endpoint{network: "unix", addr: strings.TrimPrefix(path, "//")}, nil
 	}
 	const hint = "such as http://127.0.0.1:8484"
 	u, err := url.Parse(addr)
-	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
-		return endpoint{}, addressError(hint, "the address is not http://HOST:PORT or unix:/path")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+		return endpoint{}, addressError(hint, "the address is not http://HOST:PORT, https://HOST:PORT or unix:/path")
 	}
 	host, port := u.Hostname(), u.Port()
-	if port == "" {
-		port = "80"
+	if u.Scheme == "https" {
+		return endpoint{network: "tcp", addr: net.JoinHostPort(host, first(port, "443")), tls: true}, nil
 	}
+	port = first(port, "80")
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || ip != netip.AddrFrom4([4]byte{127, 0, 0, 1}) && ip != netip.IPv6Loopback()) {
-		return endpoint{}, addressError(hint, "host %q of the address is not 127.0.0.1, [::1] or localhost, and there is no TLS", host)
+		return endpoint{}, addressError(hint, "host %q of the address is not 127.0.0.1, [::1] or localhost, and http has no TLS", host)
 	}
-	return endpoint{"tcp", net.JoinHostPort(host, port)}, nil
+	return endpoint{network: "tcp", addr: net.JoinHostPort(host, port)}, nil
 }
 
 // newTransport connects to the first endpoint that answers, without a proxy.
-func newTransport(endpoints []endpoint, ownOnly bool) *http.Transport {
+func newTransport(endpoints []endpoint, ownOnly bool, roots *x509.CertPool) *http.Transport {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		err := errors.New("no address is set")
@@ -59,7 +65,10 @@ func newTransport(endpoints []endpoint, ownOnly bool) *http.Transport {
 		}
 		return nil, err
 	}
-	return &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second}
+	return &http.Transport{
+		DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second,
+	}
 }
 
 // noRedirect returns a redirect as the answer, so that no request leaves this

@@ -2,6 +2,7 @@ package tokend
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,6 +101,12 @@ func unreachable(where string, err error) *Error {
 	hint := "start it with tokend serve, or set TOKEND_ADDR"
 	if errors.Is(err, ErrForeign) {
 		hint = "start it with tokend serve, or set TOKEND_ADDR=" + where + " to use that one"
+	}
+	if bad := (*tls.CertificateVerificationError)(nil); errors.As(err, &bad) {
+		return &Error{
+			Code: CodeAddress, Description: "the certificate of " + where + " is not accepted: " + bad.Err.Error(), Err: err,
+			Hint: "use a name of the certificate; for an authority of your own set SSL_CERT_FILE to its PEM file",
+		}
 	}
 	return &Error{Code: CodeUnreachable, Description: "tokend does not answer: " + err.Error(), Hint: hint, Err: err}
 }

@@ -1,6 +1,7 @@
 package tokend
 
 import (
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,9 +9,13 @@ import (
 
 // Service says where a tokend is and how to authenticate to it.
 type Service struct {
-	// Addrs are "unix:/path/to/tokend.sock" or "http://HOST:PORT", with 127.0.0.1,
-	// [::1] or localhost as host. The first that answers is used.
+	// Addrs are "unix:/path/to/tokend.sock", "http://HOST:PORT", with 127.0.0.1,
+	// [::1] or localhost as host, or one "https://HOST:PORT". The first that answers
+	// is used.
 	Addrs []string
+
+	// RootCAs verify the certificate of an https address; nil: those of the system.
+	RootCAs *x509.CertPool
 
 	Key     Secret // the API key; a unix socket needs none
 	KeyFile string // read for the first request, and again after a 401; ignored if Key is set

@@ -234,7 +234,9 @@ func TestNew_RefusesAddresses(t *testing.T) {
 	for name, s := range map[string]Service{
 		"no address":   {},
 		"empty":        {Addrs: []string{""}},
-		"https":        {Addrs: []string{"https://127.0.0.1:1"}},
+		"two https":    {Addrs: []string{"https://tokend.example", "https://tokend2.example"}},
+		"https, http":  {Addrs: []string{"http://127.0.0.1:1", "https://tokend.example"}},
+		"https, path":  {Addrs: []string{"https://tokend.example/v1"}},
 		"another host": {Addrs: []string{"http://tokend.example:1"}},
 		"any host":     {Addrs: []string{"http://0.0.0.0:1"}},
 		"other net":    {Addrs: []string{"http://127.0.0.2:1"}},

@@ -43,10 +43,10 @@ func (p *tokend) Schema(_ context.Context, _ provider.SchemaRequest, resp *provi
 		Attributes: map[string]schema.Attribute{
 			"endpoint": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "Where tokend listens: `http://127.0.0.1:8484` or `unix:/path`. Addresses of this machine only, " +
-					"because key and token are sent unencrypted. Default: `TOKEND_ADDR`, else tokend's default socket and, " +
+				MarkdownDescription: "Where tokend listens: `http://127.0.0.1:8484`, `https://tokend.example.com` or `unix:/path`. " +
+					"Over `http` only this machine, because key and token are sent unencrypted. Default: `TOKEND_ADDR`, else tokend's default socket and, " +
 					"if nothing listens there, its default port.",
-				Validators: []validator.String{check("an address of this machine", func(v string) error {
+				Validators: []validator.String{check("an address of tokend", func(v string) error {
 					_, err := service.CheckEndpoint(v)
 					return err
 				})},

@@ -187,8 +187,8 @@ func TestTokenArguments(t *testing.T) {
 		{"name", "", `client = "De mo/../x"`, `client is not a client's name.*tokend\s+status\s+lists`},
 		{"empty scopes", "", "client = \"demo\"\nscopes = []", `scopes is empty.*Use null`},
 		{"two scopes in one", "", "client = \"demo\"\nscopes = [\"a b\"]", `scopes is not made of valid scopes.*one\s+scope\s+per\s+element`},
-		{"endpoint elsewhere", `endpoint = "http://tokend.example.com:8484"`, `client = "demo"`, `endpoint is not an address of this machine.*names tokend.example.com`},
-		{"endpoint over TLS", `endpoint = "https://127.0.0.1:8484"`, `client = "demo"`, `is not http://HOST:PORT\s+or\s+unix:/path`},
+		{"endpoint elsewhere", `endpoint = "http://tokend.example.com:8484"`, `client = "demo"`, `endpoint is not an address of tokend.*names tokend.example.com`},
+		{"endpoint of another scheme", `endpoint = "tcp://127.0.0.1:8484"`, `client = "demo"`, `is not http://HOST:PORT,\s+https://HOST:PORT\s+or\s+unix:/path`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

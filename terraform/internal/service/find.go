@@ -23,7 +23,7 @@ const off = "off"
 // Options say where tokend is. Empty ones are found like the tokend command does: from
 // its variables, then at the default paths.
 type Options struct {
-	Endpoint string // "http://127.0.0.1:8484" or "unix:/path"
+	Endpoint string // "http://127.0.0.1:8484", "https://tokend.example.com" or "unix:/path"
 	APIKey   Secret
 	Getenv   func(string) string
 
@@ -60,7 +60,7 @@ func reach(setting, addr string, getenv func(string) string) (s *Service, keyed 
 	if addr != "" {
 		base, err := CheckEndpoint(addr)
 		if err != nil {
-			return nil, false, &Fault{setting, err.Error(), "such as http://127.0.0.1:8484 or unix:/run/user/1000/tokend/tokend.sock"}
+			return nil, false, &Fault{setting, err.Error(), "such as http://127.0.0.1:8484, https://tokend.example.com or unix:/run/user/1000/tokend/tokend.sock"}
 		}
 		if path, ok := strings.CutPrefix(base, "unix:"); ok {
 			return &Service{Where: base, base: "http://localhost", http: newHTTP(dialSocket(path))}, false, nil
@@ -87,8 +87,9 @@ func reach(setting, addr string, getenv func(string) string) (s *Service, keyed 
 	}, true, nil
 }
 
-// CheckEndpoint accepts unix:/path and the URL of a loopback address without a path, and
-// returns it normalized. Other machines are refused: key and token are not encrypted.
+// CheckEndpoint accepts unix:/path, an https URL and the http URL of a loopback address,
+// both without a path, and returns it normalized. Without TLS other machines are refused:
+// key and token would not be encrypted.
 func CheckEndpoint(addr string) (string, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		if path = strings.TrimPrefix(path, "//"); !filepath.IsAbs(path) {
@@ -97,13 +98,16 @@ func CheckEndpoint(addr string) (string, error) {
 		return "unix:" + path, nil
 	}
 	u, err := url.Parse(addr)
-	if err != nil || u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("is not http://HOST:PORT or unix:/path") // without the value: it may contain a password
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("is not http://HOST:PORT, https://HOST:PORT or unix:/path") // without the value: it may contain a password
 	}
 	if u.Port() != "" {
 		if port, err := strconv.Atoi(u.Port()); err != nil || port < 1 || port > 65535 {
 			return "", fmt.Errorf("has port %s, which is not from 1 to 65535", u.Port())
 		}
+	}
+	if u.Scheme == "https" {
+		return "https://" + u.Host, nil
 	}
 	switch host := u.Hostname(); host {
 	case "localhost", "127.0.0.1", "::1":

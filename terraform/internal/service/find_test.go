@@ -49,7 +49,8 @@ func TestFindWhere(t *testing.T) {
 		{"endpoint of a socket", "unix:/e.sock", vars{"TOKEND_ADDR": "http://127.0.0.1:1"}, "unix:/e.sock"},
 		{"default port", "http://[::1]", nil, "http://[::1]"},
 
-		{"TLS", "https://127.0.0.1:8484", nil, "endpoint is not http://HOST:PORT or unix:/path"},
+		{"TLS", "https://tokend.example.com/", nil, "https://tokend.example.com"},
+		{"TLS with a path", "https://tokend.example.com/v1", nil, "endpoint is not http://HOST:PORT, https://HOST:PORT or unix:/path"},
 		{"relative socket", "unix:tokend.sock", nil, `endpoint is "unix:tokend.sock": the path of a socket must be absolute`},
 		{"no scheme", "127.0.0.1:8484", nil, "is not http://HOST:PORT"},
 		{"path", "http://127.0.0.1:8484/v1", nil, "is not http://HOST:PORT"},
