@@ -82,7 +82,7 @@ func TestExitCodes(t *testing.T) {
 		{"token demo", "TOKEND_ADDR=unix:/nonexistent/s", 69, "hint: start it with tokend serve"},
 		{"healthcheck", "TOKEND_ADDR=unix:/nonexistent/s", 69, "does not answer"},
 		{"token demo", "TOKEND_ADDR=http://tokend.example:8484", 78, "TOKEND_ADDR"},
-		{"token demo", "TOKEND_ADDR=https://127.0.0.1:8484", 78, "TOKEND_ADDR"},
+		{"token demo", "TOKEND_ADDR=https://127.0.0.1:8484/v1", 78, "TOKEND_ADDR"},
 		{"token demo", "TOKEND_API_KEY_FILE=/nonexistent", 78, "cannot read key file /nonexistent"},
 		{"config check", "TOKEND_CLIENT_DEMO_ISSUER=", 78, "issuer is missing"},
 		{"healthcheck", "", 0, ""},
