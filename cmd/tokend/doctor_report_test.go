@@ -127,7 +127,7 @@ func TestDoctorOffline(t *testing.T) {
 func TestDoctorProbesTheSecretWhenAsked(t *testing.T) {
 	p := newPlace(t)
 	if e, o := p.examine(t); o.code != 0 || len(e.of("secret")) != 0 {
-		t.Errorf("unasked: exit %d, %+v", o.code, e.of("secret"))
+		t.Errorf("without --probe-secret: exit %d, %+v", o.code, e.of("secret"))
 	}
 	e, o := p.examine(t, "--probe-secret")
 	if f := e.of("secret"); o.code != 77 || len(f) != 1 || !strings.Contains(f[0].Text, "access_denied: Unauthorized") || !strings.Contains(f[0].Hint, "client_secret") {
@@ -150,11 +150,11 @@ func TestDoctorOfSomeClients(t *testing.T) {
 		t.Errorf("one: exit %d, %+v", o.code, e.of("discovery"))
 	}
 	for args, want := range map[string]string{
-		"doctor nobody":       `client "nobody" is not configured here`,
+		"doctor unknown":      `client "unknown" is not configured here`,
 		"doctor --format xml": `format "xml" is not one of table, json`,
 	} {
 		o := tokendWith(t, p.program, strings.Fields(args)...)
-		if !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "hint: ") || o.stdout != "" || o.code != map[bool]int{true: 66, false: 64}[strings.HasSuffix(args, "nobody")] {
+		if !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "hint: ") || o.stdout != "" || o.code != map[bool]int{true: 66, false: 64}[strings.HasSuffix(args, "unknown")] {
 			t.Errorf("%s: %+v", args, o)
 		}
 	}

@@ -35,7 +35,7 @@ QR code, too, when that fits.
 With --no-input, which CI=true implies, a login that needs a person ends with exit
 code 77 and says where a person can log in.`
 
-// loginPoll is the pause between two looks at the state of a login.
+// loginPoll is the pause between two requests for the state of a login.
 const loginPoll = 250 * time.Millisecond
 
 // loginFlags are a command line of "tokend login".

@@ -22,8 +22,8 @@ import (
 
 const loginPage = "https://tenant.example.com/authorize?response_type=code&client_id=demo&redirect_uri=http%3A%2F%2Flocalhost%3A8484%2Fcallback&state=abcdefghijklmnop"
 
-// loginService is a service whose clients log in as their state says: without a person
-// at once, else after polls looks at their state.
+// loginService is a service whose clients log in as their state says: at once without
+// a person, otherwise after this number of requests for their state.
 type loginService struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -224,7 +224,7 @@ func TestLoginPaste_EndsWithTheLogin(t *testing.T) {
 }
 
 // A line that comes after its login has ended is the next login's.
-func TestLineReader_KeepsALineThatNobodyWaitedFor(t *testing.T) {
+func TestLineReader_KeepsALineForTheNextLogin(t *testing.T) {
 	r, w := io.Pipe()
 	l := newLineReader(r)
 	gone, cancel := context.WithCancel(t.Context())

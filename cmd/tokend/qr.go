@@ -10,7 +10,7 @@ import (
 const quietZone = 2
 
 // qrCode draws text as a QR code, two modules to a character, or returns "" when it
-// does not fit the screen or this is no terminal.
+// does not fit the screen or the output is not a terminal.
 func (s screen) qrCode(text string) string {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil { // it is too long for any code

@@ -14,7 +14,7 @@ import (
 // screen is the terminal that output goes to. Its zero value is none: a pipe or a
 // file, whose form other programs rely on.
 type screen struct {
-	width, height int // in characters; 0: this is no terminal
+	width, height int // in characters; 0: not a terminal
 	colours       bool
 }
 
@@ -65,7 +65,7 @@ func (s screen) paint(c colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// wrap breaks text into lines that fit the screen beside an indent. A URL that does
+// wrap breaks text into lines that fit the screen next to an indent. A URL that does
 // not fit gets a line of its own without one, so that it can be clicked and copied.
 func (s screen) wrap(indent int, text string) string {
 	room := s.width - indent
