@@ -46,6 +46,7 @@ var parts = []struct {
 	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
+	{"internal/systemd", 8, own("internal/systemd")},
 	{"internal/doctor", 40, append(own("internal/doctor"), mutation.Tests{Dir: filepath.Join("..", "cmd", "tokend"), Args: []string{"-run", "^TestDoctor", "."}})},
 	{"cmd/tokend", 60, append(own("cmd/tokend"), mutation.Tests{Args: []string{"-run", "^TestScripts$", "."}})},
 	{"terraform/internal/service", 15, own("terraform/internal/service")},
@@ -55,7 +56,7 @@ var parts = []struct {
 // unreachable are refusals that no test can reach, and false positives. The key
 // is the file, with its directory if two have the name, and the condition.
 var unreachable = map[string]string{
-	"activation.go err != nil":                                    "net.FileListener of a socket that was checked before",
+	"sockets.go err != nil":                                       "net.FileListener of a socket that was checked before",
 	"internal/doctor/service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                                          "the check is repeated when the file is opened",
 	"file.go f.verbose":                                           "slog.New is not a refusal",
