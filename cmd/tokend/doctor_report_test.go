@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/doctor"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -203,10 +204,10 @@ func TestDoctorDoesNotHang(t *testing.T) {
 
 func TestDoctorColours(t *testing.T) {
 	e := examined{Problems: 1, Findings: []doctor.Finding{{Area: "service", Finding: flow.Finding{Check: "x", Result: flow.ResultProblem, Text: "y", Hint: "z"}}}}
-	if got, want := e.table(screen{width: 80, colours: true}), "service\n  \x1b[31mproblem\x1b[0m  x  y\n              hint: z\n\n1 problem, 0 warnings\n"; got != want {
+	if got, want := e.table(terminal.Screen{Width: 80, Colours: true}), "service\n  \x1b[31mproblem\x1b[0m  x  y\n              hint: z\n\n1 problem, 0 warnings\n"; got != want {
 		t.Errorf("%q", got)
 	}
-	if got := e.table(screen{}); strings.Contains(got, "\x1b") {
+	if got := e.table(terminal.Screen{}); strings.Contains(got, "\x1b") {
 		t.Errorf("%q", got)
 	}
 }
