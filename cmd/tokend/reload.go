@@ -172,7 +172,7 @@ func logFailure(ctx context.Context, log *slog.Logger, msg string, err error, ad
 		lines = config.Faults{{Text: err.Error(), Hint: hint.Of(err)}}
 	}
 	for _, f := range lines {
-		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice))
+		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice)) //nolint:sloglint // msg is a constant of the caller
 	}
 }
 
