@@ -35,8 +35,8 @@ func (p process) run(b *testing.B) {
 }
 
 // BenchmarkTokenProcess: a process that prints a token: tokend-credential and
-// "tokend token", over the socket and over TCP, beside curl on the same URL, and
-// beside oidc-token, which asks oidc-agent for a token that it has in memory.
+// "tokend token", over the socket and over TCP, compared with curl on the same URL
+// and with oidc-token, which asks oidc-agent for a token that it has in memory.
 //
 // The processes take turns, in an order that changes every round, so that a busy
 // moment of the machine meets all of them. The metrics are each one's median and

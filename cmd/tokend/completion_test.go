@@ -52,7 +52,7 @@ func TestCompletesClients(t *testing.T) {
 	if got := completed(t, "status", ""); len(got) != 1 || got[0] != "demo" {
 		t.Errorf("status: %q", got)
 	}
-	setenv(t, "TOKEND_ADDR=unix:"+filepath.Join(home, "nobody"))
+	setenv(t, "TOKEND_ADDR=unix:"+filepath.Join(home, "nosocket"))
 	if got := completed(t, "token", ""); len(got) != 1 || got[0] != "configured" {
 		t.Errorf("without a service: %q", got)
 	}
@@ -93,7 +93,7 @@ func TestCompletionNeverHangs(t *testing.T) {
 	if d := time.Since(begun); d > 20*time.Second {
 		t.Errorf("it took %s", d)
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts
 	if err != nil {
 		t.Fatal(err)
 	}

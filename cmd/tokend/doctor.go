@@ -17,9 +17,9 @@ import (
 
 const doctorHelp = `Finds the usual causes of failure and says what to change: in the configuration,
 the files, the machine and the service, and for each client (or those named) at
-its provider, in its login and its grant. It changes nothing, logs nobody in and
-spends no token. The service may be running or not. Run it with the variables of
-the service.
+its provider, in its login and its grant. It changes nothing, starts no login and
+uses no refresh token. The service may be running or not. Run it with the variables
+of the service.
 
 A provider receives GET requests: discovery, keys, and /authorize with
 prompt=none. --probe-secret adds a token request with a made-up code, which finds

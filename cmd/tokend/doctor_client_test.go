@@ -26,7 +26,7 @@ var clientCases = []doctorCase{
 	{"the other loopback", set("TOKEND_LISTEN=[::1]:18484", redirect+"http://127.0.0.1:18484/callback"), "redirect_uri", "problem", "is not tokend's listener [::1]:18484", "set redirect_uri", 78},
 	{"both loopbacks", set("TOKEND_LISTEN=127.0.0.1:18484", redirect+"http://[::1]:18484/callback"), "redirect_uri", "ok", "comes back", "", 0},
 	{"no listener", set("TOKEND_LISTEN=off"), "redirect_uri", "problem", "TOKEND_LISTEN is off", "login: paste", 78},
-	{"any port", set("TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=/nobody/s"), "redirect_uri", "skipped", "has port 0", "", 0},
+	{"any port", set("TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=/nonexistent/s"), "redirect_uri", "skipped", "has port 0", "", 0},
 	{"paste", set("TOKEND_CLIENT_DEMO_LOGIN=paste", redirect+"http://ci.example/x"), "redirect_uri", "skipped", "login: paste", "", 0},
 
 	{"default", fine, "scopes", "ok", "offline_access", "", 0},
@@ -128,7 +128,7 @@ func windowed(window string) func(*testing.T, *place) {
 	}
 }
 
-// Each check is made to fail and to pass; nothing it looks at is changed.
+// Each check fails once and passes once, and changes nothing that it reads.
 func TestDoctor(t *testing.T) {
 	seen := map[string]map[bool]bool{}
 	var printed []doctor.Finding

@@ -45,7 +45,7 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 	return d, err
 }
 
-// forDoctor are the settings as doctor looks at them; f is what is wrong with them.
+// forDoctor returns the settings in the form that doctor reads; f has their errors.
 func (s settings) forDoctor(f config.Faults) doctor.Settings {
 	d := doctor.Settings{
 		NoClient: f.NoClient(), Wrong: f.About,

@@ -131,7 +131,7 @@ func (p *place) service(t *testing.T, version, clients string) *httptest.Server 
 	return s
 }
 
-// freePort is a port of this machine that nobody uses.
+// freePort returns an unused port of this machine.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/tokend/internal/doctor"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -54,13 +55,13 @@ func (p *program) printFindings(found []doctor.Finding, f doctorFlags) error {
 }
 
 // resultColours are those of the results.
-var resultColours = map[flow.Result]colour{
-	flow.ResultOK: green, flow.ResultWarning: yellow, flow.ResultProblem: red, flow.ResultSkipped: dim,
+var resultColours = map[flow.Result]terminal.Colour{
+	flow.ResultOK: terminal.Green, flow.ResultWarning: terminal.Yellow, flow.ResultProblem: terminal.Red, flow.ResultSkipped: terminal.Dim,
 }
 
 // table is the form for people: a block for each area, a line for each finding and
 // its hint below. On a terminal long lines are wrapped.
-func (e examined) table(s screen) string {
+func (e examined) table(s terminal.Screen) string {
 	width := 0
 	for _, f := range e.Findings {
 		width = max(width, len(f.Check))
@@ -76,10 +77,10 @@ func (e examined) table(s screen) string {
 			area = title
 			b.WriteString(title + "\n")
 		}
-		result := s.paint(resultColours[f.Result], fmt.Sprintf("%-7s", f.Result))
-		fmt.Fprintf(&b, "  %s  %-*s  %s\n", result, width, f.Check, s.wrap(indent, printable(f.Text)))
+		result := s.Paint(resultColours[f.Result], fmt.Sprintf("%-7s", f.Result))
+		fmt.Fprintf(&b, "  %s  %-*s  %s\n", result, width, f.Check, s.Wrap(indent, terminal.Printable(f.Text)))
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "%*shint: %s\n", indent, "", s.wrap(indent+len("hint: "), printable(f.Hint)))
+			fmt.Fprintf(&b, "%*shint: %s\n", indent, "", s.Wrap(indent+len("hint: "), terminal.Printable(f.Hint)))
 		}
 	}
 	fmt.Fprintf(&b, "\n%s, %s\n", counted(e.Problems, "problem"), counted(e.Warnings, "warning"))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/doctor"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -127,7 +128,7 @@ func TestDoctorOffline(t *testing.T) {
 func TestDoctorProbesTheSecretWhenAsked(t *testing.T) {
 	p := newPlace(t)
 	if e, o := p.examine(t); o.code != 0 || len(e.of("secret")) != 0 {
-		t.Errorf("unasked: exit %d, %+v", o.code, e.of("secret"))
+		t.Errorf("without --probe-secret: exit %d, %+v", o.code, e.of("secret"))
 	}
 	e, o := p.examine(t, "--probe-secret")
 	if f := e.of("secret"); o.code != 77 || len(f) != 1 || !strings.Contains(f[0].Text, "access_denied: Unauthorized") || !strings.Contains(f[0].Hint, "client_secret") {
@@ -150,11 +151,11 @@ func TestDoctorOfSomeClients(t *testing.T) {
 		t.Errorf("one: exit %d, %+v", o.code, e.of("discovery"))
 	}
 	for args, want := range map[string]string{
-		"doctor nobody":       `client "nobody" is not configured here`,
+		"doctor unknown":      `client "unknown" is not configured here`,
 		"doctor --format xml": `format "xml" is not one of table, json`,
 	} {
 		o := tokendWith(t, p.program, strings.Fields(args)...)
-		if !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "hint: ") || o.stdout != "" || o.code != map[bool]int{true: 66, false: 64}[strings.HasSuffix(args, "nobody")] {
+		if !strings.Contains(o.stderr, want) || !strings.Contains(o.stderr, "hint: ") || o.stdout != "" || o.code != map[bool]int{true: 66, false: 64}[strings.HasSuffix(args, "unknown")] {
 			t.Errorf("%s: %+v", args, o)
 		}
 	}
@@ -203,10 +204,10 @@ func TestDoctorDoesNotHang(t *testing.T) {
 
 func TestDoctorColours(t *testing.T) {
 	e := examined{Problems: 1, Findings: []doctor.Finding{{Area: "service", Finding: flow.Finding{Check: "x", Result: flow.ResultProblem, Text: "y", Hint: "z"}}}}
-	if got, want := e.table(screen{width: 80, colours: true}), "service\n  \x1b[31mproblem\x1b[0m  x  y\n              hint: z\n\n1 problem, 0 warnings\n"; got != want {
+	if got, want := e.table(terminal.Screen{Width: 80, Colours: true}), "service\n  \x1b[31mproblem\x1b[0m  x  y\n              hint: z\n\n1 problem, 0 warnings\n"; got != want {
 		t.Errorf("%q", got)
 	}
-	if got := e.table(screen{}); strings.Contains(got, "\x1b") {
+	if got := e.table(terminal.Screen{}); strings.Contains(got, "\x1b") {
 		t.Errorf("%q", got)
 	}
 }

@@ -84,7 +84,7 @@ var localCases = []doctorCase{
 		if err := errors.Join(os.Chmod(path, 0o666), os.Chmod(p.home, 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		setenv(t, "TOKEND_SOCKET="+path, "TOKEND_ADDR=unix:/nobody")
+		setenv(t, "TOKEND_SOCKET="+path, "TOKEND_ADDR=unix:/nonexistent")
 	}, "socket path", "problem", "is open to others (mode 0666)", "chmod 600", 78},
 
 	{"to be made", fine, "store", "ok", "makes it at its first start", "", 0},
@@ -156,7 +156,7 @@ var localCases = []doctorCase{
 
 	{"none", fine, "proxy", "ok", "asked directly", "", 0},
 	{"for the tenant", set("https_proxy=http://user:"+canaryKey+"@proxy.example:3128", "TOKEND_CLIENT_DEMO_ISSUER=https://tenant.example/", "NO_PROXY=localhost,127.0.0.1"), "proxy", "ok", "tenant.example through proxy.example:3128", "", 75},
-	{"no URL", set("http_proxy=http://[::1", "no_proxy=*"), "proxy", "warning", "HTTP_PROXY is no URL", "http://host:port", 0},
+	{"no URL", set("http_proxy=http://[::1", "no_proxy=*"), "proxy", "warning", "HTTP_PROXY is not a URL", "http://host:port", 0},
 
 	{"none", fine, "loopback proxy", "ok", "no proxy is set", "", 0},
 	{"all", set("http_proxy=http://user:" + canaryKey + "@proxy.example:3128"), "loopback proxy", "warning", "for localhost and 127.0.0.1 to the proxy proxy.example:3128 (http_proxy)", "--noproxy '*'", 0},
@@ -191,8 +191,8 @@ func makeStore(t *testing.T, home, keyset string) string {
 	return filepath.Join(state, "tokend.db")
 }
 
-// answersOnly is a service at TOKEND_ADDR that tells of client demo what is
-// given beside its name.
+// answersOnly is a service at TOKEND_ADDR that reports these members of
+// client demo, together with its name.
 func answersOnly(members string) func(*testing.T, *place) {
 	return func(t *testing.T, p *place) {
 		p.service(t, buildVersion(), `{"client":"demo",`+members+`}`)
@@ -211,7 +211,7 @@ func listens(h http.HandlerFunc) func(*testing.T, *place) {
 
 var serviceCases = []doctorCase{
 	{"none", fine, "service", "warning", "tokend does not run: nothing answers at ", "tokend serve", 0},
-	{"none at the address", set("TOKEND_ADDR=unix:/nobody/s"), "service", "problem", "nothing answers at unix:/nobody/s", "TOKEND_ADDR", 69},
+	{"none at the address", set("TOKEND_ADDR=unix:/nonexistent/s"), "service", "problem", "nothing answers at unix:/nonexistent/s", "TOKEND_ADDR", 69},
 	{"a wrong address", set("TOKEND_ADDR=ftp://tokend.example"), "address", "problem", "TOKEND_ADDR: the address is not http://", "http://127.0.0.1:8484", 78},
 	{"an unknown name", set("TOKEND_ADDR=https://tokend.invalid", "TOKEND_API_KEY=canary-0123456789abcdef"), "address", "problem", "the name of https://tokend.invalid cannot be resolved", "correct TOKEND_ADDR", 69},
 	{"another authority", func(t *testing.T, _ *place) {

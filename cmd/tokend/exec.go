@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/child"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/format"
 	"example.com/tokend/internal/hint"
@@ -129,11 +130,11 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	if err != nil {
 		return err
 	}
-	signals := catchSignals()
-	defer signals.stop()
+	signals := child.Catch()
+	defer signals.Stop()
 	var r *reached
 	var set map[string]string
-	err = signals.before(ctx, func(ctx context.Context) (err error) {
+	err = signals.Before(ctx, func(ctx context.Context) (err error) {
 		if r, err = p.reachOrKeep(ctx, names, f.reachFlags); err == nil {
 			set, err = r.environment(ctx, names, variables, f)
 		}
@@ -151,10 +152,19 @@ func (p *program) execute(ctx context.Context, names, argv []string, f execFlags
 	}
 	r.started()
 	env := childEnvironment(os.Environ(), set)
-	if r.private || !canReplace {
-		return p.supervise(&exec.Cmd{Path: path, Args: argv, Env: env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}, signals)
+	if r.private || !child.CanReplace {
+		return runNext(&exec.Cmd{Path: path, Args: argv, Env: env, Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr}, signals)
 	}
 	return cannotRun(argv[0], p.become(path, argv, env)) // nothing is left to do afterwards
+}
+
+// runNext runs the command next to the private service.
+func runNext(cmd *exec.Cmd, signals *child.Signals) error {
+	err := signals.Run(cmd)
+	if cmd.Process == nil {
+		return cannotRun(cmd.Args[0], err)
+	}
+	return exitWith(exitUnavailable, err)
 }
 
 func (p *program) become(path string, args, env []string) error {

@@ -26,7 +26,7 @@ func execWith(t *testing.T, args ...string) (output, *became) {
 	t.Helper()
 	b := &became{}
 	if os.Getenv("TOKEND_LISTEN") == "" {
-		setenv(t, "TOKEND_LISTEN=127.0.0.1:0") // whoever has the default port is not asked
+		setenv(t, "TOKEND_LISTEN=127.0.0.1:0") // a service on the default port is not asked
 	}
 	o := tokendWith(t, program{stdin: strings.NewReader("from stdin\n"), replace: b.replace}, append([]string{"exec"}, args...)...)
 	return o, b
@@ -51,8 +51,8 @@ func TestExecFailures(t *testing.T) {
 			alone  int // exit code where no service runs; 0: code
 			stderr string
 		}{
-			"unknown client":     {args: []string{"nobody"}, code: 66, stderr: "unknown_client"},
-			"one of two unknown": {args: []string{"demo", "nobody"}, code: 66, stderr: "nobody"},
+			"unknown client":     {args: []string{"missing"}, code: 66, stderr: "unknown_client"},
+			"one of two unknown": {args: []string{"demo", "missing"}, code: 66, stderr: "missing"},
 			"login required":     {env: []string{"TOKEND_CLIENT_DEMO_GRANT=authorization_code"}, args: []string{"demo"}, code: 77, stderr: "login_required"},
 			"provider down":      {args: []string{"demo"}, spoil: func(f *tenant) { f.CloseClientConnections(); f.Close() }, code: 75, stderr: "idp_unreachable"},
 			"provider refuses":   {args: []string{"demo"}, spoil: func(f *tenant) { f.refuse(401, "invalid_client") }, code: 77, stderr: "client_rejected"},
@@ -60,7 +60,7 @@ func TestExecFailures(t *testing.T) {
 			"newline in token":   {args: []string{"demo"}, spoil: func(f *tenant) { f.say(`{"access_token":"a\nb","token_type":"Bearer","expires_in":60}`) }, code: 76, stderr: "idp_bad_response"},
 			"min-validity":       {args: []string{"demo", "--min-validity", "48h"}, code: 78, stderr: "not for 48h0m0s: the provider's tokens do not live longer\nhint: "},
 			"wrong key":          {later: []string{"TOKEND_ADDR=TCP", "TOKEND_API_KEY=wrong-wrong-wrong-wrong"}, args: []string{"demo"}, code: 77, alone: 69, stderr: ""},
-			"address of nobody":  {later: []string{"TOKEND_ADDR=unix:/nonexistent/s"}, args: []string{"demo"}, code: 69, stderr: "does not answer"},
+			"dead address":       {later: []string{"TOKEND_ADDR=unix:/nonexistent/s"}, args: []string{"demo"}, code: 69, stderr: "does not answer"},
 			"bad address":        {later: []string{"TOKEND_ADDR=http://tokend.example:1"}, args: []string{"demo"}, code: 78, stderr: "TOKEND_ADDR"},
 			"two in a variable":  {env: []string{"TOKEND_CLIENT_CI_ENV=T"}, args: []string{"demo", "ci", "--env", "demo=T"}, code: 64, stderr: "two tokens have the variable T"},
 			"form is off":        {later: []string{"TOKEND_ADDR=TCP"}, args: []string{"demo", "--actions-id-token", "demo"}, code: 78, alone: 69, stderr: ""},
@@ -323,7 +323,7 @@ func TestExecWithService(t *testing.T) {
 	}
 }
 
-// Settings here that the running service does not go by are told.
+// A warning names the settings here that the running service does not use.
 func TestExecWithOtherSettingsHere(t *testing.T) {
 	clean(t)
 	f := newTenant(t)
@@ -344,13 +344,13 @@ func TestExecWithOtherSettingsHere(t *testing.T) {
 	if o, _ := execWith(t, append([]string{"mine", "--private"}, sh("echo $MINE_ACCESS_TOKEN")...)...); o.code != 0 || o.stdout != canaryToken+"\n" || o.stderr != "" {
 		t.Errorf("--private: %+v", o)
 	}
-	if o, _ := execWith(t, "nobody", "--", "/bin/true"); o.code != 66 || strings.Contains(o.stderr, "--private") {
-		t.Errorf("a client that nobody has: %+v", o)
+	if o, _ := execWith(t, "missing", "--", "/bin/true"); o.code != 66 || strings.Contains(o.stderr, "--private") {
+		t.Errorf("an unknown client: %+v", o)
 	}
 }
 
 // A token that is served although it could not be replaced is too short for a
-// reason that goes away, or that a person must mend.
+// reason that goes away, or that a person must fix.
 func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 	for class, c := range map[string]struct {
 		status int
@@ -378,7 +378,7 @@ func TestExecMinValidityWhileTheProviderFails(t *testing.T) {
 	}
 }
 
-// A private service offers no login page: nobody could come back from it.
+// A private service offers no login page: its callback would not be served.
 func TestPrivateServiceOffersNoLogin(t *testing.T) {
 	clean(t)
 	newTenant(t).configure(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tokend/cmd/internal/exitcode"
+	"example.com/tokend/internal/child"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/format"
 	"example.com/tokend/internal/hint"
@@ -30,7 +31,6 @@ const (
 const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
-	exitSignal        = 128 // plus the signal's number
 )
 
 // exitError is an error with the exit code of the process.
@@ -74,24 +74,18 @@ func exitWith(code int, err error) error {
 	return &exitError{code: code, err: err}
 }
 
-// childExit is how a command ended that tokend ran: it has said itself what
-// there is to say.
-type childExit int
-
-func (c childExit) Error() string { return fmt.Sprintf("the command ended with %d", int(c)) }
-
 // exitCode returns the exit code that an error carries: one of the service has it from
 // exitFrom (cmd/internal/exitcode). An error without one comes from the parser of the
 // command line.
 func exitCode(err error) int {
 	var e *exitError
 	var f config.Faults
-	var child childExit
+	var command child.Exit
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &child):
-		return int(child)
+	case errors.As(err, &command):
+		return int(command)
 	case errors.As(err, &e):
 		return e.code
 	case errors.As(err, &f):
@@ -140,9 +134,9 @@ func (f failures) Error() string {
 func report(err error) string {
 	var f config.Faults
 	var several failures
-	var child childExit
+	var command child.Exit
 	switch {
-	case errors.As(err, &child):
+	case errors.As(err, &command):
 		return ""
 	case errors.As(err, &f):
 		return "error: " + strings.ReplaceAll(f.Error(), "\n", "\nerror: ") + "\n"

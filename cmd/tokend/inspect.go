@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/format"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/tokend"
 )
 
@@ -156,7 +157,7 @@ func (i inspection) writeTable(w io.Writer) error {
 	expires := "-"
 	if !i.ExpiresAt.IsZero() {
 		left := time.Duration(i.ExpiresIn) * time.Second
-		expires = fmt.Sprintf("%s, in %s (%d s)", when(i.ExpiresAt), format.Span(left), i.ExpiresIn)
+		expires = fmt.Sprintf("%s, in %s (%d s)", terminal.Time(i.ExpiresAt), format.Span(left), i.ExpiresIn)
 	}
 	fmt.Fprintf(t, "expires\t%s\n", expires)
 	for _, name := range slices.Sorted(maps.Keys(i.Claims)) {

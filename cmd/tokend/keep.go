@@ -154,6 +154,14 @@ func (k keeper) served(list []*kept) []daemon.Client {
 	return clients
 }
 
+func flowClients(list []*kept) []*flow.Client {
+	var clients []*flow.Client
+	for _, k := range list {
+		clients = append(clients, k.client)
+	}
+	return clients
+}
+
 // allFiles returns the files of all clients.
 func allFiles(list []*kept) []*tokenfile.File {
 	var files []*tokenfile.File

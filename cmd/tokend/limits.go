@@ -156,24 +156,3 @@ func reach(ctx context.Context) (service, error) {
 	}
 	return waited(ctx, missing, findService)
 }
-
-// interruptible returns when the context ends, too. A read of standard input cannot be
-// interrupted: it is left behind, and the process ends.
-func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	type result struct {
-		v   T
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		v, err := read()
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.v, r.err
-	case <-ctx.Done():
-		var none T
-		return none, exitWith(exitUnavailable, ctx.Err())
-	}
-}

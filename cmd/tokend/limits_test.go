@@ -50,7 +50,7 @@ func TestWaited(t *testing.T) {
 		{"Retry-After", waiting(time.Minute), []error{busy, down}, "[0s 7s 7.2s]", "", 0},
 		{"not what passes", waiting(time.Minute), []error{login}, "[0s]", "login", 77},
 		{"then not what passes", waiting(time.Minute), []error{down, login}, "[0s 100ms]", "login", 77},
-		{"in vain", waiting(time.Second), []error{down, down, down, down, down}, "[0s 100ms 300ms 700ms]", "waited 1s: down", 69},
+		{"without success", waiting(time.Second), []error{down, down, down, down, down}, "[0s 100ms 300ms 700ms]", "waited 1s: down", 69},
 		{"shorter than Retry-After", waiting(5 * time.Second), []error{busy}, "[0s]", "busy", 75},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,8 +88,8 @@ func TestRetryAfterOfAnAnswer(t *testing.T) {
 	}
 }
 
-// waits is a program that is told to wait and does not end before what it waits
-// for is there.
+// waits runs a program with --wait, which does not end before the thing that it waits
+// for exists.
 func waits(t *testing.T, args ...string) func() output {
 	t.Helper()
 	done := make(chan output, 1)
@@ -193,13 +193,13 @@ func TestTimeout(t *testing.T) {
 	t.Setenv("TOKEND_ADDR", s.URL)
 	silent, writer := io.Pipe() // nothing comes, and it does not end
 	defer func() { _ = writer.Close() }()
-	nobody := func(context.Context, string) error { return nil }
+	ignored := func(context.Context, string) error { return nil }
 	want := "error: the command took longer than --timeout 50ms\nhint: try again, or give it more time\n"
 	for _, args := range []string{
 		"token demo", "login demo --browser --no-input=false", "login demo --paste", "token --format external",
 		"token demo --format git-credential", "token demo --wait",
 	} {
-		p := program{stdin: silent, openURL: nobody}
+		p := program{stdin: silent, openURL: ignored}
 		o := tokendWith(t, p, append(strings.Fields(args), "--timeout", "50ms")...)
 		if o.code != 75 || o.stdout != "" || !strings.HasSuffix(o.stderr, want) {
 			t.Errorf("%s: %+v", args, o)
@@ -218,7 +218,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// Nobody is asked and nothing is opened where nobody sits.
+// Without a person, nothing is asked and no page is opened.
 func TestNoInput(t *testing.T) {
 	clean(t)
 	newTenant(t).configure(t)
@@ -258,7 +258,7 @@ func TestNoInput(t *testing.T) {
 func TestTerminalIsNotRead(t *testing.T) {
 	clean(t)
 	newStub(t)
-	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // nobody types at its other end
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0) // without a person at its other end
 	if err != nil {
 		t.Fatal(err)
 	}

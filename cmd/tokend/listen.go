@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +15,61 @@ import (
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/systemd"
 )
+
+// listeners returns the listeners of the service: the local ones, then the one for
+// other machines. With an error it returns those that are open.
+func (p *program) listeners(ctx context.Context, s settings, log *slog.Logger) ([]net.Listener, error) {
+	ls, err := p.localListeners(ctx, s)
+	if err != nil || s.TLS.Listen == "" {
+		return ls, err
+	}
+	l, err := listenTLS(ctx, s.TLS, log)
+	if err != nil {
+		return ls, err
+	}
+	return append(ls, l), nil
+}
+
+// localListeners returns the sockets that a service manager passes, or without any, those
+// of the settings. Passed sockets replace listen and socket, because their unit says
+// where the service listens. With an error it returns the sockets that are open.
+func (p *program) localListeners(ctx context.Context, s settings) ([]net.Listener, error) {
+	passed := p.passed
+	if passed == nil {
+		passed = systemd.Sockets
+	}
+	files := passed()
+	if len(files) == 0 {
+		return s.open(ctx)
+	}
+	ls, err := systemd.Listeners(files, func(addr string) error {
+		_, _, err := config.Loopback(addr)
+		return err
+	})
+	return ls, exitWith(exitConfig, err)
+}
+
+// open opens the listeners, TCP first. With an error it returns those that are open.
+func (s settings) open(ctx context.Context) ([]net.Listener, error) {
+	var ls []net.Listener
+	if s.Listen != config.Off {
+		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.Listen)
+		if err != nil {
+			return nil, err
+		}
+		ls = tcp
+	}
+	if s.Socket != config.Off {
+		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket)
+		if err != nil {
+			return ls, err
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
 
 // listenTCP listens on a loopback address, which comes from setting. For 127.0.0.1 it
 // also listens on the same port of ::1 if the machine has IPv6: "localhost" may be

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/tokend"
 )
 
@@ -35,7 +36,7 @@ QR code, too, when that fits.
 With --no-input, which CI=true implies, a login that needs a person ends with exit
 code 77 and says where a person can log in.`
 
-// loginPoll is the pause between two looks at the state of a login.
+// loginPoll is the pause between two requests for the state of a login.
 const loginPoll = 250 * time.Millisecond
 
 // loginFlags are a command line of "tokend login".
@@ -50,7 +51,7 @@ func (p *program) login() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := loginRun{program: p, service: s, flags: f, input: newLineReader(p.stdin)}
+			l := loginRun{program: p, service: s, flags: f, input: terminal.NewLineReader(p.stdin)}
 			if len(args) == 0 {
 				return l.all(cmd.Context())
 			}
@@ -72,7 +73,7 @@ type loginRun struct {
 	*program
 	service service
 	flags   loginFlags
-	input   *lineReader
+	input   *terminal.LineReader
 }
 
 // all logs in every client that has no grant. What failed is reported together, with
@@ -125,9 +126,9 @@ func (l loginRun) client(ctx context.Context, c *tokend.Status) error {
 	if err != nil {
 		return err
 	}
-	until := when(after.Expiry)
-	if s := l.screenOf(l.stdout); s.terminal() && !after.Expiry.IsZero() {
-		until += " (" + s.moment(after.Expiry, l.clock()) + ")"
+	until := terminal.Time(after.Expiry)
+	if s := l.screenOf(l.stdout); s.IsTerminal() && !after.Expiry.IsZero() {
+		until += " (" + s.Moment(after.Expiry, l.clock()) + ")"
 	}
 	fmt.Fprintf(l.stdout, "%s: logged in%s, token until %s\n", after.Client, as(after.Subject), until)
 	return nil
@@ -160,7 +161,7 @@ func (l loginRun) method(c *tokend.Status) string {
 		return "browser"
 	case l.flags.paste:
 		return "paste"
-	case l.limits.noInput || !l.screenOf(l.stderr).terminal():
+	case l.limits.noInput || !l.screenOf(l.stderr).IsTerminal():
 		return "headless"
 	case c.Failure != nil && c.Failure.Remedy == tokend.RemedyBrowser:
 		return "browser"
@@ -198,7 +199,7 @@ func (l loginRun) browser(ctx context.Context, before *tokend.Status) (*tokend.S
 
 // ownLine is a URL as the end of a line: on a terminal on one of its own.
 func (l loginRun) ownLine(page string) string {
-	if l.screenOf(l.stderr).terminal() {
+	if l.screenOf(l.stderr).IsTerminal() {
 		return "\n" + page
 	}
 	return " " + page
@@ -218,7 +219,7 @@ func (l loginRun) device(ctx context.Context, before *tokend.Status) (*tokend.St
 	if begun.VerificationURI != begun.VerificationURIComplete {
 		l.tell(", or type it at%s", l.ownLine(begun.VerificationURI))
 	}
-	fmt.Fprint(l.stderr, "\n"+l.screenOf(l.stderr).qrCode(begun.VerificationURIComplete))
+	fmt.Fprint(l.stderr, "\n"+l.screenOf(l.stderr).QRCode(begun.VerificationURIComplete))
 	if l.flags.browser {
 		l.open(ctx, begun.VerificationURIComplete)
 	}
@@ -239,7 +240,7 @@ func (l loginRun) open(ctx context.Context, page string) {
 // countdown shows on a terminal how long a login can still be completed. Its argument
 // is the time left; 0 clears the line.
 func (l loginRun) countdown() func(left time.Duration) {
-	if !l.screenOf(l.stderr).terminal() {
+	if !l.screenOf(l.stderr).IsTerminal() {
 		return func(time.Duration) {}
 	}
 	const clearLine = "\r\x1b[K"
@@ -312,7 +313,7 @@ func (l loginRun) paste(ctx context.Context, before *tokend.Status) (*tokend.Sta
 	}
 	s := l.screenOf(l.stderr)
 	l.tell("log in at\n%s%s\n", strings.Repeat(" ", indentOf(s)), begun.AuthorizeURL)
-	fmt.Fprint(l.stderr, s.qrCode(begun.AuthorizeURL))
+	fmt.Fprint(l.stderr, s.QRCode(begun.AuthorizeURL))
 	lifetime := time.Duration(begun.ExpiresIn) * time.Second
 	l.tell("then paste the address that the browser ends on, or the code%s:\n", pasteLimit(s, lifetime))
 
@@ -326,7 +327,7 @@ func (l loginRun) paste(ctx context.Context, before *tokend.Status) (*tokend.Sta
 			stop()
 		}
 	}()
-	line, err := l.input.next(watched)
+	line, err := l.input.Next(watched)
 	stop()
 	after := <-completed
 	line = strings.TrimSpace(line)
@@ -354,17 +355,17 @@ func (l loginRun) paste(ctx context.Context, before *tokend.Status) (*tokend.Sta
 
 // indentOf is how far a URL is indented: on a terminal it is not, so that a click and a
 // copy of several lines get the whole of it.
-func indentOf(s screen) int {
-	if s.terminal() {
+func indentOf(s terminal.Screen) int {
+	if s.IsTerminal() {
 		return 0
 	}
 	return 2
 }
 
 // pasteLimit says on a terminal how long a login can be completed.
-func pasteLimit(s screen, lifetime time.Duration) string {
-	if !s.terminal() || lifetime <= 0 {
+func pasteLimit(s terminal.Screen, lifetime time.Duration) string {
+	if !s.IsTerminal() || lifetime <= 0 {
 		return ""
 	}
-	return ", within " + rough(lifetime)
+	return ", within " + terminal.Rough(lifetime)
 }

@@ -19,7 +19,7 @@ func TestLoginHeadlessAtStart(t *testing.T) {
 	s := serve(t)
 	deadline := time.Now().Add(10 * time.Second)
 	for f.exchanged() == 0 && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond) // it happens in another goroutine and asks nobody
+		time.Sleep(5 * time.Millisecond) // it happens in another goroutine, without a person
 	}
 	if o := runTokend(t, "token", "demo"); o.code != 0 || o.stdout != canaryToken+"\n" {
 		t.Fatalf("%+v\n%s", o, s.log)
@@ -131,7 +131,7 @@ func TestLoginByBrowser(t *testing.T) {
 	noCanary(t, "log", s.log.String())
 }
 
-// A device client where nobody is: the code is begun, and the command does not wait.
+// A device client without a person: the login starts, and the command does not wait.
 func TestLoginDeviceWithoutInput(t *testing.T) {
 	clean(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,17 +11,15 @@ import (
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"rsc.io/qr"
-
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/tokend"
 )
 
 const loginPage = "https://tenant.example.com/authorize?response_type=code&client_id=demo&redirect_uri=http%3A%2F%2Flocalhost%3A8484%2Fcallback&state=abcdefghijklmnop"
 
-// loginService is a service whose clients log in as their state says: without a person
-// at once, else after polls looks at their state.
+// loginService is a service whose clients log in as their state says: at once without
+// a person, otherwise after this number of requests for their state.
 type loginService struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -167,7 +163,7 @@ func TestLogin_OnATerminal(t *testing.T) {
 	const page = "https://tenant.example.com/activate?user_code=QTZL-MCBW"
 	o = tokendWith(t, p, "login", "tv")
 	if o.code != 0 || !strings.HasPrefix(o.stderr, "open\n"+page+"\nand confirm the code QTZL-MCBW, or type it at\nhttps://tenant.example.com/activate\n") ||
-		!strings.Contains(o.stderr, (screen{width: 120, height: 50, colours: true}).qrCode(page)) || !strings.Contains(o.stderr, " left") {
+		!strings.Contains(o.stderr, (terminal.Screen{Width: 120, Height: 50, Colours: true}).QRCode(page)) || !strings.Contains(o.stderr, " left") {
 		t.Errorf("device: %+v", o)
 	}
 
@@ -206,7 +202,7 @@ func TestLoginPaste_EndsWhenTheBrowserCameBack(t *testing.T) {
 	newLoginService(t, tokend.Status{Client: "web", State: tokend.StateLoginRequired, Login: "paste"})
 	o = tokendWith(t, p, "login")
 	if o.code != 0 || !strings.Contains(o.stderr, "log in at\n"+loginPage+"\n") || !strings.Contains(o.stderr, "or the code, within 10m:\n") ||
-		!strings.Contains(o.stderr, (screen{width: 120, height: 50, colours: true}).qrCode(loginPage)) {
+		!strings.Contains(o.stderr, (terminal.Screen{Width: 120, Height: 50, Colours: true}).QRCode(loginPage)) {
 		t.Errorf("on a terminal: %+v", o)
 	}
 }
@@ -220,67 +216,5 @@ func TestLoginPaste_EndsWithTheLogin(t *testing.T) {
 	s.expires = 600
 	if o := tokendWith(t, program{stdin: silentInput(t)}, "login", "web", "--paste", "--timeout", "20ms"); o.code != 75 || !strings.Contains(o.stderr, "longer than --timeout") {
 		t.Errorf("--timeout: %+v", o)
-	}
-}
-
-// A line that comes after its login has ended is the next login's.
-func TestLineReader_KeepsALineThatNobodyWaitedFor(t *testing.T) {
-	r, w := io.Pipe()
-	l := newLineReader(r)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := l.next(gone); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-	go func() { _, _ = io.WriteString(w, "one\ntwo\n"); _ = w.Close() }()
-	for _, want := range []string{"one\n", "two\n", ""} {
-		if got, err := l.next(t.Context()); got != want || (want == "") != errors.Is(err, io.EOF) {
-			t.Errorf("%q, %v", got, err)
-		}
-	}
-}
-
-func TestQRCode_HasTheModulesOfItsText(t *testing.T) {
-	const text = "https://tenant.example.com/activate?user_code=QTZL-MCBW"
-	code, err := qr.Encode(text, qr.L)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSuffix((screen{width: 80, height: 50}).qrCode(text), "\n"), "\n")
-	if n := code.Size + 2*quietZone; len(lines) != (n+1)/2 || utf8.RuneCountInString(lines[0]) != n {
-		t.Fatalf("%d lines of %d characters", len(lines), utf8.RuneCountInString(lines[0]))
-	}
-	for i, line := range lines {
-		for x, r := range []rune(line) {
-			upper, lower := r == '█' || r == '▀', r == '█' || r == '▄'
-			if upper == code.Black(x-quietZone, 2*i-quietZone) {
-				t.Fatalf("module %d, %d is %c", x, 2*i, r)
-			}
-			if y := 2*i + 1; y < code.Size+2*quietZone && lower == code.Black(x-quietZone, y-quietZone) {
-				t.Fatalf("module %d, %d is %c", x, y, r)
-			}
-		}
-	}
-}
-
-func TestQRCode_OnlyWhereItFits(t *testing.T) {
-	for name, c := range map[string]struct {
-		s    screen
-		text string
-		fits bool
-	}{
-		"terminal":   {screen{width: 80, height: 24}, "https://tenant.example.com/activate?user_code=QTZL-MCBW", true},
-		"pipe":       {screen{}, "x", false},
-		"narrow":     {screen{width: 20, height: 50}, "https://tenant.example.com/activate?user_code=QTZL-MCBW", false},
-		"low":        {screen{width: 80, height: 10}, "https://tenant.example.com/activate?user_code=QTZL-MCBW", false},
-		"a long URL": {screen{width: 80, height: 24}, loginPage + strings.Repeat("x", 300), false},
-		"no code":    {screen{width: 800, height: 800}, strings.Repeat("x", 5000), false},
-	} {
-		if got := c.s.qrCode(c.text) != ""; got != c.fits {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-	if bytes.Contains([]byte(screen{width: 80, height: 50}.qrCode("x")), []byte("\x1b")) {
-		t.Error("coloured without colours")
 	}
 }

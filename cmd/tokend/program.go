@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/doctor"
+	"example.com/tokend/internal/terminal"
 )
 
 // program is the whole command line as a value; only its environment variables
@@ -26,7 +27,7 @@ type program struct {
 	limits  limits           // of the command that runs
 	hangups hangups          // SIGHUP; the zero value: it is not caught
 
-	screen func(io.Writer) screen // the terminal behind a writer; nil: the system's
+	screen func(io.Writer) terminal.Screen // the terminal behind a writer; nil: the system's
 
 	openURL   func(ctx context.Context, url string) error // shows a page to the person; nil: the system's browser
 	listening func(addrs []net.Addr)                      // called by serve before it serves; may be nil
@@ -50,7 +51,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		p.limits.release()
 	}
 	if err != nil {
-		p.tell("%s", p.screenOf(p.stderr).lines(report(err)))
+		p.tell("%s", p.screenOf(p.stderr).Lines(report(err)))
 	}
 	return exitCode(err)
 }

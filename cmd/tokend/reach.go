@@ -241,7 +241,7 @@ func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, mi
 		default:
 			hint = format.LoginHint(c)
 		}
-		return hintf(codeOfClass(flow.Class(c.Failure.Class)), fmt.Sprintf("%s", hint),
+		return hintf(codeOfClass(flow.Class(c.Failure.Class)), hint,
 			"%s, and the refresh failed: %s: %s", text, c.Failure.Class, c.Failure.Description)
 	}
 	return hintf(exitConfig, fmt.Sprintf("ask for less, raise the token lifetime of the API at the provider, or let the command request tokens itself: tokend token %s", name),

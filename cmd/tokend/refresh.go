@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/terminal"
 )
 
 func (p *program) refresh() *cobra.Command {
@@ -18,7 +20,7 @@ func (p *program) refresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "%s: refreshed, token until %s\n", c.Client, when(c.Expiry))
+			fmt.Fprintf(p.stdout, "%s: refreshed, token until %s\n", c.Client, terminal.Time(c.Expiry))
 			return nil
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/systemd"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -20,7 +21,7 @@ type serving struct {
 	settings settings
 	port     int // of the TCP listener; 0: none
 	grants   *store.Store
-	manager  *manager
+	manager  *systemd.Notifier
 	restored *restoredWarning
 	log      *slog.Logger
 
@@ -32,7 +33,7 @@ type serving struct {
 
 // note records a client's state. It does not block.
 func (s *serving) note(st flow.Status) {
-	s.manager.note(st)
+	s.manager.Note(st)
 	s.restored.note(st)
 }
 
@@ -106,10 +107,10 @@ func (s *serving) reload(ctx context.Context) {
 	if ctx.Err() != nil { // the service ends
 		return
 	}
-	s.manager.reloading()
+	s.manager.Reloading()
 	defer func() {
 		if ctx.Err() == nil { // otherwise the manager is notified of the end
-			s.manager.ready()
+			s.manager.Ready()
 		}
 	}()
 	next, err := loadServiceSettings()
@@ -142,7 +143,7 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 		return config.Comparison{}, err
 	}
 	activate(made, s.kept)
-	s.manager.keep(made)
+	s.manager.Keep(flowClients(made))
 	s.restored.keep(made)
 	s.files.replace(allFiles(made))
 	for _, k := range made {
@@ -171,7 +172,7 @@ func logFailure(ctx context.Context, log *slog.Logger, msg string, err error, ad
 		lines = config.Faults{{Text: err.Error(), Hint: hint.Of(err)}}
 	}
 	for _, f := range lines {
-		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice))
+		log.ErrorContext(ctx, msg, "reason", f.Message(), "hint", cmp.Or(f.Hint, advice)) //nolint:sloglint // msg is a constant of the caller
 	}
 }
 

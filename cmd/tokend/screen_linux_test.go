@@ -38,27 +38,6 @@ func newTerminal(t *testing.T, width, height uint16) (tty, screen *os.File) {
 	return tty, screen
 }
 
-func TestScreenOf_PseudoTerminal(t *testing.T) {
-	tty, _ := newTerminal(t, 100, 40)
-	unset(t, "NO_COLOR")
-	t.Setenv("TERM", "xterm")
-	var p program
-	for env, want := range map[string]screen{
-		"X=": {100, 40, true}, "NO_COLOR=1": {100, 40, false}, "TERM=dumb": {},
-	} {
-		t.Run(env, func(t *testing.T) {
-			setenv(t, env)
-			if got := p.screenOf(tty); got != want {
-				t.Errorf("%+v", got)
-			}
-		})
-	}
-	unknown, _ := newTerminal(t, 0, 0)
-	if got := p.screenOf(unknown); got.width != defaultWidth {
-		t.Errorf("of unknown width: %+v", got)
-	}
-}
-
 // What a person sees of "tokend doctor" in a terminal has colours and fits.
 func TestDoctor_OnAPseudoTerminal(t *testing.T) {
 	p := newPlace(t)

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/systemd"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -138,7 +138,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: newManager(s.Clients, log), restored: newRestoredWarning(s.Clients, log), log: log}
+	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, port: svc.port, note: svc.note, providers: providers{}}
 	defer svc.keeper.providers.close()
 	if err := svc.build(); err != nil {
@@ -152,7 +152,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if p.listening != nil {
 		p.listening(addrs)
 	}
-	defer svc.manager.attend(ctx, grants.Ping)()
+	defer svc.manager.Start(ctx, grants.Ping)()
 	defer svc.reloadOn(ctx, p.hangups.c)()
 	if err = svc.files.around(ctx, func(ctx context.Context) error { return svc.daemon.Run(ctx, listeners...) }); err == nil {
 		log.InfoContext(context.WithoutCancel(ctx), "ended")
@@ -169,26 +169,6 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
-}
-
-// open opens the listeners, TCP first. With an error it returns those that are open.
-func (s settings) open(ctx context.Context) ([]net.Listener, error) {
-	var ls []net.Listener
-	if s.Listen != config.Off {
-		tcp, err := listenTCP(ctx, "TOKEND_LISTEN", s.Listen)
-		if err != nil {
-			return nil, err
-		}
-		ls = tcp
-	}
-	if s.Socket != config.Off {
-		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket)
-		if err != nil {
-			return ls, err
-		}
-		ls = append(ls, l)
-	}
-	return ls, nil
 }
 
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/format"
+	"example.com/tokend/internal/terminal"
 	"example.com/tokend/pkg/tokend"
 )
 
@@ -73,26 +74,26 @@ func (s service) statuses(ctx context.Context, names []string) ([]tokend.Status,
 
 // statusView is how a person or a pipe sees the states of clients.
 type statusView struct {
-	screen
+	terminal.Screen
 	now time.Time
 }
 
 // stateColours are those of the states.
-var stateColours = map[string]colour{
-	tokend.StateReady: green, tokend.StateDegraded: yellow, tokend.StateStarting: yellow, tokend.StateLoginRequired: red,
-	tokend.StateClientRejected: red, tokend.StateUnavailable: red, tokend.StateRestored: red,
+var stateColours = map[string]terminal.Colour{
+	tokend.StateReady: terminal.Green, tokend.StateDegraded: terminal.Yellow, tokend.StateStarting: terminal.Yellow, tokend.StateLoginRequired: terminal.Red,
+	tokend.StateClientRejected: terminal.Red, tokend.StateUnavailable: terminal.Red, tokend.StateRestored: terminal.Red,
 }
 
 // table has a line for each client. On a terminal it fits the width: names are
 // shortened.
 func (v statusView) table(clients []tokend.Status) string {
 	rows := [][]string{{"CLIENT", "STATE", "TOKEN UNTIL", "NEXT REFRESH", "LOGIN UNTIL", "GENERATION"}}
-	if v.terminal() {
+	if v.IsTerminal() {
 		rows[0] = []string{"CLIENT", "STATE", "TOKEN", "REFRESH", "LOGIN", "GEN"}
 	}
 	for _, c := range clients {
 		rows = append(rows, []string{
-			printable(c.Client), printable(c.State), v.moment(c.Expiry, v.now), v.moment(c.NextRefresh, v.now), v.moment(c.GrantEnds, v.now), strconv.FormatInt(c.Generation, 10),
+			terminal.Printable(c.Client), terminal.Printable(c.State), v.Moment(c.Expiry, v.now), v.Moment(c.NextRefresh, v.now), v.Moment(c.GrantEnds, v.now), strconv.FormatInt(c.Generation, 10),
 		})
 	}
 	widths := make([]int, len(rows[0]))
@@ -102,22 +103,22 @@ func (v statusView) table(clients []tokend.Status) string {
 		}
 	}
 	const gap = 2
-	if v.terminal() {
+	if v.IsTerminal() {
 		others := (len(widths) - 1) * gap
 		for _, w := range widths[1:] {
 			others += w
 		}
-		widths[0] = min(widths[0], max(v.width-others, len("CLIENT")))
+		widths[0] = min(widths[0], max(v.Width-others, len("CLIENT")))
 	}
 	var b strings.Builder
 	for i, row := range rows {
 		for j, cell := range row {
-			text := fit(cell, widths[j])
+			text := terminal.Fit(cell, widths[j])
 			if j < len(row)-1 {
 				text += strings.Repeat(" ", widths[j]-utf8.RuneCountInString(text)+gap)
 			}
 			if j == 1 && i > 0 {
-				text = strings.Replace(text, cell, v.paint(stateColours[cell], cell), 1)
+				text = strings.Replace(text, cell, v.Paint(stateColours[cell], cell), 1)
 			}
 			b.WriteString(text)
 		}
@@ -131,7 +132,7 @@ func (v statusView) notes(clients []tokend.Status) string {
 	var b strings.Builder
 	for _, c := range clients {
 		for _, note := range v.notesOf(&c) {
-			b.WriteString(v.wrap(2, printable(c.Client+": "+note)) + "\n")
+			b.WriteString(v.Wrap(2, terminal.Printable(c.Client+": "+note)) + "\n")
 		}
 	}
 	return b.String()
@@ -140,13 +141,13 @@ func (v statusView) notes(clients []tokend.Status) string {
 func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 	note := func(format string, a ...any) { notes = append(notes, fmt.Sprintf(format, a...)) }
 	if f := c.Failure; f != nil {
-		note("%s: %s (%s)", f.Class, f.Description, v.moment(f.Time, v.now))
+		note("%s: %s (%s)", f.Class, f.Description, v.Moment(f.Time, v.now))
 		if f.Hint != "" && c.State != tokend.StateLoginRequired { // whose hint is below
 			note("hint: %s", f.Hint)
 		}
 	}
 	if f := c.LoginFailure; f != nil {
-		note("the last login failed: %s: %s (%s)", f.Class, f.Description, v.moment(f.Time, v.now))
+		note("the last login failed: %s: %s (%s)", f.Class, f.Description, v.Moment(f.Time, v.now))
 		note("hint: %s", cmp.Or(f.Hint, "to try again: "+newGrantHint(c)))
 	}
 	for _, f := range c.Files {
@@ -163,13 +164,6 @@ func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 		note("%s", format.LoginHint(c))
 	}
 	return notes
-}
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 // newGrantHint says how a client gets another grant: by a login, or by a seed where

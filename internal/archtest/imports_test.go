@@ -12,6 +12,8 @@ import (
 const (
 	gin        = "github.com/gin-gonic/gin"
 	envconfig  = "github.com/kelseyhightower/envconfig"
+	systemd    = "github.com/coreos/go-systemd"
+	qr         = "rsc.io/qr"
 	pgx        = "github.com/jackc/pgx"
 	maxDepth   = 3
 	mathRand   = "math/rand"
@@ -27,6 +29,7 @@ var rules = []struct {
 	{"faces_know_what_they_need", facesKnowWhatTheyNeed},
 	{"stores_know_flow_and_their_driver", storesKnowFlowAndDriver},
 	{"configuration_knows_no_command", configurationKnowsNoCommand},
+	{"system_packages_know_no_command", systemPackagesKnowNoCommand},
 	{"frameworks_stay_where_they_are_used", frameworksStay},
 	{"formats_know_the_client_only", formatsKnowClientOnly},
 	{"credential_program_is_light", credentialProgramIsLight},
@@ -39,7 +42,7 @@ func TestImports(t *testing.T) {
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/proxy",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite",
-		"internal/tokenfile", "internal/format", "internal/doctor", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
+		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -216,6 +219,21 @@ func depth(g graph) []string {
 // checks, but no commands.
 func configurationKnowsNoCommand(g graph) []string {
 	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/tokenfile"}, leaves...)...)
+}
+
+// systemPackagesKnowNoCommand: what a command needs of the system, the terminal, the
+// service manager and other programs, knows neither commands nor configuration.
+func systemPackagesKnowNoCommand(g graph) []string {
+	var bad []string
+	for folder, may := range map[string][]string{
+		"internal/child":    nil,
+		"internal/terminal": nil,
+		"internal/systemd":  append([]string{"pkg/flow"}, leaves...),
+	} {
+		bad = append(bad, only(g, func(path string) bool { return within(path, folder) }, may...)...)
+	}
+	bad = append(bad, confined(g, systemd, "internal/systemd")...)
+	return append(bad, confined(g, qr, "internal/terminal")...)
 }
 
 // only reports imports of ours other than these.

@@ -36,21 +36,21 @@ func Compare(old, next []Client) Comparison {
 	return c
 }
 
-// NeedsRestart returns the settings of the service in which next differs from c: a
+// NeedsRestart returns the settings of the service in which next differs from s: a
 // reload does not apply them.
-func (c Config) NeedsRestart(next Config) []string {
+func (s Config) NeedsRestart(next Config) []string {
 	var names []string
 	for _, d := range []struct {
 		name   string
 		differ bool
 	}{
-		{"listen", c.Listen != next.Listen},
-		{"socket", c.Socket != next.Socket},
-		{"store", c.Store != next.Store},
-		{"store_key_file", c.KeysetFile != next.KeysetFile},
-		{"spill_dir", c.SpillDir != next.SpillDir},
-		{"log_level", c.Level != next.Level},
-		{"log_format", c.JSON != next.JSON},
+		{"listen", s.Listen != next.Listen},
+		{"socket", s.Socket != next.Socket},
+		{"store", s.Store != next.Store},
+		{"store_key_file", s.KeysetFile != next.KeysetFile},
+		{"spill_dir", s.SpillDir != next.SpillDir},
+		{"log_level", s.Level != next.Level},
+		{"log_format", s.JSON != next.JSON},
 	} {
 		if d.differ {
 			names = append(names, d.name)

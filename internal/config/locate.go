@@ -15,7 +15,7 @@ func Locate(env Environment, paths Paths) func(name string) string {
 	var file map[string]string
 	return func(name string) string {
 		value, set := env.Lookup(name)
-		setting := map[string]string{"TOKEND_LISTEN": "listen", "TOKEND_SOCKET": "socket", "TOKEND_API_KEY_FILE": "api_key_file"}[name]
+		setting := map[string]string{"TOKEND_LISTEN": "listen", "TOKEND_SOCKET": "socket", "TOKEND_API_KEY_FILE": "api_key_file"}[name] //nolint:gosec // names of settings, no secrets
 		if set || setting == "" || setting == "api_key_file" && env.Get("TOKEND_API_KEY") != "" {
 			return value
 		}

@@ -97,8 +97,8 @@ func explainState(block []Finding) {
 	}
 }
 
-// explains reports whether what a check found is why the client is in its state. What
-// is wrong with the configuration is told apart by its text.
+// explains reports whether what a check found is why the client is in its state. Config
+// errors all have one class, so their texts are compared.
 func explains(f, state Finding) bool {
 	switch {
 	case temporary(f.Class) && temporary(state.Class):

@@ -1,6 +1,6 @@
 // Package doctor looks for the usual causes of failure in tokend's configuration, on
-// the machine, at the service and at the providers. It changes nothing, logs nobody
-// in, and prints nothing.
+// the machine, at the service and at the providers. It changes nothing, starts
+// no login, and prints nothing.
 package doctor
 
 import (
@@ -21,7 +21,7 @@ const (
 	ClassUnknownClient flow.Class = "unknown_client"      // a name that the service does not have
 )
 
-// Deps are what an examination looks at, and how far it goes.
+// Deps are what an examination reads, and how far it goes.
 type Deps struct {
 	Settings Settings
 	Names    []string // the clients asked for; none: all. Those of Settings are of these names

@@ -171,10 +171,13 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"nearly full disk": {nil, space(100<<20, 100), "disk", "", "100 MiB left", "free some space"},
 		"no inodes":        {nil, space(1<<30, 1), "disk", flow.ClassConfig, "room for 1 more files", "free some space"},
 		"few files":        {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.Files = func() (uint64, bool) { return 64, true } }, "open files", "", "at most 64", "ulimit"},
-		"no proxy":         {map[string]string{"HTTP_PROXY": "http://[::1"}, nil, "proxy", "", "HTTP_PROXY is no URL", "http://host:port"},
+		"no proxy":         {map[string]string{"HTTP_PROXY": "http://[::1"}, nil, "proxy", "", "HTTP_PROXY is not a URL", "http://host:port"},
 		"loopback proxy":   {map[string]string{"http_proxy": "http://proxy.example:1"}, nil, "loopback proxy", "", "localhost and 127.0.0.1 to the proxy proxy.example:1", "NO_PROXY"},
 		"wrong key":        {map[string]string{"TOKEND_API_KEY": "another"}, nil, "api key", ClassKey, "rejects this key", "set TOKEND_API_KEY"},
 		"no key":           {map[string]string{"TOKEND_API_KEY": ""}, nil, "api key", "", "there is none", "set TOKEND_API_KEY"},
+		"no key file":      {map[string]string{"TOKEND_API_KEY": "", "TOKEND_API_KEY_FILE": "/nonexistent/api.key"}, nil, "api key", flow.ClassConfig, "cannot read key file /nonexistent/api.key", ""},
+		"no list":          {nil, listing(http.StatusOK, "<html>"), "api key", ClassService, "its answer is not a list of clients", "the service's version"},
+		"failing service":  {nil, listing(http.StatusInternalServerError, `{"error":"store_unavailable","error_description":"disk full","hint":"free some space"}`), "api key", ClassService, "store_unavailable: disk full", "free some space"},
 		"two keys":         {map[string]string{"TOKEND_API_KEY_FILE": "/x"}, nil, "address", flow.ClassConfig, "both TOKEND_API_KEY and TOKEND_API_KEY_FILE", "set one"},
 		"wrong address":    {map[string]string{"TOKEND_ADDR": "ftp://x"}, nil, "address", flow.ClassConfig, "TOKEND_ADDR: ", "http://127.0.0.1:8484"},
 		"nothing there":    {map[string]string{"TOKEND_ADDR": "http://127.0.0.1:1"}, nil, "service", ClassService, "nothing answers at http://127.0.0.1:1", "TOKEND_ADDR"},
@@ -184,7 +187,7 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"another program": {nil, func(_ *testing.T, d *Deps, p *provider) { d.Settings.Listen.Addr = p.Listener.Addr().String() }, "listener", ClassService, "is not tokend", "stop that program"},
 		"another version": {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Version = "v2" }, "version", "", "this is v2, and the service is v1", "restart"},
 		"not served":      {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Settings.Clients[0].Name = "new" }, "clients", "", "does not serve this caller: new", "restart"},
-		"remote, unknown": {nil, func(_ *testing.T, d *Deps, _ *provider) { remote(d); d.Names = []string{"nobody"} }, "clients", ClassUnknownClient, `client "nobody" is not one of the service's`, "the clients are demo"},
+		"remote, unknown": {nil, func(_ *testing.T, d *Deps, _ *provider) { remote(d); d.Names = []string{"unknown"} }, "clients", ClassUnknownClient, `client "unknown" is not one of the service's`, "the clients are demo"},
 		"remote":          {nil, func(_ *testing.T, d *Deps, _ *provider) { remote(d) }, "settings", "", "no client is configured here; the service at 127.0.0.1:", "with the service's variables"},
 		"listener off":    {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Settings.Listen = Listener{Off: true} }, "redirect_uri", flow.ClassConfig, "TOKEND_LISTEN is off", "login: paste"},
 		"redirect's port": {nil, change(func(c *Client) { c.RedirectURL = "http://localhost/callback" }), "redirect_uri", flow.ClassConfig, "leads to port 80", "set redirect_uri to http://localhost:"},
@@ -245,6 +248,22 @@ func space(bytes, inodes uint64) func(*testing.T, *Deps, *provider) {
 
 func change(by func(*Client)) func(*testing.T, *Deps, *provider) {
 	return func(_ *testing.T, d *Deps, _ *provider) { by(&d.Settings.Clients[0]) }
+}
+
+// listing makes the service answer like this when it is asked for its clients.
+func listing(status int, body string) func(*testing.T, *Deps, *provider) {
+	return func(t *testing.T, d *Deps, _ *provider) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/healthz" {
+				_, _ = io.WriteString(w, `{"status":"ok","version":"v1"}`)
+				return
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		d.Settings.Listen.Addr = s.Listener.Addr().String()
+	}
 }
 
 // state makes the service report this of client demo.

@@ -83,7 +83,7 @@ func (x *examination) checkProxy(context.Context) []flow.Finding {
 	cfg := x.proxies()
 	for _, v := range []struct{ name, value string }{{"HTTP_PROXY", cfg.HTTPProxy}, {"HTTPS_PROXY", cfg.HTTPSProxy}} {
 		if v.value != "" && proxyHost(v.value) == "" {
-			return warning(check, v.name+" is no URL and is ignored", "set it to http://host:port, or unset it")
+			return warning(check, v.name+" is not a URL and is ignored", "set it to http://host:port, or unset it")
 		}
 	}
 	through := cfg.ProxyFunc()

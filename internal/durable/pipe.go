@@ -26,6 +26,6 @@ func ReadPipe(f *os.File, max int64, wait time.Duration) ([]byte, error) {
 		case len(b) > 0 || err != nil:
 			return b, err
 		}
-		time.Sleep(pipePause) // without a writer a read ends at once
+		time.Sleep(pipePause) //nolint:forbidigo // no event to wait for: without a writer a read ends at once
 	}
 }

@@ -67,7 +67,7 @@ func TestVariablesAreKnown(t *testing.T) {
 			}
 		}
 		if strings.Contains(variable.ReplaceAllString(string(b), ""), "{{") {
-			t.Errorf("%s: something in {{}} is no variable", path)
+			t.Errorf("%s: something in {{}} is not a variable", path)
 		}
 		return nil
 	})
@@ -90,7 +90,7 @@ func TestWildcardsAreKnown(t *testing.T) {
 		text := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(b))
 		for _, m := range wildcard.FindAllStringSubmatch(text, -1) {
 			if expression(m[1], m[2], true) == "" && m[0] != "<login_state>" {
-				t.Errorf("%s: %s is no pattern", c.ID, m[0])
+				t.Errorf("%s: %s is not a pattern", c.ID, m[0])
 			}
 		}
 	}

@@ -254,7 +254,7 @@ func TestCheckIsHarmless(t *testing.T) {
 			bad = append(bad, "a wrong password")
 		}
 		if r.URL.Path == "/u/login" && r.Method == http.MethodPost {
-			c.calls = append(c.calls, "signs in")
+			c.calls = append(c.calls, "login")
 		}
 		if r.URL.Path == "/authorize" || r.URL.Path == "/u/login" { // every password is wrong
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -284,7 +284,7 @@ func TestCheckIsHarmless(t *testing.T) {
 	}
 	tries := 0
 	for _, call := range c.calls {
-		if call == "signs in" {
+		if call == "login" {
 			tries++
 		}
 	}

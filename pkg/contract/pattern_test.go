@@ -181,7 +181,7 @@ func FuzzParseJSON(f *testing.F) {
 			return
 		}
 		if !json.Valid(b) {
-			t.Fatalf("%q is no JSON and was read", b)
+			t.Fatalf("%q is not JSON and was read", b)
 		}
 		again, err := parseJSON(appendJSON(nil, v))
 		if err != nil || show(again) != show(v) {

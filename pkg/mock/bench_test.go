@@ -111,7 +111,7 @@ func BenchmarkNewLarge(b *testing.B) {
 	}
 }
 
-// BenchmarkCodeFlowOfTheLastUser shows that finding a user is no linear search.
+// BenchmarkCodeFlowOfTheLastUser shows that finding a user is not a linear search.
 func BenchmarkCodeFlowOfTheLastUser(b *testing.B) {
 	t := benchTenant(b, largeTenant())
 	target := issuer + authorizeURL("login_hint", "USER99999@example.com")[1:]

@@ -61,7 +61,7 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("%d %v", r.status, r.header)
 	}
 	if r := w.from("http://localhost:3000", http.MethodOptions, "/oauth/token"); r.status != 404 {
-		t.Errorf("OPTIONS that is no preflight: %d", r.status)
+		t.Errorf("OPTIONS without a preflight header: %d", r.status)
 	}
 }
 

@@ -133,6 +133,6 @@ func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
 }
 
 // ownIssuer reports whether an issuer is this tenant's: the request's, or another one
-// for which it minted tokens ([Tenant.At]). A signature is no proof of it, because
+// for which it minted tokens ([Tenant.At]). A signature does not prove it, because
 // every tenant has the embedded key.
 func (t *Tenant) ownIssuer(c *call, iss string) bool { return iss == c.issuer || t.st.issuers[iss] }

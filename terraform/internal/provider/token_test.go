@@ -257,7 +257,7 @@ func TestNoKey(t *testing.T) {
 	}
 }
 
-// TestKeyFault: an error of the key is reported before tokend is called.
+// TestKeyFault: an API key that cannot be read is reported before any request.
 func TestKeyFault(t *testing.T) {
 	terraform(t)
 	setting{env: map[string]string{"TOKEND_API_KEY": key, "TOKEND_API_KEY_FILE": "/x"}}.run(t, resource.TestStep{

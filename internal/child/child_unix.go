@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package child
 
 import (
 	"os"
@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canReplace reports whether a process can become another program.
-const canReplace = true
+// CanReplace reports whether a process can become another program.
+const CanReplace = true
 
-// passed are the signals that tokend forwards to the command. SIGPIPE is only caught: a
-// closed log must not end tokend before the command.
-func passed() []os.Signal {
+// forwarded are the signals that the command gets. SIGPIPE is only caught: a closed log
+// must not end this process before the command.
+func forwarded() []os.Signal {
 	return []os.Signal{
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
 		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE,
@@ -46,32 +46,32 @@ func endOf(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// childPlace is the process group of a command. On a terminal it is tokend's, so that
-// job control handles both as one: Ctrl-C, Ctrl-\ and a new size reach both. Without a
-// terminal the command leads its own group. Otherwise a signal to tokend's group, as
+// group is the process group of a command. On a terminal it is that of this process, so
+// that job control handles both as one: Ctrl-C, Ctrl-\ and a new size reach both. Without a
+// terminal the command leads its own group. Otherwise a signal to this process's group, as
 // from timeout(1) and CI runners, would reach the command twice, and many programs end
 // immediately at the second one.
-type childPlace struct{ terminal bool }
+type group struct{ terminal bool }
 
-// place sets the process group of the command before it starts.
-func (p *program) place(cmd *exec.Cmd) childPlace {
+// newGroup sets the process group of the command before it starts.
+func newGroup(cmd *exec.Cmd) group {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
 	if err == nil {
 		_ = tty.Close() // there is one
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: err != nil}
 	endWithParent(cmd.SysProcAttr)
-	return childPlace{terminal: err == nil}
+	return group{terminal: err == nil}
 }
 
-// passes reports whether tokend forwards a signal: not one that the terminal has sent to
-// the command as well.
-func (c childPlace) passes(sig os.Signal) bool {
+// needs reports whether a signal has to be forwarded: not one that the terminal has sent
+// to the command as well.
+func (g group) needs(sig os.Signal) bool {
 	switch sig {
 	case syscall.SIGPIPE:
 		return false
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH:
-		return !c.terminal || !inForeground()
+		return !g.terminal || !inForeground()
 	}
 	return true
 }

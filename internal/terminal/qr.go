@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"strings"
@@ -9,15 +9,15 @@ import (
 // quietZone is the margin of a QR code, in modules; readers need some.
 const quietZone = 2
 
-// qrCode draws text as a QR code, two modules to a character, or returns "" when it
-// does not fit the screen or this is no terminal.
-func (s screen) qrCode(text string) string {
+// QRCode draws text as a QR code, two modules to a character, or returns "" when it
+// does not fit the screen or the output is not a terminal.
+func (s Screen) QRCode(text string) string {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil { // it is too long for any code
 		return ""
 	}
 	size := code.Size + 2*quietZone
-	if size > s.width || (size+1)/2 > s.height {
+	if size > s.Width || (size+1)/2 > s.Height {
 		return ""
 	}
 	light := func(x, y int) bool { return !code.Black(x-quietZone, y-quietZone) } // outside of the code, too
@@ -27,7 +27,7 @@ func (s screen) qrCode(text string) string {
 		for x := range size {
 			line.WriteString(halves[light(x, y)][y+1 < size && light(x, y+1)])
 		}
-		b.WriteString(s.paint(whiteOnBlack, line.String()) + "\n")
+		b.WriteString(s.Paint(whiteOnBlack, line.String()) + "\n")
 	}
 	return b.String()
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bufio"
@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// lineReader reads lines of standard input. A read that was given up is not lost: the
+// LineReader reads lines of standard input. A read that was given up is not lost: the
 // next one gets its line.
-type lineReader struct {
+type LineReader struct {
 	from    *bufio.Reader
 	pending chan lineResult
 }
@@ -18,15 +18,16 @@ type lineResult struct {
 	err  error
 }
 
-// maxInput bounds what is read of standard input by one command.
+// maxInput bounds what one command reads of standard input.
 const maxInput = 1 << 20
 
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{from: bufio.NewReader(io.LimitReader(r, maxInput))}
+// NewLineReader returns a reader of r, at most 1 MiB of it.
+func NewLineReader(r io.Reader) *LineReader {
+	return &LineReader{from: bufio.NewReader(io.LimitReader(r, maxInput))}
 }
 
-// next returns the next line, or what ends ctx.
-func (l *lineReader) next(ctx context.Context) (string, error) {
+// Next returns the next line, or what ends ctx.
+func (l *LineReader) Next(ctx context.Context) (string, error) {
 	if l.pending == nil {
 		l.pending = make(chan lineResult, 1)
 		go func(pending chan<- lineResult) { // ends with the process when nothing is typed

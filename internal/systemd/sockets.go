@@ -1,11 +1,11 @@
-package main
+// Package systemd is the service's side of a service manager: it takes the sockets of a
+// socket unit (sd_listen_fds(3)) and reports how the service is (sd_notify(3)).
+package systemd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,41 +13,21 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
-	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/hint"
 )
 
-// listeners returns the listeners of the service: the local ones, then the one for
-// other machines. With an error it returns those that are open.
-func (p *program) listeners(ctx context.Context, s settings, log *slog.Logger) ([]net.Listener, error) {
-	ls, err := p.localListeners(ctx, s)
-	if err != nil || s.TLS.Listen == "" {
-		return ls, err
-	}
-	l, err := listenTLS(ctx, s.TLS, log)
-	if err != nil {
-		return ls, err
-	}
-	return append(ls, l), nil
-}
+// Sockets returns the sockets that were passed to this process (sd_listen_fds(3)). Only
+// the first call has any: other programs that this one starts must not use them.
+func Sockets() []*os.File { return activation.Files(true) }
 
-// localListeners returns the sockets that a service manager passes (sd_listen_fds(3)),
-// or without any, those of the settings. Passed sockets replace listen and socket,
-// because their unit says where the service listens. With an error it returns the
-// sockets that are open.
-func (p *program) localListeners(ctx context.Context, s settings) ([]net.Listener, error) {
-	passed := p.passed
-	if passed == nil {
-		passed = func() []*os.File { return activation.Files(true) }
-	}
-	files := passed()
-	if len(files) == 0 {
-		return s.open(ctx)
-	}
+// Listeners returns listeners for passed sockets, TCP first, and closes the files. A
+// unix socket must be one that only this user can use; loopback checks the address of a
+// TCP socket. With an error the listeners are those that are open.
+func Listeners(files []*os.File, loopback func(addr string) error) ([]net.Listener, error) {
 	var ls []net.Listener
 	var faults []error
 	for _, f := range files {
-		l, err := activated(f)
+		l, err := listener(f, loopback)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("socket %q of the unit: %w", f.Name(), err))
 			continue
@@ -55,20 +35,19 @@ func (p *program) localListeners(ctx context.Context, s settings) ([]net.Listene
 		ls = append(ls, l)
 	}
 	slices.SortStableFunc(ls, func(a, b net.Listener) int { return rank(a) - rank(b) })
-	return ls, exitWith(exitConfig, errors.Join(faults...))
+	return ls, errors.Join(faults...)
 }
 
-// rank puts TCP first, as settings.open does.
+// rank puts TCP first.
 func rank(l net.Listener) int {
-	if tcpPort(l) != 0 {
+	if _, tcp := l.Addr().(*net.TCPAddr); tcp {
 		return 0
 	}
 	return 1
 }
 
-// activated takes a passed socket and checks it like tokend's own ones: TCP on
-// loopback, or a unix socket that only this user can use.
-func activated(f *os.File) (net.Listener, error) {
+// listener checks a passed socket as strictly as tokend creates its own ones.
+func listener(f *os.File, loopback func(addr string) error) (net.Listener, error) {
 	defer func() { _ = f.Close() }() // the listener has a duplicate
 	if !accepts(f) {
 		return nil, hint.Errorf("ListenStream= and Accept=no", "not a listening stream socket")
@@ -79,8 +58,7 @@ func activated(f *os.File) (net.Listener, error) {
 	}
 	switch a := l.Addr().(type) {
 	case *net.TCPAddr:
-		_, _, err = config.Loopback(a.String())
-		if err != nil {
+		if err = loopback(a.String()); err != nil {
 			err = hint.Errorf("ListenStream=127.0.0.1:8484 and ListenStream=[::1]:8484", "%w", err)
 		}
 	case *net.UnixAddr:
