@@ -60,6 +60,7 @@ var unreachable = map[string]string{
 	"internal/doctor/service.go errors.Is(err, fs.ErrPermission)": "root may connect to every socket",
 	"file.go err == nil":                   "the check is repeated when the file is opened",
 	"file.go f.verbose":                    "slog.New is not a refusal",
+	"inspect.go err != nil":                "decoded JSON always has a JSON form",
 	"helpers.go err != nil":                "a string always has a JSON form",
 	"config.go err != nil":                 "every variable of the service is text, which always parses",
 	"serve.go s.JSON":                      "slog.New is not a refusal",
