@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +21,8 @@ import (
 // medium is a store of one scheme.
 type medium interface {
 	flow.Store
+	flow.Lister
+	flow.LoginKeeper
 	io.Closer
 	Ping(ctx context.Context) error
 	ID() string // random, set when the store is created
@@ -40,8 +43,10 @@ type Store struct {
 }
 
 var (
-	_ flow.Store   = (*Store)(nil)
-	_ flow.Spiller = (*Store)(nil)
+	_ flow.Store       = (*Store)(nil)
+	_ flow.Spiller     = (*Store)(nil)
+	_ flow.Lister      = (*Store)(nil)
+	_ flow.LoginKeeper = (*Store)(nil)
 )
 
 // memory is the sqlite path of a database in memory.
@@ -137,6 +142,29 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 		spilled.Revision, spilled.Restored = saved.Revision, saved.Restored
 	}
 	return spilled, nil
+}
+
+// List implements [flow.Lister]. It includes the grants that are only spilled.
+func (s *Store) List(ctx context.Context) iter.Seq2[flow.StoredGrant, error] {
+	return func(yield func(flow.StoredGrant, error) bool) {
+		saved := map[string]bool{}
+		for g, err := range s.medium.List(ctx) {
+			saved[g.Key] = true
+			if !yield(g, err) || err != nil {
+				return
+			}
+		}
+		spilled, err := s.spill.list()
+		if err != nil {
+			yield(flow.StoredGrant{}, fmt.Errorf("store: spill: %w", err))
+			return
+		}
+		for _, g := range spilled {
+			if !saved[g.Key] && g.Revision == 0 && !yield(g, nil) { // another revision: the grant was deleted
+				return
+			}
+		}
+	}
 }
 
 // Save implements [flow.Store]. A spilled grant is removed once it is saved; one
