@@ -192,10 +192,14 @@ func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	var keys *seal.Keyset
 	var err error
-	if s.Keyset != "" {
-		keys, err = seal.Parse(s.Keyset.Reveal())
-	} else {
+	switch {
+	case s.Keyset == "":
 		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
+	default:
+		keys, err = seal.Parse(s.Keyset.Reveal())
+		if s.KeysetInFile && err == nil {
+			store.FollowKeyset(keys, s.KeysetFile)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -17,8 +17,22 @@ import (
 // or its base64). If there is none, it creates one with a new key, mode 0600,
 // unless the store at url already exists: a new key could not open it. A file
 // that is empty, not a keyset, not a regular file or readable by others is an
-// error and is not changed.
+// error and is not changed. The result follows a rotation of the keys in the file.
 func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
+	keys, err := loadOrCreate(path, url)
+	if err == nil {
+		FollowKeyset(keys, path)
+	}
+	return keys, err
+}
+
+// FollowKeyset lets keys, which were read from the file at path, follow a rotation of
+// the keys in that file. Call it before use.
+func FollowKeyset(keys *seal.Keyset, path string) {
+	keys.Follow(func() (*seal.Keyset, error) { return loadKeyset(path) })
+}
+
+func loadOrCreate(path, url string) (*seal.Keyset, error) {
 	keys, err := loadKeyset(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
@@ -75,6 +89,28 @@ func createKeyset(path string) error {
 	}
 	if err := durable.Create(path, 0o600, b.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: keyset file: %w", err)
+	}
+	return nil
+}
+
+// replaceKeyset writes another state of the keyset file, durably.
+func replaceKeyset(path string, keys *seal.Keyset) error {
+	var b bytes.Buffer
+	if _, err := keys.WriteTo(&b); err != nil {
+		return err
+	}
+	fi, err := os.Lstat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		return hint.Errorf("change the file where it comes from: see docs/deploy.md", "store: keyset file %s is %s, which cannot be replaced here", path, kind(fi))
+	}
+	if err == nil {
+		err = durable.Replace(path, 0o600, b.Bytes())
+	}
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return hint.Errorf("make its directory writable for the user that runs this program", "store: keyset file %s cannot be written: %w", path, durable.Cause(err))
 	}
 	return nil
 }

@@ -138,8 +138,18 @@ func sameLogin(a, b *flow.Grant) bool { return a.LoggedIn.Equal(b.LoggedIn) }
 
 func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
 
-// write writes the file durably, completely or not at all.
+// write writes the file durably, completely or not at all. If the keys were rotated
+// at that time, it writes it again with the new key, because the rotation may not have
+// seen the file.
 func (s spill) write(name, key string, g *flow.Grant) error {
+	err := s.writeOnce(name, key, g)
+	for err == nil && s.keys.Refresh() {
+		err = s.writeOnce(name, key, g)
+	}
+	return err
+}
+
+func (s spill) writeOnce(name, key string, g *flow.Grant) error {
 	plain, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)

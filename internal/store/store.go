@@ -23,6 +23,7 @@ type medium interface {
 	flow.Store
 	flow.Lister
 	flow.LoginKeeper
+	resealer
 	io.Closer
 	Ping(ctx context.Context) error
 	ID() string // random, set when the store is created
@@ -39,7 +40,9 @@ type Options struct {
 // has a spill: see [Store.Spill].
 type Store struct {
 	medium
-	spill spill
+	spill    spill
+	keys     *seal.Keyset
+	markFile string
 }
 
 var (
@@ -72,7 +75,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Keys == nil {
 		return nil, errors.New("store: no keyset to seal grants with")
 	}
-	s := &Store{}
+	s := &Store{keys: o.Keys, markFile: o.MarkFile}
 	if path != memory {
 		if err := guardDatabase(path); err != nil {
 			return nil, err
