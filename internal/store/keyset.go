@@ -29,7 +29,7 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 // FollowKeyset lets keys, which were read from the file at path, follow a rotation of
 // the keys in that file. Call it before use.
 func FollowKeyset(keys *seal.Keyset, path string) {
-	keys.Follow(func() (*seal.Keyset, error) { return loadKeyset(path) })
+	keys.Follow(func() (*seal.Keyset, error) { return readKeyset(path, durable.Others) })
 }
 
 func loadOrCreate(path, url string) (*seal.Keyset, error) {
@@ -61,8 +61,12 @@ func noKeyset(path, found string) error {
 }
 
 // loadKeyset returns fs.ErrNotExist if there is no file.
-func loadKeyset(path string) (*seal.Keyset, error) {
-	b, err := durable.ReadSecret(path, durable.Private)
+func loadKeyset(path string) (*seal.Keyset, error) { return readKeyset(path, durable.Private) }
+
+// readKeyset reads a file that may give all permissions but the forbidden ones: one
+// that other software made is for a group at most, and may be a link.
+func readKeyset(path string, forbidden fs.FileMode) (*seal.Keyset, error) {
+	b, err := durable.ReadSecret(path, forbidden)
 	if err != nil {
 		return nil, fmt.Errorf("store: keyset file %w", err)
 	}
@@ -104,7 +108,7 @@ func replaceKeyset(path string, keys *seal.Keyset) error {
 		return hint.Errorf("change the file where it comes from: see docs/deploy.md", "store: keyset file %s is %s, which cannot be replaced here", path, kind(fi))
 	}
 	if err == nil {
-		err = durable.Replace(path, 0o600, b.Bytes())
+		err = durable.Replace(path, fi.Mode().Perm(), b.Bytes())
 	}
 	if err == nil {
 		err = durable.SyncDir(filepath.Dir(path))

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
@@ -114,7 +115,7 @@ func (s *Store) RotateKeys(ctx context.Context, path string, alone bool) (r Rota
 		return r, err
 	}
 	defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
-	file, err := loadKeyset(path)
+	file, err := readKeyset(path, durable.Others)
 	if err != nil {
 		return r, err
 	}

@@ -121,16 +121,17 @@ func (k *Keyset) Refresh() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	next, err := k.read()
-	if err != nil || next.Primary() == k.Primary() {
+	if err != nil {
 		return false
 	}
+	before := k.Primary()
 	for _, key := range next.Keys() {
 		if k.has(key.ID) {
 			k.current.Store(next.current.Load())
-			return true
+			break
 		}
 	}
-	return false
+	return k.Primary() != before
 }
 
 // Adopt opens a value as Open does, and from then on Seal uses the key of that value.
