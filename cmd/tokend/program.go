@@ -93,6 +93,7 @@ func (p *program) command() *cobra.Command {
 		p.refresh(),
 		p.logout(),
 		p.resume(),
+		p.key(),
 		p.doctor(),
 		p.healthcheck(),
 		p.config(),
