@@ -94,6 +94,7 @@ func (p *program) command() *cobra.Command {
 		p.logout(),
 		p.resume(),
 		p.key(),
+		p.store(),
 		p.doctor(),
 		p.healthcheck(),
 		p.config(),

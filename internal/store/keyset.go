@@ -26,6 +26,9 @@ func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
 	return keys, err
 }
 
+// ReadKeyset reads a keyset file that exists.
+func ReadKeyset(path string) (*seal.Keyset, error) { return readKeyset(path, durable.Others) }
+
 // FollowKeyset lets keys, which were read from the file at path, follow a rotation of
 // the keys in that file. Call it before use.
 func FollowKeyset(keys *seal.Keyset, path string) {

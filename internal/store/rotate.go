@@ -241,7 +241,7 @@ func (s *Store) resealSpill(ctx context.Context, r *Rotation) error {
 		if id, ok := seal.KeyOf(f.Sealed); !ok || id == r.Key {
 			return nil
 		}
-		l, err := s.lockSoon(ctx, f.Key)
+		l, err := lockSoon(ctx, s, f.Key)
 		if err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (s *Store) resealSpill(ctx context.Context, r *Rotation) error {
 }
 
 // lockSoon takes the lease of a grant, and waits for a refresh that is running.
-func (s *Store) lockSoon(ctx context.Context, key string) (flow.Lease, error) {
+func lockSoon(ctx context.Context, s flow.Store, key string) (flow.Lease, error) {
 	const ttl, pause, atMost = 10 * time.Second, 200 * time.Millisecond, time.Minute
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()

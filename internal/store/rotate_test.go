@@ -226,10 +226,10 @@ func TestRotateKeys_WhileProcessesServe(t *testing.T) {
 			for ctx.Err() == nil {
 				storetest.Increment(t, s, key)
 				counts[i]++
-				if err := s.KeepLogin(t.Context(), storetest.PendingLogin(key, "state", time.Now())); err != nil {
+				if err := s.KeepLogin(t.Context(), storetest.PendingLogin(key, "state-of-"+key, time.Now())); err != nil {
 					t.Error(err)
 				}
-				if l, err := s.TakeLogin(t.Context(), key, "state"); err != nil || l.Key != key {
+				if l, err := s.TakeLogin(t.Context(), key, "state-of-"+key); err != nil || l.Key != key {
 					t.Errorf("TakeLogin = %v, %v", l, err)
 				}
 				if err := s.Spill(t.Context(), key+" spilled", &flow.Grant{State: flow.GrantActive, Generation: counts[i]}); err != nil {

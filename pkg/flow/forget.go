@@ -40,7 +40,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 		g = c.unsaved
 	}
 	c.mu.Unlock()
-	hadToken := g != nil && g.RefreshToken != ""
+	hadToken := g != nil && g.RefreshToken != "" && !g.Moved // the grant of another store is not revoked
 	var refused *Error
 	if hadToken {
 		if refused = c.revoke(ctx, g.RefreshToken); refused != nil {

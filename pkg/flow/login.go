@@ -305,7 +305,7 @@ func (c *Client) redeem(ctx context.Context, f *flight, h *heldLease, m *metadat
 // a refresh token, for the same subject. Some providers issue it only at the
 // first login.
 func keepRefreshToken(g, prior *Grant) {
-	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead ||
+	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead || prior.Moved ||
 		g.Subject == "" || g.Subject != prior.Subject {
 		return
 	}

@@ -87,7 +87,7 @@ const full = `{
 	"issuer": "https://tenant.example.com/", "client_id": "client", "sub": "auth0|1",
 	"generation": 7, "state": "uncertain",
 	"refresh_token": "canary-refresh <&>\u2028é\"", "id_token": "canary-id-token",
-	"scopes": ["openid", "offline_access"], "rotation": "on", "seed": "c2VlZA", "refused": "cmVmdXNlZA",
+	"scopes": ["openid", "offline_access"], "rotation": "on", "moved": true, "seed": "c2VlZA", "refused": "cmVmdXNlZA",
 	"logged_in": "2026-03-01T12:00:00.987654321Z", "exchanged": "2026-03-01T12:01:00Z", "auth_time": "2026-03-01T11:59:00Z",
 	"intent": {"time": "2026-03-01T12:02:00Z", "generation": 7, "hash": "aGFzaA", "replays": 1},
 	"failure": {"time": "2026-03-01T12:03:00Z", "class": "idp_timeout", "code": "code", "description": "why", "hint": "what helps", "remedy": "setting"},
