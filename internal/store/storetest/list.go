@@ -13,7 +13,7 @@ func lister(t *testing.T, s flow.Store) flow.Lister {
 	t.Helper()
 	l, ok := s.(flow.Lister)
 	if !ok {
-		t.Fatalf("%T is no flow.Lister", s)
+		t.Fatalf("%T does not implement flow.Lister", s)
 	}
 	return l
 }

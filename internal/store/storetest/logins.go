@@ -17,7 +17,7 @@ func keeper(t *testing.T, s flow.Store) flow.LoginKeeper {
 	t.Helper()
 	k, ok := s.(flow.LoginKeeper)
 	if !ok {
-		t.Fatalf("%T is no flow.LoginKeeper", s)
+		t.Fatalf("%T does not implement flow.LoginKeeper", s)
 	}
 	return k
 }
