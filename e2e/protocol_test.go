@@ -53,6 +53,20 @@ var steps = []struct {
 	{"of each database with the keyset", "internal/store/sqlite/mark.go", "if v.Store == store {", "if true {", "internal/store/sqlite"},
 	{"a spilled login after a logout counts", "internal/store/spill.go", "return !same && a.LoggedIn.After(b.Exchanged)", "return false", "internal/store"},
 	{"a spilled refresh before it does not", "internal/store/spill.go", "return !same && a.LoggedIn.After(b.Exchanged)", "return true", "internal/store"},
+	{"one process polls a device code", "pkg/flow/devicestore.go", "if p.lease == nil || took && !p.began {", "if false {", "pkg/flow"},
+	{"its lease is checked before a poll", "pkg/flow/devicestore.go", "if p.lease != nil && p.lease.check() != nil {", "if false {", "pkg/flow"},
+	{"another process finds the device login", "pkg/flow/devicestore.go", "ok && (p == nil ||", "ok && false && (p == nil ||", "pkg/flow"},
+	{"a login elsewhere ends it", "pkg/flow/devicestore.go", "|| took && c.loggedInElsewhere(ctx, p)", "", "pkg/flow"},
+	{"a logout elsewhere ends it", "pkg/flow/devicestore.go", "c.keeper() != nil && stored != nil", "false && stored != nil", "pkg/flow"},
+	{"a logout drops pending logins", "pkg/flow/forget.go", "return k.DropLogins(ctx, c.key)", "return nil", "pkg/flow"},
+	{"a moved grant is not used", "pkg/flow/decide.go", "case g.Moved:", "case false:", "pkg/flow"},
+	{"a moved grant is not revoked", "pkg/flow/forget.go", " && !g.Moved", "", "pkg/flow"},
+	{"a pending login is taken once", "internal/store/sqlite/logins.go", "`DELETE FROM logins WHERE id = ?1 AND ?2 IN (key, '') RETURNING key, expires, sealed`", "`SELECT key, expires, sealed FROM logins WHERE id = ?1 AND ?2 IN (key, '')`", "internal/store/sqlite"},
+	{"the store says which key seals", "internal/store/sqlite/identity.go", "return s.followKey(p.check)", "return nil", "internal/store"},
+	{"a key in use is not removed", "internal/store/rotate.go", "len(r.Kept) == 0 || len(count) > 0 || r.Shared", "len(r.Kept) == 0 || r.Shared", "internal/store"},
+	{"a grant that is spilled then gets the new key", "internal/store/spill.go", "for err == nil && s.keys.Refresh() {", "for false {", "internal/store"},
+	{"an export holds the grants", "internal/store/transfer.go", "g.Moved = moved", "_ = moved", "internal/store"},
+	{"an import keeps later grants", "internal/store/transfer.go", "case !later(g, stored):", "case false:", "internal/store"},
 }
 
 // TestEveryStepOfTheProtocol removes the steps, one at a time. MUTANTS=all or

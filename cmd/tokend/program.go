@@ -94,6 +94,8 @@ func (p *program) command() *cobra.Command {
 		p.refresh(),
 		p.logout(),
 		p.resume(),
+		p.key(),
+		p.store(),
 		p.doctor(),
 		p.healthcheck(),
 		p.config(),

@@ -60,8 +60,8 @@ func (w *restoredWarning) known(client string) {
 	}
 	slices.Sort(w.restored)
 	first := w.restored[0]
-	w.log.Warn("an older copy of the store was put back: nothing is sent for its clients",
-		"reason", "their refresh tokens may have been used since that copy was made", "clients", len(w.restored), "first", first,
+	w.log.Warn("an older copy of the store was put back, or its grants were exported: nothing is sent for these clients",
+		"reason", "their refresh tokens may have been used since, or by another store", "clients", len(w.restored), "first", first,
 		"hint", "tokend resume "+first+" if its refresh token was not used since; else tokend login "+first+"; tokend status lists the others")
 	w.restored = nil
 }

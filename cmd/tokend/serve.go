@@ -174,10 +174,14 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	var keys *seal.Keyset
 	var err error
-	if s.Keyset != "" {
-		keys, err = seal.Parse(s.Keyset.Reveal())
-	} else {
+	switch {
+	case s.Keyset == "":
 		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
+	default:
+		keys, err = seal.Parse(s.Keyset.Reveal())
+		if s.KeysetInFile && err == nil {
+			store.FollowKeyset(keys, s.KeysetFile)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -159,7 +159,7 @@ func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 	case l != nil && l.Failure == nil:
 		note("confirm the code %s at %s", l.UserCode, l.VerificationURIComplete)
 	case c.State == tokend.StateRestored:
-		note("an older copy of the store was put back; hint: tokend resume %s if its refresh token was not used since; else %s", c.Client, newGrantHint(c))
+		note("an older copy of the store was put back, or the grant was exported; hint: tokend resume %s if its refresh token was not used since, and no other store uses it; else %s", c.Client, newGrantHint(c))
 	case c.State == tokend.StateLoginRequired:
 		note("%s", format.LoginHint(c))
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	Store          string // URL
 	Keyset         flow.Secret
 	KeysetFile     string // created when absent; used when Keyset is ""
+	KeysetInFile   bool   // Keyset is the content of KeysetFile, or is to be
 	SpillDir       string // "": next to the database
 	APIKey         flow.Secret
 	APIKeyFile     string // created when absent; used when APIKey is ""
@@ -164,6 +165,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 		s.Store = "sqlite:" + paths.Store
 	}
 	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, nextToStore(s.Store, paths.Keyset))
+	s.KeysetInFile = env.StoreKey == "" && l.env.credential(variableOfSetting("store_key")) == ""
 	s.SpillDir = env.SpillDir
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)

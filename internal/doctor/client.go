@@ -165,8 +165,8 @@ func (x *examination) checkState(c Client) []flow.Finding {
 	case flow.StateClientRejected:
 		return problem(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service retries, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
 	case flow.StateRestored:
-		return problem(check, flow.ClassRestored, "an older copy of the store was put back: nothing is sent, because its refresh token may be spent",
-			"tokend login "+c.Name+"; or tokend resume "+c.Name+", if the token was not used since that copy was made")
+		return problem(check, flow.ClassRestored, "an older copy of the store was put back, or the grant was exported: nothing is sent, because its refresh token may be spent",
+			"tokend login "+c.Name+"; or tokend resume "+c.Name+", if the token was not used since, and no other store uses it")
 	case flow.StateUnavailable:
 		return unavailable(&st, check, text)
 	}

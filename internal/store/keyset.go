@@ -17,8 +17,25 @@ import (
 // or its base64). If there is none, it creates one with a new key, mode 0600,
 // unless the store at url already exists: a new key could not open it. A file
 // that is empty, not a keyset, not a regular file or readable by others is an
-// error and is not changed.
+// error and is not changed. The result follows a rotation of the keys in the file.
 func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
+	keys, err := loadOrCreate(path, url)
+	if err == nil {
+		FollowKeyset(keys, path)
+	}
+	return keys, err
+}
+
+// ReadKeyset reads a keyset file that exists.
+func ReadKeyset(path string) (*seal.Keyset, error) { return readKeyset(path, durable.Others) }
+
+// FollowKeyset lets keys, which were read from the file at path, follow a rotation of
+// the keys in that file. Call it before use.
+func FollowKeyset(keys *seal.Keyset, path string) {
+	keys.Follow(func() (*seal.Keyset, error) { return readKeyset(path, durable.Others) })
+}
+
+func loadOrCreate(path, url string) (*seal.Keyset, error) {
 	keys, err := loadKeyset(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
@@ -47,8 +64,12 @@ func noKeyset(path, found string) error {
 }
 
 // loadKeyset returns fs.ErrNotExist if there is no file.
-func loadKeyset(path string) (*seal.Keyset, error) {
-	b, err := durable.ReadSecret(path, durable.Private)
+func loadKeyset(path string) (*seal.Keyset, error) { return readKeyset(path, durable.Private) }
+
+// readKeyset reads a file that may give all permissions but the forbidden ones: one
+// that other software made is for a group at most, and may be a link.
+func readKeyset(path string, forbidden fs.FileMode) (*seal.Keyset, error) {
+	b, err := durable.ReadSecret(path, forbidden)
 	if err != nil {
 		return nil, fmt.Errorf("store: keyset file %w", err)
 	}
@@ -75,6 +96,28 @@ func createKeyset(path string) error {
 	}
 	if err := durable.Create(path, 0o600, b.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: keyset file: %w", err)
+	}
+	return nil
+}
+
+// replaceKeyset writes another state of the keyset file, durably.
+func replaceKeyset(path string, keys *seal.Keyset) error {
+	var b bytes.Buffer
+	if _, err := keys.WriteTo(&b); err != nil {
+		return err
+	}
+	fi, err := os.Lstat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		return hint.Errorf("change the file where it comes from: see docs/deploy.md", "store: keyset file %s is %s, which cannot be replaced here", path, kind(fi))
+	}
+	if err == nil {
+		err = durable.Replace(path, fi.Mode().Perm(), b.Bytes())
+	}
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return hint.Errorf("make its directory writable for the user that runs this program", "store: keyset file %s cannot be written: %w", path, durable.Cause(err))
 	}
 	return nil
 }

@@ -138,8 +138,18 @@ func sameLogin(a, b *flow.Grant) bool { return a.LoggedIn.Equal(b.LoggedIn) }
 
 func (s spill) save(key string, g *flow.Grant) error { return s.write(s.file(key), key, g) }
 
-// write writes the file durably, completely or not at all.
+// write writes the file durably, completely or not at all. If the keys were rotated
+// at that time, it writes it again with the new key, because the rotation may not have
+// seen the file.
 func (s spill) write(name, key string, g *flow.Grant) error {
+	err := s.writeOnce(name, key, g)
+	for err == nil && s.keys.Refresh() {
+		err = s.writeOnce(name, key, g)
+	}
+	return err
+}
+
+func (s spill) writeOnce(name, key string, g *flow.Grant) error {
 	plain, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("store: spill: %w", err)
@@ -209,6 +219,40 @@ func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
 	}
 	g.Revision = f.Revision
 	return g, nil
+}
+
+// list returns the spilled grants of this store that can be opened.
+func (s spill) list() ([]flow.StoredGrant, error) {
+	if s.dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []flow.StoredGrant
+	for _, e := range entries {
+		f, err := readSpilled(filepath.Join(s.dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, flow.ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.Store != s.store || e.Name() != filepath.Base(s.file(f.Key)) {
+			continue
+		}
+		g, err := f.open(s.keys)
+		fi, infoErr := e.Info()
+		if err != nil || infoErr != nil { // damaged, or saved since
+			continue
+		}
+		list = append(list, flow.StoredGrant{Key: f.Key, Revision: f.Revision, Generation: f.Generation, State: g.State, Saved: fi.ModTime()})
+	}
+	return list, nil
 }
 
 // Suffixes of spilled files that cannot be saved. They are kept for a person to

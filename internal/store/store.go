@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +21,9 @@ import (
 // medium is a store of one scheme.
 type medium interface {
 	flow.Store
+	flow.Lister
+	flow.LoginKeeper
+	resealer
 	io.Closer
 	Ping(ctx context.Context) error
 	ID() string // random, set when the store is created
@@ -36,12 +40,16 @@ type Options struct {
 // has a spill: see [Store.Spill].
 type Store struct {
 	medium
-	spill spill
+	spill    spill
+	keys     *seal.Keyset
+	markFile string
 }
 
 var (
-	_ flow.Store   = (*Store)(nil)
-	_ flow.Spiller = (*Store)(nil)
+	_ flow.Store       = (*Store)(nil)
+	_ flow.Spiller     = (*Store)(nil)
+	_ flow.Lister      = (*Store)(nil)
+	_ flow.LoginKeeper = (*Store)(nil)
 )
 
 // memory is the sqlite path of a database in memory.
@@ -67,7 +75,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.Keys == nil {
 		return nil, errors.New("store: no keyset to seal grants with")
 	}
-	s := &Store{}
+	s := &Store{keys: o.Keys, markFile: o.MarkFile}
 	if path != memory {
 		if err := guardDatabase(path); err != nil {
 			return nil, err
@@ -137,6 +145,29 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 		spilled.Revision, spilled.Restored = saved.Revision, saved.Restored
 	}
 	return spilled, nil
+}
+
+// List implements [flow.Lister]. It includes the grants that are only spilled.
+func (s *Store) List(ctx context.Context) iter.Seq2[flow.StoredGrant, error] {
+	return func(yield func(flow.StoredGrant, error) bool) {
+		saved := map[string]bool{}
+		for g, err := range s.medium.List(ctx) {
+			saved[g.Key] = true
+			if !yield(g, err) || err != nil {
+				return
+			}
+		}
+		spilled, err := s.spill.list()
+		if err != nil {
+			yield(flow.StoredGrant{}, fmt.Errorf("store: spill: %w", err))
+			return
+		}
+		for _, g := range spilled {
+			if !saved[g.Key] && g.Revision == 0 && !yield(g, nil) { // another revision: the grant was deleted
+				return
+			}
+		}
+	}
 }
 
 // Save implements [flow.Store]. A spilled grant is removed once it is saved; one

@@ -37,6 +37,11 @@ func (c *Client) decide(ctx context.Context, g *Grant, w want) decision {
 		return c.decideFirst(g, now)
 	case g.State == GrantDead:
 		return c.decideDead(ctx, g, w, now)
+	case g.Moved:
+		return decision{why: &Error{
+			Op: "token", Class: ClassRestored, Description: "the grant was exported: another store may use its refresh token",
+			Hint: c.loginHint() + "; or resume the client, if no other store uses the grant",
+		}}
 	case g.Restored && !c.rotationOff(g):
 		return decision{why: &Error{
 			Op: "token", Class: ClassRestored, Description: "an older copy of the store was restored: its refresh token may already be used",

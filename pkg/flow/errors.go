@@ -34,7 +34,7 @@ const (
 	ClassRateLimited      Class = "idp_rate_limited"      // retry after RetryAfter
 	ClassLeaseBusy        Class = "lease_busy"            // retry: another process is refreshing
 	ClassStoreUnavailable Class = "store_unavailable"     // retry: the store does not answer, or was replaced
-	ClassRestored         Class = "grant_restored"        // an older copy of the store was restored: nothing is sent until Resume or a login
+	ClassRestored         Class = "grant_restored"        // an older copy of the store was restored, or the grant was exported: nothing is sent until Resume or a login
 	ClassStoreCorrupt     Class = "store_corrupt"         // the store's content cannot be read
 	ClassUpstream         Class = "upstream_forbidden"    // no token is sent to a URL that is not in the list
 )

@@ -46,6 +46,7 @@ type Grant struct {
 	Failure   *Failure  `json:"failure,omitempty"`  // of the last attempt; nil after a success
 	Held      time.Time `json:"held,omitzero"`      // no request before this time: the provider has limited the rate
 	Rejected  *rejected `json:"rejected,omitempty"` // the provider rejects the client itself
+	Moved     bool      `json:"moved,omitempty"`    // another store has the grant, too: nothing is sent until Resume or a login
 	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it started from
 	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of the credential that the provider rejected
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -59,6 +60,10 @@ func (l *Login) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// ID identifies a pending login: its state, or the device code of a device login.
+// Both are secrets.
+func (l Login) ID() string { return cmp.Or(l.State, l.DeviceCode.Reveal()) }
+
 // LogValue implements [slog.LogValuer]: client and expiry.
 func (l Login) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("client", l.Client), slog.Time("expires", l.Expires))
@@ -72,8 +77,9 @@ var ownParams = []string{
 
 // Login begins a login: discovery, and new state, PKCE verifier and nonce. For
 // [Device] it requests a code and starts to poll until the login ends, even if
-// no caller waits; a restart of the program cancels it. A pending device
-// login is returned as long as half of its time is left.
+// no caller waits. If the store is a [LoginKeeper], another process with this client,
+// or this one after a restart, continues to poll; otherwise a restart cancels the
+// login. A pending device login is returned as long as half of its time is left.
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	switch c.cfg.Source.(type) {
 	case Device:
@@ -299,7 +305,7 @@ func (c *Client) redeem(ctx context.Context, f *flight, h *heldLease, m *metadat
 // a refresh token, for the same subject. Some providers issue it only at the
 // first login.
 func keepRefreshToken(g, prior *Grant) {
-	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead ||
+	if g.RefreshToken != "" || prior == nil || prior.RefreshToken == "" || prior.State == GrantDead || prior.Moved ||
 		g.Subject == "" || g.Subject != prior.Subject {
 		return
 	}

@@ -15,7 +15,7 @@ const (
 	StateDegraded       ClientState = "degraded"        // a valid token, but the last refresh failed
 	StateLoginRequired  ClientState = "login_required"  // a person must log in
 	StateClientRejected ClientState = "client_rejected" // the provider rejects the client: fix the configuration
-	StateRestored       ClientState = "restored"        // an older copy of the store was restored: log in, or resume
+	StateRestored       ClientState = "restored"        // an older copy of the store was restored, or the grant was exported: log in, or resume
 	StateUnavailable    ClientState = "unavailable"     // no valid token: provider or store are down, or a setting is wrong; see the failure
 )
 
@@ -84,7 +84,7 @@ func (c *Client) state(s *snapshot, valid bool, last *Failure) ClientState {
 		return StateClientRejected
 	case g != nil && (g.State == GrantDead || g.State == GrantLoggedOut):
 		return StateLoginRequired
-	case g != nil && g.Restored && g.RefreshToken != "" && !c.rotationOff(g):
+	case g != nil && g.RefreshToken != "" && (g.Moved || g.Restored && !c.rotationOff(g)):
 		return StateRestored
 	case valid && last == nil:
 		return StateReady

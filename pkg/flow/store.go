@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"time"
 )
 
@@ -52,6 +53,59 @@ type Lease interface {
 // if it is newer than the stored one.
 type Spiller interface {
 	Spill(ctx context.Context, key string, g *Grant) error
+}
+
+// Lister is an optional interface of a [Store]: it lists the grants without opening
+// them.
+type Lister interface {
+	// List returns each stored grant once. A grant that is saved or deleted during
+	// the iteration may be missing. A yielded error is the last element.
+	List(ctx context.Context) iter.Seq2[StoredGrant, error]
+}
+
+// StoredGrant is what a store has in the clear of a grant.
+type StoredGrant struct {
+	Key        string
+	Revision   int64
+	Generation int64
+	State      GrantState
+	Saved      time.Time
+}
+
+// MaxPendingLogins bounds the pending logins of one client in a [LoginKeeper].
+const MaxPendingLogins = 16
+
+// LoginKeeper is an optional interface of a [Store]: it keeps pending logins, so
+// that a login that one process began can be finished by another one, or after a
+// restart. What it keeps is sealed as a grant is.
+type LoginKeeper interface {
+	// KeepLogin keeps l, durably when it returns nil, until it is taken, dropped or
+	// expires. Of more than [MaxPendingLogins] of one key it drops the oldest.
+	KeepLogin(ctx context.Context, l PendingLogin) error
+
+	// TakeLogin removes the login with that [Login.ID] and returns it. Of any number
+	// of calls, in any process, one gets it; the others get [ErrNotFound], as for a
+	// login that is unknown, has expired, or is of another key ("": of any key).
+	TakeLogin(ctx context.Context, key, id string) (PendingLogin, error)
+
+	// PendingLogins returns the logins of a key that have not expired, oldest first.
+	PendingLogins(ctx context.Context, key string) ([]PendingLogin, error)
+
+	// DropLogins removes the logins of a key.
+	DropLogins(ctx context.Context, key string) error
+}
+
+// PendingLogin is a login that has begun, as a [LoginKeeper] keeps it. Its JSON
+// contains secrets; printing it masks them.
+type PendingLogin struct {
+	Key     string    `json:"key"` // of the client's grant: see [GrantKey]
+	Started time.Time `json:"started"`
+	Login   Login     `json:"login"`
+
+	// Of a device login: the client's grant when it began. A later logout ends the
+	// login, and a later login replaces it.
+	Revision int64     `json:"revision,omitempty"`
+	LoggedIn time.Time `json:"logged_in,omitzero"`
 }
 
 // GrantKey returns the key of a client's grant in a [Store]. Clients with the

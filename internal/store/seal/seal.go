@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -25,6 +27,14 @@ var ErrOpen = errors.New("seal: the value was sealed with another key or in anot
 // Keyset seals with its primary key and opens with any of its keys. It is safe
 // for concurrent use. Printing it shows no key.
 type Keyset struct {
+	current atomic.Pointer[keys]
+
+	mu   sync.Mutex // serializes read and the change of current
+	read func() (*Keyset, error)
+}
+
+// keys is one state of a keyset.
+type keys struct {
 	handle *keyset.Handle
 	aead   tink.AEAD
 }
@@ -71,14 +81,16 @@ func fromHandle(h *keyset.Handle) (*Keyset, error) {
 	if err != nil {
 		return nil, errors.New("seal: the keyset has no AEAD key that is enabled and primary")
 	}
-	return &Keyset{handle: h, aead: a}, nil
+	k := &Keyset{}
+	k.current.Store(&keys{handle: h, aead: a})
+	return k, nil
 }
 
 // WriteTo writes the keyset as JSON with its keys in the clear. Only the owner
 // should be able to read the result.
 func (k *Keyset) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
-	if err := insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(&b)); err != nil {
+	if err := insecurecleartextkeyset.Write(k.current.Load().handle, keyset.NewJSONWriter(&b)); err != nil {
 		return 0, fmt.Errorf("seal: write the keyset: %w", err)
 	}
 	b.WriteByte('\n')
@@ -86,7 +98,9 @@ func (k *Keyset) WriteTo(w io.Writer) (int64, error) {
 }
 
 // String implements [fmt.Stringer] and shows only the number of keys.
-func (k *Keyset) String() string { return fmt.Sprintf("seal.Keyset(%d keys)", k.handle.Len()) }
+func (k *Keyset) String() string {
+	return fmt.Sprintf("seal.Keyset(%d keys)", k.current.Load().handle.Len())
+}
 
 // Format implements [fmt.Formatter] and masks for every verb.
 func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
@@ -94,16 +108,22 @@ func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String
 // Seal encrypts plain and binds it to its place: Open needs the same names in the
 // same order.
 func (k *Keyset) Seal(plain []byte, place ...string) ([]byte, error) {
-	b, err := k.aead.Encrypt(plain, additional(place))
+	b, err := k.current.Load().aead.Encrypt(plain, additional(place))
 	if err != nil {
 		return nil, fmt.Errorf("seal: encrypt: %w", err)
 	}
 	return b, nil
 }
 
-// Open decrypts a value from [Keyset.Seal], or returns [ErrOpen].
+// Open decrypts a value from [Keyset.Seal], or returns [ErrOpen]. If the value's key
+// is unknown, it reads the keyset again: see [Keyset.Follow].
 func (k *Keyset) Open(sealed []byte, place ...string) ([]byte, error) {
-	b, err := k.aead.Decrypt(sealed, additional(place))
+	if id, ok := KeyOf(sealed); ok && !k.has(id) {
+		if b, err := k.readFor(sealed, place); err == nil {
+			return b, nil
+		}
+	}
+	b, err := k.current.Load().aead.Decrypt(sealed, additional(place))
 	if err != nil {
 		return nil, ErrOpen
 	}

@@ -12,11 +12,12 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// position identifies the state of the database: the store's id and its highest
-// revision.
+// position identifies the state of the database: the store's id, its highest
+// revision, and the key check, whose key seals.
 type position struct {
 	id       string
 	revision int64
+	check    []byte
 }
 
 // querier is a *sql.DB or a *sql.Tx.
@@ -28,9 +29,10 @@ type querier interface {
 func readPosition(ctx context.Context, q querier) (position, error) {
 	var id sql.NullString
 	var revision sql.NullInt64
-	err := q.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE name = 'id'), (SELECT value FROM meta WHERE name = 'revision')`).
-		Scan(&id, &revision)
-	return position{id.String, revision.Int64}, err
+	var check []byte
+	err := q.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE name = 'id'), (SELECT value FROM meta WHERE name = 'revision'),
+		(SELECT value FROM meta WHERE name = 'keycheck')`).Scan(&id, &revision, &check)
+	return position{id.String, revision.Int64, check}, err
 }
 
 // checkFile returns flow.ErrReplaced if the path no longer leads to the file that
@@ -64,7 +66,8 @@ func (s *Store) checkPosition(p position, seen int64) error {
 	return nil
 }
 
-// current checks file and content, and records the revision.
+// current checks file and content, and records the revision. It follows a rotation of
+// the keys: what the same transaction seals has the key of the key check.
 func (s *Store) current(ctx context.Context, op string, q querier) error {
 	seen := s.seen.Load()
 	p, err := readPosition(ctx, q)
@@ -75,7 +78,7 @@ func (s *Store) current(ctx context.Context, op string, q querier) error {
 		return err
 	}
 	s.note(p.revision)
-	return nil
+	return s.followKey(p.check)
 }
 
 // known returns the highest revision of a key's grant that this process has seen.

@@ -22,6 +22,10 @@ type noSeal struct{}
 func (noSeal) Seal(plain []byte, _ ...string) ([]byte, error)  { return plain, nil }
 func (noSeal) Open(sealed []byte, _ ...string) ([]byte, error) { return sealed, nil }
 
+func (noSeal) Adopt(sealed []byte, _ ...string) ([]byte, error) { return sealed, nil }
+func (noSeal) Use(uint32) error                                 { return nil }
+func (noSeal) KeyOf([]byte) (uint32, bool)                      { return 0, false }
+
 // TestOpen_AnotherProcessWasFirst simulates that another process has created the
 // database since this one checked.
 func TestOpen_AnotherProcessWasFirst(t *testing.T) {

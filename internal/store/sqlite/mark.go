@@ -70,6 +70,23 @@ func (m *mark) read(store string) (int64, error) {
 	return revisionOf(list, store), nil
 }
 
+// Marked returns the ids of the databases in a mark file, none if it cannot be read.
+func Marked(path string) (ids []string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }() // only read
+	list, err := readMarks(f)
+	if err != nil {
+		return nil
+	}
+	for _, v := range list {
+		ids = append(ids, v.Store)
+	}
+	return ids
+}
+
 func revisionOf(list []marked, store string) int64 {
 	for _, v := range list {
 		if v.Store == store {

@@ -167,11 +167,7 @@ func (s *Store) checkKey(ctx context.Context) error {
 	if err != nil {
 		return wrap("open", err)
 	}
-	if plain, err := s.seal.Open(sealed, "meta", "keycheck"); err != nil || string(plain) != keyCheck {
-		return hint.Errorf("use the keyset that it was created with; nothing was changed",
-			"sqlite: the database was sealed with another keyset")
-	}
-	return nil
+	return s.followKey(sealed)
 }
 
 func tooNew(version int) error {

@@ -24,6 +24,13 @@ import (
 type Sealer interface {
 	Seal(plain []byte, place ...string) ([]byte, error)
 	Open(sealed []byte, place ...string) ([]byte, error)
+
+	// Adopt opens a value, and from then on Seal uses the key of that value.
+	Adopt(sealed []byte, place ...string) ([]byte, error)
+	// Use lets Seal use a key.
+	Use(id uint32) error
+	// KeyOf returns the id of the key that sealed a value.
+	KeyOf(sealed []byte) (id uint32, ok bool)
 }
 
 // Options of [Open].
@@ -43,6 +50,7 @@ type Store struct {
 	boot func() time.Duration // sinceBoot
 	id   string               // from meta
 	seen atomic.Int64         // the highest revision that this process knows
+	keys atomic.Value         // the sealed key check ([]byte) whose key is in use
 	rows sync.Map             // key to the highest revision of its grant that this process knows
 
 	// For a database in a file; otherwise zero.
