@@ -95,7 +95,7 @@ var localCases = []doctorCase{
 	}, "store", "problem", "there is no keyset file", "restore the keyset file", 78},
 	{"another keyset", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
-		if _, err := store.LoadOrCreateKeyset(filepath.Join(p.home, "other.json"), "sqlite::memory:"); err != nil {
+		if _, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(p.home, "other.json"), "sqlite::memory:", store.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(p.home, "other.json"))
@@ -178,7 +178,7 @@ func makeStore(t *testing.T, home, keyset string) string {
 	t.Helper()
 	state := filepath.Join(home, ".local/state/tokend")
 	url := "sqlite:" + filepath.Join(state, "tokend.db")
-	keys, err := store.LoadOrCreateKeyset(filepath.Join(state, keyset), url)
+	keys, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(state, keyset), url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

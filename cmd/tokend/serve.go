@@ -195,7 +195,7 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	if s.Keyset != "" {
 		keys, err = seal.Parse(s.Keyset.Reveal())
 	} else {
-		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
+		keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, store.Options{})
 	}
 	if err != nil {
 		return nil, err
