@@ -105,7 +105,10 @@ var localCases = []doctorCase{
 			t.Fatal(err)
 		}
 	}, "store", "problem", "damaged", "restore a backup", 78},
-	{"of no kind", set("TOKEND_STORE=redis:x"), "store", "problem", `scheme "redis" is not supported`, "sqlite:", 78},
+	{"store of no kind", set("TOKEND_STORE=redis:x"), "settings", "problem", `scheme "redis" is not supported`, "sqlite:", 78},
+	{"password without a database", set("TOKEND_STORE_PASSWORD=" + canaryKey), "settings", "problem", "no effect with a sqlite store", "remove it", 78},
+	{"database down", set("TOKEND_STORE=postgres://u@127.0.0.1:1/db"), "store", "problem", "127.0.0.1:1", "check that the database runs", 75},
+	{"unknown parameter", set("TOKEND_STORE=postgres://u@h/db?sslmode=no"), "store", "problem", "sslmode", "sslmode=verify-full", 78},
 	{"no keyset", set("TOKEND_STORE_KEY=" + canaryKey), "keyset", "problem", "neither Tink JSON nor base64", "put back the keyset", 78},
 	{"setting is wrong", set("TOKEND_STORE_KEY=x", "TOKEND_STORE_KEY_FILE=/x"), "store", "skipped", "its setting is wrong", "", 78},
 

@@ -13,6 +13,7 @@ import (
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/storeurl"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -22,7 +23,9 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_LISTEN           127.0.0.1:8484 (with the same port of [::1]); "off": none
   TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
+                          or postgres://user@host/database
   TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; created when absent
+  TOKEND_STORE_PASSWORD[_FILE] password of the PostgreSQL database
   TOKEND_SPILL_DIR        keeps grants that the store cannot save; next to the store
   TOKEND_API_KEY[_FILE]   API key of callers; created when absent
   TOKEND_LOG_LEVEL        debug, info, warn, error
@@ -57,8 +60,8 @@ Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit replace TOKEND_LISTEN and TOKEND_SOCKET,
 and the unit's StateDirectory=, RuntimeDirectory= and ConfigurationDirectory=
 replace the directories above. In the file
-listen, socket, store, store_key_file, spill_dir, api_key_file, log_level and
-log_format are at the top, and the fields are under clients.<name> in lower case;
+listen, socket, store, store_key_file, store_password_file, spill_dir,
+api_key_file, log_level and log_format are at the top, and the fields are under clients.<name> in lower case;
 keys.<name> with key_file and clients is an API key for these clients only; files is
 a list of files with client, path, format (text, json, header, env), mode,
 min_validity and hook, a command as a list of words.
@@ -127,6 +130,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
+	s.warnOfPassword(ctx, log)
 	grants, err := s.openStore(ctx)
 	if err != nil {
 		return exitWith(exitConfig, err)
@@ -190,19 +194,40 @@ func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 }
 
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
-	var keys *seal.Keyset
+	o := s.storeOptions()
 	var err error
 	if s.Keyset != "" {
-		keys, err = seal.Parse(s.Keyset.Reveal())
+		o.Keys, err = seal.Parse(s.Keyset.Reveal())
 	} else {
-		keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, store.Options{})
+		o.Keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, o)
 	}
-	if err != nil {
-		return nil, err
+	var grants *store.Store
+	if err == nil {
+		if _, err := os.Lstat(s.KeysetFile); err == nil { // otherwise a variable has the keyset
+			o.MarkFile = s.KeysetFile + ".mark"
+		}
+		grants, err = store.Open(ctx, s.Store, o)
 	}
-	o := store.Options{Keys: keys, SpillDir: s.SpillDir}
-	if _, err := os.Lstat(s.KeysetFile); err == nil { // otherwise a variable has the keyset
-		o.MarkFile = s.KeysetFile + ".mark"
+	if errors.Is(err, store.ErrUnreachable) {
+		return nil, exitWith(exitTryAgain, err)
 	}
-	return store.Open(ctx, s.Store, o)
+	return grants, err
 }
+
+// storeOptions are the options of the store without its keys.
+func (s settings) storeOptions() store.Options {
+	return store.Options{SpillDir: s.SpillDir, StateDir: s.StateDir, Password: s.StorePassword}
+}
+
+// warnOfPassword warns if the store's URL has a password, which other users can often
+// read: in the list of processes, in a unit, or in a file.
+func (s settings) warnOfPassword(ctx context.Context, log *slog.Logger) {
+	if u, err := storeurl.Parse(s.Store); err == nil && u.HasPassword() {
+		log.WarnContext(ctx, passwordInURL, "hint", passwordHint)
+	}
+}
+
+const (
+	passwordInURL = "the store's URL has a password: other users and logs may show it"
+	passwordHint  = "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE"
+)

@@ -202,9 +202,9 @@ func TestStopDuringStart(t *testing.T) {
 // Where the log is JSON, what ends the service is a line of it; else the error is for
 // a person.
 func TestServe_FailureInAJSONLog(t *testing.T) {
-	clean(t)
+	home := clean(t)
 	newTenant(t).configure(t)
-	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_STORE=redis:x", "TOKEND_LOG_FORMAT=json")
+	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_STORE=sqlite:"+home, "TOKEND_STORE_KEY_FILE="+home+"/keyset.json", "TOKEND_LOG_FORMAT=json")
 	for _, args := range [][]string{{"serve"}, {"serve", "--once"}} {
 		o := runTokend(t, args...)
 		var line struct{ Level, Msg, Reason, Hint string }

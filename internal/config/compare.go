@@ -48,6 +48,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"socket", c.Socket != next.Socket},
 		{"store", c.Store != next.Store},
 		{"store_key_file", c.KeysetFile != next.KeysetFile},
+		{"store_password", c.StorePassword != next.StorePassword},
 		{"spill_dir", c.SpillDir != next.SpillDir},
 		{"log_level", c.Level != next.Level},
 		{"log_format", c.JSON != next.JSON},

@@ -21,13 +21,16 @@ import (
 
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/near"
+	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/pkg/flow"
 )
 
 // Config is the whole configuration of the service, checked.
 type Config struct {
-	Listen, Socket string // "Off": none
-	Store          string // URL
+	Listen, Socket string      // "Off": none
+	Store          string      // URL
+	StorePassword  flow.Secret // of a database; "": what the URL has
+	StateDir       string      // for what a store on another machine keeps here; "": unknown
 	Keyset         flow.Secret
 	KeysetFile     string // created when absent; used when Keyset is ""
 	SpillDir       string // "": next to the database
@@ -124,6 +127,9 @@ func (l *loader) overrideService(env *environment, file Service) {
 	if env.StoreKey != "" {
 		file.StoreKeyFile = ""
 	}
+	if env.StorePassword != "" {
+		file.StorePasswordFile = ""
+	}
 	env.Service = file
 	if err := l.env.Process("TOKEND", env); err != nil { // as before
 		l.addAt("", "", 0, "", "%v", err)
@@ -160,7 +166,22 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 		}
 		s.Store = "sqlite:" + paths.Store
 	}
-	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, nextToStore(s.Store, paths.Keyset))
+	u, err := storeurl.Parse(s.Store)
+	if err != nil && s.Store != "sqlite:" { // that is reported above
+		l.add("store", hint.Of(err), "%s: %s", l.nameOf("store"), strings.TrimPrefix(err.Error(), "store: "))
+	}
+	s.StorePassword = l.secretOf("store_password", "", l.secretName("store_password"), env.StorePassword, env.StorePasswordFile)
+	if s.StorePassword != "" && u.Scheme == storeurl.SQLite {
+		l.add("store_password", "remove it", "%s has no effect with a sqlite store", l.nameOf("store_password"))
+	}
+	if paths.Store != "" {
+		s.StateDir = filepath.Dir(paths.Store)
+	}
+	keyset := paths.Keyset
+	if file := u.File(); file != "" {
+		keyset = filepath.Join(filepath.Dir(file), "keyset.json")
+	}
+	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, keyset)
 	s.SpillDir = env.SpillDir
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
@@ -186,15 +207,6 @@ func (l *loader) makeable(setting, value, file, place string) (flow.Secret, stri
 // secretName returns the name of a secret of the service, for faults.
 func (l *loader) secretName(setting string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(l.nameOf(setting+"_file"), "_FILE"), "_file")
-}
-
-// nextToStore is the default keyset file, in the directory of the database.
-func nextToStore(store, fallback string) string {
-	path, ok := strings.CutPrefix(store, "sqlite:")
-	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path == ":memory:" {
-		return fallback
-	}
-	return filepath.Join(filepath.Dir(path), "keyset.json")
 }
 
 // checkKey refuses an API key that could be guessed or cannot be sent.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"example.com/tokend/internal/store/postgres"
 	"example.com/tokend/internal/storeurl"
 )
 
@@ -20,6 +21,16 @@ func Check(ctx context.Context, url string, o Options, keyset string) (made bool
 		return false, err
 	}
 	return driverOf(u).Check(ctx, u, o, keyset)
+}
+
+// CheckURL checks the URL of a store, its driver's parameters too, and connects to
+// nothing.
+func CheckURL(url string) error {
+	u, err := storeurl.Parse(url)
+	if err == nil && u.Scheme == storeurl.Postgres {
+		err = postgres.CheckURL(u.DSN())
+	}
+	return err
 }
 
 // checkSpill rejects a spill directory that others can write to.

@@ -64,6 +64,12 @@ func parse(raw, password string) (*dsn, error) {
 	return d, nil
 }
 
+// CheckURL checks a URL and its parameters.
+func CheckURL(raw string) error {
+	_, err := parse(raw, "")
+	return err
+}
+
 // configure sets what the statements rely on.
 func configure(c *pgx.ConnConfig, password string) {
 	if password != "" {

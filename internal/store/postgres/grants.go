@@ -86,7 +86,7 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 // Save implements flow.Store. One statement checks the lease and the revision,
 // writes the row, counts the save and notifies the other processes.
 //
-// If the connection is lost meanwhile, the statement may or may not have been
+// If the connection is lost, the statement may or may not have been
 // committed. It is then run again: it changes nothing if it was committed, because
 // the revision has changed, and the row tells whether it has the very bytes of
 // this Save.

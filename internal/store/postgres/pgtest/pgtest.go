@@ -37,8 +37,8 @@ type Cluster struct {
 // superuser is the name of the database's superuser. Connections need no password.
 const superuser = "postgres"
 
-// Main runs the tests of a package with a cluster, and ends it afterwards. If there
-// is no server on this machine, it runs them with a nil cluster: see [Cluster.URL].
+// Main runs the tests of a package with a cluster, and ends it afterwards. Without
+// a server on this machine it runs them with a nil cluster: see [Cluster.URL].
 func Main(m *testing.M, set func(*Cluster)) int {
 	c, err := Start()
 	switch {
@@ -170,7 +170,7 @@ func (c *Cluster) Resume() error {
 	c.ended = ended
 	go func() {
 		defer close(ended)
-		_ = server.Wait() // Halt looks at the channel only
+		_ = server.Wait() // ended by a signal
 	}()
 	return c.await()
 }
