@@ -167,7 +167,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 		s.Store = "sqlite:" + paths.Store
 	}
 	u, err := storeurl.Parse(s.Store)
-	if err != nil && s.Store != "sqlite:" { // that is reported above
+	if err != nil && (env.Store != "" || paths.Store != "") { // otherwise it is reported above
 		l.add("store", hint.Of(err), "%s: %s", l.nameOf("store"), strings.TrimPrefix(err.Error(), "store: "))
 	}
 	s.StorePassword = l.secretOf("store_password", "", l.secretName("store_password"), env.StorePassword, env.StorePasswordFile)
