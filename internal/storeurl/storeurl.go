@@ -9,6 +9,7 @@ package storeurl
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -28,7 +29,12 @@ type URL struct {
 	Scheme string // SQLite or Postgres
 	Path   string // of SQLite: absolute, or Memory
 	raw    string
-	parsed *url.URL // of Postgres
+
+	// Of Postgres, escaped as in raw.
+	name, user, password, host, database string
+
+	hasPassword bool
+	query       url.Values
 }
 
 // Parse parses the URL of a store. Its errors contain no password.
@@ -70,23 +76,32 @@ func sqlitePath(raw, path string) (string, error) {
 }
 
 // parsePostgres checks only the form. What hosts and parameters mean is known to
-// the driver.
+// the driver. It is not a URL of RFC 3986: there may be several hosts with ports.
 func parsePostgres(raw string) (URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		var detail *url.Error // its text has the URL, and the URL may have a password
-		if errors.As(err, &detail) {
-			err = detail.Err
-		}
-		if strings.Contains(raw, "@") {
-			return URL{}, hinted("store: the postgres URL cannot be parsed; a special character in the password or user must be escaped (%%40 for @)")
-		}
-		return URL{}, hinted("store: the postgres URL cannot be parsed: %w", err)
-	}
-	if u.Opaque != "" || !strings.HasPrefix(strings.TrimPrefix(raw, u.Scheme+":"), "//") {
+	scheme, rest, _ := strings.Cut(raw, ":")
+	rest, found := strings.CutPrefix(rest, "//")
+	if !found {
 		return URL{}, hinted("store: the postgres URL has no // after its scheme")
 	}
-	return URL{Scheme: Postgres, raw: raw, parsed: u}, nil
+	u := URL{Scheme: Postgres, raw: raw, name: scheme}
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	u.database = path
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		u.user, u.password, u.hasPassword = strings.Cut(authority[:at], ":")
+		authority = authority[at+1:]
+	}
+	u.host = authority
+	_, userErr := url.PathUnescape(u.user)
+	_, passwordErr := url.PathUnescape(u.password)
+	if userErr != nil || passwordErr != nil || strings.Contains(u.user+u.password+path, "@") {
+		return URL{}, hinted("store: the postgres URL cannot be parsed: a special character in its user or password must be escaped (%%40 for @, %%2F for /)")
+	}
+	var err error
+	if u.query, err = url.ParseQuery(query); err != nil {
+		return URL{}, hinted("store: the parameters of the postgres URL cannot be parsed")
+	}
+	return u, nil
 }
 
 // File returns the database file, "" if there is none.
@@ -101,25 +116,56 @@ func (u URL) File() string {
 func (u URL) DSN() string { return u.raw }
 
 // HasPassword reports whether the URL contains a password.
-func (u URL) HasPassword() bool {
-	if u.parsed == nil {
-		return false
-	}
-	_, set := u.parsed.User.Password()
-	return set || u.parsed.Query().Has("password")
-}
+func (u URL) HasPassword() bool { return u.hasPassword || u.query.Has("password") }
 
 // String returns the URL without a password.
 func (u URL) String() string {
 	if !u.HasPassword() {
 		return u.raw
 	}
-	masked := *u.parsed
-	if q := masked.Query(); q.Has("password") {
-		q.Set("password", "xxxxx")
-		masked.RawQuery = q.Encode()
+	if u.hasPassword {
+		u.password = "xxxxx"
 	}
-	return masked.Redacted()
+	if u.query.Has("password") {
+		u.query = maps.Clone(u.query)
+		u.query.Set("password", "xxxxx")
+	}
+	return u.join()
+}
+
+// Param returns a parameter of a postgres URL, and the URL without it.
+func (u URL) Param(name string) (string, URL) {
+	if !u.query.Has(name) {
+		return "", u
+	}
+	value := u.query.Get(name)
+	u.query = maps.Clone(u.query)
+	u.query.Del(name)
+	u.raw = u.join()
+	return value, u
+}
+
+// AtHost returns a postgres URL with another host, or hosts.
+func (u URL) AtHost(host string) URL {
+	u.host = host
+	u.raw = u.join()
+	return u
+}
+
+func (u URL) join() string {
+	var b strings.Builder
+	b.WriteString(u.name + "://" + u.user)
+	if u.hasPassword {
+		b.WriteString(":" + u.password)
+	}
+	if u.user != "" || u.hasPassword {
+		b.WriteString("@")
+	}
+	b.WriteString(u.host + "/" + u.database)
+	if len(u.query) > 0 {
+		b.WriteString("?" + u.query.Encode())
+	}
+	return b.String()
 }
 
 // hintError is an error with a hint, as [example.com/tokend/internal/hint] has them.

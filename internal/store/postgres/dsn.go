@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/storeurl"
 )
 
 const (
@@ -35,24 +36,19 @@ type dsn struct {
 var errReadOnly = errors.New("the database is read-only")
 
 func parse(raw, password string) (*dsn, error) {
-	u, err := url.Parse(raw)
+	u, err := storeurl.Parse(raw)
 	if err != nil {
-		return nil, errors.New("postgres: the URL cannot be parsed") // the cause quotes it
+		return nil, err
 	}
-	q := u.Query()
-	listenAt := q.Get(listenParam)
-	if q.Has(listenParam) {
-		q.Del(listenParam)
-		u.RawQuery = q.Encode()
-	}
+	listenAt, u := u.Param(listenParam)
 	d := &dsn{}
-	if d.pool, err = pgxpool.ParseConfig(u.String()); err != nil {
+	if d.pool, err = pgxpool.ParseConfig(u.DSN()); err != nil {
 		return nil, badURL(err)
 	}
 	if listenAt != "" {
-		u.Host = listenAt
+		u = u.AtHost(listenAt)
 	}
-	listen, err := pgxpool.ParseConfig(u.String())
+	listen, err := pgxpool.ParseConfig(u.DSN())
 	if err != nil {
 		return nil, badURL(err)
 	}

@@ -131,13 +131,13 @@ func oneLine(s string) string {
 }
 
 // wrap names the operation, and turns the codes for damage and for missing tables
-// into the errors of pkg/flow. It keeps an error that is not the database's.
+// into the errors of pkg/flow.
 func wrap(op string, err error) error {
 	switch code := codeOf(err); {
 	case err == nil:
 		return nil
-	case errors.Is(err, flow.ErrReplaced), errors.Is(err, flow.ErrCorrupt), errors.Is(err, flow.ErrConflict),
-		errors.Is(err, flow.ErrLocked), errors.Is(err, flow.ErrNotFound):
+	case hint.Of(err) != "", errors.Is(err, flow.ErrCorrupt), errors.Is(err, flow.ErrConflict),
+		errors.Is(err, flow.ErrLocked), errors.Is(err, flow.ErrNotFound): // not the database's
 		return err
 	case isReadOnly(err):
 		return hint.Errorf(writableHint, "postgres: %s: %w", op, errReadOnly)

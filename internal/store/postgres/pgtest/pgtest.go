@@ -230,6 +230,15 @@ func (c *Cluster) signalAll(signal syscall.Signal) error {
 	return syscall.Kill(pid, signal)
 }
 
+// RequirePassword makes the server ask for passwords on its port.
+func (c *Cluster) RequirePassword() error {
+	rules := "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	if err := os.WriteFile(filepath.Join(c.data(), "pg_hba.conf"), []byte(rules), 0o600); err != nil { // it exists, and keeps its owner
+		return err
+	}
+	return c.server.Process.Signal(syscall.SIGHUP)
+}
+
 // Stop ends the server and removes its data.
 func (c *Cluster) Stop() error {
 	err := c.Halt(true)
