@@ -68,7 +68,12 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 		return nil, fmt.Errorf("postgres: load %q: %w", key, flow.ErrNotFound)
 	}
 	if *revision < known {
-		return nil, s.markRestored(ctx, fmt.Sprintf("has an older grant again (revision %d after %d)", *revision, known))
+		what := fmt.Sprintf("has an older grant again (revision %d after %d)", *revision, known)
+		_, err := s.pool.Exec(ctx, `UPDATE tokend_grants SET restored = true WHERE id = $1::bytea AND revision = $2::bigint`, id[:], *revision)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.markRestored(ctx, what)
 	}
 	plain, err := s.seal.Open(sealed, place(key, *revision, *generation)...)
 	if err != nil {

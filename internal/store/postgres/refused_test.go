@@ -84,11 +84,10 @@ func TestOpen_Rejected(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url := cluster.URL(t)
-			before := ""
 			if c.prepare != nil {
 				c.prepare(t, url)
 			}
-			before = content(t, url)
+			before := content(t, url)
 			at := url
 			if c.user != "" {
 				at = as(url, c.user)
