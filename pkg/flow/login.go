@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -58,6 +59,10 @@ func (l *Login) UnmarshalJSON(b []byte) error {
 	l.Verifier, l.DeviceCode = Secret(f.Verifier), Secret(f.DeviceCode)
 	return nil
 }
+
+// ID identifies a pending login: its state, or the device code of a device login.
+// Both are secrets.
+func (l Login) ID() string { return cmp.Or(l.State, l.DeviceCode.Reveal()) }
 
 // LogValue implements [slog.LogValuer]: client and expiry.
 func (l Login) LogValue() slog.Value {

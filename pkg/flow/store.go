@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"time"
 )
 
@@ -63,6 +64,54 @@ type Watcher interface {
 	// returns when ctx ends, or with an error if the store cannot be watched at
 	// all. The calls are made one at a time.
 	Watch(ctx context.Context, changed func(key string)) error
+}
+
+// Lister is an optional interface of a [Store]: it lists the grants without opening
+// them.
+type Lister interface {
+	// List returns each stored grant once. A grant that is saved or deleted during
+	// the iteration may be missing. A yielded error is the last element.
+	List(ctx context.Context) iter.Seq2[StoredGrant, error]
+}
+
+// StoredGrant is what a store has in the clear of a grant.
+type StoredGrant struct {
+	Key        string
+	Revision   int64
+	Generation int64
+	State      GrantState
+	Saved      time.Time
+}
+
+// MaxPendingLogins bounds the pending logins of one client in a [LoginKeeper].
+const MaxPendingLogins = 16
+
+// LoginKeeper is an optional interface of a [Store]: it keeps pending logins, so
+// that a login that one process began can be finished by another one, or after a
+// restart. What it keeps is sealed as a grant is.
+type LoginKeeper interface {
+	// KeepLogin keeps l, durably when it returns nil, until it is taken, dropped or
+	// expires. Of more than [MaxPendingLogins] of one key it drops the oldest.
+	KeepLogin(ctx context.Context, l PendingLogin) error
+
+	// TakeLogin removes the login with that [Login.ID] and returns it. Of any number
+	// of calls, in any process, one gets it; the others get [ErrNotFound], as for a
+	// login that is unknown, has expired, or is of another key ("": of any key).
+	TakeLogin(ctx context.Context, key, id string) (PendingLogin, error)
+
+	// PendingLogins returns the logins of a key that have not expired, oldest first.
+	PendingLogins(ctx context.Context, key string) ([]PendingLogin, error)
+
+	// DropLogins removes the logins of a key.
+	DropLogins(ctx context.Context, key string) error
+}
+
+// PendingLogin is a login that has begun, as a [LoginKeeper] keeps it. Its JSON
+// contains secrets; printing it masks them.
+type PendingLogin struct {
+	Key     string    `json:"key"` // of the client's grant: see [GrantKey]
+	Started time.Time `json:"started"`
+	Login   Login     `json:"login"`
 }
 
 // GrantKey returns the key of a client's grant in a [Store]. Clients with the
