@@ -31,7 +31,9 @@ type DeviceLogin struct {
 // poll polls the token endpoint until a person has decided.
 type poll struct {
 	login     Login
-	started   time.Time
+	pending   PendingLogin // of login
+	began     bool         // by this process, so no other one has polled yet
+	lease     *heldLease   // the right to poll; nil: another process has it, or the store keeps no logins
 	stop      chan struct{}
 	once      sync.Once
 	loggedOut bool // Forget was called since; guarded by Client.mu
@@ -61,8 +63,9 @@ func (p *poll) isDone() bool {
 	}
 }
 
-// loginDevice begins a device login, or returns the pending one while at least
-// half of its time is left. Only one code is polled for at a time.
+// loginDevice begins a device login, or returns the pending one, which another
+// process may have begun, while at least half of its time is left. Only one code is
+// polled for at a time.
 func (c *Client) loginDevice(ctx context.Context) (Login, error) {
 	return c.device.get(ctx, &c.tasks, func(ctx context.Context) (Login, error) {
 		c.mu.Lock()
@@ -71,8 +74,11 @@ func (c *Client) loginDevice(ctx context.Context) (Login, error) {
 		if held != nil {
 			return Login{}, held
 		}
-		if now := c.cfg.Now(); p != nil && p.active() && p.login.Expires.Sub(now) >= now.Sub(p.started) {
+		if now := c.cfg.Now(); p != nil && p.active() && p.login.Expires.Sub(now) >= now.Sub(p.pending.Started) {
 			return p.login, nil
+		}
+		if l, ok := c.pendingDevice(ctx); ok && l.Login.Expires.Sub(c.cfg.Now()) >= c.cfg.Now().Sub(l.Started) {
+			return c.startPolling(l, false).login, nil
 		}
 		m, err := c.provider.endpoints(ctx)
 		if err != nil {
@@ -85,8 +91,11 @@ func (c *Client) loginDevice(ctx context.Context) (Login, error) {
 			}
 			return Login{}, e
 		}
-		c.startPolling(m, l)
-		return l, nil
+		pending, e := c.keepDevice(ctx, l)
+		if e != nil {
+			return Login{}, e
+		}
+		return c.startPolling(pending, true).login, nil
 	})
 }
 
@@ -155,16 +164,18 @@ func (c *Client) deviceAnswer(v map[string]json.RawMessage) (l Login, what strin
 }
 
 // startPolling begins to poll for a login and cancels the previous poll.
-func (c *Client) startPolling(m *metadata, l Login) *poll {
-	p := &poll{login: l, started: c.cfg.Now(), stop: make(chan struct{}), done: make(chan struct{})}
+func (c *Client) startPolling(l PendingLogin, began bool) *poll {
+	p := &poll{login: l.Login, pending: l, began: began, stop: make(chan struct{}), done: make(chan struct{})}
 	c.mu.Lock()
 	if c.polling != nil {
 		c.polling.cancel()
 	}
 	c.polling = p
 	c.mu.Unlock()
+	c.lockDevice(p)
 	c.tasks.start(func() {
-		p.err = c.pollUntilDecided(p, m)
+		p.err = c.pollUntilDecided(p)
+		c.endDevice(p)
 		if p.err != nil {
 			p.failure = c.failureOf(p.err)
 			c.cfg.Log.Warn("a device login failed", "class", p.err.Class, "code", p.err.Code)
@@ -186,11 +197,14 @@ func (c *Client) finishDevice(ctx context.Context, l Login) (*Grant, error) {
 		if l.DeviceCode == "" || l.Client != c.cfg.Name || !c.cfg.Now().Before(l.Expires) {
 			return nil, &Error{Op: "finish", Class: ClassRequest, Err: ErrState, Description: "there is no such pending device login", Hint: "begin a new login"}
 		}
-		m, err := c.provider.endpoints(ctx)
-		if err != nil {
-			return nil, err
+		pending, known := c.pendingDevice(ctx)
+		if known = known && pending.Login.DeviceCode == l.DeviceCode; !known {
+			var e *Error
+			if pending, e = c.keepDevice(ctx, l); e != nil {
+				return nil, e
+			}
 		}
-		p = c.startPolling(m, l)
+		p = c.startPolling(pending, !known)
 	}
 	select {
 	case <-p.done:
@@ -205,8 +219,9 @@ func (c *Client) finishDevice(ctx context.Context, l Login) (*Grant, error) {
 
 // pollUntilDecided polls (RFC 8628 sections 3.4 and 3.5) until the person
 // decides, the code expires or the client ends: not faster than the provider
-// allows, and slower while it is unreachable.
-func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
+// allows, and slower while it is unreachable. While another process polls, it waits
+// for the end of the login there.
+func (c *Client) pollUntilDecided(p *poll) *Error {
 	l := p.login
 	interval := time.Duration(max(1, l.Interval)) * time.Second
 	wait := interval
@@ -218,8 +233,15 @@ func (c *Client) pollUntilDecided(p *poll, m *metadata) *Error {
 		if wait >= left {
 			return &Error{Op: "login", Class: ClassLoginRequired, Code: "expired_token", Description: "the code expired before anybody confirmed it", Hint: "begin a new login"}
 		}
+		switch c.pollState(p) {
+		case pollNot:
+			wait = interval
+			continue
+		case pollEnded:
+			return c.endedElsewhere(p)
+		}
 		sent := c.cfg.Now().Round(0)
-		a, o, e := c.post(context.Background(), "login", m.Token, url.Values{"grant_type": {grantDevice}, "device_code": {l.DeviceCode.Reveal()}}, sendOptions{})
+		a, o, e := c.pollOnce(l)
 		switch {
 		case o == succeeded:
 			c.skew(a.date, sent)
@@ -323,8 +345,7 @@ var errLoggedOut = errors.New("the client was logged out during the login")
 // was called before.
 func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) *Error {
 	if c.loggedOutSince(p) {
-		_ = c.revoke(ctx, g.RefreshToken) // the grant is not kept
-		return &Error{Op: "login", Class: ClassLoginRequired, Err: errLoggedOut, Hint: "begin a new login"}
+		return c.dropDeviceGrant(ctx, g)
 	}
 	h, e := c.lock(ctx, f)
 	if e != nil {
@@ -335,10 +356,19 @@ func (c *Client) storeDevice(ctx context.Context, f *flight, p *poll, g *Grant) 
 	if e != nil {
 		return c.spillDevice(ctx, p, g, nil, e)
 	}
+	if c.loggedOutElsewhere(p, prior) {
+		return c.dropDeviceGrant(ctx, g)
+	}
 	g.Revision = revision
 	if e := c.storeLogin(ctx, f, h, g, prior); e != nil {
 		return c.spillDevice(ctx, p, g, h.replaces, e)
 	}
 	c.clearLoginFailures()
 	return nil
+}
+
+// dropDeviceGrant revokes the grant of a login that a logout has ended.
+func (c *Client) dropDeviceGrant(ctx context.Context, g *Grant) *Error {
+	_ = c.revoke(ctx, g.RefreshToken) // the grant is not kept
+	return &Error{Op: "login", Class: ClassLoginRequired, Err: errLoggedOut, Hint: "begin a new login"}
 }

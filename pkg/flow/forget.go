@@ -53,6 +53,9 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 			refused.Hint = "revoke it in the provider's dashboard"
 		}
 	}
+	if err := c.dropLogins(ctx); err != nil {
+		return storeError("forget", err)
+	}
 	if err := c.storeLogout(ctx, l, g, revision, corrupt); err != nil {
 		return storeError("forget", err)
 	}
@@ -64,6 +67,17 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	c.mu.Unlock()
 	c.cfg.Log.Info("forgotten", "revoked", hadToken && refused == nil)
 	return refused
+}
+
+// dropLogins drops the client's pending logins.
+func (c *Client) dropLogins(ctx context.Context) error {
+	k := c.keeper()
+	if k == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return k.DropLogins(ctx, c.key)
 }
 
 // storeLogout stores a logout in place of the grant, so that every process and

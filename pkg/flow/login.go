@@ -77,8 +77,9 @@ var ownParams = []string{
 
 // Login begins a login: discovery, and new state, PKCE verifier and nonce. For
 // [Device] it requests a code and starts to poll until the login ends, even if
-// no caller waits; a restart of the program cancels it. A pending device
-// login is returned as long as half of its time is left.
+// no caller waits. If the store is a [LoginKeeper], another process with this client,
+// or this one after a restart, continues to poll; otherwise a restart cancels the
+// login. A pending device login is returned as long as half of its time is left.
 func (c *Client) Login(ctx context.Context) (Login, error) {
 	switch c.cfg.Source.(type) {
 	case Device:

@@ -12,8 +12,15 @@ type MemoryStore struct {
 
 	mu     sync.Mutex
 	grants map[string]*Grant       // nil until the first Save
+	saved  map[string]time.Time    // when each grant was saved
 	leases map[string]*memoryLease // nil until the first Lock
+	logins []PendingLogin          // oldest first
 }
+
+var (
+	_ Lister      = (*MemoryStore)(nil)
+	_ LoginKeeper = (*MemoryStore)(nil)
+)
 
 // NewMemoryStore returns an empty store.
 func NewMemoryStore() *MemoryStore { return &MemoryStore{} }
@@ -70,9 +77,9 @@ func (s *MemoryStore) Save(ctx context.Context, l Lease, g *Grant) error {
 	}
 	g.Revision++
 	if s.grants == nil {
-		s.grants = map[string]*Grant{}
+		s.grants, s.saved = map[string]*Grant{}, map[string]time.Time{}
 	}
-	s.grants[ml.key] = g.clone()
+	s.grants[ml.key], s.saved[ml.key] = g.clone(), s.now()
 	return nil
 }
 

@@ -53,11 +53,12 @@ func (c *Client) waitFor(ctx context.Context, f *flight) bool {
 	}
 }
 
-// loadGrant loads the grant, in a flight.
+// loadGrant loads the grant and a pending device login, in a flight.
 func (c *Client) loadGrant(ctx context.Context, f *flight) {
 	if _, _, e := c.load(ctx); e != nil {
 		f.err = c.failed(c.want(Request{}), e)
 	}
+	c.followDevice(ctx)
 }
 
 func (c *Client) sleep(ctx context.Context, d time.Duration) {

@@ -112,6 +112,11 @@ type PendingLogin struct {
 	Key     string    `json:"key"` // of the client's grant: see [GrantKey]
 	Started time.Time `json:"started"`
 	Login   Login     `json:"login"`
+
+	// Of a device login: the client's grant when it began. A later logout ends the
+	// login, and a later login replaces it.
+	Revision int64     `json:"revision,omitempty"`
+	LoggedIn time.Time `json:"logged_in,omitzero"`
 }
 
 // GrantKey returns the key of a client's grant in a [Store]. Clients with the
