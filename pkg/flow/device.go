@@ -172,7 +172,9 @@ func (c *Client) startPolling(l PendingLogin, began bool) *poll {
 	}
 	c.polling = p
 	c.mu.Unlock()
-	c.lockDevice(p)
+	if began {
+		c.lockDevice(p) // the store may fail later
+	}
 	c.tasks.start(func() {
 		p.err = c.pollUntilDecided(p)
 		c.endDevice(p)
