@@ -212,6 +212,40 @@ func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
 	return g, nil
 }
 
+// list returns the spilled grants of this store that can be opened.
+func (s spill) list() ([]flow.StoredGrant, error) {
+	if s.dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []flow.StoredGrant
+	for _, e := range entries {
+		f, err := readSpilled(filepath.Join(s.dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, flow.ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.Store != s.store || e.Name() != filepath.Base(s.file(f.Key)) {
+			continue
+		}
+		g, err := f.open(s.keys)
+		fi, infoErr := e.Info()
+		if err != nil || infoErr != nil { // damaged, or saved since
+			continue
+		}
+		list = append(list, flow.StoredGrant{Key: f.Key, Revision: f.Revision, Generation: f.Generation, State: g.State, Saved: fi.ModTime()})
+	}
+	return list, nil
+}
+
 // Suffixes of spilled files that cannot be saved. They are kept for a person to
 // inspect, until the grant is deleted.
 const (

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/storeurl"
@@ -17,6 +18,8 @@ import (
 // medium is a store of one scheme.
 type medium interface {
 	flow.Store
+	flow.Lister
+	flow.LoginKeeper
 	io.Closer
 	Ping(ctx context.Context) error
 	ID() string // random, set when the store is created
@@ -39,9 +42,11 @@ type Store struct {
 }
 
 var (
-	_ flow.Store   = (*Store)(nil)
-	_ flow.Spiller = (*Store)(nil)
-	_ flow.Watcher = (*Store)(nil)
+	_ flow.Store       = (*Store)(nil)
+	_ flow.Spiller     = (*Store)(nil)
+	_ flow.Watcher     = (*Store)(nil)
+	_ flow.Lister      = (*Store)(nil)
+	_ flow.LoginKeeper = (*Store)(nil)
 )
 
 // Open opens the store at a URL and creates it if there is none. Package storeurl
@@ -96,6 +101,29 @@ func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {
 		spilled.Revision, spilled.Restored = saved.Revision, saved.Restored
 	}
 	return spilled, nil
+}
+
+// List implements [flow.Lister]. It includes the grants that are only spilled.
+func (s *Store) List(ctx context.Context) iter.Seq2[flow.StoredGrant, error] {
+	return func(yield func(flow.StoredGrant, error) bool) {
+		saved := map[string]bool{}
+		for g, err := range s.medium.List(ctx) {
+			saved[g.Key] = true
+			if !yield(g, err) || err != nil {
+				return
+			}
+		}
+		spilled, err := s.spill.list()
+		if err != nil {
+			yield(flow.StoredGrant{}, fmt.Errorf("store: spill: %w", err))
+			return
+		}
+		for _, g := range spilled {
+			if !saved[g.Key] && g.Revision == 0 && !yield(g, nil) { // another revision: the grant was deleted
+				return
+			}
+		}
+	}
 }
 
 // Save implements [flow.Store]. A spilled grant is removed once it is saved; one

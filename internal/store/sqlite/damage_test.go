@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,9 +211,10 @@ func TestDamage_DatabaseDeletedLogLeft(t *testing.T) {
 }
 
 // change runs SQL without the store.
-func change(t *testing.T, path, query string, args ...any) {
+func change(t testing.TB, path, query string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	name := url.URL{Scheme: "file", Path: path}
+	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		t.Fatal(err)
 	}

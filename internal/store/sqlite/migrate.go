@@ -47,6 +47,13 @@ var migrations = [...]migration{
 	},
 	// Rows of an older version have 0; for those the wall clock decides.
 	{sql: `ALTER TABLE leases ADD COLUMN uptime REAL NOT NULL DEFAULT 0; -- the end again, in seconds since the machine started`},
+	{sql: `CREATE TABLE logins (
+		id      TEXT PRIMARY KEY,
+		key     TEXT NOT NULL,    -- of the client's grant
+		expires INTEGER NOT NULL, -- Unix microseconds
+		sealed  BLOB NOT NULL
+	) STRICT; -- in the order of their rowid
+	CREATE INDEX logins_key ON logins (key);`},
 }
 
 // migrate migrates the schema from a version to the newest, in one transaction.

@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -54,7 +56,11 @@ func TestStore(t *testing.T) {
 		storetest.Run(t, func(t testing.TB) storetest.Opened {
 			var passed, set clock
 			path, o := filepath.Join(t.TempDir(), "a b?c%41#.db"), sqlite.Options{Sealer: newKeys(t), Skew: passed.now, ClockSet: set.now}
-			return storetest.Opened{Store: open(t, path, o), Other: open(t, path, o), Advance: passed.advance, SetClock: set.advance}
+			return storetest.Opened{
+				Store: open(t, path, o), Other: open(t, path, o), Advance: passed.advance, SetClock: set.advance,
+				Raw: func(t testing.TB) []byte { return written(t, path) }, Swap: func(t testing.TB) { swapRows(t, path) },
+				Snapshot: func(t testing.TB) func(testing.TB) flow.Store { return snapshot(t, path, o) },
+			}
 		})
 	})
 	t.Run("memory", func(t *testing.T) {
@@ -64,6 +70,42 @@ func TestStore(t *testing.T) {
 			return storetest.Opened{Store: s, Other: s, Advance: passed.advance, SetClock: set.advance}
 		})
 	})
+}
+
+// written returns the content of the database and its log.
+func written(t testing.TB, path string) (all []byte) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		must(t, err)
+		all = append(all, b...)
+	}
+	return all
+}
+
+// swapRows exchanges the sealed values of the two rows of each table.
+func swapRows(t testing.TB, path string) {
+	t.Helper()
+	for _, table := range []string{"grants", "logins"} {
+		change(t, path, `CREATE TEMP TABLE swapped AS SELECT rowid AS id, sealed FROM `+table+`;
+			UPDATE `+table+` SET sealed = (SELECT sealed FROM swapped WHERE id <> `+table+`.rowid);`)
+	}
+}
+
+// snapshot copies the database, and returns what puts the copy in place of its content.
+func snapshot(t testing.TB, path string, o sqlite.Options) (restore func(testing.TB) flow.Store) {
+	t.Helper()
+	change(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
+	old, err := os.ReadFile(path)
+	must(t, err)
+	return func(t testing.TB) flow.Store {
+		change(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		must(t, err)
+		_, err = f.Write(old)
+		must(t, errors.Join(err, f.Truncate(int64(len(old))), f.Close()))
+		return open(t, path, o)
+	}
 }
 
 // put saves a grant of that generation and returns it.

@@ -25,6 +25,11 @@ type Opened struct {
 	// Volatile is set for a store that only its own process uses, while it is
 	// alive: a revision may be reused after Delete.
 	Volatile bool
+
+	// Of a store that writes to a medium; each may be nil.
+	Raw      func(t testing.TB) []byte                                      // everything that it has written
+	Swap     func(t testing.TB)                                             // exchanges the sealed values of the two grants, and of the two pending logins
+	Snapshot func(t testing.TB) (restore func(t testing.TB) (s flow.Store)) // copies the content; restore puts it back under the open store, and opens it once more
 }
 
 // ttl of the leases, much longer than a test runs.
@@ -58,6 +63,19 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 		{"RenewAfterClockIsSet", testRenewAfterClockIsSet},
 		{"NoLostUpdate", testNoLostUpdate},
 		{"OneSaveWinsPerRevision", testOneSaveWinsPerRevision},
+		{"Linearizable", testLinearizable},
+		{"List", testList},
+		{"ListWhileUsed", testListWhileUsed},
+		{"ListOfEndedContext", testListOfEndedContext},
+		{"LoginElsewhere", testLoginElsewhere},
+		{"LoginKeptAgain", testLoginKeptAgain},
+		{"LoginTakenOnce", testLoginTakenOnce},
+		{"LoginExpires", testLoginExpires},
+		{"LoginsAreBounded", testLoginsAreBounded},
+		{"LoginsAreDropped", testLoginsAreDropped},
+		{"SealedBytes", testSealedBytes},
+		{"SwappedRows", testSwappedRows},
+		{"RolledBack", testRolledBack},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
