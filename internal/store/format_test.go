@@ -20,7 +20,7 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-var update = flag.Bool("update", false, "write testdata/v3 again: only before this format is released")
+var update = flag.Bool("update", false, "write testdata/v4 again: only before this format is released")
 
 func copyV1(t *testing.T) (dir string, keys *seal.Keyset) {
 	t.Helper()
@@ -55,9 +55,9 @@ func newKey(name string) string {
 // The keys of the first version were names of clients.
 func TestFormat(t *testing.T) {
 	if *update {
-		writeV3(t)
+		writeV4(t)
 	}
-	for _, version := range []string{"v1", "v2", "v3"} {
+	for _, version := range []string{"v1", "v2", "v3", "v4"} {
 		t.Run(version, func(t *testing.T) { testFormat(t, version) })
 	}
 }
@@ -92,10 +92,34 @@ func testFormat(t *testing.T, version string) {
 	}
 }
 
-// writeV3 writes the files of this version.
-func writeV3(t *testing.T) {
+// pendingV4 is the login in the files of version 4.
+func pendingV4() flow.PendingLogin {
+	return storetest.PendingLogin(newKey("saved"), "canary-state", time.Date(2126, 1, 1, 0, 0, 0, 0, time.UTC))
+}
+
+// TestFormat_PendingLogins: a pending login of the format is taken; earlier formats
+// have none, and keep one after the migration.
+func TestFormat_PendingLogins(t *testing.T) {
+	for _, version := range []string{"v1", "v2", "v3", "v4"} {
+		t.Run(version, func(t *testing.T) {
+			dir, keys := copyFormat(t, version)
+			s := openAt(t, "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys, MarkFile: dir + "/keyset.json.mark"})
+			want := pendingV4()
+			if version != "v4" {
+				must(t, s.KeepLogin(t.Context(), want))
+			}
+			got, err := s.TakeLogin(t.Context(), want.Key, "canary-state")
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("TakeLogin = %+v, %v\nwant %+v", got, err, want)
+			}
+		})
+	}
+}
+
+// writeV4 writes the files of this version.
+func writeV4(t *testing.T) {
 	t.Helper()
-	const dir = "testdata/v3"
+	const dir = "testdata/v4"
 	must(t, os.RemoveAll(dir))
 	keys, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keyset.json", "sqlite:"+dir+"/tokend.db", store.Options{})
 	must(t, err)
@@ -110,8 +134,29 @@ func writeV3(t *testing.T) {
 		}
 		must(t, l.Release(t.Context()))
 	}
+	must(t, s.KeepLogin(t.Context(), pendingV4()))
 	must(t, s.Close())
 	must(t, os.Remove(dir+"/tokend.db.alive"))
+}
+
+// TestList_IncludesSpilledOnly lists a saved grant, a spilled one that has a row, and
+// one that has none.
+func TestList_IncludesSpilledOnly(t *testing.T) {
+	dir, keys := copyFormat(t, "v4")
+	s := openAt(t, "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys, MarkFile: dir + "/keyset.json.mark"})
+	g := storetest.Grant()
+	must(t, s.Spill(t.Context(), "only spilled", g))
+	found := map[string]int{}
+	for g, err := range s.List(t.Context()) {
+		must(t, err)
+		found[g.Key]++
+		if g.Key == "only spilled" && (g.Generation != 7 || g.State != flow.GrantUncertain || g.Revision != 0 || g.Saved.IsZero()) {
+			t.Errorf("%+v", g)
+		}
+	}
+	if want := map[string]int{newKey("saved"): 1, newKey("spilled"): 1, "only spilled": 1}; !maps.Equal(found, want) {
+		t.Errorf("List = %v, want %v", found, want)
+	}
 }
 
 // TestFormatV1_UnreadableRowStays checks that an unreadable row is kept, and the
