@@ -152,7 +152,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 		return nil, errors.Join(err, grants.Close())
 	}
 	key := flow.Secret(rand.Text())
-	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Ready: grants.Ping, Version: buildVersion(), Log: log}
+	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Logins: grants, Ready: grants.Ping, Version: buildVersion(), Log: log}
 	ps := providers{}
 	c.Clients, _, err = s.keepAlone(ps, grants, log)
 	for i := range c.Clients {

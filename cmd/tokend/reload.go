@@ -49,7 +49,7 @@ func (s *serving) build() (err error) {
 		return err
 	}
 	s.daemon, err = daemon.New(daemon.Config{
-		Clients: s.keeper.served(s.kept), Keys: keys, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
+		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

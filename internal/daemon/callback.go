@@ -45,7 +45,7 @@ func newPage() (page, error) {
 func (d *api) callback(c *gin.Context) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err == nil {
-		err = d.finish(c.Request.Context(), query, "")
+		err = d.finish(c.Request.Context(), query, nil)
 	} else {
 		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is malformed", Hint: "start a new login"}
 	}

@@ -56,7 +56,7 @@ func (d *api) nearNames(caller *guard.Caller, name string) string {
 	return "tokend status lists the clients"
 }
 
-func (d *api) view(cl *client) clientView {
+func (d *api) view(ctx context.Context, cl *client) clientView {
 	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
@@ -72,7 +72,7 @@ func (d *api) view(cl *client) clientView {
 		v.LoginFailure = &f
 	}
 	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
-		if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok { // asking for the status does not start a login
+		if l, ok := d.logins.offered(ctx, cl.Client); ok { // asking for the status does not start a login
 			v.AuthorizeURL = l.URL
 		}
 	}
@@ -82,9 +82,11 @@ func (d *api) view(cl *client) clientView {
 func (d *api) listClients(c *gin.Context) {
 	caller := guard.CallerOf(c.Request.Context())
 	views := []clientView{}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), offerTimeout) // a store that does not answer must not delay each client
+	defer cancel()
 	for _, name := range d.names {
 		if caller.May(name) {
-			views = append(views, d.view(d.clients[name]))
+			views = append(views, d.view(ctx, d.clients[name]))
 		}
 	}
 	writeJSON(c, http.StatusOK, struct {
@@ -94,7 +96,7 @@ func (d *api) listClients(c *gin.Context) {
 
 func (d *api) getClient(c *gin.Context) {
 	if cl := d.known(c); cl != nil {
-		writeJSON(c, http.StatusOK, d.view(cl))
+		writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 	}
 }
 
@@ -126,7 +128,7 @@ func (d *api) refresh(c *gin.Context) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(cl))
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 }
 
 func (d *api) forget(c *gin.Context) {
@@ -137,13 +139,16 @@ func (d *api) forget(c *gin.Context) {
 	ctx, cancel := detached(c.Request.Context())
 	defer cancel()
 	defer cl.life.use()()
-	d.logins.drop(cl.Name())
+	if err := d.logins.drop(ctx, cl.Client); err != nil {
+		d.failWith(c, cl, err)
+		return
+	}
 	if err := cl.Forget(ctx); err != nil {
 		d.log.WarnContext(ctx, "logout failed", failureOf(ctx, cl, err)...)
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(cl))
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 }
 
 // detached is for work that must complete even if the caller leaves: an

@@ -23,6 +23,7 @@ import (
 type Config struct {
 	Clients []Client
 	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
+	Logins  flow.LoginKeeper                // keeps pending logins; nil: in memory, until a restart
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
 	Version string                          // of the program, in the answer of /healthz; "": omitted
 	Base    http.RoundTripper               // how upstreams are reached; nil: as http_proxy and no_proxy say
@@ -93,7 +94,7 @@ func New(c Config) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	d.logins = newLogins(d.now)
+	d.logins = newLogins(c.Logins, d.now)
 	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()

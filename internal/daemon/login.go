@@ -78,16 +78,16 @@ func (d *api) loginHeadless(c *gin.Context, cl *client) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(cl))
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 }
 
 // begin begins a login and keeps it for the callback.
 func (d *api) begin(ctx context.Context, cl *client) (flow.Login, error) {
 	l, err := cl.Client.Client.Login(ctx)
-	if err == nil {
-		d.logins.put(l, cl.registration())
+	if err != nil {
+		return l, err
 	}
-	return l, err
+	return l, d.logins.put(ctx, cl.Client, l)
 }
 
 // offer returns a URL where a person can log a client in, "" when there is none.
@@ -95,7 +95,7 @@ func (d *api) offer(ctx context.Context, cl *client) string {
 	if !cl.interactive() {
 		return ""
 	}
-	if l, ok := d.logins.offered(cl.Name(), cl.registration()); ok {
+	if l, ok := d.logins.offered(ctx, cl.Client); ok {
 		return l.URL
 	}
 	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
@@ -119,32 +119,36 @@ func (d *api) finishLogin(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
-	if err := d.finish(c.Request.Context(), query, cl.Name()); err != nil {
+	if err := d.finish(c.Request.Context(), query, cl); err != nil {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(cl))
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 }
 
-// finish completes the login of a callback: one of the named client, or of any client
-// when the name is "".
-func (d *api) finish(ctx context.Context, query url.Values, client string) error {
+// finish completes the login of a callback, which any process of the store may have
+// begun: a login of that client, or of any client if it is nil.
+func (d *api) finish(ctx context.Context, query url.Values, of *client) error {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
 		return flow.ErrState
 	}
-	l, ok := d.logins.take(states[0], client)
-	if !ok {
-		return flow.ErrState
-	}
-	cl := d.clients[l.Client]
-	if cl == nil || cl.registration() != l.of {
-		return flow.ErrState
-	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
+	var only *Client
+	if of != nil {
+		only = &of.Client
+	}
+	l, err := d.logins.take(ctx, states[0], only)
+	if err != nil {
+		return err
+	}
+	cl := d.clients[l.Login.Client]
+	if cl == nil || !cl.owns(l) {
+		return flow.ErrState
+	}
 	defer cl.life.use()()
-	_, err := cl.Finish(ctx, l.Login, query)
+	_, err = cl.Finish(ctx, l.Login, query)
 	d.ended(ctx, cl, err)
 	return err
 }

@@ -1,107 +1,97 @@
 package daemon
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
-// maxLogins bounds the pending logins of one client: one more drops the oldest of
-// that client.
-const maxLogins = 16
-
-// logins keeps pending logins in memory: a restart loses them.
+// logins keeps pending logins in the store, where every process of it finds them, and
+// the failures of the last ones in memory.
 type logins struct {
-	now func() time.Time
+	keeper flow.LoginKeeper
+	now    func() time.Time
 
 	mu       sync.Mutex
-	pending  map[string][]pendingLogin // by client, oldest first
-	failures map[string]*flow.Failure  // by client, of the last login
+	failures map[string]*flow.Failure // by client, of the last login
 }
 
-type pendingLogin struct {
-	flow.Login
-	begun time.Time
-	of    registration
+func newLogins(keeper flow.LoginKeeper, now func() time.Time) *logins {
+	if keeper == nil {
+		keeper = &flow.MemoryStore{Now: now}
+	}
+	return &logins{keeper: keeper, now: now, failures: map[string]*flow.Failure{}}
 }
 
-// registration identifies the client that a login belongs to: the provider gives the
-// code to this client at this URL only.
-type registration struct{ issuer, clientID, redirectURL string }
+// key identifies the client that a login belongs to: the provider gives the code to
+// this client only.
+func (c Client) key() string { return flow.GrantKey(c.Status().Issuer, c.ClientID, c.Name()) }
 
-func (c Client) registration() registration {
-	return registration{issuer: c.Status().Issuer, clientID: c.ClientID, redirectURL: c.RedirectURL}
-}
-
-func newLogins(now func() time.Time) *logins {
-	return &logins{now: now, pending: map[string][]pendingLogin{}, failures: map[string]*flow.Failure{}}
+// owns reports whether a login was begun for this client, with its redirect URI.
+func (c Client) owns(l flow.PendingLogin) bool {
+	return l.Key == c.key() && l.Login.RedirectURL == c.RedirectURL
 }
 
 // put keeps a login until it is taken, expires or is dropped for newer ones.
-func (s *logins) put(l flow.Login, of registration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := append(s.alive(l.Client), pendingLogin{Login: l, begun: s.now(), of: of})
-	s.pending[l.Client] = list[max(0, len(list)-maxLogins):]
+func (s *logins) put(ctx context.Context, cl Client, l flow.Login) error {
+	return loginStoreError(s.keeper.KeepLogin(ctx, flow.PendingLogin{Key: cl.key(), Started: s.now().Round(0), Login: l}))
 }
 
 // take returns the login of a state and drops it: a state works once. With a client
-// name it finds that client's logins only.
-func (s *logins) take(state, client string) (pendingLogin, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name := range s.pending {
-		if client != "" && name != client {
-			continue
-		}
-		list := s.alive(name)
-		for i, l := range list {
-			if l.State == state {
-				s.pending[name] = append(list[:i:i], list[i+1:]...)
-				return l, true
-			}
-		}
+// (nil: any) it finds that client's logins only.
+func (s *logins) take(ctx context.Context, state string, cl *Client) (flow.PendingLogin, error) {
+	key := ""
+	if cl != nil {
+		key = cl.key()
 	}
-	return pendingLogin{}, false
+	l, err := s.keeper.TakeLogin(ctx, key, state)
+	if errors.Is(err, flow.ErrNotFound) || err == nil && l.Login.State != state { // the device code of another client
+		return flow.PendingLogin{}, flow.ErrState
+	}
+	return l, loginStoreError(err)
 }
 
 // offered returns the newest pending login of a client if at least half its time is
 // left, so that repeated requests for a URL start one login.
-func (s *logins) offered(client string, of registration) (flow.Login, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.alive(client)
-	if len(list) == 0 {
+func (s *logins) offered(ctx context.Context, cl Client) (flow.Login, bool) {
+	list, err := s.keeper.PendingLogins(ctx, cl.key())
+	if err != nil || len(list) == 0 {
 		return flow.Login{}, false
 	}
-	l := list[len(list)-1]
-	now := s.now()
-	return l.Login, l.of == of && l.Expires.Sub(now) >= now.Sub(l.begun)
+	l, now := list[len(list)-1], s.now()
+	return l.Login, cl.owns(l) && l.Login.State != "" && l.Login.Expires.Sub(now) >= now.Sub(l.Started)
 }
 
 // drop drops the pending logins of a client.
-func (s *logins) drop(client string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.pending, client)
+func (s *logins) drop(ctx context.Context, cl Client) error {
+	return loginStoreError(s.keeper.DropLogins(ctx, cl.key()))
 }
 
-// retain drops the logins and failures of clients that were removed, or whose
-// registration changed.
+// loginStoreError classifies an error of the store that keeps the logins.
+func loginStoreError(err error) error {
+	if err == nil || errors.Is(err, flow.ErrCorrupt) {
+		return err
+	}
+	return &flow.Error{
+		Op: "login", Class: flow.ClassStoreUnavailable, Description: "the store of pending logins does not answer: " + err.Error(),
+		Hint: cmp.Or(hint.Of(err), "try again"), RetryAfter: storeRetry, Err: err,
+	}
+}
+
+// storeRetry is the retry_after if the store does not answer.
+const storeRetry = 5 * time.Second
+
+// retain drops the failures of clients that were removed. Their pending logins expire
+// in the store: another process may still serve them.
 func (s *logins) retain(clients map[string]*client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, list := range s.pending {
-		s.pending[name] = slices.DeleteFunc(list, func(l pendingLogin) bool {
-			return clients[name] == nil || clients[name].registration() != l.of
-		})
-		if len(s.pending[name]) == 0 {
-			delete(s.pending, name)
-		}
-	}
 	maps.DeleteFunc(s.failures, func(name string, _ *flow.Failure) bool { return clients[name] == nil })
 }
 
@@ -119,15 +109,4 @@ func (s *logins) failure(client string) *flow.Failure {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failures[client]
-}
-
-// alive returns a client's logins that have not expired. mu must be held.
-func (s *logins) alive(client string) []pendingLogin {
-	var list []pendingLogin
-	for _, l := range s.pending[client] {
-		if s.now().Before(l.Expires) {
-			list = append(list, l)
-		}
-	}
-	return list
 }

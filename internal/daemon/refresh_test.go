@@ -192,7 +192,7 @@ func TestStatus_StartsNoLogin(t *testing.T) {
 			t.Error(a.body)
 		}
 	}
-	if _, ok := d.logins.offered("demo", d.active.Load().clients["demo"].registration()); ok {
+	if _, ok := d.logins.offered(t.Context(), d.active.Load().clients["demo"].Client); ok {
 		t.Error("a login was started")
 	}
 	d.begun(t, "demo")

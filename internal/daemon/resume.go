@@ -21,5 +21,5 @@ func (d *api) resume(c *gin.Context) {
 		d.failWith(c, cl, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, d.view(cl))
+	writeJSON(c, http.StatusOK, d.view(c.Request.Context(), cl))
 }

@@ -232,48 +232,62 @@ func login(client, state string, now time.Time) flow.Login {
 
 func TestLogins_WorkOnceAndExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newLogins(time.Now)
-		s.put(login("a", "1", time.Now()), registration{})
-		if _, ok := s.take("1", "b"); ok {
+		s := newLogins(nil, time.Now)
+		made := func(name string) Client {
+			return makeClient(t, flow.Config{Name: name, Issuer: "https://tenant.test/", ClientID: name, Source: flow.AuthorizationCode{}}, "browser")
+		}
+		a, b := made("a"), made("b")
+		put := func(cl Client, state string) {
+			t.Helper()
+			if err := s.put(t.Context(), cl, login(cl.Name(), state, time.Now())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		take := func(state string, cl *Client) bool {
+			t.Helper()
+			l, err := s.take(t.Context(), state, cl)
+			if err != nil && !errors.Is(err, flow.ErrState) || err == nil && l.Login.State != state {
+				t.Errorf("take(%q) = %v, %v", state, l, err)
+			}
+			return err == nil
+		}
+		put(a, "1")
+		if take("1", &b) {
 			t.Error("taken for another client")
 		}
-		if _, ok := s.take("1", "a"); !ok {
+		if !take("1", &a) {
 			t.Error("not there")
 		}
-		if _, ok := s.take("1", ""); ok {
+		if take("1", nil) {
 			t.Error("taken twice")
 		}
-		s.put(login("a", "2", time.Now()), registration{})
-		if l, ok := s.offered("a", registration{}); !ok || l.State != "2" {
+		put(a, "2")
+		if l, ok := s.offered(t.Context(), a); !ok || l.State != "2" {
 			t.Error("not offered")
 		}
 		time.Sleep(6 * time.Minute) // synctest's clock
-		if _, ok := s.offered("a", registration{}); ok {
+		if _, ok := s.offered(t.Context(), a); ok {
 			t.Error("offered with less than half its time left")
 		}
 		time.Sleep(5 * time.Minute)
-		if _, ok := s.take("2", ""); ok {
+		if take("2", nil) {
 			t.Error("taken after its time")
 		}
-		s.put(login("b", "b", time.Now()), registration{})
-		for i := range maxLogins + 5 {
-			s.put(login("a", fmt.Sprint("a", i), time.Now()), registration{})
+		put(b, "b")
+		for i := range flow.MaxPendingLogins + 5 {
+			put(a, fmt.Sprint("a", i))
 		}
-		if len(s.pending["a"]) != maxLogins {
-			t.Errorf("%d pending", len(s.pending["a"]))
-		}
-		if _, ok := s.take("a4", ""); ok {
+		if take("a4", nil) {
 			t.Error("an old one was kept beyond the cap")
 		}
-		if _, ok := s.take("a5", ""); !ok {
+		if !take("a5", nil) {
 			t.Error("a newer one was dropped")
 		}
-		if _, ok := s.take("b", ""); !ok {
+		if !take("b", nil) {
 			t.Error("another client's was dropped")
 		}
-		s.drop("a")
-		if _, ok := s.take("a6", ""); ok {
-			t.Error("there after drop")
+		if err := s.drop(t.Context(), a); err != nil || take("a6", nil) {
+			t.Errorf("there after drop: %v", err)
 		}
 	})
 }

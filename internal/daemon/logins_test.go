@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"example.com/tokend/pkg/flow"
+)
+
+// onStore returns the client "web" of a process on that store, and its daemon.
+func onStore(t *testing.T, f *fakeTenant, store *flow.MemoryStore) *running {
+	t.Helper()
+	return start(t, Config{Logins: store, Clients: []Client{makeClient(t, flow.Config{
+		Name: "web", Issuer: f.issuer(), ClientID: "web", ClientSecret: canarySecret, Store: store,
+		Source: flow.AuthorizationCode{}, RedirectURL: "http://localhost:8484/callback", Scopes: []string{"offline_access"},
+	}, "browser")}})
+}
+
+func (d *running) callback(t *testing.T, state string) answered {
+	t.Helper()
+	return d.raw(t, "GET /callback?code="+canaryCode+"&state="+state+" HTTP/1.1\nHost: HOST\n\n")
+}
+
+// A login that began at one process is finished at another one, once.
+func TestLogin_FinishedAtAnotherProcess(t *testing.T) {
+	for name, finish := range map[string]func(d *running, t *testing.T, state string) answered{
+		"callback": (*running).callback,
+		"code": func(d *running, t *testing.T, state string) answered {
+			return d.call(t, "POST", "/v1/clients/web/code", `{"code":"`+canaryCode+`","state":"`+state+`"}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, store := newTenant(t), flow.NewMemoryStore()
+			first, second := onStore(t, f, store), onStore(t, f, store)
+			state := first.begun(t, "web")
+			if a := second.call(t, "GET", "/v1/clients/web", ""); !strings.Contains(a.body, state) {
+				t.Errorf("the other process does not show the pending login: %s", a.body)
+			}
+			if a := finish(second, t, "other-state"); a.StatusCode != 400 {
+				t.Errorf("wrong state: %d %s", a.StatusCode, a.body)
+			}
+			if a := finish(second, t, state); a.StatusCode != 200 {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+			posts := f.posts.Load()
+			for _, d := range []*running{first, second} {
+				if a := finish(d, t, state); a.StatusCode != 400 {
+					t.Errorf("a used state: %d %s", a.StatusCode, a.body)
+				}
+				if a := d.call(t, "GET", "/v1/clients/web/token", ""); a.StatusCode != 200 {
+					t.Errorf("token: %d %s", a.StatusCode, a.body)
+				}
+			}
+			if n := f.posts.Load() - posts; n != 0 {
+				t.Errorf("%d more requests to the provider", n)
+			}
+		})
+	}
+}
+
+func TestLogin_SurvivesRestart(t *testing.T) {
+	f, store := newTenant(t), flow.NewMemoryStore()
+	var state string
+	t.Run("before", func(t *testing.T) { state = onStore(t, f, store).begun(t, "web") }) // the daemon ends with the subtest
+	if a := onStore(t, f, store).callback(t, state); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestLogout_AtAnotherProcess_DropsPendingLogins(t *testing.T) {
+	f, store := newTenant(t), flow.NewMemoryStore()
+	first, second := onStore(t, f, store), onStore(t, f, store)
+	state := first.begun(t, "web")
+	if a := second.call(t, "DELETE", "/v1/clients/web/grant", ""); a.StatusCode != 200 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	if a := first.callback(t, state); a.StatusCode != 400 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+// failingLogins is a store that does not answer.
+type failingLogins struct{ err error }
+
+func (s failingLogins) KeepLogin(context.Context, flow.PendingLogin) error { return s.err }
+
+func (s failingLogins) TakeLogin(context.Context, string, string) (flow.PendingLogin, error) {
+	return flow.PendingLogin{}, s.err
+}
+
+func (s failingLogins) PendingLogins(context.Context, string) ([]flow.PendingLogin, error) {
+	return nil, s.err
+}
+
+func (s failingLogins) DropLogins(context.Context, string) error { return s.err }
+
+func TestLogin_StoreDoesNotAnswer(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Logins: failingLogins{errors.New("disk full")}, Clients: []Client{person(t, f, "web")}})
+	for _, request := range []struct{ method, path, body string }{
+		{"POST", "/v1/clients/web/login", ""},
+		{"POST", "/v1/clients/web/code", `{"code":"c","state":"s"}`},
+		{"DELETE", "/v1/clients/web/grant", ""},
+	} {
+		a := d.call(t, request.method, request.path, request.body)
+		if a.StatusCode != 503 || !strings.Contains(a.body, "store_unavailable") || !strings.Contains(a.body, "disk full") || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %d %s", request.method, request.path, a.StatusCode, a.body)
+		}
+	}
+	if a := d.callback(t, "s"); a.StatusCode != 503 || !strings.Contains(a.body, "disk full") {
+		t.Errorf("callback: %d %s", a.StatusCode, a.body)
+	}
+	if a := d.call(t, "GET", "/v1/clients/web/token", ""); a.StatusCode != 409 || strings.Contains(a.body, "authorize_url") {
+		t.Errorf("token: %d %s", a.StatusCode, a.body)
+	}
+}
