@@ -156,7 +156,7 @@ func wrap(op string, err error) error {
 const (
 	restart      = "restart tokend"
 	writableHint = "name the primary, or all hosts: postgres://host1,host2/database; set default_transaction_read_only to off"
-	rightsHint   = "let the user own the tables, or grant it SELECT, INSERT and UPDATE on tokend_meta, tokend_shards and tokend_grants"
+	rightsHint   = "let the user own the tables, or: GRANT SELECT, INSERT, UPDATE, DELETE ON tokend_meta, tokend_shards, tokend_grants, tokend_logins TO the user"
 )
 
 // opening returns the error of Open or Check: with ErrUnreachable if the database

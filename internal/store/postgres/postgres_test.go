@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,9 +73,27 @@ func TestStore(t *testing.T) {
 		var skew atomic.Int64
 		o := postgres.Options{Sealer: newKeys(t), Skew: func() time.Duration { return time.Duration(skew.Load()) }}
 		url := cluster.URL(t)
+		o.MarkFiles = []string{filepath.Join(t.TempDir(), "mark")}
+		db := pgtest.Database(t, url)
 		return storetest.Opened{
 			Store: open(t, url, o), Other: open(t, url, o),
 			Advance: func(d time.Duration) { skew.Add(int64(d)) },
+			Raw: func(t testing.TB) []byte {
+				return []byte(cluster.SQL(t, db, "SELECT encode(key, 'escape'), encode(sealed, 'escape'), r::text FROM tokend_grants r") +
+					cluster.SQL(t, db, "SELECT encode(key, 'escape'), encode(sealed, 'escape'), r::text FROM tokend_logins r"))
+			},
+			Swap: func(t testing.TB) {
+				for _, table := range []string{"tokend_grants", "tokend_logins"} {
+					cluster.SQL(t, db, "UPDATE "+table+" a SET sealed = b.sealed FROM "+table+" b WHERE a.id <> b.id")
+				}
+			},
+			Snapshot: func(t testing.TB) func(testing.TB) flow.Store {
+				cluster.SQL(t, db, backup)
+				return func(t testing.TB) flow.Store {
+					cluster.SQL(t, db, goBack)
+					return open(t, url, o)
+				}
+			},
 		}
 	})
 }

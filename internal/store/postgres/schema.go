@@ -19,13 +19,13 @@ import (
 const keyCheck = "tokend store" // sealed in tokend_meta when the tables are made
 
 // tables are the tables of the newest schema.
-var tables = [...]string{"tokend_meta", "tokend_shards", "tokend_grants"}
+var tables = [...]string{"tokend_meta", "tokend_shards", "tokend_grants", "tokend_logins"}
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // versions is the number of migrations, and the newest schema's version.
-const versions = 1
+const versions = 2
 
 // prepare rejects, before anything is written, what inspect rejects, and then
 // brings the schema to the newest version.
@@ -131,8 +131,7 @@ func foreign(table, why string) error {
 
 // relations returns the kinds of the existing relations with names of ours.
 func relations(ctx context.Context, q querier) (map[string]string, error) {
-	rows, err := q.Query(ctx, `SELECT relname::text, relkind::text FROM pg_class WHERE oid IN (to_regclass($1::text), to_regclass($2::text), to_regclass($3::text))`,
-		tables[0], tables[1], tables[2])
+	rows, err := q.Query(ctx, `SELECT c.relname::text, c.relkind::text FROM pg_class c JOIN unnest($1::text[]) AS t (name) ON c.oid = to_regclass(t.name)`, tables[:])
 	if err != nil {
 		return nil, err
 	}
@@ -194,18 +193,17 @@ func (s *Store) setMeta(ctx context.Context, tx pgx.Tx, found schema) error {
 
 // checkRights rejects a user that may not read and write all tables.
 func (s *Store) checkRights(ctx context.Context) error {
-	for _, table := range tables {
-		for _, right := range []string{"SELECT", "INSERT", "UPDATE"} {
-			var has bool
-			if err := s.pool.QueryRow(ctx, `SELECT has_table_privilege($1::text, $2::text)`, table, right).Scan(&has); err != nil {
-				return err
-			}
-			if !has {
-				return hint.Errorf(rightsHint, "postgres: the user has no right to %s on %s", right, table)
-			}
-		}
+	var right, table string
+	err := s.pool.QueryRow(ctx, `
+		SELECT r, t FROM unnest($1::text[]) AS t, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r
+		WHERE (r <> 'DELETE' OR t = 'tokend_logins') AND NOT has_table_privilege(t, r) LIMIT 1`, tables[:]).Scan(&right, &table)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
 	}
-	return nil
+	return hint.Errorf(rightsHint, "postgres: the user has no right to %s on %s", right, table)
 }
 
 // Check checks the store as [Open] does, while others may use it, and changes
@@ -231,7 +229,7 @@ func look(ctx context.Context, url string, o Options) (made bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	found, err := s.inspect(ctx, s.pool)
-	if err == nil && found.version > 0 {
+	if err == nil && found.version == versions {
 		err = s.checkRights(ctx)
 	}
 	return found.version > 0, errors.Join(opening(err), s.Close())

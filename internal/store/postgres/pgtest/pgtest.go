@@ -117,12 +117,8 @@ func (c *Cluster) init() error {
 			return err
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	c.Port = l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	var err error
+	if c.Port, err = freePort(); err != nil {
 		return err
 	}
 	out, err := c.command("initdb", "-D", c.data(), "-U", superuser, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync").CombinedOutput()
@@ -137,9 +133,12 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 // Socket is the directory of the unix socket.
 func (c *Cluster) Socket() string { return c.dir }
 
-// command runs a binary of the server as its user.
+// command runs a binary of the server, or another one by its path, as its user.
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.bin, name), args...)
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(c.bin, name)
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true} // Ctrl-C is for the test
