@@ -83,12 +83,7 @@ func TestLost_EveryOperation(t *testing.T) {
 // TestDown: while the database is down, the error names the cause; when it is back,
 // nothing needs a restart. Row F30 of docs/guarantees.md.
 func TestDown(t *testing.T) {
-	c, err := pgtest.Start()
-	if err != nil {
-		cluster.URL(t) // skips
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, c.Stop()) })
+	c := pgtest.New(t)
 	s := open(t, c.URL(t), postgres.Options{Sealer: newKeys(t)})
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)
@@ -121,12 +116,7 @@ func TestDown(t *testing.T) {
 // TestHangs: a database that keeps the connection and does not answer costs an
 // operation at most its deadline.
 func TestHangs(t *testing.T) {
-	c, err := pgtest.Start()
-	if err != nil {
-		cluster.URL(t) // skips
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, c.Stop()) })
+	c := pgtest.New(t)
 	s := open(t, c.URL(t), postgres.Options{Sealer: newKeys(t)})
 	put(t, s, "a", 1)
 	resume, err := c.Pause()

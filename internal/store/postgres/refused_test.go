@@ -74,11 +74,11 @@ func TestOpen_Rejected(t *testing.T) {
 		{"meta with our columns", "", "tokend_meta belongs to another program: it has no schema version", run("CREATE TABLE tokend_meta (name text, value text)")},
 		{"view", "", "tokend_meta belongs to another program: it is not a table (relkind v)", run("CREATE VIEW tokend_meta AS SELECT 'schema' AS name, '1' AS value")},
 		{"read-only", "", "the database is read-only", func(t *testing.T, url string) {
-			run("ALTER DATABASE " + pgtest.Database(t, url) + " SET default_transaction_read_only = on")(t, url)
+			run("ALTER DATABASE "+pgtest.Database(t, url)+" SET default_transaction_read_only = on")(t, url)
 		}},
 		{"read-only with tables", "", "the database is read-only", func(t *testing.T, url string) {
 			made("")(t, url)
-			run("ALTER DATABASE " + pgtest.Database(t, url) + " SET default_transaction_read_only = on")(t, url)
+			run("ALTER DATABASE "+pgtest.Database(t, url)+" SET default_transaction_read_only = on")(t, url)
 		}},
 		{"shards missing", "", "tokend_shards has 255 rows", made("DELETE FROM tokend_shards WHERE shard = 7")},
 	} {
@@ -204,12 +204,7 @@ func TestCheck(t *testing.T) {
 // TestPassword: the password of the options replaces that of the URL, and PGPASSFILE
 // is read without one.
 func TestPassword(t *testing.T) {
-	c, err := pgtest.Start("password_encryption=scram-sha-256")
-	if err != nil {
-		cluster.URL(t) // skips
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, c.Stop()) })
+	c := pgtest.New(t, "password_encryption=scram-sha-256")
 	c.SQL(t, "postgres", "ALTER ROLE postgres PASSWORD 'canary'")
 	must(t, c.RequirePassword())
 	url := c.DSN("postgres")

@@ -77,6 +77,27 @@ func Start(settings ...string) (*Cluster, error) {
 	return c, nil
 }
 
+// New starts a cluster that ends with the test. It skips the test if there is no
+// server on this machine, but not in CI.
+func New(t testing.TB, settings ...string) *Cluster {
+	t.Helper()
+	c, err := Start(settings...)
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" {
+		t.Skip(missing)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+const missing = "no PostgreSQL server on this machine: install postgresql"
+
 // binaries returns the directory of the newest server.
 func binaries() (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is valid
@@ -249,7 +270,7 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) URL(t testing.TB, params ...string) string {
 	t.Helper()
 	if c == nil {
-		t.Skip("no PostgreSQL server on this machine: install postgresql")
+		t.Skip(missing)
 	}
 	name := fmt.Sprintf("test%d", c.made.Add(1))
 	c.SQL(t, "postgres", "CREATE DATABASE "+name)
