@@ -301,3 +301,23 @@ func TestPostgres_PasswordInURL(t *testing.T) {
 		}
 	}
 }
+
+// TestRun_Postgres: "make run STORE=postgres" shows two tokend with one token, and
+// ends its server.
+func TestRun_Postgres(t *testing.T) {
+	pgtest.New(t) // skips without a server
+	cmd := makeRun(t, "ONCE=1", "STORE=postgres")
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), "a second tokend:") || !strings.Contains(string(out), "it serves the same token") {
+		t.Fatalf("%v\n%s%s", err, out, cmd.Stderr)
+	}
+	_, socket, _ := strings.Cut(string(out), "host=")
+	socket, _, _ = strings.Cut(socket, " ")
+	if _, err := os.Stat(socket); err == nil || socket == "" {
+		t.Errorf("%q is still there", socket)
+	}
+	other := makeRun(t, "STORE=redis")
+	if err := other.Run(); err == nil || !strings.Contains(fmt.Sprint(other.Stderr), "hint: sqlite or postgres") {
+		t.Errorf("%v, %s", err, other.Stderr)
+	}
+}
