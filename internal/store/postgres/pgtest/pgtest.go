@@ -218,7 +218,7 @@ func (c *Cluster) Halt(atOnce bool) error {
 	if atOnce {
 		signal = syscall.SIGQUIT // immediate shutdown
 	}
-	if err := c.server.Process.Signal(signal); err != nil {
+	if err := c.server.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	<-c.ended
