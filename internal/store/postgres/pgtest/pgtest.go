@@ -156,10 +156,14 @@ func (c *Cluster) Socket() string { return c.dir }
 
 // command runs a binary of the server, or another one by its path, as its user.
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
+	return c.commandContext(context.Background(), name, args...)
+}
+
+func (c *Cluster) commandContext(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(c.bin, name)
 	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true} // Ctrl-C is for the test
@@ -313,13 +317,7 @@ func (c *Cluster) SQL(t testing.TB, database, statements string) string {
 
 // Psql is SQL without a test.
 func (c *Cluster) Psql(ctx context.Context, database, statements string) (string, error) {
-	cmd := c.command("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", c.dir, "-p", strconv.Itoa(c.Port), "-U", superuser, "-d", database, "-c", statements)
-	stop := context.AfterFunc(ctx, func() {
-		if cmd.Process != nil {
-			_ = cmd.Process.Kill() // it may have ended
-		}
-	})
-	defer stop()
+	cmd := c.commandContext(ctx, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", c.dir, "-p", strconv.Itoa(c.Port), "-U", superuser, "-d", database, "-c", statements)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("psql: %w: %s", err, out)
