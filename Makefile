@@ -13,7 +13,7 @@ BUILD := CGO_ENABLED=0 go build $(shell git status --porcelain >/dev/null 2>&1 |
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1	/p' Makefile | expand -t 8
 
-run: build ## both programs, signed in, with the lines to copy; ONCE=1 ends by itself
+run: build ## both programs, signed in, with the lines to copy; ONCE=1 ends by itself; STORE=postgres: two tokend on one database
 	@exec scripts/run.sh
 
 test: ## every test, with what they need installed first

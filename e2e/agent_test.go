@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tokend/e2e/internal/programs"
+	"example.com/tokend/internal/store/postgres/pgtest"
 	"example.com/tokend/pkg/mock"
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -40,6 +41,9 @@ type agent struct {
 	dir string // its home directory, with its store
 	env []string
 	url string
+
+	pg     *pgtest.Cluster // of its store; nil: the store is a file
+	pgName string          // of its database there
 }
 
 // newAgent prepares an agent in a directory of its own; env overrides its

@@ -27,6 +27,10 @@ has() {
         command -v chromium || command -v chromium-browser || command -v google-chrome ||
             [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
         ;;
+    postgres) # its binaries are not on the PATH of Debian
+        ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null || command -v initdb
+        ;;
+    pgbouncer) command -v pgbouncer || [ -x /usr/sbin/pgbouncer ] ;;
     systemd-analyze) # of Linux alone
         [ "$(uname -s)" != Linux ] || command -v systemd-analyze
         ;;
@@ -43,13 +47,14 @@ packages() {
     cc) echo gcc libc6-dev ;;
     node) echo nodejs ;;
     oidc-agent) echo oidc-agent-cli ;;
+    postgres) echo postgresql ;;
     systemd-analyze) echo systemd ;; # systemd-socket-activate, too
     *) echo "$1" ;;
     esac
 }
 
 missing() {
-    for tool in cc chromium curl git node npm oidc-agent python3 systemd-analyze; do
+    for tool in cc chromium curl git node npm oidc-agent pgbouncer postgres python3 systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }

@@ -4,6 +4,8 @@
 # ONCE=1 it ends by itself. State is in a new directory under .run, so the user's own
 # tokend is not touched.
 #
+# With STORE=postgres two tokend share the database of a PostgreSQL server of their own.
+#
 # The listeners (MOCKAUTH0_*, TOKEND_LISTEN) and the client's settings
 # (TOKEND_CLIENT_DEMO_*) may be set from outside.
 set -eu
@@ -11,11 +13,13 @@ cd "$(dirname "$0")/.."
 
 mkdir -p .run
 dir=$(mktemp -d .run/demo.XXXXXX)
-mock='' tokend=''
+mock='' tokend='' second='' cluster=''
 
 finish() {
-    for pid in $tokend $mock; do kill "$pid" 2>/dev/null || :; done
+    for pid in $tokend $second $mock; do kill "$pid" 2>/dev/null || :; done
     wait
+    [ -z "$cluster" ] || postgres pg_ctl stop -s -m immediate -D "$cluster/data" || :
+    rm -rf "$cluster"
     rm -rf "$dir"
     rmdir .run 2>/dev/null || : # another run may be using it
 }
@@ -67,6 +71,49 @@ claims() {
     echo
 }
 
+# postgres PROGRAM ARGUMENT...: runs a program of the PostgreSQL server, as a user who
+# may run it.
+postgres() {
+    program=$pg_bin/$1
+    shift
+    if [ "$(id -u)" -ne 0 ]; then
+        "$program" "$@"
+    else
+        (cd "$cluster" && setpriv --reuid="$pg_user" --regid="$(id -g "$pg_user")" --clear-groups "$program" "$@")
+    fi
+}
+
+# start_postgres starts a server on a unix socket and prints the URL of its database.
+start_postgres() {
+    pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
+    if [ -z "$pg_bin" ]; then
+        pg_bin=$(dirname "$(command -v initdb)") || {
+            echo 'error: PostgreSQL is missing; hint: make deps, or install postgresql' >&2
+            exit 69
+        }
+    fi
+    pg_user=postgres
+    id "$pg_user" >/dev/null 2>&1 || pg_user=nobody
+    cluster=$(mktemp -d /tmp/tokend-pg.XXXXXX) # the path of a socket must be short
+    [ "$(id -u)" -ne 0 ] || chown "$pg_user" "$cluster"
+    postgres initdb -D "$cluster/data" -U tokend -A trust -E UTF8 --no-locale --no-sync >"$dir/postgres.log" &&
+        postgres pg_ctl start -s -w -D "$cluster/data" -l "$cluster/log" -o "-k $cluster -c listen_addresses=" || {
+        cat "$dir/postgres.log" "$cluster/log" >&2
+        exit 69
+    }
+    store="postgres://tokend@/postgres?host=$cluster"
+}
+
+store="sqlite:$dir/tokend.db"
+case ${STORE-sqlite} in
+sqlite) ;;
+postgres) start_postgres ;;
+*)
+    echo "error: STORE=$STORE is not known; hint: sqlite or postgres" >&2
+    exit 64
+    ;;
+esac
+
 # A tenant.
 MOCKAUTH0_LOG_LEVEL=debug MOCKAUTH0_LOG_FORMAT=text bin/mockauth0 serve 2>"$dir/mockauth0.log" &
 mock=$!
@@ -75,9 +122,10 @@ issuer=$(sed -n 's/^mockauth0: issuer \(.*\), login .*/\1/p' "$dir/mockauth0.log
 
 # A service with one client of that tenant. An empty variable stays empty:
 # tokend reports what is missing.
-unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY_FILE CREDENTIALS_DIRECTORY
+unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY_FILE TOKEND_STORE_PASSWORD CREDENTIALS_DIRECTORY
 export XDG_CONFIG_HOME="$PWD/$dir"
-export TOKEND_SOCKET=off TOKEND_STORE="sqlite:$dir/tokend.db" TOKEND_API_KEY_FILE="$dir/api.key"
+export TOKEND_SOCKET=off TOKEND_STORE="$store" TOKEND_API_KEY_FILE="$dir/api.key"
+export TOKEND_STORE_KEY_FILE="$PWD/$dir/keyset.json" XDG_STATE_HOME="$PWD/$dir"
 export TOKEND_LOG_LEVEL=info TOKEND_LOG_FORMAT=text TOKEND_CLIENTS=demo
 export TOKEND_CLIENT_DEMO_ISSUER="${TOKEND_CLIENT_DEMO_ISSUER-$issuer}"
 export TOKEND_CLIENT_DEMO_CLIENT_ID="${TOKEND_CLIENT_DEMO_CLIENT_ID-demo}"
@@ -106,8 +154,22 @@ if [ "$code" -ne 0 ]; then
     exit "$code"
 fi
 
+if [ -n "$cluster" ]; then # a replica: it gets the token from the database
+    mkdir "$dir/second"
+    TOKEND_LISTEN=127.0.0.1:0 XDG_STATE_HOME="$PWD/$dir/second" bin/tokend serve 2>"$dir/second.log" &
+    second=$!
+    await 'the second tokend' "$second" "$dir/second.log" grep -q 'msg=listening network=tcp' "$dir/second.log"
+    address2=$(sed -n 's/.*msg=listening network=tcp addr=\([^ ]*\).*/\1/p' "$dir/second.log" | head -n 1)
+    TOKEND_ADDR="http://$address2" bin/tokend token demo >"$dir/token2"
+fi
+
 echo "mockauth0, a mock tenant:  $issuer"
 echo "tokend, keeping its token: $service"
+if [ -n "$second" ]; then
+    echo "a second tokend:           http://localhost:${address2##*:}, on the same database"
+    cmp -s "$dir/token" "$dir/token2" && echo "  it serves the same token, without a login or refresh of its own"
+    echo "their database:            psql 'host=$cluster user=tokend dbname=postgres'"
+fi
 echo
 echo "How client demo logged in:"
 sed -n 's/.*msg=request method=\([A-Z]*\) path=\([^ ]*\) status=\([0-9]*\).*/  \1 \2 → \3/p' "$dir/mockauth0.log"
@@ -127,7 +189,7 @@ and a fresh token for a protected API:
 
 Ctrl-C ends both.
 LINES
-while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null; do
+while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null && { [ -z "$second" ] || kill -0 "$second" 2>/dev/null; }; do
     sleep 1
 done
 echo "error: one of the two has ended; hint: its last output was:" >&2

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/store"
 )
 
 func (p *program) config() *cobra.Command {
@@ -27,6 +28,9 @@ func (p *program) configCheck() *cobra.Command {
 			s, err := loadServiceSettings()
 			if err != nil {
 				return err
+			}
+			if err := store.CheckURL(s.Store); err != nil {
+				return exitWith(exitConfig, err)
 			}
 			fmt.Fprintf(p.stdout, "the configuration is valid: clients %s\n", strings.Join(namesOf(s.Clients), ", "))
 			return nil

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
-	"strings"
+	"path/filepath"
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/doctor"
 	"example.com/tokend/internal/format"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -32,7 +34,7 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 	d := doctor.Deps{
 		Settings: s.forDoctor(f), Names: names, Version: buildVersion(),
 		Getenv: os.Getenv, Locate: locate(), Now: p.clock, Machine: doctor.ThisMachine(),
-		CheckStore: s.checkStore, LoginHint: format.LoginHint,
+		CheckStore: s.checkStore, StoreUnreachable: store.ErrUnreachable, LoginHint: format.LoginHint,
 	}
 	if p.machine != nil {
 		d.Machine = *p.machine
@@ -50,7 +52,7 @@ func (s settings) forDoctor(f config.Faults) doctor.Settings {
 	d := doctor.Settings{
 		NoClient: f.NoClient(), Wrong: f.About,
 		Listen: doctor.Listener{Off: s.Listen == config.Off, Addr: s.Listen},
-		Store:  s.Store, APIKey: s.APIKey != "", APIKeyFile: s.APIKeyFile, All: doctorClients(s.Clients),
+		APIKey: s.APIKey != "", APIKeyFile: s.APIKeyFile, All: doctorClients(s.Clients),
 	}
 	for _, fault := range f {
 		d.Problems = append(d.Problems, doctor.Problem{Text: fault.Message(), Hint: fault.Hint})
@@ -61,8 +63,14 @@ func (s settings) forDoctor(f config.Faults) doctor.Settings {
 	if s.Socket != config.Off {
 		d.Socket = s.Socket
 	}
-	if dir, err := store.Dir(s.Store); err == nil && dir != "" {
-		d.StoreDir, d.StoreFile = dir, strings.TrimPrefix(strings.TrimPrefix(s.Store, "sqlite:"), "//")
+	if u, err := storeurl.Parse(s.Store); err == nil {
+		d.Store, d.StoreFile, d.StoreRemote, d.PasswordInURL = u.String(), u.File(), u.Scheme == storeurl.Postgres, u.HasPassword()
+		switch {
+		case d.StoreFile != "":
+			d.StoreDir = filepath.Dir(d.StoreFile)
+		case d.StoreRemote: // for the spill
+			d.StoreDir = cmp.Or(s.SpillDir, s.StateDir)
+		}
 	}
 	if s.Keyset != "" {
 		_, d.KeysetErr = seal.Parse(s.Keyset.Reveal())
@@ -80,13 +88,13 @@ func doctorClients(clients []config.Client) []doctor.Client {
 
 // checkStore opens the store read-only with its keyset.
 func (s settings) checkStore(ctx context.Context) (exists bool, err error) {
-	var keys *seal.Keyset
+	o := s.storeOptions()
 	if s.Keyset != "" {
-		if keys, err = seal.Parse(s.Keyset.Reveal()); err != nil {
+		if o.Keys, err = seal.Parse(s.Keyset.Reveal()); err != nil {
 			return false, err
 		}
 	}
-	return store.Check(ctx, s.Store, store.Options{Keys: keys, SpillDir: s.SpillDir}, s.KeysetFile)
+	return store.Check(ctx, s.Store, o, s.KeysetFile)
 }
 
 // worstFound is the worst exit code of what was found, 0 without a problem.

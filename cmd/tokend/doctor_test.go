@@ -97,7 +97,7 @@ var localCases = []doctorCase{
 	}, "store", "problem", "there is no keyset file", "restore the keyset file", 78},
 	{"another keyset", func(t *testing.T, p *place) {
 		makeStore(t, p.home, "keyset.json")
-		if _, err := store.LoadOrCreateKeyset(filepath.Join(p.home, "other.json"), "sqlite::memory:"); err != nil {
+		if _, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(p.home, "other.json"), "sqlite::memory:", store.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(p.home, "other.json"))
@@ -107,7 +107,10 @@ var localCases = []doctorCase{
 			t.Fatal(err)
 		}
 	}, "store", "problem", "damaged", "restore a backup", 78},
-	{"of no kind", set("TOKEND_STORE=redis:x"), "store", "problem", `scheme "redis" is not supported`, "sqlite:", 78},
+	{"store of no kind", set("TOKEND_STORE=redis:x"), "settings", "problem", `scheme "redis" is not supported`, "sqlite:", 78},
+	{"password without a database", set("TOKEND_STORE_PASSWORD=" + canaryKey), "settings", "problem", "no effect with a sqlite store", "remove it", 78},
+	{"database down", set("TOKEND_STORE=postgres://u@127.0.0.1:1/db"), "store", "problem", "127.0.0.1:1", "check that the database runs", 75},
+	{"unknown parameter", set("TOKEND_STORE=postgres://u@h/db?sslmode=no"), "store", "problem", "sslmode", "sslmode=verify-full", 78},
 	{"no keyset", set("TOKEND_STORE_KEY=" + canaryKey), "keyset", "problem", "neither Tink JSON nor base64", "put back the keyset", 78},
 	{"setting is wrong", set("TOKEND_STORE_KEY=x", "TOKEND_STORE_KEY_FILE=/x"), "store", "skipped", "its setting is wrong", "", 78},
 
@@ -180,7 +183,7 @@ func makeStore(t *testing.T, home, keyset string) string {
 	t.Helper()
 	state := filepath.Join(home, ".local/state/tokend")
 	url := "sqlite:" + filepath.Join(state, "tokend.db")
-	keys, err := store.LoadOrCreateKeyset(filepath.Join(state, keyset), url)
+	keys, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(state, keyset), url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/internal/systemd"
 )
 
@@ -24,7 +25,9 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_TLS_LISTEN       for callers of other machines, with TOKEND_TLS_CERT_FILE
                           and TOKEND_TLS_KEY_FILE
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
+                          or postgres://user@host/database
   TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; created when absent
+  TOKEND_STORE_PASSWORD[_FILE] password of the PostgreSQL database
   TOKEND_SPILL_DIR        keeps grants that the store cannot save; next to the store
   TOKEND_API_KEY[_FILE]   API key of callers; created when absent
   TOKEND_LOG_LEVEL        debug, info, warn, error
@@ -129,6 +132,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
+	s.warnOfPassword(ctx, log)
 	grants, err := s.openStore(ctx)
 	if err != nil {
 		return exitWith(exitConfig, err)
@@ -172,23 +176,44 @@ func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 }
 
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {
-	var keys *seal.Keyset
+	o := s.storeOptions()
 	var err error
 	switch {
 	case s.Keyset == "":
-		keys, err = store.LoadOrCreateKeyset(s.KeysetFile, s.Store)
+		o.Keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, o)
 	default:
-		keys, err = seal.Parse(s.Keyset.Reveal())
+		o.Keys, err = seal.Parse(s.Keyset.Reveal())
 		if s.KeysetInFile && err == nil {
-			store.FollowKeyset(keys, s.KeysetFile)
+			store.FollowKeyset(o.Keys, s.KeysetFile)
 		}
 	}
-	if err != nil {
-		return nil, err
+	var grants *store.Store
+	if err == nil {
+		if _, err := os.Lstat(s.KeysetFile); err == nil { // otherwise a variable has the keyset
+			o.MarkFile = s.KeysetFile + ".mark"
+		}
+		grants, err = store.Open(ctx, s.Store, o)
 	}
-	o := store.Options{Keys: keys, SpillDir: s.SpillDir}
-	if _, err := os.Lstat(s.KeysetFile); err == nil { // otherwise a variable has the keyset
-		o.MarkFile = s.KeysetFile + ".mark"
+	if errors.Is(err, store.ErrUnreachable) {
+		return nil, exitWith(exitTryAgain, err)
 	}
-	return store.Open(ctx, s.Store, o)
+	return grants, err
 }
+
+// storeOptions are the options of the store without its keys.
+func (s settings) storeOptions() store.Options {
+	return store.Options{SpillDir: s.SpillDir, StateDir: s.StateDir, Password: s.StorePassword}
+}
+
+// warnOfPassword warns if the store's URL has a password, which other users can often
+// read: in the list of processes, in a unit, or in a file.
+func (s settings) warnOfPassword(ctx context.Context, log *slog.Logger) {
+	if u, err := storeurl.Parse(s.Store); err == nil && u.HasPassword() {
+		log.WarnContext(ctx, passwordInURL, "hint", passwordHint)
+	}
+}
+
+const (
+	passwordInURL = "the store's URL has a password: other users and logs may show it"
+	passwordHint  = "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE"
+)

@@ -103,7 +103,7 @@ func TestStoreOfOtherKeyIsLeftAlone(t *testing.T) {
 	f := newTenant(t)
 	f.configure(t, "TOKEND_LISTEN=127.0.0.1:0")
 	state := filepath.Join(home, ".local/state/tokend")
-	keys, err := store.LoadOrCreateKeyset(filepath.Join(home, "other.json"), "sqlite:"+filepath.Join(state, "tokend.db"))
+	keys, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(home, "other.json"), "sqlite:"+filepath.Join(state, "tokend.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestStoreOfOtherKeyIsLeftAlone(t *testing.T) {
 		t.Errorf("no keyset: %+v", o)
 	}
 	setenv(t, "TOKEND_STORE_KEY_FILE="+filepath.Join(home, "third.json"))
-	if _, err := store.LoadOrCreateKeyset(filepath.Join(home, "third.json"), "sqlite::memory:"); err != nil {
+	if _, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(home, "third.json"), "sqlite::memory:", store.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if o := runTokend(t, "serve"); o.code != 78 || !strings.HasPrefix(o.stderr, "error: ") {
@@ -202,9 +202,9 @@ func TestStopDuringStart(t *testing.T) {
 // Where the log is JSON, what ends the service is a line of it; else the error is for
 // a person.
 func TestServe_FailureInAJSONLog(t *testing.T) {
-	clean(t)
+	home := clean(t)
 	newTenant(t).configure(t)
-	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_STORE=redis:x", "TOKEND_LOG_FORMAT=json")
+	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_STORE=sqlite:"+home, "TOKEND_STORE_KEY_FILE="+home+"/keyset.json", "TOKEND_LOG_FORMAT=json")
 	for _, args := range [][]string{{"serve"}, {"serve", "--once"}} {
 		o := runTokend(t, args...)
 		var line struct{ Level, Msg, Reason, Hint string }

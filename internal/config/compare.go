@@ -48,6 +48,7 @@ func (s Config) NeedsRestart(next Config) []string {
 		{"socket", s.Socket != next.Socket},
 		{"store", s.Store != next.Store},
 		{"store_key_file", s.KeysetFile != next.KeysetFile},
+		{"store_password", s.StorePassword != next.StorePassword},
 		{"spill_dir", s.SpillDir != next.SpillDir},
 		{"log_level", s.Level != next.Level},
 		{"log_format", s.JSON != next.JSON},

@@ -21,6 +21,7 @@ import (
 
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/near"
+	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	Listen, Socket string // "Off": none
 	TLS            TLS    // of other machines; TLS.Listen is "" without it
 	Store          string // URL
+	StorePassword  flow.Secret // of a database; "": what the URL has
+	StateDir       string      // for what a store on another machine keeps here; "": unknown
 	Keyset         flow.Secret
 	KeysetFile     string // created when absent; used when Keyset is ""
 	KeysetInFile   bool   // Keyset is the content of KeysetFile, or is to be
@@ -126,6 +129,9 @@ func (l *loader) overrideService(env *environment, file Service) {
 	if env.StoreKey != "" {
 		file.StoreKeyFile = ""
 	}
+	if env.StorePassword != "" {
+		file.StorePasswordFile = ""
+	}
 	env.Service = file
 	if err := l.env.Process("TOKEND", env); err != nil { // as before
 		l.addAt("", "", 0, "", "%v", err)
@@ -164,7 +170,22 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 		}
 		s.Store = "sqlite:" + paths.Store
 	}
-	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, nextToStore(s.Store, paths.Keyset))
+	u, err := storeurl.Parse(s.Store)
+	if err != nil && (env.Store != "" || paths.Store != "") { // otherwise it is reported above
+		l.add("store", hint.Of(err), "%s: %s", l.nameOf("store"), strings.TrimPrefix(err.Error(), "store: "))
+	}
+	s.StorePassword = l.secretOf("store_password", "", l.secretName("store_password"), env.StorePassword, env.StorePasswordFile)
+	if s.StorePassword != "" && u.Scheme == storeurl.SQLite {
+		l.add("store_password", "remove it", "%s has no effect with a sqlite store", l.nameOf("store_password"))
+	}
+	if paths.Store != "" {
+		s.StateDir = filepath.Dir(paths.Store)
+	}
+	keyset := paths.Keyset
+	if file := u.File(); file != "" {
+		keyset = filepath.Join(filepath.Dir(file), "keyset.json")
+	}
+	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, keyset)
 	s.KeysetInFile = env.StoreKey == "" && l.env.credential(variableOfSetting("store_key")) == ""
 	s.SpillDir = env.SpillDir
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
@@ -191,15 +212,6 @@ func (l *loader) makeable(setting, value, file, place string) (flow.Secret, stri
 // secretName returns the name of a secret of the service, for faults.
 func (l *loader) secretName(setting string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(l.nameOf(setting+"_file"), "_FILE"), "_file")
-}
-
-// nextToStore is the default keyset file, in the directory of the database.
-func nextToStore(store, fallback string) string {
-	path, ok := strings.CutPrefix(store, "sqlite:")
-	if path = strings.TrimPrefix(path, "//"); !ok || path == "" || path == ":memory:" {
-		return fallback
-	}
-	return filepath.Join(filepath.Dir(path), "keyset.json")
 }
 
 // checkKey refuses an API key that could be guessed or cannot be sent.

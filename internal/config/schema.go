@@ -29,6 +29,8 @@ type environment struct {
 	APIKey string `yaml:"api_key" secret:"true" split_words:"true" example:"$(openssl rand -base64 32)"`
 	// The keyset itself.
 	StoreKey string `yaml:"store_key" secret:"true" split_words:"true" example:"$(cat keyset.json)"`
+	// The password of the store's database itself.
+	StorePassword string `yaml:"store_password" secret:"true" split_words:"true" example:"$(cat /run/secrets/db)"`
 	// Clients that variables configure, in addition to those of the file.
 	Clients []string `yaml:"clients" example:"demo,ci"`
 	// Where commands find the service: http://HOST:PORT of this machine, https://HOST:PORT, or unix:/PATH. Without it, by the default socket and then the listener.
@@ -47,12 +49,14 @@ type Service struct {
 	TLSCertFile string `yaml:"tls_cert_file" split_words:"true" kind:"path" example:"/run/tls/tls.crt"`
 	// The private key of the certificate, in PEM. The file is read again when it changes.
 	TLSKeyFile string `yaml:"tls_key_file" split_words:"true" kind:"path" example:"/run/tls/tls.key"`
-	// The store that keeps the grants.
+	// The store that keeps the grants: a file, or a PostgreSQL database that several machines share (postgres://user@host/database).
 	Store string `yaml:"store" fallback:"sqlite:$XDG_STATE_HOME/tokend/tokend.db" example:"sqlite:/var/lib/tokend/tokend.db"`
 	// The file of the keyset that seals the store: a Tink keyset in JSON. It is created when it is absent and the store is new.
-	StoreKeyFile string `yaml:"store_key_file" split_words:"true" kind:"path" fallback:"keyset.json next to the database" example:"/var/lib/tokend/keyset.json"`
+	StoreKeyFile string `yaml:"store_key_file" split_words:"true" kind:"path" fallback:"keyset.json next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/lib/tokend/keyset.json"`
+	// The file of the password of the store's PostgreSQL database; without it, what the URL or PGPASSFILE has.
+	StorePasswordFile string `yaml:"store_password_file" split_words:"true" kind:"path" example:"/run/secrets/database"`
 	// Directory for grants that the store cannot save; best on another disk.
-	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database" example:"/var/spool/tokend"`
+	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/spool/tokend"`
 	// The file of the API key that opens all clients. It is created when it is absent.
 	APIKeyFile string `yaml:"api_key_file" split_words:"true" kind:"path" fallback:"$XDG_STATE_HOME/tokend/api.key" example:"/etc/tokend/api.key"`
 	// The lowest level that is logged.

@@ -142,3 +142,40 @@ func TestNeedsRestart(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestStore_Postgres: the password is read from its file, and what a database on
+// another machine cannot keep is in the state directory.
+func TestStore_Postgres(t *testing.T) {
+	password := write(t, filepath.Join(t.TempDir(), "password"), canarySecret+"\n", 0o600)
+	for name, variables := range map[string][]string{
+		"file":  {"TOKEND_STORE_PASSWORD_FILE=" + password},
+		"value": {"TOKEND_STORE_PASSWORD=" + canarySecret},
+	} {
+		home, _ := homeWith(t, goodFile)
+		env := environ(t, append(variables, "HOME="+home, "TOKEND_STORE=postgres://u@h1,h2/db")...)
+		c, faults := Load(env, DefaultPaths(env))
+		state := filepath.Join(home, ".local/state/tokend")
+		if faults != nil || c.StorePassword != canarySecret || c.StateDir != state || c.KeysetFile != filepath.Join(state, "keyset.json") {
+			t.Errorf("%s: %v, %+v", name, faults, c)
+		}
+		list, _ := Show(env, DefaultPaths(env))
+		for _, s := range list {
+			if s.Value == canarySecret {
+				t.Errorf("%s: config show prints %+v", name, s)
+			}
+		}
+	}
+}
+
+func TestStore_URLIsChecked(t *testing.T) {
+	for store, want := range map[string]string{
+		"redis:x": `TOKEND_STORE: scheme "redis" is not supported`, "sqlite:": "names no file", "postgres://u:" + canarySecret + "/@h/db": "must be escaped",
+	} {
+		home, _ := homeWith(t, goodFile)
+		env := environ(t, "HOME="+home, "TOKEND_STORE="+store)
+		_, faults := Load(env, DefaultPaths(env))
+		if len(faults) != 1 || !strings.Contains(faults[0].String(), want) || strings.Contains(faults[0].String(), canarySecret) {
+			t.Errorf("%s: %v", store, faults)
+		}
+	}
+}

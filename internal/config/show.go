@@ -3,10 +3,11 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+
+	"example.com/tokend/internal/storeurl"
 )
 
 // Shown is one effective setting and where it comes from.
@@ -38,10 +39,14 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	w := l.written
 	w.service.Listen, w.service.Socket, w.service.Store, w.service.StoreKeyFile, w.service.APIKeyFile = c.Listen, c.Socket, redacted(c.Store), c.KeysetFile, c.APIKeyFile
 	list := l.show("", reflect.ValueOf(w.service.Service), nil)
-	for setting, value := range map[string]string{"api_key": w.service.APIKey, "store_key": w.service.StoreKey} {
+	for setting, value := range map[string]string{"api_key": w.service.APIKey, "store_key": w.service.StoreKey, "store_password": w.service.StorePassword} {
 		if value != "" { // it replaces the file
-			i := slices.IndexFunc(list, func(s Shown) bool { return s.Setting == setting+"_file" })
-			list[i] = Shown{setting, masked, variableOfSetting(setting)}
+			shown := Shown{setting, masked, variableOfSetting(setting)}
+			if i := slices.IndexFunc(list, func(s Shown) bool { return s.Setting == setting+"_file" }); i >= 0 {
+				list[i] = shown
+			} else {
+				list = append(list, shown)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.clients)) {
@@ -109,9 +114,9 @@ func (l *loader) source(setting string) string {
 
 // redacted returns a store's URL without a password.
 func redacted(store string) string {
-	u, err := url.Parse(store)
-	if err != nil || u.User == nil {
-		return store
+	u, err := storeurl.Parse(store)
+	if err != nil {
+		return "" // a config error: it is not shown
 	}
-	return u.Redacted()
+	return u.String()
 }

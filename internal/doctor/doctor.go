@@ -37,6 +37,8 @@ type Deps struct {
 
 	// CheckStore opens the store read-only, and reports whether it exists.
 	CheckStore func(context.Context) (exists bool, err error)
+	// StoreUnreachable is the error of CheckStore for a database that does not answer.
+	StoreUnreachable error
 	// LoginHint says how a client gets a grant, and what a person does for it.
 	LoginHint func(*tokend.Status) string
 }
@@ -50,11 +52,15 @@ type Settings struct {
 	// "clients.demo". nil: none is.
 	Wrong func(settings ...string) bool
 
-	Listen     Listener
-	Socket     string // "": none
-	Store      string // its URL
-	StoreDir   string // "": the store has none
-	StoreFile  string
+	Listen    Listener
+	Socket    string // "": none
+	Store     string // its URL, without a password
+	StoreDir  string // of the store, or of its spill on this machine; "": there is none
+	StoreFile string // "": the store has none
+
+	StoreRemote   bool // a database, perhaps on another machine
+	PasswordInURL bool // the store's URL has a password
+
 	KeysetErr  error  // why the keyset of a variable cannot be read
 	APIKey     bool   // there is one
 	APIKeyFile string // where tokend serve makes one; "": there is no default place

@@ -96,10 +96,14 @@ func (x *examination) checkStore(ctx context.Context) []flow.Finding {
 	}
 	exists, err := x.CheckStore(ctx)
 	switch {
+	case err != nil && errors.Is(err, x.StoreUnreachable):
+		return problemOf(check, flow.ClassStoreUnavailable, err)
 	case errors.Is(err, flow.ErrCorrupt):
 		return problemOf(check, flow.ClassStoreCorrupt, err)
 	case err != nil:
 		return problemOf(check, flow.ClassConfig, err)
+	case s.PasswordInURL:
+		return warning(check, "the store's URL has a password: other users and logs may show it", "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE")
 	case !exists:
 		return ok(check, "tokend serve makes it at its first start: "+s.Store)
 	}
@@ -135,7 +139,10 @@ func (x *examination) checkOwners(context.Context) []flow.Finding {
 	const check = "owner"
 	var paths []string
 	if dir := x.Settings.StoreDir; dir != "" {
-		paths = append(paths, dir, x.Settings.StoreFile)
+		paths = append(paths, dir)
+		if file := x.Settings.StoreFile; file != "" {
+			paths = append(paths, file)
+		}
 	}
 	if s := x.Settings.Socket; s != "" {
 		paths = append(paths, filepath.Dir(s), s)

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
-	"example.com/tokend/internal/store/sqlite"
+	"example.com/tokend/internal/store/postgres"
+	"example.com/tokend/internal/storeurl"
 )
 
 // Check returns the error that [Open] would return for the store at url. It
@@ -16,48 +16,25 @@ import (
 // store. o.Keys is nil if the file keyset, which is where its keys are to be,
 // does not exist yet. made is false if there is no store yet.
 func Check(ctx context.Context, url string, o Options, keyset string) (made bool, err error) {
-	path, err := sqlitePath(url)
-	if err != nil || path == memory {
-		return false, err
-	}
-	fi, err := os.Stat(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	u, err := storeurl.Parse(url)
 	if err != nil {
-		return false, fmt.Errorf("store: %w", err)
-	}
-	if err := checkDir(stateDir, filepath.Dir(path), fi); err != nil {
 		return false, err
 	}
-	if err := guardFiles(path); err != nil {
-		return false, err
+	return driverOf(u).Check(ctx, u, o, keyset)
+}
+
+// CheckURL checks the URL of a store, its driver's parameters too, and connects to
+// nothing.
+func CheckURL(url string) error {
+	u, err := storeurl.Parse(url)
+	if err == nil && u.Scheme == storeurl.Postgres {
+		err = postgres.CheckURL(u.DSN())
 	}
-	if err := checkSpill(path, o.SpillDir); err != nil {
-		return false, err
-	}
-	found, err := existingFile(url)
-	if err != nil || found == "" {
-		return false, err
-	}
-	if o.Keys == nil {
-		return true, noKeyset(keyset, found)
-	}
-	err = sqlite.Check(ctx, path, o.Keys)
-	if errors.Is(err, fs.ErrNotExist) { // there is only a spill
-		return false, nil
-	}
-	if err != nil {
-		return true, fmt.Errorf("store %s: %w", path, err)
-	}
-	return true, nil
+	return err
 }
 
 // checkSpill rejects a spill directory that others can write to.
-func checkSpill(database, dir string) error {
-	if dir == "" {
-		dir = spillDir(database)
-	}
+func checkSpill(dir string) error {
 	fi, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -66,13 +43,4 @@ func checkSpill(database, dir string) error {
 		return fmt.Errorf("store: spill: %w", err)
 	}
 	return checkDir(spills, dir, fi)
-}
-
-// Dir returns the directory of the store at url, "" if it is only in memory.
-func Dir(url string) (string, error) {
-	path, err := sqlitePath(url)
-	if err != nil || path == memory {
-		return "", err
-	}
-	return filepath.Dir(path), nil
 }

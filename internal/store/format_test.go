@@ -39,7 +39,7 @@ func copyFormat(t *testing.T, version string) (dir string, keys *seal.Keyset) {
 		}
 		return os.Chmod(path, 0o600) // git does not keep this mode
 	}))
-	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
+	keys, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keyset.json", "sqlite:"+dir+"/tokend.db", store.Options{})
 	must(t, err)
 	return dir, keys
 }
@@ -121,7 +121,7 @@ func writeV4(t *testing.T) {
 	t.Helper()
 	const dir = "testdata/v4"
 	must(t, os.RemoveAll(dir))
-	keys, err := store.LoadOrCreateKeyset(dir+"/keyset.json", "sqlite:"+dir+"/tokend.db")
+	keys, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keyset.json", "sqlite:"+dir+"/tokend.db", store.Options{})
 	must(t, err)
 	s := openAt(t, "sqlite:"+dir+"/tokend.db", store.Options{Keys: keys, MarkFile: dir + "/keyset.json.mark"})
 	for _, name := range []string{"saved", "spilled"} {

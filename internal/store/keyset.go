@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,15 +12,17 @@ import (
 	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/storeurl"
 )
 
 // LoadOrCreateKeyset reads the keyset file at path (a cleartext Tink keyset, JSON
 // or its base64). If there is none, it creates one with a new key, mode 0600,
 // unless the store at url already exists: a new key could not open it. A file
 // that is empty, not a keyset, not a regular file or readable by others is an
-// error and is not changed. The result follows a rotation of the keys in the file.
-func LoadOrCreateKeyset(path, url string) (*seal.Keyset, error) {
-	keys, err := loadOrCreate(path, url)
+// error and is not changed. The result follows a rotation of the keys in the file. o is
+// for the store; it has no keys.
+func LoadOrCreateKeyset(ctx context.Context, path, url string, o Options) (*seal.Keyset, error) {
+	keys, err := loadOrCreate(ctx, path, url, o)
 	if err == nil {
 		FollowKeyset(keys, path)
 	}
@@ -35,12 +38,16 @@ func FollowKeyset(keys *seal.Keyset, path string) {
 	keys.Follow(func() (*seal.Keyset, error) { return readKeyset(path, durable.Others) })
 }
 
-func loadOrCreate(path, url string) (*seal.Keyset, error) {
+func loadOrCreate(ctx context.Context, path, url string, o Options) (*seal.Keyset, error) {
 	keys, err := loadKeyset(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, err
 	}
-	found, err := existingFile(url)
+	u, err := storeurl.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	found, err := driverOf(u).Exists(ctx, u, o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,21 +127,4 @@ func replaceKeyset(path string, keys *seal.Keyset) error {
 		return hint.Errorf("make its directory writable for the user that runs this program", "store: keyset file %s cannot be written: %w", path, durable.Cause(err))
 	}
 	return nil
-}
-
-// existingFile returns the first file of the store at url, "" if there is none.
-func existingFile(url string) (string, error) {
-	path, err := sqlitePath(url)
-	if err != nil || path == memory {
-		return "", err
-	}
-	for _, name := range []string{path, path + "-wal", spillDir(path)} {
-		switch _, err := os.Lstat(name); {
-		case err == nil:
-			return name, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return "", fmt.Errorf("store: %w", err)
-		}
-	}
-	return "", nil
 }

@@ -16,7 +16,7 @@ import (
 func TestKeyset_IsCreatedOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	path, url := filepath.Join(dir, "keys", "tokend.keyset"), "sqlite:"+dir+"/tokend.db"
-	first, err := store.LoadOrCreateKeyset(path, url)
+	first, err := store.LoadOrCreateKeyset(t.Context(), path, url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestKeyset_IsCreatedOnce(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := store.LoadOrCreateKeyset(path, url)
+	again, err := store.LoadOrCreateKeyset(t.Context(), path, url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestKeyset_ExistingStore_IsNotCreated(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil { // even an empty file
 			t.Fatal(err)
 		}
-		_, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite:"+dir+"/tokend.db")
+		_, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", "sqlite:"+dir+"/tokend.db", store.Options{})
 		if err == nil || !strings.Contains(err.Error(), name+" exists and is sealed") || hint.Of(err) == "" {
 			t.Errorf("%s is there: %v", name, err)
 		}
@@ -61,17 +61,17 @@ func TestKeyset_ExistingStore_IsNotCreated(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if _, err := store.LoadOrCreateKeyset(dir+"/keys", "postgres://host/db"); err == nil || !strings.Contains(err.Error(), "not supported") {
+	if _, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", "redis://host/db", store.Options{}); err == nil || !strings.Contains(err.Error(), "not supported") {
 		t.Errorf("for a store of an unknown scheme: %v", err)
 	}
-	if _, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite::memory:"); err != nil {
+	if _, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", "sqlite::memory:", store.Options{}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestKeyset_Rejected(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "keys")
-	if _, err := store.LoadOrCreateKeyset(good, "sqlite::memory:"); err != nil {
+	if _, err := store.LoadOrCreateKeyset(t.Context(), good, "sqlite::memory:", store.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(good)
@@ -98,7 +98,7 @@ func TestKeyset_Rejected(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, _ := os.ReadFile(path) // a directory has no content
-			_, err := store.LoadOrCreateKeyset(path, "sqlite::memory:")
+			_, err := store.LoadOrCreateKeyset(t.Context(), path, "sqlite::memory:", store.Options{})
 			if err == nil || !strings.Contains(err.Error(), c.want) || hint.Of(err) == "" {
 				t.Errorf("error %v; want %q and a hint", err, c.want)
 			}
@@ -112,7 +112,7 @@ func TestKeyset_Rejected(t *testing.T) {
 		if err := os.Chmod(dir, 0o770); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.LoadOrCreateKeyset(dir+"/keys", "sqlite::memory:"); err == nil || !strings.Contains(err.Error(), "can be written by others") {
+		if _, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", "sqlite::memory:", store.Options{}); err == nil || !strings.Contains(err.Error(), "can be written by others") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -134,7 +134,7 @@ func TestOpen_FirstStartOfManyProcesses(t *testing.T) {
 	var wg sync.WaitGroup
 	for range starters {
 		wg.Go(func() {
-			k, err := store.LoadOrCreateKeyset(dir+"/keys", url)
+			k, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", url, store.Options{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -151,7 +151,7 @@ func TestOpen_FirstStartOfManyProcesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	k, err := store.LoadOrCreateKeyset(dir+"/keys", url)
+	k, err := store.LoadOrCreateKeyset(t.Context(), dir+"/keys", url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestKeyset_CannotBeCreated(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			_, err := store.LoadOrCreateKeyset(filepath.Join(dir, c.keyset), "sqlite:"+filepath.Join(dir, c.db))
+			_, err := store.LoadOrCreateKeyset(t.Context(), filepath.Join(dir, c.keyset), "sqlite:"+filepath.Join(dir, c.db), store.Options{})
 			wantError(t, "LoadOrCreateKeyset", err, c.want)
 			if files := contents(t, dir); len(files) != 0 {
 				t.Errorf("files %v, want none", files)

@@ -34,7 +34,7 @@ func newRotating(t *testing.T) rotating {
 // process opens the store once more, with a keyset of its own, as another process does.
 func (r rotating) process(t *testing.T) *store.Store {
 	t.Helper()
-	keys, err := store.LoadOrCreateKeyset(r.keyset, r.url)
+	keys, err := store.LoadOrCreateKeyset(t.Context(), r.keyset, r.url, store.Options{})
 	must(t, err)
 	return openAt(t, r.url, store.Options{Keys: keys, MarkFile: r.keyset + ".mark"})
 }
@@ -143,7 +143,7 @@ func TestRotateKeys(t *testing.T) {
 // rotation finishes it and makes no other key.
 func TestRotateKeys_Interrupted(t *testing.T) {
 	add := func(t *testing.T, r rotating) {
-		keys, err := store.LoadOrCreateKeyset(r.keyset, r.url)
+		keys, err := store.LoadOrCreateKeyset(t.Context(), r.keyset, r.url, store.Options{})
 		must(t, err)
 		more, err := keys.Added()
 		must(t, err)

@@ -51,11 +51,12 @@ func (f *spilled) place() []string {
 func spillDir(database string) string { return database + ".spill" }
 
 // newSpill rejects a directory that others can write to. It creates a configured
-// directory, so that errors appear at the start.
-func newSpill(database string, o Options) (spill, error) {
-	s := spill{dir: spillDir(database), keys: o.Keys}
+// directory, so that errors appear at the start; the default one is created when it
+// is needed.
+func newSpill(dir string, o Options) (spill, error) {
+	s := spill{dir: dir, keys: o.Keys}
 	if o.SpillDir == "" {
-		return s, checkSpill(database, "")
+		return s, checkSpill(dir)
 	}
 	var err error
 	if s.dir, err = filepath.Abs(o.SpillDir); err != nil {

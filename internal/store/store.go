@@ -9,12 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"path/filepath"
-	"strings"
 
-	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
-	"example.com/tokend/internal/store/sqlite"
+	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -32,12 +29,14 @@ type medium interface {
 // Options of [Open].
 type Options struct {
 	Keys     *seal.Keyset // seals grants; required
-	SpillDir string       // for grants that cannot be saved; "": next to the database
-	MarkFile string       // has the highest revision, to notice an older copy; stores can share it; "" or not writable: DATABASE.mark
+	SpillDir string       // for grants that cannot be saved; "": next to the database, or in StateDir
+	MarkFile string       // has the highest revision, to notice an older copy; stores can share it; "" or not writable: DATABASE.mark, or in StateDir
+	StateDir string       // for the spill and the mark of a database on another machine
+	Password flow.Secret  // of the database; "": what its URL or PGPASSFILE has
 }
 
-// Store is a [flow.Store] on a durable medium. If the medium is a file, it also
-// has a spill: see [Store.Spill].
+// Store is a [flow.Store] on a durable medium. If it has a directory on this
+// machine, it also has a spill: see [Store.Spill].
 type Store struct {
 	medium
 	spill    spill
@@ -48,80 +47,40 @@ type Store struct {
 var (
 	_ flow.Store       = (*Store)(nil)
 	_ flow.Spiller     = (*Store)(nil)
+	_ flow.Watcher     = (*Store)(nil)
 	_ flow.Lister      = (*Store)(nil)
 	_ flow.LoginKeeper = (*Store)(nil)
 )
 
-// memory is the sqlite path of a database in memory.
-const memory = ":memory:"
-
-// Open opens the store at a URL and creates it if there is none:
-//
-//	sqlite:/path/to/tokend.db   a file; a relative path is from the working directory
-//	sqlite::memory:             in memory, until Close
+// Open opens the store at a URL and creates it if there is none. Package storeurl
+// describes the URLs.
 //
 // o.Keys seals the grants. If a store was sealed with other keys, is damaged
 // ([flow.ErrCorrupt]), or others could change it, Open returns an error and
-// overwrites nothing. Close it after use.
+// overwrites nothing. If its database does not answer, the error is
+// [ErrUnreachable]. Close it after use.
 //
 // If an open store is deleted, replaced or restored from an older copy, every
 // operation returns [flow.ErrReplaced]. If an older copy was restored before
 // Open, its grants have [flow.Grant.Restored] set.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	path, err := sqlitePath(url)
+	u, err := storeurl.Parse(url)
 	if err != nil {
 		return nil, err
 	}
 	if o.Keys == nil {
 		return nil, errors.New("store: no keyset to seal grants with")
 	}
-	s := &Store{keys: o.Keys, markFile: o.MarkFile}
-	if path != memory {
-		if err := guardDatabase(path); err != nil {
-			return nil, err
-		}
-		if s.spill, err = newSpill(path, o); err != nil {
-			return nil, err
-		}
-	}
-	s.medium, err = sqlite.Open(ctx, path, sqlite.Options{Sealer: o.Keys, MarkFile: o.MarkFile})
-	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", path, err)
-	}
-	if path != memory {
-		s.spill.store = s.ID()
-		if err := s.spill.takeOver(spillDir(path)); err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-	}
-	return s, nil
+	return driverOf(u).Open(ctx, u, o)
 }
 
-// sqlitePath returns the absolute path of a sqlite URL, or ":memory:".
-func sqlitePath(url string) (string, error) {
-	scheme, path, found := strings.Cut(url, ":")
-	if !found || scheme != "sqlite" {
-		return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: scheme %q is not supported", scheme)
+// Watch implements [flow.Watcher]. It returns errors.ErrUnsupported if the medium
+// does not report changes.
+func (s *Store) Watch(ctx context.Context, changed func(key string)) error {
+	if w, ok := s.medium.(flow.Watcher); ok {
+		return w.Watch(ctx, changed)
 	}
-	if rest, ok := strings.CutPrefix(path, "//"); ok {
-		if !strings.HasPrefix(rest, "/") {
-			return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: sqlite URL %q names a host", url)
-		}
-		path = rest
-	}
-	switch {
-	case path == memory:
-		return memory, nil
-	case path == "" || strings.HasSuffix(path, "/"):
-		return "", hint.Errorf("use sqlite:/path/to/tokend.db", "store: sqlite URL %q names no file", url)
-	case strings.ContainsRune(path, 0):
-		return "", errors.New("store: the sqlite path holds a NUL byte")
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("store: sqlite path %q: %w", path, err)
-	}
-	return abs, nil
+	return fmt.Errorf("store: watch: %w", errors.ErrUnsupported)
 }
 
 // Load implements [flow.Store]. It returns the saved grant, or the spilled one if

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // openChild prints the error of opening a store, as a user other than root.
 func openChild(url string) int {
-	k, err := store.LoadOrCreateKeyset(os.Getenv(childKeys), url)
+	k, err := store.LoadOrCreateKeyset(context.Background(), os.Getenv(childKeys), url, store.Options{})
 	if err == nil {
 		_, err = store.Open(context.Background(), url, store.Options{Keys: k})
 	}
@@ -120,8 +120,11 @@ func TestOpen_URLs(t *testing.T) {
 	if s.Spill(t.Context(), "a", storetest.Grant()) == nil {
 		t.Error("a store without a file took a spill")
 	}
-	for _, url := range []string{"", "tokend.db", "postgres://host/db", "SQLITE:a.db", "file:a.db"} {
+	for _, url := range []string{"redis://host/db", "SQLITE:a.db", "file:a.db"} {
 		refused(t, url, "is not supported")
+	}
+	for _, url := range []string{"", "tokend.db"} {
+		refused(t, url, "is not a URL")
 	}
 	refused(t, "sqlite://host/a.db", "names a host")
 	for _, url := range []string{"sqlite:", "sqlite:dir/", "sqlite:///"} {
@@ -228,7 +231,7 @@ func TestOpen_DirectoryNotWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	keyset, file := filepath.Join(readOnly, "keys"), filepath.Join(readOnly, "tokend.db")
-	k, err := store.LoadOrCreateKeyset(keyset, "sqlite:"+file)
+	k, err := store.LoadOrCreateKeyset(t.Context(), keyset, "sqlite:"+file, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,17 @@ type Spiller interface {
 	Spill(ctx context.Context, key string, g *Grant) error
 }
 
+// Watcher is an optional interface of a [Store] whose medium other processes
+// change.
+type Watcher interface {
+	// Watch calls changed with the key of each grant that any process, this one
+	// included, has saved or deleted, and with "" if any grant may have changed:
+	// when watching begins, and after the connection was lost and is back. It
+	// returns when ctx ends, or with an error if the store cannot be watched at
+	// all. The calls are made one at a time.
+	Watch(ctx context.Context, changed func(key string)) error
+}
+
 // Lister is an optional interface of a [Store]: it lists the grants without opening
 // them.
 type Lister interface {
