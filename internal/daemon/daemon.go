@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
@@ -29,6 +30,10 @@ type Config struct {
 	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
+
+	// Watch reports the keys of grants that other processes change; see
+	// [keeper.Config].
+	Watch func(ctx context.Context, changed func(key string)) error
 }
 
 // Client is a client whose grant the daemon keeps, and its settings in the API.
@@ -94,6 +99,7 @@ func New(c Config) (*Daemon, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.logins = newLogins(d.now)
+	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
 	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
@@ -111,8 +117,8 @@ func New(c Config) (*Daemon, error) {
 // callers of a unix socket must run as this process's user. It returns when every
 // request is answered (or after the time for that) and every refresh in flight is stored.
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
-	// The clients outlive ctx: a request in flight may begin a refresh, and their
-	// Run waits for it.
+	// The clients outlive ctx: a request in flight may begin a refresh, and the
+	// keeper waits for it.
 	d.running.begin(context.WithoutCancel(ctx), &d.active)
 	defer d.running.end()
 	return d.proxy.Serve(ctx, d.handler, listeners...)

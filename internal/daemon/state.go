@@ -79,7 +79,7 @@ func (d *Daemon) Replace(clients []Client, keys []Key) error {
 	}
 	old := d.active.Swap(next)
 	d.logins.retain(next.clients)
-	if d.running.ctx != nil {
+	if d.running.begun {
 		d.running.replace(old, next)
 	}
 	return nil

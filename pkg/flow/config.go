@@ -106,13 +106,12 @@ func New(c Config) (*Client, error) {
 		kind:       kindOf(c.Source),
 		http:       p.http,
 		turn:       make(chan struct{}, 1),
-		changed:    make(chan struct{}, 1),
 		flights:    map[string]*flight{},
 		backoffs:   map[string]*backoff{},
 		noGainRuns: map[string]noGainRun{},
 
-		ownTransport:   c.HTTPClient == nil && c.Provider == nil,
-		advisoryJitter: (fraction(c.Rand) - 0.5) / 5,
+		ownTransport: c.HTTPClient == nil && c.Provider == nil,
+		jitter:       fraction(c.Rand),
 	}
 	cl.provider = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
