@@ -78,7 +78,7 @@ var faultCases = map[string]struct {
 	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
 	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
 
-	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
+	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 64 MiB"}},
 	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
 	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: duplicate key clients.demo (first on line 2)"}},
 	"file: unknown keys": {

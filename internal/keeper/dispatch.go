@@ -19,7 +19,7 @@ type lane struct {
 	offered bool      // in Keeper.ready or Keeper.paced
 }
 
-// offer lets dispatch look at a lane; mu is held.
+// offer adds a lane to those that may start a request; mu is held.
 func (k *Keeper) offer(l *lane) {
 	if !l.offered && l.queue.len() > 0 && l.running < l.limit {
 		l.offered = true

@@ -118,7 +118,7 @@ func (c *Config) defaults() {
 }
 
 // Add keeps a client until [Entry.Remove]. Of two clients with the same key, the later
-// one is told of changes in the store.
+// one learns of changes in the store.
 func (k *Keeper) Add(c Client) *Entry {
 	e := &Entry{keeper: k, client: c, index: -1}
 	k.mu.Lock()

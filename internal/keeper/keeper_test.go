@@ -407,7 +407,7 @@ func TestKeeper_Remove_EndsRequests(t *testing.T) {
 	})
 }
 
-// A client that a reload adds under the key of a removed one is told of changes.
+// A client that a reload adds under the key of a removed one learns of changes.
 func TestKeeper_Replaced_LaterClientHasTheKey(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, k *Keeper) {
 		old := k.Add(&fake{key: "a", issuer: "a", at: time.Now().Add(time.Hour)})

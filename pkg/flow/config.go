@@ -76,6 +76,9 @@ type Config struct {
 	Rand     io.Reader        // nil: crypto/rand
 	Log      *slog.Logger     // nil: silent
 	OnChange func(Status)     // called after every change of state, from the client's goroutines; must not block
+
+	OnEvent     func(Event)   // called after every change that this process has stored, as OnChange is; nil: none
+	EndingAhead time.Duration // how long before its end a grant has its event, at most; 0: 7 days
 }
 
 // Limits of what is read and waited for.
@@ -150,6 +153,7 @@ func (c *Config) defaults() {
 	c.Mandatory = cmp.Or(c.Mandatory, time.Minute)
 	c.Lifetime = cmp.Or(c.Lifetime, 5*time.Minute)
 	c.Idle = cmp.Or(c.Idle, auth0Idle)
+	c.EndingAhead = cmp.Or(c.EndingAhead, endingAhead)
 	if c.Store == nil {
 		c.Store = NewMemoryStore()
 	}

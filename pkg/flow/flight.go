@@ -160,7 +160,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	meta, err := c.provider.endpoints(ctx)
 	if err != nil {
-		return nil, false, c.failed(w, asError("discovery", err))
+		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(w, asError("discovery", err)))
 	}
 	l, e := c.lock(ctx, f)
 	if e != nil {
@@ -180,7 +180,9 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
-	t, e = x.run(ctx, g, revision)
+	if t, e = x.run(ctx, g, revision); e != nil {
+		c.reportFailure(ctx, l, w, e)
+	}
 	return t, e == nil, e
 }
 

@@ -47,6 +47,7 @@ type Grant struct {
 	Held      time.Time `json:"held,omitzero"`      // no request before this time: the provider has limited the rate
 	Rejected  *rejected `json:"rejected,omitempty"` // the provider rejects the client itself
 	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it started from
+	Reported  reported  `json:"reported,omitzero"`  // the last events
 	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of the credential that the provider rejected
 }
 
