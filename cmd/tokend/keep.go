@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
@@ -43,6 +44,8 @@ type keeper struct {
 	log    *slog.Logger
 	port   int               // of the listener, for the default redirect URI; 0: the configured one
 	note   func(flow.Status) // called after every change of a client
+	event  func(flow.Event)  // called after every change of a grant; nil: none
+	ending time.Duration     // how long before its end a grant has its event
 
 	providers providers
 }
@@ -103,6 +106,7 @@ func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
 	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
+	c.OnEvent, c.EndingAhead = k.event, k.ending
 	c.Provider = k.providers.of(c.Issuer, k.log)
 	made.client, err = flow.New(c)
 	return err

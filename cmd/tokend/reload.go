@@ -10,6 +10,7 @@ import (
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/pkg/flow"
@@ -22,6 +23,7 @@ type serving struct {
 	grants   *store.Store
 	manager  *manager
 	restored *restoredWarning
+	hub      *events.Hub
 	log      *slog.Logger
 
 	keeper keeper
@@ -50,6 +52,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
+		Events: s.hub, Watch: watchOf(s.grants),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

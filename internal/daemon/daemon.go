@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
@@ -30,6 +31,7 @@ type Config struct {
 	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
+	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -76,6 +78,7 @@ type Daemon struct {
 	active  atomic.Pointer[api]
 	running lives
 	logins  *logins
+	hub     *events.Hub
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -84,6 +87,9 @@ type Daemon struct {
 	buffers buffers
 	proxy   *proxy.Proxy
 	handler http.Handler
+
+	stopping context.Context // ends when Run begins to end
+	stop     context.CancelFunc
 }
 
 // New checks c and returns its daemon. It does no I/O.
@@ -98,6 +104,10 @@ func New(c Config) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	if d.hub = c.Events; d.hub == nil {
+		d.hub = events.New("", d.log)
+	}
+	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(d.now)
 	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
 	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
@@ -121,5 +131,7 @@ func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// keeper waits for it.
 	d.running.begin(context.WithoutCancel(ctx), &d.active)
 	defer d.running.end()
+	defer context.AfterFunc(ctx, d.stop)()
+	defer d.stop()
 	return d.proxy.Serve(ctx, d.handler, listeners...)
 }

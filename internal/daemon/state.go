@@ -24,6 +24,9 @@ type api struct {
 	names   []string // of clients, sorted
 	guard   *guard.Guard
 	engine  http.Handler
+
+	replaced context.Context // ends when the next configuration is active
+	end      context.CancelFunc
 }
 
 // newAPI checks clients and keys. It does not change d.
@@ -46,6 +49,7 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	if a.guard, err = guard.New(held); err != nil {
 		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
+	a.replaced, a.end = context.WithCancel(context.Background())
 	a.names = slices.Sorted(maps.Keys(a.clients))
 	a.engine = a.routes()
 	return a, errors.Join(faults...)
@@ -78,6 +82,7 @@ func (d *Daemon) Replace(clients []Client, keys []Key) error {
 		return err
 	}
 	old := d.active.Swap(next)
+	old.end()
 	d.logins.retain(next.clients)
 	if d.running.begun {
 		d.running.replace(old, next)
