@@ -12,7 +12,7 @@ import (
 
 const eventsHelp = `Prints what happens to the clients, or to those named, as it happens: a line for each
 event, until Ctrl-C. --format json prints each event as JSON, a line each. After a
-restart of the service it goes on; "missed" says that events may be missing.`
+restart of the service it continues; "missed" says that events may be missing.`
 
 func (p *program) events() *cobra.Command {
 	var format, after string

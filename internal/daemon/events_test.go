@@ -129,7 +129,7 @@ func TestEvents_ReloadEndsStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !s.ended() {
-		t.Error("the stream goes on, or was cut off")
+		t.Error("the stream continues, or was cut off")
 	}
 }
 
@@ -149,7 +149,7 @@ func TestEvents_EndOfService(t *testing.T) {
 	s, _ := (&running{Daemon: d, addr: l.Addr().String()}).follow(t, mainKey, "")
 	stop()
 	if !s.ended() {
-		t.Error("the stream goes on, or was cut off")
+		t.Error("the stream continues, or was cut off")
 	}
 	select {
 	case <-done:
