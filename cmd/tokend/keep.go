@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 
 // kept is a flow client with its settings and its token files.
 type kept struct {
-	settings config.Client
+	settings *config.Client
 	client   *flow.Client
 	changes  *changes
 	files    []*tokenfile.File
@@ -43,6 +42,7 @@ type keeper struct {
 	grants flow.Store
 	log    *slog.Logger
 	port   int               // of the listener, for the default redirect URI; 0: the configured one
+	own    string            // that redirect URI, shared by the clients
 	note   func(flow.Status) // called after every change of a client
 	event  func(flow.Event)  // called after every change of a grant; nil: none
 	ending time.Duration     // how long before its end a grant has its event
@@ -71,10 +71,15 @@ func (ps providers) close() {
 // unchanged file.
 func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	var list []*kept
-	for _, cl := range clients {
+	before := byName(old)
+	if k.port != 0 {
+		k.own = config.RedirectTo(k.port)
+	}
+	for i := range clients {
+		cl := &clients[i]
 		made := &kept{settings: cl}
-		before := keptOf(old, cl.Name)
-		if before != nil && before.settings.SameGrant(cl) {
+		before := before[cl.Name]
+		if before != nil && before.settings.SameGrant(*cl) {
 			made.client, made.changes = before.client, before.changes
 		} else {
 			before = nil
@@ -94,11 +99,12 @@ func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	return list, nil
 }
 
-func keptOf(list []*kept, name string) *kept {
-	if i := slices.IndexFunc(list, func(k *kept) bool { return k.settings.Name == name }); i >= 0 {
-		return list[i]
+func byName(list []*kept) map[string]*kept {
+	m := make(map[string]*kept, len(list))
+	for _, k := range list {
+		m[k.settings.Name] = k
 	}
-	return nil
+	return m
 }
 
 // client creates the flow client of k.
@@ -112,9 +118,9 @@ func (k keeper) client(made *kept) (err error) {
 	return err
 }
 
-func (k keeper) redirect(s config.Client) string {
-	if s.OwnRedirect && k.port != 0 {
-		return config.RedirectTo(k.port)
+func (k keeper) redirect(s *config.Client) string {
+	if s.OwnRedirect && k.own != "" {
+		return k.own
 	}
 	return s.RedirectURL
 }
@@ -137,8 +143,9 @@ func activate(list, old []*kept) {
 	for _, k := range list {
 		k.changes.files.Store(&k.files)
 	}
+	active := byName(list)
 	for _, was := range old {
-		if now := keptOf(list, was.settings.Name); now == nil || now.client != was.client {
+		if now := active[was.settings.Name]; now == nil || now.client != was.client {
 			was.changes.files.Store(nil)
 		}
 	}

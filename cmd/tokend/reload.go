@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"example.com/tokend/internal/config"
@@ -90,12 +91,16 @@ func (s *serving) makeKey() error {
 func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait func()) {
 	ended := make(chan struct{})
 	ctx, stop := context.WithCancel(ctx)
+	loaded := s.restored.loaded
 	go func() {
 		defer close(ended)
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-loaded:
+				loaded = nil
+				freeMemory(len(s.kept))
 			case <-signals:
 				s.reload(ctx)
 			}
@@ -148,8 +153,9 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	s.manager.keep(made)
 	s.restored.keep(made)
 	s.files.replace(allFiles(made))
+	before := byName(s.kept)
 	for _, k := range made {
-		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
+		if was := before[k.settings.Name]; was != nil && was.client == k.client {
 			k.client.Retry() // the provider's settings may have been corrected
 		}
 	}
@@ -158,7 +164,16 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	}
 	done := config.Compare(s.settings.Clients, next.Clients)
 	s.settings, s.kept = next, made
+	freeMemory(len(made))
 	return done, nil
+}
+
+// freeMemory gives back what it took to read a large configuration, or the grants of its
+// clients.
+func freeMemory(clients int) {
+	if clients > 1000 {
+		debug.FreeOSMemory()
+	}
 }
 
 // refuse logs why a configuration was not reloaded.

@@ -143,6 +143,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)
 	}
+	freeMemory(len(svc.kept))
 	var addrs []net.Addr
 	for _, l := range listeners {
 		addrs = append(addrs, l.Addr())

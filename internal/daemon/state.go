@@ -39,7 +39,11 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 			faults = append(faults, fmt.Errorf("daemon: duplicate client %q", cl.Name()))
 		}
 		l := before.lifeOf(cl, &d.running)
-		a.clients[cl.Name()] = &client{Client: cl, life: l, upstreams: d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)}
+		c := &client{Client: cl, life: l}
+		if len(cl.Upstreams) > 0 { // otherwise forward makes one, which refuses
+			c.upstreams = d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)
+		}
+		a.clients[cl.Name()] = c
 	}
 	var held []guard.Key
 	for _, k := range keys {

@@ -26,8 +26,8 @@ type Client struct {
 	turn     chan struct{} // held by the flight that uses the grant
 	onWake   atomic.Pointer[func()]
 
-	mu             sync.Mutex // guards what follows
-	flights        map[string]*flight
+	mu             sync.Mutex           // guards what follows
+	flights        map[string]*flight   // nil while there is none, as the other maps
 	backoffs       map[string]*backoff  // by request; "" is for all requests
 	noGainRuns     map[string]noGainRun // by request: consecutive refreshes that gained no time
 	failure        *Failure             // the last failure of the default token

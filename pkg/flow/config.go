@@ -104,14 +104,11 @@ func New(c Config) (*Client, error) {
 		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log})
 	}
 	cl := &Client{
-		cfg:        c,
-		key:        GrantKey(c.Issuer, c.ClientID, c.Name),
-		kind:       kindOf(c.Source),
-		http:       p.http,
-		turn:       make(chan struct{}, 1),
-		flights:    map[string]*flight{},
-		backoffs:   map[string]*backoff{},
-		noGainRuns: map[string]noGainRun{},
+		cfg:  c,
+		key:  GrantKey(c.Issuer, c.ClientID, c.Name),
+		kind: kindOf(c.Source),
+		http: p.http,
+		turn: make(chan struct{}, 1),
 
 		ownTransport: c.HTTPClient == nil && c.Provider == nil,
 		jitter:       fraction(c.Rand),

@@ -63,7 +63,9 @@ func TestEvents_OnceAcrossProcesses(t *testing.T) {
 
 		time.Sleep(time.Hour - 10*time.Minute)
 		r.take()
-		s.keep(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { refuse(503, "temporarily_unavailable")(w, r, nil) })
+		s.keep(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+			refuse(503, "temporarily_unavailable")(w, r, nil)
+		})
 		time.Sleep(40 * time.Minute)
 		r.want(t, "the provider fails", EventDegraded)
 		time.Sleep(30 * time.Minute)

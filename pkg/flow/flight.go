@@ -70,6 +70,9 @@ func (c *Client) start(f *flight, key string, work func(context.Context, *flight
 		return running
 	}
 	f.done, f.stopped = make(chan struct{}), make(chan struct{})
+	if c.flights == nil {
+		c.flights = map[string]*flight{}
+	}
 	c.flights[key] = f
 	c.tasks.start(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
@@ -83,7 +86,9 @@ func (c *Client) start(f *flight, key string, work func(context.Context, *flight
 		case <-ctx.Done():
 		}
 		c.mu.Lock()
-		delete(c.flights, key)
+		if delete(c.flights, key); len(c.flights) == 0 {
+			c.flights = nil
+		}
 		c.mu.Unlock()
 		if !f.quiet {
 			c.wake()
