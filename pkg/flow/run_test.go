@@ -364,10 +364,48 @@ func TestStep_KeepsGrantLikeRun(t *testing.T) {
 	})
 }
 
-// countingStore counts loads.
+// countingStore counts operations.
 type countingStore struct {
 	Store
-	loads int
+	loads, saves, locks, releases int
+}
+
+func (s *countingStore) Save(ctx context.Context, l Lease, g *Grant) error {
+	s.saves++
+	return s.Store.Save(ctx, l.(*countingLease).Lease, g)
+}
+
+func (s *countingStore) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	s.locks++
+	l, err := s.Store.Lock(ctx, key, ttl)
+	return &countingLease{l, s}, err
+}
+
+type countingLease struct {
+	Lease
+	store *countingStore
+}
+
+func (l *countingLease) Release(ctx context.Context) error {
+	l.store.releases++
+	return l.Lease.Release(ctx)
+}
+
+// docs/scale.md calculates with these numbers: the intent, the answer, and the answer
+// with its ID token verified. Events cost nothing more.
+func TestRefresh_Costs(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &countingStore{Store: NewMemoryStore()}
+		c := s.loggedIn(t, func(c *Config) { c.Store, c.OnEvent = store, func(Event) {} })
+		c.Next(t.Context())
+		store.loads, store.saves, store.locks, store.releases = 0, 0, 0, 0
+		time.Sleep(46 * time.Minute)
+		c.Step(t.Context())
+		synctest.Wait()
+		if s.count("refresh_token") != 1 || store.locks != 1 || store.saves != 3 || store.releases != 1 || store.loads != 2 {
+			t.Errorf("%d POSTs, %d leases, %d saves, %d releases, %d loads", s.count("refresh_token"), store.locks, store.saves, store.releases, store.loads)
+		}
+	})
 }
 
 func (s *countingStore) Load(ctx context.Context, key string) (*Grant, error) {
