@@ -37,8 +37,9 @@ type Config struct {
 	Readers   int     // clients that read the store at the same time; 0: 8
 
 	// Watch calls changed with the key of each grant that another process has saved or
-	// deleted, "" if any may have changed, until ctx ends. Nil: the store cannot
-	// watch, and clients that wait for a person read it from time to time.
+	// deleted, "" if any may have changed, until ctx ends. Nil, or an error that is
+	// [errors.ErrUnsupported]: the store cannot be watched, and clients that wait for a
+	// person read it from time to time.
 	Watch func(ctx context.Context, changed func(key string)) error
 
 	Now     func() time.Time     // the wall clock; nil: time.Now
@@ -50,7 +51,7 @@ const (
 	clockCheck = 30 * time.Second       // how often the wall clock is compared with the monotonic one
 	clockSet   = 2 * time.Second        // a larger difference between them re-plans every client
 	readPause  = 30 * time.Second       // between two reads of a client that waits for a person
-	readGap    = 20 * time.Millisecond  // between the reads of two such clients
+	readGap    = 50 * time.Millisecond  // between the reads of two such clients
 	sweepGap   = 100 * time.Millisecond // between two parts of a reload of all clients
 	sweepPart  = 100                    // clients that reload at once then
 	closers    = 64                     // clients that are closed at the same time

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -14,6 +15,9 @@ func (k *Keeper) watch(ctx context.Context) {
 			return
 		}
 		k.setWatching(false)
+		if errors.Is(err, errors.ErrUnsupported) {
+			return
+		}
 		k.cfg.Log.Warn("cannot watch the store: reading it from time to time", "error", err)
 		t := time.NewTimer(watchPause)
 		select {

@@ -45,7 +45,7 @@ const (
 
 // Events returns the events of the clients that the key may use, after the event with
 // the id after, or from now on if it is "". After a lost connection it connects again
-// and goes on; an event of type [EventMissed] says that some may be missing. It ends
+// and continues; an event of type [EventMissed] says that some may be missing. It ends
 // with an error if the first connection fails or the service rejects the key, and when
 // ctx ends.
 func (c *Client) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
