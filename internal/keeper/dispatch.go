@@ -49,9 +49,7 @@ func (k *Keeper) dispatch() time.Duration {
 	k.unpace(now)
 	for k.ready.len() > 0 && k.running < k.cfg.Workers {
 		l := k.ready.pop()
-		if l.offered = false; l.queue.len() == 0 || l.running >= l.limit {
-			continue
-		}
+		l.offered = false
 		if l.gap > 0 && l.next.After(now) {
 			l.offered = true
 			k.paced = append(k.paced, l)

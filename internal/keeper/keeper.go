@@ -175,13 +175,12 @@ func (k *Keeper) loop(ctx context.Context) {
 	}
 }
 
-// end waits for the workers and closes every client.
+// end closes every client, which waits for its requests, and waits for the workers.
 func (k *Keeper) end() {
 	k.mu.Lock()
 	k.ended = true
 	rest := k.all()
 	k.mu.Unlock()
-	k.work.Wait()
 	slots := make(chan struct{}, closers)
 	for _, e := range rest {
 		slots <- struct{}{}

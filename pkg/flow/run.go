@@ -178,7 +178,6 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	unsaved, probe, localEnd := c.unsaved != nil, c.probe, c.backoffs[localBackoff].end()
 	hold := latest(localEnd, c.backoffs[""].end())
 	c.mu.Unlock()
-	hold = latest(hold, c.provider.rateLimitEnd())
 	localEnd = latest(localEnd, c.provider.rateLimitEnd())
 	if s == nil { // not loaded yet; the stored token may still be valid
 		return c.want(Request{}), latest(now, hold)
