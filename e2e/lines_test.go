@@ -33,7 +33,7 @@ var removals = []struct {
 	if !ok {`, `claims, ok := t.openJWT(strings.TrimSuffix(token, "x"))
 	if !ok {`, "06_unauthorized"},
 	{"6 role", "pkg/mock/resource.go", "case u == nil || !slices.Contains(u.Roles, eligibleRole):", "case u == nil:", "06_unauthorized"},
-	{"a restart keeps the grant", "pkg/flow/run.go", "return c.want(Request{}), latest(now, hold)", "return c.want(Request{Force: true}), latest(now, hold)", "restart"},
+	{"a restart keeps the grant", "pkg/flow/snapshot.go", "if t.unverified {", "if t.unverified || old == nil {", "restart"},
 }
 
 // TestDocumentedLines builds the programs with each behaviour removed and expects

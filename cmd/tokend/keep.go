@@ -2,8 +2,8 @@ package main
 
 import (
 	"log/slog"
-	"slices"
 	"sync/atomic"
+	"time"
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
@@ -13,7 +13,7 @@ import (
 
 // kept is a flow client with its settings and its token files.
 type kept struct {
-	settings config.Client
+	settings *config.Client
 	client   *flow.Client
 	changes  *changes
 	files    []*tokenfile.File
@@ -41,8 +41,10 @@ func (c *changes) report(st flow.Status) {
 type keeper struct {
 	grants flow.Store
 	log    *slog.Logger
-	port   int               // of the listener, for the default redirect URI; 0: the configured one
+	own    string            // the default redirect URI, at the listener; "": the configured one
 	note   func(flow.Status) // called after every change of a client
+	event  func(flow.Event)  // called after every change of a grant; nil: none
+	ending time.Duration     // how long before its end a grant has its event
 
 	providers providers
 }
@@ -68,10 +70,12 @@ func (ps providers) close() {
 // unchanged file.
 func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	var list []*kept
-	for _, cl := range clients {
+	before := byName(old)
+	for i := range clients {
+		cl := &clients[i]
 		made := &kept{settings: cl}
-		before := keptOf(old, cl.Name)
-		if before != nil && before.settings.SameGrant(cl) {
+		before := before[cl.Name]
+		if before != nil && before.settings.SameGrant(*cl) {
 			made.client, made.changes = before.client, before.changes
 		} else {
 			before = nil
@@ -91,11 +95,12 @@ func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 	return list, nil
 }
 
-func keptOf(list []*kept, name string) *kept {
-	if i := slices.IndexFunc(list, func(k *kept) bool { return k.settings.Name == name }); i >= 0 {
-		return list[i]
+func byName(list []*kept) map[string]*kept {
+	m := make(map[string]*kept, len(list))
+	for _, k := range list {
+		m[k.settings.Name] = k
 	}
-	return nil
+	return m
 }
 
 // client creates the flow client of k.
@@ -103,14 +108,23 @@ func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
 	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
+	c.OnEvent, c.EndingAhead = k.event, k.ending
 	c.Provider = k.providers.of(c.Issuer, k.log)
 	made.client, err = flow.New(c)
 	return err
 }
 
-func (k keeper) redirect(s config.Client) string {
-	if s.OwnRedirect && k.port != 0 {
-		return config.RedirectTo(k.port)
+// ownRedirect returns the default redirect URI at a listener; "" without one.
+func ownRedirect(port int) string {
+	if port == 0 {
+		return ""
+	}
+	return config.RedirectTo(port)
+}
+
+func (k keeper) redirect(s *config.Client) string {
+	if s.OwnRedirect && k.own != "" {
+		return k.own
 	}
 	return s.RedirectURL
 }
@@ -133,8 +147,9 @@ func activate(list, old []*kept) {
 	for _, k := range list {
 		k.changes.files.Store(&k.files)
 	}
+	active := byName(list)
 	for _, was := range old {
-		if now := keptOf(list, was.settings.Name); now == nil || now.client != was.client {
+		if now := active[was.settings.Name]; now == nil || now.client != was.client {
 			was.changes.files.Store(nil)
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
+	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/systemd"
@@ -23,6 +25,7 @@ type serving struct {
 	grants   *store.Store
 	manager  *systemd.Notifier
 	restored *restoredWarning
+	hub      *events.Hub
 	log      *slog.Logger
 
 	keeper keeper
@@ -51,6 +54,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
+		Events: s.hub, Watch: watchOf(s.grants),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))
@@ -88,12 +92,16 @@ func (s *serving) makeKey() error {
 func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait func()) {
 	ended := make(chan struct{})
 	ctx, stop := context.WithCancel(ctx)
+	loaded := s.restored.loaded
 	go func() {
 		defer close(ended)
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-loaded:
+				loaded = nil
+				freeMemory(len(s.kept))
 			case <-signals:
 				s.reload(ctx)
 			}
@@ -146,8 +154,9 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	s.manager.Keep(flowClients(made))
 	s.restored.keep(made)
 	s.files.replace(allFiles(made))
+	before := byName(s.kept)
 	for _, k := range made {
-		if was := keptOf(s.kept, k.settings.Name); was != nil && was.client == k.client {
+		if was := before[k.settings.Name]; was != nil && was.client == k.client {
 			k.client.Retry() // the provider's settings may have been corrected
 		}
 	}
@@ -156,7 +165,16 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	}
 	done := config.Compare(s.settings.Clients, next.Clients)
 	s.settings, s.kept = next, made
+	freeMemory(len(made))
 	return done, nil
+}
+
+// freeMemory gives back what it took to read a large configuration, or the grants of its
+// clients.
+func freeMemory(clients int) {
+	if clients > 1000 {
+		debug.FreeOSMemory()
+	}
 }
 
 // refuse logs why a configuration was not reloaded.

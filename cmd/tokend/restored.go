@@ -17,11 +17,12 @@ type restoredWarning struct {
 
 	mu       sync.Mutex
 	starting map[string]bool // clients without a state yet
+	loaded   chan struct{}   // closed when every client has one
 	restored []string
 }
 
 func newRestoredWarning(clients []config.Client, log *slog.Logger) *restoredWarning {
-	w := &restoredWarning{log: log, starting: map[string]bool{}}
+	w := &restoredWarning{log: log, starting: map[string]bool{}, loaded: make(chan struct{})}
 	for _, c := range clients {
 		w.starting[c.Name] = true
 	}
@@ -45,8 +46,9 @@ func (w *restoredWarning) note(s flow.Status) {
 func (w *restoredWarning) keep(clients []*kept) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	active := byName(clients)
 	for name := range w.starting {
-		if keptOf(clients, name) == nil {
+		if active[name] == nil {
 			w.known(name)
 		}
 	}
@@ -55,7 +57,15 @@ func (w *restoredWarning) keep(clients []*kept) {
 // known ends the wait for a client; w.mu is held.
 func (w *restoredWarning) known(client string) {
 	delete(w.starting, client)
-	if len(w.starting) > 0 || len(w.restored) == 0 {
+	if len(w.starting) > 0 {
+		return
+	}
+	select {
+	case <-w.loaded:
+	default:
+		close(w.loaded)
+	}
+	if len(w.restored) == 0 {
 		return
 	}
 	slices.Sort(w.restored)

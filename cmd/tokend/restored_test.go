@@ -26,7 +26,7 @@ func TestRestoredIsLoggedOnceWhenEveryClientIsKnown(t *testing.T) {
 			t.Errorf("%s %s: logged before every client is known: %s", s.Client, s.State, log)
 		}
 	}
-	w.keep([]*kept{{settings: clients[0]}, {settings: clients[1]}, {settings: clients[3]}})
+	w.keep([]*kept{{settings: &clients[0]}, {settings: &clients[1]}, {settings: &clients[3]}})
 	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "clients=2 first=ci") || !strings.Contains(got, `hint="tokend resume ci if`) {
 		t.Errorf("log %q", got)
 	}

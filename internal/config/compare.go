@@ -52,6 +52,7 @@ func (s Config) NeedsRestart(next Config) []string {
 		{"spill_dir", s.SpillDir != next.SpillDir},
 		{"log_level", s.Level != next.Level},
 		{"log_format", s.JSON != next.JSON},
+		{"on_event", !reflect.DeepEqual(s.OnEvent, next.OnEvent)},
 	} {
 		if d.differ {
 			names = append(names, d.name)
@@ -82,7 +83,8 @@ func (s Client) SameGrant(o Client) bool {
 		a.Rotation == b.Rotation && a.Leeway == b.Leeway && a.Advisory == b.Advisory && a.Mandatory == b.Mandatory &&
 		a.Lifetime == b.Lifetime && a.Idle == b.Idle && a.Absolute == b.Absolute && a.InsecureAllowHTTP == b.InsecureAllowHTTP &&
 		s.sameFunc(a.Now != nil, b.Now != nil, o) && a.Rand == b.Rand && a.Log == b.Log &&
-		s.sameFunc(a.OnChange != nil, b.OnChange != nil, o)
+		s.sameFunc(a.OnChange != nil, b.OnChange != nil, o) && s.sameFunc(a.OnEvent != nil, b.OnEvent != nil, o) &&
+		a.EndingAhead == b.EndingAhead
 }
 
 // sameFunc reports whether a function-valued field is the same in both: absent,

@@ -40,6 +40,7 @@ type Config struct {
 	APIKeyFile     string // created when absent; used when APIKey is ""
 	Keys           []Key
 	Clients        []Client
+	OnEvent        OnEvent
 	Level          slog.Level
 	JSON           bool // log format
 }
@@ -102,7 +103,7 @@ func (l *loader) load(paths Paths) Config {
 		return s // faults of clients would be about those that were not read
 	}
 	if l.written != nil {
-		*l.written = written{service: env, keys: file.Keys, files: file.Files, clients: map[string]clientSchema{}}
+		*l.written = written{service: env, keys: file.Keys, files: file.Files, onEvent: file.OnEvent, clients: map[string]clientSchema{}}
 	}
 	names := l.clientNames(file, env.Clients)
 	l.unknownVariables(names)
@@ -116,6 +117,7 @@ func (l *loader) load(paths Paths) Config {
 		l.addAt("clients", "", 0, "set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write "+orUnknown(cmp.Or(env.Config, paths.Config)), "no client is configured")
 	}
 	l.readFiles(&s, file.Files)
+	s.OnEvent = l.readOnEvent(file.OnEvent)
 	s.Keys = l.readKeys(file.Keys, names)
 	return s
 }

@@ -78,7 +78,7 @@ var faultCases = map[string]struct {
 	"log":                    {env: []string{"TOKEND_LOG_LEVEL=loud", "TOKEND_LOG_FORMAT=xml"}, want: []string{`TOKEND_LOG_LEVEL is "loud"`, `TOKEND_LOG_FORMAT is "xml"`}},
 	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
 
-	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 4 MiB"}},
+	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 64 MiB"}},
 	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
 	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: duplicate key clients.demo (first on line 2)"}},
 	"file: unknown keys": {
@@ -94,7 +94,7 @@ var faultCases = map[string]struct {
 	"file: text":           {file: "just text\n", want: []string{"tokend.yaml:1: the file must be a mapping"}, alone: true},
 	"file: alias":          {file: "clients:\n  demo: &demo {issuer: x}\n  two: {hosts: *demo}\n", want: []string{"tokend.yaml:2:15: wrong type of value"}, alone: true},
 	"file: syntax":         {file: "clients:\n  demo: {\n", want: []string{"tokend.yaml:2:9: invalid YAML; hint: check that line"}, alone: true},
-	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files, listen, "}, alone: true},
+	"file: client":         {file: strings.Replace(goodFile, "clients", "client", 1), env: []string{"TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret}, want: []string{"tokend.yaml:1: unknown key client; hint: did you mean clients? one of clients, keys, files, on_event, listen, "}, alone: true},
 	"file: near":           {file: goodFile + "    clientId: x\n", want: []string{"unknown key clients.demo.clientId; hint: did you mean client_id? "}},
 	"file: two documents":  {file: goodFile + "---\nclients: {}\n", want: []string{"2 YAML documents"}},
 	"file: key":            {file: goodFile + "keys:\n  ci:\n    clients: [missing]\n", want: []string{"keys.ci.key is missing", `keys.ci.clients names the unknown client "missing"`}},

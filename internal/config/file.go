@@ -20,7 +20,7 @@ import (
 )
 
 // maxConfig bounds the configuration file, in bytes.
-const maxConfig = 4 << 20
+const maxConfig = 64 << 20
 
 // document is a configuration file that was parsed.
 type document struct {
@@ -80,7 +80,7 @@ func readConfig(path string) ([]byte, fs.FileMode, error) {
 		b, err = io.ReadAll(io.LimitReader(file, maxConfig+1))
 	}
 	if err == nil && len(b) > maxConfig {
-		err = errors.New("it is larger than 4 MiB")
+		err = errors.New("it is larger than 64 MiB")
 	}
 	return b, mode, err
 }

@@ -173,6 +173,7 @@ variables only is named in ` + "`TOKEND_CLIENTS`" + `. [grants.md](grants.md) sh
 	}{
 		{"API keys", comment(t, "Keys") + " Each is under `keys.NAME`. The key of `api_key_file` opens all clients.", reflect.TypeFor[keySchema]()},
 		{"Token files", comment(t, "Files") + " `files` is a list of them; see [exec.md](exec.md).", reflect.TypeFor[tokenFileSchema]()},
+		{"Events", "What is done about [events](events.md), under `on_event`. A change needs a restart.", reflect.TypeFor[onEventSchema]()},
 	} {
 		b.WriteString("\n## " + part.title + "\n\n" + part.text + "\n\n")
 		table("| setting | type | default | meaning | example |\n|---|---|---|---|---|\n", settingsOf(t, part.schema), func(s setting) string {
@@ -235,6 +236,8 @@ func exampleFile(t *testing.T) string {
 	part("    ", settingsOf(t, reflect.TypeFor[keySchema]()))
 	b.WriteString("\n# " + comment(t, "Files") + "\n# files:\n  # -\n")
 	part("    ", settingsOf(t, reflect.TypeFor[tokenFileSchema]()))
+	b.WriteString("\n# What is done about events. A change needs a restart.\n# on_event:\n")
+	part("  ", settingsOf(t, reflect.TypeFor[onEventSchema]()))
 	return b.String()
 }
 

@@ -72,7 +72,9 @@ type fileSchema struct {
 	// API keys by name that open some clients only.
 	Keys map[string]keySchema `yaml:"keys"`
 	// Files that a client's token is kept in.
-	Files   []tokenFileSchema `yaml:"files"`
+	Files []tokenFileSchema `yaml:"files"`
+	// What is done about events. A change needs a restart.
+	OnEvent onEventSchema `yaml:"on_event"`
 	Service `yaml:",inline"`
 }
 
@@ -84,6 +86,20 @@ type keySchema struct {
 	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/ci.key"`
 	// The clients that the key opens.
 	Clients []string `yaml:"clients" example:"[ci]"`
+}
+
+// onEventSchema is what is done about events.
+type onEventSchema struct {
+	// A command that is run for each event, as a list of words. It gets the event as JSON on its standard input.
+	Command []string `yaml:"command" example:"[notify-team, tokend]"`
+	// A webhook in place of a command: it gets each event as a signed POST.
+	URL string `yaml:"url" kind:"URL" example:"https://hooks.example.com/tokend"`
+	// The file of the key that signs the requests to the webhook.
+	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/webhook.key"`
+	// The types of events to deliver.
+	Types []string `yaml:"types" fallback:"all but refreshed" oneof:"refreshed degraded refresh_failing login_required resumed grant_ending" example:"[login_required, grant_ending]"`
+	// How long before the end of a grant its event comes, at most; of a short-lived grant, a quarter of its life.
+	GrantEnding string `yaml:"grant_ending" kind:"duration" fallback:"168h" example:"336h"`
 }
 
 // tokenFileSchema is one of "files" in the configuration.

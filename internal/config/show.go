@@ -26,6 +26,7 @@ type written struct {
 	clients map[string]clientSchema
 	keys    map[string]keySchema
 	files   []tokenFileSchema
+	onEvent onEventSchema
 }
 
 // Show returns the settings in effect: those that were given, and defaults that are
@@ -59,6 +60,9 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		list = append(list, l.show("keys."+name+".", reflect.ValueOf(w.keys[name]), nil)...)
+	}
+	if !reflect.ValueOf(w.onEvent).IsZero() {
+		list = append(list, l.show("on_event.", reflect.ValueOf(w.onEvent), nil)...)
 	}
 	for i, f := range w.files {
 		list = append(list, l.show(fmt.Sprintf("files[%d].", i), reflect.ValueOf(f), nil)...)

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/events"
+	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
@@ -30,6 +32,11 @@ type Config struct {
 	Drain   time.Duration                   // how long requests in flight have when Run ends; 0: 10 s
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
+	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
+
+	// Watch reports the keys of grants that other processes change; see
+	// [keeper.Config].
+	Watch func(ctx context.Context, changed func(key string)) error
 }
 
 // Client is a client whose grant the daemon keeps, and its settings in the API.
@@ -72,6 +79,7 @@ type Daemon struct {
 	active  atomic.Pointer[api]
 	running lives
 	logins  *logins
+	hub     *events.Hub
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -80,6 +88,9 @@ type Daemon struct {
 	buffers buffers
 	proxy   *proxy.Proxy
 	handler http.Handler
+
+	stopping context.Context // ends when Run begins to end
+	stop     context.CancelFunc
 }
 
 // New checks c and returns its daemon. It does no I/O.
@@ -94,7 +105,12 @@ func New(c Config) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	if d.hub = c.Events; d.hub == nil {
+		d.hub = events.New("", d.log)
+	}
+	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)
+	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
 	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
@@ -112,9 +128,11 @@ func New(c Config) (*Daemon, error) {
 // callers of a unix socket must run as this process's user. It returns when every
 // request is answered (or after the time for that) and every refresh in flight is stored.
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
-	// The clients outlive ctx: a request in flight may begin a refresh, and their
-	// Run waits for it.
+	// The clients outlive ctx: a request in flight may begin a refresh, and the
+	// keeper waits for it.
 	d.running.begin(context.WithoutCancel(ctx), &d.active)
 	defer d.running.end()
+	defer context.AfterFunc(ctx, d.stop)()
+	defer d.stop()
 	return d.proxy.Serve(ctx, d.handler, listeners...)
 }

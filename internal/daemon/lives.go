@@ -5,27 +5,34 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"example.com/tokend/internal/keeper"
 	"example.com/tokend/pkg/flow"
 )
 
-// lives runs the clients of the active configuration, and waits for every client
+// lives keeps the clients of the active configuration, and waits for every client
 // that was started.
 type lives struct {
-	mu    sync.Mutex
-	ctx   context.Context // of the clients; nil before begin
-	stop  context.CancelFunc
-	ended bool
-	all   sync.WaitGroup
+	keeper *keeper.Keeper
+
+	mu       sync.Mutex
+	begun    bool
+	ended    bool
+	stop     context.CancelFunc // ends the keeper
+	kept     sync.WaitGroup     // the keeper
+	retiring map[*life]bool     // retired, and still in use
+	all      sync.WaitGroup     // clients that end
 }
 
 // begin starts the clients of the active configuration.
 func (r *lives) begin(ctx context.Context, active *atomic.Pointer[api]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ctx, r.stop = context.WithCancel(ctx)
+	ctx, r.stop = context.WithCancel(ctx)
+	r.begun, r.retiring = true, map[*life]bool{}
 	for _, cl := range active.Load().clients {
 		r.start(cl.life)
 	}
+	r.kept.Go(func() { r.keeper.Run(ctx) })
 }
 
 // replace starts the clients that old did not have, and ends those that only old
@@ -34,50 +41,62 @@ func (r *lives) replace(old, next *api) {
 	kept := map[*life]bool{}
 	for _, cl := range next.clients {
 		kept[cl.life] = true
-		if cl.life.cancel == nil {
+		if cl.life.entry == nil {
 			r.start(cl.life)
 		}
 	}
 	for _, cl := range old.clients {
-		if !kept[cl.life] {
-			cl.life.retire()
+		switch {
+		case kept[cl.life]:
+		case cl.life.retire():
+			r.close(cl.life)
+		default:
+			r.retiring[cl.life] = true
 		}
 	}
 }
 
-// start runs a client; mu is held.
-func (r *lives) start(l *life) {
-	var ctx context.Context
-	ctx, l.cancel = context.WithCancel(r.ctx)
-	r.all.Go(func() { _ = l.client.Run(ctx) }) // it returns nil: failures are in the client's status
-}
+// start keeps a client; mu is held.
+func (r *lives) start(l *life) { l.entry = r.keeper.Add(l.client) }
 
-// finish waits for work that a client began before its Run ended, in a goroutine that
-// the end of the service waits for.
-func (r *lives) finish(c *flow.Client) {
+// finish ends a client, in a goroutine that the end of the service waits for.
+func (r *lives) finish(l *life) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.close(l)
+}
+
+// close is finish with mu held.
+func (r *lives) close(l *life) {
+	delete(r.retiring, l)
+	if l.entry != nil {
+		l.entry.Remove()
+	}
 	if !r.ended {
-		r.all.Go(func() { _ = c.Close() }) // it only waits
+		r.all.Go(func() { _ = l.client.Close() }) // it only waits
 	}
 }
 
 // end ends every client and waits until each has stored its refresh in flight.
 func (r *lives) end() {
 	r.mu.Lock()
+	for l := range r.retiring {
+		r.close(l)
+	}
 	r.ended = true
 	r.mu.Unlock()
 	r.stop()
+	r.kept.Wait()
 	r.all.Wait()
 }
 
 // life is the lifetime of a client: until a configuration without it is active and
-// no request waits for it. Ending its Run earlier would cancel a request that waits
-// for the lease of another process.
+// no request waits for it. Closing it earlier would cancel a request that waits for
+// the lease of another process.
 type life struct {
 	client *flow.Client
 	of     *lives
-	cancel context.CancelFunc // ends Run; nil before it began; guarded by lives.mu
+	entry  *keeper.Entry // nil before it began; guarded by lives.mu
 
 	mu      sync.Mutex
 	uses    int
@@ -98,16 +117,17 @@ func (l *life) used() {
 	last := l.uses == 0 && l.retired
 	l.mu.Unlock()
 	if last {
-		l.cancel()
-		l.of.finish(l.client)
+		l.of.finish(l)
 	}
 }
 
-// retire ends the client's Run as soon as no request waits for it.
-func (l *life) retire() {
+// retire makes the last request that waits for the client end it. It returns true if
+// none waits: then the caller ends it.
+func (l *life) retire() (unused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.retired = true; l.uses == 0 {
-		l.cancel()
+		return true
 	}
+	return false
 }

@@ -21,7 +21,11 @@ func (d *api) forward(c *gin.Context) {
 	if cl == nil {
 		return
 	}
-	cl.upstreams.Forward(headerWriter{c.Writer}, c.Request, func(err error) {
+	to := cl.upstreams
+	if to == nil {
+		to = d.proxy.Client(cl.Name(), tokenSource{cl.Client.Client, cl.life}, nil)
+	}
+	to.Forward(headerWriter{c.Writer}, c.Request, func(err error) {
 		var down *proxy.UpstreamError
 		if errors.As(err, &down) {
 			d.failFor(c, cl, &problem{Status: http.StatusBadGateway, Code: codeUpstreamDown, Description: down.Error(), Hint: down.Hint()})

@@ -29,6 +29,7 @@ func (d *api) table() []route {
 		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.NeedsKey, handler: d.refresh},
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget},
+		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},

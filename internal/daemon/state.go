@@ -24,6 +24,9 @@ type api struct {
 	names   []string // of clients, sorted
 	guard   *guard.Guard
 	engine  http.Handler
+
+	replaced context.Context // ends when the next configuration is active
+	end      context.CancelFunc
 }
 
 // newAPI checks clients and keys. It does not change d.
@@ -36,7 +39,11 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 			faults = append(faults, fmt.Errorf("daemon: duplicate client %q", cl.Name()))
 		}
 		l := before.lifeOf(cl, &d.running)
-		a.clients[cl.Name()] = &client{Client: cl, life: l, upstreams: d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)}
+		c := &client{Client: cl, life: l}
+		if len(cl.Upstreams) > 0 { // otherwise forward makes one, which refuses
+			c.upstreams = d.proxy.Client(cl.Name(), tokenSource{cl.Client, l}, cl.Upstreams)
+		}
+		a.clients[cl.Name()] = c
 	}
 	var held []guard.Key
 	for _, k := range keys {
@@ -46,6 +53,7 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	if a.guard, err = guard.New(held); err != nil {
 		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
+	a.replaced, a.end = context.WithCancel(context.Background())
 	a.names = slices.Sorted(maps.Keys(a.clients))
 	a.engine = a.routes()
 	return a, errors.Join(faults...)
@@ -78,8 +86,9 @@ func (d *Daemon) Replace(clients []Client, keys []Key) error {
 		return err
 	}
 	old := d.active.Swap(next)
+	old.end()
 	d.logins.retain(next.clients)
-	if d.running.ctx != nil {
+	if d.running.begun {
 		d.running.replace(old, next)
 	}
 	return nil

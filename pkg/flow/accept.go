@@ -245,10 +245,18 @@ func (c *Client) backOff(key string, e *Error) {
 			clear(c.backoffs)
 		}
 		g = &backoff{}
-		c.backoffs[key] = g
+		c.setBackoff(key, g)
 	}
 	g.extend(now, e, jitter)
 	e.RetryAfter = g.until.Sub(now)
+}
+
+// setBackoff sets the back-off with that key; c.mu is held.
+func (c *Client) setBackoff(key string, g *backoff) {
+	if c.backoffs == nil {
+		c.backoffs = map[string]*backoff{}
+	}
+	c.backoffs[key] = g
 }
 
 // fail logs e and makes it the failure that Status shows.

@@ -24,10 +24,10 @@ type Client struct {
 	tasks    tasks
 	mem      atomic.Pointer[snapshot]
 	turn     chan struct{} // held by the flight that uses the grant
-	changed  chan struct{} // wakes Run
+	onWake   atomic.Pointer[func()]
 
-	mu             sync.Mutex // guards what follows
-	flights        map[string]*flight
+	mu             sync.Mutex           // guards what follows
+	flights        map[string]*flight   // nil while there is none, as the other maps
 	backoffs       map[string]*backoff  // by request; "" is for all requests
 	noGainRuns     map[string]noGainRun // by request: consecutive refreshes that gained no time
 	failure        *Failure             // the last failure of the default token
@@ -35,8 +35,9 @@ type Client struct {
 	unsaved        *Grant               // issued by the provider, not in the store yet
 	replaces       *time.Time           // login time of the row that unsaved replaces; nil: unknown
 	ownTransport   bool
-	advisoryJitter float64   // of the advisory window, ±10 %
-	nextRefresh    time.Time // when Run refreshes
+	jitter         float64   // in [0, 1): when this client refreshes, within what refreshAt allows
+	stale          bool      // the stored grant may have changed
+	nextRefresh    time.Time // when the grant is refreshed
 	lifetimeWarned bool      // the warning about a missing lifetime was logged
 
 	device  shared[Login]
@@ -60,6 +61,9 @@ type Request struct {
 
 // Name returns the client's name.
 func (c *Client) Name() string { return c.cfg.Name }
+
+// Issuer returns the issuer of the client's provider.
+func (c *Client) Issuer() string { return c.cfg.Issuer }
 
 // Cached returns the token in memory that satisfies r, or nil. It takes no
 // lock and allocates nothing. [Client.Get] uses it first.

@@ -76,6 +76,9 @@ type Config struct {
 	Rand     io.Reader        // nil: crypto/rand
 	Log      *slog.Logger     // nil: silent
 	OnChange func(Status)     // called after every change of state, from the client's goroutines; must not block
+
+	OnEvent     func(Event)   // called after every change that this process has stored, as OnChange is; nil: none
+	EndingAhead time.Duration // how long before its end a grant has its event, at most; 0: 7 days
 }
 
 // Limits of what is read and waited for.
@@ -101,18 +104,14 @@ func New(c Config) (*Client, error) {
 		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log})
 	}
 	cl := &Client{
-		cfg:        c,
-		key:        GrantKey(c.Issuer, c.ClientID, c.Name),
-		kind:       kindOf(c.Source),
-		http:       p.http,
-		turn:       make(chan struct{}, 1),
-		changed:    make(chan struct{}, 1),
-		flights:    map[string]*flight{},
-		backoffs:   map[string]*backoff{},
-		noGainRuns: map[string]noGainRun{},
+		cfg:  c,
+		key:  GrantKey(c.Issuer, c.ClientID, c.Name),
+		kind: kindOf(c.Source),
+		http: p.http,
+		turn: make(chan struct{}, 1),
 
-		ownTransport:   c.HTTPClient == nil && c.Provider == nil,
-		advisoryJitter: (fraction(c.Rand) - 0.5) / 5,
+		ownTransport: c.HTTPClient == nil && c.Provider == nil,
+		jitter:       fraction(c.Rand),
 	}
 	cl.provider = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
@@ -151,6 +150,7 @@ func (c *Config) defaults() {
 	c.Mandatory = cmp.Or(c.Mandatory, time.Minute)
 	c.Lifetime = cmp.Or(c.Lifetime, 5*time.Minute)
 	c.Idle = cmp.Or(c.Idle, auth0Idle)
+	c.EndingAhead = cmp.Or(c.EndingAhead, endingAhead)
 	if c.Store == nil {
 		c.Store = NewMemoryStore()
 	}

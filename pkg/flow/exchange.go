@@ -66,7 +66,7 @@ func (c *Client) emptyGrant(row *Grant, revision int64) *Grant {
 		Scopes: c.cfg.Scopes, Rotation: c.cfg.Rotation, LoggedIn: c.cfg.Now().Round(0),
 	}
 	if row != nil {
-		g.Rejected = row.Rejected
+		g.Rejected, g.Reported = row.Rejected, row.Reported
 	}
 	return g
 }

@@ -19,6 +19,7 @@ type flight struct {
 	stopped       chan struct{} // closed when Run ends: stop waiting for leases and pauses
 	once          sync.Once
 	waitsForLease atomic.Bool // waiting for another process
+	quiet         bool        // started by Next or Step, which need no wake-up
 
 	not   Secret // want.not of the request that started it
 	token *Token // set before done is closed
@@ -38,22 +39,40 @@ func (f *flight) timeoutError(ctx context.Context) *Error {
 }
 
 // join returns the flight for w and starts it if there is none.
-func (c *Client) join(w want) *flight {
-	return c.launch(w.key, func(ctx context.Context, f *flight) {
+func (c *Client) join(w want) *flight { return c.launch(w.key, c.workFor(w)) }
+
+// joinQuietly is join for [Client.Step].
+func (c *Client) joinQuietly(w want) *flight { return c.quietly(w.key, c.workFor(w)) }
+
+func (c *Client) workFor(w want) func(context.Context, *flight) {
+	return func(ctx context.Context, f *flight) {
 		f.not = w.not
 		f.token, f.fresh, f.err = c.refreshOrLoad(ctx, f, w)
-	})
+	}
 }
 
 // launch runs work in a flight, unless a flight with that key is running. Only
 // one flight at a time uses the grant.
 func (c *Client) launch(key string, work func(context.Context, *flight)) *flight {
+	return c.start(&flight{}, key, work)
+}
+
+// quietly is launch without a wake-up at the end.
+func (c *Client) quietly(key string, work func(context.Context, *flight)) *flight {
+	return c.start(&flight{quiet: true}, key, work)
+}
+
+// start runs work in f, or returns the running flight with that key.
+func (c *Client) start(f *flight, key string, work func(context.Context, *flight)) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.flights[key]; f != nil {
-		return f
+	if running := c.flights[key]; running != nil {
+		return running
 	}
-	f := &flight{done: make(chan struct{}), stopped: make(chan struct{})}
+	f.done, f.stopped = make(chan struct{}), make(chan struct{})
+	if c.flights == nil {
+		c.flights = map[string]*flight{}
+	}
 	c.flights[key] = f
 	c.tasks.start(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
@@ -67,9 +86,13 @@ func (c *Client) launch(key string, work func(context.Context, *flight)) *flight
 		case <-ctx.Done():
 		}
 		c.mu.Lock()
-		delete(c.flights, key)
+		if delete(c.flights, key); len(c.flights) == 0 {
+			c.flights = nil
+		}
 		c.mu.Unlock()
-		c.wake()
+		if !f.quiet {
+			c.wake()
+		}
 		close(f.done)
 		c.announce()
 	})
@@ -142,7 +165,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	meta, err := c.provider.endpoints(ctx)
 	if err != nil {
-		return nil, false, c.failed(w, asError("discovery", err))
+		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(w, asError("discovery", err)))
 	}
 	l, e := c.lock(ctx, f)
 	if e != nil {
@@ -162,7 +185,9 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
-	t, e = x.run(ctx, g, revision)
+	if t, e = x.run(ctx, g, revision); e != nil {
+		c.reportFailure(ctx, l, w, e)
+	}
 	return t, e == nil, e
 }
 

@@ -95,12 +95,14 @@ func (c *Client) storeLogout(ctx context.Context, l *heldLease, g *Grant, revisi
 	t.State, t.LoggedIn = GrantLoggedOut, time.Time{}
 	t.Exchanged = c.cfg.Now().Round(0) // the time of the logout: a later unsaved login supersedes it
 	if g != nil {
-		t.Generation, t.LoggedIn, t.Seed = g.Generation, g.LoggedIn, g.Seed
+		t.Generation, t.LoggedIn, t.Seed, t.Reported = g.Generation, g.LoggedIn, g.Seed, g.Reported
 	}
+	events := c.report(t)
 	if err := c.save(ctx, l, t); err != nil {
 		return err
 	}
 	c.setSnapshot(t)
+	c.emit(events)
 	return nil
 }
 

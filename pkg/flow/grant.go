@@ -48,6 +48,7 @@ type Grant struct {
 	Rejected  *rejected `json:"rejected,omitempty"` // the provider rejects the client itself
 	Moved     bool      `json:"moved,omitempty"`    // another store has the grant, too: nothing is sent until Resume or a login
 	Seed      string    `json:"seed,omitempty"`     // base64url SHA-256 of the seed that it started from
+	Reported  reported  `json:"reported,omitzero"`  // the last events
 	Refused   string    `json:"refused,omitempty"`  // of a dead grant: hash of the credential that the provider rejected
 }
 

@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,8 +23,13 @@ func (s *tenant) config() Config {
 	}
 }
 
+// mustNew returns a client that refreshes near the start of its advisory window,
+// unless c.Rand says otherwise.
 func mustNew(t testing.TB, c Config) *Client {
 	t.Helper()
+	if c.Rand == nil {
+		c.Rand = io.MultiReader(bytes.NewReader([]byte{13, 0, 0, 0, 0, 0, 0, 0}), rand.Reader)
+	}
 	cl, err := New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -74,6 +74,17 @@ func (p *Provider) rateLimitError(op string) *Error {
 	}
 }
 
+// rateLimitEnd returns when a rate limit of the provider ends, zero if there is
+// none.
+func (p *Provider) rateLimitEnd() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if left := p.until.Sub(p.now()); left <= 0 || left > retryAfterMax { // as in rateLimitError
+		return time.Time{}
+	}
+	return p.until
+}
+
 // limitedTransport makes each request wait for a slot, within its context, and
 // holds the slot until the response body is closed.
 type limitedTransport struct {

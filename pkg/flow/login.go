@@ -222,6 +222,9 @@ func (c *Client) clearLoginFailures() {
 // storeLogin stores the grant of a login.
 func (c *Client) storeLogin(ctx context.Context, f *flight, h *heldLease, g, prior *Grant) *Error {
 	h.replaces = loginOf(prior)
+	if prior != nil {
+		g.Reported = prior.Reported
+	}
 	keepRefreshToken(g, prior)
 	if e := c.persist(ctx, f, h, g); e != nil {
 		return e

@@ -70,12 +70,15 @@ func (c *Client) pauseAfterNoGain(w want, t *Token, e *Error) {
 		run = noGainRun{live: lasts}
 	}
 	run.count++
+	if c.noGainRuns == nil {
+		c.noGainRuns = map[string]noGainRun{}
+	}
 	c.noGainRuns[key] = run
 	e.RetryAfter = probePause(run.count)
 	if lasts {
 		e.RetryAfter = max(shortDistance, min(e.RetryAfter, t.Remaining(now)+shortGain))
 	}
-	c.backoffs[key] = &backoff{until: now.Add(e.RetryAfter), err: e, forced: true}
+	c.setBackoff(key, &backoff{until: now.Add(e.RetryAfter), err: e, forced: true})
 	c.mu.Unlock()
 	log := c.cfg.Log.Warn
 	if run.count > 1 { // already warned

@@ -48,7 +48,12 @@ func (c *Client) save(ctx context.Context, l *heldLease, g *Grant) error {
 // saveBestEffort saves g, but only logs an error. If another process has changed
 // the grant, its state is loaded instead.
 func (c *Client) saveBestEffort(ctx context.Context, l *heldLease, g *Grant) {
+	was := g.Reported
+	events := c.report(g)
 	err := c.save(ctx, l, g)
+	if err != nil {
+		g.Reported = was
+	}
 	if errors.Is(err, ErrConflict) {
 		c.cfg.Log.Warn("another process has changed the grant: the state of this process is dropped", "err", err)
 		_, _, _ = c.load(context.WithoutCancel(ctx))
@@ -58,6 +63,9 @@ func (c *Client) saveBestEffort(ctx context.Context, l *heldLease, g *Grant) {
 		c.cfg.Log.Warn("the grant's state could not be stored", "err", err)
 	}
 	c.setSnapshot(g)
+	if err == nil {
+		c.emit(events)
+	}
 }
 
 // maxSaves is how often saving is tried if there is no place to spill.
@@ -68,6 +76,16 @@ const maxSaves = 6
 // a spill it retries here. The token request is never repeated. Nothing of g may
 // be served unless persist returns nil.
 func (c *Client) persist(ctx context.Context, f *flight, l *heldLease, g *Grant) *Error {
+	events := c.report(g)
+	e := c.store(ctx, f, l, g)
+	if e == nil {
+		c.emit(events)
+	}
+	return e
+}
+
+// store is persist without events.
+func (c *Client) store(ctx context.Context, f *flight, l *heldLease, g *Grant) *Error {
 	var err error
 	for i, wait := 0, 50*time.Millisecond; i < maxSaves; i, wait = i+1, 2*wait {
 		if i > 0 {

@@ -16,31 +16,98 @@ const (
 // Run keeps the grant until ctx ends: it loads it, logs in if that needs no
 // person, refreshes before expiry and keeps an idle grant alive. It waits for a
 // refresh in flight and then returns nil. Errors do not end it; they are in
-// [Client.Status].
+// [Client.Status]. A program with many clients calls [Client.Next] and
+// [Client.Step] instead.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.shutdown()
-	for ctx.Err() == nil {
-		w, at := c.plan(ctx)
-		now := c.cfg.Now()
-		wait := checkInterval
-		switch {
-		case at.IsZero(): // a person must log in, possibly in another process
-			c.waitFor(ctx, c.launch("load", c.loadGrant))
-		case at.After(now):
-			wait = min(wait, at.Sub(now))
+	changed := make(chan struct{}, 1)
+	c.OnWake(func() {
+		select {
+		case changed <- struct{}{}:
 		default:
-			if c.waitFor(ctx, c.join(w)) {
-				continue
-			}
-			wait = retryPause
 		}
-		c.announce()
-		if at.IsZero() || !at.After(now) { // ignore the end of its own flight
-			c.drainWake()
+	})
+	defer c.OnWake(nil)
+	for ctx.Err() == nil {
+		at := c.Next(ctx)
+		if !at.IsZero() && !at.After(c.cfg.Now()) {
+			at = c.Step(ctx)
 		}
-		c.sleep(ctx, wait)
+		wait := checkInterval
+		if !at.IsZero() {
+			wait = min(wait, at.Sub(c.cfg.Now()))
+		}
+		sleep(ctx, wait, changed)
+		if at.IsZero() {
+			c.setStale()
+		}
 	}
 	return nil
+}
+
+// Next returns when the client's next request is due, the zero time if only a
+// person or another process can help. It reads the store if the grant is not
+// loaded yet or [Client.Reload] was called, and sends nothing to the provider.
+// A change of the clock changes its result.
+func (c *Client) Next(ctx context.Context) time.Time {
+	if c.mustLoad() && !c.waitFor(ctx, c.quietly("load", c.loadGrant)) && c.mem.Load() != nil {
+		c.setStale()
+	}
+	_, at := c.plan(ctx)
+	c.announce()
+	return at
+}
+
+// Step makes the client's next request, if it is due, and returns what
+// [Client.Next] would. If ctx ends, the request continues; [Client.Close] waits
+// for it.
+func (c *Client) Step(ctx context.Context) time.Time {
+	w, at := c.plan(ctx)
+	if at.IsZero() || at.After(c.cfg.Now()) {
+		c.announce()
+		return at
+	}
+	c.takeProbe()
+	ok := c.waitFor(ctx, c.joinQuietly(w))
+	_, at = c.plan(ctx)
+	if now := c.cfg.Now(); !ok && !at.IsZero() {
+		at = latest(at, now.Add(retryPause))
+	}
+	c.announce()
+	return at
+}
+
+// OnWake sets the function that is called when [Client.Next] may have changed:
+// after a request that a caller started, a login or Retry. It may be
+// called from any goroutine, and must not block. [Client.Run] sets its own.
+func (c *Client) OnWake(wake func()) { c.onWake.Store(&wake) }
+
+// Reload makes the next call of [Client.Next] read the stored grant again, which
+// another process may have changed.
+func (c *Client) Reload() { c.setStale() }
+
+// Key returns the key of the grant in the [Store].
+func (c *Client) Key() string { return c.key }
+
+func (c *Client) setStale() {
+	c.mu.Lock()
+	c.stale = true
+	c.mu.Unlock()
+}
+
+// mustLoad reports, once, whether the grant must be loaded.
+func (c *Client) mustLoad() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.stale
+	c.stale = false
+	return was || c.mem.Load() == nil && !latest(c.backoffs[localBackoff].end(), c.backoffs[""].end()).After(c.cfg.Now())
+}
+
+func (c *Client) takeProbe() {
+	c.mu.Lock()
+	c.probe = false
+	c.mu.Unlock()
 }
 
 // waitFor reports whether the flight succeeded.
@@ -61,29 +128,20 @@ func (c *Client) loadGrant(ctx context.Context, f *flight) {
 	c.followDevice(ctx)
 }
 
-func (c *Client) sleep(ctx context.Context, d time.Duration) {
+func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-c.changed:
+	case <-changed:
 	case <-ctx.Done():
 	}
 }
 
-// wake makes Run check again.
+// wake calls the function of [Client.OnWake].
 func (c *Client) wake() {
-	select {
-	case c.changed <- struct{}{}:
-	default:
-	}
-}
-
-// drainWake drops a pending wake-up.
-func (c *Client) drainWake() {
-	select {
-	case <-c.changed:
-	default:
+	if wake := c.onWake.Load(); wake != nil && *wake != nil {
+		(*wake)()
 	}
 }
 
@@ -120,8 +178,8 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	c.mu.Lock()
 	unsaved, probe, localEnd := c.unsaved != nil, c.probe, c.backoffs[localBackoff].end()
 	hold := latest(localEnd, c.backoffs[""].end())
-	c.probe = false
 	c.mu.Unlock()
+	localEnd = latest(localEnd, c.provider.rateLimitEnd())
 	if s == nil { // not loaded yet; the stored token may still be valid
 		return c.want(Request{}), latest(now, hold)
 	}
@@ -143,20 +201,26 @@ func (c *Client) plan(ctx context.Context) (w want, at time.Time) {
 	return w, latest(now, localEnd, d.at)
 }
 
-// refreshAt returns when a working grant is refreshed. A failed attempt is
+// refreshAt returns when a working grant is refreshed: in the first two thirds of
+// the advisory window, or after two fifths to a half of the idle lifetime, each
+// client at a point of its own, so that clients that were imported together do not
+// refresh together. A failed attempt is
 // repeated once a minute while no caller waits, and at the pace of the back-off
 // when one may.
 func (c *Client) refreshAt(s *snapshot, e *entry, now time.Time) time.Time {
 	advisory, mandatory := c.windows(e.life)
 	end := now.Add(e.remaining(now))
 	last := end.Add(-mandatory)
-	at := end.Add(-advisory - time.Duration(c.advisoryJitter*float64(advisory)))
+	at := end.Add(-advisory + time.Duration(c.jitter*float64(advisory)*2/3))
+	if at.After(last) {
+		at = last
+	}
 	at = latest(at, e.token.Obtained.Add(max(minPause, e.life/3))) // do not repeat at once a refresh that gained no time
 	if g := s.grant; g.RefreshToken != "" {
 		if c.uncertain(g) {
 			return c.replayAt(g, now)
 		}
-		if idle := g.Exchanged.Add(c.cfg.Idle / 2); !g.Exchanged.IsZero() && idle.Before(at) {
+		if idle := g.Exchanged.Add(c.cfg.Idle/2 - time.Duration(c.jitter*float64(c.cfg.Idle)/10)); !g.Exchanged.IsZero() && idle.Before(at) {
 			at = idle
 		}
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"testing"
@@ -307,6 +308,199 @@ func TestMemoryStore(t *testing.T) {
 		}
 		if _, err := s.Load(ctx, "k"); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
+		}
+	})
+}
+
+// stepping keeps c as a keeper of many clients does, and returns when it is done.
+func stepping(ctx context.Context, c *Client) {
+	wake := make(chan struct{}, 1)
+	c.OnWake(func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	defer func() { c.OnWake(nil); _ = c.Close() }()
+	for ctx.Err() == nil {
+		at := c.Next(ctx)
+		if !at.IsZero() && !at.After(time.Now()) {
+			at = c.Step(ctx)
+		}
+		wait := 365 * 24 * time.Hour
+		if !at.IsZero() {
+			wait = time.Until(at)
+		}
+		sleep(ctx, wait, wake)
+	}
+}
+
+func TestStep_KeepsGrantLikeRun(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := mustNew(t, s.config())
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); stepping(ctx, c) }()
+		for range 3 * 60 {
+			time.Sleep(time.Minute)
+			if tok := c.Cached(Request{MinValidity: 12 * time.Minute}); tok == nil {
+				t.Fatalf("nothing in memory: %+v", c.Status())
+			}
+		}
+		n := s.count("refresh_token")
+		if n < 3 || n > 5 {
+			t.Errorf("%d refreshes in three hours", n)
+		}
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		before := c.Status().NextRefresh
+		if want := time.Now().Add(45 * time.Minute); before.Before(want.Add(-time.Minute)) || before.After(want.Add(time.Minute)) {
+			t.Errorf("next refresh at %v, want about %v: a caller's refresh plans again", before, want)
+		}
+		stop()
+		<-done
+	})
+}
+
+// countingStore counts operations.
+type countingStore struct {
+	Store
+	loads, saves, locks, releases int
+}
+
+func (s *countingStore) Save(ctx context.Context, l Lease, g *Grant) error {
+	s.saves++
+	return s.Store.Save(ctx, l.(*countingLease).Lease, g)
+}
+
+func (s *countingStore) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	s.locks++
+	l, err := s.Store.Lock(ctx, key, ttl)
+	return &countingLease{l, s}, err
+}
+
+type countingLease struct {
+	Lease
+	store *countingStore
+}
+
+func (l *countingLease) Release(ctx context.Context) error {
+	l.store.releases++
+	return l.Lease.Release(ctx)
+}
+
+// docs/scale.md calculates with these numbers: the intent, the answer, and the answer
+// with its ID token verified. Events cost nothing more.
+func TestRefresh_Costs(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &countingStore{Store: NewMemoryStore()}
+		c := s.loggedIn(t, func(c *Config) { c.Store, c.OnEvent = store, func(Event) {} })
+		c.Next(t.Context())
+		store.loads, store.saves, store.locks, store.releases = 0, 0, 0, 0
+		time.Sleep(46 * time.Minute)
+		c.Step(t.Context())
+		synctest.Wait()
+		if s.count("refresh_token") != 1 || store.locks != 1 || store.saves != 3 || store.releases != 1 || store.loads != 2 {
+			t.Errorf("%d POSTs, %d leases, %d saves, %d releases, %d loads", s.count("refresh_token"), store.locks, store.saves, store.releases, store.loads)
+		}
+	})
+}
+
+func (s *countingStore) Load(ctx context.Context, key string) (*Grant, error) {
+	s.loads++
+	return s.Store.Load(ctx, key)
+}
+
+func TestNext_ReadsStoreOnceAndAfterReload(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &countingStore{Store: NewMemoryStore()}
+		cfg := s.config()
+		cfg.Source, cfg.Store = nil, store
+		c := mustNew(t, cfg)
+		for range 3 {
+			if at := c.Next(t.Context()); !at.IsZero() {
+				t.Errorf("next request at %v, and a person must log in", at)
+			}
+		}
+		if store.loads != 1 || s.count("") != 0 {
+			t.Errorf("%d loads, %d requests", store.loads, s.count(""))
+		}
+		s.loggedIn(t, func(c *Config) { c.Store = store.Store })
+		c.Reload()
+		if at := c.Next(t.Context()); store.loads != 2 || time.Until(at) < 40*time.Minute || c.Status().State != StateReady {
+			t.Errorf("%d loads, next request at %v, %+v", store.loads, at, c.Status())
+		}
+		if at := c.Step(t.Context()); store.loads != 2 || s.count("refresh_token") != 0 || time.Until(at) < 40*time.Minute {
+			t.Errorf("%d loads, %d requests: nothing is due", store.loads, s.count("refresh_token"))
+		}
+	})
+}
+
+// A reload that cannot read the store is repeated.
+func TestNext_ReloadFails_IsRepeated(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		memory := NewMemoryStore()
+		store := &brokenStore{Store: memory}
+		c := s.loggedIn(t, func(c *Config) { c.Store = memory })
+		cfg := s.config()
+		cfg.Store = store
+		other := mustNew(t, cfg)
+		other.Next(t.Context())
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		store.set(func(string, *Grant) error { return errors.New("the database restarts") })
+		other.Reload()
+		other.Next(t.Context())
+		store.set(nil)
+		other.Next(t.Context())
+		if st := other.Status(); st.Generation != 2 {
+			t.Errorf("generation %d in memory, and 2 in the store", st.Generation)
+		}
+	})
+}
+
+// Clients that were imported together spread their refreshes over two thirds of the
+// advisory window, and keep some of it for retries.
+func TestRefreshAt_ClientsSpreadOverAdvisoryWindow(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		random := rand.NewChaCha8([32]byte{})
+		var minutes [10]int
+		for range 1000 {
+			c := s.loggedIn(t, func(c *Config) { c.Rand = random })
+			before := time.Until(c.Next(t.Context()).Round(0)) - 45*time.Minute
+			if before < 0 || before >= 10*time.Minute {
+				t.Fatalf("%v after the start of the window", before)
+			}
+			minutes[before/time.Minute]++
+		}
+		for i, n := range minutes {
+			if n < 60 || n > 140 {
+				t.Errorf("minute %d: %d refreshes of 1000, want about 100", i, n)
+			}
+		}
+	})
+}
+
+// While the provider limits the rate of all clients, none of them tries.
+func TestNext_WaitsForRateLimitOfProvider(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.loggedIn(t, nil)
+		c.provider.setRateLimit(10 * time.Minute)
+		until := time.Now().Add(10 * time.Minute)
+		c.mem.Store(nil)
+		if err := c.cfg.Store.Delete(t.Context(), demoKey); err != nil {
+			t.Fatal(err)
+		}
+		c.Next(t.Context())
+		if at := c.Next(t.Context()); !at.Equal(until) {
+			t.Errorf("next request at %v, want %v", at, until)
+		}
+		n := s.count("")
+		if at := c.Step(t.Context()); !at.Equal(until) || s.count("") != n || c.Status().Failure != nil {
+			t.Errorf("%v, %d requests, %+v", at, s.count("")-n, c.Status().Failure)
 		}
 	})
 }

@@ -92,6 +92,7 @@ const full = `{
 	"intent": {"time": "2026-03-01T12:02:00Z", "generation": 7, "hash": "aGFzaA", "replays": 1},
 	"failure": {"time": "2026-03-01T12:03:00Z", "class": "idp_timeout", "code": "code", "description": "why", "hint": "what helps", "remedy": "setting"},
 	"held": "2026-03-01T12:04:00Z", "rejected": {"probes": 2, "next": "2026-03-01T12:05:00Z", "credential": "Y3JlZA"},
+	"reported": {"state": "degraded", "exchanged": "2026-03-01T12:01:00Z", "ends": "2026-06-01T12:00:00Z"},
 	"tokens": [{
 		"access_token": "canary-access-1", "token_type": "Bearer", "scope": "openid read:calls",
 		"audience": "https://api.example.com/", "id_token": "canary-id-1",
