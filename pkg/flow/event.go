@@ -144,9 +144,9 @@ func (c *Client) emit(events []Event) {
 }
 
 // reportFailure stores a failure that did not change the grant, if it has an event. The
-// lease is held.
+// lease is held. A failed login does not change a working grant.
 func (c *Client) reportFailure(ctx context.Context, l *heldLease, w want, e *Error) {
-	if c.cfg.OnEvent == nil || !w.isDefault() || c.hasUnsaved() || e.Class == ClassLeaseBusy {
+	if c.cfg.OnEvent == nil || w.newLogin || !w.isDefault() || c.hasUnsaved() || e.Class == ClassLeaseBusy {
 		return
 	}
 	g, _, err := c.read(ctx)
@@ -170,7 +170,7 @@ func (c *Client) reportFailure(ctx context.Context, l *heldLease, w want, e *Err
 
 // reportUnsent is reportFailure for a failure before the lease was taken.
 func (c *Client) reportUnsent(ctx context.Context, f *flight, w want, g *Grant, e *Error) *Error {
-	if c.cfg.OnEvent == nil || !g.exists() {
+	if c.cfg.OnEvent == nil || w.newLogin || !g.exists() {
 		return e
 	}
 	n := g.clone()

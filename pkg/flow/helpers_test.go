@@ -20,6 +20,7 @@ func (s *tenant) config() Config {
 	return Config{
 		Name: "demo", Issuer: s.issuer, ClientID: "client", ClientSecret: "CANARY-secret", RedirectURL: "http://localhost/callback",
 		Source: AuthorizationCode{Headless: true}, HTTPClient: &http.Client{Transport: s}, Now: s.clock,
+		OnEvent: func(Event) {}, // as in the service: failures that have an event are stored
 	}
 }
 
