@@ -27,9 +27,9 @@ import (
 
 // Config is the whole configuration of the service, checked.
 type Config struct {
-	Listen, Socket string // "Off": none
-	TLS            TLS    // of other machines; TLS.Listen is "" without it
-	Store          string // URL
+	Listen, Socket string      // "Off": none
+	TLS            TLS         // of other machines; TLS.Listen is "" without it
+	Store          string      // URL
 	StorePassword  flow.Secret // of a database; "": what the URL has
 	StateDir       string      // for what a store on another machine keeps here; "": unknown
 	Keyset         flow.Secret

@@ -22,15 +22,25 @@ func listenSilently(t *testing.T) string {
 
 // wire relays connections to a database, and can cut one at a statement.
 type wire struct {
-	to    string
-	l     net.Listener
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	open  map[net.Conn]bool
+	to   string
+	l    net.Listener
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	open map[net.Conn]bool
+	cuts atomic.Pointer[cuts]
+	held atomic.Bool // nothing is relayed
+}
+
+// cuts are the next cuts of a wire.
+type cuts struct {
 	where cut
 	word  []byte       // of the statement
-	cuts  atomic.Int64 // how often it still cuts
-	held  atomic.Bool  // nothing is relayed
+	left  atomic.Int64 // how often it still cuts
+}
+
+// hit reports whether the connection is cut at a statement.
+func (c *cuts) hit(statement []byte) bool {
+	return c != nil && bytes.Contains(statement, c.word) && c.left.Load() > 0 && c.left.Add(-1) >= 0
 }
 
 // cut is when a connection is lost.
@@ -87,8 +97,8 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 		if err != nil || w.held.Load() {
 			return
 		}
-		if statements && bytes.Contains(b[:n], w.word) && w.cuts.Load() > 0 && w.cuts.Add(-1) >= 0 {
-			if w.where == beforeStatement {
+		if c := w.cuts.Load(); statements && c.hit(b[:n]) {
+			if c.where == beforeStatement {
 				return
 			}
 			lose.Store(true)
@@ -103,8 +113,9 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 
 // cutAt cuts a connection at each of the next n statements with that word.
 func (w *wire) cutAt(where cut, word string, n int64) {
-	w.where, w.word = where, []byte(word)
-	w.cuts.Store(n)
+	c := &cuts{where: where, word: []byte(word)}
+	c.left.Store(n)
+	w.cuts.Store(c)
 }
 
 // cutAll cuts all connections.
