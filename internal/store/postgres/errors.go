@@ -80,7 +80,7 @@ func transient(err error) bool {
 	default:
 		return false
 	}
-	if isReadOnly(err) {
+	if isReadOnly(err) || errors.Is(err, errFormerKey) {
 		return true
 	}
 	var network net.Error

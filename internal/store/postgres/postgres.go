@@ -22,6 +22,13 @@ import (
 type Sealer interface {
 	Seal(plain []byte, place ...string) ([]byte, error)
 	Open(sealed []byte, place ...string) ([]byte, error)
+
+	// Adopt opens a value, and from then on Seal uses the key of that value.
+	Adopt(sealed []byte, place ...string) ([]byte, error)
+	// Use lets Seal use a key.
+	Use(id uint32) error
+	// KeyOf returns the id of the key that sealed a value.
+	KeyOf(sealed []byte) (id uint32, ok bool)
 }
 
 // Options of [Open] and [Check].
