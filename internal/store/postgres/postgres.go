@@ -29,6 +29,8 @@ type Sealer interface {
 	Use(id uint32) error
 	// KeyOf returns the id of the key that sealed a value.
 	KeyOf(sealed []byte) (id uint32, ok bool)
+	// Knows reports whether Open and Use know a key, or will when they meet it.
+	Knows(id uint32) bool
 }
 
 // Options of [Open] and [Check].
