@@ -41,7 +41,7 @@ var errFormerKey = errors.New("the store key was replaced")
 // sealNow seals a value, and returns the id of the key that it used.
 func (s *Store) sealNow(plain []byte, place []string) (sealed []byte, key int64, err error) {
 	if sealed, err = s.seal.Seal(plain, place...); err != nil {
-		return nil, 0, fmt.Errorf("postgres: %w", err)
+		return nil, 0, err
 	}
 	return sealed, s.keyOf(sealed), nil
 }
@@ -168,7 +168,7 @@ func (s *Store) useKey(ctx context.Context, tx pgx.Tx, id uint32) error {
 func (s *Store) checkWith(ctx context.Context, id uint32) ([]byte, error) {
 	for ctx.Err() == nil {
 		if err := s.seal.Use(id); err != nil {
-			return nil, fmt.Errorf("postgres: use a key: %w", err)
+			return nil, err
 		}
 		check, key, err := s.sealNow([]byte(keyCheck), []string{"meta", "keycheck", s.id})
 		if err != nil || key == int64(id) {
