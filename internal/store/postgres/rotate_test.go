@@ -109,14 +109,14 @@ func (r *rotating) awaitWaiting(t *testing.T, n int) {
 }
 
 // useKey does in a transaction what UseKey does.
-func (r *rotating) useKey(t *testing.T, tx pgx.Tx, id string) {
+func (r *rotating) useKey(t *testing.T, tx pgx.Tx, key uint32, id string) {
 	t.Helper()
 	keys := r.read(t)
-	must(t, keys.Use(r.next))
+	must(t, keys.Use(key))
 	check, err := keys.Seal([]byte("tokend store"), "meta", "keycheck", id)
 	must(t, err)
 	for statement, value := range map[string]any{
-		"UPDATE tokend_shards SET key_id = $1":                      int64(r.next),
+		"UPDATE tokend_shards SET key_id = $1":                      int64(key),
 		"UPDATE tokend_meta SET value = $1 WHERE name = 'keycheck'": base64.StdEncoding.EncodeToString(check),
 	} {
 		_, err := tx.Exec(t.Context(), statement, value)
@@ -141,7 +141,7 @@ func TestUseKey_WriteBegunBefore(t *testing.T) {
 			l, err := s.Lock(t.Context(), "a", time.Minute)
 			must(t, err)
 			tx := r.begin(t)
-			r.useKey(t, tx, s.ID())
+			r.useKey(t, tx, r.next, s.ID())
 			done := make(chan error)
 			go func() { done <- write(t.Context(), s, l) }()
 			r.awaitWaiting(t, 1)
@@ -183,6 +183,28 @@ func TestUseKey_WaitsForWrite(t *testing.T) {
 		t.Errorf("Load = %+v, %v", got, err)
 	}
 	must(t, s.Save(t.Context(), l, g))
+}
+
+// TestReseal_KeyReplacedMeanwhile: a Reseal whose key is replaced while it waits, as that
+// of a process that was stopped for longer than its lease, does not use the former key.
+func TestReseal_KeyReplacedMeanwhile(t *testing.T) {
+	r := newRotating(t)
+	newest := r.add(t)
+	s := r.open(t)
+	put(t, s, "a", 1)
+	must(t, s.KeepLogin(t.Context(), storetest.PendingLogin("a", "state", time.Now())))
+	must(t, s.UseKey(t.Context(), r.next))
+	tx := r.begin(t)
+	r.useKey(t, tx, newest, s.ID())
+	done := make(chan error)
+	go func() {
+		_, _, err := s.Reseal(t.Context())
+		done <- err
+	}()
+	r.awaitWaiting(t, 1)
+	must(t, tx.Commit(t.Context()))
+	must(t, <-done)
+	r.values(t, s, map[uint32]int{newest: 2})
 }
 
 // TestUseKey_WhileStoresSave: two stores save grants and keep logins while a third one
