@@ -185,9 +185,9 @@ func TestUseKey_WaitsForWrite(t *testing.T) {
 	must(t, s.Save(t.Context(), l, g))
 }
 
-// TestReseal_KeyReplacedMeanwhile: a Reseal whose key is replaced while it waits, as that
+// TestReseal_KeyReplacedWhileItWaits: a Reseal whose key is replaced while it waits, as that
 // of a process that was stopped for longer than its lease, does not use the former key.
-func TestReseal_KeyReplacedMeanwhile(t *testing.T) {
+func TestReseal_KeyReplacedWhileItWaits(t *testing.T) {
 	r := newRotating(t)
 	newest := r.add(t)
 	s := r.open(t)
@@ -288,7 +288,7 @@ func TestLost_SaveIsSealedAgain(t *testing.T) {
 }
 
 // TestUseKey_ReplicaWithoutTheKey: a replica without the new key writes nothing, says
-// why, and goes on when its keyset has the key. It answers that it lacks the key.
+// why, and continues when its keyset has the key. It answers that it lacks the key.
 func TestUseKey_ReplicaWithoutTheKey(t *testing.T) {
 	r := newRotating(t)
 	behind := &keyring{}
@@ -321,6 +321,7 @@ func TestUseKey_ReplicaWithoutTheKey(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"Load": func() error { _, err := s.Load(t.Context(), "a"); return err },
 		"Save": func() error { return s.Save(t.Context(), l, g) },
+		"Ping": func() error { return s.Ping(t.Context()) },
 		"KeepLogin": func() error {
 			return s.KeepLogin(t.Context(), storetest.PendingLogin("a", "state", time.Now()))
 		},
