@@ -77,10 +77,13 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	}
 	plain, err := s.seal.Open(sealed, place(key, *revision, *generation)...)
 	if err != nil {
-		// It is damaged, unless this process lacks the key that seals now.
+		// It is damaged, unless this process lacked the key that seals now.
 		if _, err := s.followNow(ctx, id.shard()); err != nil {
 			return nil, err
 		}
+		plain, err = s.seal.Open(sealed, place(key, *revision, *generation)...)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("postgres: load %q: %w: %w", key, flow.ErrCorrupt, err)
 	}
 	g := &flow.Grant{}
@@ -192,6 +195,9 @@ func (s *Store) notSaved(ctx context.Context, w *write) error {
 	if err := s.sameKey(ctx, w.lease.id.shard(), w.key); err != nil {
 		w.sealed = nil
 		return err
+	}
+	if revision == w.from && (sealed == nil) == (w.grant.Revision == 0) {
+		return errFormerKey // the store has begun to use this key since
 	}
 	if sealed == nil {
 		revision = 0

@@ -327,16 +327,17 @@ func (s *Store) resealRow(ctx context.Context, t sealedTable, r stale, plain []b
 		if err != nil {
 			return err
 		}
-		tag, err := s.pool.Exec(ctx, `WITH `+holdKey(toShare)+`
-			UPDATE `+t.name+` v SET sealed = $5::bytea FROM held WHERE v.id = $3::bytea AND v.sealed = $4::bytea`,
-			r.shard, key, r.id, r.sealed, sealed)
-		if err != nil {
+		var held bool
+		err = s.pool.QueryRow(ctx, `
+			WITH `+holdKey(toShare)+`, done AS (
+				UPDATE `+t.name+` v SET sealed = $5::bytea FROM held WHERE v.id = $3::bytea AND v.sealed = $4::bytea RETURNING v.id
+			)
+			SELECT EXISTS (SELECT FROM held), EXISTS (SELECT FROM done)`,
+			r.shard, key, r.id, r.sealed, sealed).Scan(&held, &did)
+		if err != nil || held {
 			return err
 		}
-		if did = tag.RowsAffected() > 0; did {
-			return nil
-		}
-		return s.sameKey(ctx, int(r.shard), key)
+		return cmp.Or(s.sameKey(ctx, int(r.shard), key), errFormerKey)
 	})
 	return did, err
 }

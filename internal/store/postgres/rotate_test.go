@@ -155,6 +155,30 @@ func TestUseKey_WriteBegunBefore(t *testing.T) {
 	}
 }
 
+// TestSave_KeyIsUsedSince: a process that seals with the new key before the store does,
+// because it has read the keyset file, saves also if the store begins to use that key
+// before this process looks for the reason.
+func TestSave_KeyIsUsedSince(t *testing.T) {
+	r := newRotating(t)
+	w, through := newWire(t, r.url)
+	keys := r.read(t)
+	s, rotator := open(t, through, postgres.Options{Sealer: keys}), r.open(t)
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	must(t, keys.Use(r.next))
+	w.first = func() {
+		if err := rotator.UseKey(t.Context(), r.next); err != nil {
+			t.Error(err)
+		}
+	}
+	w.cutAt(beforeStatement, "SELECT m.value, g.owner", 1)
+	must(t, s.Save(t.Context(), l, storetest.Grant()))
+	if w.cuts.Load() != 0 {
+		t.Error("the key was not replaced")
+	}
+	r.values(t, rotator, map[uint32]int{r.next: 1})
+}
+
 // TestUseKey_WaitsForWrite: UseKey ends after a write that has locked its shard, so
 // Reseal finds what it has written.
 func TestUseKey_WaitsForWrite(t *testing.T) {
@@ -338,6 +362,29 @@ func TestUseKey_ReplicaWithoutTheKey(t *testing.T) {
 	behind.set(t, r.read(t))
 	must(t, s.Save(t.Context(), l, g))
 	r.values(t, s, map[uint32]int{r.next: 1})
+}
+
+// TestLoad_KeysetFileChangesWhileItReads: the keyset file gets the key while Load looks for
+// the reason why a row does not open. The row is not damaged.
+func TestLoad_KeysetFileChangesWhileItReads(t *testing.T) {
+	r := newRotating(t)
+	first, later := r.read(t), r.read(t)
+	must(t, first.Use(r.former))
+	first, err := first.Retired()
+	must(t, err)
+	reads := 0
+	first.Follow(func() (*seal.Keyset, error) {
+		if reads++; reads == 1 {
+			return nil, errors.New("not written yet")
+		}
+		return later, nil
+	})
+	s, rotator := open(t, r.url, postgres.Options{Sealer: first}), r.open(t)
+	must(t, rotator.UseKey(t.Context(), r.next))
+	put(t, rotator, "a", 1)
+	if g, err := s.Load(t.Context(), "a"); err != nil || g.Generation != 1 {
+		t.Errorf("Load = %v, %v", g, err)
+	}
 }
 
 // TestSave_KeyOfShardDamaged: a shard with another key than the key check is reported.

@@ -31,6 +31,7 @@ type wire struct {
 	word  []byte       // of the statement
 	cuts  atomic.Int64 // how often it still cuts
 	held  atomic.Bool  // nothing is relayed
+	first func()       // is called before the statement that cutAt names, instead of a cut
 }
 
 // cut is when a connection is lost.
@@ -88,10 +89,14 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 			return
 		}
 		if statements && bytes.Contains(b[:n], w.word) && w.cuts.Load() > 0 && w.cuts.Add(-1) >= 0 {
-			if w.where == beforeStatement {
+			switch {
+			case w.first != nil:
+				w.first()
+			case w.where == beforeStatement:
 				return
+			default:
+				lose.Store(true)
 			}
-			lose.Store(true)
 		} else if !statements && lose.Load() {
 			return
 		}
