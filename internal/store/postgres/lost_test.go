@@ -34,7 +34,7 @@ func TestLost_Save(t *testing.T) {
 				}
 				g.Generation = int64(i + 1)
 				must(t, s.Save(t.Context(), l, g))
-				if w.cuts.Load() > 0 && where == beforeStatement {
+				if w.cuts.Load().left.Load() > 0 && where == beforeStatement {
 					t.Error("the connection was not lost")
 				}
 				if got, err := s.Load(t.Context(), "a"); err != nil || got.Generation != g.Generation || got.Revision != g.Revision {
@@ -68,8 +68,8 @@ func TestLost_EveryOperation(t *testing.T) {
 				{"Ping", "'probe'", s.Ping},
 			} {
 				w.cutAt(where, op.word, 1)
-				if err := op.run(t.Context()); err != nil || w.cuts.Load() > 0 {
-					t.Errorf("%s = %v, cut %t", op.name, err, w.cuts.Load() == 0)
+				if err := op.run(t.Context()); err != nil || w.cuts.Load().left.Load() > 0 {
+					t.Errorf("%s = %v, cut %t", op.name, err, w.cuts.Load().left.Load() == 0)
 				}
 			}
 			if _, err := s.Lock(t.Context(), "a", time.Minute); err != nil {

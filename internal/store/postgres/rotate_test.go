@@ -166,14 +166,13 @@ func TestSave_KeyIsUsedSince(t *testing.T) {
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	must(t, err)
 	must(t, keys.Use(r.next))
-	w.first = func() {
+	w.callAt("SELECT m.value, g.owner", func() {
 		if err := rotator.UseKey(t.Context(), r.next); err != nil {
 			t.Error(err)
 		}
-	}
-	w.cutAt(beforeStatement, "SELECT m.value, g.owner", 1)
+	})
 	must(t, s.Save(t.Context(), l, storetest.Grant()))
-	if w.cuts.Load() != 0 {
+	if w.cuts.Load().left.Load() != 0 {
 		t.Error("the key was not replaced")
 	}
 	r.values(t, rotator, map[uint32]int{r.next: 1})
@@ -303,7 +302,7 @@ func TestLost_SaveIsSealedAgain(t *testing.T) {
 	must(t, rotator.UseKey(t.Context(), r.next))
 	_, _, err = rotator.Reseal(t.Context())
 	must(t, err)
-	w.cuts.Store(0)
+	w.cuts.Load().left.Store(0)
 	must(t, <-done)
 	if got, err := rotator.Load(t.Context(), "a"); err != nil || got.Revision != g.Revision {
 		t.Errorf("Load = %+v, %v; Save said revision %d", got, err, g.Revision)

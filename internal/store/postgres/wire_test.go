@@ -22,16 +22,26 @@ func listenSilently(t *testing.T) string {
 
 // wire relays connections to a database, and can cut one at a statement.
 type wire struct {
-	to    string
-	l     net.Listener
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	open  map[net.Conn]bool
+	to   string
+	l    net.Listener
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	open map[net.Conn]bool
+	cuts atomic.Pointer[cuts]
+	held atomic.Bool // nothing is relayed
+}
+
+// cuts are the next cuts of a wire.
+type cuts struct {
 	where cut
 	word  []byte       // of the statement
-	cuts  atomic.Int64 // how often it still cuts
-	held  atomic.Bool  // nothing is relayed
-	first func()       // is called before the statement that cutAt names, instead of a cut
+	left  atomic.Int64 // how often it still cuts
+	call  func()       // what happens before the statement instead; nil: a cut
+}
+
+// hit reports whether the connection is cut at a statement.
+func (c *cuts) hit(statement []byte) bool {
+	return c != nil && bytes.Contains(statement, c.word) && c.left.Load() > 0 && c.left.Add(-1) >= 0
 }
 
 // cut is when a connection is lost.
@@ -88,11 +98,11 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 		if err != nil || w.held.Load() {
 			return
 		}
-		if statements && bytes.Contains(b[:n], w.word) && w.cuts.Load() > 0 && w.cuts.Add(-1) >= 0 {
+		if c := w.cuts.Load(); statements && c.hit(b[:n]) {
 			switch {
-			case w.first != nil:
-				w.first()
-			case w.where == beforeStatement:
+			case c.call != nil:
+				c.call()
+			case c.where == beforeStatement:
 				return
 			default:
 				lose.Store(true)
@@ -108,8 +118,16 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 
 // cutAt cuts a connection at each of the next n statements with that word.
 func (w *wire) cutAt(where cut, word string, n int64) {
-	w.where, w.word = where, []byte(word)
-	w.cuts.Store(n)
+	c := &cuts{where: where, word: []byte(word)}
+	c.left.Store(n)
+	w.cuts.Store(c)
+}
+
+// callAt calls f before the next statement with that word.
+func (w *wire) callAt(word string, f func()) {
+	c := &cuts{word: []byte(word), call: f}
+	c.left.Store(1)
+	w.cuts.Store(c)
 }
 
 // cutAll cuts all connections.
