@@ -280,6 +280,118 @@ func TestPostgres_OtherStoreKey(t *testing.T) {
 	two.refreshed(t, 10*time.Second)
 }
 
+// TestPostgres_RotateStoreKey: the store key is replaced twice, step by step, while two
+// replicas with a keyset file each refresh. None of them needs a restart.
+func TestPostgres_RotateStoreKey(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 86400)
+	r := newReplicas(t)
+	one, two := r.add(t, tenant), r.add(t, tenant)
+	one.start(t, "")
+	one.loggedIn(t)
+	keys := filepath.Join(t.TempDir(), "keyset.json")
+	two.env = append(two.env, "TOKEND_STORE_KEY_FILE="+keys)
+	copyKeys := func(from, to string) {
+		b, err := os.ReadFile(from)
+		must(t, errors.Join(err, os.WriteFile(to+".new", b, 0o600), os.Rename(to+".new", to)))
+	}
+	copyKeys(r.keys, keys)
+	two.start(t, "")
+	two.loggedIn(t)
+	done := make(chan struct{})
+	var callers sync.WaitGroup
+	for _, a := range []*agent{one, two} {
+		callers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				// A refresh that the other replica has begun is unknown to this one.
+				if status, body := a.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status != 200 && !strings.Contains(body, "idp_timeout") {
+					t.Errorf("refresh: %d %s", status, body)
+					return
+				}
+			}
+		})
+	}
+	wants := func(a *agent, code int, text string, args ...string) {
+		t.Helper()
+		out, got := a.run(t, append([]string{"key"}, args...)...)
+		if got != code || !strings.Contains(out, text) {
+			t.Errorf("tokend key %v: exit %d, want %d with %q:\n%s", args, got, code, text, out)
+		}
+	}
+	for round := range 2 {
+		sent := refreshes(tenant)
+		wants(one, 78, "tokend key rotate --add-only", "rotate")
+		wants(one, 0, "which the store does not use yet", "rotate", "--add-only")
+		wants(one, 78, "a running replica does not have the new store key", "rotate")
+		copyKeys(r.keys, keys)
+		wants(one, 0, "the store is sealed with a new key", "rotate")
+		wants(one, 0, "1  seals new values")
+		wants(two, 0, "0  not used")
+		out := filepath.Join(t.TempDir(), "keyset.json")
+		wants(two, 0, "removed from "+out, "rotate", "--retire", "--output", out)
+		copyKeys(out, keys)
+		copyKeys(out, r.keys)
+		if n := refreshes(tenant) - sent; n < 2 {
+			t.Errorf("round %d: %d refreshes", round, n)
+		}
+	}
+	close(done)
+	callers.Wait()
+	one.refreshed(t, 10*time.Second)
+	two.refreshed(t, 10*time.Second)
+	oneLogin(t, tenant)
+	if sent := postsPerToken(tenant); slices.Max(sent) != 1 {
+		t.Errorf("POSTs per refresh token %v", sent)
+	}
+	for _, a := range []*agent{one, two} {
+		if log := a.Log.String(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("log: %s", log)
+		}
+	}
+	wants(two, 0, "1  seals new values")
+	wants(two, 64, "--output: this step", "rotate", "--output", "-")
+}
+
+// TestPostgres_MoveGrants: all grants move from a file to PostgreSQL, and back, with
+// one login.
+func TestPostgres_MoveGrants(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 86400)
+	r := newReplicas(t)
+	file, replica := newAgent(t, tenant), r.add(t, tenant)
+	fileKeys := filepath.Join(file.dir, "state", "tokend", "keyset.json")
+	file.start(t, "")
+	file.loggedIn(t)
+	move := func(from, to *agent, keyset string) {
+		t.Helper()
+		grants := filepath.Join(t.TempDir(), "grants")
+		if out, code := from.run(t, "store", "export", grants); code != 0 || !strings.Contains(out, "exported 1 grants") {
+			t.Fatalf("export: exit %d: %s", code, out)
+		}
+		if out, code := to.run(t, "store", "import", "--keyset", keyset, grants); code != 0 || !strings.Contains(out, "imported 1 grants") {
+			t.Fatalf("import: exit %d: %s", code, out)
+		}
+		if status, body := from.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status == 200 || !strings.Contains(body, "was exported") {
+			t.Errorf("refresh by the store that was exported: %d %s", status, body)
+		}
+	}
+	move(file, replica, fileKeys)
+	replica.start(t, "")
+	replica.loggedIn(t)
+	replica.refreshed(t, 10*time.Second)
+	move(replica, file, r.keys)
+	file.refreshed(t, 10*time.Second)
+	oneLogin(t, tenant)
+	if sent := postsPerToken(tenant); slices.Max(sent) != 1 {
+		t.Errorf("POSTs per refresh token %v", sent)
+	}
+}
+
 // TestPostgres_PasswordInURL: it is warned of, in the log and by doctor, and is in
 // neither.
 func TestPostgres_PasswordInURL(t *testing.T) {

@@ -28,7 +28,18 @@ reads the keyset file again when it meets the new key. If the command is interru
 run it again: it continues. A backup of the store needs the keyset file of its time.
 
 If other stores have used the keyset file, the former key stays in it for them. Rotate
-each of these stores, and use --alone with the last one.`
+each of these stores, and use --alone with the last one.
+
+A PostgreSQL store is rotated in steps, because each machine may have a keyset file and
+spilled grants of its own:
+
+1. --add-only adds the new key to the file. Copy the file to all replicas.
+2. Without a flag, on one machine: the store seals with the new key.
+3. When "tokend key" shows no value of the former key on any machine: --retire removes
+   it from the file. Copy the file to all replicas.
+
+A Secret that is mounted cannot be replaced here: write the file to --output, and
+change the Secret.`
 
 func (p *program) key() *cobra.Command {
 	format := ""
@@ -41,13 +52,23 @@ func (p *program) key() *cobra.Command {
 	return cmd
 }
 
+// rotateFlags say what of a rotation is to be done; none: what the store allows.
+type rotateFlags struct {
+	addOnly, retire, alone bool
+	output                 string
+}
+
 func (p *program) keyRotate() *cobra.Command {
-	alone := false
+	f := rotateFlags{}
 	cmd := &cobra.Command{
 		Use: "rotate", Short: "Seal the store with a new key", Long: rotateHelp, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.rotateKeys(cmd.Context(), alone) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.rotateKeys(cmd.Context(), f) },
 	}
-	cmd.Flags().BoolVar(&alone, "alone", false, "remove the former key, although other stores have used the keyset file")
+	cmd.Flags().BoolVar(&f.addOnly, "add-only", false, "add the new key to the keyset file, and do not use it yet")
+	cmd.Flags().BoolVar(&f.retire, "retire", false, "remove the former keys from the keyset file")
+	cmd.Flags().BoolVar(&f.alone, "alone", false, "remove the former key, although other stores have used the keyset file")
+	cmd.Flags().StringVar(&f.output, "output", "", "with --add-only or --retire: write the keyset to a new `file`, - is stdout, and leave the keyset file")
+	cmd.MarkFlagsMutuallyExclusive("add-only", "retire")
 	return cmd
 }
 
@@ -130,7 +151,16 @@ func (p *program) printKeysJSON(uses []store.KeyUse) error {
 	return p.print(string(b))
 }
 
-func (p *program) rotateKeys(ctx context.Context, alone bool) (err error) {
+func (p *program) rotateKeys(ctx context.Context, f rotateFlags) (err error) {
+	var write func([]byte) error
+	if f.output != "" {
+		if !f.addOnly && !f.retire {
+			return hintf(exitUsage, "add --add-only or --retire", "--output: this step does not change the keyset alone")
+		}
+		if write, err = p.newSecretFile(f.output); err != nil {
+			return err
+		}
+	}
 	s, grants, err := existingStore(ctx)
 	if err != nil {
 		return err
@@ -139,18 +169,48 @@ func (p *program) rotateKeys(ctx context.Context, alone bool) (err error) {
 	if !s.KeysetInFile {
 		return hintf(exitConfig, "keep the keyset in a file: TOKEND_STORE_KEY_FILE", "the store key is in a variable or a credential, which this command cannot change")
 	}
-	r, err := grants.RotateKeys(ctx, s.KeysetFile, alone)
-	if errors.Is(err, flow.ErrLocked) {
+	file := cmp.Or(f.output, s.KeysetFile)
+	if file == "-" {
+		file = "the output"
+	}
+	var r store.Rotation
+	switch {
+	case f.addOnly:
+		r, err = grants.AddKey(ctx, s.KeysetFile, write)
+	case f.retire:
+		r, err = grants.RetireKeys(ctx, s.KeysetFile, f.alone, write)
+	default:
+		r, err = grants.RotateKeys(ctx, s.KeysetFile, f.alone)
+	}
+	switch {
+	case errors.Is(err, flow.ErrLocked):
 		return exitWith(exitTryAgain, err)
-	}
-	if err != nil {
+	case err != nil:
 		return exitWith(exitConfig, err)
+	case f.addOnly:
+		p.tell("%s has the new key %d, which the store does not use yet; hint: copy the file to all replicas, then run tokend key rotate\n", file, r.Key)
+		return nil
+	case f.retire:
+		return p.tellRetired(file, r)
 	}
-	p.tellRotation(s.KeysetFile, r)
+	p.tellRotation(file, r)
 	if r.Unreadable > 0 {
 		return hintf(exitUnavailable, "log these clients out and in again, and rotate again", "%d values cannot be opened, so the former key stays", r.Unreadable)
 	}
 	return nil
+}
+
+func (p *program) tellRetired(file string, r store.Rotation) error {
+	for _, id := range r.Retired {
+		p.tell("removed from %s: key %d\n", file, id)
+	}
+	switch {
+	case len(r.Kept) == 0:
+		return nil
+	case r.Shared:
+		return hintf(exitConfig, "rotate these stores too, and add --alone", "%d former keys stay in %s, because other stores have used it", len(r.Kept), file)
+	}
+	return hintf(exitConfig, "run tokend key rotate on this machine, and tokend key to see what has them", "%d former keys stay in %s, because values have them", len(r.Kept), file)
 }
 
 func (p *program) tellRotation(file string, r store.Rotation) {
@@ -162,7 +222,11 @@ func (p *program) tellRotation(file string, r store.Rotation) {
 	for _, id := range r.Retired {
 		fmt.Fprintf(p.stdout, "removed from %s: key %d\n", file, id)
 	}
-	if len(r.Kept) > 0 && r.Shared {
+	switch {
+	case len(r.Kept) == 0:
+	case r.Replicas:
+		p.tell("note: %d former keys stay in %s; hint: when tokend key shows no values of them on any machine: tokend key rotate --retire\n", len(r.Kept), file)
+	case r.Shared:
 		p.tell("note: %d former keys stay in %s, because other stores have used it; hint: rotate these stores too, the last one with --alone\n", len(r.Kept), file)
 	}
 }

@@ -60,14 +60,9 @@ func (p *program) storeImport() *cobra.Command {
 }
 
 func (p *program) exportStore(ctx context.Context, path string) (err error) {
-	write := func(b []byte) error { _, err := p.stdout.Write(b); return err }
-	if path != "-" {
-		if _, err := os.Lstat(path); err == nil {
-			return hintf(exitConfig, "name a new file", "%s exists", path)
-		}
-		write = func(b []byte) error {
-			return cmp.Or(durable.Create(path, 0o600, b), durable.SyncDir(filepath.Dir(path)))
-		}
+	write, err := p.newSecretFile(path)
+	if err != nil {
+		return err
 	}
 	_, grants, err := existingStore(ctx)
 	if err != nil {
@@ -80,6 +75,20 @@ func (p *program) exportStore(ctx context.Context, path string) (err error) {
 	}
 	p.tell("exported %d grants; this store sends nothing for them until tokend resume NAME or a login\n", n)
 	return nil
+}
+
+// newSecretFile returns a function that writes a new file for its owner alone; "-":
+// stdout.
+func (p *program) newSecretFile(path string) (write func([]byte) error, err error) {
+	if path == "-" {
+		return func(b []byte) error { _, err := p.stdout.Write(b); return err }, nil
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, hintf(exitConfig, "name a new file", "%s exists", path)
+	}
+	return func(b []byte) error {
+		return cmp.Or(durable.Create(path, 0o600, b), durable.SyncDir(filepath.Dir(path)))
+	}, nil
 }
 
 // transferFailed gives an error of an export or import its exit code.

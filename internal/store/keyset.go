@@ -107,18 +107,35 @@ func createKeyset(path string) error {
 	return nil
 }
 
-// replaceKeyset writes another state of the keyset file, durably.
-func replaceKeyset(path string, keys *seal.Keyset) error {
+// writeKeyset passes the content of a keyset file to write.
+func writeKeyset(keys *seal.Keyset, write func([]byte) error) error {
 	var b bytes.Buffer
 	if _, err := keys.WriteTo(&b); err != nil {
 		return err
 	}
+	return write(b.Bytes())
+}
+
+// orReplace returns write, or if it is nil the replacement of the file at path.
+func orReplace(write func([]byte) error, path string) func([]byte) error {
+	if write != nil {
+		return write
+	}
+	return replacing(path)
+}
+
+// replacing returns a function that writes another state of the keyset file, durably.
+func replacing(path string) func([]byte) error {
+	return func(b []byte) error { return replaceKeyset(path, b) }
+}
+
+func replaceKeyset(path string, b []byte) error {
 	fi, err := os.Lstat(path)
 	if err == nil && !fi.Mode().IsRegular() {
 		return hint.Errorf("change the file where it comes from: see docs/deploy.md", "store: keyset file %s is %s, which cannot be replaced here", path, kind(fi))
 	}
 	if err == nil {
-		err = durable.Replace(path, fi.Mode().Perm(), b.Bytes())
+		err = durable.Replace(path, fi.Mode().Perm(), b)
 	}
 	if err == nil {
 		err = durable.SyncDir(filepath.Dir(path))

@@ -25,7 +25,7 @@ func (postgresDriver) Open(ctx context.Context, u storeurl.URL, o Options) (*Sto
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{keys: o.Keys, markFile: o.MarkFile}
+	s := &Store{keys: o.Keys, markFile: o.MarkFile, replicas: true}
 	if s.spill, err = newSpill(dir, o); err != nil {
 		return nil, err
 	}

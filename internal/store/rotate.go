@@ -14,6 +14,7 @@ import (
 
 	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/store/postgres"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"
@@ -31,6 +32,12 @@ type resealer interface {
 	// Reseal seals every value again that has another key. It returns how many it
 	// sealed, and how many do not open.
 	Reseal(ctx context.Context) (sealed, unreadable int, err error)
+}
+
+// keyChecker is a medium that can ask the other processes whether they have a key.
+type keyChecker interface {
+	// Lacks reports whether a process has answered that it does not have the key.
+	Lacks(ctx context.Context, id uint32) (bool, error)
 }
 
 // KeyUse is a key and how many values of a store it seals.
@@ -94,6 +101,7 @@ type Rotation struct {
 	Retired    []uint32 // keys that were removed from the keyset
 	Kept       []uint32 // former keys that stay
 	Shared     bool     // they stay because other stores have used the keyset
+	Replicas   bool     // they stay until RetireKeys, because other machines may need them
 }
 
 // rotationLease is the key of the lease of a rotation.
@@ -106,40 +114,87 @@ const rotationLease = "rotation of the store keys"
 // sealed again, and the former keys are removed when nothing has them. After an
 // interruption at any step the next call continues there. Former keys stay if another
 // store has used the keyset, unless alone is set.
+//
+// If other machines can use the store, each may have a keyset file and a spill of its
+// own. Then the new key is that of [Store.AddKey], which the file of each machine has by
+// now, and the former keys stay until [Store.RetireKeys].
 func (s *Store) RotateKeys(ctx context.Context, path string, alone bool) (r Rotation, err error) {
+	err = s.rotating(ctx, path, func(file *seal.Keyset) error {
+		r.Shared, r.Replicas = !alone && s.keysShared(), s.replicas
+		file, r.Resumed, err = s.rotationTarget(ctx, path, file, r.Shared)
+		if err != nil {
+			return err
+		}
+		r.Key = file.Primary()
+		s.keys.Refresh()
+		if err := s.useKey(ctx, r.Key); err != nil {
+			return err
+		}
+		if r.Resealed, r.Unreadable, err = s.medium.Reseal(ctx); err != nil {
+			return err
+		}
+		if err := s.resealSpill(ctx, &r); err != nil {
+			return err
+		}
+		return s.retire(ctx, file, &r, s.replicas, replacing(path))
+	})
+	return r, err
+}
+
+// AddKey adds a new key to the keyset at path, as its primary one, for RotateKeys. It
+// passes the new content of the file to write; nil: it replaces the file. A new key that
+// the store does not use yet is returned instead of another one.
+func (s *Store) AddKey(ctx context.Context, path string, write func([]byte) error) (r Rotation, err error) {
+	err = s.rotating(ctx, path, func(file *seal.Keyset) error {
+		in, err := s.medium.SealingKey(ctx)
+		if err != nil {
+			return err
+		}
+		if r.Resumed = in != file.Primary(); !r.Resumed {
+			if file, err = file.Added(); err != nil {
+				return err
+			}
+		}
+		r.Key = file.Primary()
+		if r.Resumed && write == nil {
+			return nil
+		}
+		return writeKeyset(file, orReplace(write, path))
+	})
+	return r, err
+}
+
+// RetireKeys removes the former keys from the keyset at path if no value of the store
+// or of this machine's spill has them. write and alone are as for AddKey and RotateKeys.
+func (s *Store) RetireKeys(ctx context.Context, path string, alone bool, write func([]byte) error) (r Rotation, err error) {
+	err = s.rotating(ctx, path, func(file *seal.Keyset) error {
+		r.Shared = !alone && s.keysShared()
+		if r.Key, err = s.medium.SealingKey(ctx); err != nil {
+			return err
+		}
+		if r.Key != file.Primary() {
+			return hint.Errorf("run tokend key rotate first", "store: the store does not use the new key %d yet", file.Primary())
+		}
+		return s.retire(ctx, file, &r, false, orReplace(write, path))
+	})
+	return r, err
+}
+
+// rotating runs a step of a rotation, one at a time.
+func (s *Store) rotating(ctx context.Context, path string, f func(file *seal.Keyset) error) (err error) {
 	l, err := s.Lock(ctx, rotationLease, time.Hour)
 	if errors.Is(err, flow.ErrLocked) {
-		return r, hint.Errorf("wait for its end", "store: another rotation of the keys is running: %w", err)
+		return hint.Errorf("wait for its end", "store: another rotation of the keys is running: %w", err)
 	}
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer func() { err = errors.Join(err, l.Release(context.WithoutCancel(ctx))) }()
 	file, err := readKeyset(path, durable.Others)
 	if err != nil {
-		return r, err
+		return err
 	}
-	r.Shared = !alone && s.keysShared()
-	file, r.Resumed, err = s.rotationTarget(ctx, path, file, r.Shared)
-	if err != nil {
-		return r, err
-	}
-	r.Key = file.Primary()
-	s.keys.Refresh()
-	if in, err := s.medium.SealingKey(ctx); err != nil {
-		return r, err
-	} else if in != r.Key {
-		if err := s.medium.UseKey(ctx, r.Key); err != nil {
-			return r, err
-		}
-	}
-	if r.Resealed, r.Unreadable, err = s.medium.Reseal(ctx); err != nil {
-		return r, err
-	}
-	if err := s.resealSpill(ctx, &r); err != nil {
-		return r, err
-	}
-	return r, s.retire(ctx, path, file, &r)
+	return f(file)
 }
 
 // rotationTarget returns the keyset whose primary key is to seal: the one of an
@@ -154,18 +209,44 @@ func (s *Store) rotationTarget(ctx context.Context, path string, file *seal.Keys
 		return nil, false, err
 	}
 	delete(count, file.Primary())
-	unused := len(file.Keys()) > 1 && !shared // to be removed
-	if in != file.Primary() || len(count) > 0 || unused {
+	unused := len(file.Keys()) > 1 && !shared && !s.replicas // to be removed
+	switch {
+	case in != file.Primary(): // of AddKey, or of an interrupted rotation
+		return file, !s.replicas, nil
+	case len(count) > 0 || unused:
 		return file, true, nil
+	case s.replicas:
+		return nil, false, hint.Errorf("tokend key rotate --add-only, copy the keyset file to all replicas, and run this again: see docs/deploy.md",
+			"store: %s has no new key, which all replicas must have before the store uses it", path)
 	}
 	if target, err = file.Added(); err != nil {
 		return nil, false, err
 	}
-	return target, false, replaceKeyset(path, target)
+	return target, false, writeKeyset(target, replacing(path))
 }
 
-// retire removes the former keys from the keyset file when nothing has them.
-func (s *Store) retire(ctx context.Context, path string, file *seal.Keyset, r *Rotation) error {
+// useKey makes a key the one that every process seals with, unless one lacks it.
+func (s *Store) useKey(ctx context.Context, id uint32) error {
+	in, err := s.medium.SealingKey(ctx)
+	if err != nil || in == id {
+		return err
+	}
+	if m, ok := s.medium.(keyChecker); ok {
+		lacks, err := m.Lacks(ctx, id)
+		if err != nil {
+			return err
+		}
+		if lacks {
+			return hint.Errorf("copy the keyset file to all replicas, or wait until a changed Secret has reached them, and run this again",
+				"store: a running replica does not have the new store key %d", id)
+		}
+	}
+	return s.medium.UseKey(ctx, id)
+}
+
+// retire removes the former keys from the keyset when nothing has them, unless they
+// are to stay.
+func (s *Store) retire(ctx context.Context, file *seal.Keyset, r *Rotation, stay bool, write func([]byte) error) error {
 	for _, k := range file.Keys() {
 		if !k.Primary {
 			r.Kept = append(r.Kept, k.ID)
@@ -176,14 +257,14 @@ func (s *Store) retire(ctx context.Context, path string, file *seal.Keyset, r *R
 		return err
 	}
 	delete(count, r.Key)
-	if len(r.Kept) == 0 || len(count) > 0 || r.Shared {
+	if len(r.Kept) == 0 || len(count) > 0 || r.Shared || stay {
 		return nil
 	}
 	alone, err := file.Retired()
 	if err != nil {
 		return err
 	}
-	if err := replaceKeyset(path, alone); err != nil {
+	if err := writeKeyset(alone, write); err != nil {
 		return err
 	}
 	r.Retired, r.Kept = r.Kept, nil
@@ -192,7 +273,7 @@ func (s *Store) retire(ctx context.Context, path string, file *seal.Keyset, r *R
 
 // keysShared reports whether another store has used the keyset: then it has a mark.
 func (s *Store) keysShared() bool {
-	for _, id := range sqlite.Marked(s.markFile) {
+	for _, id := range slices.Concat(sqlite.Marked(s.markFile), postgres.Marked(s.markFile)) {
 		if id != s.ID() {
 			return true
 		}

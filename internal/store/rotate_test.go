@@ -12,6 +12,7 @@ import (
 
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/postgres/pgtest"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/storetest"
 	"example.com/tokend/pkg/flow"
@@ -26,9 +27,28 @@ type rotating struct {
 func newRotating(t *testing.T) rotating {
 	t.Helper()
 	dir := t.TempDir()
-	r := rotating{dir: dir, url: "sqlite:" + dir + "/tokend.db", keyset: dir + "/keyset.json"}
+	return rotating{dir: dir, url: "sqlite:" + dir + "/tokend.db", keyset: dir + "/keyset.json"}.opened(t)
+}
+
+// newReplicated is a store that has replicas.
+func newReplicated(t *testing.T) rotating {
+	t.Helper()
+	dir := t.TempDir()
+	return rotating{dir: dir, url: cluster.URL(t), keyset: dir + "/keyset.json"}.opened(t)
+}
+
+func (r rotating) opened(t *testing.T) rotating {
+	t.Helper()
 	r.Store = r.process(t)
 	return r
+}
+
+func (r rotating) replicated() bool { return strings.HasPrefix(r.url, "postgres") }
+
+// eachStore runs a test with a store of each kind.
+func eachStore(t *testing.T, test func(t *testing.T, r rotating)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newRotating(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, newReplicated(t)) })
 }
 
 // process opens the store once more, with a keyset of its own, as another process does.
@@ -36,7 +56,49 @@ func (r rotating) process(t *testing.T) *store.Store {
 	t.Helper()
 	keys, err := store.LoadOrCreateKeyset(t.Context(), r.keyset, r.url, store.Options{})
 	must(t, err)
-	return openAt(t, r.url, store.Options{Keys: keys, MarkFile: r.keyset + ".mark"})
+	return openAt(t, r.url, store.Options{Keys: keys, MarkFile: r.keyset + ".mark", StateDir: r.dir})
+}
+
+// machine returns the store as another machine has it: with a copy of the keyset file,
+// and a spill of its own.
+func (r rotating) machine(t *testing.T) rotating {
+	t.Helper()
+	other := rotating{dir: t.TempDir(), url: r.url}
+	other.keyset = other.dir + "/keyset.json"
+	r.copyKeyset(t, other)
+	return other.opened(t)
+}
+
+func (r rotating) copyKeyset(t *testing.T, to rotating) {
+	t.Helper()
+	b, err := os.ReadFile(r.keyset)
+	must(t, err)
+	must(t, os.WriteFile(to.keyset, b, 0o600))
+}
+
+// rotate replaces the key, in as many steps as the store needs.
+func (r rotating) rotate(t *testing.T, s *store.Store) store.Rotation {
+	t.Helper()
+	if r.replicated() {
+		_, err := s.AddKey(t.Context(), r.keyset, nil)
+		must(t, err)
+	}
+	result, err := s.RotateKeys(t.Context(), r.keyset, false)
+	must(t, err)
+	return r.retire(t, s, result)
+}
+
+func (r rotating) retire(t *testing.T, s *store.Store, result store.Rotation) store.Rotation {
+	t.Helper()
+	if r.replicated() {
+		if len(result.Retired) != 0 || !result.Replicas {
+			t.Errorf("%+v: removed before the other machines were rotated", result)
+		}
+		retired, err := s.RetireKeys(t.Context(), r.keyset, false, nil)
+		must(t, err)
+		result.Retired, result.Kept, result.Shared = retired.Retired, retired.Kept, retired.Shared
+	}
+	return result
 }
 
 // fill saves and spills grants, and keeps logins.
@@ -60,7 +122,7 @@ func (r rotating) fill(t *testing.T) {
 
 func (r rotating) spillFiles(t *testing.T) []string {
 	t.Helper()
-	names, err := filepath.Glob(r.dir + "/tokend.db.spill/*")
+	names, err := filepath.Glob(r.dir + "/*.spill/*")
 	must(t, err)
 	return names
 }
@@ -102,8 +164,9 @@ func (r rotating) onlyKey(t *testing.T, s *store.Store) {
 	}
 }
 
-func TestRotateKeys(t *testing.T) {
-	r := newRotating(t)
+func TestRotateKeys(t *testing.T) { eachStore(t, testRotateKeys) }
+
+func testRotateKeys(t *testing.T, r rotating) {
 	r.fill(t)
 	_, old := r.keysOf(t)
 	former, err := os.ReadFile(r.keyset)
@@ -111,8 +174,7 @@ func TestRotateKeys(t *testing.T) {
 	idle, other := r.process(t), r.process(t)
 	complete(t, idle)
 	for round := range 2 {
-		result, err := r.RotateKeys(t.Context(), r.keyset, false)
-		must(t, err)
+		result := r.rotate(t, r.Store)
 		if result.Resealed != 6 || result.Unreadable != 0 || result.Resumed || len(result.Kept) != 0 || len(result.Retired) != 1 || result.Retired[0] != old {
 			t.Errorf("round %d: %+v, want six values sealed again, and key %d retired", round, result, old)
 		}
@@ -134,7 +196,7 @@ func TestRotateKeys(t *testing.T) {
 
 	keys, err := seal.Parse(string(former))
 	must(t, err)
-	if _, err := store.Open(t.Context(), r.url, store.Options{Keys: keys}); err == nil || !strings.Contains(err.Error(), "sealed with another keyset") {
+	if _, err := store.Open(t.Context(), r.url, store.Options{Keys: keys, StateDir: r.dir}); err == nil || !strings.Contains(err.Error(), "sealed with another keyset") {
 		t.Errorf("Open with the former keyset = %v", err)
 	}
 }
@@ -142,6 +204,12 @@ func TestRotateKeys(t *testing.T) {
 // TestRotateKeys_Interrupted begins after each step, as after a crash: the next
 // rotation finishes it and makes no other key.
 func TestRotateKeys_Interrupted(t *testing.T) {
+	for kind, make := range map[string]func(*testing.T) rotating{"sqlite": newRotating, "postgres": newReplicated} {
+		t.Run(kind, func(t *testing.T) { testInterrupted(t, make) })
+	}
+}
+
+func testInterrupted(t *testing.T, make func(*testing.T) rotating) {
 	add := func(t *testing.T, r rotating) {
 		keys, err := store.LoadOrCreateKeyset(t.Context(), r.keyset, r.url, store.Options{})
 		must(t, err)
@@ -172,21 +240,29 @@ func TestRotateKeys_Interrupted(t *testing.T) {
 			reseal(t, r.process(t))
 			b, err := os.ReadFile(r.keyset)
 			must(t, err)
-			_, err = r.RotateKeys(t.Context(), r.keyset, false)
+			result, err := r.RotateKeys(t.Context(), r.keyset, false)
 			must(t, err)
+			r.retire(t, r.Store, result)
 			must(t, os.WriteFile(r.keyset, b, 0o600))
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRotating(t)
+			r := make(t)
 			r.fill(t)
 			idle := r.process(t)
 			tc.before(t, r)
 			_, made := r.keysOf(t)
 			complete(t, r.process(t)) // a process that starts then
-			result, err := r.process(t).RotateKeys(t.Context(), r.keyset, false)
-			must(t, err)
-			if !result.Resumed || result.Key != made || result.Resealed != tc.want || len(result.Retired) != 1 {
+			rotator, result := r.process(t), store.Rotation{Replicas: true}
+			if !r.replicated() || tc.want > 0 { // otherwise there is nothing left to rotate
+				var err error
+				result, err = rotator.RotateKeys(t.Context(), r.keyset, false)
+				must(t, err)
+			} else {
+				result.Resumed, result.Key = true, made
+			}
+			result = r.retire(t, rotator, result)
+			if added := r.replicated() && name == "key is in the file"; result.Resumed == added || result.Key != made || result.Resealed != tc.want || len(result.Retired) != 1 {
 				t.Errorf("%+v, want the interrupted rotation to key %d finished", result, made)
 			}
 			r.onlyKey(t, r.Store)
@@ -213,8 +289,9 @@ func saveAgain(t *testing.T, s *store.Store) {
 
 // TestRotateKeys_WhileProcessesServe: two processes refresh, spill and keep logins
 // during rotations; nothing is lost, and nothing has a former key.
-func TestRotateKeys_WhileProcessesServe(t *testing.T) {
-	r := newRotating(t)
+func TestRotateKeys_WhileProcessesServe(t *testing.T) { eachStore(t, testWhileProcessesServe) }
+
+func testWhileProcessesServe(t *testing.T, r rotating) {
 	r.fill(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -239,14 +316,13 @@ func TestRotateKeys_WhileProcessesServe(t *testing.T) {
 		})
 	}
 	for range 4 {
-		if result, err := r.RotateKeys(t.Context(), r.keyset, false); err != nil || result.Unreadable != 0 {
-			t.Errorf("%+v, %v", result, err)
+		if result := r.rotate(t, r.Store); result.Unreadable != 0 {
+			t.Errorf("%+v", result)
 		}
 	}
 	cancel()
 	wg.Wait()
-	result, err := r.RotateKeys(t.Context(), r.keyset, false)
-	must(t, err)
+	result := r.rotate(t, r.Store)
 	if len(result.Kept) != 0 || result.Unreadable != 0 {
 		t.Errorf("%+v", result)
 	}
@@ -330,12 +406,14 @@ func TestRotateKeys_Refused(t *testing.T) {
 			t.Errorf("the keyset was changed to %v", ids)
 		}
 	})
-	t.Run("unreadable value", func(t *testing.T) {
-		r := newRotating(t)
+	eachStore(t, func(t *testing.T, r rotating) { // an unreadable value
 		r.fill(t)
-		change(t, r.dir+"/tokend.db", `UPDATE grants SET sealed = substr(sealed, 1, 40) WHERE key = 'a'`)
-		result, err := r.RotateKeys(t.Context(), r.keyset, false)
-		must(t, err)
+		if r.replicated() {
+			cluster.SQL(t, pgtest.Database(t, r.url), `UPDATE tokend_grants SET sealed = substring(sealed FROM 1 FOR 40) WHERE key = 'a'`)
+		} else {
+			change(t, r.dir+"/tokend.db", `UPDATE grants SET sealed = substr(sealed, 1, 40) WHERE key = 'a'`)
+		}
+		result := r.rotate(t, r.Store)
 		if result.Unreadable != 1 || len(result.Retired) != 0 || len(result.Kept) != 1 {
 			t.Errorf("%+v, want the key of the unreadable value kept", result)
 		}
@@ -345,4 +423,163 @@ func TestRotateKeys_Refused(t *testing.T) {
 			t.Errorf("%+v", uses)
 		}
 	})
+}
+
+// TestRotateKeys_Replicas: the steps of a rotation on two machines. The store uses no
+// key that a running replica lacks, and what a replica has spilled under the former key
+// stays readable until the key is removed.
+func TestRotateKeys_Replicas(t *testing.T) {
+	r := newReplicated(t)
+	r.fill(t)
+	other := r.machine(t)
+	complete := func(s *store.Store) {
+		t.Helper()
+		if g, err := s.Load(t.Context(), "a"); err != nil || g.RefreshToken == "" {
+			t.Errorf("Load = %v, %v", g, err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	heard, watch := make(chan string, 100), make(chan error)
+	go func() { watch <- other.Watch(ctx, func(key string) { heard <- key }) }()
+	<-heard
+	must(t, other.Spill(t.Context(), "spilled", storetest.Grant()))
+
+	if _, err := r.RotateKeys(t.Context(), r.keyset, false); err == nil || !strings.Contains(hint.Of(err), "--add-only") {
+		t.Errorf("RotateKeys without a new key = %v", err)
+	}
+	added, err := r.AddKey(t.Context(), r.keyset, nil)
+	must(t, err)
+	_, old := other.keysOf(t)
+	if again, err := r.AddKey(t.Context(), r.keyset, nil); err != nil || !again.Resumed || again.Key != added.Key {
+		t.Errorf("AddKey again = %+v, %v; want key %d", again, err, added.Key)
+	}
+	if _, err := r.RotateKeys(t.Context(), r.keyset, false); err == nil || !strings.Contains(err.Error(), "a running replica does not have") || hint.Of(err) == "" {
+		t.Errorf("RotateKeys = %v, want an error: the other machine does not have the key", err)
+	}
+	if _, err := r.RetireKeys(t.Context(), r.keyset, false, nil); err == nil || hint.Of(err) == "" {
+		t.Errorf("RetireKeys before the store uses the new key = %v", err)
+	}
+	if in, err := r.SealingKey(t.Context()); err != nil || in != old {
+		t.Errorf("the store seals with %d, %v; want the former key %d", in, err, old)
+	}
+	saveAgain(t, other.Store)
+
+	r.copyKeyset(t, other)
+	result, err := r.RotateKeys(t.Context(), r.keyset, false)
+	must(t, err)
+	if result.Key != added.Key || result.Resumed || len(result.Retired) != 0 || len(result.Kept) != 1 {
+		t.Errorf("%+v, want the new key %d, and the former one kept", result, added.Key)
+	}
+	complete(other.Store)
+	saveAgain(t, other.Store)
+	if retired, err := other.RetireKeys(t.Context(), other.keyset, false, nil); err != nil || len(retired.Kept) != 1 || len(retired.Retired) != 0 {
+		t.Errorf("RetireKeys on the machine that has spilled = %+v, %v; want the former key kept", retired, err)
+	}
+
+	// Too early: the other machine has a value of the former key.
+	both, err := os.ReadFile(other.keyset)
+	must(t, err)
+	if retired, err := r.RetireKeys(t.Context(), r.keyset, false, nil); err != nil || len(retired.Retired) != 1 || retired.Retired[0] != old {
+		t.Errorf("RetireKeys = %+v, %v; want key %d removed", retired, err, old)
+	}
+	r.copyKeyset(t, other)
+	late := other.process(t)
+	if g, err := late.Load(t.Context(), "spilled"); err == nil || errors.Is(err, flow.ErrNotFound) || !strings.Contains(hint.Of(err), "former store key") {
+		t.Errorf("Load of a grant that is spilled under a missing key = %v, %v", g, err)
+	}
+	complete(late)
+	must(t, os.WriteFile(other.keyset, both, 0o600))
+	if g, err := late.Load(t.Context(), "spilled"); err != nil || g.Generation != 7 {
+		t.Errorf("Load with the former key = %v, %v", g, err)
+	}
+	if again, err := other.RotateKeys(t.Context(), other.keyset, false); err != nil || again.Resealed != 1 {
+		t.Errorf("RotateKeys on the machine that has spilled = %+v, %v; want the spilled grant sealed again", again, err)
+	}
+	if retired, err := other.RetireKeys(t.Context(), other.keyset, false, nil); err != nil || len(retired.Retired) != 1 {
+		t.Errorf("RetireKeys = %+v, %v", retired, err)
+	}
+	stop()
+	must(t, <-watch)
+}
+
+// TestRotateKeys_SavesOfTwoReplicas: two replicas save 500 times while another process
+// rotates the key twice.
+func TestRotateKeys_SavesOfTwoReplicas(t *testing.T) {
+	r := newReplicated(t)
+	var wg sync.WaitGroup
+	for _, key := range []string{"one", "two"} {
+		s := r.process(t)
+		wg.Go(func() {
+			for range 500 {
+				storetest.Increment(t, s, key)
+			}
+		})
+	}
+	for range 2 {
+		if result := r.rotate(t, r.process(t)); result.Unreadable != 0 || len(result.Retired) != 1 {
+			t.Errorf("%+v", result)
+		}
+	}
+	wg.Wait()
+	r.onlyKey(t, r.Store)
+	for _, key := range []string{"one", "two"} {
+		if g, err := r.process(t).Load(t.Context(), key); err != nil || g.Generation != 500 {
+			t.Errorf("%s: %v, %v; want generation 500", key, g, err)
+		}
+	}
+}
+
+// TestRotateKeys_SharedWithOtherKind: a store of another kind has used the keyset.
+func TestRotateKeys_SharedWithOtherKind(t *testing.T) {
+	r := newReplicated(t)
+	file := rotating{dir: r.dir, url: "sqlite:" + r.dir + "/tokend.db", keyset: r.keyset}.opened(t)
+	put := func(s *store.Store) {
+		l := lock(t, s, "a")
+		must(t, s.Save(t.Context(), l, storetest.Grant()))
+		must(t, l.Release(t.Context()))
+	}
+	put(r.Store)
+	put(file.Store)
+	result, err := file.RotateKeys(t.Context(), r.keyset, false)
+	must(t, err)
+	if !result.Shared || len(result.Kept) != 1 {
+		t.Errorf("rotation of the file: %+v, want the former key kept for the PostgreSQL store", result)
+	}
+	_, err = r.RotateKeys(t.Context(), r.keyset, false)
+	must(t, err)
+	if retired, err := r.RetireKeys(t.Context(), r.keyset, false, nil); err != nil || !retired.Shared || len(retired.Kept) != 1 {
+		t.Errorf("%+v, %v; want the former key kept for the file", retired, err)
+	}
+	if retired, err := r.RetireKeys(t.Context(), r.keyset, true, nil); err != nil || len(retired.Retired) != 1 {
+		t.Errorf("%+v, %v", retired, err)
+	}
+}
+
+// TestAddKey_Output: the keyset is written elsewhere if its file cannot be replaced.
+func TestAddKey_Output(t *testing.T) {
+	r := newReplicated(t)
+	r.fill(t)
+	before, err := os.ReadFile(r.keyset)
+	must(t, err)
+	var b []byte
+	write := func(content []byte) error { b = content; return nil }
+	added, err := r.AddKey(t.Context(), r.keyset, write)
+	must(t, err)
+	if after, err := os.ReadFile(r.keyset); err != nil || string(after) != string(before) {
+		t.Errorf("the keyset file was changed: %v", err)
+	}
+	must(t, os.WriteFile(r.keyset, b, 0o600))
+	result, err := r.RotateKeys(t.Context(), r.keyset, false)
+	must(t, err)
+	if result.Key != added.Key {
+		t.Errorf("%+v, want key %d", result, added.Key)
+	}
+	_, err = r.RetireKeys(t.Context(), r.keyset, false, write)
+	must(t, err)
+	if ids, _ := r.keysOf(t); len(ids) != 2 {
+		t.Errorf("keys in the file: %v", ids)
+	}
+	must(t, os.WriteFile(r.keyset, b, 0o600))
+	r.onlyKey(t, r.Store)
+	complete(t, r.process(t))
 }

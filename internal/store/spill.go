@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/pkg/flow"
 )
@@ -188,7 +189,11 @@ func (s spill) load(key string) (*flow.Grant, error) {
 	if f.Key != key || f.Store != s.store {
 		return nil, flow.ErrCorrupt
 	}
-	return f.open(s.keys)
+	g, err := f.open(s.keys)
+	if errors.Is(err, errNoKey) {
+		return nil, fmt.Errorf("%s: %w", s.file(key), err)
+	}
+	return g, err
 }
 
 // readSpilled returns flow.ErrCorrupt if the file has another form.
@@ -208,9 +213,17 @@ func readSpilled(name string) (*spilled, error) {
 	return f, nil
 }
 
-// open returns flow.ErrCorrupt if the grant cannot be opened.
+// errNoKey is the error of a spilled grant whose key is not in the keyset. It may be
+// later than the saved one, so that one is not used.
+var errNoKey = errors.New("the keyset does not have its key")
+
+// open returns flow.ErrCorrupt if the grant is damaged.
 func (f *spilled) open(keys *seal.Keyset) (*flow.Grant, error) {
 	plain, err := keys.Open(f.Sealed, f.place()...)
+	if id, ok := seal.KeyOf(f.Sealed); err != nil && ok && !keys.Knows(id) {
+		return nil, hint.Errorf("put the former store key back into the keyset file; if it is lost, remove the spilled file and log in again",
+			"a grant was sealed with store key %d: %w", id, errNoKey)
+	}
 	if err != nil {
 		return nil, flow.ErrCorrupt
 	}

@@ -42,6 +42,7 @@ type Store struct {
 	spill    spill
 	keys     *seal.Keyset
 	markFile string
+	replicas bool // processes of other machines can use the store, with a keyset file and a spill of their own
 }
 
 var (

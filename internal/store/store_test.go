@@ -18,6 +18,7 @@ import (
 
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/store/postgres/pgtest"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/store/storetest"
 	"example.com/tokend/pkg/flow"
@@ -34,8 +35,16 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(childEnv); url != "" {
 		os.Exit(openChild(url))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(withCluster{m})
 }
+
+// cluster is the PostgreSQL server of this package's tests.
+var cluster *pgtest.Cluster
+
+// withCluster runs the tests with cluster.
+type withCluster struct{ *testing.M }
+
+func (m withCluster) Run() int { return pgtest.Main(m.M, func(c *pgtest.Cluster) { cluster = c }) }
 
 // openChild prints the error of opening a store, as a user other than root.
 func openChild(url string) int {

@@ -47,6 +47,9 @@ func (s spill) takeOverFile(name string) error {
 		return nil
 	}
 	g, err := f.open(s.keys)
+	if errors.Is(err, errNoKey) && f.Store != "" && name != s.file(f.Key) && !strings.HasSuffix(name, lost) {
+		return err
+	}
 	if err != nil {
 		return nil //nolint:nilerr // damaged, or sealed with another keyset
 	}

@@ -35,6 +35,8 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 			return fmt.Errorf("postgres: %s: %w", op, ctx.Err())
 		case limited.Err() != nil:
 			return s.timedOut(op, cause, err)
+		case errors.Is(err, errFormerKey):
+			continue // at once, with the key that seals now
 		case !transient(err):
 			return wrap(op, err)
 		case isReadOnly(err):

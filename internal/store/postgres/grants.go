@@ -77,6 +77,13 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	}
 	plain, err := s.seal.Open(sealed, place(key, *revision, *generation)...)
 	if err != nil {
+		// It is damaged, unless this process lacked the key that seals now.
+		if _, err := s.followNow(ctx, id.shard()); err != nil {
+			return nil, err
+		}
+		plain, err = s.seal.Open(sealed, place(key, *revision, *generation)...)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("postgres: load %q: %w: %w", key, flow.ErrCorrupt, err)
 	}
 	g := &flow.Grant{}
@@ -88,13 +95,14 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 	return g, nil
 }
 
-// Save implements flow.Store. One statement checks the lease and the revision,
-// writes the row, counts the save and notifies the other processes.
+// Save implements flow.Store. One statement checks the key, the lease and the
+// revision, writes the row, counts the save and notifies the other processes. Every
+// statement that locks a shard and its grants locks the shard first.
 //
 // If the connection is lost, the statement may or may not have been
 // committed. It is then run again: it changes nothing if it was committed, because
 // the revision has changed, and the row tells whether it has the very bytes of
-// this Save.
+// this Save, or the same grant that a rotation of the keys has sealed again.
 func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	held, ok := l.(*lease)
 	if !ok {
@@ -106,14 +114,11 @@ func (s *Store) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	}
 	// A revision that is above all that this process knows of the shard is not used
 	// twice, even if an older copy of the database is restored.
-	w := write{lease: held, grant: g, from: g.Revision}
+	w := &write{lease: held, grant: g, plain: plain, from: g.Revision}
 	if w.from == 0 {
 		w.from = held.revision.Load() // of the deleted grant, or 0
 	}
 	w.revision = max(w.from, s.seen[held.id.shard()].Load()) + 1
-	if w.sealed, err = s.seal.Seal(plain, place(held.key, w.revision, g.Generation)...); err != nil {
-		return fmt.Errorf("postgres: save %q: %w", held.key, err)
-	}
 	if err := s.do(ctx, "save", func(ctx context.Context) error { return s.save(ctx, w) }); err != nil {
 		return err
 	}
@@ -128,24 +133,32 @@ type write struct {
 	lease          *lease
 	grant          *flow.Grant
 	from, revision int64 // of the row, before and after
-	sealed         []byte
+	plain, sealed  []byte
+	key            int64 // that sealed it
 }
 
-func (s *Store) save(ctx context.Context, w write) error {
+func (w *write) place() []string { return place(w.lease.key, w.revision, w.grant.Generation) }
+
+func (s *Store) save(ctx context.Context, w *write) (err error) {
+	if w.sealed == nil {
+		if w.sealed, w.key, err = s.sealNow(w.plain, w.place()); err != nil {
+			return err
+		}
+	}
 	var saves int64
-	err := s.pool.QueryRow(ctx, `
-		WITH saved AS (
-			UPDATE tokend_grants
-			SET revision = $4::bigint, generation = $5::bigint, state = $6::text, saved = clock_timestamp(), sealed = $7::bytea, restored = $8::bool
-			WHERE id = $1::bytea AND owner = $2::text AND revision = $3::bigint AND (sealed IS NULL) = $9::bool
-				AND EXISTS (SELECT FROM tokend_meta WHERE name = 'id' AND value = $10::text)
-			RETURNING shard
+	err = s.pool.QueryRow(ctx, `
+		WITH `+holdKey(toUpdate)+`, saved AS (
+			UPDATE tokend_grants g
+			SET revision = $6::bigint, generation = $7::bigint, state = $8::text, saved = clock_timestamp(), sealed = $9::bytea, restored = $10::bool
+			FROM held WHERE g.id = $3::bytea AND g.owner = $4::text AND g.revision = $5::bigint AND (g.sealed IS NULL) = $11::bool
+				AND EXISTS (SELECT FROM tokend_meta WHERE name = 'id' AND value = $12::text)
+			RETURNING g.shard
 		), counted AS (
-			UPDATE tokend_shards s SET saves = GREATEST(s.saves + 1, $4::bigint) FROM saved WHERE s.shard = saved.shard
+			UPDATE tokend_shards s SET saves = GREATEST(s.saves + 1, $6::bigint) FROM saved WHERE s.shard = saved.shard
 			RETURNING s.shard, s.saves
 		)
-		SELECT saves, pg_notify($11::text, shard || ' ' || saves || ' ' || $12::text)::text FROM counted`,
-		w.lease.id[:], w.lease.owner, w.from, w.revision, w.grant.Generation, string(w.grant.State), w.sealed, w.grant.Restored,
+		SELECT saves, pg_notify($13::text, shard || ' ' || saves || ' ' || $14::text)::text FROM counted`,
+		int16(w.lease.id.shard()), w.key, w.lease.id[:], w.lease.owner, w.from, w.revision, w.grant.Generation, string(w.grant.State), w.sealed, w.grant.Restored,
 		w.grant.Revision == 0, s.id, s.channel(), payloadKey(w.lease.key)).Scan(&saves, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.notSaved(ctx, w)
@@ -159,7 +172,7 @@ func (s *Store) save(ctx context.Context, w write) error {
 
 // notSaved returns why a row was not written, or nil if an earlier run has written
 // it.
-func (s *Store) notSaved(ctx context.Context, w write) error {
+func (s *Store) notSaved(ctx context.Context, w *write) error {
 	var store string
 	var owner *string
 	var revision int64
@@ -174,14 +187,34 @@ func (s *Store) notSaved(ctx context.Context, w write) error {
 		return err
 	case store != s.id:
 		return replaced("was overwritten with another store", restart)
-	case revision == w.revision && bytes.Equal(sealed, w.sealed):
+	case revision == w.revision && s.wrote(w, sealed):
 		return nil
 	case owner == nil || *owner != w.lease.owner:
 		return fmt.Errorf("postgres: save %q: the lease was lost: %w", w.lease.key, flow.ErrConflict)
-	case sealed == nil:
+	}
+	if err := s.sameKey(ctx, w.lease.id.shard(), w.key); err != nil {
+		w.sealed = nil
+		return err
+	}
+	if revision == w.from && (sealed == nil) == (w.grant.Revision == 0) {
+		return errFormerKey // the store has begun to use this key since
+	}
+	if sealed == nil {
 		revision = 0
 	}
 	return fmt.Errorf("postgres: save %q made from revision %d, stored is %d: %w", w.lease.key, w.grant.Revision, revision, flow.ErrConflict)
+}
+
+// wrote reports whether a row has the value of this Save, which may be sealed again.
+func (s *Store) wrote(w *write, sealed []byte) bool {
+	if bytes.Equal(sealed, w.sealed) {
+		return true
+	}
+	if s.keyOf(sealed) == w.key {
+		return false
+	}
+	plain, err := s.seal.Open(sealed, w.place()...)
+	return err == nil && bytes.Equal(plain, w.plain)
 }
 
 // Delete implements flow.Store. The row stays, so that its revisions are not used
@@ -190,15 +223,17 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	id := idOf(key)
 	return s.do(ctx, "delete", func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, `
-			WITH deleted AS (
-				UPDATE tokend_grants SET sealed = NULL, generation = 0, state = '', saved = clock_timestamp(), restored = false
-				WHERE id = $1::bytea AND sealed IS NOT NULL AND EXISTS (SELECT FROM tokend_meta WHERE name = 'id' AND value = $2::text)
-				RETURNING shard
+			WITH held AS MATERIALIZED (
+				SELECT shard FROM tokend_shards WHERE shard = $5::smallint `+toUpdate+`
+			), deleted AS (
+				UPDATE tokend_grants g SET sealed = NULL, generation = 0, state = '', saved = clock_timestamp(), restored = false
+				FROM held WHERE g.id = $1::bytea AND g.sealed IS NOT NULL AND EXISTS (SELECT FROM tokend_meta WHERE name = 'id' AND value = $2::text)
+				RETURNING g.shard
 			), counted AS (
 				UPDATE tokend_shards s SET saves = s.saves + 1 FROM deleted WHERE s.shard = deleted.shard RETURNING s.shard, s.saves
 			)
 			SELECT pg_notify($3::text, shard || ' ' || saves || ' ' || $4::text)::text FROM counted`,
-			id[:], s.id, s.channel(), payloadKey(key))
+			id[:], s.id, s.channel(), payloadKey(key), int16(id.shard()))
 		return err
 	})
 }

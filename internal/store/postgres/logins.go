@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -38,25 +39,26 @@ func (s *Store) KeepLogin(ctx context.Context, l flow.PendingLogin) error {
 		return fmt.Errorf("postgres: keep a login of %q: %w", l.Key, err)
 	}
 	r := loginRow{id: loginID(l.Login.ID()), key: []byte(l.Key), expires: l.Login.Expires.UnixMicro()}
-	if r.sealed, err = s.seal.Seal(plain, r.place()...); err != nil {
-		return fmt.Errorf("postgres: keep a login of %q: %w", l.Key, err)
-	}
 	client := idOf(l.Key)
 	return s.do(ctx, "keep a login", func(ctx context.Context) error {
+		var key int64
+		if r.sealed, key, err = s.sealNow(plain, r.place()); err != nil {
+			return err
+		}
 		var kept int
 		err := s.pool.QueryRow(ctx, `
-			WITH kept AS (
+			WITH `+holdKey(toShare)+`, kept AS (
 				INSERT INTO tokend_logins (id, key, client, expires, sealed)
-				SELECT $1::bytea, $2::bytea, $3::bytea, $4::bigint, $5::bytea FROM tokend_meta WHERE name = 'id' AND value = $6::text
+				SELECT $3::bytea, $4::bytea, $5::bytea, $6::bigint, $7::bytea FROM held, tokend_meta WHERE name = 'id' AND value = $8::text
 				ON CONFLICT (id) DO UPDATE SET seq = DEFAULT, key = excluded.key, client = excluded.client, expires = excluded.expires, sealed = excluded.sealed, taken = NULL
 				RETURNING id
 			), dropped AS (
-				DELETE FROM tokend_logins WHERE id <> $1::bytea AND (`+expired("$8")+` OR client = $3::bytea AND seq NOT IN (
-					SELECT seq FROM tokend_logins WHERE client = $3::bytea AND id <> $1::bytea ORDER BY seq DESC LIMIT $7::int - 1))
+				DELETE FROM tokend_logins WHERE id <> $3::bytea AND EXISTS (SELECT FROM kept) AND (`+expired("$10")+` OR client = $5::bytea AND seq NOT IN (
+					SELECT seq FROM tokend_logins WHERE client = $5::bytea AND id <> $3::bytea ORDER BY seq DESC LIMIT $9::int - 1))
 			)
-			SELECT count(*) FROM kept`, r.id[:], r.key, client[:], r.expires, r.sealed, s.id, flow.MaxPendingLogins, s.skew().Seconds()).Scan(&kept)
+			SELECT count(*) FROM kept`, int16(client.shard()), key, r.id[:], r.key, client[:], r.expires, r.sealed, s.id, flow.MaxPendingLogins, s.skew().Seconds()).Scan(&kept)
 		if err == nil && kept == 0 {
-			return replaced("was overwritten with another store", restart)
+			return cmp.Or(s.sameKey(ctx, client.shard(), key), errFormerKey)
 		}
 		return err
 	})

@@ -26,7 +26,7 @@ func TestLost_Save(t *testing.T) {
 			l, err := s.Lock(t.Context(), "a", time.Minute)
 			must(t, err)
 			for i, times := range []int64{1, 3} {
-				w.cutAt(where, "WITH saved AS", times)
+				w.cutAt(where, "saved AS (", times)
 				g := storetest.Grant()
 				if i > 0 {
 					g, err = s.Load(t.Context(), "a")
@@ -64,7 +64,7 @@ func TestLost_EveryOperation(t *testing.T) {
 				{"Load", "SELECT m.value, s.saves", func(ctx context.Context) error { _, err := s.Load(ctx, "a"); return err }},
 				{"Renew", "SET ends = ", func(ctx context.Context) error { return l.Renew(ctx) }},
 				{"Release", "SET owner = NULL", func(ctx context.Context) error { return l.Release(ctx) }},
-				{"Delete", "WITH deleted AS", func(ctx context.Context) error { return s.Delete(ctx, "none") }},
+				{"Delete", "deleted AS (", func(ctx context.Context) error { return s.Delete(ctx, "none") }},
 				{"Ping", "'probe'", s.Ping},
 			} {
 				w.cutAt(where, op.word, 1)

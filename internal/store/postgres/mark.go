@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,6 +37,23 @@ func openMark(store string, paths []string) (*mark, error) {
 		}
 	}
 	return nil, nil //nolint:nilnil // there is none
+}
+
+// Marked returns the ids of the stores that have a mark at a path.
+func Marked(path string) (ids []string) {
+	if path == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if id, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+"."); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // read returns all counts. A line that is not a number is zero.

@@ -22,6 +22,15 @@ import (
 type Sealer interface {
 	Seal(plain []byte, place ...string) ([]byte, error)
 	Open(sealed []byte, place ...string) ([]byte, error)
+
+	// Adopt opens a value, and from then on Seal uses the key of that value.
+	Adopt(sealed []byte, place ...string) ([]byte, error)
+	// Use lets Seal use a key.
+	Use(id uint32) error
+	// KeyOf returns the id of the key that sealed a value.
+	KeyOf(sealed []byte) (id uint32, ok bool)
+	// Knows reports whether Open and Use know a key, or will when they meet it.
+	Knows(id uint32) bool
 }
 
 // Options of [Open] and [Check].
@@ -106,10 +115,13 @@ func (s *Store) open(ctx context.Context, o Options) error {
 // ID returns the random id of the store.
 func (s *Store) ID() string { return s.id }
 
-// Ping reports whether the database answers, is still the one that was opened,
-// and is writable: it commits a write.
+// Ping reports whether the database answers, is still the one that was opened, has a
+// key that this process knows, and is writable: it commits a write.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.do(ctx, "ping", func(ctx context.Context) error {
+		if _, err := s.followNow(ctx, 0); err != nil {
+			return err
+		}
 		tag, err := s.pool.Exec(ctx, `
 			INSERT INTO tokend_meta SELECT 'probe', clock_timestamp()::text FROM tokend_meta WHERE name = 'id' AND value = $1::text
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, s.id)

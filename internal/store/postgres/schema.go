@@ -25,7 +25,10 @@ var tables = [...]string{"tokend_meta", "tokend_shards", "tokend_grants", "token
 var migrations embed.FS
 
 // versions is the number of migrations, and the newest schema's version.
-const versions = 2
+const versions = 3
+
+// withKeyID is the version whose shards have the id of the key that seals.
+const withKeyID = 3
 
 // prepare rejects, before anything is written, what inspect rejects, and then
 // brings the schema to the newest version.
@@ -50,6 +53,7 @@ func (s *Store) prepare(ctx context.Context) error {
 type schema struct {
 	version int // 0: no tables
 	id      string
+	check   []byte // the key check
 }
 
 // querier is a pool or a transaction.
@@ -75,15 +79,10 @@ func (s *Store) inspect(ctx context.Context, q querier) (schema, error) {
 	case s.seal == nil:
 		return found, nil
 	}
-	sealed, err := base64.StdEncoding.DecodeString(keycheck)
-	if err == nil {
-		var text []byte
-		if text, err = s.seal.Open(sealed, "meta", "keycheck", found.id); err == nil && string(text) == keyCheck {
-			return found, nil
-		}
+	if found.check, err = base64.StdEncoding.DecodeString(keycheck); err != nil {
+		return found, damaged("the key check is not base64")
 	}
-	return found, hint.Errorf("give all replicas the keyset that the store was created with (TOKEND_STORE_KEY_FILE); nothing was changed",
-		"postgres: the database was sealed with another keyset")
+	return found, s.follow(found.check, found.id)
 }
 
 // read returns what the tables say about themselves.
@@ -176,11 +175,16 @@ func (s *Store) setMeta(ctx context.Context, tx pgx.Tx, found schema) error {
 	meta := map[string]string{"schema": strconv.Itoa(versions)}
 	if found.version == 0 {
 		id := strings.ToLower(rand.Text())
-		sealed, err := s.seal.Seal([]byte(keyCheck), "meta", "keycheck", id)
-		if err != nil {
+		var err error
+		if found.check, err = s.seal.Seal([]byte(keyCheck), "meta", "keycheck", id); err != nil {
 			return fmt.Errorf("postgres: %w", err)
 		}
-		meta["id"], meta["keycheck"] = id, base64.StdEncoding.EncodeToString(sealed)
+		meta["id"], meta["keycheck"] = id, base64.StdEncoding.EncodeToString(found.check)
+	}
+	if found.version < withKeyID {
+		if _, err := tx.Exec(ctx, `UPDATE tokend_shards SET key_id = $1::bigint`, s.keyOf(found.check)); err != nil {
+			return err
+		}
 	}
 	for name, value := range meta {
 		_, err := tx.Exec(ctx, `INSERT INTO tokend_meta VALUES ($1::text, $2::text) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)

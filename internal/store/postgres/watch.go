@@ -91,7 +91,13 @@ func (s *Store) listen(ctx context.Context, changed func(key string)) (heard boo
 				s.watching.Store(&watchState{})
 				changed("") // changes before LISTEN were not notified
 			}
-			s.heard(n.Payload, changed)
+			if question, ok := strings.CutPrefix(n.Payload, askPayload); ok {
+				if err := s.answer(ctx, question); err != nil {
+					return heard, err
+				}
+			} else {
+				s.heard(n.Payload, changed)
+			}
 			beating, wait = false, heartbeat
 		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return heard, err

@@ -36,6 +36,7 @@ type cuts struct {
 	where cut
 	word  []byte       // of the statement
 	left  atomic.Int64 // how often it still cuts
+	call  func()       // what happens before the statement instead; nil: a cut
 }
 
 // hit reports whether the connection is cut at a statement.
@@ -98,10 +99,14 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 			return
 		}
 		if c := w.cuts.Load(); statements && c.hit(b[:n]) {
-			if c.where == beforeStatement {
+			switch {
+			case c.call != nil:
+				c.call()
+			case c.where == beforeStatement:
 				return
+			default:
+				lose.Store(true)
 			}
-			lose.Store(true)
 		} else if !statements && lose.Load() {
 			return
 		}
@@ -115,6 +120,13 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 func (w *wire) cutAt(where cut, word string, n int64) {
 	c := &cuts{where: where, word: []byte(word)}
 	c.left.Store(n)
+	w.cuts.Store(c)
+}
+
+// callAt calls f before the next statement with that word.
+func (w *wire) callAt(word string, f func()) {
+	c := &cuts{word: []byte(word), call: f}
+	c.left.Store(1)
 	w.cuts.Store(c)
 }
 

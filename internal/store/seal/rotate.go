@@ -29,6 +29,15 @@ func (k *Keyset) Primary() uint32 {
 	return k.current.Load().handle.KeysetInfo().GetPrimaryKeyId()
 }
 
+// Knows reports whether the keyset has a key, or the file that it follows does.
+func (k *Keyset) Knows(id uint32) bool {
+	if k.has(id) || k.read == nil {
+		return k.has(id)
+	}
+	next, err := k.read()
+	return err == nil && next.has(id)
+}
+
 func (k *Keyset) has(id uint32) bool {
 	for _, key := range k.Keys() {
 		if key.ID == id {
