@@ -8,9 +8,10 @@ import (
 // decision says whether a request may be made for a grant: now, at a later time,
 // or only after a person has acted.
 type decision struct {
-	at       time.Time // zero: only after a person has acted
-	why      *Error    // nil: now
-	newLogin bool      // the request is a new login
+	at        time.Time // zero: only after a person has acted
+	why       *Error    // nil: now
+	newLogin  bool      // the request is a new login
+	uncertain bool      // because the refresh token was sent with an unknown outcome
 }
 
 // decide says whether a request may be made for the stored grant g. [Client.Get]
@@ -179,7 +180,7 @@ func (c *Client) decideUncertain(g *Grant, now time.Time) decision {
 	if !at.After(now) {
 		return decision{at: at}
 	}
-	return decision{at: at, why: c.outcomeUnknown(g, at, now)}
+	return decision{at: at, why: c.outcomeUnknown(g, at, now), uncertain: true}
 }
 
 // replayAt returns when the token of an uncertain grant is sent again: now or
