@@ -8,9 +8,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"example.com/tokend/internal/harden"
 )
 
 func main() {
+	_ = harden.Process() // a sandbox may forbid it
 	process, end := context.WithCancel(context.Background())
 	ctx, stop := signal.NotifyContext(process, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends at once

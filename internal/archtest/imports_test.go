@@ -42,7 +42,7 @@ func TestImports(t *testing.T) {
 	for _, must := range []string{
 		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/proxy",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/storeurl",
-		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
+		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/harden", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
 		if g[module+must] == nil {
 			t.Errorf("%s is gone: the rules that name it see nothing", must)
@@ -230,6 +230,7 @@ func systemPackagesKnowNoCommand(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
 		"internal/child":    nil,
+		"internal/harden":   nil,
 		"internal/terminal": nil,
 		"internal/systemd":  append([]string{"pkg/flow"}, leaves...),
 	} {
