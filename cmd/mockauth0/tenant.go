@@ -62,7 +62,7 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 			return nil, configError("AUTH0_KEYWORD_REPLACE_MAPPINGS is not a JSON object: %w", err)
 		}
 	}
-	file, err := tenantfile.Load(s.Tenant, mappings)
+	file, err := tenantfile.Load(s.Tenant, tenantfile.Options{Mappings: mappings, Lax: p.lax})
 	if err != nil {
 		return nil, p.tenantError(err)
 	}

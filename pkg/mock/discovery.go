@@ -44,7 +44,9 @@ func (t *Tenant) discovery(c *call) {
 		member{"backchannel_logout_session_supported", true},
 	)
 	endpoint("end_session_endpoint", "/oidc/logout")
-	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	if t.parSupported() {
+		endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	}
 	if t.cfg.Profile == ProfileStrictOIDC { // its default in OpenID Connect Discovery is authorization_code and implicit only
 		o = append(o, member{"grant_types_supported", []string{
 			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,

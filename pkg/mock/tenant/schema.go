@@ -26,6 +26,7 @@ type Settings struct {
 	SessionLifetime   float64   `json:"session_lifetime,omitempty"`      // hours; 0: 168
 	IdleSession       float64   `json:"idle_session_lifetime,omitempty"` // hours; 0: 72
 	Flags             Flags     `json:"flags"`
+	PARSupported      *bool     `json:"pushed_authorization_requests_supported,omitempty"` // false: /oauth/par does not exist
 }
 
 // ErrorPage is the address of a custom error page.

@@ -1,0 +1,209 @@
+package tenant
+
+// areas lists the fields of the Management API, as auth0-deploy-cli 8.44 and node-auth0
+// 7.1 know them, and what the mock does with each. docs/mock.md has the same lists.
+var areas = []area{{
+	section: "tenant",
+	emulated: `
+		friendly_name default_audience default_directory allowed_logout_urls error_page.url session_lifetime
+		idle_session_lifetime flags.revoke_refresh_token_grant pushed_authorization_requests_supported`,
+	stored: `
+		support_email support_url picture_url enabled_locales error_page.html error_page.show_log_link change_password
+		guardian_mfa_page sandbox_version legacy_sandbox_version sandbox_versions_available device_flow country_codes
+		enable_ai_guide phone_consolidated_experience include_session_metadata_in_tenant_logs
+		customize_mfa_in_postlogin_action sessions.anonymous flags.change_pwd_flow_v1 flags.enable_apis_section
+		flags.disable_impersonation flags.enable_client_connections flags.enable_pipeline2
+		flags.allow_legacy_delegation_grant_types flags.allow_legacy_ro_grant_types flags.enable_idtoken_api2
+		flags.allow_changing_enable_sso flags.no_disclose_enterprise_connections
+		flags.enable_adfs_waad_email_verification flags.dashboard_log_streams_next flags.dashboard_insights_view
+		flags.disable_fields_map_fix flags.mfa_show_factor_list_on_enrollment
+		flags.improved_signup_bot_detection_in_classic flags.genai_trial flags.local_resource_discovery
+		flags.disable_management_api_sms_obfuscation flags.trust_azure_adfs_email_verified_connection_property
+		flags.custom_domains_provisioning flags.disable_clickjack_protection_headers flags.use_scope_descriptions_for_consent`,
+	absent: []difference{
+		{"session_lifetime_in_minutes", "", "ends sessions after these minutes; use session_lifetime"},
+		{"idle_session_lifetime_in_minutes", "", "ends idle sessions after these minutes; use idle_session_lifetime"},
+		{"ephemeral_session_lifetime", "", "ends sessions that are not persistent after these hours"},
+		{"ephemeral_session_lifetime_in_minutes", "", "ends sessions that are not persistent after these minutes"},
+		{"idle_ephemeral_session_lifetime", "", "ends idle sessions that are not persistent after these hours"},
+		{"idle_ephemeral_session_lifetime_in_minutes", "", "ends idle sessions that are not persistent after these minutes"},
+		{"session_cookie", `{"mode":"persistent"}`, "forgets a session when the browser is closed"},
+		{"sessions.oidc_logout_prompt_enabled", "true", "logs out without the question whether to log out"},
+		{"oidc_logout.rp_logout_end_session_endpoint_discovery", "true", "leaves end_session_endpoint out of discovery"},
+		{"default_redirection_uri", "", "redirects there when a login cannot go on, instead of showing an error page"},
+		{"default_token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
+		{"acr_values_supported", "", "lists these values in discovery"},
+		{"security_headers", "", "sends these headers with its pages"},
+		{"skip_non_verifiable_callback_uri_confirmation_prompt", "true", "asks the user before a redirect to a loopback or custom-scheme callback"},
+		{"client_id_metadata_document_supported", "", "accepts a client_id that is the URL of the client's metadata"},
+		{"dynamic_client_registration_security_mode", "", "decides what dynamically registered clients may do"},
+		{"flags.enable_dynamic_client_registration", "", "registers clients at /oidc/register"},
+		{"flags.enable_legacy_profile", "", "puts the whole profile into ID tokens and /userinfo"},
+		{"flags.enable_sso", "true", "asks a logged-in user to confirm"},
+		{"flags.remove_alg_from_jwks", "", "leaves alg out of the JWKS"},
+		{"flags.allow_legacy_tokeninfo_endpoint", "", "serves /tokeninfo"},
+		{"flags.enable_public_signup_user_exists_error", "", "says at signup that a user exists"},
+		{"resource_parameter_profile", "", "chooses by it whether the parameter resource names an API"},
+		{"authorization_response_iss_parameter_supported", "", "adds iss to the answers of /authorize"},
+		{"allow_organization_name_in_authentication_api", "", "accepts an organization's name and adds the claim org_name"},
+	},
+	refused: []difference{
+		{"mtls", `{"enable_endpoint_aliases":false}`, "authenticates clients and binds tokens by TLS certificates"},
+		{"flags.enforce_client_authentication_on_passwordless_start", "", "refuses /passwordless/start without client authentication"},
+	},
+}, {
+	section: "clients",
+	emulated: `
+		name client_id client_secret app_type is_first_party token_endpoint_auth_method callbacks allowed_origins
+		web_origins allowed_logout_urls grant_types refresh_token.rotation_type refresh_token.expiration_type
+		refresh_token.leeway refresh_token.token_lifetime refresh_token.infinite_token_lifetime
+		refresh_token.idle_token_lifetime refresh_token.infinite_idle_token_lifetime refresh_token.policies.audience
+		refresh_token.policies.scope jwt_configuration.lifetime_in_seconds jwt_configuration.alg organization_usage
+		require_pushed_authorization_requests redirection_policy
+		client_authentication_methods.private_key_jwt.credentials.pem
+		client_authentication_methods.private_key_jwt.credentials.alg
+		client_authentication_methods.private_key_jwt.credentials.kid token_exchange.allow_any_profile_of_type`,
+	stored: `
+		description logo_uri client_metadata mobile custom_login_page custom_login_page_on custom_login_page_preview
+		form_template client_aliases allowed_clients encryption_key sso signing_keys tenant global owner owners
+		callback_url_template is_token_endpoint_ip_header_trusted cross_origin_loc jwt_configuration.scopes
+		express_configuration b2b_integration_configuration my_organization_configuration signed_request_object.credentials
+		client_authentication_methods.private_key_jwt.credentials.name
+		client_authentication_methods.private_key_jwt.credentials.id
+		client_authentication_methods.private_key_jwt.credentials.credential_type
+		client_authentication_methods.private_key_jwt.credentials.parse_expiry_from_cert
+		client_authentication_methods.private_key_jwt.credentials.expires_at
+		external_client_id external_metadata_type external_metadata_created_by jwks_uri`,
+	absent: []difference{
+		{"oidc_conformant", "true", "answers as before OpenID Connect"},
+		{"sso_disabled", "", "asks for a login although there is a session"},
+		{"cross_origin_authentication", "", "logs in at /co/authenticate"},
+		{"cross_origin_auth", "", "logs in at /co/authenticate"},
+		{"addons", "", "speaks SAML, WS-Federation or the addon's protocol"},
+		{"initiate_login_uri", "", "redirects there when a login cannot go on"},
+		{"native_social_login", "", "exchanges tokens of the platform's own login"},
+		{"fedcm_login", "", "logs in by the browser's FedCM"},
+		{"session_transfer", "", "exchanges session transfer tokens"},
+		{"anonymous_sessions", "", "issues tokens for anonymous sessions"},
+		{"oidc_logout", "", "calls backchannel_logout_urls when a session ends"},
+		{"oidc_backchannel_logout", "", "calls backchannel_logout_urls when a session ends"},
+		{"default_organization", "", "uses this organization when a request names none"},
+		{"token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
+		{"par_request_expiry", "30", "keeps pushed requests for these seconds"},
+		{"token_vault_privileged_access", "", "hands out tokens of other providers"},
+		{"skip_non_verifiable_callback_uri_confirmation_prompt", "true", "asks the user before a redirect to a loopback or custom-scheme callback"},
+		{"resource_server_identifier", "", "lets the client exchange the tokens of this API"},
+		{"identity_assertion_authorization_grant", "", "grants access by another application's identity assertion"},
+		{"third_party_security_mode", "", "decides what third-party clients may do"},
+		{"async_approval_notification_channels", "", "asks users to approve by these channels"},
+		{"jwt_configuration.secret_encoded", "", "decodes the client secret by base64 before it signs with HS256"},
+		{"organization_require_behavior", `"no_prompt"`, "asks for the organization on a page"},
+		{"organization_discovery_methods", `["organization_name"]`, "finds the organization by e-mail address"},
+	},
+	refused: []difference{
+		{"compliance_level", `"none"`, "refuses requests that do not follow the FAPI profile"},
+		{"signed_request_object.required", "", "refuses authorization requests that are not signed (JAR)"},
+		{"require_proof_of_possession", "", "refuses token requests without DPoP or mTLS"},
+		{"client_authentication_methods.tls_client_auth", "", "authenticates the client by a TLS certificate"},
+		{"client_authentication_methods.self_signed_tls_client_auth", "", "authenticates the client by a TLS certificate"},
+	},
+}, {
+	section: "resourceServers",
+	emulated: `
+		name identifier scopes.value signing_alg signing_secret allow_offline_access token_lifetime token_lifetime_for_web
+		enforce_policies token_dialect skip_consent_for_verifiable_first_party_clients
+		subject_type_authorization.user.policy subject_type_authorization.client.policy`,
+	stored: `id is_system client scopes.description subject_type_authorization.anonymous_user`,
+	absent: []difference{
+		{"allow_online_access", "", "issues refresh tokens that end with the session"},
+		{"allow_online_access_with_ephemeral_sessions", "", "issues refresh tokens that end with the session"},
+		{"token_lifetime_for_anonymous_access_tokens", "", "issues tokens for anonymous sessions"},
+		{"token_encryption", "", "encrypts access tokens"},
+		{"consent_policy", "", "asks for consent to each transaction"},
+		{"authorization_details", "", "accepts authorization_details (RAR)"},
+	},
+	refused: []difference{
+		{"proof_of_possession", `{"mechanism":"none","required":false}`, "binds tokens by DPoP or mTLS, and refuses requests without if that is required"},
+		{"authorization_policy", "", "refuses tokens that the policy does not allow"},
+	},
+}, {
+	section:  "clientGrants",
+	emulated: `client_id audience scope subject_type`,
+	stored:   `id is_system`,
+	absent: []difference{
+		{"organization_usage", `"deny"`, "allows or requires an organization for client_credentials"},
+		{"allow_any_organization", "", "allows any organization for client_credentials"},
+		{"default_for", "", "grants this to all third-party clients"},
+		{"authorization_details_types", "", "accepts authorization_details (RAR)"},
+		{"allow_all_scopes", "", "grants every scope of the API"},
+	},
+}, {
+	section:  "roles",
+	emulated: `name permissions.permission_name permissions.resource_server_identifier`,
+	stored:   `id description permissions.resource_server_name permissions.description`,
+	absent: []difference{
+		{"type", `"tenant"`, "grants the role inside one organization only"},
+		{"owner_id", "", "grants the role inside one organization only"},
+	},
+}, {
+	section:  "organizations",
+	emulated: `id name members`,
+	stored:   `display_name branding metadata is_app_entitlement_active`,
+	absent: []difference{
+		{"connections", "", "logs in by the organization's connections"},
+		{"enabled_connections", "", "logs in by the organization's connections"},
+		{"client_grants", "", "allows client_credentials for the organization"},
+		{"discovery_domains", "", "finds the organization by e-mail address"},
+		{"token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
+	},
+	refused: []difference{
+		{"third_party_client_access", `"allow"`, "refuses third-party clients"},
+	},
+}, {
+	section:  "databases",
+	emulated: `name disable_signup`,
+	stored: `
+		id strategy display_name show_as_button metadata connected_accounts authentication
+		options.brute_force_protection options.configuration options.enable_script_context options.non_persistent_attrs
+		options.disable_signup_confirmation options.strategy_version options.realm_fallback`,
+	absent: []difference{
+		{"enabled_clients", "", "logs in only users of these clients"},
+		{"is_domain_connection", "", "is open to third-party clients only with this"},
+		{"realms", "", "is the realm of these domains"},
+		{"cross_app_access_requesting_app", "", "exchanges tokens between applications"},
+		{"cross_app_access_resource_app", "", "exchanges tokens between applications"},
+		{"options.disable_signup", "", "refuses signup; use disable_signup beside options"},
+		{"options.requires_username", "", "requires a username at signup"},
+		{"options.passwordPolicy", "", "refuses weak passwords at signup"},
+		{"options.password_complexity_options", "", "refuses weak passwords at signup"},
+		{"options.password_history", `{"enable":false}`, "refuses earlier passwords"},
+		{"options.password_no_personal_info", `{"enable":false}`, "refuses passwords with personal data"},
+		{"options.password_dictionary", `{"enable":false}`, "refuses common passwords"},
+		{"options.password_options", "", "refuses weak passwords at signup"},
+		{"options.validation", "", "checks usernames at signup"},
+		{"options.attributes", "", "decides which identifiers users have"},
+		{"options.precedence", "", "decides which identifier comes first"},
+		{"options.authentication_methods", "", "logs in by passkey or one-time code"},
+		{"options.passkey_options", "", "logs in by passkey"},
+		{"options.mfa", "", "requires a second factor"},
+		{"options.enabledDatabaseCustomization", "", "asks the tenant's own scripts for users"},
+		{"options.customScripts", "", "asks the tenant's own scripts for users"},
+		{"options.import_mode", "", "imports users at their login"},
+		{"options.disable_self_service_change_password", "", "refuses to send mails for a new password"},
+	},
+}, {
+	section: "users",
+	emulated: `
+		user_id email email_verified username name nickname given_name family_name picture phone_number phone_verified
+		blocked created_at updated_at app_metadata user_metadata connection password roles`,
+	stored: `
+		identities last_login last_ip last_password_reset logins_count verify_email permissions
+		custom_password_hash id provider`,
+	absent: []difference{
+		{"multifactor", "", "asks for the enrolled second factor"},
+		{"multifactor_last_modified", "", "asks for the enrolled second factor"},
+	},
+}, {
+	section:  "x-actions",
+	emulated: `trigger client_id deny error interaction mfa set_access_token set_id_token`,
+}}
