@@ -18,7 +18,7 @@ import (
 // newTenant makes the tenant of the settings.
 func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) {
 	c := s.config()
-	c.Log = log
+	c.Log, c.Public, c.Lax = log, p.public, p.lax
 	file, err := p.loadTenant(s)
 	if err != nil {
 		return nil, err

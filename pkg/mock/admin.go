@@ -37,18 +37,38 @@ func put[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	}
 }
 
-// merge returns a copy of an object, changed by the members of a JSON body. The copy
-// shares nothing with the original, which other goroutines may read.
-func merge[T any](old T, body []byte) (T, error) {
-	var merged T
+// putObject is put for an object of a section of the tenant file. The answer names the
+// members that the mock does not use.
+func putObject[T any](t *Tenant, section string, store func(T) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in T
+		body, err := io.ReadAll(r.Body)
+		var ignored []string
+		if err == nil {
+			ignored, err = t.decodeObject(section, body, &in)
+		}
+		var v any
+		if err == nil {
+			t.mu.Lock()
+			v, err = store(in)
+			t.mu.Unlock()
+		}
+		writeObject(w, v, ignored, err)
+	}
+}
+
+// merge returns a copy of an object, changed by the members of a JSON body, and the
+// members that the mock does not use. The copy shares nothing with the original, which
+// other goroutines may read.
+func merge[T any](t *Tenant, section string, old T, body []byte) (merged T, ignored []string, err error) {
 	b, err := json.Marshal(old)
 	if err == nil {
 		err = json.Unmarshal(b, &merged)
 	}
 	if err == nil {
-		err = decodeBytes(body, &merged)
+		ignored, err = t.decodeObject(section, body, &merged)
 	}
-	return merged, err
+	return merged, ignored, err
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
@@ -143,18 +163,6 @@ func (t *Tenant) putSettings(in settingsInput) (any, error) {
 	return in, nil
 }
 
-func (t *Tenant) putActions(list []tenant.Action) (any, error) {
-	var errs errorList
-	for i, a := range list {
-		errs.add(a.Check(), "actions[%d]", i)
-	}
-	if err := errs.err(); err != nil {
-		return nil, err
-	}
-	t.st.actions = list
-	return list, nil
-}
-
 // adminTable lists the calls that show and change the tenant's objects.
 func (t *Tenant) adminTable() []control {
 	return []control{
@@ -162,23 +170,23 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
 		{"DELETE /_mock/faults", "disarms all", t.disarm},
 		{"GET /_mock/clients", "the clients, with their secrets", t.showClients},
-		{"POST /_mock/clients", "adds or replaces one", put(t, t.putClient)},
+		{"POST /_mock/clients", "adds or replaces one", putObject(t, "clients", t.putClient)},
 		{"PATCH /_mock/clients/ID", "changes members of one", nil},
 		{"DELETE /_mock/clients/ID", "removes one", nil},
 		{"GET /_mock/users", "the users, without passwords", t.showUsers},
-		{"POST /_mock/users", "adds or replaces one", put(t, t.putUser)},
+		{"POST /_mock/users", "adds or replaces one", putObject(t, "users", t.putUser)},
 		{"PATCH /_mock/users/ID-OR-EMAIL", "changes members of one", nil},
 		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
-		{"POST /_mock/resource-servers", "adds or replaces an API", put(t, t.putAPI)},
-		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
+		{"POST /_mock/resource-servers", "adds or replaces an API", putObject(t, "resourceServers", t.putAPI)},
+		{"POST /_mock/client-grants", "adds or replaces one", putObject(t, "clientGrants", t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
-		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
-		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
+		{"POST /_mock/organizations", "adds or replaces one", putObject(t, "organizations", t.putOrganization)},
+		{"POST /_mock/roles", "adds or replaces one", putObject(t, "roles", func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
 		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
 		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
-		{"PUT /_mock/actions", "replaces the effects of Actions", put(t, t.putActions)},
+		{"PUT /_mock/actions", "replaces the effects of Actions", t.replaceActions},
 	}
 }
 
@@ -211,10 +219,11 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 
 func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
+	var ignored []string
 	t.mu.Lock()
 	s := t.st.settings
 	if err == nil {
-		s, err = merge(s, body)
+		s, ignored, err = merge(t, "tenant", s, body)
 	}
 	if err == nil {
 		err = s.Check()
@@ -223,7 +232,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		t.st.settings = s
 	}
 	t.mu.Unlock()
-	writeResult(w, s, err)
+	writeObject(w, s, ignored, err)
 }
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
@@ -263,33 +272,34 @@ func (t *Tenant) controlOne(w http.ResponseWriter, r *http.Request) bool {
 		t.st.dropUser(u)
 		respondJSON(w, struct{}{})
 	case kind == "clients":
-		v, err := t.patchClient(c, body)
-		writeResult(w, v, err)
+		v, ignored, err := t.patchClient(c, body)
+		writeObject(w, v, ignored, err)
 	default:
-		v, err := t.patchUser(u, body)
-		writeResult(w, v, err)
+		v, ignored, err := t.patchUser(u, body)
+		writeObject(w, v, ignored, err)
 	}
 	return true
 }
 
-func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, error) {
-	merged, err := merge(*c, body)
+func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, []string, error) {
+	merged, ignored, err := merge(t, "clients", *c, body)
 	if err == nil && merged.ClientID != c.ClientID {
 		err = fieldError("client_id", "%q cannot be changed", c.ClientID)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.putClient(merged)
+	v, err := t.putClient(merged)
+	return v, ignored, err
 }
 
-func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, error) {
-	merged, err := merge(*u, body)
+func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, []string, error) {
+	merged, ignored, err := merge(t, "users", *u, body)
 	if err == nil {
 		err = t.st.replaceUser(u, &merged)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return shownUser(&merged), nil
+	return shownUser(&merged), ignored, nil
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,8 +33,8 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if crossSite(r) {
-		controlError(w, http.StatusForbidden, "request from another site's page; the control API accepts none")
+	if why := t.refusedSite(r); why != "" {
+		controlError(w, http.StatusForbidden, why)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -96,14 +98,30 @@ func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// crossSite reports whether a page of another site made a browser send the request.
-func crossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
-		return true
+// refusedSite returns why a page of another site may have sent the request, or "". Such
+// a page may also make its own host name resolve to this machine (DNS rebinding): its
+// requests are of the same origin then, and only the name tells.
+func (t *Tenant) refusedSite(r *http.Request) string {
+	if !t.cfg.Public && !loopback(r.Host) {
+		return "host " + clip(r.Host) + " is not a loopback name; the control API accepts others with --public only"
 	}
-	origin := r.Header.Get("Origin")
-	return origin != "" && !strings.HasSuffix(origin, "://"+r.Host)
+	if err := t.crossOrigin.Check(r); err != nil {
+		return "request from another site's page; the control API accepts none"
+	}
+	return ""
+}
+
+// loopback reports whether the host of a request, with or without a port, names this
+// machine.
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") // RFC 6761 section 6.3
 }
 
 func controlError(w http.ResponseWriter, status int, what string) {

@@ -56,6 +56,8 @@ type Config struct {
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
 	DeviceInterval time.Duration    // polling interval of the device flow, at least a second; 0 is 5 s
 	Keys           []Key            // signing keys; the first one signs; nil: the embedded test key
+	Public         bool             // the control API accepts any host name, not only loopback ones
+	Lax            bool             // the control API accepts settings with which a real tenant refuses what the mock allows
 	CA             *CA              // issues the certificate of a TLS listener; nil: Start listens without TLS
 	Now            func() time.Time // nil: time.Now; Advance adds to it
 	Rand           io.Reader        // source of codes and tokens; nil: crypto/rand
@@ -81,6 +83,9 @@ type Tenant struct {
 	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
+	crossOrigin http.CrossOriginProtection // of the control API
+	inspector   *tenant.Inspector
+
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
 	st     *state
@@ -99,7 +104,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		file: c.Tenant, st: st,
+		file: c.Tenant, st: st, inspector: tenant.NewInspector(),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
