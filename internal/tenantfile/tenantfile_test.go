@@ -158,6 +158,7 @@ func TestLoadReportsTypesAndValuesTogether(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := `tenant:
   session_lifetime: -1
+  error_page: {url: /error}
 clients:
   - client_id: a
     token_endpoint_auth_method: magic
@@ -198,17 +199,17 @@ organizations:
 		t.Fatal("no error")
 	}
 	want := []string{
-		"14: clients: callbacks must", "15: clients: grant_types must",
-		"2: tenant: session_lifetime",
-		"5: clients[0]: token_endpoint_auth_method", "6: clients[0]: jwt_configuration.alg",
-		"6: clients[0]: jwt_configuration.lifetime_in_seconds", "7: clients[0]: organization_usage",
-		"9: clients[0]: refresh_token.rotation_type", "10: clients[0]: refresh_token.expiration_type",
-		"11: clients[0]: refresh_token.leeway", "12: clients[1]: client_id",
-		"19: resourceServers[0]: signing_alg", "18: resourceServers[0]: token_lifetime",
-		"20: resourceServers[0]: token_dialect",
-		"22: resourceServers[1]: token_lifetime_for_web", "21: resourceServers[1]: identifier",
-		"25: clientGrants[1]: client_id", "26: roles[1]: name", "29: users[0]: roles", "30: users[1]: user_id",
-		"33: organizations[1]: name",
+		"15: clients: callbacks must", "16: clients: grant_types must",
+		"2: tenant: session_lifetime", "3: tenant: error_page.url",
+		"6: clients[0]: token_endpoint_auth_method", "7: clients[0]: jwt_configuration.alg",
+		"7: clients[0]: jwt_configuration.lifetime_in_seconds", "8: clients[0]: organization_usage",
+		"10: clients[0]: refresh_token.rotation_type", "11: clients[0]: refresh_token.expiration_type",
+		"12: clients[0]: refresh_token.leeway", "13: clients[1]: client_id",
+		"20: resourceServers[0]: signing_alg", "19: resourceServers[0]: token_lifetime",
+		"21: resourceServers[0]: token_dialect",
+		"23: resourceServers[1]: token_lifetime_for_web", "22: resourceServers[1]: identifier",
+		"26: clientGrants[1]: client_id", "27: roles[1]: name", "30: users[0]: roles", "31: users[1]: user_id",
+		"34: organizations[1]: name",
 	}
 	got := strings.Split(err.Error(), "\n")
 	for i := range max(len(got), len(want)) {

@@ -80,7 +80,10 @@ func (t *Tenant) consentPage(c *call) {
 	u := t.st.users[s.user]
 	view := map[string]any{
 		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
-		"User": u.Email, "Scopes": t.describeScopes(tx.req),
+		"User": u.Email, "Scopes": t.describeScopes(tx.req), "API": "",
+	}
+	if api := t.st.apis[tx.req.audience]; api != nil {
+		view["API"] = api.Name
 	}
 	t.mu.Unlock()
 	render(c, http.StatusOK, "consent.html", view)

@@ -110,10 +110,10 @@ var areas = []area{{
 }, {
 	section: "resourceServers",
 	emulated: `
-		name identifier scopes.value signing_alg signing_secret allow_offline_access token_lifetime token_lifetime_for_web
+		name identifier scopes.value scopes.description signing_alg signing_secret allow_offline_access token_lifetime token_lifetime_for_web
 		enforce_policies token_dialect skip_consent_for_verifiable_first_party_clients
 		subject_type_authorization.user.policy subject_type_authorization.client.policy`,
-	stored: `id is_system client scopes.description subject_type_authorization.anonymous_user`,
+	stored: `id is_system client subject_type_authorization.anonymous_user`,
 	absent: []difference{
 		{"allow_online_access", "", "issues refresh tokens that end with the session"},
 		{"allow_online_access_with_ephemeral_sessions", "", "issues refresh tokens that end with the session"},
