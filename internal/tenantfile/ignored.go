@@ -80,7 +80,7 @@ func (l *loader) inspect(path, section string, n ast.Node, object map[string]any
 	for _, f := range l.inspector.Inspect(section, object) {
 		at := lineOf(n, f.Member...)
 		if f.Changes && f.Field.Support == tenant.Refused && !l.Lax {
-			l.report(path, at, "%s: a real tenant %s, and the mock does not\nhint: remove it, or load it without effect: --lax",
+			l.report(path, at, "%s: a real tenant %s, and the mock does not; --lax accepts this without effect",
 				f.Field.Path, f.Field.Effect)
 			continue
 		}

@@ -30,7 +30,7 @@ func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []str
 			case f.Field.Support == "" && section == "x-actions": // has no member that the mock does not know
 				errs = append(errs, fieldError(f.Field.Path, "unknown"))
 			case f.Changes && f.Field.Support == tenant.Refused && !t.cfg.Lax:
-				errs = append(errs, fieldError(f.Field.Path, "a real tenant %s, and the mock does not; mockauth0 --lax accepts this without effect", f.Field.Effect))
+				errs = append(errs, fieldError(f.Field.Path, "a real tenant %s, and the mock does not; --lax accepts this without effect", f.Field.Effect))
 			default:
 				ignored = append(ignored, f.String())
 			}
