@@ -2,6 +2,7 @@ package mock
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -52,7 +53,7 @@ func merge[T any](old T, body []byte) (T, error) {
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
-	if err := c.Complete(); err != nil {
+	if err := errors.Join(c.Complete(), t.st.checkDefaultOrganization(c)); err != nil {
 		return nil, err
 	}
 	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
@@ -108,6 +109,16 @@ func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 		return nil, err
 	}
 	return t.st.organization(o.Name), nil
+}
+
+// putDatabase adds a database or replaces the one of its name.
+func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
+	if err := d.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
+	t.st.databases = append(list, d)
+	return d, nil
 }
 
 // consentInput is the form of POST /_mock/consents.
@@ -173,6 +184,8 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
+		{"POST /_mock/organizations/ID/invitations", "adds one: invitee, client_id; the answer has its ticket_id", nil},
+		{"POST /_mock/databases", "adds or replaces one", put(t, t.putDatabase)},
 		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
