@@ -98,11 +98,15 @@ func (t *Tenant) challenge(c *call, description string) {
 // keepProfile keeps the claims that Actions set in the ID token: /userinfo shows them as
 // they were at the login.
 func (t *Tenant) keepProfile(accessToken string, o issuance) {
-	if len(o.id) == 0 || !o.g.has("openid") {
+	if !o.g.has("openid") {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(o.id) == 0 {
+		delete(t.st.profiles, hash(accessToken)) // two JWTs of one second are equal
+		return
+	}
 	evict(t.st.profiles, maxKept, func(object) bool { return false })
 	t.st.profiles[hash(accessToken)] = o.id
 }
