@@ -2,6 +2,7 @@ package mock
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -72,7 +73,7 @@ func merge[T any](t *Tenant, section string, old T, body []byte) (merged T, igno
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
-	if err := c.Complete(); err != nil {
+	if err := errors.Join(c.Complete(), t.st.checkDefaultOrganization(c)); err != nil {
 		return nil, err
 	}
 	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
@@ -130,6 +131,16 @@ func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 	return t.st.organization(o.Name), nil
 }
 
+// putDatabase adds a database or replaces the one of its name.
+func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
+	if err := d.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
+	t.st.databases = append(list, d)
+	return d, nil
+}
+
 // consentInput is the form of POST /_mock/consents.
 type consentInput struct {
 	User     string `json:"user"`
@@ -181,6 +192,8 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/client-grants", "adds or replaces one", putObject(t, "clientGrants", t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", putObject(t, "organizations", t.putOrganization)},
+		{"POST /_mock/organizations/ID/invitations", "adds one: invitee, client_id; the answer has its ticket_id", nil},
+		{"POST /_mock/databases", "adds or replaces one", putObject(t, "databases", t.putDatabase)},
 		{"POST /_mock/roles", "adds or replaces one", putObject(t, "roles", func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},

@@ -27,6 +27,8 @@ func (t *Tenant) table() map[string]route {
 		"/authorize":                        {"authorize", "GET POST", 300, t.authorize},
 		"/u/login":                          {"login", "GET POST", 20, t.loginPage},
 		"/u/signup":                         {"login", "GET POST", 20, t.signupPage},
+		"/u/organization":                   {"login", "GET POST", 20, t.organizationPage},
+		"/u/organization/picker":            {"login", "GET POST", 20, t.organizationPage},
 		"/u/consent":                        {"consent", "GET POST", 20, t.consentPage},
 		"/authorize/resume":                 {"authorize", "GET", 300, t.resume},
 		"/u/logout-consent":                 {"logout", "GET POST", 20, t.logoutConsentPage},

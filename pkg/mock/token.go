@@ -45,6 +45,17 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 	return nil
 }
 
+// absentGrants are grant types of Auth0 that the mock does not have. It refuses them
+// as a tenant whose clients may not use them, even if grant_types has them.
+var absentGrants = []string{
+	"http://auth0.com/oauth/grant-type/mfa-otp",
+	"http://auth0.com/oauth/grant-type/mfa-oob",
+	"http://auth0.com/oauth/grant-type/mfa-recovery-code",
+	"urn:openid:params:grant-type:ciba",
+	"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token",
+	"urn:ietf:params:oauth:grant-type:jwt-bearer",
+}
+
 // token is POST /oauth/token. It authenticates the client before it consumes a code,
 // so that a client which tries another authentication method first can use the code.
 func (t *Tenant) token(c *call) {
@@ -83,6 +94,9 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 		return nil, missing("grant_type")
 	}
 	handle := t.grantHandler(grantType)
+	if handle == nil && slices.Contains(absentGrants, grantType) {
+		return nil, notAllowed(grantType).withReason("the mock does not have this grant")
+	}
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
@@ -248,6 +262,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		t.refuseToken(c, refuse("server_error", "the token could not be signed").withReason(err.Error()))
 		return
 	}
+	t.keepProfile(access, o)
 	answer := body(access, id)
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })

@@ -64,7 +64,13 @@ func notNegative(field string, n int, of string) error {
 var signingAlgs = []string{"HS256", "RS256", "PS256"}
 
 // Check returns an error for settings that are not valid.
-func (s Settings) Check() error { return errors.Join(s.checkSessions(), s.ErrorPage.check()) }
+func (s Settings) Check() error {
+	return errors.Join(
+		s.checkSessions(),
+		s.ErrorPage.check(),
+		oneOf("resource_parameter_profile", s.ResourceProfile, "the tenant", []string{"audience", "compatibility"}),
+	)
+}
 
 func (p ErrorPage) check() error {
 	u, err := url.Parse(p.URL)
