@@ -25,6 +25,7 @@ type authRequest struct {
 	nonce        string
 	challenge    string
 	method       string // S256, plain
+	jkt          string // dpop_jkt
 	prompt       []string
 	maxAge       int // seconds; -1: not asked for
 	loginHint    string
@@ -96,7 +97,7 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 		return req, refuse("invalid_request", "Pushed Authorization Requests are required by the configured compliance level")
 	}
 	for _, check := range []func(*authRequest, parameters) *oauthError{
-		t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience, t.checkOrganization, checkPrompt,
+		t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience, t.checkOrganization, checkPrompt, checkJKT,
 	} {
 		if bad := check(req, p); bad != nil {
 			return req, bad
@@ -313,6 +314,16 @@ func checkPrompt(req *authRequest, p parameters) *oauthError {
 			return refuse("invalid_request", "max_age must be a number of seconds: "+clip(raw))
 		}
 		req.maxAge = n
+	}
+	return nil
+}
+
+// checkJKT reads dpop_jkt, the thumbprint of the key that will exchange the code
+// (RFC 9449 section 10).
+func checkJKT(req *authRequest, p parameters) *oauthError {
+	req.jkt = p.Get("dpop_jkt")
+	if req.jkt != "" && !isThumbprint(req.jkt) {
+		return refuse("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
 	}
 	return nil
 }

@@ -44,11 +44,18 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	if t.st.users[cd.grant.user] == nil {
 		return nil, badCode("the user was deleted")
 	}
+	g := cd.grant
+	bad := checkKey("authorization code", cd.jkt, r.proof)
+	if bad == nil {
+		bad = t.constrain(client, &g, r.proof)
+	}
+	if bad != nil {
+		return nil, bad
+	}
 	cd.used = true
-	o := t.prepare(c, cd.grant)
+	o := t.prepare(c, g)
 	refresh := ""
 	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
-		g := cd.grant
 		g.nonce = "" // a refreshed ID token has none
 		refresh, cd.family = t.newFamily(c, client, g)
 	}

@@ -44,6 +44,10 @@ type runtime struct {
 	revoked  map[string]time.Time // by hash of an access token: when it was revoked
 	jtis     map[string]time.Time // used client assertions, until they expire
 	issuers  map[string]bool      // issuers that have minted tokens; see Tenant.At
+	proofs   map[string]time.Time // used DPoP proofs, until they are too old
+	nonces   nonces
+
+	noncePolicy noncePolicy
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -56,6 +60,7 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
+		proofs: map[string]time.Time{}, noncePolicy: noncePublic,
 	}}, nil
 }
 

@@ -86,6 +86,9 @@ func defaultGrantTypes(c Client) []string {
 // ThirdParty reports whether the client is a third-party application.
 func (c *Client) ThirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
 
+// Public reports whether the client has no credential.
+func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
+
 // RefreshPolicy returns the client's refresh token settings, or the default.
 func (c *Client) RefreshPolicy() RefreshPolicy {
 	if c.RefreshToken == nil {
