@@ -32,7 +32,9 @@ func FuzzDPoPProof(f *testing.F) {
 	header := map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jose.JSONWebKey{Key: p.key.Public()}}
 	f.Fuzz(func(t *testing.T, raw string, claims []byte) {
 		if claims != nil {
-			raw = p.sign(header, claims)
+			signer := *p
+			signer.TB = t
+			raw = signer.sign(header, claims)
 		}
 		for _, client := range []string{"demo", "spa", "strict"} {
 			r := w.seenBy(t).proven(machineForm(client, "allowed"), raw)
