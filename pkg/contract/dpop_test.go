@@ -123,7 +123,7 @@ func TestInbox(t *testing.T) {
 	}
 	post(url.Values{"logout_token": {"a.b.c"}})
 	if err := mustGetLogoutToken(t.Context(), s, "logout.backchannel"); err == nil {
-		t.Error("a logout token that is no JWT is accepted")
+		t.Error("a logout token that is not a JWT is accepted")
 	}
 	post(url.Values{"logout_token": {"a.b.c"}})
 	if err := mustGetNoLogoutToken(t.Context(), s, ""); err == nil {

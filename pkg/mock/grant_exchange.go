@@ -18,6 +18,10 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		return nil, missing("subject_token")
 	case kind == "":
 		return nil, missing("subject_token_type")
+	case kind == accessTokenType:
+		return nil, notAllowed(tenant.GrantTokenExchange).withReason("the mock does not have on-behalf-of token exchange")
+	case reservedType(kind):
+		return nil, refuse("invalid_request", "subject_token_type "+clip(kind)+" is in a reserved namespace")
 	}
 	key := attemptKey("exchange", client.ClientID)
 	if t.st.attempts[key] >= maxAttempts {
@@ -55,4 +59,17 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 			}
 		})
 	}, nil
+}
+
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name
+
+// reservedType reports whether a subject_token_type is in a namespace that a Custom
+// Token Exchange Profile cannot have.
+func reservedType(kind string) bool {
+	return slices.ContainsFunc([]string{
+		"http://auth0.com", "https://auth0.com", "http://okta.com", "https://okta.com", "urn:ietf", "urn:auth0", "urn:okta",
+	}, func(namespace string) bool {
+		rest, found := strings.CutPrefix(strings.ToLower(kind), namespace)
+		return found && (rest == "" || rest[0] == ':' || rest[0] == '/')
+	})
 }

@@ -46,6 +46,17 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 	return nil
 }
 
+// absentGrants are grant types of Auth0 that the mock does not have. It refuses them
+// as a tenant whose clients may not use them, even if grant_types has them.
+var absentGrants = []string{
+	"http://auth0.com/oauth/grant-type/mfa-otp",
+	"http://auth0.com/oauth/grant-type/mfa-oob",
+	"http://auth0.com/oauth/grant-type/mfa-recovery-code",
+	"urn:openid:params:grant-type:ciba",
+	"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token",
+	"urn:ietf:params:oauth:grant-type:jwt-bearer",
+}
+
 // token is POST /oauth/token. It authenticates the client before it consumes a code,
 // so that a client which tries another authentication method first can use the code.
 func (t *Tenant) token(c *call) {
@@ -89,6 +100,9 @@ func (t *Tenant) dispatch(c *call, r tokenRequest, proofErr *oauthError) (func()
 		return nil, missing("grant_type")
 	}
 	handle := t.grantHandler(grantType)
+	if handle == nil && slices.Contains(absentGrants, grantType) {
+		return nil, notAllowed(grantType).withReason("the mock does not have this grant")
+	}
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
