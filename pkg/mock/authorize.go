@@ -219,6 +219,7 @@ func redirect(c *call, location string) {
 // grantAuthorization is the end of a successful transaction.
 func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
+	s.logInTo(req.client.ClientID, c.issuer)
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,

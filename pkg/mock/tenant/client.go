@@ -32,6 +32,7 @@ func (c *Client) Complete() error {
 		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
 		oneOf("organization_usage", c.OrganizationUsage, of, []string{"deny", "allow", "require"}),
 		c.RefreshToken.check(of),
+		c.OIDCLogout.check(of),
 	)
 }
 

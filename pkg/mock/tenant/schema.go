@@ -63,6 +63,7 @@ type Client struct {
 	Authentication          *ClientAuth    `json:"client_authentication_methods,omitempty"`
 	TokenExchange           *TokenExchange `json:"token_exchange,omitempty"`
 	RequireProof            bool           `json:"require_proof_of_possession,omitempty"` // DPoP
+	OIDCLogout              *OIDCLogout    `json:"oidc_logout,omitempty"`
 }
 
 // ClientAuth holds the keys of private_key_jwt.
