@@ -11,7 +11,7 @@ import (
 )
 
 // refusers are the functions of pkg/mock that make a refusal.
-var refusers = []string{"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed"}
+var refusers = []string{"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed", "badProof"}
 
 // behaviours are what the mock does without a refusal, each with a text that removes it.
 var behaviours = []struct{ what, file, old, new string }{

@@ -163,14 +163,23 @@ func (t *Tenant) putConsent(in consentInput) (any, error) {
 
 // settingsInput is the form of POST /_mock/settings.
 type settingsInput struct {
-	Login LoginMode `json:"login"`
+	Login     LoginMode   `json:"login"`
+	DPoPNonce noncePolicy `json:"dpop_nonce,omitempty"`
 }
 
 func (t *Tenant) putSettings(in settingsInput) (any, error) {
-	if in.Login != LoginAuto && in.Login != LoginForm {
-		return nil, fieldError("login", "%q is neither auto nor form", in.Login)
+	if in.Login == "" && in.DPoPNonce != "" { // each can be changed alone
+		in.Login = t.st.login
 	}
-	t.st.login = in.Login
+	switch {
+	case in.Login != LoginAuto && in.Login != LoginForm:
+		return nil, fieldError("login", "%q is neither auto nor form", in.Login)
+	case in.DPoPNonce == "":
+		in.DPoPNonce = t.st.noncePolicy
+	case in.DPoPNonce != noncePublic && in.DPoPNonce != nonceAll && in.DPoPNonce != nonceNone:
+		return nil, fieldError("dpop_nonce", "%q is not one of public, all, none", in.DPoPNonce)
+	}
+	t.st.login, t.st.noncePolicy = in.Login, in.DPoPNonce
 	return in, nil
 }
 
@@ -198,7 +207,7 @@ func (t *Tenant) adminTable() []control {
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
 		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
-		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
+		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}; {"dpop_nonce":"all"}, "public" (as Auth0) or "none"`, put(t, t.putSettings)},
 		{"PUT /_mock/actions", "replaces the effects of Actions", t.replaceActions},
 	}
 }

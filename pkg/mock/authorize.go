@@ -16,6 +16,7 @@ type code struct {
 	sentRedirect bool
 	challenge    string
 	method       string
+	jkt          string // dpop_jkt: the only key that may exchange it
 	expires      time.Time
 	used         bool
 	reused       bool
@@ -241,6 +242,7 @@ func redirect(c *call, location string) {
 // grantAuthorization is the end of a successful transaction.
 func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
+	s.logInTo(req.client.ClientID, c.issuer)
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,
@@ -259,7 +261,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
-			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,
+			challenge: req.challenge, method: req.method, jkt: req.jkt, expires: c.now.Add(codeLifetime), entry: tx.entry,
 		}
 		params = append(params, member{"code", value})
 	}

@@ -25,6 +25,7 @@ type authRequest struct {
 	nonce        string
 	challenge    string
 	method       string // S256, plain
+	jkt          string // dpop_jkt
 	prompt       []string
 	maxAge       int // seconds; -1: not asked for
 	loginHint    string
@@ -102,7 +103,7 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 	}
 	for _, check := range []func(*authRequest, parameters) *oauthError{
 		checkPrompt, checkWebMessage, t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience,
-		t.checkOrganization, t.checkInvitation, t.checkConnection, t.checkIDTokenHint,
+		t.checkOrganization, t.checkInvitation, t.checkConnection, t.checkIDTokenHint, checkJKT,
 	} {
 		if bad := check(req, p); bad != nil {
 			return req, bad
@@ -335,6 +336,16 @@ func (t *Tenant) checkIDTokenHint(req *authRequest, p parameters) *oauthError {
 		return refuse("invalid_request", "The id_token_hint is invalid")
 	}
 	req.hintedUser = sub
+	return nil
+}
+
+// checkJKT reads dpop_jkt, the thumbprint of the key that will exchange the code
+// (RFC 9449 section 10).
+func checkJKT(req *authRequest, p parameters) *oauthError {
+	req.jkt = p.Get("dpop_jkt")
+	if req.jkt != "" && !isThumbprint(req.jkt) {
+		return refuse("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
+	}
 	return nil
 }
 

@@ -53,6 +53,7 @@ func (t *Tenant) discovery(c *call) {
 	if t.parSupported() {
 		endpoint("pushed_authorization_request_endpoint", "/oauth/par")
 	}
+	o = append(o, member{"dpop_signing_alg_values_supported", proofAlgs})
 	if t.cfg.Profile == ProfileStrictOIDC { // its default in OpenID Connect Discovery is authorization_code and implicit only
 		o = append(o, member{"grant_types_supported", []string{
 			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,

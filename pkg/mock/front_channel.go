@@ -9,6 +9,11 @@ import (
 // or without one. The caller holds t.mu.
 func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []member) func() {
 	g.web = true
+	if req.wants("token") { // no proof can come with it
+		if bad := t.constrain(req.client, &g, nil); bad != nil {
+			return t.refusal(c, req, bad)
+		}
+	}
 	o := t.prepare(c, g)
 	codeValue := ""
 	if len(params) > 0 {

@@ -42,9 +42,11 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 	if bad := t.denied(tenant.TriggerCredentialsExchange, client.ClientID); bad != nil {
 		return nil, bad
 	}
-	o := t.prepare(c, grant{
-		client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization,
-	})
+	g := grant{client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization}
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
+	o := t.prepare(c, g)
 	return func() {
 		t.respond(c, o, func(access, id string) object {
 			return o.tokenBody(access, "", id, len(scopes) > 0)

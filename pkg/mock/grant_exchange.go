@@ -45,6 +45,9 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
 	o := t.prepare(c, g)
 	return func() {
 		t.respond(c, o, func(access, _ string) object {
@@ -52,7 +55,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 				{"access_token", access},
 				{"expires_in", int(o.lifetime().Seconds())},
 				{"scope", strings.Join(g.scopes, " ")},
-				{"token_type", "Bearer"},
+				{"token_type", g.tokenType()},
 			}
 		})
 	}, nil

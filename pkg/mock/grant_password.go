@@ -63,6 +63,9 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.narrowed = len(g.scopes) < len(asked)
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
 	return t.tokensFor(c, client, g), nil
 }
 

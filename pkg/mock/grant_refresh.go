@@ -96,6 +96,9 @@ func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest)
 		return nil, badRefresh("the refresh token was issued to another client")
 	}
 	c.entry.Parent = rt.entry
+	if bad := checkKey("refresh token", f.grant.jkt, r.proof); bad != nil {
+		return nil, bad // before the check for reuse, so that a thief without the key cannot end the family
+	}
 	if bad := t.checkFamily(c, client, f); bad != nil {
 		return nil, bad
 	}
@@ -111,6 +114,9 @@ func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest)
 	}
 	if bad == nil {
 		bad = t.mfaRequired(client.ClientID)
+	}
+	if bad == nil {
+		bad = t.constrain(client, &g, r.proof)
 	}
 	if bad != nil {
 		return nil, bad

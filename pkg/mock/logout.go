@@ -74,9 +74,11 @@ func sameLogoutURL(a, b string) bool {
 // unsafeInURL reports characters that browsers normalize, which can change the host.
 func unsafeInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
 
+// endSession ends the browser's session and reports that to the clients.
 func (t *Tenant) endSession(c *call) {
 	if s := t.browser(c); s != nil {
 		delete(t.st.sessions, s.id)
+		t.reportLogout(c, s)
 	}
 	t.setSessionCookie(c, "", -1e9)
 }

@@ -28,6 +28,23 @@ type grant struct {
 	gty          string    // of the access token; "" for the code flow
 	web          bool      // implicit flow, with the shorter lifetime
 	entry        string    // journal id of the call that made it
+	jkt          string    // thumbprint of the key that the access token is bound to; "": a Bearer token
+}
+
+// tokenType is the token_type of the grant's access token.
+func (g grant) tokenType() string {
+	if g.jkt != "" {
+		return "DPoP"
+	}
+	return "Bearer"
+}
+
+// confirmation is the claim cnf, nil for a Bearer token (RFC 9449 section 6.1).
+func (g grant) confirmation() object {
+	if g.jkt == "" {
+		return nil
+	}
+	return object{{"cnf", object{{"jkt", g.jkt}}}}
 }
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
@@ -130,7 +147,8 @@ func (t *Tenant) accessClaims(o issuance) object {
 	if strings.HasSuffix(o.api.TokenDialect, "_authz") && o.api.EnforcePolicies {
 		c = append(c, member{"permissions", append([]string{}, o.permissions()...)})
 	}
-	return append(c, o.org...).with(o.access)
+	c = append(append(c, o.org...), o.g.confirmation()...)
+	return c.with(o.access)
 }
 
 func (o issuance) permissions() []string {
@@ -148,14 +166,15 @@ func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	jwe, err := enc.Encrypt(object{
+	claims := object{
 		{"sub", o.subject()},
 		{"azp", o.client.ClientID},
 		{"scope", strings.Join(o.g.scopes, " ")},
 		{"iat", o.now.Unix()},
 		{"exp", o.now.Add(o.lifetime()).Unix()},
 		{"jti", t.randomString(22)},
-	}.bytes())
+	}
+	jwe, err := enc.Encrypt(append(claims, o.g.confirmation()...).bytes())
 	if err != nil {
 		return "", err
 	}

@@ -85,6 +85,7 @@ type Tenant struct {
 
 	crossOrigin http.CrossOriginProtection // of the control API
 	inspector   *tenant.Inspector
+	deliveries  *deliveries // of logout tokens
 
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
@@ -104,7 +105,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		file: c.Tenant, st: st, inspector: tenant.NewInspector(),
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
@@ -137,7 +138,7 @@ func Start(tb TB, c Config) *Tenant {
 	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
-	tb.Cleanup(func() { _ = srv.Close(); <-done })
+	tb.Cleanup(func() { _ = srv.Close(); <-done; t.Close() })
 	return t
 }
 
@@ -217,6 +218,7 @@ func (t *Tenant) Journal() *Journal { return t.journal }
 // Reset returns to the tenant's start: its file, the real time and an empty journal.
 // Keys stay, because clients cache them.
 func (t *Tenant) Reset() {
+	t.deliveries.end()
 	t.mu.Lock()
 	st, err := newState(t.file, t.cfg.Login)
 	if err == nil { // the file was valid before
@@ -229,6 +231,10 @@ func (t *Tenant) Reset() {
 	t.clock.Reset()
 	t.journal.Reset()
 }
+
+// Close ends the logout tokens that are being sent, at most five seconds each, and
+// waits for them. A tenant that sends none needs no Close, and [Start] calls it.
+func (t *Tenant) Close() { t.deliveries.end() }
 
 func (c Config) withDefaults() Config {
 	if c.Tenant == nil {

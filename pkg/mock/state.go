@@ -47,6 +47,10 @@ type runtime struct {
 
 	invitations map[string]*invitation // by hash of the ticket
 	profiles    map[string]object      // claims of Actions for /userinfo, by hash of an access token
+	proofs      map[string]time.Time   // used DPoP proofs, until they are too old
+	nonces      nonces
+
+	noncePolicy noncePolicy
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -60,6 +64,7 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
 		invitations: map[string]*invitation{}, profiles: map[string]object{},
+		proofs: map[string]time.Time{}, noncePolicy: noncePublic,
 	}}, nil
 }
 

@@ -19,6 +19,7 @@ type tokenRequest struct {
 	basicID     string
 	basicSecret string
 	basic       bool
+	proof       *proof // nil without a DPoP header
 }
 
 // grantHandler handles one grant_type for an authenticated client. The caller holds
@@ -66,8 +67,11 @@ func (t *Tenant) token(c *call) {
 	}
 	c.entry.Grant = clip(r.Get("grant_type"))
 	setLimit(c.w.Header(), tokenLimit(c.entry.Grant), c.now)
+	p, proofErr := c.readProof("") // verifies a signature, so it runs without the lock
+	r.proof = p
 	t.mu.Lock()
-	next, bad := t.dispatch(c, r)
+	t.offerNonce(c)
+	next, bad := t.dispatch(c, r, proofErr)
 	t.mu.Unlock()
 	if bad != nil {
 		t.refuseToken(c, bad)
@@ -84,7 +88,9 @@ func tokenLimit(grantType string) int {
 	return 100
 }
 
-func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
+// dispatch authenticates the client and calls the handler of the grant type. A proof
+// that is not valid is refused before, so that a code is not consumed.
+func (t *Tenant) dispatch(c *call, r tokenRequest, proofErr *oauthError) (func(), *oauthError) {
 	client, bad := t.authenticateClient(c, r)
 	if bad != nil {
 		return nil, bad
@@ -102,6 +108,12 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 	}
 	if !client.AllowsGrant(grantType) {
 		return nil, notAllowed(grantType)
+	}
+	if proofErr != nil {
+		return nil, proofErr
+	}
+	if bad := t.acceptProof(c, client, r.proof); bad != nil {
+		return nil, bad
 	}
 	return handle(c, client, r)
 }
@@ -282,5 +294,5 @@ func (o issuance) tokenBody(access, refresh, id string, withScope bool) object {
 	case withScope:
 		b.add("scope", scope)
 	}
-	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", "Bearer"})
+	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", o.g.tokenType()})
 }

@@ -109,12 +109,16 @@ func TestPKCE(t *testing.T) {
 	}
 	w.exchange(w.code(), "code_verifier", verifier).refused(403, "invalid_grant", failed) // /authorize had no challenge
 
+	strict := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
+	strict.exchange(strict.code("client_id", "demo-spa"), "client_id", "demo-spa", "client_secret", "-").refused(401, "invalid_client", "Unauthorized")
 	spa := func(code string, params ...string) reply {
 		return w.exchange(code, append([]string{"client_id", "demo-spa", "client_secret", "-"}, params...)...)
 	}
-	spa(w.code("client_id", "demo-spa")).refused(401, "access_denied", "Unauthorized") // public without PKCE
+	spa(w.code("client_id", "demo-spa")).tokens() // public without PKCE
 	spa(w.code(append(s256, "client_id", "demo-spa")...), "code_verifier", "wrong").refused(403, "invalid_grant", failed)
 	spa(w.code(append(s256, "client_id", "demo-spa")...), "code_verifier", verifier).tokens()
+	w.mustControl("PATCH", "/_mock/clients/demo-spa", `{"is_first_party":false}`)
+	spa(w.code("client_id", "demo-spa")).refused(401, "access_denied", "Unauthorized")
 }
 
 func TestMalformedTokenRequests(t *testing.T) {

@@ -19,7 +19,8 @@ const badSignature = "The access token signature could not be validated. A commo
 // userinfo is GET and POST /userinfo. Its errors are those of passport-http-bearer:
 // plain text, with the reason in WWW-Authenticate.
 func (t *Tenant) userinfo(c *call) {
-	token, status := c.bearer()
+	cred, status := c.credentials()
+	token := cred.token
 	switch {
 	case status != http.StatusOK:
 		c.setReason("malformed credentials, two access tokens, or a body too large")
@@ -38,6 +39,13 @@ func (t *Tenant) userinfo(c *call) {
 		t.challenge(c, badSignature)
 		return
 	}
+	// Auth0 documents that it does not check the reuse of a proof here.
+	if bad := t.checkBinding(c, cred, claims, t.cfg.Profile == ProfileAuth0); bad != nil {
+		c.setReason(bad.Error())
+		c.w.Header().Set("WWW-Authenticate", dpopChallenge("Users", bad))
+		write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
+		return
+	}
 	u, scopes, profile, problem := t.userOf(c, token, claims)
 	if problem != "" {
 		t.challenge(c, problem)
@@ -52,37 +60,6 @@ func (t *Tenant) userinfo(c *call) {
 	tag := fmt.Sprintf(`W/"%x-%s"`, len(body), encode(sum[:])[:27])
 	c.w.Header().Set("ETag", tag)
 	write(c.w, http.StatusOK, jsonTypeUTF8, body)
-}
-
-// bearer returns the token of the header, the form body or the query. A request that
-// uses more than one of them gets 400 (RFC 6750 section 2).
-func (c *call) bearer() (string, int) {
-	token, ways := "", 0
-	if h := c.r.Header.Get("Authorization"); h != "" {
-		parts := strings.Fields(h)
-		if len(parts) != 2 {
-			return "", http.StatusBadRequest
-		}
-		if strings.EqualFold(parts[0], "Bearer") {
-			token, ways = parts[1], 1
-		}
-	}
-	if q := c.query().Get("access_token"); q != "" {
-		token, ways = q, ways+1
-	}
-	if c.mediaType() == "application/x-www-form-urlencoded" {
-		v, bad := c.form()
-		if bad != nil {
-			return "", bad.Status
-		}
-		if b := v.Get("access_token"); b != "" {
-			token, ways = b, ways+1
-		}
-	}
-	if ways > 1 {
-		return "", http.StatusBadRequest
-	}
-	return token, http.StatusOK
 }
 
 func (t *Tenant) challenge(c *call, description string) {

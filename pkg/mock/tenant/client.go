@@ -33,6 +33,7 @@ func (c *Client) Complete() error {
 		oneOf("organization_usage", c.OrganizationUsage, of, organizationUsages),
 		oneOf("organization_require_behavior", c.OrganizationRequire, of, []string{"no_prompt", "pre_login_prompt", "post_login_prompt"}),
 		c.RefreshToken.check(of),
+		c.OIDCLogout.check(of),
 	)
 }
 
@@ -86,6 +87,9 @@ func defaultGrantTypes(c Client) []string {
 
 // ThirdParty reports whether the client is a third-party application.
 func (c *Client) ThirdParty() bool { return c.IsFirstParty != nil && !*c.IsFirstParty }
+
+// Public reports whether the client has no credential.
+func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
 
 // RefreshPolicy returns the client's refresh token settings, or the default.
 func (c *Client) RefreshPolicy() RefreshPolicy {

@@ -34,6 +34,7 @@ func (api *ResourceServer) Complete() error {
 		notNegative("token_lifetime", api.TokenLifetime, of),
 		notNegative("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
 		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
+		api.ProofOfPossession.check(of),
 	)
 }
 

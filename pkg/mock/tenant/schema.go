@@ -67,7 +67,9 @@ type Client struct {
 	RedirectionPolicy       string         `json:"redirection_policy,omitempty"` // allow_always, open_redirect_protection
 	Authentication          *ClientAuth    `json:"client_authentication_methods,omitempty"`
 	TokenExchange           *TokenExchange `json:"token_exchange,omitempty"`
-	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"` // where the link of an invitation leads
+	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"`          // where the link of an invitation leads
+	RequireProof            bool           `json:"require_proof_of_possession,omitempty"` // DPoP
+	OIDCLogout              *OIDCLogout    `json:"oidc_logout,omitempty"`
 
 	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
 }
@@ -138,6 +140,8 @@ type ResourceServer struct {
 	TokenDialect        string         `json:"token_dialect,omitempty"`          // access_token, access_token_authz, rfc9068_profile, rfc9068_profile_authz
 	SkipConsent         bool           `json:"skip_consent_for_verifiable_first_party_clients,omitempty"`
 	Authorization       *Authorization `json:"subject_type_authorization,omitempty"`
+
+	ProofOfPossession *ProofOfPossession `json:"proof_of_possession,omitempty"`
 }
 
 // Authorization is an API's application access policy.
