@@ -84,6 +84,11 @@ var drawnValues = map[string][]any{
 	"organization_usage":            {"deny", "allow", "require"},
 	"organization_require_behavior": {"no_prompt", "pre_login_prompt", "post_login_prompt"},
 	"url":                           {"http://localhost:3000/error"},
+	"organization_id":               {"a"},
+	"backchannel_logout_urls":       {[]any{"http://localhost:1/logout"}},
+	"resource_parameter_profile":    {"audience", "compatibility"},
+	"mechanism":                     {"none", "mtls", "dpop"},
+	"required_for":                  {"all_clients", "public_clients"},
 	"roles":                         {[]any{"a"}, []any{}},
 	"members":                       {[]any{"a@example.com"}, []any{}},
 	"policy":                        {"allow_all", "require_client_grant", "deny_all"},
@@ -111,7 +116,7 @@ func drawTenant(t *rapid.T) string {
 		object := func() map[string]any {
 			o := map[string]any{}
 			for _, name := range rapid.SliceOfN(rapid.SampledFrom(bySection[section]), 0, 8).Draw(t, section) {
-				setMember(o, strings.Split(name, "."), drawValue(t, section+"."+name, careful))
+				setMember(o, section, strings.Split(name, "."), drawValue(t, section+"."+name, careful))
 			}
 			return o
 		}
@@ -131,6 +136,7 @@ func drawTenant(t *rapid.T) string {
 		identify(file, "resourceServers", "identifier", "")
 		identify(file, "roles", "name", "")
 		identify(file, "organizations", "name", "id")
+		identify(file, "databases", "name", "")
 		for _, g := range file["clientGrants"].([]any) {
 			g.(map[string]any)["client_id"], g.(map[string]any)["audience"] = "a", "a"
 		}
@@ -220,9 +226,9 @@ func schemaKind(path string) reflect.Kind {
 	return at.Kind()
 }
 
-// setMember sets a member of an object, below others that it makes. Those that the
-// schema has as lists are lists of one object.
-func setMember(o map[string]any, names []string, value any) {
+// setMember sets a member of the object at a path, below others that it makes. Those
+// that the schema has as lists are lists of one object.
+func setMember(o map[string]any, path string, names []string, value any) {
 	if len(names) == 1 {
 		o[names[0]] = value
 		return
@@ -234,13 +240,11 @@ func setMember(o map[string]any, names []string, value any) {
 	if !isObject {
 		child = map[string]any{}
 	}
-	switch names[0] {
-	case "credentials", "scopes", "permissions", "policies":
+	path += "." + names[0]
+	if o[names[0]] = child; schemaKind(path) == reflect.Slice {
 		o[names[0]] = []any{child}
-	default:
-		o[names[0]] = child
 	}
-	setMember(child, names[1:], value)
+	setMember(child, path, names[1:], value)
 }
 
 // use logs in at a client and asks for tokens with every grant.

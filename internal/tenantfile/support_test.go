@@ -3,6 +3,7 @@ package tenantfile
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	t.Helper()
 	for i := len(names) - 1; i >= 0; i-- {
 		value = map[string]any{names[i]: value}
-		if i > 0 && names[i-1] == "credentials" || i > 0 && section == "resourceServers" && names[i-1] == "scopes" || i > 0 && names[i-1] == "permissions" {
+		if i > 0 && schemaKind(section+"."+strings.Join(names[:i], ".")) == reflect.Slice {
 			value = []any{value}
 		}
 	}
@@ -76,6 +77,9 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	required := map[string]string{"clients": "name", "resourceServers": "identifier", "roles": "name", "organizations": "name", "databases": "name", "users": "email"}
 	if name := required[section]; name != "" {
 		object[name] = "a"
+	}
+	if list, isList := object["client_grants"].([]any); isList {
+		list[0].(map[string]any)["client_id"] = "a"
 	}
 	if section == "clientGrants" {
 		object["client_id"], object["audience"], object["scope"] = "a", "a", []string{}

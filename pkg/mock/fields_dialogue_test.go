@@ -60,7 +60,7 @@ func probedTenant(t *testing.T) (*tenant.File, signer) {
 		Roles: []tenant.Role{{Name: "agent", Permissions: []tenant.Permission{{Name: "read:calls", Resource: api}}}},
 		Organizations: []tenant.Organization{{
 			ID: "org_one", Name: "one", Members: []string{agent},
-		}},
+		}, {ID: "org_two", Name: "two"}},
 		Databases: []tenant.Database{{Name: "DB"}},
 		Users: []tenant.User{{
 			UserID: "auth0|1", Email: agent, Username: "ann", Name: "Ann", Nickname: "annie", GivenName: "Ann", FamilyName: "Agent",
@@ -275,6 +275,35 @@ var dialogues = map[string]func(*dialogue) string{
 		d.log("organization", "org_one")
 		d.log("organization", "one")
 		d.log()
+		return d.transcript.String()
+	},
+	"resource": func(d *dialogue) string {
+		d.log("audience", "-", "resource", api)
+		return d.transcript.String()
+	},
+	"invitation": func(d *dialogue) string {
+		d.note("invitation", d.control("POST", "/_mock/organizations/org_one/invitations", `{"client_id":"a","invitee":{"email":"x@example.com"}}`))
+		return d.transcript.String()
+	},
+	"proof": func(d *dialogue) string {
+		p := &prover{TB: d.TB, alg: jose.RS256, key: d.signer.key}
+		for _, audience := range []string{api, "-"} {
+			for _, proofs := range [][]string{nil, {p.proof("POST", tokenURL, start, nil)}} {
+				code := d.code("client_id", "a", "audience", audience)
+				form := pairs("grant_type", "authorization_code", "client_id", "a", "client_secret", "a-secret", "code", code, "redirect_uri", callback)
+				d.note("token", d.proven(form, proofs...))
+			}
+		}
+		return d.transcript.String()
+	},
+	"back-channel logout": func(d *dialogue) string {
+		r := &receiver{tokens: map[string][]string{}}
+		d.SendLogoutTokensBy(r)
+		d.log()
+		d.note("logout", d.get("/v2/logout?client_id=a"))
+		for target := range d.received(r) {
+			d.transcript.WriteString(target)
+		}
 		return d.transcript.String()
 	},
 	"error": func(d *dialogue) string {

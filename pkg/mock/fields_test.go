@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,8 +135,8 @@ func changed(t *testing.T, file *tenant.File, changes map[string]string) *tenant
 		t.Fatal(err)
 	}
 	root := decodeJSON[map[string]any](t, string(b))
-	for path, value := range changes {
-		setJSON(t, root, strings.Split(strings.NewReplacer("[", ".[", "]", "").Replace(path), "."), decodeJSON[any](t, value))
+	for _, path := range slices.Sorted(maps.Keys(changes)) { // an object before its members
+		setJSON(t, root, strings.Split(strings.NewReplacer("[", ".[", "]", "").Replace(path), "."), decodeJSON[any](t, changes[path]))
 	}
 	if b, err = json.Marshal(root); err != nil {
 		t.Fatal(err)
@@ -174,6 +175,14 @@ func setJSON(t *testing.T, at any, path []string, value any) {
 	setJSON(t, object[path[0]], path[1:], value)
 }
 
+const oneGrant = `[{"client_id":"a","audience":"https://api.example.com/"}]`
+
+// organizationRequired lets client_credentials use the client's default organization.
+var organizationRequired = map[string]string{
+	"clientGrants[0].organization_usage": `"require"`, "organizations[0].client_grants": oneGrant,
+	"clients[0].default_organization": `{"organization_id":"org_one","flows":["client_credentials"]}`,
+}
+
 // fieldRows are in the order of the schema.
 var fieldRows = []fieldRow{
 	{"tenant.friendly_name", `"x"`, "form", nil, nil},
@@ -185,6 +194,9 @@ var fieldRows = []fieldRow{
 	{"tenant.idle_session_lifetime", `90`, "session", nil, nil},
 	{"tenant.flags.revoke_refresh_token_grant", `true`, "revoke", nil, nil},
 	{"tenant.pushed_authorization_requests_supported", `false`, "pushed", nil, nil},
+	{"tenant.resource_parameter_profile", `"audience"`, "resource", nil, nil},
+	{"tenant.authorization_response_iss_parameter_supported", `true`, "login", nil, nil},
+	{"tenant.allow_organization_name_in_authentication_api", `true`, "organization", nil, nil},
 
 	{"clients[0].name", `"x"`, "form", nil, nil},
 	{"clients[0].client_id", `"b"`, "login", map[string]string{"clientGrants": "[]"}, nil},
@@ -215,6 +227,12 @@ var fieldRows = []fieldRow{
 	{"clients[1].client_authentication_methods.private_key_jwt.credentials[0].alg", `"PS256"`, "assertion", nil, nil},
 	{"clients[1].client_authentication_methods.private_key_jwt.credentials[0].kid", `"x"`, "assertion", nil, nil},
 	{"clients[0].token_exchange.allow_any_profile_of_type", `["on_behalf_of"]`, "exchange", nil, nil},
+	{"clients[0].organization_require_behavior", `"post_login_prompt"`, "form", nil, nil},
+	{"clients[0].default_organization.organization_id", `"org_two"`, "machine", organizationRequired, nil},
+	{"clients[0].default_organization.flows", `[]`, "machine", organizationRequired, nil},
+	{"clients[0].initiate_login_uri", `"https://a.example.com/start"`, "invitation", nil, nil},
+	{"clients[0].require_proof_of_possession", `true`, "proof", nil, nil},
+	{"clients[0].oidc_logout.backchannel_logout_urls", `["http://localhost:3000/logout"]`, "back-channel logout", nil, nil},
 
 	{"resourceServers[0].name", `"x"`, "form", nil, nil},
 	{"resourceServers[0].identifier", `"https://x.example/"`, "login", nil, nil},
@@ -230,22 +248,32 @@ var fieldRows = []fieldRow{
 	{"resourceServers[1].skip_consent_for_verifiable_first_party_clients", `false`, "form without consent", nil, nil},
 	{"resourceServers[0].subject_type_authorization.user.policy", `"deny_all"`, "login", nil, nil},
 	{"resourceServers[0].subject_type_authorization.client.policy", `"deny_all"`, "machine", nil, nil},
+	{"resourceServers[0].proof_of_possession.mechanism", `"dpop"`, "proof", nil, nil},
+	{"resourceServers[0].proof_of_possession.required", `true`, "proof", map[string]string{"resourceServers[0].proof_of_possession": `{"mechanism":"dpop"}`}, nil},
+	{"resourceServers[0].proof_of_possession.required_for", `"public_clients"`, "proof", map[string]string{"resourceServers[0].proof_of_possession": `{"mechanism":"dpop","required":true}`}, nil},
 
 	{"clientGrants[0].client_id", `"keyed"`, "machine", nil, nil},
 	{"clientGrants[0].audience", `"https://second.example/"`, "machine", nil, nil},
 	{"clientGrants[0].scope", `[]`, "machine", nil, nil},
 	{"clientGrants[0].subject_type", `"user"`, "machine", nil, nil},
+	{"clientGrants[0].organization_usage", `"allow"`, "machine", map[string]string{"organizations[0].client_grants": oneGrant}, nil},
+	{"clientGrants[0].allow_any_organization", `true`, "machine", map[string]string{"clientGrants[0].organization_usage": `"allow"`}, nil},
 
 	{"roles[0].name", `"reader"`, "login", nil, map[string]string{"users[0].roles": `["reader"]`}},
 	{"roles[0].permissions[0].permission_name", `"write:calls"`, "login", map[string]string{"resourceServers[0].enforce_policies": "true"}, nil},
 	{"roles[0].permissions[0].resource_server_identifier", `"https://x.example/"`, "login", map[string]string{"resourceServers[0].enforce_policies": "true"}, nil},
 
 	{"organizations[0].id", `"org_other"`, "organization", nil, nil},
-	{"organizations[0].name", `"other"`, "organization", nil, nil},
+	{"organizations[0].name", `"other"`, "organization", map[string]string{"tenant.allow_organization_name_in_authentication_api": "true"}, nil},
 	{"organizations[0].members", `[]`, "organization", nil, nil},
+	{"organizations[0].client_grants[0].client_id", `"keyed"`, "machine", organizationRequired, nil},
+	{"organizations[0].client_grants[0].audience", `"https://second.example/"`, "machine", organizationRequired, nil},
+	{"organizations[0].connections[0].name", `"Other"`, "organization", map[string]string{"organizations[0].connections": `[{"name":"DB"}]`}, nil},
+	{"organizations[0].connections[0].assign_membership_on_login", `true`, "organization", map[string]string{"organizations[0].connections": `[{"name":"DB"}]`, "organizations[0].members": "[]"}, nil},
 
 	{"databases[0].name", `"x"`, "form signup", map[string]string{"databases[0].disable_signup": "true"}, nil},
 	{"databases[0].disable_signup", `true`, "form signup", nil, nil},
+	{"databases[0].enabled_clients", `[]`, "login", nil, nil},
 
 	{"users[0].user_id", `"auth0|2"`, "login", nil, nil},
 	{"users[0].email", `"x@example.com"`, "login", map[string]string{"organizations": "[]"}, nil},

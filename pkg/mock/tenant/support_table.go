@@ -6,7 +6,8 @@ var areas = []area{{
 	section: "tenant",
 	emulated: `
 		friendly_name default_audience default_directory allowed_logout_urls error_page.url session_lifetime
-		idle_session_lifetime flags.revoke_refresh_token_grant pushed_authorization_requests_supported`,
+		idle_session_lifetime flags.revoke_refresh_token_grant pushed_authorization_requests_supported resource_parameter_profile
+		authorization_response_iss_parameter_supported allow_organization_name_in_authentication_api`,
 	stored: `
 		support_email support_url picture_url enabled_locales error_page.html error_page.show_log_link change_password
 		guardian_mfa_page sandbox_version legacy_sandbox_version sandbox_versions_available device_flow country_codes
@@ -43,9 +44,6 @@ var areas = []area{{
 		{"flags.remove_alg_from_jwks", "", "leaves alg out of the JWKS"},
 		{"flags.allow_legacy_tokeninfo_endpoint", "", "serves /tokeninfo"},
 		{"flags.enable_public_signup_user_exists_error", "", "says at signup that a user exists"},
-		{"resource_parameter_profile", "", "chooses by it whether the parameter resource names an API"},
-		{"authorization_response_iss_parameter_supported", "", "adds iss to the answers of /authorize"},
-		{"allow_organization_name_in_authentication_api", "", "accepts an organization's name and adds the claim org_name"},
 	},
 	refused: []difference{
 		{"mtls", `{"enable_endpoint_aliases":false}`, "authenticates clients and binds tokens by TLS certificates"},
@@ -62,7 +60,9 @@ var areas = []area{{
 		require_pushed_authorization_requests redirection_policy
 		client_authentication_methods.private_key_jwt.credentials.pem
 		client_authentication_methods.private_key_jwt.credentials.alg
-		client_authentication_methods.private_key_jwt.credentials.kid token_exchange.allow_any_profile_of_type`,
+		client_authentication_methods.private_key_jwt.credentials.kid token_exchange.allow_any_profile_of_type
+		organization_require_behavior default_organization.organization_id default_organization.flows initiate_login_uri
+		require_proof_of_possession oidc_logout.backchannel_logout_urls`,
 	stored: `
 		description logo_uri client_metadata mobile custom_login_page custom_login_page_on custom_login_page_preview
 		form_template client_aliases allowed_clients encryption_key sso signing_keys tenant global owner owners
@@ -73,21 +73,19 @@ var areas = []area{{
 		client_authentication_methods.private_key_jwt.credentials.credential_type
 		client_authentication_methods.private_key_jwt.credentials.parse_expiry_from_cert
 		client_authentication_methods.private_key_jwt.credentials.expires_at
-		external_client_id external_metadata_type external_metadata_created_by jwks_uri`,
+		oidc_logout.backchannel_logout_session_metadata external_client_id external_metadata_type external_metadata_created_by jwks_uri`,
 	absent: []difference{
 		{"oidc_conformant", "true", "answers as before OpenID Connect"},
 		{"sso_disabled", "", "asks for a login although there is a session"},
 		{"cross_origin_authentication", "", "logs in at /co/authenticate"},
 		{"cross_origin_auth", "", "logs in at /co/authenticate"},
 		{"addons", "", "speaks SAML, WS-Federation or the addon's protocol"},
-		{"initiate_login_uri", "", "redirects there when a login cannot go on"},
 		{"native_social_login", "", "exchanges tokens of the platform's own login"},
 		{"fedcm_login", "", "logs in by the browser's FedCM"},
 		{"session_transfer", "", "exchanges session transfer tokens"},
 		{"anonymous_sessions", "", "issues tokens for anonymous sessions"},
-		{"oidc_logout", "", "calls backchannel_logout_urls when a session ends"},
-		{"oidc_backchannel_logout", "", "calls backchannel_logout_urls when a session ends"},
-		{"default_organization", "", "uses this organization when a request names none"},
+		{"oidc_logout.backchannel_logout_initiators", "", "calls backchannel_logout_urls at these events, and not only at a logout"},
+		{"oidc_backchannel_logout", "", "takes this for oidc_logout, which the mock knows"},
 		{"token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
 		{"par_request_expiry", "30", "keeps pushed requests for these seconds"},
 		{"token_vault_privileged_access", "", "hands out tokens of other providers"},
@@ -97,13 +95,11 @@ var areas = []area{{
 		{"third_party_security_mode", "", "decides what third-party clients may do"},
 		{"async_approval_notification_channels", "", "asks users to approve by these channels"},
 		{"jwt_configuration.secret_encoded", "", "decodes the client secret by base64 before it signs with HS256"},
-		{"organization_require_behavior", `"no_prompt"`, "asks for the organization on a page"},
-		{"organization_discovery_methods", `["organization_name"]`, "finds the organization by e-mail address"},
 	},
 	refused: []difference{
+		{"organization_discovery_methods", `["organization_name"]`, "asks for an e-mail address to find the organization"},
 		{"compliance_level", `"none"`, "refuses requests that do not follow the FAPI profile"},
 		{"signed_request_object.required", "", "refuses authorization requests that are not signed (JAR)"},
-		{"require_proof_of_possession", "", "refuses token requests without DPoP or mTLS"},
 		{"client_authentication_methods.tls_client_auth", "", "authenticates the client by a TLS certificate"},
 		{"client_authentication_methods.self_signed_tls_client_auth", "", "authenticates the client by a TLS certificate"},
 	},
@@ -112,7 +108,8 @@ var areas = []area{{
 	emulated: `
 		name identifier scopes.value scopes.description signing_alg signing_secret allow_offline_access token_lifetime token_lifetime_for_web
 		enforce_policies token_dialect skip_consent_for_verifiable_first_party_clients
-		subject_type_authorization.user.policy subject_type_authorization.client.policy`,
+		subject_type_authorization.user.policy subject_type_authorization.client.policy proof_of_possession.mechanism
+		proof_of_possession.required proof_of_possession.required_for`,
 	stored: `id is_system client subject_type_authorization.anonymous_user`,
 	absent: []difference{
 		{"allow_online_access", "", "issues refresh tokens that end with the session"},
@@ -123,16 +120,13 @@ var areas = []area{{
 		{"authorization_details", "", "accepts authorization_details (RAR)"},
 	},
 	refused: []difference{
-		{"proof_of_possession", `{"mechanism":"none","required":false}`, "binds tokens by DPoP or mTLS, and refuses requests without if that is required"},
 		{"authorization_policy", "", "refuses tokens that the policy does not allow"},
 	},
 }, {
 	section:  "clientGrants",
-	emulated: `client_id audience scope subject_type`,
+	emulated: `client_id audience scope subject_type organization_usage allow_any_organization`,
 	stored:   `id is_system`,
 	absent: []difference{
-		{"organization_usage", `"deny"`, "allows or requires an organization for client_credentials"},
-		{"allow_any_organization", "", "allows any organization for client_credentials"},
 		{"default_for", "", "grants this to all third-party clients"},
 		{"authorization_details_types", "", "accepts authorization_details (RAR)"},
 		{"allow_all_scopes", "", "grants every scope of the API"},
@@ -146,13 +140,16 @@ var areas = []area{{
 		{"owner_id", "", "grants the role inside one organization only"},
 	},
 }, {
-	section:  "organizations",
-	emulated: `id name members`,
-	stored:   `display_name branding metadata is_app_entitlement_active`,
+	section: "organizations",
+	emulated: `
+		id name members client_grants.client_id client_grants.audience connections.name
+		connections.assign_membership_on_login`,
+	stored: `
+		display_name branding metadata is_app_entitlement_active client_grants.id client_grants.scope
+		client_grants.organization_usage client_grants.allow_any_organization client_grants.subject_type
+		connections.connection_id connections.show_as_button connections.is_signup_enabled connections.strategy`,
 	absent: []difference{
-		{"connections", "", "logs in by the organization's connections"},
 		{"enabled_connections", "", "logs in by the organization's connections"},
-		{"client_grants", "", "allows client_credentials for the organization"},
 		{"discovery_domains", "", "finds the organization by e-mail address"},
 		{"token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
 	},
@@ -161,13 +158,12 @@ var areas = []area{{
 	},
 }, {
 	section:  "databases",
-	emulated: `name disable_signup`,
+	emulated: `name disable_signup enabled_clients`,
 	stored: `
 		id strategy display_name show_as_button metadata connected_accounts authentication
 		options.brute_force_protection options.configuration options.enable_script_context options.non_persistent_attrs
 		options.disable_signup_confirmation options.strategy_version options.realm_fallback`,
 	absent: []difference{
-		{"enabled_clients", "", "logs in only users of these clients"},
 		{"is_domain_connection", "", "is open to third-party clients only with this"},
 		{"realms", "", "is the realm of these domains"},
 		{"cross_app_access_requesting_app", "", "exchanges tokens between applications"},
