@@ -100,3 +100,29 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	}
 	return text
 }
+
+// A value that is none of those that a field can have is an error, not the default.
+func TestUnknownValuesAreErrors(t *testing.T) {
+	for _, path := range []string{
+		"tenant.resource_parameter_profile", "clients.token_endpoint_auth_method", "clients.grant_types", "clients.jwt_configuration.alg",
+		"clients.refresh_token.rotation_type", "clients.refresh_token.expiration_type", "clients.organization_usage",
+		"clients.organization_require_behavior", "clients.redirection_policy", "clients.default_organization.flows",
+		"clients.token_exchange.allow_any_profile_of_type", "clients.client_authentication_methods.private_key_jwt.credentials.alg",
+		"resourceServers.signing_alg", "resourceServers.token_dialect", "resourceServers.proof_of_possession.mechanism",
+		"resourceServers.proof_of_possession.required_for", "resourceServers.subject_type_authorization.user.policy",
+		"resourceServers.subject_type_authorization.client.policy", "clientGrants.organization_usage", "clientGrants.subject_type",
+	} {
+		t.Run(path, func(t *testing.T) {
+			var value any = "bogus"
+			if schemaKind(path) == reflect.Slice {
+				value = []any{"bogus"}
+			}
+			section, name, _ := strings.Cut(path, ".")
+			text := fieldText(t, section, strings.Split(name, "."), value)
+			_, err := loadText(t, text)
+			if err == nil || !strings.HasPrefix(err.Error(), "f.yaml:2: ") || !strings.Contains(err.Error(), `"bogus" of `) {
+				t.Errorf("%s\n%v", text, err)
+			}
+		})
+	}
+}

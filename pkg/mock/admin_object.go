@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
 
 // decodeObject reads an object of a section of the tenant file. It returns one line for
-// each member that the mock does not use. Misspelt members are errors, and so are those
+// each member that the mock, or Auth0 itself, does not use. Misspelt members are errors, and so are those
 // with which a real tenant refuses what the mock allows.
 func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []string, err error) {
 	if len(bytes.TrimSpace(b)) == 0 {
@@ -39,7 +40,21 @@ func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []str
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	return ignored, json.Unmarshal(b, into)
+	if err := json.Unmarshal(b, into); err != nil {
+		return nil, err
+	}
+	return append(ignored, notes(reflect.ValueOf(into).Elem().Interface())...), nil
+}
+
+// notes returns what Auth0 accepts and then does not use.
+func notes(object any) []string {
+	switch o := object.(type) {
+	case tenant.Client:
+		return (&tenant.File{Clients: []tenant.Client{o}}).Notes()
+	case tenant.Action:
+		return (&tenant.File{Actions: []tenant.Action{o}}).Notes()
+	}
+	return nil
 }
 
 // writeObject answers with the stored object and what of it has no effect, as the

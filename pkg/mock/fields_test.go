@@ -226,7 +226,7 @@ var fieldRows = []fieldRow{
 	{"clients[1].client_authentication_methods.private_key_jwt.credentials[0].pem", `"x"`, "assertion", nil, nil},
 	{"clients[1].client_authentication_methods.private_key_jwt.credentials[0].alg", `"PS256"`, "assertion", nil, nil},
 	{"clients[1].client_authentication_methods.private_key_jwt.credentials[0].kid", `"x"`, "assertion", nil, nil},
-	{"clients[0].token_exchange.allow_any_profile_of_type", `["on_behalf_of"]`, "exchange", nil, nil},
+	{"clients[0].token_exchange.allow_any_profile_of_type", `["on_behalf_of_token_exchange"]`, "exchange", nil, nil},
 	{"clients[0].organization_require_behavior", `"post_login_prompt"`, "form", nil, nil},
 	{"clients[0].default_organization.organization_id", `"org_two"`, "machine", organizationRequired, nil},
 	{"clients[0].default_organization.flows", `[]`, "machine", organizationRequired, nil},

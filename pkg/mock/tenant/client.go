@@ -1,6 +1,9 @@
 package tenant
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,6 +34,10 @@ func (c *Client) Complete() error {
 		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
 		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
 		oneOf("organization_usage", c.OrganizationUsage, of, organizationUsages),
+		oneOf("redirection_policy", c.RedirectionPolicy, of, []string{"allow_always", "open_redirect_protection"}),
+		c.Authentication.check(of),
+		c.TokenExchange.check(of),
+		c.DefaultOrganization.check(of),
 		oneOf("organization_require_behavior", c.OrganizationRequire, of, []string{"no_prompt", "pre_login_prompt", "post_login_prompt"}),
 		c.RefreshToken.check(of),
 		c.OIDCLogout.check(of),
@@ -115,9 +122,47 @@ func (c *Client) DefaultOrganizationFor(flow string) string {
 	return c.DefaultOrganization.ID
 }
 
-// Check returns an error for an organization_usage that is not valid.
+// Check returns an error for values that are not valid.
 func (g *ClientGrant) Check() error {
-	return oneOf("organization_usage", g.OrganizationUsage, fmt.Sprintf("the client grant for %q", g.Audience), organizationUsages)
+	of := fmt.Sprintf("the client grant for %q", g.Audience)
+	return errors.Join(
+		oneOf("organization_usage", g.OrganizationUsage, of, organizationUsages),
+		oneOf("subject_type", g.SubjectType, of, []string{"client", "user"}),
+	)
+}
+
+func (a *ClientAuth) check(of string) error {
+	if a == nil {
+		return nil
+	}
+	const field = "client_authentication_methods.private_key_jwt.credentials"
+	var faults []error
+	for _, c := range a.PrivateKeyJWT.Credentials {
+		faults = append(faults, oneOf(field, c.Alg, "alg of a credential of "+of, []string{"RS256", "RS384", "PS256"}))
+	}
+	return errors.Join(faults...)
+}
+
+func (x *TokenExchange) check(of string) error {
+	if x == nil {
+		return nil
+	}
+	var faults []error
+	for _, kind := range x.AllowAnyProfileOfType {
+		faults = append(faults, oneOf("token_exchange.allow_any_profile_of_type", kind, of, []string{"custom_authentication", "on_behalf_of_token_exchange"}))
+	}
+	return errors.Join(faults...)
+}
+
+func (d *DefaultOrganization) check(of string) error {
+	if d == nil {
+		return nil
+	}
+	var faults []error
+	for _, flow := range d.Flows {
+		faults = append(faults, oneOf("default_organization.flows", flow, of, []string{GrantClientCredentials}))
+	}
+	return errors.Join(faults...)
 }
 
 // AllowsGrant reports whether the client may use a grant type. Token exchange has its
@@ -127,4 +172,15 @@ func (c *Client) AllowsGrant(grantType string) bool {
 		return slices.Contains(c.TokenExchange.AllowAnyProfileOfType, "custom_authentication")
 	}
 	return slices.Contains(c.GrantTypes, grantType)
+}
+
+// readable reports whether the credential has a key that can verify an assertion.
+func (c Credential) readable() bool {
+	block, _ := pem.Decode([]byte(c.PEM))
+	if block == nil {
+		return false
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	_, isRSA := key.(*rsa.PublicKey)
+	return err == nil && isRSA
 }

@@ -52,6 +52,13 @@ func (c *Client) notes() []string {
 			}
 		}
 	}
+	if c.Authentication != nil {
+		for _, credential := range c.Authentication.PrivateKeyJWT.Credentials {
+			if !credential.readable() {
+				out = append(out, fmt.Sprintf("client %q: the credential %q verifies nothing: pem is not an RSA public key in PEM", c.title(), credential.KID))
+			}
+		}
+	}
 	if c.OrganizationRequire == "pre_login_prompt" && c.OrganizationUsage != "require" {
 		out = append(out, fmt.Sprintf("client %q: organization_require_behavior pre_login_prompt has no effect without organization_usage require", c.title()))
 	}

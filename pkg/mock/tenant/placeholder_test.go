@@ -96,12 +96,15 @@ func TestReservedClaims(t *testing.T) {
 // What Auth0 stores and does not use is reported.
 func TestNotes(t *testing.T) {
 	no := false
+	keys := &tenant.ClientAuth{}
+	keys.PrivateKeyJWT.Credentials = []tenant.Credential{{KID: "k1", PEM: "garbage"}}
 	e := &tenant.File{
 		Clients: []tenant.Client{{
 			Name: "Web", OrganizationRequire: "pre_login_prompt",
 			Callbacks:         []string{"https://app.example.com/cb", "https://*.example.com/cb", "https://a.*.example.com/", "https://{organization_name}.x.example.com/"},
 			AllowedLogoutURLs: []string{"https://{organization_name}.x.example.com/"},
 			WebOrigins:        []string{"http://localhost:3000/", "http://localhost:3000"},
+			Authentication:    keys,
 		}, {ClientID: "third", IsFirstParty: &no, Callbacks: []string{"https://*.example.com/cb"}}},
 		Actions: []tenant.Action{{SetIDToken: map[string]any{"plan": 1}}, {SetIDToken: map[string]any{"iss": 1, "act": 1}, SetAccessToken: map[string]any{"iss": 1}}},
 	}
@@ -110,6 +113,7 @@ func TestNotes(t *testing.T) {
 		`client "Web": callbacks: "https://{organization_name}.x.example.com/" never matches: {organization_name} needs organization_usage allow or require`,
 		`client "Web": allowed_logout_urls: "https://{organization_name}.x.example.com/" never matches: the field has no {organization_name}`,
 		`client "Web": web_origins: "http://localhost:3000/" never matches: an origin has no path, not even a slash`,
+		`client "Web": the credential "k1" verifies nothing: pem is not an RSA public key in PEM`,
 		`client "Web": organization_require_behavior pre_login_prompt has no effect without organization_usage require`,
 		`client "third": callbacks: "https://*.example.com/cb" never matches: third-party clients have no placeholders`,
 		`x-actions[1]: Auth0 drops the claims act, iss: their names are reserved`,
