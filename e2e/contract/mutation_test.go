@@ -8,7 +8,10 @@ import (
 )
 
 // refusers are the functions of pkg/mock that make a refusal.
-var refusers = []string{"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed", "badProof"}
+var refusers = []string{
+	"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed", "badProof",
+	"badSignup", "dbError", "exists", "badStart",
+}
 
 // TestEveryRefusalIsHeld takes the refusals of pkg/mock out, one at a time,
 // and expects a test to fail by name: a documented case, or one of the mock's

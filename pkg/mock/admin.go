@@ -110,6 +110,26 @@ func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 	return t.st.organization(o.Name), nil
 }
 
+// putDatabase adds a database or replaces the one of its name.
+func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
+	if err := d.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
+	t.st.databases = append(list, d)
+	return d, nil
+}
+
+// putConnection adds a passwordless connection or replaces the one of its name.
+func (t *Tenant) putConnection(c tenant.Connection) (any, error) {
+	if err := c.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.passwordless), func(old tenant.Connection) bool { return old.Name == c.Name })
+	t.st.passwordless = append(list, c)
+	return c, nil
+}
+
 // consentInput is the form of POST /_mock/consents.
 type consentInput struct {
 	User     string `json:"user"`
@@ -182,6 +202,8 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
+		{"POST /_mock/databases", "adds or replaces one", put(t, t.putDatabase)},
+		{"POST /_mock/connections", "adds or replaces a passwordless one", put(t, t.putConnection)},
 		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},

@@ -46,6 +46,11 @@ type runtime struct {
 	issuers  map[string]bool      // issuers that have minted tokens; see Tenant.At
 	proofs   map[string]time.Time // used DPoP proofs, until they are too old
 	nonces   nonces
+	mails    []Mail
+	resets   map[string]passwordReset // by hash of the ticket
+	otps     map[string]*otp          // by otpKey
+	phones   map[string]string        // user_id of a passwordless user, by otpKey
+	signups  int                      // users added by sign-up
 
 	noncePolicy noncePolicy
 }
@@ -60,7 +65,8 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
-		proofs: map[string]time.Time{}, noncePolicy: noncePublic,
+		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
+		otps: map[string]*otp{}, phones: map[string]string{},
 	}}, nil
 }
 
