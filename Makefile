@@ -40,7 +40,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	done
 
 mutants: ## every refusal and documented line taken out, one at a time: a test must fail (hours)
-	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
+	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|EveryBehaviour|DocumentedLines' ./e2e ./e2e/contract
 	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
 
 torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run

@@ -69,6 +69,9 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 	for _, line := range file.Ignored {
 		fmt.Fprintf(p.stderr, "mockauth0: ignored: %s\n", line)
 	}
+	for _, line := range file.Tenant.Notes() {
+		fmt.Fprintf(p.stderr, "mockauth0: %s\n", line)
+	}
 	return file, nil
 }
 

@@ -2,6 +2,9 @@ package contract_test
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"example.com/tokend/internal/mutation"
@@ -13,9 +16,80 @@ var refusers = []string{
 	"badSignup", "dbError", "exists", "badStart",
 }
 
+// behaviours are what the mock does without a refusal, each with a text that removes it.
+var behaviours = []struct{ what, file, old, new string }{
+	{"reserved claims are dropped", "actions.go", "if tenant.ReservedClaim(name) {", "if false {"},
+	{"a claim occurs once", "response.go", "if at < 0 {", "if true {"},
+	{"/userinfo has the claims of Actions", "token.go", "t.keepProfile(access, o)", ""},
+	{"/userinfo has them for implicit tokens", "front_channel.go", "t.keepProfile(access, o)", ""},
+	{"/userinfo has none of an equal token before", "userinfo.go", "delete(t.st.profiles, hash(accessToken))", ""},
+	{"tokens have no variants", "mint.go", "if err != nil || encode(b) != part {", "if err != nil || len(b) < 0 {"},
+	{"org_name by the tenant's setting", "mint.go", "org != nil && t.st.settings.OrganizationNames {", "org != nil {"},
+	{"names of organizations by the tenant's setting", "describe.go", "if o == nil && st.settings.OrganizationNames {", "if o == nil {"},
+	{"iss in answers", "authorize_response.go", "if req.nameIssuer {", "if false {"},
+	{"iss in discovery", "discovery.go", "if namesIssuer {", "if false {"},
+	{"resource by the tenant's profile", "authorize_request.go", `aud != "" || t.st.settings.ResourceProfile == "audience" {`, `aud != "" {`},
+	{"third-party clients match whole URLs", "allowed_url.go", "if err != nil || !p.Whole() && c != nil && c.ThirdParty() {", "if err != nil {"},
+	{"placeholders of organizations need organization_usage", "allowed_url.go", "if c != nil && !c.UsesOrganizations() {", "if false {"},
+	{"a logout goes to a whole URL", "authorize_request.go", "err != nil || !p.Whole() {", "false {"},
+	{"a URL that breaks a rule never matches", "tenant/placeholder.go", `case stars+names > 1:`, "case false:"},
+	{"the star is in the first label", "tenant/placeholder.go", `case !strings.Contains(label, "*") && !strings.Contains(label, organizationName):`, "case false:"},
+	{"the star is not below a top-level domain", "tenant/placeholder.go", `case !strings.Contains(domain, "."):`, "case false:"},
+	{"{organization_name} is a whole label", "tenant/placeholder.go", "case names == 1 && label != organizationName:", "case false:"},
+	{"the star is one label", "tenant/placeholder.go", `middle == "" || strings.ContainsFunc(label, notInLabel) {`, "false {"},
+	{"{organization_name} is that of the login", "tenant/placeholder.go", `if organization == "" || label != organization {`, `if organization == "" {`},
+	{"the organization is entered before the login", "organization.go", `behaviour == preLoginPrompt && req.client.OrganizationUsage == "require":`, "false:"},
+	{"one membership needs no picker", "organization.go", "required && (len(list) == 1 || t.st.login == LoginAuto):", "required && t.st.login == LoginAuto:"},
+	{"membership on login", "organization.go", "&& o.AutoMembership(u.Connection) {", "&& false {"},
+	{"an invitation makes a member", "invitation.go", "t.st.addMember(o, u)", ""},
+	{"an invitation verifies the address", "invitation.go", "verified.EmailVerified = true", ""},
+	{"an invitation is consumed", "invitation.go", "delete(t.st.invitations, hash(req.invitation))", ""},
+	{"an invitation replaces the older one", "invitation.go", "delete(t.st.invitations, key)", ""},
+	{"an invitation is accepted once", "invitation.go", `if req.invitation == "" || tx.invited {`, `if req.invitation == "" {`},
+	{"default_organization of a client grant", "tenant/client.go", "|| !slices.Contains(c.DefaultOrganization.Flows, flow) {", "{"},
+	{"enabled_clients of a database", "tenant/connection.go", "d.EnabledClients == nil ||", "true ||"},
+	{"connections of an organization", "connection.go", "o != nil && o.Connections != nil {", "false {"},
+	{"connection chooses the user", "connection.go", "return u.Connection == req.connection", "return true"},
+	{"the default directory for the password grant", "grant_password.go", "isIn := func(u *tenant.User) bool { return u.Connection == connection }", "isIn := func(*tenant.User) bool { return true }"},
+	{"id_token_hint in strict-oidc", "authorize.go", `case req.hintedUser != "" && s.user != req.hintedUser:`, "case false:"},
+	{"id_token_hint is not Auth0's", "authorize_request.go", `if hint == "" || t.cfg.Profile != ProfileStrictOIDC {`, `if hint == "" {`},
+}
+
+// TestEveryBehaviourIsHeld removes each of them and expects a test to fail. MUTANTS=all
+// tries all of them; otherwise one does.
+func TestEveryBehaviourIsHeld(t *testing.T) {
+	for i, b := range behaviours {
+		m, err := mutation.Replace(filepath.Join("../../pkg/mock", filepath.FromSlash(b.file)), b.old, b.new)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && os.Getenv("MUTANTS") != "all" && !wanted(filepath.Base(b.file)) {
+			continue
+		}
+		t.Run(b.what, func(t *testing.T) {
+			test, err := m.CaughtBy(mockTests, contractTests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("caught by %s", test)
+		})
+	}
+}
+
+var (
+	contractTests = mutation.Tests{Args: []string{"-run", "^TestContract$", "."}}
+	mockTests     = mutation.Tests{Args: []string{"-run", "^Test", "../../pkg/mock", "../../pkg/mock/tenant"}}
+)
+
+// wanted reports whether MUTANTS lists a file, as in MUTANTS=organization.go,invitation.go.
+func wanted(file string) bool {
+	return slices.Contains(strings.Split(os.Getenv("MUTANTS"), ","), file)
+}
+
 // TestEveryRefusalIsHeld takes the refusals of pkg/mock out, one at a time,
 // and expects a test to fail by name: a documented case, or one of the mock's
-// own tests. MUTANTS=all tries all of them (make mutants); otherwise it is a slice.
+// own tests. MUTANTS=all tries all of them (make mutants), MUTANTS=organization.go
+// those of a file; otherwise it is a slice.
 func TestEveryRefusalIsHeld(t *testing.T) {
 	list, err := mutation.RefusalsIn("../../pkg/mock", refusers)
 	if err != nil {
@@ -24,17 +98,21 @@ func TestEveryRefusalIsHeld(t *testing.T) {
 	if len(list) < 80 {
 		t.Fatalf("only %d refusals were found in pkg/mock", len(list))
 	}
-	step := 12
-	if os.Getenv("MUTANTS") == "all" {
-		step = 1
-	}
-	for i := 0; i < len(list); i += step {
-		m := list[i]
+	for i, m := range list {
+		file, _, _ := strings.Cut(m.Name, ":")
+		switch os.Getenv("MUTANTS") {
+		case "all":
+		case "":
+			if i%12 > 0 {
+				continue
+			}
+		default:
+			if !wanted(file) {
+				continue
+			}
+		}
 		t.Run(m.Name, func(t *testing.T) {
-			test, err := m.CaughtBy(
-				mutation.Tests{Args: []string{"-run", "^TestContract$", "."}},
-				mutation.Tests{Args: []string{"-run", "^Test", "../../pkg/mock"}},
-			)
+			test, err := m.CaughtBy(contractTests, mockTests)
 			if err != nil {
 				t.Fatal(err)
 			}

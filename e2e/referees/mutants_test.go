@@ -19,14 +19,14 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"a code works forever", "pkg/mock/grant_code.go", "if !c.now.Before(cd.expires) {", "if false {", "ZitadelRP/http"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "Auth0"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "OIDCClientTS"},
-	{"an idle token lives", "pkg/mock/grant_refresh.go", `outlived(c.now, f.seen, p.IdleTokenLifetime)`, "false", "OIDCAgent/device_http"},
+	{"an idle token lives", "pkg/mock/grant_refresh.go", `lifetimeOver(c.now, f.seen, p.IdleTokenLifetime)`, "false", "OIDCAgent/device_http"},
 	{"blocked users refresh", "pkg/mock/grant_refresh.go", "case u.Blocked:", "case false:", "ExpressOpenIDConnect/code_http"},
-	{"any callback will do", "pkg/mock/authorize_request.go", "case !client.allowsCallback(req.redirectURI):", "case false:", "ExpressOpenIDConnect/id_token_form_post_https"},
+	{"any callback will do", "pkg/mock/authorize_request.go", "case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):", "case false:", "ExpressOpenIDConnect/id_token_form_post_https"},
 	{"no token in the query", "pkg/mock/userinfo.go", `c.query().Get("access_token"); q != ""`, `""; q != ""`, "PassportAuth0"},
 	{"expired tokens", "pkg/mock/mint.go", `c.add("exp", o.now.Add(o.lifetime()).Unix())`, `c.add("exp", o.now.Add(-o.lifetime()).Unix())`, "ExpressOAuth2JWTBearer/http"},
 	{"an issuer without its slash", "pkg/mock/discovery.go", `{"issuer", c.issuer}`, `{"issuer", c.issuer[:len(c.issuer)-1]}`, "ExpressOAuth2JWTBearer/https"},
 	{"one issuer for both listeners", "pkg/mock/mock.go", "t.serve(w, r, issuer) })", "t.serve(w, r, t.issuer) })", "Auth0"},
-	{"no rotation", "pkg/mock/grant_refresh.go", `rotating := client.refreshPolicy().RotationType == "rotating"`, "rotating := false", "Auth0SPAJS/http"},
+	{"no rotation", "pkg/mock/grant_refresh.go", `rotating := client.RefreshPolicy().RotationType == "rotating"`, "rotating := false", "Auth0SPAJS/http"},
 	{"a replay is forgiven", "pkg/mock/grant_refresh.go", `t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")`, "", "Auth0SPAJS/http"},
 	{"no CORS where anybody may ask", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Credentials", "false")`, "", "Auth0SPAJS/http"},
@@ -38,7 +38,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"a session survives the logout", "pkg/mock/logout.go", "delete(t.st.sessions, s.id)\n\t}\n\tt.setSessionCookie(c, \"\", -1e9)", "_ = s\n\t}", "Auth0SPAJS/http"},
 	{"a logout loses its state", "pkg/mock/logout.go", `if bad == nil && target != "" && p.Has("state") {`, "if false {", "ZitadelRP/https"},
 	{"a device that is never connected", "pkg/mock/device.go", `d.state, d.grant = "approved", g`, `d.state, d.grant = "denied", g`, "OIDCAgent/device_http"},
-	{"another client of an export", "pkg/mock/describe.go", "c.ClientID = derivedID(c.Name, 32)", "c.ClientID, c.GrantTypes = derivedID(c.Name, 32), nil", "Auth0DeployCLI"},
+	{"another client of an export", "pkg/mock/tenant/client.go", "c.ClientID = derivedID(c.Name, 32)", "c.ClientID, c.GrantTypes = derivedID(c.Name, 32), nil", "Auth0DeployCLI"},
 }
 
 // TestRefereesNotice builds the tenant with each of them and expects its

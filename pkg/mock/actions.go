@@ -77,11 +77,13 @@ func (t *Tenant) customClaims(g grant, u *tenant.User) (access, id object) {
 func setClaims(o object, claims map[string]any, data map[string]any) object {
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		value := claims[name]
+		if tenant.ReservedClaim(name) {
+			continue // as Auth0 does, without an error
+		}
 		if s, ok := value.(string); ok && strings.Contains(s, "{{") {
 			value = evaluate(s, data)
 		}
-		o = slices.DeleteFunc(o, func(m member) bool { return m.name == name })
-		o = append(o, member{name, value})
+		o = o.with(object{{name, value}})
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -52,7 +53,7 @@ func merge[T any](old T, body []byte) (T, error) {
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
-	if err := c.Complete(); err != nil {
+	if err := errors.Join(c.Complete(), t.st.checkDefaultOrganization(c)); err != nil {
 		return nil, err
 	}
 	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
@@ -202,6 +203,7 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
 		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
+		{"POST /_mock/organizations/ID/invitations", "adds one: invitee, client_id; the answer has its ticket_id", nil},
 		{"POST /_mock/databases", "adds or replaces one", put(t, t.putDatabase)},
 		{"POST /_mock/connections", "adds or replaces a passwordless one", put(t, t.putConnection)},
 		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},

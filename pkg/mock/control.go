@@ -38,7 +38,7 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.controlOne(w, r) {
+	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) {
 		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }

@@ -177,16 +177,7 @@ func (st *description) database(name string) *tenant.Database {
 
 // userInConnection finds a user of a connection by e-mail address or username.
 func (st *description) userInConnection(login, connection string) *tenant.User {
-	first := st.byLogin[strings.ToLower(login)]
-	if first == nil || first.Connection == connection {
-		return first
-	}
-	for _, u := range st.users { // another connection has the login too
-		if logins := u.Logins(); u.Connection == connection && (logins[0] == strings.ToLower(login) || logins[1] == strings.ToLower(login)) {
-			return u
-		}
-	}
-	return nil
+	return st.userIn(login, func(u *tenant.User) bool { return u.Connection == connection })
 }
 
 // changePassword is POST /dbconnections/change_password. The answer is the same for an

@@ -3,6 +3,7 @@ package mock
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -19,7 +20,9 @@ type description struct {
 	grants       map[string]tenant.ClientGrant     // by grantKey
 	roles        map[string]tenant.Role
 	orgs         map[string]*tenant.Organization // by id
+	orgOrder     []string
 	databases    []tenant.Database
+	connections  []string // of users
 	passwordless []tenant.Connection
 	users        map[string]*tenant.User // by user_id
 	byLogin      map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
@@ -72,6 +75,9 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, c := range e.Connections {
 		errs.add(c.Complete(), "connections[%d]", i)
+	}
+	for i, c := range e.Clients {
+		errs.add(st.checkDefaultOrganization(c), "clients[%d]", i)
 	}
 	for i, a := range e.Actions {
 		errs.add(a.Check(), "x-actions[%d]", i)
@@ -128,6 +134,9 @@ func (st *description) addGrant(g tenant.ClientGrant) error {
 	if c == nil {
 		return fieldError("client_id", "%q is neither a client's id nor its name", g.ClientID)
 	}
+	if err := g.Check(); err != nil {
+		return err
+	}
 	g.ClientID = c.ClientID
 	st.grants[grantKey(g.ClientID, g.Audience, g.SubjectType)] = g
 	return nil
@@ -170,7 +179,26 @@ func (st *description) addOrganization(o tenant.Organization) error {
 		members = append(members, u.UserID)
 	}
 	o.Members = members
+	grants := make([]tenant.OrganizationGrant, 0, len(o.ClientGrants))
+	for _, g := range o.ClientGrants {
+		c := st.client(g.ClientID)
+		if c == nil {
+			return fieldError("client_grants", "organization %q has a grant of %q, which is neither a client's id nor its name", o.Name, g.ClientID)
+		}
+		grants = append(grants, tenant.OrganizationGrant{ClientID: c.ClientID, Audience: g.Audience})
+	}
+	o.ClientGrants = grants
+	if st.orgs[o.ID] == nil {
+		st.orgOrder = append(st.orgOrder, o.ID)
+	}
 	st.orgs[o.ID] = &o
+	return nil
+}
+
+func (st *description) checkDefaultOrganization(c tenant.Client) error {
+	if d := c.DefaultOrganization; d != nil && st.organization(d.ID) == nil {
+		return fieldError("default_organization", "the tenant has no organization %q", d.ID)
+	}
 	return nil
 }
 
@@ -179,10 +207,36 @@ func (st *description) organization(ref string) *tenant.Organization {
 	if o := st.orgs[ref]; o != nil {
 		return o
 	}
+	return st.organizationNamed(ref)
+}
+
+func (st *description) organizationNamed(name string) *tenant.Organization {
 	for _, o := range st.orgs {
-		if o.Name == ref {
+		if o.Name == name {
 			return o
 		}
 	}
 	return nil
+}
+
+// requestedOrganization finds the organization that a request names: by its id, and by
+// its name if the tenant allows that.
+func (st *description) requestedOrganization(ref string) *tenant.Organization {
+	o := st.orgs[ref]
+	if o == nil && st.settings.OrganizationNames {
+		o = st.organizationNamed(strings.ToLower(ref))
+	}
+	return o
+}
+
+// organizationsOf returns the organizations of a user, in the order in which they were
+// added.
+func (st *description) organizationsOf(user string) []*tenant.Organization {
+	var out []*tenant.Organization
+	for _, id := range st.orgOrder {
+		if o := st.orgs[id]; o != nil && slices.Contains(o.Members, user) {
+			out = append(out, o)
+		}
+	}
+	return out
 }

@@ -9,6 +9,9 @@ import (
 // discovery is /.well-known/openid-configuration and its OAuth alias. It lists an
 // endpoint only if the route table has it.
 func (t *Tenant) discovery(c *call) {
+	t.mu.Lock()
+	namesIssuer := t.st.settings.ResponseIssuer
+	t.mu.Unlock()
 	o := object{{"issuer", c.issuer}}
 	endpoint := func(name, path string) {
 		if _, served := t.routes[path]; served {
@@ -43,6 +46,9 @@ func (t *Tenant) discovery(c *call) {
 		member{"backchannel_logout_supported", true},
 		member{"backchannel_logout_session_supported", true},
 	)
+	if namesIssuer {
+		o = append(o, member{"authorization_response_iss_parameter_supported", true})
+	}
 	endpoint("end_session_endpoint", "/oidc/logout")
 	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
 	o = append(o, member{"dpop_signing_alg_values_supported", proofAlgs})

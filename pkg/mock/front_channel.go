@@ -28,6 +28,7 @@ func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []membe
 				t.refuseAuthorize(c, req, refuse("server_error", err.Error()))
 				return
 			}
+			t.keepProfile(access, o)
 			out = append(out, member{"access_token", access})
 		}
 		out = append(out, params...)

@@ -34,7 +34,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("the subject token is not a user_id, email or username of the tenant")
 	}
 	delete(t.st.attempts, key)
-	aud := r.Get("audience")
+	aud := t.requestedAPI(r.parameters)
 	if aud != "" && t.st.apis[aud] == nil {
 		return nil, refuse("access_denied", "Service not found: "+clip(aud))
 	}

@@ -26,10 +26,6 @@ func TestClientCredentials(t *testing.T) {
 	if got := cc("demo", "scope", "read:calls").tokens(); got.Scope != "read:calls" || claims(t, got.Access)["scope"] != "read:calls" {
 		t.Errorf("scope %q", got.Scope)
 	}
-	if got := claims(t, cc("demo", "organization", "acme").tokens().Access); got["org_id"] != "org_acme" {
-		t.Errorf("org_id %v", got["org_id"])
-	}
-	cc("demo", "organization", "nope").refused(400, "invalid_request", "parameter organization is invalid: nope")
 	cc("demo", "audience", "https://nope.example").refused(403, "access_denied", "Service not enabled within domain: https://nope.example")
 	cc("demo", "audience", "").refused(403, "access_denied", "Non-global clients are not allowed access to APIv1")
 	cc("demo", "scope", "read:calls admin:all").refused(403, "access_denied", "Client has not been granted scopes: admin:all")
@@ -279,7 +275,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("%v %v", a, id)
 	}
 	for _, bad := range []string{
-		`[{"trigger":"login"}]`, `[{"trigger":"post-login","set_id_token":{"sub":"x"}}]`, `[{"trigger":"post-login","set_id_token":{"x":"{{"}}]`,
+		`[{"trigger":"login"}]`, `[{"trigger":"post-login","set_id_token":{"x":"{{"}}]`,
 		`[{"trigger":"post-login","unknown":1}]`, `{`,
 	} {
 		if r := w.control("PUT", "/_mock/actions", bad); r.status != http.StatusBadRequest {

@@ -63,7 +63,7 @@ func (t *Tenant) passwordlessOTP(c *call, client *tenant.Client, r tokenRequest)
 	if conn == nil || !conn.Enables(client) {
 		return nil, refuse("invalid_request", "connection "+clip(r.Get("realm"))+" does not exist")
 	}
-	aud := r.Get("audience")
+	aud := t.requestedAPI(r.parameters)
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}

@@ -1,6 +1,7 @@
 package mock_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,11 @@ func TestPasswordless_CodeByMail(t *testing.T) {
 		t.Errorf("another user: %v", again)
 	}
 	w.otp(w.lastMail().Code, "username", "AGENT@example.com", "audience", "").tokens()
+	w.mustControl("PATCH", "/_mock/tenant", `{"default_audience":"`+api+`"}`)
+	w.startCode()
+	if cl := claims(t, w.otp(w.lastMail().Code, "audience", "").tokens().Access); !strings.Contains(fmt.Sprint(cl["aud"]), api) {
+		t.Errorf("aud %v", cl["aud"])
+	}
 }
 
 func TestPasswordless_CodeBySMS(t *testing.T) {

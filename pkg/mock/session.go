@@ -99,6 +99,8 @@ type transaction struct {
 	loggedIn  bool     // the login that this request needs is done
 	consented bool
 	declined  bool
+	personal  bool // the user chose no organization
+	invited   bool // the invitation is accepted
 	created   time.Time
 	entry     string // journal id of /authorize
 	logout    bool   // this is a logout that asks the user

@@ -20,7 +20,7 @@ func (t *Tenant) signupPage(c *call) {
 	}
 	t.mu.Lock()
 	tx, s := t.transactionOf(c, form.Get("state"))
-	if tx == nil || tx.logout || !t.signupAllowed() {
+	if tx == nil || tx.logout || !t.signupAllowed(tx.req) {
 		t.mu.Unlock()
 		t.noTransactionPage(c)
 		return
@@ -49,8 +49,12 @@ func (t *Tenant) signupPage(c *call) {
 	redirect(c, "/authorize/resume?state="+tx.state)
 }
 
-// signupAllowed reports whether the default directory takes new users.
-func (t *Tenant) signupAllowed() bool {
+// signupAllowed reports whether the request may use the default directory, and that
+// takes new users.
+func (t *Tenant) signupAllowed(req *authRequest) bool {
+	if !t.mayUse(req, &tenant.User{Connection: t.st.settings.DefaultDirectory}) {
+		return false
+	}
 	for _, db := range t.st.databases {
 		if db.Name == t.st.settings.DefaultDirectory {
 			return !db.SignupDisabled()

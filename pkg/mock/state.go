@@ -53,6 +53,9 @@ type runtime struct {
 	signups  int                      // users added by sign-up
 
 	noncePolicy noncePolicy
+
+	invitations map[string]*invitation // by hash of the ticket
+	profiles    map[string]object      // claims of Actions for /userinfo, by hash of an access token
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -67,6 +70,7 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
 		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
 		otps: map[string]*otp{}, phones: map[string]string{},
+		invitations: map[string]*invitation{}, profiles: map[string]object{},
 	}}, nil
 }
 

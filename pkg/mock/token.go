@@ -276,6 +276,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		t.refuseToken(c, refuse("server_error", "the token could not be signed").withReason(err.Error()))
 		return
 	}
+	t.keepProfile(access, o)
 	answer := body(access, id)
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })

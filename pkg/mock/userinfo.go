@@ -45,7 +45,7 @@ func (t *Tenant) userinfo(c *call) {
 		write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
 		return
 	}
-	u, scopes, problem := t.userOf(c, token, claims)
+	u, scopes, profile, problem := t.userOf(c, token, claims)
 	if problem != "" {
 		t.challenge(c, problem)
 		return
@@ -53,7 +53,7 @@ func (t *Tenant) userinfo(c *call) {
 	if c.entry.ClientID, _ = claims["azp"].(string); c.entry.ClientID == "" {
 		c.entry.ClientID, _ = claims["client_id"].(string) // RFC 9068
 	}
-	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).bytes()
+	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).with(profile).bytes()
 	setLimit(c.w.Header(), 10, c.now)
 	c.w.Header().Set("ETag", weakTag(body))
 	write(c.w, http.StatusOK, jsonTypeUTF8, body)
@@ -69,9 +69,25 @@ func (t *Tenant) challenge(c *call, description string) {
 	write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
 }
 
-// userOf returns a copy of the user of a verified token and the token's scopes, or the
-// reason for an error.
-func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, string) {
+// keepProfile keeps the claims that Actions set in the ID token: /userinfo shows them as
+// they were at the login.
+func (t *Tenant) keepProfile(accessToken string, o issuance) {
+	if !o.g.has("openid") {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(o.id) == 0 {
+		delete(t.st.profiles, hash(accessToken)) // two JWTs of one second are equal
+		return
+	}
+	evict(t.st.profiles, maxKept, func(object) bool { return false })
+	t.st.profiles[hash(accessToken)] = o.id
+}
+
+// userOf returns a copy of the user of a verified token, the token's scopes and the
+// claims of Actions, or the reason for an error.
+func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, object, string) {
 	scope, _ := claims["scope"].(string)
 	scopes := strings.Fields(scope)
 	exp, _ := claims["exp"].(float64)
@@ -82,16 +98,16 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.U
 	_, revoked := t.st.revoked[hash(token)]
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
-		return nil, nil, "The access token expired"
+		return nil, nil, nil, "The access token expired"
 	case !slices.Contains(scopes, "openid") || !t.namesUserinfo(c, claims):
-		return nil, nil, "The access token is not meant for /userinfo: openid was not granted"
+		return nil, nil, nil, "The access token is not meant for /userinfo: openid was not granted"
 	case revoked:
-		return nil, nil, "The access token was revoked"
+		return nil, nil, nil, "The access token was revoked"
 	case u == nil:
-		return nil, nil, "The user does not exist"
+		return nil, nil, nil, "The user does not exist"
 	}
 	cp := *u
-	return &cp, scopes, ""
+	return &cp, scopes, t.st.profiles[hash(token)], ""
 }
 
 // namesUserinfo reports whether a token is for this tenant's /userinfo. An opaque

@@ -110,6 +110,9 @@ func (st *description) completeUser(u *tenant.User) error {
 	if err := u.Complete(st.settings.DefaultDirectory); err != nil {
 		return err
 	}
+	if !slices.Contains(st.connections, u.Connection) {
+		st.connections = append(st.connections, u.Connection)
+	}
 	for _, r := range u.Roles {
 		if _, known := st.roles[r]; !known {
 			return fieldError("roles", "user %q has the role %q, which is not in roles", u.Login(), r)

@@ -62,8 +62,15 @@ func notNegative(field string, n int, of string) error {
 // signingAlgs are the algorithms of tokens, as discovery lists them.
 var signingAlgs = []string{"HS256", "RS256", "PS256"}
 
-// Check returns an error for session lifetimes that are not valid.
+// Check returns an error for settings that are not valid.
 func (s Settings) Check() error {
+	return errors.Join(
+		s.checkSessions(),
+		oneOf("resource_parameter_profile", s.ResourceProfile, "the tenant", []string{"audience", "compatibility"}),
+	)
+}
+
+func (s Settings) checkSessions() error {
 	const most = 24 * 366 * 100 // hours
 	if s.SessionLifetime < 0 || s.SessionLifetime > most || s.IdleSession < 0 || s.IdleSession > most {
 		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v must be between 0 and %d hours",

@@ -30,7 +30,8 @@ func (c *Client) Complete() error {
 		oneOf("token_endpoint_auth_method", c.TokenEndpointAuthMethod, of, authMethods),
 		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
 		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
-		oneOf("organization_usage", c.OrganizationUsage, of, []string{"deny", "allow", "require"}),
+		oneOf("organization_usage", c.OrganizationUsage, of, organizationUsages),
+		oneOf("organization_require_behavior", c.OrganizationRequire, of, []string{"no_prompt", "pre_login_prompt", "post_login_prompt"}),
 		c.RefreshToken.check(of),
 		c.OIDCLogout.check(of),
 	)
@@ -96,6 +97,27 @@ func (c *Client) RefreshPolicy() RefreshPolicy {
 		return RefreshPolicy{RotationType: "non-rotating", ExpirationType: "non-expiring"}
 	}
 	return *c.RefreshToken
+}
+
+var organizationUsages = []string{"deny", "allow", "require"}
+
+// UsesOrganizations reports whether users of the client can log in to an organization.
+func (c *Client) UsesOrganizations() bool {
+	return c.OrganizationUsage == "allow" || c.OrganizationUsage == "require"
+}
+
+// DefaultOrganizationFor returns the id of the organization of requests without one in
+// a flow, or "".
+func (c *Client) DefaultOrganizationFor(flow string) string {
+	if c.DefaultOrganization == nil || !slices.Contains(c.DefaultOrganization.Flows, flow) {
+		return ""
+	}
+	return c.DefaultOrganization.ID
+}
+
+// Check returns an error for an organization_usage that is not valid.
+func (g *ClientGrant) Check() error {
+	return oneOf("organization_usage", g.OrganizationUsage, fmt.Sprintf("the client grant for %q", g.Audience), organizationUsages)
 }
 
 // AllowsGrant reports whether the client may use a grant type. Token exchange has its

@@ -15,3 +15,13 @@ func (d *Database) Complete() error {
 func (d *Database) Enables(c *Client) bool {
 	return d.EnabledClients == nil || slices.Contains(d.EnabledClients, c.ClientID) || c.Name != "" && slices.Contains(d.EnabledClients, c.Name)
 }
+
+// AutoMembership reports whether a login by a connection makes its user a member.
+func (o *Organization) AutoMembership(connection string) bool {
+	return slices.ContainsFunc(o.Connections, func(c OrganizationConnection) bool { return c.Name == connection && c.AutoMember })
+}
+
+// Grants reports whether a client may use its grant for an API in the organization.
+func (o *Organization) Grants(client, audience string) bool {
+	return slices.Contains(o.ClientGrants, OrganizationGrant{ClientID: client, Audience: audience})
+}

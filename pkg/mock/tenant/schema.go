@@ -27,6 +27,10 @@ type Settings struct {
 	SessionLifetime   float64   `json:"session_lifetime,omitempty"`      // hours; 0: 168
 	IdleSession       float64   `json:"idle_session_lifetime,omitempty"` // hours; 0: 72
 	Flags             Flags     `json:"flags"`
+
+	OrganizationNames bool   `json:"allow_organization_name_in_authentication_api,omitempty"`
+	ResourceProfile   string `json:"resource_parameter_profile,omitempty"` // compatibility (default): resource is as good as audience; audience: it selects no API
+	ResponseIssuer    bool   `json:"authorization_response_iss_parameter_supported,omitempty"`
 }
 
 // ErrorPage is the address of a custom error page.
@@ -61,14 +65,24 @@ type Client struct {
 	RefreshToken            *RefreshPolicy `json:"refresh_token,omitempty"`
 	JWT                     JWTSettings    `json:"jwt_configuration"`
 	OIDCConformant          *bool          `json:"oidc_conformant,omitempty"`
-	OrganizationUsage       string         `json:"organization_usage,omitempty"` // deny, allow, require
-	OrganizationRequire     string         `json:"organization_require_behavior,omitempty"`
+	OrganizationUsage       string         `json:"organization_usage,omitempty"`            // deny, allow, require
+	OrganizationRequire     string         `json:"organization_require_behavior,omitempty"` // no_prompt (default), pre_login_prompt, post_login_prompt
 	RequirePAR              bool           `json:"require_pushed_authorization_requests,omitempty"`
 	RedirectionPolicy       string         `json:"redirection_policy,omitempty"` // allow_always, open_redirect_protection
 	Authentication          *ClientAuth    `json:"client_authentication_methods,omitempty"`
 	TokenExchange           *TokenExchange `json:"token_exchange,omitempty"`
 	RequireProof            bool           `json:"require_proof_of_possession,omitempty"` // DPoP
 	OIDCLogout              *OIDCLogout    `json:"oidc_logout,omitempty"`
+	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"` // where the link of an invitation leads
+
+	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
+}
+
+// DefaultOrganization is the organization of a client that requests a token without
+// one where its client grant requires one.
+type DefaultOrganization struct {
+	ID    string   `json:"organization_id"`
+	Flows []string `json:"flows"` // client_credentials
 }
 
 // ClientAuth holds the keys of private_key_jwt.
@@ -155,8 +169,8 @@ type ClientGrant struct {
 	ClientID          string   `json:"client_id"` // or the client's name, as in exports
 	Audience          string   `json:"audience"`
 	Scope             []string `json:"scope"`
-	SubjectType       string   `json:"subject_type,omitempty"` // client (default), user
-	OrganizationUsage string   `json:"organization_usage,omitempty"`
+	SubjectType       string   `json:"subject_type,omitempty"`       // client (default), user
+	OrganizationUsage string   `json:"organization_usage,omitempty"` // deny (default), allow, require
 	AllowAnyOrg       bool     `json:"allow_any_organization,omitempty"`
 }
 
@@ -179,13 +193,28 @@ type Organization struct {
 	Name        string   `json:"name"`
 	DisplayName string   `json:"display_name,omitempty"`
 	Members     []string `json:"members,omitempty"` // e-mail addresses or user ids
+
+	ClientGrants []OrganizationGrant      `json:"client_grants,omitempty"`
+	Connections  []OrganizationConnection `json:"connections,omitzero"` // absent: those of the client
+}
+
+// OrganizationGrant allows a client to use its grant for an API in an organization.
+type OrganizationGrant struct {
+	ClientID string `json:"client_id"` // or the client's name, as in exports
+	Audience string `json:"audience"`
+}
+
+// OrganizationConnection is a connection that the members of an organization use.
+type OrganizationConnection struct {
+	Name       string `json:"name,omitempty"`
+	AutoMember bool   `json:"assign_membership_on_login,omitempty"`
 }
 
 // Database is a connection with users of its own.
 type Database struct {
 	Name           string   `json:"name"`
 	Strategy       string   `json:"strategy,omitempty"`
-	EnabledClients []string `json:"enabled_clients,omitempty"` // names or ids; empty: all
+	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as a file by hand has it; empty: none, as in an export
 	DisableSignup  bool     `json:"disable_signup,omitempty"`
 
 	Options DatabaseOptions `json:"options,omitzero"`
