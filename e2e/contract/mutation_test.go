@@ -11,7 +11,10 @@ import (
 )
 
 // refusers are the functions of pkg/mock that make a refusal.
-var refusers = []string{"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed", "badProof"}
+var refusers = []string{
+	"refuse", "missing", "badCode", "badRefresh", "unauthorized", "notAllowed", "badProof",
+	"badSignup", "dbError", "exists", "badStart",
+}
 
 // behaviours are what the mock does without a refusal, each with a text that removes it.
 var behaviours = []struct{ what, file, old, new string }{
@@ -20,7 +23,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"/userinfo has the claims of Actions", "token.go", "t.keepProfile(access, o)", ""},
 	{"/userinfo has them for implicit tokens", "front_channel.go", "t.keepProfile(access, o)", ""},
 	{"/userinfo has none of an equal token before", "userinfo.go", "delete(t.st.profiles, hash(accessToken))", ""},
-	{"tokens have no variants", "mint.go", "if err != nil || encode(b) != part {", "if err != nil {"},
+	{"tokens have no variants", "mint.go", "if err != nil || encode(b) != part {", "if err != nil || len(b) < 0 {"},
 	{"org_name by the tenant's setting", "mint.go", "org != nil && t.st.settings.OrganizationNames {", "org != nil {"},
 	{"names of organizations by the tenant's setting", "describe.go", "if o == nil && st.settings.OrganizationNames {", "if o == nil {"},
 	{"iss in answers", "authorize_response.go", "if req.nameIssuer {", "if false {"},

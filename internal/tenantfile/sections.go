@@ -74,6 +74,9 @@ func (l *loader) json(b []byte) bool {
 	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 || l.hasUnused(reflect.ValueOf(e), "") {
 		return false
 	}
+	if slices.ContainsFunc(e.Connections, func(c tenant.Connection) bool { return !c.Passwordless() }) {
+		return false // the slow path reports those that the mock does not have
+	}
 	if !reflect.ValueOf(e.Tenant).IsZero() {
 		if !reflect.ValueOf(l.tenant.Tenant).IsZero() { // the slow path merges the members
 			return false
@@ -87,6 +90,7 @@ func (l *loader) json(b []byte) bool {
 	into.Roles = append(into.Roles, e.Roles...)
 	into.Organizations = append(into.Organizations, e.Organizations...)
 	into.Databases = append(into.Databases, e.Databases...)
+	into.Connections = append(into.Connections, e.Connections...)
 	into.Users = append(into.Users, e.Users...)
 	into.Actions = append(into.Actions, e.Actions...)
 	return true
@@ -165,6 +169,8 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 		list(l, path, name, n, single, &e.Organizations)
 	case "databases":
 		list(l, path, name, n, single, &e.Databases)
+	case "connections":
+		l.connections(path, name, n, single)
 	case "users":
 		list(l, path, name, n, single, &e.Users)
 	case "x-actions":
@@ -207,6 +213,27 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 		good := l.decode(path, name, n, &v)
 		l.place(path, fmt.Sprintf("%s[%d]", name, len(*into)), n, good)
 		*into = append(*into, v) // keep an object with errors, because others refer to it
+	}
+}
+
+// connections adds passwordless connections. The mock has no others.
+func (l *loader) connections(path, name string, n ast.Node, single bool) {
+	nodes := []ast.Node{n}
+	if seq, isList := n.(*ast.SequenceNode); isList && !single {
+		nodes = seq.Values
+	} else if !single {
+		list(l, path, name, n, false, &l.tenant.Connections)
+		return
+	}
+	for _, n := range nodes {
+		var c struct {
+			Strategy string `yaml:"strategy"`
+		}
+		if err := yaml.NodeToValue(n, &c); err == nil && c.Strategy != "" && !(&tenant.Connection{Strategy: c.Strategy}).Passwordless() {
+			l.ignore(name, fmt.Sprintf("%s:%d", path, line(n)))
+			continue
+		}
+		list(l, path, name, n, true, &l.tenant.Connections)
 	}
 }
 

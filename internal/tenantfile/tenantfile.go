@@ -137,6 +137,7 @@ var layout = []struct{ folder, section string }{
 	{"roles", "roles"},
 	{"organizations", "organizations"},
 	{"database-connections/*", "databases"},
+	{"connections", "connections"},
 	{"users", "users"},
 	{"x-actions", "x-actions"},
 }

@@ -141,6 +141,16 @@ func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
 	return d, nil
 }
 
+// putConnection adds a passwordless connection or replaces the one of its name.
+func (t *Tenant) putConnection(c tenant.Connection) (any, error) {
+	if err := c.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.passwordless), func(old tenant.Connection) bool { return old.Name == c.Name })
+	t.st.passwordless = append(list, c)
+	return c, nil
+}
+
 // consentInput is the form of POST /_mock/consents.
 type consentInput struct {
 	User     string `json:"user"`
@@ -203,6 +213,7 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/organizations", "adds or replaces one", putObject(t, "organizations", t.putOrganization)},
 		{"POST /_mock/organizations/ID/invitations", "adds one: invitee, client_id; the answer has its ticket_id", nil},
 		{"POST /_mock/databases", "adds or replaces one", putObject(t, "databases", t.putDatabase)},
+		{"POST /_mock/connections", "adds or replaces a passwordless one", putObject(t, "connections", t.putConnection)},
 		{"POST /_mock/roles", "adds or replaces one", putObject(t, "roles", func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},

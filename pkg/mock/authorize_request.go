@@ -321,6 +321,16 @@ func checkPrompt(req *authRequest, p parameters) *oauthError {
 	return nil
 }
 
+// checkJKT reads dpop_jkt, the thumbprint of the key that will exchange the code
+// (RFC 9449 section 10).
+func checkJKT(req *authRequest, p parameters) *oauthError {
+	req.jkt = p.Get("dpop_jkt")
+	if req.jkt != "" && !isThumbprint(req.jkt) {
+		return refuse("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
+	}
+	return nil
+}
+
 // checkIDTokenHint reads the user of an id_token_hint, who has to be the one that logs in
 // (OpenID Connect Core, section 3.1.2.1). What Auth0 does with the parameter is not
 // documented, so its profile ignores it.
@@ -336,16 +346,6 @@ func (t *Tenant) checkIDTokenHint(req *authRequest, p parameters) *oauthError {
 		return refuse("invalid_request", "The id_token_hint is invalid")
 	}
 	req.hintedUser = sub
-	return nil
-}
-
-// checkJKT reads dpop_jkt, the thumbprint of the key that will exchange the code
-// (RFC 9449 section 10).
-func checkJKT(req *authRequest, p parameters) *oauthError {
-	req.jkt = p.Get("dpop_jkt")
-	if req.jkt != "" && !isThumbprint(req.jkt) {
-		return refuse("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
-	}
 	return nil
 }
 

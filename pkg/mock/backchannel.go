@@ -57,7 +57,7 @@ func (t *Tenant) reportLogout(c *call, s *session) {
 				{"exp", c.now.Add(logoutTokenLifetime).Unix()},
 				{"jti", t.uuid()},
 				{"events", object{{logoutEvent, object{}}}},
-				{"trace_id", t.requestID()[:16]},
+				{"trace_id", t.randomHex(16)},
 				{"sid", s.sid},
 			},
 		}

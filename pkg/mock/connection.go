@@ -24,6 +24,12 @@ func (t *Tenant) connectionsOf(client *tenant.Client, organization string) []str
 			out = append(out, db.Name)
 		}
 	}
+	for _, c := range t.st.passwordless {
+		listed[c.Name] = true
+		if c.Enables(client) {
+			out = append(out, c.Name)
+		}
+	}
 	for _, name := range append([]string{t.st.settings.DefaultDirectory}, t.st.connections...) { // of users, and without databases in the file
 		if !listed[name] {
 			listed[name] = true

@@ -5,7 +5,7 @@ import (
 )
 
 // publicEndpoints allow any origin; the others only the origins of clients.
-const publicEndpoints = "userinfo discovery jwks"
+const publicEndpoints = "userinfo discovery jwks change_password"
 
 // allowOrigin sets the CORS headers of every response, errors included: without
 // them a browser hides the body.

@@ -11,28 +11,30 @@ import (
 // description is the tenant as an administrator configures it. Its objects are
 // replaced, never changed: handlers read them without the lock.
 type description struct {
-	settings    tenant.Settings
-	actions     []tenant.Action
-	clients     map[string]*tenant.Client // by client_id
-	clientOrder []string
-	apis        map[string]*tenant.ResourceServer // by identifier
-	firstAPI    string                            // the audience that /_mock/resource/ requires
-	grants      map[string]tenant.ClientGrant     // by grantKey
-	roles       map[string]tenant.Role
-	orgs        map[string]*tenant.Organization // by id
-	orgOrder    []string
-	databases   []tenant.Database
-	connections []string                // of users
-	users       map[string]*tenant.User // by user_id
-	byLogin     map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
-	userOrder   []string
+	settings     tenant.Settings
+	actions      []tenant.Action
+	clients      map[string]*tenant.Client // by client_id
+	clientOrder  []string
+	apis         map[string]*tenant.ResourceServer // by identifier
+	firstAPI     string                            // the audience that /_mock/resource/ requires
+	grants       map[string]tenant.ClientGrant     // by grantKey
+	roles        map[string]tenant.Role
+	orgs         map[string]*tenant.Organization // by id
+	orgOrder     []string
+	databases    []tenant.Database
+	connections  []string // of users
+	passwordless []tenant.Connection
+	users        map[string]*tenant.User // by user_id
+	byLogin      map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
+	userOrder    []string
 }
 
 // newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
 		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
-		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
+		passwordless: e.Connections,
+		clients:      map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
 		orgs: map[string]*tenant.Organization{}, users: make(map[string]*tenant.User, len(e.Users)),
 		byLogin: make(map[string]*tenant.User, len(e.Users)), userOrder: make([]string, 0, len(e.Users)),
 	}
@@ -70,6 +72,9 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, d := range e.Databases {
 		errs.add(d.Complete(), "databases[%d]", i)
+	}
+	for i, c := range e.Connections {
+		errs.add(c.Complete(), "connections[%d]", i)
 	}
 	for i, c := range e.Clients {
 		errs.add(st.checkDefaultOrganization(c), "clients[%d]", i)

@@ -108,7 +108,7 @@ func TestOrganizationOfAutomaticLogins(t *testing.T) {
 		if got := w.orgOf(w.authorize("client_id", "b2b")); got != "org_acme" {
 			t.Errorf("%s: the first organization of the user: %q", behaviour, got)
 		}
-		w.otherBrowser().authorize("client_id", "b2b", "login_hint", "nobody@example.com").location()
+		w.otherBrowser().authorize("client_id", "b2b", "login_hint", "absent@example.com").location()
 		w.mustControl("PATCH", "/_mock/clients/b2b", `{"organization_usage":"allow"}`)
 		if got := w.orgOf(w.authorize("client_id", "b2b")); got != "" {
 			t.Errorf("%s: personal account: %q", behaviour, got)

@@ -38,6 +38,8 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 		return t.clientCredentials
 	case tenant.GrantPassword, tenant.GrantPasswordRealm:
 		return t.password
+	case tenant.GrantPasswordlessOTP:
+		return t.passwordlessOTP
 	case tenant.GrantDeviceCode:
 		return t.pollDevice
 	case tenant.GrantTokenExchange:

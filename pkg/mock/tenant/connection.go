@@ -7,7 +7,7 @@ func (d *Database) Complete() error {
 	if d.Name == "" {
 		return fieldError("name", "a database needs a name")
 	}
-	return nil
+	return d.Options.check(d.Name)
 }
 
 // Enables reports whether a client may use the database. Without enabled_clients every

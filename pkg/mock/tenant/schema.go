@@ -10,6 +10,7 @@ type File struct {
 	Roles           []Role           `json:"roles"`
 	Organizations   []Organization   `json:"organizations"`
 	Databases       []Database       `json:"databases"`
+	Connections     []Connection     `json:"connections"` // passwordless ones
 	Users           []User           `json:"users"`
 	Actions         []Action         `json:"x-actions"`
 }
@@ -43,6 +44,10 @@ type Flags struct {
 	// RevokeDeletesGrant makes the revocation of one refresh token delete the
 	// grant, and with it every refresh token of the user, client and audience.
 	RevokeDeletesGrant bool `json:"revoke_refresh_token_grant,omitempty"`
+	// TellUserExists makes /dbconnections/signup say that a user exists.
+	TellUserExists bool `json:"enable_public_signup_user_exists_error,omitempty"`
+	// AuthenticatePasswordlessStart makes /passwordless/start require the client's secret.
+	AuthenticatePasswordlessStart bool `json:"enforce_client_authentication_on_passwordless_start,omitempty"`
 }
 
 // Client is an application.
@@ -67,9 +72,9 @@ type Client struct {
 	RedirectionPolicy       string         `json:"redirection_policy,omitempty"` // allow_always, open_redirect_protection
 	Authentication          *ClientAuth    `json:"client_authentication_methods,omitempty"`
 	TokenExchange           *TokenExchange `json:"token_exchange,omitempty"`
-	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"`          // where the link of an invitation leads
 	RequireProof            bool           `json:"require_proof_of_possession,omitempty"` // DPoP
 	OIDCLogout              *OIDCLogout    `json:"oidc_logout,omitempty"`
+	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"` // where the link of an invitation leads
 
 	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
 }
@@ -212,6 +217,8 @@ type Database struct {
 	Strategy       string   `json:"strategy,omitempty"`
 	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as a file by hand has it; empty: none, as in an export
 	DisableSignup  bool     `json:"disable_signup,omitempty"`
+
+	Options DatabaseOptions `json:"options,omitzero"`
 }
 
 // User is a user in the Management API's schema, plus password and roles.
