@@ -24,7 +24,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"org_name by the tenant's setting", "mint.go", "org != nil && t.st.settings.OrganizationNames {", "org != nil {"},
 	{"names of organizations by the tenant's setting", "describe.go", "if o == nil && st.settings.OrganizationNames {", "if o == nil {"},
 	{"iss in answers", "authorize_response.go", "if req.nameIssuer {", "if false {"},
-	{"iss in discovery", "discovery.go", "if namesIssuer {", "if false {"},
+	{"iss in discovery", "discovery.go", "if namesIssuer {", "if false && namesIssuer {"},
 	{"resource by the tenant's profile", "authorize_request.go", `aud != "" || t.st.settings.ResourceProfile == "audience" {`, `aud != "" {`},
 	{"third-party clients match whole URLs", "allowed_url.go", "if err != nil || !p.Whole() && c != nil && c.ThirdParty() {", "if err != nil {"},
 	{"placeholders of organizations need organization_usage", "allowed_url.go", "if c != nil && !c.UsesOrganizations() {", "if false {"},

@@ -131,6 +131,9 @@ func TestOrganizationOfAutomaticLogins(t *testing.T) {
 func TestOrganizationByName(t *testing.T) {
 	w := organizations(t, mock.Config{}, `{}`)
 	w.authorize("client_id", "b2b", "organization", "acme").redirectsError("invalid_request", "parameter organization is invalid: acme")
+	if id := claims(t, w.tokens("b2b", "organization", "org_acme").ID); id["org_id"] != "org_acme" || id["org_name"] != nil {
+		t.Errorf("names are off: %v", id)
+	}
 	w.mustControl("PATCH", "/_mock/tenant", `{"allow_organization_name_in_authentication_api":true}`)
 	for _, ref := range []string{"acme", "ACME", "org_acme"} {
 		tk := w.tokens("b2b", "organization", ref)
