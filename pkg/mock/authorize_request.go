@@ -295,10 +295,10 @@ func (t *Tenant) requestedAPI(p parameters) string {
 // checkWebMessage protects the answer to a frame: only an Allowed Web Origin gets it.
 // That Auth0 checks a popup as well, which has no prompt=none, is not documented.
 func checkWebMessage(req *authRequest, _ parameters) *oauthError {
-	if req.mode != "web_message" || !req.asks("none") || allowsWebMessage(req.client, req.redirectURI) {
-		return nil
+	if req.mode == "web_message" && req.asks("none") && !allowsWebMessage(req.client, req.redirectURI) {
+		return refuse("invalid_request", "The specified redirect_uri '"+clip(req.redirectURI)+"' does not have a registered origin.").onPage()
 	}
-	return refuse("invalid_request", "The specified redirect_uri '"+clip(req.redirectURI)+"' does not have a registered origin.").onPage()
+	return nil
 }
 
 func checkPrompt(req *authRequest, p parameters) *oauthError {

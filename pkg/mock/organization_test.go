@@ -131,6 +131,9 @@ func TestOrganizationOfAutomaticLogins(t *testing.T) {
 func TestOrganizationByName(t *testing.T) {
 	w := organizations(t, mock.Config{}, `{}`)
 	w.authorize("client_id", "b2b", "organization", "acme").redirectsError("invalid_request", "parameter organization is invalid: acme")
+	if id := claims(t, w.tokens("b2b", "organization", "org_acme").ID); id["org_id"] != "org_acme" || id["org_name"] != nil {
+		t.Errorf("names are off: %v", id)
+	}
 	w.mustControl("PATCH", "/_mock/tenant", `{"allow_organization_name_in_authentication_api":true}`)
 	for _, ref := range []string{"acme", "ACME", "org_acme"} {
 		tk := w.tokens("b2b", "organization", ref)
@@ -216,12 +219,21 @@ func TestInvitations(t *testing.T) {
 // An invitation that waits for the consent page is accepted once.
 func TestInvitationByForms(t *testing.T) {
 	w := organizations(t, mock.Config{Login: mock.LoginForm}, `{}`)
-	ticket := decodeJSON[map[string]any](t, w.mustControl("POST", "/_mock/organizations/org_acme/invitations",
-		`{"invitee":{"email":"`+guest+`"},"client_id":"b2b"}`).body)["ticket_id"].(string)
+	invite := func(email string) string {
+		return decodeJSON[map[string]any](t, w.mustControl("POST", "/_mock/organizations/org_acme/invitations",
+			`{"invitee":{"email":"`+email+`"},"client_id":"b2b"}`).body)["ticket_id"].(string)
+	}
+	ticket, invited := invite(guest), invite("other@example.com")
 	r := w.signIn(w.authorize("client_id", "b2b", "organization", "org_acme", "invitation", ticket), guest)
+	second := w.otherBrowser()
+	late := second.authorize("client_id", "b2b", "organization", "org_acme", "invitation", invited)
 	if got := w.orgOf(w.consent(r, "accept")); got != "org_acme" {
 		t.Errorf("org_id %q", got)
 	}
+	other := w.otherBrowser()
+	other.signIn(other.authorize("client_id", "b2b", "organization", "org_acme", "invitation", invited), agent).
+		redirectsError("access_denied", "the specified account is not allowed to accept the current invitation")
+	second.signIn(late, agent).redirectsError("invalid_request", "invitation not found or already used")
 }
 
 // The rules of organization_usage of a client grant.
