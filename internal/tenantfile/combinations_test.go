@@ -87,6 +87,7 @@ var drawnValues = map[string][]any{
 	"organization_id":               {"a"},
 	"backchannel_logout_urls":       {[]any{"http://localhost:1/logout"}},
 	"resource_parameter_profile":    {"audience", "compatibility"},
+	"passwordPolicy":                {"none", "low", "good", "excellent"},
 	"mechanism":                     {"none", "mtls", "dpop"},
 	"required_for":                  {"all_clients", "public_clients"},
 	"roles":                         {[]any{"a"}, []any{}},
@@ -112,7 +113,7 @@ func drawTenant(t *rapid.T) string {
 		bySection[section] = append(bySection[section], name)
 	}
 	file := map[string]any{}
-	for _, section := range []string{"tenant", "clients", "resourceServers", "clientGrants", "roles", "organizations", "databases", "users", "x-actions"} {
+	for _, section := range []string{"tenant", "clients", "resourceServers", "clientGrants", "roles", "organizations", "databases", "connections", "users", "x-actions"} {
 		object := func() map[string]any {
 			o := map[string]any{}
 			for _, name := range rapid.SliceOfN(rapid.SampledFrom(bySection[section]), 0, 8).Draw(t, section) {
@@ -137,6 +138,10 @@ func drawTenant(t *rapid.T) string {
 		identify(file, "roles", "name", "")
 		identify(file, "organizations", "name", "id")
 		identify(file, "databases", "name", "")
+		identify(file, "connections", "name", "")
+		for _, c := range file["connections"].([]any) {
+			c.(map[string]any)["strategy"] = "email"
+		}
 		for _, g := range file["clientGrants"].([]any) {
 			g.(map[string]any)["client_id"], g.(map[string]any)["audience"] = "a", "a"
 		}
@@ -342,6 +347,12 @@ func (b *browser) use(request url.Values, later time.Duration) {
 	b.token("client_credentials", audience)
 	b.token(tenant.GrantTokenExchange, user)
 	b.do(http.MethodGet, "/userinfo?access_token="+url.QueryEscape(tk.Access+password.Access), nil)
+	person := url.Values{
+		"client_id": b.client["client_id"], "connection": {"a"}, "email": {"a@example.com"}, "password": {"password"}, "send": {"code"},
+	}
+	b.do(http.MethodPost, "/dbconnections/signup", person)
+	b.do(http.MethodPost, "/dbconnections/change_password", person)
+	b.do(http.MethodPost, "/passwordless/start", url.Values{"client_id": person["client_id"], "connection": {"a"}, "email": {"a@example.com"}})
 	b.do(http.MethodPost, "/oauth/par", b.client)
 	b.do(http.MethodPost, "/oauth/device/code", b.client)
 	b.do(http.MethodGet, "/.well-known/openid-configuration", nil)

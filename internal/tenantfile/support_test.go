@@ -74,12 +74,15 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	if !isObject {
 		t.Fatalf("no object for %v", names)
 	}
-	required := map[string]string{"clients": "name", "resourceServers": "identifier", "roles": "name", "organizations": "name", "databases": "name", "users": "email"}
+	required := map[string]string{"clients": "name", "resourceServers": "identifier", "roles": "name", "organizations": "name", "databases": "name", "connections": "name", "users": "email"}
 	if name := required[section]; name != "" {
 		object[name] = "a"
 	}
 	if list, isList := object["client_grants"].([]any); isList {
 		list[0].(map[string]any)["client_id"] = "a"
+	}
+	if section == "connections" {
+		object["strategy"] = "email"
 	}
 	if section == "clientGrants" {
 		object["client_id"], object["audience"], object["scope"] = "a", "a", []string{}
@@ -106,7 +109,7 @@ func TestUnknownValuesAreErrors(t *testing.T) {
 	for _, path := range []string{
 		"tenant.resource_parameter_profile", "clients.token_endpoint_auth_method", "clients.grant_types", "clients.jwt_configuration.alg",
 		"clients.refresh_token.rotation_type", "clients.refresh_token.expiration_type", "clients.organization_usage",
-		"clients.organization_require_behavior", "clients.redirection_policy", "clients.default_organization.flows",
+		"clients.organization_require_behavior", "databases.options.passwordPolicy", "clients.redirection_policy", "clients.default_organization.flows",
 		"clients.token_exchange.allow_any_profile_of_type", "clients.client_authentication_methods.private_key_jwt.credentials.alg",
 		"resourceServers.signing_alg", "resourceServers.token_dialect", "resourceServers.proof_of_possession.mechanism",
 		"resourceServers.proof_of_possession.required_for", "resourceServers.subject_type_authorization.user.policy",

@@ -61,7 +61,8 @@ func probedTenant(t *testing.T) (*tenant.File, signer) {
 		Organizations: []tenant.Organization{{
 			ID: "org_one", Name: "one", Members: []string{agent},
 		}, {ID: "org_two", Name: "two"}},
-		Databases: []tenant.Database{{Name: "DB"}},
+		Databases:   []tenant.Database{{Name: "DB"}},
+		Connections: []tenant.Connection{{Name: "email", Strategy: "email"}},
 		Users: []tenant.User{{
 			UserID: "auth0|1", Email: agent, Username: "ann", Name: "Ann", Nickname: "annie", GivenName: "Ann", FamilyName: "Agent",
 			Picture: "http://x.example/p.png", PhoneNumber: "+1555", Password: "password", Roles: []string{"agent"},
@@ -275,6 +276,16 @@ var dialogues = map[string]func(*dialogue) string{
 		d.log("organization", "org_one")
 		d.log("organization", "one")
 		d.log()
+		return d.transcript.String()
+	},
+	"sign-up": func(d *dialogue) string {
+		for _, email := range []string{"new@example.com", agent} {
+			d.note("sign-up", d.post("/dbconnections/signup", "client_id", "a", "connection", "DB", "email", email, "password", "password"))
+		}
+		return d.transcript.String()
+	},
+	"passwordless": func(d *dialogue) string {
+		d.note("start", d.post("/passwordless/start", "client_id", "a", "connection", "email", "email", agent, "send", "code"))
 		return d.transcript.String()
 	},
 	"resource": func(d *dialogue) string {

@@ -194,6 +194,8 @@ var fieldRows = []fieldRow{
 	{"tenant.idle_session_lifetime", `90`, "session", nil, nil},
 	{"tenant.flags.revoke_refresh_token_grant", `true`, "revoke", nil, nil},
 	{"tenant.pushed_authorization_requests_supported", `false`, "pushed", nil, nil},
+	{"tenant.flags.enable_public_signup_user_exists_error", `true`, "sign-up", nil, nil},
+	{"tenant.flags.enforce_client_authentication_on_passwordless_start", `true`, "passwordless", nil, nil},
 	{"tenant.resource_parameter_profile", `"audience"`, "resource", nil, nil},
 	{"tenant.authorization_response_iss_parameter_supported", `true`, "login", nil, nil},
 	{"tenant.allow_organization_name_in_authentication_api", `true`, "organization", nil, nil},
@@ -274,6 +276,14 @@ var fieldRows = []fieldRow{
 	{"databases[0].name", `"x"`, "form signup", map[string]string{"databases[0].disable_signup": "true"}, nil},
 	{"databases[0].disable_signup", `true`, "form signup", nil, nil},
 	{"databases[0].enabled_clients", `[]`, "login", nil, nil},
+	{"databases[0].options.disable_signup", `true`, "sign-up", nil, nil},
+	{"databases[0].options.requires_username", `true`, "sign-up", nil, nil},
+	{"databases[0].options.passwordPolicy", `"excellent"`, "sign-up", nil, nil},
+	{"databases[0].options.password_complexity_options.min_length", `20`, "sign-up", nil, nil},
+
+	{"connections[0].name", `"x"`, "passwordless", nil, nil},
+	{"connections[0].strategy", `"sms"`, "passwordless", nil, nil},
+	{"connections[0].enabled_clients", `["keyed"]`, "passwordless", nil, nil},
 
 	{"users[0].user_id", `"auth0|2"`, "login", nil, nil},
 	{"users[0].email", `"x@example.com"`, "login", map[string]string{"organizations": "[]"}, nil},

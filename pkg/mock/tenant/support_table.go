@@ -7,7 +7,8 @@ var areas = []area{{
 	emulated: `
 		friendly_name default_audience default_directory allowed_logout_urls error_page.url session_lifetime
 		idle_session_lifetime flags.revoke_refresh_token_grant pushed_authorization_requests_supported resource_parameter_profile
-		authorization_response_iss_parameter_supported allow_organization_name_in_authentication_api`,
+		authorization_response_iss_parameter_supported allow_organization_name_in_authentication_api
+		flags.enable_public_signup_user_exists_error flags.enforce_client_authentication_on_passwordless_start`,
 	stored: `
 		support_email support_url picture_url enabled_locales error_page.html error_page.show_log_link change_password
 		guardian_mfa_page sandbox_version legacy_sandbox_version sandbox_versions_available device_flow country_codes
@@ -43,11 +44,9 @@ var areas = []area{{
 		{"flags.enable_sso", "true", "asks a logged-in user to confirm"},
 		{"flags.remove_alg_from_jwks", "", "leaves alg out of the JWKS"},
 		{"flags.allow_legacy_tokeninfo_endpoint", "", "serves /tokeninfo"},
-		{"flags.enable_public_signup_user_exists_error", "", "says at signup that a user exists"},
 	},
 	refused: []difference{
 		{"mtls", `{"enable_endpoint_aliases":false}`, "authenticates clients and binds tokens by TLS certificates"},
-		{"flags.enforce_client_authentication_on_passwordless_start", "", "refuses /passwordless/start without client authentication"},
 	},
 }, {
 	section: "clients",
@@ -157,8 +156,10 @@ var areas = []area{{
 		{"third_party_client_access", `"allow"`, "refuses third-party clients"},
 	},
 }, {
-	section:  "databases",
-	emulated: `name disable_signup enabled_clients`,
+	section: "databases",
+	emulated: `
+		name disable_signup enabled_clients options.disable_signup options.requires_username options.passwordPolicy
+		options.password_complexity_options.min_length`,
 	stored: `
 		id strategy display_name show_as_button metadata connected_accounts authentication
 		options.brute_force_protection options.configuration options.enable_script_context options.non_persistent_attrs
@@ -168,10 +169,6 @@ var areas = []area{{
 		{"realms", "", "is the realm of these domains"},
 		{"cross_app_access_requesting_app", "", "exchanges tokens between applications"},
 		{"cross_app_access_resource_app", "", "exchanges tokens between applications"},
-		{"options.disable_signup", "", "refuses signup; use disable_signup beside options"},
-		{"options.requires_username", "", "requires a username at signup"},
-		{"options.passwordPolicy", "", "refuses weak passwords at signup"},
-		{"options.password_complexity_options", "", "refuses weak passwords at signup"},
 		{"options.password_history", `{"enable":false}`, "refuses earlier passwords"},
 		{"options.password_no_personal_info", `{"enable":false}`, "refuses passwords with personal data"},
 		{"options.password_dictionary", `{"enable":false}`, "refuses common passwords"},
@@ -186,6 +183,20 @@ var areas = []area{{
 		{"options.customScripts", "", "asks the tenant's own scripts for users"},
 		{"options.import_mode", "", "imports users at their login"},
 		{"options.disable_self_service_change_password", "", "refuses to send mails for a new password"},
+	},
+}, {
+	section:  "connections",
+	emulated: `name strategy enabled_clients`,
+	stored: `
+		id display_name show_as_button metadata realms is_domain_connection options.name options.email options.from
+		options.subject options.body options.syntax options.template options.provider options.gateway_url
+		options.messaging_service_sid options.twilio_sid options.twilio_token options.forward_req_info
+		options.non_persistent_attrs options.set_user_root_attributes options.brute_force_protection`,
+	absent: []difference{
+		{"options.totp", "", "sends codes of this length and life"},
+		{"options.disable_signup", "", "lets only known users log in"},
+		{"options.auth_params", "", "adds these parameters to the link in a mail"},
+		{"options.authParams", "", "adds these parameters to the link in a mail"},
 	},
 }, {
 	section: "users",
