@@ -40,14 +40,15 @@ var removals = []struct {
 // its script to fail. MUTANTS=all tries all; otherwise it tries one.
 func TestDocumentedLines(t *testing.T) {
 	for i, r := range removals {
+		m, err := mutation.Replace(filepath.Join("..", filepath.FromSlash(r.file)), r.old, r.new)
+		if err != nil { // the code has changed
+			t.Error(err)
+			continue
+		}
 		if i > 0 && os.Getenv("MUTANTS") != "all" {
 			continue
 		}
 		t.Run(r.line, func(t *testing.T) {
-			m, err := mutation.Replace(filepath.Join("..", filepath.FromSlash(r.file)), r.old, r.new)
-			if err != nil {
-				t.Fatal(err)
-			}
 			test, err := m.CaughtBy(mutation.Tests{Args: []string{"-run", "^TestScripts$/^" + r.script + "$", "."}})
 			if err != nil || test != "TestScripts/"+r.script {
 				t.Errorf("%s does not fail, but %q: %v", r.script, test, err)
