@@ -25,7 +25,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"another nonce", "pkg/mock/mint.go", `c.add("nonce", o.g.nonce)`, `c.add("nonce", o.g.nonce+"x")`, "Authlib/http"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "Authlib/https"},
 	{"no logout token", "pkg/mock/logout.go", "t.reportLogout(c, s)", "", "ExpressOpenIDConnect/backchannel_logout_http"},
-	{"a logout token for nobody", "pkg/mock/backchannel.go", `{"aud", id},`, `{"aud", id + "x"},`, "ExpressOpenIDConnect/backchannel_logout_http"},
+	{"a logout token for another client", "pkg/mock/backchannel.go", `{"aud", id},`, `{"aud", id + "x"},`, "ExpressOpenIDConnect/backchannel_logout_http"},
 	{"no token in the query", "pkg/mock/credentials.go", `c.query().Get("access_token"); q != ""`, `""; q != ""`, "PassportAuth0"},
 	{"expired tokens", "pkg/mock/mint.go", `c.add("exp", o.now.Add(o.lifetime()).Unix())`, `c.add("exp", o.now.Add(-o.lifetime()).Unix())`, "ExpressOAuth2JWTBearer/http"},
 	{"expired tokens", "pkg/mock/mint.go", `c.add("exp", o.now.Add(o.lifetime()).Unix())`, `c.add("exp", o.now.Add(-o.lifetime()).Unix())`, "PyJWT/http"},

@@ -318,7 +318,7 @@ var dialogues = map[string]func(*dialogue) string{
 		return d.transcript.String()
 	},
 	"error": func(d *dialogue) string {
-		d.note("unknown client", d.start("client_id", "nobody"))
+		d.note("unknown client", d.start("client_id", "absent"))
 		return d.transcript.String()
 	},
 	"form": func(d *dialogue) string { d.form("accept"); return d.transcript.String() },

@@ -11,9 +11,9 @@ var areas = []area{{
 		flags.enable_public_signup_user_exists_error flags.enforce_client_authentication_on_passwordless_start`,
 	stored: `
 		support_email support_url picture_url enabled_locales error_page.html error_page.show_log_link change_password
-		guardian_mfa_page sandbox_version legacy_sandbox_version sandbox_versions_available device_flow country_codes
+		guardian_mfa_page sandbox_version legacy_sandbox_version sandbox_versions_available country_codes
 		enable_ai_guide phone_consolidated_experience include_session_metadata_in_tenant_logs
-		customize_mfa_in_postlogin_action sessions.anonymous flags.change_pwd_flow_v1 flags.enable_apis_section
+		customize_mfa_in_postlogin_action flags.change_pwd_flow_v1 flags.enable_apis_section
 		flags.disable_impersonation flags.enable_client_connections flags.enable_pipeline2
 		flags.allow_legacy_delegation_grant_types flags.allow_legacy_ro_grant_types flags.enable_idtoken_api2
 		flags.allow_changing_enable_sso flags.no_disclose_enterprise_connections
@@ -23,6 +23,8 @@ var areas = []area{{
 		flags.disable_management_api_sms_obfuscation flags.trust_azure_adfs_email_verified_connection_property
 		flags.custom_domains_provisioning flags.disable_clickjack_protection_headers flags.use_scope_descriptions_for_consent`,
 	absent: []difference{
+		{"sessions.anonymous", "", "issues tokens for anonymous sessions"},
+		{"device_flow", "", "makes user codes of this form"},
 		{"session_lifetime_in_minutes", "", "ends sessions after these minutes; use session_lifetime"},
 		{"idle_session_lifetime_in_minutes", "", "ends idle sessions after these minutes; use idle_session_lifetime"},
 		{"ephemeral_session_lifetime", "", "ends sessions that are not persistent after these hours"},
@@ -87,7 +89,7 @@ var areas = []area{{
 		{"oidc_backchannel_logout", "", "takes this for oidc_logout, which the mock knows"},
 		{"token_quota", "", "refuses client_credentials when the quota is used up; see /_mock/faults"},
 		{"par_request_expiry", "30", "keeps pushed requests for these seconds"},
-		{"token_vault_privileged_access", "", "hands out tokens of other providers"},
+		{"token_vault_privileged_access", "", "issues tokens of other providers"},
 		{"skip_non_verifiable_callback_uri_confirmation_prompt", "true", "asks the user before a redirect to a loopback or custom-scheme callback"},
 		{"resource_server_identifier", "", "lets the client exchange the tokens of this API"},
 		{"identity_assertion_authorization_grant", "", "grants access by another application's identity assertion"},
@@ -161,10 +163,11 @@ var areas = []area{{
 		name disable_signup enabled_clients options.disable_signup options.requires_username options.passwordPolicy
 		options.password_complexity_options.min_length`,
 	stored: `
-		id strategy display_name show_as_button metadata connected_accounts authentication
-		options.brute_force_protection options.configuration options.enable_script_context options.non_persistent_attrs
+		id strategy display_name show_as_button metadata connected_accounts 		options.configuration options.enable_script_context options.non_persistent_attrs
 		options.disable_signup_confirmation options.strategy_version options.realm_fallback`,
 	absent: []difference{
+		{"authentication", `{"active":true}`, "does not log in by this database"},
+		{"options.brute_force_protection", "true", "does not block a user after wrong passwords"},
 		{"is_domain_connection", "", "is open to third-party clients only with this"},
 		{"realms", "", "is the realm of these domains"},
 		{"cross_app_access_requesting_app", "", "exchanges tokens between applications"},
@@ -204,11 +207,11 @@ var areas = []area{{
 		user_id email email_verified username name nickname given_name family_name picture phone_number phone_verified
 		blocked created_at updated_at app_metadata user_metadata connection password roles`,
 	stored: `
-		identities last_login last_ip last_password_reset logins_count verify_email permissions
-		custom_password_hash id provider`,
+		identities multifactor_last_modified last_login last_ip last_password_reset logins_count verify_email 		id provider`,
 	absent: []difference{
+		{"permissions", "", "grants these permissions, in addition to those of the roles"},
+		{"custom_password_hash", "", "logs in with the password of this hash"},
 		{"multifactor", "", "asks for the enrolled second factor"},
-		{"multifactor_last_modified", "", "asks for the enrolled second factor"},
 	},
 }, {
 	section:  "x-actions",
