@@ -192,7 +192,7 @@ func TestMFA_PushNotification(t *testing.T) {
 	token := w.passwordGrant().mfaToken()
 	code := w.oobCode(token)
 	w.secondFactor(mfaOOB, token, "oob_code", code).refused(400, "authorization_pending", pending)
-	for _, bad := range []string{`{"user":"nobody","answer":"accept"}`, `{"user":"` + agent + `","answer":"maybe"}`} {
+	for _, bad := range []string{`{"user":"absent","answer":"accept"}`, `{"user":"` + agent + `","answer":"maybe"}`} {
 		if r := w.control("POST", "/_mock/push", bad); r.status != 400 {
 			t.Errorf("%s: %d", bad, r.status)
 		}
