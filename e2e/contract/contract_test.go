@@ -86,7 +86,7 @@ var changes = []change{
 		return body
 	}},
 	{"token type in lower case", func(_ string, _ *http.Response, body string) string {
-		return strings.Replace(body, `"token_type":"Bearer"`, `"token_type":"bearer"`, 1)
+		return strings.NewReplacer(`"token_type":"Bearer"`, `"token_type":"bearer"`, `"token_type":"DPoP"`, `"token_type":"dpop"`).Replace(body)
 	}},
 	{"a page without markup", func(path string, res *http.Response, body string) string {
 		if path == "/authorize" && res.StatusCode == http.StatusOK {
@@ -114,6 +114,12 @@ var changes = []change{
 	{"another first member", func(path string, res *http.Response, body string) string {
 		if path != "/oauth/token" && path != "/oauth/revoke" && res.StatusCode < 300 && strings.HasPrefix(body, `{"`) {
 			return `{"x` + body[2:]
+		}
+		return body
+	}},
+	{"another text", func(path string, res *http.Response, body string) string {
+		if path == "/dbconnections/change_password" && res.StatusCode == http.StatusOK {
+			return strings.ToLower(body)
 		}
 		return body
 	}},

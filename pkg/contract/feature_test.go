@@ -71,7 +71,7 @@ func TestStepThatTheRunnerLacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := result(t, report, "token.mfa_otp.wrong")
+	got := result(t, report, "mfa.authenticators.delete")
 	if got.Status != Fail || !strings.Contains(got.Diff, "the runner has no such step") {
 		t.Errorf("%+v", got)
 	}

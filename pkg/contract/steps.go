@@ -38,6 +38,10 @@ func steps() map[string]stepFunc {
 		"failed_exchanges": stepFailedExchanges,
 
 		"passwordless_start": stepPasswordlessStart,
+		"mfa":                stepMFA,
+		"mfa_token":          stepMFAToken,
+		"mfa_challenge":      stepMFAChallenge,
+		"mfa_reject":         stepMFAReject,
 	}
 }
 

@@ -64,12 +64,34 @@ func putObject[T any](t *Tenant, section string, store func(T) (any, error)) htt
 func merge[T any](t *Tenant, section string, old T, body []byte) (merged T, ignored []string, err error) {
 	b, err := json.Marshal(old)
 	if err == nil {
-		err = json.Unmarshal(b, &merged)
+		err = json.Unmarshal(dropLists(b, body), &merged)
 	}
 	if err == nil {
 		ignored, err = t.decodeObject(section, body, &merged)
 	}
 	return merged, ignored, err
+}
+
+// dropLists removes from an object the lists that a body replaces. Otherwise
+// json.Unmarshal would keep members of their old elements, secrets among them.
+func dropLists(object, body []byte) []byte {
+	var old, change map[string]json.RawMessage
+	if json.Unmarshal(object, &old) != nil || json.Unmarshal(body, &change) != nil {
+		return object
+	}
+	for name, value := range change {
+		switch {
+		case len(old[name]) == 0:
+		case value[0] == '[':
+			delete(old, name)
+		case value[0] == '{':
+			old[name] = dropLists(old[name], value)
+		}
+	}
+	if b, err := json.Marshal(old); err == nil {
+		return b
+	}
+	return object
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
@@ -90,9 +112,7 @@ func shownClient(c *tenant.Client) tenant.Client {
 }
 
 func shownUser(u *tenant.User) tenant.User {
-	out := *u
-	out.Password = ""
-	return out
+	return u.Shown()
 }
 
 func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
@@ -219,6 +239,7 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
 		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
 		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}; {"dpop_nonce":"all"}, "public" (as Auth0) or "none"`, put(t, t.putSettings)},
+		{"POST /_mock/push", `answers a user's push notification: {"user":"agent@example.com","answer":"accept"} or "reject"`, put(t, t.answerPush)},
 		{"PUT /_mock/actions", "replaces the effects of Actions", t.replaceActions},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"example.com/tokend/pkg/mock"
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // FuzzUserBodies sends hostile bodies to the endpoints for users' passwords and codes.
@@ -59,5 +60,22 @@ func FuzzOTP(f *testing.F) {
 		documented(t, w.otp(code, "username", address, "realm", realm))
 		form := pairs("client_id", "demo", "verification_code", code, "email", address, "connection", realm)
 		documented(t, w.get("/passwordless/verify_redirect?"+form.Encode()))
+	})
+}
+
+// FuzzMFA sends hostile second factors and challenges for a valid mfa_token.
+func FuzzMFA(f *testing.F) {
+	w := mfaWorld(f, totpMethod, tenant.AuthenticationMethod{Type: "push"}, tenant.AuthenticationMethod{Type: "recovery-code", RecoveryCode: "R"})
+	token := w.passwordGrant().mfaToken()
+	for i, s := range []string{"000000", "", "\x00", "é", strings.Repeat("9", 100), "otp oob", "-1"} {
+		f.Add(uint8(i), s, s)
+	}
+	f.Fuzz(func(t *testing.T, where uint8, a, b string) {
+		w := w.seenBy(t)
+		grant := []string{mfaOTP, mfaOOB, mfaRecovery}[int(where)%3]
+		documented(t, w.secondFactor(grant, token, "otp", a, "oob_code", a, "binding_code", b, "recovery_code", a))
+		documented(t, w.secondFactor(grant, a, "otp", b))
+		documented(t, w.challengeMFA(token, "challenge_type", a, "authenticator_id", b))
+		documented(t, w.control("POST", "/_mock/push", a))
 	})
 }

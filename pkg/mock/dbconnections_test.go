@@ -102,7 +102,7 @@ func TestDBSignup_Refusals(t *testing.T) {
 		"switched off, too":   {[]any{"connection", "closed too"}, "invalid_signup", "Public signup is disabled"},
 		"no email":            {[]any{"email", nil}, "invalid_email", "The email is missing or not valid"},
 		"bad email":           {[]any{"email", "new@"}, "invalid_email", "The email is missing or not valid"},
-		"email is no text":    {[]any{"email", 1}, "invalid_email", "The email is missing or not valid"},
+		"email is a number":   {[]any{"email", 1}, "invalid_email", "The email is missing or not valid"},
 		"no password":         {[]any{"password", ""}, "invalid_password", "The password is missing"},
 		"no username":         {[]any{"connection", "named"}, "invalid_username", "The username is missing"},
 		"bad username":        {[]any{"username", "a@b"}, "invalid_username", "The username is not valid"},
@@ -237,7 +237,7 @@ func TestChangePassword_MailAndLink(t *testing.T) {
 
 func TestChangePassword_UnknownAddressIsNotTold(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	known, unknown := w.changePassword(), w.changePassword("email", "nobody@example.com")
+	known, unknown := w.changePassword(), w.changePassword("email", "absent@example.com")
 	if known.status != unknown.status || known.body != unknown.body || len(w.Mails()) != 1 {
 		t.Errorf("%d %s, %d mails", unknown.status, unknown.body, len(w.Mails()))
 	}

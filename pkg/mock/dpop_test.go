@@ -388,7 +388,7 @@ func TestDPoP_RefreshWithTheSameKey(t *testing.T) {
 	if cnf := claims(t, second.Access)["cnf"]; second.Type != "DPoP" || cnf.(map[string]any)["jkt"] != p.jkt() {
 		t.Errorf("%s, cnf %v", second.Type, cnf)
 	}
-	refresh(first.Refresh, other.proof("POST", tokenURL, start, nil)) // whoever lacks the key does not end the family
+	refresh(first.Refresh, other.proof("POST", tokenURL, start, nil)) // a client without the key does not end the family
 	third := refresh(second.Refresh, p.proof("POST", tokenURL, start, nil)).tokens()
 	refresh(first.Refresh, p.proof("POST", tokenURL, start, nil)).refused(403, "invalid_grant", "Unknown or invalid refresh token.")
 	refresh(third.Refresh, p.proof("POST", tokenURL, start, nil)).refused(403, "invalid_grant", "Unknown or invalid refresh token.")

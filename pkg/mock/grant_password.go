@@ -47,9 +47,6 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	if bad := t.denied(tenant.TriggerPostLogin, client.ClientID); bad != nil {
 		return nil, bad
 	}
-	if bad := t.mfaRequired(client.ClientID); bad != nil {
-		return nil, bad
-	}
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
@@ -63,10 +60,24 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.narrowed = len(g.scopes) < len(asked)
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
+	return t.afterLogin(c, client, r, g, func() {})
+}
+
+// afterLogin returns the tokens of a user's grant, unless that needs a second factor
+// or a proof of possession. It calls done before it issues them.
+func (t *Tenant) afterLogin(c *call, client *tenant.Client, r tokenRequest, g grant, done func()) (func(), *oauthError) {
+	issue := func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
+		g := g
+		if bad := t.constrain(client, &g, r.proof); bad != nil {
+			return nil, bad
+		}
+		done()
+		return t.tokensFor(c, client, g), nil
+	}
+	if bad := t.mfaRequired(c, client, g.user, issue); bad != nil {
 		return nil, bad
 	}
-	return t.tokensFor(c, client, g), nil
+	return issue(c, client, r)
 }
 
 // attemptKey is the key of a counter of failed attempts.

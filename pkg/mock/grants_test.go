@@ -189,8 +189,7 @@ func TestTokenExchange(t *testing.T) {
 func TestAbsentGrants(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for _, grant := range []string{
-		"http://auth0.com/oauth/grant-type/mfa-otp", "http://auth0.com/oauth/grant-type/mfa-oob",
-		"http://auth0.com/oauth/grant-type/mfa-recovery-code", "urn:openid:params:grant-type:ciba",
+		"urn:openid:params:grant-type:ciba",
 		"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token", "urn:ietf:params:oauth:grant-type:jwt-bearer",
 	} {
 		w.mustControl("PATCH", "/_mock/clients/demo", `{"grant_types":["`+grant+`"]}`)

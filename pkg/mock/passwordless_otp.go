@@ -89,11 +89,11 @@ func (t *Tenant) passwordlessOTP(c *call, client *tenant.Client, r tokenRequest)
 	asked := uniqueFields(r.Get("scope"))
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.narrowed = len(g.scopes) < len(asked)
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
-		return nil, bad
+	next, bad := t.afterLogin(c, client, r, g, func() { t.verifyAddress(conn, key, g.user) })
+	if bad != nil && bad.Code == "mfa_required" {
+		delete(t.st.otps, key)
 	}
-	t.verifyAddress(conn, key, u)
-	return t.tokensFor(c, client, g), nil
+	return next, bad
 }
 
 // mayLogIn refuses a blocked user and what an action denies.
@@ -101,15 +101,13 @@ func (t *Tenant) mayLogIn(u *tenant.User, client *tenant.Client) *oauthError {
 	if u.Blocked {
 		return refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
 	}
-	if bad := t.denied(tenant.TriggerPostLogin, client.ClientID); bad != nil {
-		return bad
-	}
-	return t.mfaRequired(client.ClientID)
+	return t.denied(tenant.TriggerPostLogin, client.ClientID)
 }
 
 // verifyAddress ends the use of a code and marks its address as verified.
-func (t *Tenant) verifyAddress(conn *tenant.Connection, key string, u *tenant.User) {
+func (t *Tenant) verifyAddress(conn *tenant.Connection, key, user string) {
 	delete(t.st.otps, key)
+	u := t.st.users[user]
 	changed := *u
 	changed.EmailVerified = u.EmailVerified || conn.Strategy == "email"
 	changed.PhoneVerified = u.PhoneVerified || conn.Strategy == "sms"
@@ -154,7 +152,7 @@ func (t *Tenant) followLink(c *call, p parameters) func() {
 			t.errorPage(c, p.Values, refuse("unauthorized", "The verification code has expired. Please try to login again.").withStatus(http.StatusBadRequest))
 		}
 	}
-	t.verifyAddress(conn, key, u)
+	t.verifyAddress(conn, key, u.UserID)
 	s := t.browser(c)
 	if s == nil {
 		s = t.newBrowser(c)

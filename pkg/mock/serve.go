@@ -41,6 +41,9 @@ func (t *Tenant) table() map[string]route {
 		"/u/reset-password":                       {"change_password", "GET POST", 20, t.resetPasswordPage},
 		"/passwordless/start":                     {"passwordless", "POST", 50, t.passwordlessStart},
 		"/passwordless/verify_redirect":           {"passwordless", "GET", 20, t.passwordlessLink},
+		"/mfa/associate":                          {"mfa", "POST", 100, t.mfaEnrolment},
+		"/mfa/authenticators":                     {"mfa", "GET", 100, t.mfaEnrolment},
+		"/bc-authorize":                           {"ciba", "POST", 100, t.backchannelAuthorize},
 		"/mfa/challenge":                          {"mfa", "POST", 100, t.mfaChallenge},
 		"/oauth/device/code":                      {"device", "POST", 100, t.deviceCode},
 		"/oauth/par":                              {"par", "POST", 100, t.par},
@@ -61,6 +64,7 @@ type call struct {
 	now    time.Time
 	id     string // X-Auth0-RequestId, the tracking id of error pages
 	entry  *Entry // its line in the journal
+	extra  object // last members of a token response
 }
 
 // url returns an absolute URL of the tenant.

@@ -50,7 +50,8 @@ type runtime struct {
 	resets   map[string]passwordReset // by hash of the ticket
 	otps     map[string]*otp          // by otpKey
 	phones   map[string]string        // user_id of a passwordless user, by otpKey
-	signups  int                      // users added by sign-up
+	mfas     map[string]*mfaTransaction
+	signups  int // users added by sign-up
 
 	noncePolicy noncePolicy
 
@@ -69,7 +70,7 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
 		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
-		otps: map[string]*otp{}, phones: map[string]string{},
+		otps: map[string]*otp{}, phones: map[string]string{}, mfas: map[string]*mfaTransaction{},
 		invitations: map[string]*invitation{}, profiles: map[string]object{},
 	}}, nil
 }

@@ -38,6 +38,12 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 		return t.clientCredentials
 	case tenant.GrantPassword, tenant.GrantPasswordRealm:
 		return t.password
+	case tenant.GrantMFAOTP:
+		return t.mfaGrant(t.checkOTP)
+	case tenant.GrantMFAOOB:
+		return t.mfaGrant(t.checkOOB)
+	case tenant.GrantMFARecoveryCode:
+		return t.mfaGrant(t.checkRecoveryCode)
 	case tenant.GrantPasswordlessOTP:
 		return t.passwordlessOTP
 	case tenant.GrantDeviceCode:
@@ -51,9 +57,6 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 // absentGrants are grant types of Auth0 that the mock does not have. It refuses them
 // as a tenant whose clients may not use them, even if grant_types has them.
 var absentGrants = []string{
-	"http://auth0.com/oauth/grant-type/mfa-otp",
-	"http://auth0.com/oauth/grant-type/mfa-oob",
-	"http://auth0.com/oauth/grant-type/mfa-recovery-code",
 	"urn:openid:params:grant-type:ciba",
 	"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token",
 	"urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -281,7 +284,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })
 	}
-	writeToken(c.w, answer)
+	writeToken(c.w, append(answer, c.extra...))
 }
 
 // tokenBody returns the body of a success in the recorded order:

@@ -197,8 +197,6 @@ func TestDiscoveryListsWhatIsServed(t *testing.T) {
 	}
 	w := newWorld(t, mock.Config{})
 	w.post("/oidc/register").refused(403, "access_denied", "Dynamic client registration is not enabled")
-	w.post("/mfa/challenge").refused(400, "invalid_request", "Missing required parameter: mfa_token")
-	w.post("/mfa/challenge", "mfa_token", "x").refused(403, "invalid_grant", "Malformed mfa_token")
 }
 
 // go-oidc verifies discovery, JWKS and ID token over HTTP.

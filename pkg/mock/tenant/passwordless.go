@@ -1,9 +1,6 @@
 package tenant
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Connection is a passwordless connection: users log in with a code that is sent to
 // them.
@@ -22,7 +19,7 @@ func (c *Connection) Complete() error {
 	case c.Name == "":
 		return fieldError("name", "a connection needs a name")
 	case !c.Passwordless():
-		return fieldError("strategy", "%.200q of %s is not one of email, sms; the mock has no other connections", c.Strategy, fmt.Sprintf("connection %q", c.Name))
+		return fieldError("strategy", "%.200q of connection %q is not one of email, sms; the mock has no other connections", c.Strategy, c.Name)
 	}
 	return nil
 }

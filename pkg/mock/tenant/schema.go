@@ -223,23 +223,24 @@ type Database struct {
 
 // User is a user in the Management API's schema, plus password and roles.
 type User struct {
-	UserID        string         `json:"user_id,omitempty"` // "auth0|…"; "": derived from the e-mail address
-	Email         string         `json:"email"`
-	EmailVerified bool           `json:"email_verified"`
-	Username      string         `json:"username,omitempty"`
-	Name          string         `json:"name,omitempty"`
-	Nickname      string         `json:"nickname,omitempty"`
-	GivenName     string         `json:"given_name,omitempty"`
-	FamilyName    string         `json:"family_name,omitempty"`
-	Picture       string         `json:"picture,omitempty"`
-	PhoneNumber   string         `json:"phone_number,omitempty"`
-	PhoneVerified bool           `json:"phone_verified,omitempty"`
-	Blocked       bool           `json:"blocked,omitempty"`
-	CreatedAt     string         `json:"created_at,omitempty"` // RFC 3339
-	UpdatedAt     string         `json:"updated_at,omitempty"` // RFC 3339
-	AppMetadata   map[string]any `json:"app_metadata,omitempty"`
-	UserMetadata  map[string]any `json:"user_metadata,omitempty"`
-	Connection    string         `json:"connection,omitempty"` // "": the default directory
-	Password      string         `json:"password,omitempty"`
-	Roles         []string       `json:"roles,omitempty"`
+	UserID                string                 `json:"user_id,omitempty"` // "auth0|…"; "": derived from the e-mail address
+	Email                 string                 `json:"email"`
+	EmailVerified         bool                   `json:"email_verified"`
+	Username              string                 `json:"username,omitempty"`
+	Name                  string                 `json:"name,omitempty"`
+	Nickname              string                 `json:"nickname,omitempty"`
+	GivenName             string                 `json:"given_name,omitempty"`
+	FamilyName            string                 `json:"family_name,omitempty"`
+	Picture               string                 `json:"picture,omitempty"`
+	PhoneNumber           string                 `json:"phone_number,omitempty"`
+	PhoneVerified         bool                   `json:"phone_verified,omitempty"`
+	Blocked               bool                   `json:"blocked,omitempty"`
+	CreatedAt             string                 `json:"created_at,omitempty"` // RFC 3339
+	UpdatedAt             string                 `json:"updated_at,omitempty"` // RFC 3339
+	AppMetadata           map[string]any         `json:"app_metadata,omitempty"`
+	UserMetadata          map[string]any         `json:"user_metadata,omitempty"`
+	Connection            string                 `json:"connection,omitempty"`             // "": the default directory
+	AuthenticationMethods []AuthenticationMethod `json:"authentication_methods,omitempty"` // second factors
+	Password              string                 `json:"password,omitempty"`
+	Roles                 []string               `json:"roles,omitempty"`
 }
