@@ -81,6 +81,9 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	if list, isList := object["client_grants"].([]any); isList {
 		list[0].(map[string]any)["client_id"] = "a"
 	}
+	if list, isList := object["authentication_methods"].([]any); isList && names[1] != "type" {
+		list[0].(map[string]any)["type"] = "push"
+	}
 	if section == "connections" {
 		object["strategy"] = "email"
 	}
@@ -114,6 +117,7 @@ func TestUnknownValuesAreErrors(t *testing.T) {
 		"resourceServers.signing_alg", "resourceServers.token_dialect", "resourceServers.proof_of_possession.mechanism",
 		"resourceServers.proof_of_possession.required_for", "resourceServers.subject_type_authorization.user.policy",
 		"resourceServers.subject_type_authorization.client.policy", "clientGrants.organization_usage", "clientGrants.subject_type",
+		"users.authentication_methods.type",
 	} {
 		t.Run(path, func(t *testing.T) {
 			var value any = "bogus"

@@ -318,7 +318,7 @@ func TestControlReportsWhatItIgnores(t *testing.T) {
 		{"PATCH", "clients/demo", `{"session_transfer":{"can_create_session_transfer_token":true}}`, `"x-ignored":["clients.session_transfer: no effect in the mock; a real tenant exchanges session transfer tokens"]}`},
 		{"PATCH", "clients/demo", `{"compliance_level":null,"signed_request_object":{"required":false}}`, `"x-ignored":["clients.compliance_level: no effect; `},
 		{"PATCH", "tenant", `{"flags":{"zzz":1}}`, `"x-ignored":["tenant.flags.zzz: no effect; the mock does not know this field"]}`},
-		{"POST", "users", `{"email":"x@example.com","multifactor":["guardian"]}`, `a real tenant asks for the enrolled second factor"]}`},
+		{"POST", "users", `{"email":"x@example.com","multifactor":["guardian"]}`, `a real tenant asks for the enrolled second factor; the mock takes authentication_methods"]}`},
 		{"PATCH", "users/" + agent, `{"last_ip":"127.0.0.1"}`, `"x-ignored":["users.last_ip: `},
 		{"POST", "resource-servers", `{"identifier":"x","token_encryption":{"format":"x"}}`, `a real tenant encrypts access tokens"]}`},
 		{"POST", "client-grants", `{"client_id":"demo","audience":"x","scope":[],"allow_all_scopes":true}`, `a real tenant grants every scope of the API"]}`},

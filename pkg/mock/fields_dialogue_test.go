@@ -288,6 +288,23 @@ var dialogues = map[string]func(*dialogue) string{
 		d.note("start", d.post("/passwordless/start", "client_id", "a", "connection", "email", "email", agent, "send", "code"))
 		return d.transcript.String()
 	},
+	"second factor": func(d *dialogue) string {
+		start := func() string {
+			r := d.post("/oauth/token", "grant_type", "password", "client_id", "a", "client_secret", "a-secret", "username", agent, "password", "password")
+			if r.status != http.StatusForbidden { // no factor is required
+				return ""
+			}
+			return r.mfaToken()
+		}
+		for _, id := range []string{"email|1", "sms|1"} {
+			d.note(id, d.postJSON("/mfa/challenge", "client_id", "a", "client_secret", "a-secret", "mfa_token", start(), "challenge_type", "oob", "authenticator_id", id))
+		}
+		d.note("mails", d.control("GET", "/_mock/mails", ""))
+		d.Advance(time.Unix(1111111109, 0).Sub(d.Now())) // when the one-time password is 081804
+		d.grant(mfaOTP, "mfa_token", start(), "otp", "081804")
+		d.grant(mfaRecovery, "mfa_token", start(), "recovery_code", "recover")
+		return d.transcript.String()
+	},
 	"resource": func(d *dialogue) string {
 		d.log("audience", "-", "resource", api)
 		return d.transcript.String()

@@ -183,6 +183,14 @@ var organizationRequired = map[string]string{
 	"clients[0].default_organization": `{"organization_id":"org_one","flows":["client_credentials"]}`,
 }
 
+// secondFactors makes the tenant require a second factor of the user, who has four.
+var secondFactors = map[string]string{
+	"x-actions[0].mfa":       "true",
+	"clients[0].grant_types": `["password","` + mfaOTP + `","` + mfaOOB + `","` + mfaRecovery + `"]`,
+	"users[0].authentication_methods": `[{"id":"email|1","type":"email","email":"x@example.com"},{"id":"sms|1","type":"phone","phone_number":"+1"},
+		{"id":"totp|1","type":"totp","totp_secret":"` + totpSecret + `"},{"type":"recovery-code","recovery_code":"recover"}]`,
+}
+
 // fieldRows are in the order of the schema.
 var fieldRows = []fieldRow{
 	{"tenant.friendly_name", `"x"`, "form", nil, nil},
@@ -304,6 +312,12 @@ var fieldRows = []fieldRow{
 	{"users[0].connection", `"Other"`, "password", nil, nil},
 	{"users[0].password", `"x"`, "password", nil, nil},
 	{"users[0].roles", `[]`, "login", nil, nil},
+	{"users[0].authentication_methods[0].id", `"email|2"`, "second factor", secondFactors, nil},
+	{"users[0].authentication_methods[0].type", `"phone"`, "second factor", secondFactors, nil},
+	{"users[0].authentication_methods[0].email", `"y@example.com"`, "second factor", secondFactors, nil},
+	{"users[0].authentication_methods[1].phone_number", `"+2"`, "second factor", secondFactors, nil},
+	{"users[0].authentication_methods[2].totp_secret", `"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA"`, "second factor", secondFactors, nil},
+	{"users[0].authentication_methods[3].recovery_code", `"other"`, "second factor", secondFactors, nil},
 
 	{"x-actions[0].trigger", `"credentials-exchange"`, "login", nil, nil},
 	{"x-actions[0].client_id", `"keyed"`, "login", nil, nil},

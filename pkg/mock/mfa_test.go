@@ -297,7 +297,8 @@ func TestAuthenticationMethodsAreCheckedAndMasked(t *testing.T) {
 		`{"type":"totp"}`:                              `totp_secret of user "auth0|58a95c78e3beee8314b84cfa" is not Base32`,
 		`{"type":"totp","totp_secret":"01"}`:           `totp_secret of user "auth0|58a95c78e3beee8314b84cfa" is not Base32`,
 		`{"type":"recovery-code"}`:                     `a recovery-code of user "auth0|58a95c78e3beee8314b84cfa" has no recovery_code`,
-		`{"type":"push"},{"type":"push","secret":"x"}`: `unknown field`,
+		`{"type":"push"},{"type":"totp","secret":"x"}`: `totp_secret of user "auth0|58a95c78e3beee8314b84cfa" is not Base32`,
+		`{"type":"totp","totp_secrets":"x"}`:           `users.authentication_methods.totp_secrets: unknown; did you mean totp_secret?`,
 	} {
 		w := newWorld(t, mock.Config{})
 		r := w.control("POST", "/_mock/users", `{"email":"`+agent+`","authentication_methods":[`+in+`]}`)
@@ -305,6 +306,10 @@ func TestAuthenticationMethodsAreCheckedAndMasked(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.body), &got); err != nil || r.status != 400 || !strings.Contains(got.Error, want) {
 			t.Errorf("%s: %d %s", in, r.status, r.body)
 		}
+	}
+	unknown := newWorld(t, mock.Config{}).mustControl("POST", "/_mock/users", `{"email":"`+agent+`","authentication_methods":[{"type":"push","secret":"hidden"}]}`).body
+	if !strings.Contains(unknown, `"x-ignored":["users.authentication_methods.secret: no effect; the mock does not know this field"]`) || strings.Contains(unknown, "hidden") {
+		t.Errorf("%s", unknown)
 	}
 	w := mfaWorld(t, totpMethod, tenant.AuthenticationMethod{Type: "recovery-code", RecoveryCode: "RECOVER"}, tenant.AuthenticationMethod{Type: "phone"})
 	shown := w.mustControl("GET", "/_mock/users", "").body + w.mustControl("PATCH", "/_mock/users/"+agent, `{}`).body + fmt.Sprint(w.Users())

@@ -205,13 +205,20 @@ var areas = []area{{
 	section: "users",
 	emulated: `
 		user_id email email_verified username name nickname given_name family_name picture phone_number phone_verified
-		blocked created_at updated_at app_metadata user_metadata connection password roles`,
+		blocked created_at updated_at app_metadata user_metadata connection password roles authentication_methods.id
+		authentication_methods.type authentication_methods.totp_secret authentication_methods.phone_number
+		authentication_methods.email authentication_methods.recovery_code`,
 	stored: `
-		identities multifactor_last_modified last_login last_ip last_password_reset logins_count verify_email 		id provider`,
+		authentication_methods.name authentication_methods.confirmed authentication_methods.created_at
+		authentication_methods.last_auth_at authentication_methods.enrolled_at
+		authentication_methods.preferred_authentication_method authentication_methods.authentication_methods
+		identities multifactor_last_modified last_login last_ip last_password_reset logins_count verify_email id provider`,
 	absent: []difference{
 		{"permissions", "", "grants these permissions, in addition to those of the roles"},
 		{"custom_password_hash", "", "logs in with the password of this hash"},
-		{"multifactor", "", "asks for the enrolled second factor"},
+		{"multifactor", "", "asks for the enrolled second factor; the mock takes authentication_methods"},
+		{"authentication_methods.key_id", "", "logs in by this passkey"},
+		{"authentication_methods.public_key", "", "logs in by this passkey"},
 	},
 }, {
 	section:  "x-actions",
