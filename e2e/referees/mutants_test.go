@@ -32,7 +32,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"the audience of another API", "pkg/mock/mint.go", `c.add("aud", []string{o.api.Identifier, o.issuer + "userinfo"})`, `c.add("aud", o.issuer + "userinfo")`, "PyJWT/https"},
 	{"an issuer without its slash", "pkg/mock/discovery.go", `{"issuer", c.issuer}`, `{"issuer", c.issuer[:len(c.issuer)-1]}`, "ExpressOAuth2JWTBearer/https"},
 	{"one issuer for both listeners", "pkg/mock/mock.go", "t.serve(w, r, issuer) })", "t.serve(w, r, t.issuer) })", "Auth0"},
-	{"no rotation", "pkg/mock/grant_refresh.go", `rotating := client.RefreshPolicy().RotationType == "rotating"`, "rotating := false", "Auth0SPAJS/http"},
+	{"no rotation", "pkg/mock/grant_refresh.go", `if client.RefreshPolicy().RotationType == "rotating" {`, "if false {", "Auth0SPAJS/http"},
 	{"a replay is forgiven", "pkg/mock/grant_refresh.go", `t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")`, "", "Auth0SPAJS/http"},
 	{"no CORS where anybody may ask", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Credentials", "false")`, "", "Auth0SPAJS/http"},
