@@ -32,7 +32,7 @@ func (l *loader) file(path, section string) {
 		l.unread(path, 0, "%v", reason(err))
 		return
 	}
-	b = l.replaceKeywords(path, b)
+	b = l.replaceKeywords(path, bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))) // a byte order mark
 	if section == "" && !l.slow && l.json(b) {
 		return
 	}
@@ -50,6 +50,10 @@ func (l *loader) file(path, section string) {
 		return
 	}
 	body := f.Docs[0].Body
+	if n := anchor(b, body); n != nil {
+		l.unread(path, line(n), "anchors and aliases of YAML are not supported; repeat the value, or quote text that begins with & or *")
+		return
+	}
 	if section != "" {
 		l.section(path, section, body, true)
 		return
@@ -60,6 +64,19 @@ func (l *loader) file(path, section string) {
 	if _, isMap := body.(ast.MapNode); !isMap {
 		l.unread(path, line(body), "not a mapping of sections like clients and resourceServers")
 	}
+}
+
+// anchor returns the first anchor or alias of a document, or nil.
+func anchor(text []byte, body ast.Node) ast.Node {
+	if !bytes.ContainsAny(text, "&*") {
+		return nil
+	}
+	for _, kind := range []ast.NodeType{ast.AnchorType, ast.AliasType} {
+		if found := ast.Filter(kind, body); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return nil
 }
 
 // json reads a valid JSON export in a tenth of the time, because lists of users are
@@ -273,7 +290,7 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 			l.unread(path, line(n), "%s: %v", section, err)
 			return false
 		}
-		l.report(path, lineOf(n, strings.Split(wrong.Field, ".")...), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
+		l.report(path, lineOf(n, strings.Split(wrong.Field, ".")...), "%s: %s must be a %s, not %s", section, wrong.Field, kindName(wrong.Type), valueName(wrong))
 		if !drop(v, strings.Split(wrong.Field, ".")) {
 			return false
 		}
@@ -354,8 +371,25 @@ func kindName(t reflect.Type) string {
 		return "mapping"
 	case reflect.String:
 		return "string"
+	case reflect.Int:
+		return "whole number"
 	}
 	return "number"
+}
+
+// valueName describes a value of the wrong type.
+func valueName(wrong *json.UnmarshalTypeError) string {
+	switch number, isNumber := strings.CutPrefix(wrong.Value, "number "); {
+	case isNumber:
+		return number // a fraction, or too large
+	case wrong.Value == "object" && wrong.Type.Kind() == reflect.String:
+		return "a mapping; quote text with a colon"
+	case wrong.Value == "object":
+		return "a mapping"
+	case wrong.Value == "array":
+		return "a list"
+	}
+	return "a " + wrong.Value
 }
 
 var keyword = regexp.MustCompile(`##([A-Za-z0-9_]+)##|"?@@([A-Za-z0-9_]+)@@"?`)

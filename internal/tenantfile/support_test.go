@@ -84,6 +84,9 @@ func fieldText(t *testing.T, section string, names []string, value any) string {
 	if list, isList := object["authentication_methods"].([]any); isList && names[1] != "type" {
 		list[0].(map[string]any)["type"] = "push"
 	}
+	if pop, isObject := object["proof_of_possession"].(map[string]any); isObject && pop["mechanism"] == nil {
+		pop["mechanism"] = "dpop"
+	}
 	if section == "connections" {
 		object["strategy"] = "email"
 	}

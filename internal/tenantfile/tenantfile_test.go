@@ -59,7 +59,7 @@ func TestLoadReportsEveryError(t *testing.T) {
 		"wrong types": {
 			"clients:\n  - name: A\n    callbacks: http://localhost/\n  - name: B\n    refresh_token:\n      leeway: soon\nusers: 7\n",
 			"f.yaml:3: clients: callbacks must be a list, not a string\n" +
-				"f.yaml:6: clients: refresh_token.leeway must be a number, not a string\n" +
+				"f.yaml:6: clients: refresh_token.leeway must be a whole number, not a string\n" +
 				"f.yaml:7: users must be a list",
 		},
 		"syntax":          {"clients:\n  - name: [\n", "f.yaml:2: "},

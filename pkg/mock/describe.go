@@ -50,7 +50,7 @@ func newDescription(e *tenant.File) (*description, error) {
 		errs.add(st.addAPI(api), "resourceServers[%d]", i)
 	}
 	for i, g := range e.ClientGrants {
-		errs.add(st.addGrant(g), "clientGrants[%d]", i)
+		errs.add(errors.Join(st.repeatedGrant(g), st.addGrant(g)), "clientGrants[%d]", i)
 	}
 	for i, r := range e.Roles {
 		_, dup := st.roles[r.Name]
@@ -68,13 +68,16 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, o := range e.Organizations {
 		dup := o.Name != "" && st.organization(o.Name) != nil
-		errs.add(errors.Join(duplicateName(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
+		errs.add(errors.Join(duplicateName(dup, o.Name), st.repeatedID(o), st.addOrganization(o)), "organizations[%d]", i)
 	}
+	connections := map[string]bool{}
 	for i, d := range e.Databases {
-		errs.add(d.Complete(), "databases[%d]", i)
+		errs.add(errors.Join(duplicateName(connections[d.Name], d.Name), d.Complete()), "databases[%d]", i)
+		connections[d.Name] = d.Name != ""
 	}
 	for i, c := range e.Connections {
-		errs.add(c.Complete(), "connections[%d]", i)
+		errs.add(errors.Join(duplicateName(connections[c.Name], c.Name), c.Complete()), "connections[%d]", i)
+		connections[c.Name] = c.Name != ""
 	}
 	for i, c := range e.Clients {
 		errs.add(st.checkDefaultOrganization(c), "clients[%d]", i)
@@ -94,6 +97,26 @@ func duplicateName(dup bool, name string) error {
 		return nil
 	}
 	return fieldError("name", "%q is used twice", name)
+}
+
+// repeatedID returns an error when another organization has the id.
+func (st *description) repeatedID(o tenant.Organization) error {
+	if o.ID == "" || st.orgs[o.ID] == nil {
+		return nil
+	}
+	return fieldError("id", "%q is used twice", o.ID)
+}
+
+// repeatedGrant returns an error for a second client grant of a client for an API.
+func (st *description) repeatedGrant(g tenant.ClientGrant) error {
+	c := st.client(g.ClientID)
+	if c == nil {
+		return nil
+	}
+	if _, dup := st.grants[grantKey(c.ClientID, g.Audience, g.SubjectType)]; !dup {
+		return nil
+	}
+	return fieldError("audience", "client %q has two client grants for %q", g.ClientID, g.Audience)
 }
 
 // addClient adds a client even if it is not valid, so that references to it are

@@ -262,7 +262,7 @@ var fieldRows = []fieldRow{
 	{"resourceServers[0].proof_of_possession.required", `true`, "proof", map[string]string{"resourceServers[0].proof_of_possession": `{"mechanism":"dpop"}`}, nil},
 	{"resourceServers[0].proof_of_possession.required_for", `"public_clients"`, "proof", map[string]string{"resourceServers[0].proof_of_possession": `{"mechanism":"dpop","required":true}`}, nil},
 
-	{"clientGrants[0].client_id", `"keyed"`, "machine", nil, nil},
+	{"clientGrants[0].client_id", `"keyed"`, "machine", nil, map[string]string{"clientGrants[1].client_id": `"a"`}},
 	{"clientGrants[0].audience", `"https://second.example/"`, "machine", nil, nil},
 	{"clientGrants[0].scope", `[]`, "machine", nil, nil},
 	{"clientGrants[0].subject_type", `"user"`, "machine", nil, nil},
@@ -319,7 +319,7 @@ var fieldRows = []fieldRow{
 	{"users[0].authentication_methods[2].totp_secret", `"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA"`, "second factor", secondFactors, nil},
 	{"users[0].authentication_methods[3].recovery_code", `"other"`, "second factor", secondFactors, nil},
 
-	{"x-actions[0].trigger", `"credentials-exchange"`, "login", nil, nil},
+	{"x-actions[0].trigger", `"credentials-exchange"`, "login", nil, map[string]string{"x-actions[0].set_id_token": `null`}},
 	{"x-actions[0].client_id", `"keyed"`, "login", nil, nil},
 	{"x-actions[0].deny", `"no"`, "login", nil, nil},
 	{"x-actions[0].error", `"x"`, "login", map[string]string{"x-actions[0].deny": `"no"`}, nil},

@@ -70,6 +70,12 @@ func (a Action) Check() error {
 	if a.Trigger != TriggerPostLogin && a.Trigger != TriggerCredentialsExchange {
 		return fieldError("trigger", "%q is neither post-login nor credentials-exchange", a.Trigger)
 	}
+	if what := a.withoutEffect(); what != "" {
+		return fieldError(what, "has no effect with trigger %s", a.Trigger)
+	}
+	if a.Error != "" && a.Deny == "" {
+		return fieldError("error", "%q has no effect without deny", a.Error)
+	}
 	for _, claims := range []map[string]any{a.SetAccessToken, a.SetIDToken} {
 		for name, value := range claims {
 			if _, err := json.Marshal(value); err != nil {
@@ -83,4 +89,19 @@ func (a Action) Check() error {
 		}
 	}
 	return nil
+}
+
+// withoutEffect returns a member that has no effect with the trigger: a machine has no
+// ID token and cannot interact.
+func (a Action) withoutEffect() string {
+	switch {
+	case a.Trigger != TriggerCredentialsExchange:
+	case a.Interaction:
+		return "interaction"
+	case a.MFA:
+		return "mfa"
+	case len(a.SetIDToken) > 0:
+		return "set_id_token"
+	}
+	return ""
 }

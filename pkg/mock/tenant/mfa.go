@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,13 +41,16 @@ func (u *User) completeMethods() error {
 	var errs []error
 	methods := make([]AuthenticationMethod, 0, len(u.AuthenticationMethods))
 	for i, m := range u.AuthenticationMethods {
-		errs = append(errs, m.check(of))
+		errs = append(errs, m.check(of), u.checkAddress(m, of))
 		if m.ID == "" {
 			prefix := m.Type
 			if prefix == "phone" {
 				prefix = "sms"
 			}
 			m.ID = prefix + "|dev_" + derivedID(fmt.Sprint(u.Login(), i, m.Type), 16)
+		}
+		if slices.ContainsFunc(methods, func(other AuthenticationMethod) bool { return other.ID == m.ID }) {
+			errs = append(errs, fieldError("authentication_methods", "the id %q of %s is used twice", m.ID, of))
 		}
 		methods = append(methods, m)
 	}
@@ -68,6 +72,17 @@ func (m *AuthenticationMethod) check(of string) error {
 		return fieldError(field, "a recovery-code of %s has no recovery_code", of)
 	}
 	return oneOf(field, m.Type, of, []string{"totp", "push", "phone", "email", "recovery-code"})
+}
+
+// checkAddress returns an error for a method whose codes have no address.
+func (u *User) checkAddress(m AuthenticationMethod, of string) error {
+	switch {
+	case m.Type == "phone" && m.PhoneNumber == "" && u.PhoneNumber == "":
+		return fieldError("authentication_methods", "a phone of %s has no phone_number", of)
+	case m.Type == "email" && m.Email == "" && u.Email == "":
+		return fieldError("authentication_methods", "an email of %s has no email", of)
+	}
+	return nil
 }
 
 // withoutSecrets returns a copy of the methods to show.

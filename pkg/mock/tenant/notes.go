@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,15 @@ func (e *File) Notes() []string {
 	for _, c := range e.Clients {
 		out = append(out, c.notes()...)
 	}
+	for _, api := range e.ResourceServers {
+		if p := api.ProofOfPossession; p != nil && p.Required && p.Mechanism == "none" {
+			out = append(out, fmt.Sprintf("API %q: proof_of_possession.required has no effect with the mechanism none", api.Identifier))
+		}
+	}
 	for i, a := range e.Actions {
+		if a.ClientID != "" && len(e.Clients) > 0 && !slices.ContainsFunc(e.Clients, func(c Client) bool { return c.ClientID == a.ClientID }) {
+			out = append(out, fmt.Sprintf("x-actions[%d]: no client has the client_id %q", i, a.ClientID))
+		}
 		if dropped := a.Dropped(); len(dropped) > 0 {
 			out = append(out, fmt.Sprintf("x-actions[%d]: Auth0 drops the claims %s: their names are reserved", i, strings.Join(dropped, ", ")))
 		}

@@ -6,8 +6,8 @@ import "slices"
 // them.
 type Connection struct {
 	Name           string   `json:"name"`
-	Strategy       string   `json:"strategy"`                  // email, sms
-	EnabledClients []string `json:"enabled_clients,omitempty"` // names or ids; absent: all
+	Strategy       string   `json:"strategy"`                 // email, sms
+	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, empty: none
 }
 
 // Passwordless reports whether the connection is one that the mock has.

@@ -14,7 +14,12 @@ func (p *ProofOfPossession) check(of string) error {
 	if p == nil {
 		return nil
 	}
+	var missing error
+	if p.Mechanism == "" {
+		missing = fieldError("proof_of_possession.mechanism", "%s has none; it is one of none, mtls, dpop", of)
+	}
 	return errors.Join(
+		missing,
 		oneOf("proof_of_possession.mechanism", p.Mechanism, of, []string{"none", "mtls", "dpop"}),
 		oneOf("proof_of_possession.required_for", p.RequiredFor, of, []string{"all_clients", "public_clients"}),
 	)
