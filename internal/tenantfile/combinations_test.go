@@ -23,7 +23,7 @@ import (
 // Any combination of settings is a tenant that answers, or an error with file and line.
 // No login and no token request makes it panic or answer 5xx.
 func TestAnyCombinationOfSettings(t *testing.T) {
-	dir := t.TempDir()
+	dir, valid := t.TempDir(), 0
 	located := regexp.MustCompile(`^f\.yaml:\d+: |^tenant: clients: a tenant needs at least one`)
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawTenant(t)
@@ -46,8 +46,12 @@ func TestAnyCombinationOfSettings(t *testing.T) {
 			}
 			return
 		}
+		valid++
 		use(t, m)
 	})
+	if valid < 5 {
+		t.Errorf("only %d of the drawn tenants are valid", valid)
+	}
 }
 
 func explain(r *Result, err error) error {
@@ -71,7 +75,10 @@ var drawnNames = []any{"a", "b", "a@example.com", "http://localhost:3000/cb", "h
 // drawnValues are values of fields with values of their own; any field can have the others.
 var drawnValues = map[string][]any{
 	"grant_types": {
-		[]any{"authorization_code", "implicit", "refresh_token", "client_credentials", "password", tenant.GrantDeviceCode, tenant.GrantTokenExchange},
+		[]any{
+			"authorization_code", "implicit", "refresh_token", "client_credentials", "password", tenant.GrantDeviceCode, tenant.GrantTokenExchange,
+			tenant.GrantPasswordlessOTP, tenant.GrantMFAOTP, tenant.GrantMFAOOB, tenant.GrantMFARecoveryCode,
+		},
 		[]any{"authorization_code"}, []any{},
 	},
 	"token_endpoint_auth_method":    {"none", "client_secret_post", "client_secret_basic", "private_key_jwt"},
@@ -100,6 +107,8 @@ var drawnValues = map[string][]any{
 	"set_access_token":              {map[string]any{"https://x/y": "{{.User.AppMetadata.team}}", "aud": "x", "a": []any{1, nil}}},
 	"updated_at":                    {"2025-01-01T00:00:00Z"},
 	"user_id":                       {"auth0|1", "x"},
+	"type":                          {"totp", "push", "phone", "email", "recovery-code"},
+	"totp_secret":                   {"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"},
 }
 
 // drawTenant draws a tenant file in which every section may have any of its fields. A
@@ -140,13 +149,27 @@ func drawTenant(t *rapid.T) string {
 		identify(file, "databases", "name", "")
 		identify(file, "connections", "name", "")
 		for _, c := range file["connections"].([]any) {
-			c.(map[string]any)["strategy"] = "email"
+			c.(map[string]any)["strategy"], c.(map[string]any)["name"] = "email", "passwordless "+c.(map[string]any)["name"].(string)
 		}
-		for _, g := range file["clientGrants"].([]any) {
-			g.(map[string]any)["client_id"], g.(map[string]any)["audience"] = "a", "a"
+		for i, g := range file["clientGrants"].([]any) {
+			g.(map[string]any)["client_id"], g.(map[string]any)["audience"] = "a", string(rune('a'+i))
+		}
+		for _, u := range file["users"].([]any) {
+			if list, isList := u.(map[string]any)["authentication_methods"].([]any); isList {
+				setMember(list[0].(map[string]any), "users.authentication_methods", []string{"type"}, drawValue(t, "users.authentication_methods.type", true))
+			}
+		}
+		for _, api := range file["resourceServers"].([]any) {
+			if pop, isObject := api.(map[string]any)["proof_of_possession"].(map[string]any); isObject && pop["mechanism"] == nil {
+				pop["mechanism"] = drawValue(t, "resourceServers.proof_of_possession.mechanism", true)
+			}
 		}
 		for _, a := range file["x-actions"].([]any) {
 			a.(map[string]any)["trigger"] = "post-login"
+			delete(a.(map[string]any), "error") // without deny an error
+		}
+		if rapid.Bool().Draw(t, "mfa") {
+			complete(file, "x-actions", map[string]any{"trigger": "post-login", "mfa": true, "client_id": "", "deny": ""})
 		}
 		complete(file, "clients", map[string]any{"callbacks": []any{"http://localhost:3000/cb"}})
 		if rapid.Bool().Draw(t, "grants") {
@@ -273,12 +296,16 @@ type browser struct {
 	m      *mock.Tenant
 	jar    map[string]string
 	client url.Values
+	proof  string // DPoP
 }
 
 // do sends a request; an answer of 5xx fails the test.
 func (b *browser) do(method, path string, form url.Values) *http.Response {
 	r := httptest.NewRequest(method, "http://localhost:8400"+path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if b.proof != "" {
+		r.Header.Set("DPoP", b.proof)
+	}
 	for k, v := range b.jar {
 		r.AddCookie(&http.Cookie{Name: k, Value: v})
 	}
@@ -344,6 +371,7 @@ func (b *browser) use(request url.Values, later time.Duration) {
 	user := url.Values{"username": {"a@example.com"}, "password": {"password"}, "subject_token": {"a@example.com"}, "subject_token_type": {"urn:x"}}
 	maps.Copy(user, audience)
 	password := b.token("password", user)
+	b.secondFactor(password.MFA)
 	b.token("client_credentials", audience)
 	b.token(tenant.GrantTokenExchange, user)
 	b.do(http.MethodGet, "/userinfo?access_token="+url.QueryEscape(tk.Access+password.Access), nil)
@@ -352,7 +380,14 @@ func (b *browser) use(request url.Values, later time.Duration) {
 	}
 	b.do(http.MethodPost, "/dbconnections/signup", person)
 	b.do(http.MethodPost, "/dbconnections/change_password", person)
-	b.do(http.MethodPost, "/passwordless/start", url.Values{"client_id": person["client_id"], "connection": {"a"}, "email": {"a@example.com"}})
+	b.do(http.MethodPost, "/passwordless/start", url.Values{"client_id": person["client_id"], "connection": {"passwordless a"}, "email": {"a@example.com"}, "send": {"code"}})
+	mails := b.m.Mails()
+	for _, m := range mails[max(0, len(mails)-2):] {
+		b.token(tenant.GrantPasswordlessOTP, url.Values{"username": {m.To}, "realm": {m.Connection}, "otp": {m.Code}})
+	}
+	b.proof = "x.y.z"
+	b.token("client_credentials", audience)
+	b.proof = ""
 	b.do(http.MethodPost, "/oauth/par", b.client)
 	b.do(http.MethodPost, "/oauth/device/code", b.client)
 	b.do(http.MethodGet, "/.well-known/openid-configuration", nil)
@@ -360,7 +395,28 @@ func (b *browser) use(request url.Values, later time.Duration) {
 	b.do(http.MethodGet, "/oidc/logout?id_token_hint="+url.QueryEscape(tk.ID), nil)
 }
 
+// secondFactor answers mfa_required with every kind of second factor.
+func (b *browser) secondFactor(token string) {
+	with := url.Values{"mfa_token": {token}, "otp": {"000000"}, "recovery_code": {"a"}}
+	challenge := maps.Clone(with)
+	maps.Copy(challenge, b.client)
+	res := b.do(http.MethodPost, "/mfa/challenge", challenge)
+	defer res.Body.Close() //nolint:errcheck // in memory
+	var sent struct {
+		Code string `json:"oob_code"`
+	}
+	_ = json.NewDecoder(res.Body).Decode(&sent) // an error has none
+	with.Set("oob_code", sent.Code)
+	if mails := b.m.Mails(); len(mails) > 0 {
+		with.Set("binding_code", mails[len(mails)-1].Code)
+	}
+	for _, grant := range []string{tenant.GrantMFAOTP, tenant.GrantMFAOOB, tenant.GrantMFARecoveryCode} {
+		b.token(grant, with)
+	}
+}
+
 type tokens struct {
+	MFA     string `json:"mfa_token"`
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
 	ID      string `json:"id_token"`

@@ -388,6 +388,8 @@ func valueName(wrong *json.UnmarshalTypeError) string {
 		return "a mapping"
 	case wrong.Value == "array":
 		return "a list"
+	case wrong.Value == "bool":
+		return "a boolean"
 	}
 	return "a " + wrong.Value
 }

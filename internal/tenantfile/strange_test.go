@@ -132,6 +132,7 @@ func TestStrangeText(t *testing.T) {
 		"clients:\n  - {client_id: a, callbacks: [http://localhost:1/a]}\n":             "f.yaml:2: clients: callbacks must be a string, not a mapping; quote text with a colon",
 		"clients:\n  - {client_id: a, jwt_configuration: []}\n":                         "f.yaml:2: clients: jwt_configuration must be a mapping, not a list",
 		"clients:\n  - {client_id: a, is_first_party: {}}\n":                            "f.yaml:2: clients: is_first_party must be a boolean, not a mapping",
+		"clients: [{client_id: true}]\n":                                                "f.yaml:1: clients: client_id must be a string, not a boolean",
 	} {
 		if _, err := loadText(t, in); err == nil || err.Error() != want {
 			t.Errorf("%s\ngot  %v\nwant %s", in, err, want)

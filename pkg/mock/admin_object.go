@@ -12,8 +12,8 @@ import (
 )
 
 // decodeObject reads an object of a section of the tenant file. It returns one line for
-// each member that the mock, or Auth0 itself, does not use. Misspelt members are errors, and so are those
-// with which a real tenant refuses what the mock allows.
+// each member that the mock, or Auth0 itself, does not use. Misspelt members are errors,
+// and so are those with which a real tenant refuses what the mock allows.
 func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []string, err error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil
@@ -51,6 +51,8 @@ func notes(object any) []string {
 	switch o := object.(type) {
 	case tenant.Client:
 		return (&tenant.File{Clients: []tenant.Client{o}}).Notes()
+	case tenant.ResourceServer:
+		return (&tenant.File{ResourceServers: []tenant.ResourceServer{o}}).Notes()
 	case tenant.Action:
 		return (&tenant.File{Actions: []tenant.Action{o}}).Notes()
 	}

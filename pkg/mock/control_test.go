@@ -321,6 +321,7 @@ func TestControlReportsWhatItIgnores(t *testing.T) {
 		{"POST", "users", `{"email":"x@example.com","multifactor":["guardian"]}`, `a real tenant asks for the enrolled second factor; the mock takes authentication_methods"]}`},
 		{"PATCH", "users/" + agent, `{"last_ip":"127.0.0.1"}`, `"x-ignored":["users.last_ip: `},
 		{"POST", "resource-servers", `{"identifier":"x","token_encryption":{"format":"x"}}`, `a real tenant encrypts access tokens"]}`},
+		{"POST", "resource-servers", `{"identifier":"x","proof_of_possession":{"mechanism":"none","required":true}}`, `"x-ignored":["API \"x\": proof_of_possession.required has no effect with the mechanism none"]}`},
 		{"POST", "client-grants", `{"client_id":"demo","audience":"x","scope":[],"allow_all_scopes":true}`, `a real tenant grants every scope of the API"]}`},
 		{"POST", "organizations", `{"name":"o","branding":{}}`, `"x-ignored":["organizations.branding: `},
 		{"POST", "roles", `{"name":"r","id":"rol_1"}`, `"x-ignored":["roles.id: `},
