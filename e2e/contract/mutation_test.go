@@ -81,6 +81,16 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"a recovery code is used once", "mfa_grant.go", "changed.AuthenticationMethods[at].RecoveryCode = t.recoveryCode()", ""},
 	{"the last challenge counts", "mfa.go", "tx.oob = &oobChallenge{code: hash(code)}", "if tx.oob == nil {\n\t\ttx.oob = &oobChallenge{code: hash(code)}\n\t}"},
 	{"secrets of factors are masked", "tenant/mfa.go", `m.TOTPSecret, m.RecoveryCode = "", ""`, ""},
+	{"two databases have two names", "describe.go", "errors.Join(duplicateName(connections[d.Name], d.Name), d.Complete())", "d.Complete()"},
+	{"two connections have two names", "describe.go", "errors.Join(duplicateName(connections[c.Name], c.Name), c.Complete())", "c.Complete()"},
+	{"two organizations have two ids", "describe.go", `if o.ID == "" || st.orgs[o.ID] == nil {`, "if true {"},
+	{"one client grant of a client for an API", "describe.go", "errors.Join(st.repeatedGrant(g), st.addGrant(g))", "st.addGrant(g)"},
+	{"an address is one user's in a connection", "users.go", "o != old && o.Connection == u.Connection", "false"},
+	{"two second factors have two ids", "tenant/mfa.go", "return other.ID == m.ID", "return false"},
+	{"codes have an address", "tenant/mfa.go", `m.Type == "phone" && m.PhoneNumber == "" && u.PhoneNumber == ""`, "false"},
+	{"actions of machines have no second factor", "tenant/action.go", "case a.MFA:", "case false:"},
+	{"actions are of clients", "tenant/notes.go", `if a.ClientID != "" && len(e.Clients) > 0 &&`, "if false &&"},
+	{"a proof of possession has a mechanism", "tenant/pop.go", `if p.Mechanism == "" {`, "if false {"},
 	{"a PATCH replaces lists", "admin.go", "delete(old, name)", ""},
 }
 
@@ -96,7 +106,7 @@ func TestEveryBehaviourIsHeld(t *testing.T) {
 			continue
 		}
 		t.Run(b.what, func(t *testing.T) {
-			test, err := m.CaughtBy(mockTests, contractTests)
+			test, err := m.CaughtBy(mockTests, contractTests, fileTests)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,6 +117,7 @@ func TestEveryBehaviourIsHeld(t *testing.T) {
 
 var (
 	contractTests = mutation.Tests{Args: []string{"-run", "^TestContract$", "."}}
+	fileTests     = mutation.Tests{Args: []string{"-run", "^Test", "../../internal/tenantfile"}}
 	mockTests     = mutation.Tests{Args: []string{"-run", "^Test", "../../pkg/mock", "../../pkg/mock/tenant"}}
 )
 

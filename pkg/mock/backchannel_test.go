@@ -264,6 +264,9 @@ func TestBackchannelLogout_ResetAndCloseEndDeliveries(t *testing.T) {
 				if n := len(w.received(r)[demoLogout]); n != 2 {
 					t.Errorf("%d logout tokens, want 2", n)
 				}
+				if n := w.Journal().Count(mock.Query{Endpoint: "backchannel_logout"}); n != 1 {
+					t.Errorf("%d entries: the delivery of before was not ended", n)
+				}
 			})
 		})
 	}
