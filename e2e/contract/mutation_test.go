@@ -91,6 +91,12 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"actions of machines have no second factor", "tenant/action.go", "case a.MFA:", "case false:"},
 	{"actions are of clients", "tenant/notes.go", `if a.ClientID != "" && len(e.Clients) > 0 &&`, "if false &&"},
 	{"a proof of possession has a mechanism", "tenant/pop.go", `if p.Mechanism == "" {`, "if false {"},
+	{"a code that is used twice ends its refresh token", "grant_code.go", `t.revokeFamily(f, "its authorization code was used twice")`, ""},
+	{"a code that is used twice ends its access token", "grant_code.go", "cd.reused = true\n\tif cd.accessToken != \"\" {", "if false {"},
+	{"the control API has loopback names only", "control.go", "if !t.cfg.Public && !loopback(r.Host) {", "if false {"},
+	{"the control API refuses pages of other sites", "control.go", "if err := t.crossOrigin.Check(r); err != nil {", "if err := t.crossOrigin.Check(r); err != nil && r == nil {"},
+	{"settings that a real tenant enforces are refused", "admin_object.go", "case f.Changes && f.Field.Support == tenant.Refused && !t.cfg.Lax:", "case false:"},
+	{"misspelt members are refused", "admin_object.go", `case f.Misspelt != "":`, "case false:"},
 	{"a PATCH replaces lists", "admin.go", "delete(old, name)", ""},
 }
 
