@@ -215,7 +215,7 @@ type OrganizationConnection struct {
 type Database struct {
 	Name           string   `json:"name"`
 	Strategy       string   `json:"strategy,omitempty"`
-	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as a file by hand has it; empty: none, as in an export
+	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as in a file that a person wrote; empty: none, as in an export
 	DisableSignup  bool     `json:"disable_signup,omitempty"`
 
 	Options DatabaseOptions `json:"options,omitzero"`
