@@ -68,7 +68,7 @@ func (t *Tenant) jwks(c *call) {
 	doc, err := t.keys.document(c.issuer)
 	if err != nil {
 		c.setReason(err.Error())
-		writeTokenError(c.w, refuse("server_error", "the keys cannot be rendered"))
+		writeTokenError(c.w, refuse("invalid_request", "The keys cannot be certified for the host of the request"))
 		return
 	}
 	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")

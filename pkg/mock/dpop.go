@@ -103,15 +103,12 @@ func openProof(raw string) (thumbprint string, claims proofClaims, bad *oauthErr
 		return "", claims, badProof("The DPoP proof has no jwk")
 	}
 	payload, err := jws.Verify(key)
-	if err != nil {
+	sum, noSum := key.Thumbprint(crypto.SHA256) // an error only for keys that verify nothing
+	if err != nil || noSum != nil {
 		return "", claims, badProof("The signature of the DPoP proof is invalid")
 	}
 	if json.Unmarshal(payload, &claims) != nil {
 		return "", claims, badProof("The claims of the DPoP proof are malformed")
-	}
-	sum, err := key.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return "", claims, badProof("jwk of the DPoP proof has no thumbprint")
 	}
 	return encode(sum), claims, nil
 }
