@@ -35,12 +35,12 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@grep -rho --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . >/dev/null || { echo 'no fuzz targets'; exit 0; }; \
 	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
-			echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+			echo "$$dir $$target"; go -C $$dir test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
 		done; \
 	done
 
 mutants: ## every refusal and documented line taken out, one at a time: a test must fail (hours)
-	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|DocumentedLines' ./e2e ./e2e/contract
+	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|EveryBehaviour|DocumentedLines' ./e2e ./e2e/contract
 	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
 
 torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run

@@ -23,7 +23,7 @@ const (
 type program struct {
 	args           []string
 	stdout, stderr io.Writer
-	public         bool
+	public, lax    bool
 	tenant         []string
 }
 
@@ -81,7 +81,8 @@ func (p *program) command() *cobra.Command {
 	}
 	for _, c := range []*cobra.Command{root, serve} {
 		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (default: MOCKAUTH0_TENANT)")
-		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them")
+		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them, and any host name for /_mock/")
+		c.Flags().BoolVar(&p.lax, "lax", false, "accept settings with which a real tenant refuses what the mock allows; they have no effect")
 	}
 	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.versionCommand())
 	return root

@@ -57,6 +57,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer tenant.Close()
 	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit\n"+
 		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
 	if len(s.Tenant) > 0 {

@@ -18,7 +18,7 @@ import (
 // newTenant makes the tenant of the settings.
 func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) {
 	c := s.config()
-	c.Log = log
+	c.Log, c.Public, c.Lax = log, p.public, p.lax
 	file, err := p.loadTenant(s)
 	if err != nil {
 		return nil, err
@@ -62,12 +62,15 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 			return nil, configError("AUTH0_KEYWORD_REPLACE_MAPPINGS is not a JSON object: %w", err)
 		}
 	}
-	file, err := tenantfile.Load(s.Tenant, mappings)
+	file, err := tenantfile.Load(s.Tenant, tenantfile.Options{Mappings: mappings, Lax: p.lax})
 	if err != nil {
 		return nil, p.tenantError(err)
 	}
 	for _, line := range file.Ignored {
 		fmt.Fprintf(p.stderr, "mockauth0: ignored: %s\n", line)
+	}
+	for _, line := range file.Tenant.Notes() {
+		fmt.Fprintf(p.stderr, "mockauth0: %s\n", line)
 	}
 	return file, nil
 }

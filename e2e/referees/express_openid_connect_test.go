@@ -70,6 +70,37 @@ func TestRefereeExpressOpenIDConnect(t *testing.T) {
 		ten.wantCalls(id, "authorization_code 200", "refresh_token 200", "authorization_code 200",
 			"refresh_token 403 invalid_grant: user is blocked")
 	})
+	// A logout at the tenant reaches the application by the back channel: its cookie is
+	// still there, and the application takes it no more.
+	t.Run("backchannel_logout_http", func(t *testing.T) {
+		t.Parallel()
+		ten, a := start(t, "http", object{"responseType": "code", "responseMode": "query", "backchannel": true})
+		person := newBrowser(t, ten)
+		signedIn(t, a, person)
+		logOut := func(endpoint string) {
+			t.Helper()
+			ten.control(http.MethodPatch, "clients/"+id, object{"oidc_logout": object{"backchannel_logout_urls": []string{a.url + endpoint}}}, nil)
+			if p := person.open(ten.issuer + "v2/logout?client_id=" + id + "&returnTo=" + a.url); p.status != http.StatusOK {
+				t.Fatalf("the logout ends at %s with %d", p.url, p.status)
+			}
+		}
+		logOut("/backchannel-logout")
+		ten.wantDelivery(id, http.StatusNoContent)
+		var home struct{ SignedIn bool }
+		person.open(a.url).read(t, http.StatusOK, &home)
+		if home.SignedIn {
+			t.Error("still logged in at the application after a back-channel logout")
+		}
+
+		signedIn(t, a, person)
+		ten.control(http.MethodPatch, "clients/"+id, object{"jwt_configuration": object{"alg": "PS256"}}, nil)
+		logOut("/backchannel-logout")
+		ten.wantDelivery(id, http.StatusBadRequest) // the application takes RS256 only
+		person.open(a.url).read(t, http.StatusOK, &home)
+		if !home.SignedIn {
+			t.Error("a logout token that the application refused ended its session")
+		}
+	})
 	t.Run("id_token_form_post_https", func(t *testing.T) {
 		t.Parallel()
 		ten, a := start(t, "https", object{"responseType": "id_token", "responseMode": "form_post", "auth0Logout": true})

@@ -19,14 +19,20 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"a code works forever", "pkg/mock/grant_code.go", "if !c.now.Before(cd.expires) {", "if false {", "ZitadelRP/http"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "Auth0"},
 	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "OIDCClientTS"},
-	{"an idle token lives", "pkg/mock/grant_refresh.go", `outlived(c.now, f.seen, p.IdleTokenLifetime)`, "false", "OIDCAgent/device_http"},
+	{"an idle token lives", "pkg/mock/grant_refresh.go", `lifetimeOver(c.now, f.seen, p.IdleTokenLifetime)`, "false", "OIDCAgent/device_http"},
 	{"blocked users refresh", "pkg/mock/grant_refresh.go", "case u.Blocked:", "case false:", "ExpressOpenIDConnect/code_http"},
-	{"any callback will do", "pkg/mock/authorize_request.go", "case !client.allowsCallback(req.redirectURI):", "case false:", "ExpressOpenIDConnect/id_token_form_post_https"},
-	{"no token in the query", "pkg/mock/userinfo.go", `c.query().Get("access_token"); q != ""`, `""; q != ""`, "PassportAuth0"},
+	{"any callback will do", "pkg/mock/authorize_request.go", "case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):", "case false:", "ExpressOpenIDConnect/id_token_form_post_https"},
+	{"another nonce", "pkg/mock/mint.go", `c.add("nonce", o.g.nonce)`, `c.add("nonce", o.g.nonce+"x")`, "Authlib/http"},
+	{"a revoked token lives", "pkg/mock/revoke.go", `t.revokeFamily(rt.family, "revoked by the client")`, "", "Authlib/https"},
+	{"no logout token", "pkg/mock/logout.go", "t.reportLogout(c, s)", "", "ExpressOpenIDConnect/backchannel_logout_http"},
+	{"a logout token for another client", "pkg/mock/backchannel.go", `{"aud", id},`, `{"aud", id + "x"},`, "ExpressOpenIDConnect/backchannel_logout_http"},
+	{"no token in the query", "pkg/mock/credentials.go", `c.query().Get("access_token"); q != ""`, `""; q != ""`, "PassportAuth0"},
 	{"expired tokens", "pkg/mock/mint.go", `c.add("exp", o.now.Add(o.lifetime()).Unix())`, `c.add("exp", o.now.Add(-o.lifetime()).Unix())`, "ExpressOAuth2JWTBearer/http"},
+	{"expired tokens", "pkg/mock/mint.go", `c.add("exp", o.now.Add(o.lifetime()).Unix())`, `c.add("exp", o.now.Add(-o.lifetime()).Unix())`, "PyJWT/http"},
+	{"the audience of another API", "pkg/mock/mint.go", `c.add("aud", []string{o.api.Identifier, o.issuer + "userinfo"})`, `c.add("aud", o.issuer + "userinfo")`, "PyJWT/https"},
 	{"an issuer without its slash", "pkg/mock/discovery.go", `{"issuer", c.issuer}`, `{"issuer", c.issuer[:len(c.issuer)-1]}`, "ExpressOAuth2JWTBearer/https"},
 	{"one issuer for both listeners", "pkg/mock/mock.go", "t.serve(w, r, issuer) })", "t.serve(w, r, t.issuer) })", "Auth0"},
-	{"no rotation", "pkg/mock/grant_refresh.go", `rotating := client.refreshPolicy().RotationType == "rotating"`, "rotating := false", "Auth0SPAJS/http"},
+	{"no rotation", "pkg/mock/grant_refresh.go", `if client.RefreshPolicy().RotationType == "rotating" {`, "if false {", "Auth0SPAJS/http"},
 	{"a replay is forgiven", "pkg/mock/grant_refresh.go", `t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")`, "", "Auth0SPAJS/http"},
 	{"no CORS where anybody may ask", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Credentials", "false")`, "", "Auth0SPAJS/http"},
@@ -35,10 +41,10 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"no preflight", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Headers", asked)`, "", "Auth0SPAJS/http"},
 	{"a frame shows the login", "pkg/mock/authorize.go", `return t.refusal(c, req, refuse("login_required", "Login required"))`, `return t.page(c, tx, s, "/u/login")`, "OIDCClientTS"},
 	{"a message that no frame may have", "pkg/mock/pages.go", `&& !strings.Contains(name, "web_message")`, "", "Auth0SPAJS/https"},
-	{"a session survives the logout", "pkg/mock/logout.go", "delete(t.st.sessions, s.id)\n\t}\n\tt.setSessionCookie(c, \"\", -1e9)", "_ = s\n\t}", "Auth0SPAJS/http"},
+	{"a session survives the logout", "pkg/mock/logout.go", "delete(t.st.sessions, s.id)\n\t\tt.reportLogout(c, s)\n\t}\n\tt.setSessionCookie(c, \"\", -1e9)", "_ = s\n\t}", "Auth0SPAJS/http"},
 	{"a logout loses its state", "pkg/mock/logout.go", `if bad == nil && target != "" && p.Has("state") {`, "if false {", "ZitadelRP/https"},
 	{"a device that is never connected", "pkg/mock/device.go", `d.state, d.grant = "approved", g`, `d.state, d.grant = "denied", g`, "OIDCAgent/device_http"},
-	{"another client of an export", "pkg/mock/describe.go", "c.ClientID = derivedID(c.Name, 32)", "c.ClientID, c.GrantTypes = derivedID(c.Name, 32), nil", "Auth0DeployCLI"},
+	{"another client of an export", "pkg/mock/tenant/client.go", "c.ClientID = derivedID(c.Name, 32)", "c.ClientID, c.GrantTypes = derivedID(c.Name, 32), nil", "Auth0DeployCLI"},
 }
 
 // TestRefereesNotice builds the tenant with each of them and expects its
@@ -50,6 +56,7 @@ func TestRefereesNotice(t *testing.T) {
 	nodejs(t)
 	packages(t)
 	for i, m := range mutants {
+		overlaid := overlay(t, m.file, m.old, m.new) // fails where the code has changed
 		if i > 0 && os.Getenv("MUTANTS") != "all" {
 			continue
 		}
@@ -59,7 +66,7 @@ func TestRefereesNotice(t *testing.T) {
 			if part == "" {
 				cmd.Args[4] = "^TestReferee" + name + "$"
 			}
-			cmd.Env = append(os.Environ(), "MUTANT=1", "GOFLAGS=-buildvcs=false -overlay="+overlay(t, m.file, m.old, m.new))
+			cmd.Env = append(os.Environ(), "MUTANT=1", "GOFLAGS=-buildvcs=false -overlay="+overlaid)
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "--- FAIL: TestReferee"+m.referee) {
 				t.Errorf("TestReferee%s does not fail: %v\n%s", m.referee, err, out)
@@ -81,7 +88,8 @@ func overlay(t *testing.T, file, old, new string) string { //nolint:revive // as
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(src), old); n != 1 {
-		t.Fatalf("%s holds %q %d times, not once", file, old, n)
+		t.Errorf("%s holds %q %d times, not once", file, old, n)
+		return ""
 	}
 	dir := t.TempDir()
 	mutated, list := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json")

@@ -38,8 +38,8 @@ func nodejs(t *testing.T) string {
 	return path
 }
 
-// script is a running npm/NAME.mjs. It asks and reports in JSON, one value a
-// line, and the test answers likewise: see npm/dialogue.mjs.
+// script is a running npm/NAME.mjs or python/NAME.py. It asks and reports in JSON, one
+// value a line, and the test answers likewise: see npm/dialogue.mjs.
 type script struct {
 	t      *testing.T
 	in     io.WriteCloser
@@ -48,20 +48,26 @@ type script struct {
 	done   chan error
 }
 
-// startScript runs a script with its settings until it ends by itself, which
-// it must do without an error.
+// startScript runs npm/NAME.mjs, as start does.
 func startScript(t *testing.T, ten *tenant, name string, settings object) *script {
 	t.Helper()
 	node := nodejs(t)
 	packages(t)
+	return start(t, name+".mjs", "npm", []string{"NODE_EXTRA_CA_CERTS=" + ten.ca}, settings, node, name+".mjs")
+}
+
+// start runs a script with its settings until it ends by itself, which it must do
+// without an error.
+func start(t *testing.T, name, dir string, env []string, settings object, command ...string) *script {
+	t.Helper()
 	conf, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, node, name+".mjs")
-	cmd.Dir = "npm"
-	cmd.Env = append(clean(), "NODE_EXTRA_CA_CERTS="+ten.ca, "SETTINGS="+string(conf))
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(append(clean(), env...), "SETTINGS="+string(conf))
 	s := &script{t: t, stderr: &bytes.Buffer{}, done: make(chan error, 1)}
 	cmd.Stderr = s.stderr
 	out, err := cmd.StdoutPipe()
@@ -81,7 +87,7 @@ func startScript(t *testing.T, ten *tenant, name string, settings object) *scrip
 		for s.out.Scan() { //nolint:revive // Wait closes the pipe, so it is read to its end before
 		}
 		if err := cmd.Wait(); err != nil && !t.Failed() {
-			t.Errorf("%s.mjs: %v\n%s", name, err, s.stderr)
+			t.Errorf("%s: %v\n%s", name, err, s.stderr)
 		}
 		cancel()
 	})

@@ -26,6 +26,7 @@ type tenant struct {
 	t             *testing.T
 	issuer, https string // slash at the end
 	ca            string // file of the CA of https
+	deliveries    int    // of logout tokens that wantDelivery has seen
 }
 
 // startTenant runs mockauth0 until the test ends. Variables come as NAME=value.
@@ -194,6 +195,25 @@ func (ten *tenant) wantCalls(client string, want ...string) {
 	if !slices.Equal(got, want) {
 		ten.t.Errorf("%s called the token endpoint:\n\t%s\nnot:\n\t%s", client, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
+}
+
+// wantDelivery waits for the next logout token that the tenant sends to a client, and
+// compares the client's answer.
+func (ten *tenant) wantDelivery(client string, status int) {
+	ten.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-tick.C {
+		sent := ten.journal("backchannel_logout", client)
+		if len(sent) == ten.deliveries {
+			continue
+		}
+		if ten.deliveries++; len(sent) != ten.deliveries || sent[len(sent)-1].Status != status {
+			ten.t.Errorf("logout tokens: %+v; the last one's answer is not %d", sent, status)
+		}
+		return
+	}
+	ten.t.Errorf("no logout token was sent to %s", client)
 }
 
 // What the journal says of the refusals that the referees see.

@@ -5,6 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // ignore notes something that the mock ignores.
@@ -32,15 +36,21 @@ var meaning = map[string]string{
 	"rateLimitPolicies": "the mock enforces no rate limits; see /_mock/faults",
 }
 
-// describeIgnored returns one line for each ignored thing.
+// describeIgnored returns one line for each ignored thing. Members of objects without
+// any effect share a line for each section.
 func (l *loader) describeIgnored() []string {
-	fields := map[string][]string{} // section → members
+	shared := map[string][]string{} // the end of a line → members
 	out := l.typos
 	for _, what := range slices.Sorted(maps.Keys(l.ignored)) {
-		section, field, isField := strings.Cut(what, ".")
+		f, isMember := l.unused[what]
 		switch {
-		case isField:
-			fields[section] = append(fields[section], field)
+		case isMember && (f.Changes || f.Misspelt != ""):
+			_, text, _ := strings.Cut(what, ": ")
+			out = append(out, fmt.Sprintf("%s (%s): %s", f.Field.Path, l.where(what), text))
+		case isMember:
+			section, name, _ := strings.Cut(f.Field.Path, ".")
+			_, text, _ := strings.Cut(what, ": ")
+			shared[section+"\x00"+text] = append(shared[section+"\x00"+text], name)
 		case strings.HasPrefix(what, "##"):
 			out = append(out, fmt.Sprintf("%s (%s): no value, so it stays as it is; set AUTH0_KEYWORD_REPLACE_MAPPINGS",
 				what, l.ignored[what][0]))
@@ -48,10 +58,36 @@ func (l *loader) describeIgnored() []string {
 			out = append(out, fmt.Sprintf("%s (%s): %s", what, l.ignored[what][0], meaningOf(what)))
 		}
 	}
-	for _, section := range slices.Sorted(maps.Keys(fields)) {
-		out = append(out, fmt.Sprintf("%s: %s: no effect in the mock", section, strings.Join(fields[section], ", ")))
+	for _, key := range slices.Sorted(maps.Keys(shared)) {
+		section, text, _ := strings.Cut(key, "\x00")
+		out = append(out, fmt.Sprintf("%s: %s: %s", section, strings.Join(shared[key], ", "), text))
 	}
 	return out
+}
+
+// where returns the first place of an ignored thing, and how many others there are.
+func (l *loader) where(what string) string {
+	places := l.ignored[what]
+	if len(places) == 1 {
+		return places[0]
+	}
+	return fmt.Sprintf("%s and %d more", places[0], len(places)-1)
+}
+
+// inspect notes the members of an object that the mock does not use, and reports those
+// with which a real tenant refuses what the mock allows.
+func (l *loader) inspect(path, section string, n ast.Node, object map[string]any) {
+	for _, f := range l.inspector.Inspect(section, object) {
+		at := lineOf(n, f.Member...)
+		if f.Changes && f.Field.Support == tenant.Refused && !l.Lax {
+			l.report(path, at, "%s: a real tenant %s, and the mock does not; --lax accepts this without effect",
+				f.Field.Path, f.Field.Effect)
+			continue
+		}
+		what := f.String()
+		l.unused[what] = f
+		l.ignore(what, fmt.Sprintf("%s:%d", path, at))
+	}
 }
 
 func meaningOf(section string) string {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -33,7 +32,7 @@ func (l *loader) file(path, section string) {
 		l.unread(path, 0, "%v", reason(err))
 		return
 	}
-	b = l.replaceKeywords(path, b)
+	b = l.replaceKeywords(path, bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))) // a byte order mark
 	if section == "" && !l.slow && l.json(b) {
 		return
 	}
@@ -51,6 +50,10 @@ func (l *loader) file(path, section string) {
 		return
 	}
 	body := f.Docs[0].Body
+	if n := anchor(b, body); n != nil {
+		l.unread(path, line(n), "anchors and aliases of YAML are not supported; repeat the value, or quote text that begins with & or *")
+		return
+	}
 	if section != "" {
 		l.section(path, section, body, true)
 		return
@@ -63,6 +66,19 @@ func (l *loader) file(path, section string) {
 	}
 }
 
+// anchor returns the first anchor or alias of a document, or nil.
+func anchor(text []byte, body ast.Node) ast.Node {
+	if !bytes.ContainsAny(text, "&*") {
+		return nil
+	}
+	for _, kind := range []ast.NodeType{ast.AnchorType, ast.AliasType} {
+		if found := ast.Filter(kind, body); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return nil
+}
+
 // json reads a valid JSON export in a tenth of the time, because lists of users are
 // long. For anything else it returns false and changes nothing.
 func (l *loader) json(b []byte) bool {
@@ -72,8 +88,11 @@ func (l *loader) json(b []byte) bool {
 	var e tenant.File
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 {
+	if d.Decode(&e) != nil || len(bytes.TrimSpace(b[d.InputOffset():])) > 0 || l.hasUnused(reflect.ValueOf(e), "") {
 		return false
+	}
+	if slices.ContainsFunc(e.Connections, func(c tenant.Connection) bool { return !c.Passwordless() }) {
+		return false // the slow path reports those that the mock does not have
 	}
 	if !reflect.ValueOf(e.Tenant).IsZero() {
 		if !reflect.ValueOf(l.tenant.Tenant).IsZero() { // the slow path merges the members
@@ -88,9 +107,37 @@ func (l *loader) json(b []byte) bool {
 	into.Roles = append(into.Roles, e.Roles...)
 	into.Organizations = append(into.Organizations, e.Organizations...)
 	into.Databases = append(into.Databases, e.Databases...)
+	into.Connections = append(into.Connections, e.Connections...)
 	into.Users = append(into.Users, e.Users...)
 	into.Actions = append(into.Actions, e.Actions...)
 	return true
+}
+
+// hasUnused reports whether a value of the schema sets a member that the mock does not
+// use, which the slow path reports with its line.
+func (l *loader) hasUnused(v reflect.Value, path string) bool {
+	switch {
+	case v.IsZero() || path == "users": // all their members are used, and there can be many
+		return false
+	case v.Kind() == reflect.Pointer:
+		return l.hasUnused(v.Elem(), path)
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+		for i := range v.Len() {
+			if l.hasUnused(v.Index(i), path) {
+				return true
+			}
+		}
+		return false
+	case v.Kind() != reflect.Struct:
+		return !l.inspector.Emulates(path)
+	}
+	for f, member := range v.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if l.hasUnused(member, strings.TrimPrefix(path+"."+name, ".")) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *loader) syntax(path string, err error) {
@@ -139,13 +186,15 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 		list(l, path, name, n, single, &e.Organizations)
 	case "databases":
 		list(l, path, name, n, single, &e.Databases)
+	case "connections":
+		l.connections(path, name, n, single)
 	case "users":
 		list(l, path, name, n, single, &e.Users)
 	case "x-actions":
 		list(l, path, name, n, single, &e.Actions)
 	default:
 		if _, empty := n.(*ast.NullNode); !empty && n.String() != "[]" && n.String() != "{}" {
-			l.strange("", name, fmt.Sprintf("%s:%d", path, line(n)), likeSections(name))
+			l.strange(name, fmt.Sprintf("%s:%d", path, line(n)), likeSections(name))
 		}
 	}
 }
@@ -184,6 +233,27 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 	}
 }
 
+// connections adds passwordless connections. The mock has no others.
+func (l *loader) connections(path, name string, n ast.Node, single bool) {
+	nodes := []ast.Node{n}
+	if seq, isList := n.(*ast.SequenceNode); isList && !single {
+		nodes = seq.Values
+	} else if !single {
+		list(l, path, name, n, false, &l.tenant.Connections)
+		return
+	}
+	for _, n := range nodes {
+		var c struct {
+			Strategy string `yaml:"strategy"`
+		}
+		if err := yaml.NodeToValue(n, &c); err == nil && c.Strategy != "" && !(&tenant.Connection{Strategy: c.Strategy}).Passwordless() {
+			l.ignore(name, fmt.Sprintf("%s:%d", path, line(n)))
+			continue
+		}
+		list(l, path, name, n, true, &l.tenant.Connections)
+	}
+}
+
 // place records where an object is.
 func (l *loader) place(path, name string, n ast.Node, good bool) {
 	if l.slow {
@@ -192,7 +262,7 @@ func (l *loader) place(path, name string, n ast.Node, good bool) {
 }
 
 // decode reads an object by way of JSON, because the types have JSON names. It notes
-// unknown members and reports members of a wrong type with their line.
+// members that the mock does not use and reports members of a wrong type with their line.
 func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 	if _, isMap := n.(ast.MapNode); !isMap {
 		l.unread(path, line(n), "%s: must be an object, not %q", section, clip(n.String()))
@@ -203,8 +273,10 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 		l.syntax(path, err)
 		return false
 	}
-	l.unknown(path, section, n, reflect.TypeOf(into).Elem())
 	v = jsonable(v)
+	if object, isObject := v.(map[string]any); isObject {
+		l.inspect(path, section, n, object)
+	}
 	for good := true; ; good = false {
 		b, err := json.Marshal(v)
 		if err == nil {
@@ -218,7 +290,7 @@ func (l *loader) decode(path, section string, n ast.Node, into any) bool {
 			l.unread(path, line(n), "%s: %v", section, err)
 			return false
 		}
-		l.report(path, lineOf(n, wrong.Field), "%s: %s must be a %s, not a %s", section, wrong.Field, kindName(wrong.Type), wrong.Value)
+		l.report(path, lineOf(n, strings.Split(wrong.Field, ".")...), "%s: %s must be a %s, not %s", section, wrong.Field, kindName(wrong.Type), valueName(wrong))
 		if !drop(v, strings.Split(wrong.Field, ".")) {
 			return false
 		}
@@ -239,7 +311,34 @@ func drop(v any, names []string) bool {
 }
 
 // lineOf returns the line of a member, or of the object that would contain it.
-func lineOf(n ast.Node, field string) int { return line(find(n, strings.Split(field, "."))) }
+func lineOf(n ast.Node, names ...string) int {
+	at := line(n)
+	for _, name := range names {
+		key, value := member(n, name)
+		if key == nil {
+			break
+		}
+		n, at = value, line(key)
+	}
+	return at
+}
+
+// member returns a member of a mapping, or of the first mapping of a list that has it.
+func member(n ast.Node, name string) (key, value ast.Node) {
+	if list, isList := n.(*ast.SequenceNode); isList {
+		for _, e := range list.Values {
+			if key, value = member(e, name); key != nil {
+				return key, value
+			}
+		}
+	}
+	for _, kv := range entries(n) {
+		if strings.Trim(kv.Key.String(), `"'`) == name {
+			return kv.Key, kv.Value
+		}
+	}
+	return nil, nil
+}
 
 // jsonable turns YAML's maps, whose keys have any type, into JSON objects.
 func jsonable(v any) any {
@@ -272,53 +371,27 @@ func kindName(t reflect.Type) string {
 		return "mapping"
 	case reflect.String:
 		return "string"
+	case reflect.Int:
+		return "whole number"
 	}
 	return "number"
 }
 
-// find follows member names as far as they exist.
-func find(n ast.Node, names []string) ast.Node {
-	for _, name := range names {
-		for _, kv := range entries(n) {
-			if strings.Trim(kv.Key.String(), `"'`) == name {
-				n = kv.Value
-				break
-			}
-		}
+// valueName describes a value of the wrong type.
+func valueName(wrong *json.UnmarshalTypeError) string {
+	switch number, isNumber := strings.CutPrefix(wrong.Value, "number "); {
+	case isNumber:
+		return number // a fraction, or too large
+	case wrong.Value == "object" && wrong.Type.Kind() == reflect.String:
+		return "a mapping; quote text with a colon"
+	case wrong.Value == "object":
+		return "a mapping"
+	case wrong.Value == "array":
+		return "a list"
+	case wrong.Value == "bool":
+		return "a boolean"
 	}
-	return n
-}
-
-// unknown notes members that a type does not have, nested ones included.
-func (l *loader) unknown(path, prefix string, n ast.Node, t reflect.Type) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch seq, isList := n.(*ast.SequenceNode); {
-	case isList && t.Kind() == reflect.Slice:
-		for _, e := range seq.Values {
-			l.unknown(path, prefix, e, t.Elem())
-		}
-		return
-	case t.Kind() != reflect.Struct:
-		return
-	}
-	fields := map[string]reflect.Type{}
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		fields[name] = f.Type
-	}
-	for _, kv := range entries(n) {
-		name := strings.Trim(kv.Key.String(), `"'`)
-		if name == "<<" { // a YAML merge key
-			continue
-		}
-		if ft, known := fields[name]; known {
-			l.unknown(path, prefix+"."+name, kv.Value, ft)
-		} else {
-			l.strange(prefix+".", name, fmt.Sprintf("%s:%d", path, line(kv.Key)), slices.Sorted(maps.Keys(fields)))
-		}
-	}
+	return "a " + wrong.Value
 }
 
 var keyword = regexp.MustCompile(`##([A-Za-z0-9_]+)##|"?@@([A-Za-z0-9_]+)@@"?`)
@@ -333,7 +406,7 @@ func (l *loader) replaceKeywords(path string, b []byte) []byte {
 	return keyword.ReplaceAllFunc(b, func(m []byte) []byte {
 		parts := keyword.FindSubmatch(m)
 		key := string(slices.Concat(parts[1], parts[2]))
-		v, known := l.mappings[key]
+		v, known := l.Mappings[key]
 		if !known {
 			l.ignore("##"+key+"##", path)
 			return m

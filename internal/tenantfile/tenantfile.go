@@ -31,14 +31,19 @@ type place struct {
 	reported bool // Load has already reported what is wrong with it
 }
 
-// Load reads one tenant from files and directories and joins their lists. mappings are
-// auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS). The error
+// Options change how [Load] reads the files.
+type Options struct {
+	Mappings map[string]any // auth0-deploy-cli's keyword replacements (AUTH0_KEYWORD_REPLACE_MAPPINGS)
+	Lax      bool           // ignore settings with which a real tenant refuses what the mock allows, instead of an error
+}
+
+// Load reads one tenant from files and directories and joins their lists. The error
 // lists everything that is wrong, with file and line. Load checks references between
 // objects only if it can read all objects.
-func Load(paths []string, mappings map[string]any) (*Result, error) {
-	l := read(paths, mappings, false)
+func Load(paths []string, o Options) (*Result, error) {
+	l := read(paths, o, false)
 	r := &Result{Tenant: l.tenant, Ignored: append(l.describeIgnored(), unserved(l.tenant)...), places: func() map[string]place {
-		return read(paths, mappings, true).places // needed for errors only
+		return read(paths, o, true).places // needed for errors only
 	}}
 	if len(l.errs) == 0 {
 		return r, nil
@@ -51,9 +56,10 @@ func Load(paths []string, mappings map[string]any) (*Result, error) {
 	return nil, errors.Join(l.errs...)
 }
 
-func read(paths []string, mappings map[string]any, slow bool) *loader {
+func read(paths []string, o Options, slow bool) *loader {
 	l := &loader{
-		tenant: &tenant.File{}, places: map[string]place{}, mappings: mappings, ignored: map[string][]string{}, slow: slow,
+		Options: o, tenant: &tenant.File{}, places: map[string]place{}, ignored: map[string][]string{}, slow: slow,
+		inspector: tenant.NewInspector(), unused: map[string]tenant.Finding{},
 	}
 	for _, p := range paths {
 		l.path(p)
@@ -74,7 +80,7 @@ func (r *Result) Explain(err error) error {
 		switch p, inFile := places[e.Object]; {
 		case p.reported:
 		case inFile:
-			out = append(out, fmt.Errorf("%s:%d: %w", p.file, lineOf(p.node, e.Field), e))
+			out = append(out, fmt.Errorf("%s:%d: %w", p.file, lineOf(p.node, strings.Split(e.Field, ".")...), e))
 		default:
 			out = append(out, e)
 		}
@@ -84,14 +90,16 @@ func (r *Result) Explain(err error) error {
 
 // loader collects the objects of a tenant, errors, and what it ignores.
 type loader struct {
-	tenant   *tenant.File
-	places   map[string]place // only with slow, because they keep the whole text in memory
-	slow     bool             // record the lines of a JSON file too
-	mappings map[string]any
-	errs     []error
-	partial  bool                // an object is missing, so references to it are not errors
-	ignored  map[string][]string // name → places, in order
-	typos    []string            // one line each
+	Options
+	tenant    *tenant.File
+	places    map[string]place // only with slow, because they keep the whole text in memory
+	slow      bool             // record the lines of a JSON file too
+	errs      []error
+	partial   bool                // an object is missing, so references to it are not errors
+	ignored   map[string][]string // name → places, in order
+	typos     []string            // one line each
+	inspector *tenant.Inspector
+	unused    map[string]tenant.Finding // members that the mock does not use, by their line in the report
 }
 
 // unread reports a file, a section or an object that cannot be read.
@@ -129,6 +137,7 @@ var layout = []struct{ folder, section string }{
 	{"roles", "roles"},
 	{"organizations", "organizations"},
 	{"database-connections/*", "databases"},
+	{"connections", "connections"},
 	{"users", "users"},
 	{"x-actions", "x-actions"},
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestExampleExport(t *testing.T) {
-	r, err := Load([]string{"../../examples/tenant/tenant.yaml"}, nil)
+	r, err := Load([]string{"../../examples/tenant/tenant.yaml"}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestExampleExport(t *testing.T) {
 	ignored := strings.Join(r.Ignored, "\n")
 	for _, want := range []string{
 		"branding (../../examples/tenant/tenant.yaml:", "guardianFactors", "requires a second factor only if an x-action does",
-		"clients: cross_origin_authentication, jwt_configuration.secret_encoded, sso_disabled: no effect in the mock",
+		"clients: cross_origin_authentication, jwt_configuration.secret_encoded, ", "sso_disabled: no effect; a real tenant with these values gives clients the same answers",
 	} {
 		if !strings.Contains(ignored, want) {
 			t.Errorf("Ignored lacks %q:\n%s", want, ignored)
@@ -59,7 +59,7 @@ func TestLoadReportsEveryError(t *testing.T) {
 		"wrong types": {
 			"clients:\n  - name: A\n    callbacks: http://localhost/\n  - name: B\n    refresh_token:\n      leeway: soon\nusers: 7\n",
 			"f.yaml:3: clients: callbacks must be a list, not a string\n" +
-				"f.yaml:6: clients: refresh_token.leeway must be a number, not a string\n" +
+				"f.yaml:6: clients: refresh_token.leeway must be a whole number, not a string\n" +
 				"f.yaml:7: users must be a list",
 		},
 		"syntax":          {"clients:\n  - name: [\n", "f.yaml:2: "},
@@ -76,7 +76,7 @@ func TestLoadReportsEveryError(t *testing.T) {
 			if err := os.WriteFile("f.yaml", []byte(c.in), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Load([]string{"f.yaml"}, nil)
+			_, err := Load([]string{"f.yaml"}, Options{})
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
@@ -107,7 +107,7 @@ func TestLoadReportsACauseOnce(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load([]string{"absent.yaml"}, nil); err == nil || err.Error() != "absent.yaml: no such file or directory" {
+	if _, err := Load([]string{"absent.yaml"}, Options{}); err == nil || err.Error() != "absent.yaml: no such file or directory" {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -115,11 +115,16 @@ func TestLoadReportsACauseOnce(t *testing.T) {
 // loadText reads a tenant and makes it, as mockauth0 does.
 func loadText(t *testing.T, text string) (*Result, error) {
 	t.Helper()
+	return loadOptions(t, text, Options{})
+}
+
+func loadOptions(t *testing.T, text string, o Options) (*Result, error) {
+	t.Helper()
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("f.yaml", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Load([]string{"f.yaml"}, nil)
+	r, err := Load([]string{"f.yaml"}, o)
 	if err == nil {
 		_, err = mock.New(mock.Config{Tenant: r.Tenant})
 		err = r.Explain(err)
@@ -134,7 +139,7 @@ func TestExplain(t *testing.T) {
 	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Load([]string{"f.yaml"}, nil)
+	r, err := Load([]string{"f.yaml"}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +158,7 @@ func TestLoadReportsTypesAndValuesTogether(t *testing.T) {
 	t.Chdir(t.TempDir())
 	in := `tenant:
   session_lifetime: -1
+  error_page: {url: /error}
 clients:
   - client_id: a
     token_endpoint_auth_method: magic
@@ -188,22 +194,22 @@ organizations:
 	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Load([]string{"f.yaml"}, nil)
+	_, err := Load([]string{"f.yaml"}, Options{})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	want := []string{
-		"14: clients: callbacks must", "15: clients: grant_types must",
-		"2: tenant: session_lifetime",
-		"5: clients[0]: token_endpoint_auth_method", "6: clients[0]: jwt_configuration.alg",
-		"6: clients[0]: jwt_configuration.lifetime_in_seconds", "7: clients[0]: organization_usage",
-		"9: clients[0]: refresh_token.rotation_type", "10: clients[0]: refresh_token.expiration_type",
-		"11: clients[0]: refresh_token.leeway", "12: clients[1]: client_id",
-		"19: resourceServers[0]: signing_alg", "18: resourceServers[0]: token_lifetime",
-		"20: resourceServers[0]: token_dialect",
-		"22: resourceServers[1]: token_lifetime_for_web", "21: resourceServers[1]: identifier",
-		"25: clientGrants[1]: client_id", "26: roles[1]: name", "29: users[0]: roles", "30: users[1]: user_id",
-		"33: organizations[1]: name",
+		"15: clients: callbacks must", "16: clients: grant_types must",
+		"2: tenant: session_lifetime", "3: tenant: error_page.url",
+		"6: clients[0]: token_endpoint_auth_method", "7: clients[0]: jwt_configuration.alg",
+		"7: clients[0]: jwt_configuration.lifetime_in_seconds", "8: clients[0]: organization_usage",
+		"10: clients[0]: refresh_token.rotation_type", "11: clients[0]: refresh_token.expiration_type",
+		"12: clients[0]: refresh_token.leeway", "13: clients[1]: client_id",
+		"20: resourceServers[0]: signing_alg", "19: resourceServers[0]: token_lifetime",
+		"21: resourceServers[0]: token_dialect",
+		"23: resourceServers[1]: token_lifetime_for_web", "22: resourceServers[1]: identifier",
+		"26: clientGrants[1]: client_id", "27: roles[1]: name", "30: users[0]: roles", "31: users[1]: user_id",
+		"34: organizations[1]: name",
 	}
 	got := strings.Split(err.Error(), "\n")
 	for i := range max(len(got), len(want)) {
@@ -235,7 +241,7 @@ func TestDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := Load([]string{filepath.Join(dir, "export"), filepath.Join(dir, "users.yaml")}, nil)
+	r, err := Load([]string{filepath.Join(dir, "export"), filepath.Join(dir, "users.yaml")}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,10 +256,10 @@ func TestDirectory(t *testing.T) {
 	if got := strings.Join(r.Ignored, "\n"); !strings.Contains(got, "emailTemplates") || !strings.Contains(got, "logo_uri") {
 		t.Errorf("ignored: %s", got)
 	}
-	if _, err := Load([]string{t.TempDir()}, nil); err == nil {
+	if _, err := Load([]string{t.TempDir()}, Options{}); err == nil {
 		t.Error("an empty directory was accepted")
 	}
-	if _, err := Load([]string{filepath.Join(dir, "absent")}, nil); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := Load([]string{filepath.Join(dir, "absent")}, Options{}); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -265,7 +271,7 @@ func TestKeywords(t *testing.T) {
 	if err := os.WriteFile("f.yaml", []byte(in), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Load([]string{"f.yaml"}, map[string]any{"ENV": "dev", "CALLBACKS": []any{"http://localhost:3000/"}})
+	r, err := Load([]string{"f.yaml"}, Options{Mappings: map[string]any{"ENV": "dev", "CALLBACKS": []any{"http://localhost:3000/"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +292,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Load([]string{path}, nil)
+		r, err := Load([]string{path}, Options{})
 		if err != nil {
 			if strings.TrimSpace(err.Error()) == "" {
 				t.Error("an error without a text")
@@ -309,7 +315,7 @@ func TestJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := Load([]string{"good.json"}, nil)
+	r, err := Load([]string{"good.json"}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +323,7 @@ func TestJSON(t *testing.T) {
 	if got := r.Explain(err).Error(); !strings.HasPrefix(got, "good.json:3: clients[1]: client_id: ") {
 		t.Errorf("got %s", got)
 	}
-	if _, err := Load([]string{"bad.json"}, nil); err == nil || !strings.HasPrefix(err.Error(), "bad.json:3: clients: client_id must be a string") {
+	if _, err := Load([]string{"bad.json"}, Options{}); err == nil || !strings.HasPrefix(err.Error(), "bad.json:3: clients: client_id must be a string") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 var (
 	servedGrants = []string{
 		tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials,
-		tenant.GrantPassword, tenant.GrantPasswordRealm, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
+		tenant.GrantPassword, tenant.GrantPasswordRealm, tenant.GrantPasswordlessOTP, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
+		tenant.GrantMFAOTP, tenant.GrantMFAOOB, tenant.GrantMFARecoveryCode,
 	}
 	servedTypes = []string{"", "regular_web", "spa", "native", "non_interactive"}
 )
@@ -32,11 +33,22 @@ func unserved(e *tenant.File) []string {
 			out = append(out, fmt.Sprintf("client %q: the mock treats app_type %s as regular_web", c.Name, c.AppType))
 		}
 	}
+	hasAPI := func(audience string) bool {
+		return slices.ContainsFunc(e.ResourceServers, func(r tenant.ResourceServer) bool { return r.Identifier == audience })
+	}
 	for _, g := range e.ClientGrants {
 		hasClient := slices.ContainsFunc(e.Clients, func(c tenant.Client) bool { return g.ClientID == c.ClientID || g.ClientID == c.Name })
-		hasAPI := slices.ContainsFunc(e.ResourceServers, func(r tenant.ResourceServer) bool { return r.Identifier == g.Audience })
-		if hasClient && !hasAPI {
+		if hasClient && !hasAPI(g.Audience) {
 			out = append(out, fmt.Sprintf("the client grant of %q for %s has no effect: no API in resourceServers has this identifier", g.ClientID, g.Audience))
+		}
+	}
+	for _, r := range e.Roles {
+		var unknown []string // one line for each API
+		for _, p := range r.Permissions {
+			if p.Resource != "" && !hasAPI(p.Resource) && !slices.Contains(unknown, p.Resource) {
+				unknown = append(unknown, p.Resource)
+				out = append(out, fmt.Sprintf("the permissions of role %q for %s have no effect: no API in resourceServers has this identifier", r.Name, p.Resource))
+			}
 		}
 	}
 	return out

@@ -27,7 +27,8 @@ const (
 // answer is described, <patterns>; see the package's README for both.
 type Case struct {
 	ID           string             `json:"id"`
-	Grant        string             `json:"grant,omitempty"` // of /oauth/token; "*": any
+	Feature      string             `json:"feature,omitempty"` // of features.json, without which the case does not apply
+	Grant        string             `json:"grant,omitempty"`   // of /oauth/token; "*": any
 	Request      Request            `json:"request"`
 	Precondition string             `json:"precondition,omitempty"` // in words
 	Setup        []string           `json:"setup,omitempty"`        // the same as steps, in their order
@@ -103,8 +104,9 @@ type controlCall struct {
 
 // data is everything that is embedded.
 type data struct {
-	cases  []Case
-	common struct {
+	cases    []Case
+	features map[string]feature
+	common   struct {
 		Headers       map[string]map[string]*string `json:"headers"`
 		DeviceCookies map[string][]string           `json:"device_cookies"`
 		Unremarkable  []string                      `json:"unremarkable_headers"`
@@ -118,7 +120,7 @@ type data struct {
 	knownMembers map[string]map[string]bool // by path
 }
 
-//go:embed cases/*.json common.json mock_setup.json
+//go:embed cases/*.json common.json features.json mock_setup.json
 var files embed.FS
 
 // load reads the embedded data once. The package's tests ensure that it is valid.
@@ -155,6 +157,9 @@ func read(fsys fs.FS) (*data, error) {
 		d.cases = append(d.cases, list...)
 	}
 	if err := decodeFile(fsys, "common.json", &d.common); err != nil {
+		return nil, err
+	}
+	if err := decodeFile(fsys, "features.json", &d.features); err != nil {
 		return nil, err
 	}
 	if err := decodeFile(fsys, "mock_setup.json", &d.mockSetup); err != nil {
@@ -236,13 +241,13 @@ func (d *data) check() error {
 			return fmt.Errorf("case %q: same_as: no case %q", c.ID, c.Body.SameAs)
 		}
 	}
-	return nil
+	return d.checkFeatures()
 }
 
 func (d *data) checkCase(c Case) error {
 	for _, s := range c.Setup {
 		name, _ := splitStep(s)
-		if _, known := d.mockSetup.Steps[s]; !known && steps()[name] == nil {
+		if _, known := d.mockSetup.Steps[s]; !known && steps()[name] == nil && !slices.Contains(d.features[c.Feature].Steps, name) {
 			return fmt.Errorf("setup: no step %q", s)
 		}
 	}
@@ -260,6 +265,9 @@ func (d *data) checkCase(c Case) error {
 		if _, known := d.common.JWT[p]; !known {
 			return fmt.Errorf("jwt: %s: no profile %q", member, p)
 		}
+	}
+	if _, known := d.features[c.Feature]; c.Feature != "" && !known {
+		return fmt.Errorf("feature: no feature %q", c.Feature)
 	}
 	switch {
 	case !slices.Contains([]string{"", "4xx", "4xx_json", "narrowed_or_4xx"}, c.Assert):

@@ -54,6 +54,8 @@ func Run(tb TB, target Target) {
 			switch res := r.play(ctx, c); {
 			case res.Status == Fail:
 				tb.Errorf("%s (%s)\n%s", c.ID, c.Confidence, res.Diff)
+			case res.Status == NotApplicable:
+				tb.Logf("%s does not apply: %s", c.ID, res.Reason)
 			case res.Status == Skip && isSub:
 				tb.Skipf("%s", res.Reason)
 			case res.Status == Skip:
@@ -149,6 +151,10 @@ func (r *runner) play(ctx context.Context, c Case) Result {
 		res.Status, res.Reason = Skip, reason
 		return res
 	}
+	if r.lacks(ctx, c.Feature) {
+		res.Status, res.Reason = NotApplicable, "the tenant does not have "+r.data.features[c.Feature].What
+		return res
+	}
 	diff, drifted, err := r.compare(ctx, c)
 	var unmet unmetError
 	switch {
@@ -193,13 +199,14 @@ func (r *runner) compare(ctx context.Context, c Case) (diff, drifted []string, e
 			return nil, nil, err
 		}
 	}
-	if !s.isMock() && c.Request.JSON["password"]+c.Request.Form["password"] != "" && a.code() == "invalid_grant" {
+	if !s.isMock() && c.mentions("password") && a.code() == "invalid_grant" {
 		return nil, nil, fmt.Errorf("%s: %w", a.path, errLoginRefused)
 	}
 	if reason := s.unmet(a); reason != "" {
 		return nil, nil, unmetError(reason)
 	}
 	s.vars["request_id"] = a.header.Get("X-Auth0-RequestId")
+	s.keepNonce(a)
 	m := &match{scene: s, got: a}
 	m.compareCase(ctx)
 	if len(m.diff) == 0 {

@@ -73,8 +73,8 @@ func TestCheckARealTenant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Cases) != 131 {
-		t.Errorf("%d cases, want 131", len(report.Cases))
+	if len(report.Cases) != 263 {
+		t.Errorf("%d cases, want 263", len(report.Cases))
 	}
 	for id, want := range map[string]Result{
 		"token.code.invalid":          {Status: Pass},

@@ -9,6 +9,9 @@
 // the recorded answers have) or believed. Of a believed case the runner asserts only
 // what Case.Assert says.
 //
+// Some cases are of a feature that a tenant may lack, such as Token Vault. They are not
+// applicable only if the target answers exactly as a tenant without the feature.
+//
 // With a control API ([Target.Control]) every case runs on a tenant that was reset.
 // Without one the runner assumes a real tenant: it runs portable cases and skips the
 // others with a reason, revokes only what it issued, sends no wrong password, and

@@ -74,6 +74,23 @@ func (s *scene) verify(ctx context.Context, token string) error {
 	return nil
 }
 
+// payloadOf returns the payload of a compact JWS, or nil.
+func payloadOf(token string) *object {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil
+	}
+	o, err := parseObject(b)
+	if err != nil {
+		return nil
+	}
+	return o
+}
+
 // matchJWT compares a JWT with its profile: signature, header and claims, their
 // order, and the lifetime.
 func (m *match) matchJWT(ctx context.Context, at, token string, p profile, expiresIn any) {

@@ -13,9 +13,10 @@ type Status string
 
 // The results of a case.
 const (
-	Pass Status = "pass"
-	Fail Status = "fail"
-	Skip Status = "skip"
+	Pass          Status = "pass"
+	Fail          Status = "fail"
+	Skip          Status = "skip"
+	NotApplicable Status = "n/a" // the tenant answered that it does not have the feature
 )
 
 // Report is the outcome of [Check]. Its JSON form holds no secrets.
@@ -30,7 +31,7 @@ type Result struct {
 	ID     string `json:"id"`
 	Status Status `json:"status"`
 	Diff   string `json:"diff,omitempty"`   // one line per difference, with expected and got
-	Reason string `json:"reason,omitempty"` // why it was skipped
+	Reason string `json:"reason,omitempty"` // why it was skipped or does not apply
 }
 
 // Drift is something that is not in the data: a header, a member, a claim, or an
@@ -80,6 +81,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		switch c.Status {
 		case Skip:
 			fmt.Fprintf(table, "skip\t%s\t%s\n", c.ID, c.Reason)
+		case NotApplicable:
+			fmt.Fprintf(table, "n/a\t%s\t%s\n", c.ID, c.Reason)
 		case Fail:
 			fmt.Fprintf(table, "FAIL\t%s\n", c.ID)
 			for line := range strings.SplitSeq(c.Diff, "\n") {
@@ -98,8 +101,8 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "      %s (%s)\n", d.What, d.Case)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %d cases, %d passed, %d failed, %d skipped\n",
-		r.Issuer, len(r.Cases), r.count(Pass), r.count(Fail), r.count(Skip))
+	fmt.Fprintf(&b, "\n%s: %d cases, %d passed, %d failed, %d skipped, %d not applicable\n",
+		r.Issuer, len(r.Cases), r.count(Pass), r.count(Fail), r.count(Skip), r.count(NotApplicable))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -130,7 +133,7 @@ type junitMessage struct {
 // WriteJUnit writes the report as JUnit XML; drift is its system-out.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	suite := junitSuite{
-		Name: "contract " + r.Issuer, Tests: len(r.Cases), Failures: r.count(Fail), Skipped: r.count(Skip),
+		Name: "contract " + r.Issuer, Tests: len(r.Cases), Failures: r.count(Fail), Skipped: r.count(Skip) + r.count(NotApplicable),
 	}
 	for _, c := range r.Cases {
 		jc := junitCase{Class: "contract", Name: c.ID}
@@ -138,7 +141,7 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		case Fail:
 			first, _, _ := strings.Cut(c.Diff, "\n")
 			jc.Failure = &junitMessage{Message: first, Text: c.Diff}
-		case Skip:
+		case Skip, NotApplicable:
 			jc.Skipped = &junitMessage{Message: c.Reason}
 		}
 		suite.Cases = append(suite.Cases, jc)

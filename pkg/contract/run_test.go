@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	}
 	sub := &subTB{plainTB: plainTB{ctx: t.Context()}, subs: map[string]*subTB{}}
 	Run(sub, c.target())
-	if len(sub.subs) != 131 || len(sub.failed) > 0 {
+	if len(sub.subs) != 263 || len(sub.failed) > 0 {
 		t.Errorf("%d subtests, failures of the test itself: %q", len(sub.subs), sub.failed)
 	}
 	if s := sub.subs["token.code.expired"]; s == nil || s.skipped == "" || len(s.failed) > 0 {
@@ -99,6 +99,7 @@ func TestReportForms(t *testing.T) {
 			{ID: "a.good", Status: Pass},
 			{ID: "a.bad", Status: Fail, Diff: "status: expected 403, got 400\nbody.error: expected \"invalid_grant\", got \"<b>&\""},
 			{ID: "a.left_out", Status: Skip, Reason: "a real tenant's clock cannot be moved"},
+			{ID: "a.absent", Status: NotApplicable, Reason: "the tenant does not have second factors"},
 		},
 		Drift: []Drift{{Case: "a.good", What: "header X-New"}},
 	}

@@ -29,17 +29,23 @@ type runner struct {
 	keys   keySet
 	key    func() (*rsa.PrivateKey, error) // for private_key_jwt, made on first use
 	locked bool                            // a real tenant refused the user's password; do not retry it
+	lacked map[string]bool                 // by feature: whether the target lacks it
+	inbox  *inbox                          // receives back-channel logouts, made on first use
 }
 
 func newRunner(t Target) (r *runner, done func()) {
 	red := &redactor{}
 	red.hide("client_secret", t.ClientSecret)
 	red.hide("password", t.Password)
-	w, done := newWire(t, red)
-	return &runner{
-		target: t, data: load(), wire: w, red: red, seen: &driftList{},
+	w, closeWire := newWire(t, red)
+	r = &runner{
+		target: t, data: load(), wire: w, red: red, seen: &driftList{}, lacked: map[string]bool{},
 		key: sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
-	}, done
+	}
+	return r, func() {
+		closeWire()
+		r.inbox.close()
+	}
 }
 
 // isMock reports whether the target has a control API.
@@ -54,6 +60,7 @@ type scene struct {
 	actor   string // "" or "other_": prefix of the variables of the client
 	public  bool   // the client has no secret
 	issued  []string
+	dpop    proofs
 }
 
 func (r *runner) newScene(c Case) (*scene, error) {
@@ -66,7 +73,12 @@ func (r *runner) newScene(c Case) (*scene, error) {
 	for _, name := range []string{"verifier", "nonce", "other_client_secret", "basic"} {
 		s.red.hide(name, s.vars[name])
 	}
-	if !slices.Contains(c.Setup, "client:private_key_jwt") {
+	if slices.ContainsFunc(c.Setup, func(step string) bool { return strings.HasSuffix(step, ":backchannel_logout") }) {
+		if err := s.openInbox(); err != nil {
+			return nil, err
+		}
+	}
+	if !slices.Contains(c.Setup, "client:private_key_jwt") && !slices.Contains(c.Setup, "client:jar_required") {
 		return s, nil
 	}
 	key, err := r.key()
@@ -125,7 +137,11 @@ func (s *scene) step(ctx context.Context, step string) error {
 		return s.applyCalls(ctx, calls)
 	}
 	name, arg := splitStep(step)
-	return steps()[name](ctx, s, arg)
+	do := steps()[name]
+	if do == nil { // the data allows this for the steps of a feature only
+		return fmt.Errorf("the runner has no such step, and the target does not answer as a tenant without %s", s.data.features[s.c.Feature].What)
+	}
+	return do(ctx, s, arg)
 }
 
 // applyCalls makes calls to the control API.
@@ -215,7 +231,16 @@ func (s *scene) post(ctx context.Context, path string, form map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	return s.wire.send(ctx, nil, http.MethodPost, s.target.Issuer+path, http.Header{"Content-Type": {formType}}, values(filled).Encode())
+	header := http.Header{"Content-Type": {formType}}
+	if s.dpop.next != "" {
+		header.Set("DPoP", s.dpop.next)
+		s.dpop.next = ""
+	}
+	a, err := s.wire.send(ctx, nil, http.MethodPost, s.target.Issuer+path, header, values(filled).Encode())
+	if err == nil {
+		s.keepNonce(a)
+	}
+	return a, err
 }
 
 // grant sends a token request with the client's credentials.
@@ -229,6 +254,15 @@ func (s *scene) grant(ctx context.Context, grantType string, form map[string]str
 
 // exchange exchanges {{code}} and stores {{at}}, {{rt}} and {{id_token}}.
 func (s *scene) exchange(ctx context.Context) error {
+	a, err := s.sendCode(ctx)
+	if err != nil {
+		return err
+	}
+	return s.takeTokens(a)
+}
+
+// sendCode sends the token request for {{code}}.
+func (s *scene) sendCode(ctx context.Context) (*answer, error) {
 	form := map[string]string{"code": "{{code}}", "redirect_uri": "{{redirect_uri}}"}
 	if s.c.Authorize["redirect_uri"] != nil {
 		form["redirect_uri"] = *s.c.Authorize["redirect_uri"]
@@ -236,11 +270,7 @@ func (s *scene) exchange(ctx context.Context) error {
 	if s.c.Authorize["code_challenge"] != nil {
 		form["code_verifier"] = "{{verifier}}"
 	}
-	a, err := s.grant(ctx, "authorization_code", form)
-	if err != nil {
-		return err
-	}
-	return s.takeTokens(a)
+	return s.grant(ctx, "authorization_code", form)
 }
 
 func (s *scene) takeTokens(a *answer) error {

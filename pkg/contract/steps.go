@@ -21,7 +21,9 @@ func steps() map[string]stepFunc {
 		"session":          stepSession,
 		"login":            stepLogin,
 		"code":             func(ctx context.Context, s *scene, _ string) error { return s.obtainCode(ctx) },
-		"exchange":         func(ctx context.Context, s *scene, _ string) error { return s.exchange(ctx) },
+		"exchange":         stepExchange,
+		"dpop":             stepProof,
+		"invitation":       stepInvitation,
 		"refresh":          stepRefresh,
 		"replay":           stepReplay,
 		"revoke":           stepRevoke,
@@ -34,6 +36,12 @@ func steps() map[string]stepFunc {
 		"poll":             stepPoll,
 		"wrong_passwords":  stepWrongPasswords,
 		"failed_exchanges": stepFailedExchanges,
+
+		"passwordless_start": stepPasswordlessStart,
+		"mfa":                stepMFA,
+		"mfa_token":          stepMFAToken,
+		"mfa_challenge":      stepMFAChallenge,
+		"mfa_reject":         stepMFAReject,
 	}
 }
 
@@ -205,6 +213,12 @@ func followUps() map[string]stepFunc {
 		"lives":      mustWork,
 		"code_lives": func(ctx context.Context, s *scene, _ string) error { return s.exchange(ctx) },
 		"signed_out": mustBeSignedOut,
+
+		"code_lives_with_nonce": mustExchangeWithNonce,
+		"lives_dpop":            mustWorkWithProof,
+		"invitation_consumed":   mustBeConsumed,
+		"logout_token":          mustGetLogoutToken,
+		"no_logout_token":       mustGetNoLogoutToken,
 	}
 }
 

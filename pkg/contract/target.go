@@ -144,6 +144,7 @@ func (t Target) variables() variables {
 		v["tenant_logout_url"] = "https://www.example.com/bye"
 		v["error_page_url"] = "https://www.example.com/trouble"
 		v["other_client_id"], v["other_client_secret"] = "contract-other", "contract-other-secret"
+		v["obo_client_id"], v["obo_client_secret"] = "contract-api-client", "contract-api-client-secret"
 		v["organization"] = "org_test"
 		v["ext"] = t.Username
 	}

@@ -207,6 +207,12 @@ func (w *wire) pause(ctx context.Context, path string) error {
 
 // control makes one call to the control API.
 func (w *wire) control(ctx context.Context, call string, body any) error {
+	_, err := w.readControl(ctx, call, body)
+	return err
+}
+
+// readControl makes one call to the control API and returns its answer.
+func (w *wire) readControl(ctx context.Context, call string, body any) (*object, error) {
 	method, path, _ := strings.Cut(call, " ")
 	var b []byte
 	if body != nil {
@@ -214,12 +220,19 @@ func (w *wire) control(ctx context.Context, call string, body any) error {
 	}
 	a, err := w.send(ctx, nil, method, w.target.Control+path, http.Header{"Content-Type": {"application/json"}}, string(b))
 	if err != nil {
-		return fmt.Errorf("control: %w", err)
+		return nil, fmt.Errorf("control: %w", err)
 	}
-	if a.status != http.StatusOK {
-		return fmt.Errorf("control: %s answered %d: %s", call, a.status, clip(string(bytes.TrimSpace(a.body))))
+	switch {
+	case a.status == http.StatusBadRequest:
+		return nil, refusedCall(fmt.Sprintf("control: %s answered %d: %s", call, a.status, clip(string(bytes.TrimSpace(a.body)))))
+	case a.status != http.StatusOK:
+		return nil, fmt.Errorf("control: %s answered %d: %s", call, a.status, clip(string(bytes.TrimSpace(a.body))))
 	}
-	return nil
+	o, err := parseObject(a.body)
+	if err != nil { // a list
+		o = &object{}
+	}
+	return o, nil
 }
 
 // encodeJSON renders a flat object with its keys sorted.

@@ -48,18 +48,6 @@ func (t *Tenant) interactionRequired(client string) *oauthError {
 	return nil
 }
 
-// mfaRequired returns the error of a token request when an action requires a second factor.
-func (t *Tenant) mfaRequired(client string) *oauthError {
-	for _, a := range t.actionsFor(tenant.TriggerPostLogin, client) {
-		if a.MFA {
-			e := refuse("mfa_required", "Multifactor authentication required")
-			e.Extra = []member{{"mfa_token", "Fe26.2*" + t.randomString(48)}}
-			return e
-		}
-	}
-	return nil
-}
-
 // customClaims evaluates what the actions set, in the order of the names.
 func (t *Tenant) customClaims(g grant, u *tenant.User) (access, id object) {
 	trigger := tenant.TriggerPostLogin
@@ -77,11 +65,13 @@ func (t *Tenant) customClaims(g grant, u *tenant.User) (access, id object) {
 func setClaims(o object, claims map[string]any, data map[string]any) object {
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		value := claims[name]
+		if tenant.ReservedClaim(name) {
+			continue // as Auth0 does, without an error
+		}
 		if s, ok := value.(string); ok && strings.Contains(s, "{{") {
 			value = evaluate(s, data)
 		}
-		o = slices.DeleteFunc(o, func(m member) bool { return m.name == name })
-		o = append(o, member{name, value})
+		o = o.with(object{{name, value}})
 	}
 	return o
 }

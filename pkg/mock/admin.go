@@ -2,6 +2,7 @@ package mock
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -37,22 +38,64 @@ func put[T any](t *Tenant, store func(T) (any, error)) http.HandlerFunc {
 	}
 }
 
-// merge returns a copy of an object, changed by the members of a JSON body. The copy
-// shares nothing with the original, which other goroutines may read.
-func merge[T any](old T, body []byte) (T, error) {
-	var merged T
+// putObject is put for an object of a section of the tenant file. The answer names the
+// members that the mock does not use.
+func putObject[T any](t *Tenant, section string, store func(T) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in T
+		body, err := io.ReadAll(r.Body)
+		var ignored []string
+		if err == nil {
+			ignored, err = t.decodeObject(section, body, &in)
+		}
+		var v any
+		if err == nil {
+			t.mu.Lock()
+			v, err = store(in)
+			t.mu.Unlock()
+		}
+		writeObject(w, v, ignored, err)
+	}
+}
+
+// merge returns a copy of an object, changed by the members of a JSON body, and the
+// members that the mock does not use. The copy shares nothing with the original, which
+// other goroutines may read.
+func merge[T any](t *Tenant, section string, old T, body []byte) (merged T, ignored []string, err error) {
 	b, err := json.Marshal(old)
 	if err == nil {
-		err = json.Unmarshal(b, &merged)
+		err = json.Unmarshal(dropLists(b, body), &merged)
 	}
 	if err == nil {
-		err = decodeBytes(body, &merged)
+		ignored, err = t.decodeObject(section, body, &merged)
 	}
-	return merged, err
+	return merged, ignored, err
+}
+
+// dropLists removes from an object the lists that a body replaces. Otherwise
+// json.Unmarshal would keep members of their old elements, secrets among them.
+func dropLists(object, body []byte) []byte {
+	var old, change map[string]json.RawMessage
+	if json.Unmarshal(object, &old) != nil || json.Unmarshal(body, &change) != nil {
+		return object
+	}
+	for name, value := range change {
+		switch {
+		case len(old[name]) == 0:
+		case value[0] == '[':
+			delete(old, name)
+		case value[0] == '{':
+			old[name] = dropLists(old[name], value)
+		}
+	}
+	if b, err := json.Marshal(old); err == nil {
+		return b
+	}
+	return object
 }
 
 func (t *Tenant) putClient(c tenant.Client) (any, error) {
-	if err := c.Complete(); err != nil {
+	if err := errors.Join(c.Complete(), t.st.checkDefaultOrganization(c)); err != nil {
 		return nil, err
 	}
 	if _, known := t.st.clients[c.ClientID]; !known { // a replaced client keeps its place, because the first is the default
@@ -69,9 +112,7 @@ func shownClient(c *tenant.Client) tenant.Client {
 }
 
 func shownUser(u *tenant.User) tenant.User {
-	out := *u
-	out.Password = ""
-	return out
+	return u.Shown()
 }
 
 func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
@@ -110,6 +151,26 @@ func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
 	return t.st.organization(o.Name), nil
 }
 
+// putDatabase adds a database or replaces the one of its name.
+func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
+	if err := d.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
+	t.st.databases = append(list, d)
+	return d, nil
+}
+
+// putConnection adds a passwordless connection or replaces the one of its name.
+func (t *Tenant) putConnection(c tenant.Connection) (any, error) {
+	if err := c.Complete(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(slices.Clone(t.st.passwordless), func(old tenant.Connection) bool { return old.Name == c.Name })
+	t.st.passwordless = append(list, c)
+	return c, nil
+}
+
 // consentInput is the form of POST /_mock/consents.
 type consentInput struct {
 	User     string `json:"user"`
@@ -132,27 +193,24 @@ func (t *Tenant) putConsent(in consentInput) (any, error) {
 
 // settingsInput is the form of POST /_mock/settings.
 type settingsInput struct {
-	Login LoginMode `json:"login"`
+	Login     LoginMode   `json:"login"`
+	DPoPNonce noncePolicy `json:"dpop_nonce,omitempty"`
 }
 
 func (t *Tenant) putSettings(in settingsInput) (any, error) {
-	if in.Login != LoginAuto && in.Login != LoginForm {
+	if in.Login == "" && in.DPoPNonce != "" { // each can be changed alone
+		in.Login = t.st.login
+	}
+	switch {
+	case in.Login != LoginAuto && in.Login != LoginForm:
 		return nil, fieldError("login", "%q is neither auto nor form", in.Login)
+	case in.DPoPNonce == "":
+		in.DPoPNonce = t.st.noncePolicy
+	case in.DPoPNonce != noncePublic && in.DPoPNonce != nonceAll && in.DPoPNonce != nonceNone:
+		return nil, fieldError("dpop_nonce", "%q is not one of public, all, none", in.DPoPNonce)
 	}
-	t.st.login = in.Login
+	t.st.login, t.st.noncePolicy = in.Login, in.DPoPNonce
 	return in, nil
-}
-
-func (t *Tenant) putActions(list []tenant.Action) (any, error) {
-	var errs errorList
-	for i, a := range list {
-		errs.add(a.Check(), "actions[%d]", i)
-	}
-	if err := errs.err(); err != nil {
-		return nil, err
-	}
-	t.st.actions = list
-	return list, nil
 }
 
 // adminTable lists the calls that show and change the tenant's objects.
@@ -162,23 +220,27 @@ func (t *Tenant) adminTable() []control {
 		{"POST /_mock/faults", `arms one: {"endpoint":"token","times":1,"kind":"status","status":503}`, t.armFault},
 		{"DELETE /_mock/faults", "disarms all", t.disarm},
 		{"GET /_mock/clients", "the clients, with their secrets", t.showClients},
-		{"POST /_mock/clients", "adds or replaces one", put(t, t.putClient)},
+		{"POST /_mock/clients", "adds or replaces one", putObject(t, "clients", t.putClient)},
 		{"PATCH /_mock/clients/ID", "changes members of one", nil},
 		{"DELETE /_mock/clients/ID", "removes one", nil},
 		{"GET /_mock/users", "the users, without passwords", t.showUsers},
-		{"POST /_mock/users", "adds or replaces one", put(t, t.putUser)},
+		{"POST /_mock/users", "adds or replaces one", putObject(t, "users", t.putUser)},
 		{"PATCH /_mock/users/ID-OR-EMAIL", "changes members of one", nil},
 		{"DELETE /_mock/users/ID-OR-EMAIL", "removes one", nil},
-		{"POST /_mock/resource-servers", "adds or replaces an API", put(t, t.putAPI)},
-		{"POST /_mock/client-grants", "adds or replaces one", put(t, t.putGrant)},
+		{"POST /_mock/resource-servers", "adds or replaces an API", putObject(t, "resourceServers", t.putAPI)},
+		{"POST /_mock/client-grants", "adds or replaces one", putObject(t, "clientGrants", t.putGrant)},
 		{"DELETE /_mock/client-grants", "removes the one of client_id= and audience=", t.deleteClientGrant},
-		{"POST /_mock/organizations", "adds or replaces one", put(t, t.putOrganization)},
-		{"POST /_mock/roles", "adds or replaces one", put(t, func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
+		{"POST /_mock/organizations", "adds or replaces one", putObject(t, "organizations", t.putOrganization)},
+		{"POST /_mock/organizations/ID/invitations", "adds one: invitee, client_id; the answer has its ticket_id", nil},
+		{"POST /_mock/databases", "adds or replaces one", putObject(t, "databases", t.putDatabase)},
+		{"POST /_mock/connections", "adds or replaces a passwordless one", putObject(t, "connections", t.putConnection)},
+		{"POST /_mock/roles", "adds or replaces one", putObject(t, "roles", func(r tenant.Role) (any, error) { return r, t.st.addRole(r) })},
 		{"PATCH /_mock/tenant", "changes members of the tenant's settings", t.patchTenant},
 		{"POST /_mock/consents", "adds one: user, client_id, audience, scope", put(t, t.putConsent)},
 		{"DELETE /_mock/consents", "removes all", put(t, t.dropConsents)},
-		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}`, put(t, t.putSettings)},
-		{"PUT /_mock/actions", "replaces the effects of Actions", put(t, t.putActions)},
+		{"POST /_mock/settings", `{"login":"form"} or {"login":"auto"}; {"dpop_nonce":"all"}, "public" (as Auth0) or "none"`, put(t, t.putSettings)},
+		{"POST /_mock/push", `answers a user's push notification: {"user":"agent@example.com","answer":"accept"} or "reject"`, put(t, t.answerPush)},
+		{"PUT /_mock/actions", "replaces the effects of Actions", t.replaceActions},
 	}
 }
 
@@ -211,10 +273,11 @@ func (t *Tenant) armFault(w http.ResponseWriter, r *http.Request) {
 
 func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
+	var ignored []string
 	t.mu.Lock()
 	s := t.st.settings
 	if err == nil {
-		s, err = merge(s, body)
+		s, ignored, err = merge(t, "tenant", s, body)
 	}
 	if err == nil {
 		err = s.Check()
@@ -223,7 +286,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		t.st.settings = s
 	}
 	t.mu.Unlock()
-	writeResult(w, s, err)
+	writeObject(w, s, ignored, err)
 }
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
@@ -263,33 +326,34 @@ func (t *Tenant) controlOne(w http.ResponseWriter, r *http.Request) bool {
 		t.st.dropUser(u)
 		respondJSON(w, struct{}{})
 	case kind == "clients":
-		v, err := t.patchClient(c, body)
-		writeResult(w, v, err)
+		v, ignored, err := t.patchClient(c, body)
+		writeObject(w, v, ignored, err)
 	default:
-		v, err := t.patchUser(u, body)
-		writeResult(w, v, err)
+		v, ignored, err := t.patchUser(u, body)
+		writeObject(w, v, ignored, err)
 	}
 	return true
 }
 
-func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, error) {
-	merged, err := merge(*c, body)
+func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, []string, error) {
+	merged, ignored, err := merge(t, "clients", *c, body)
 	if err == nil && merged.ClientID != c.ClientID {
 		err = fieldError("client_id", "%q cannot be changed", c.ClientID)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.putClient(merged)
+	v, err := t.putClient(merged)
+	return v, ignored, err
 }
 
-func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, error) {
-	merged, err := merge(*u, body)
+func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, []string, error) {
+	merged, ignored, err := merge(t, "users", *u, body)
 	if err == nil {
 		err = t.st.replaceUser(u, &merged)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return shownUser(&merged), nil
+	return shownUser(&merged), ignored, nil
 }

@@ -91,6 +91,12 @@ func (t *Tenant) fill(p *person, page *url.URL) url.Values {
 		u = t.st.users[t.st.userOrder[i]]
 	}
 	if u != nil {
+		if list := t.st.organizationsOf(u.UserID); len(list) > 0 {
+			form.Set("organization", list[0].Name)
+			if strings.HasSuffix(page.Path, "/picker") {
+				form.Set("organization", list[0].ID)
+			}
+		}
 		form.Set("username", u.UserID)
 		form.Set("password", u.Password)
 	}

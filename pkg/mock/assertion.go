@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -47,6 +48,9 @@ func assertionSubject(raw string) string {
 func parseAssertion(raw string) (*jose.JSONWebSignature, error) {
 	if len(raw) > assertionMaxSize {
 		return nil, fmt.Errorf("client_assertion is longer than %d bytes", assertionMaxSize)
+	}
+	if !canonical(raw) {
+		return nil, errors.New("client_assertion is not base64url")
 	}
 	return jose.ParseSignedCompact(raw, assertionAlgs)
 }

@@ -16,6 +16,7 @@ type code struct {
 	sentRedirect bool
 	challenge    string
 	method       string
+	jkt          string // dpop_jkt: the only key that may exchange it
 	expires      time.Time
 	used         bool
 	reused       bool
@@ -77,6 +78,9 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		if req.asks("none") {
 			return t.refusal(c, req, refuse("login_required", "Login required"))
 		}
+		if bad := t.hasConnection(req); bad != nil {
+			return t.refusal(c, req, bad)
+		}
 		if s == nil {
 			s = t.newBrowser(c)
 		}
@@ -88,10 +92,20 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		tx.loggedIn = true
 	}
 	u := t.st.users[s.user]
-	if bad := t.eligible(u, req); bad != nil {
+	path, bad := t.chooseOrganization(tx, u)
+	if bad == nil && path == "" {
+		bad = t.eligible(c, tx, u)
+	}
+	switch {
+	case bad != nil:
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, bad)
+	case path != "" && req.asks("none"):
+		return t.refusal(c, req, refuse("interaction_required", "The user has to choose an organization"))
+	case path != "":
+		return t.page(c, tx, s, path)
 	}
+	u = t.st.users[s.user] // an invitation may have changed them
 	if bad := t.interactionRequired(req.client.ClientID); bad != nil && req.asks("none") {
 		return t.refusal(c, req, bad)
 	}
@@ -111,26 +125,31 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 
 // firstPage returns the page for a browser without a session.
 func (t *Tenant) firstPage(req *authRequest) string {
-	if req.screenHint == "signup" && t.signupAllowed() {
+	switch {
+	case req.asksFor == preLoginPrompt && req.organization == "":
+		return "/u/organization"
+	case req.screenHint == "signup" && t.signupAllowed(req):
 		return "/u/signup"
 	}
 	return "/u/login"
 }
 
 // person returns the user to log in with [LoginAuto]: the one of [Tenant.Approve],
-// the login_hint's, the session's, or else the first.
+// the id_token_hint's, the login_hint's, the session's, or else the first.
 func (t *Tenant) person(c *call, req *authRequest, s *session) *tenant.User {
 	if p, played := c.r.Context().Value(personKey{}).(*person); played && p.login != "" {
 		return t.st.userByLogin(p.login)
 	}
-	if u := t.st.userByLogin(req.loginHint); u != nil {
-		return u
+	for _, login := range []string{req.hintedUser, req.loginHint} {
+		if u := t.st.userByLogin(login); u != nil && t.mayUse(req, u) {
+			return u
+		}
 	}
-	if u := t.st.users[s.user]; u != nil && !req.asks("select_account") {
+	if u := t.st.users[s.user]; u != nil && !req.asks("select_account") && t.mayUse(req, u) {
 		return u
 	}
 	for _, id := range t.st.userOrder {
-		if u := t.st.users[id]; u != nil {
+		if u := t.st.users[id]; u != nil && t.mayUse(req, u) {
 			return u
 		}
 	}
@@ -144,26 +163,31 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 		return true
 	case tx.loggedIn:
 		return false
+	case req.hintedUser != "" && s.user != req.hintedUser:
+		return true
 	case req.asks("login") || req.asks("select_account"):
 		return true
 	}
 	return req.maxAge >= 0 && c.now.Sub(s.authTime) >= time.Duration(req.maxAge)*time.Second
 }
 
-func (t *Tenant) eligible(u *tenant.User, req *authRequest) *oauthError {
+// eligible returns the error of a user who may not log in. Membership counts before
+// Actions run.
+func (t *Tenant) eligible(c *call, tx *transaction, u *tenant.User) *oauthError {
+	req := tx.req
 	if u.Blocked {
 		return refuse("unauthorized", "user is blocked")
 	}
-	if bad := t.denied(tenant.TriggerPostLogin, req.client.ClientID); bad != nil {
+	if req.hintedUser != "" && u.UserID != req.hintedUser { // OpenID Connect Core, section 3.1.2.2
+		return refuse("login_required", "Login required").withReason("another user than that of id_token_hint logged in")
+	}
+	if bad := t.acceptInvitation(c, tx, u); bad != nil {
 		return bad
 	}
-	if req.organization == "" {
-		return nil
+	if bad := t.isMember(req, u); bad != nil {
+		return bad
 	}
-	if o := t.st.orgs[req.organization]; o == nil || !slices.Contains(o.Members, u.UserID) {
-		return refuse("access_denied", "user "+u.UserID+" is not part of the "+req.organization+" organization")
-	}
-	return nil
+	return t.denied(tenant.TriggerPostLogin, req.client.ClientID)
 }
 
 // needsConsent reports whether to ask for consent. Consent that was given before
@@ -218,6 +242,7 @@ func redirect(c *call, location string) {
 // grantAuthorization is the end of a successful transaction.
 func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
+	s.logInTo(req.client.ClientID, c.issuer)
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,
@@ -236,7 +261,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
-			challenge: req.challenge, method: req.method, expires: c.now.Add(codeLifetime), entry: tx.entry,
+			challenge: req.challenge, method: req.method, jkt: req.jkt, expires: c.now.Add(codeLifetime), entry: tx.entry,
 		}
 		params = append(params, member{"code", value})
 	}

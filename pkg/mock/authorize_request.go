@@ -25,13 +25,19 @@ type authRequest struct {
 	nonce        string
 	challenge    string
 	method       string // S256, plain
+	jkt          string // dpop_jkt
 	prompt       []string
 	maxAge       int // seconds; -1: not asked for
 	loginHint    string
 	screenHint   string
 	organization string  // id
+	asksFor      string  // organization_require_behavior, when the user has to choose the organization
+	invitation   string  // ticket
+	connection   string  // name; "": any that the client may use
+	hintedUser   string  // user_id of the id_token_hint
 	device       *device // the device that polls for the answer; nil for a browser flow
 	issuer       string
+	nameIssuer   bool // the answer has the parameter iss
 }
 
 // parameters are the parameters of an authorization request. A parameter may
@@ -83,7 +89,7 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 	if bad != nil {
 		return nil, bad
 	}
-	req.issuer = c.issuer
+	req.issuer, req.nameIssuer = c.issuer, t.st.settings.ResponseIssuer
 	req.state, req.hasState = p.Get("state"), p.Has("state")
 	if noType != nil {
 		return req, noType
@@ -93,10 +99,11 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 		return req, bad
 	}
 	if req.client.RequirePAR && !wasPushed {
-		return req, refuse("invalid_request", "Pushed Authorization Requests are required by the configured compliance level")
+		return req, refuse("invalid_request", "The client must push its authorization requests to /oauth/par")
 	}
 	for _, check := range []func(*authRequest, parameters) *oauthError{
-		t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience, t.checkOrganization, checkPrompt,
+		checkPrompt, checkWebMessage, t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience,
+		t.checkOrganization, t.checkInvitation, t.checkConnection, t.checkIDTokenHint, checkJKT,
 	} {
 		if bad := check(req, p); bad != nil {
 			return req, bad
@@ -136,36 +143,34 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 	}
 	req := &authRequest{client: client, mode: "query", redirectURI: p.Get("redirect_uri"), sentRedirect: p.Get("redirect_uri") != ""}
 	switch {
-	case !req.sentRedirect && len(client.Callbacks) == 0:
+	case !req.sentRedirect && firstWhole(client.Callbacks) == "":
 		return nil, missing("redirect_uri")
 	case !req.sentRedirect:
-		req.redirectURI = client.Callbacks[0]
-	case !allowsCallback(client, req.redirectURI):
+		req.redirectURI = firstWhole(client.Callbacks)
+	case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):
 		return nil, refuse("unauthorized_client", fmt.Sprintf(
 			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI)))
 	}
 	return req, nil
 }
 
-// allowsCallback compares exactly. One * may replace a subdomain label, as in
-// Auth0's "Allowed Callback URLs".
-func allowsCallback(c *tenant.Client, uri string) bool {
-	u, err := url.Parse(uri)
-	if err != nil || !u.IsAbs() || u.Fragment != "" || strings.ContainsAny(uri, "\r\n\t ") {
-		return false
+// firstWhole returns the first URL of a list if it has no placeholder, or "".
+func firstWhole(list []string) string {
+	if len(list) == 0 {
+		return ""
 	}
-	return slices.ContainsFunc(c.Callbacks, func(allowed string) bool {
-		return allowed == uri && !strings.Contains(allowed, "://*.") || matchesSubdomain(allowed, uri)
-	})
+	if p, err := tenant.ParsePattern(list[0]); err != nil || !p.Whole() {
+		return ""
+	}
+	return list[0]
 }
 
-func matchesSubdomain(pattern, uri string) bool {
-	before, after, found := strings.Cut(pattern, "://*.")
-	if !found || !strings.HasPrefix(uri, before+"://") {
-		return false
+// nameOfOrganization returns the name of the organization that a request names, or "".
+func (t *Tenant) nameOfOrganization(p parameters) string {
+	if o := t.st.requestedOrganization(p.Get("organization")); o != nil {
+		return o.Name
 	}
-	label, rest, found := strings.Cut(uri[len(before)+3:], ".")
-	return found && rest == after && label != "" && !strings.ContainsAny(label, "/?#@:\\*")
+	return ""
 }
 
 func responseMode(asked string, types []string) (string, *oauthError) {
@@ -213,7 +218,9 @@ func (t *Tenant) checkUnsupported(req *authRequest, p parameters) *oauthError {
 	if req.client.ThirdParty() {
 		for _, name := range notForThirdParties {
 			if p.Has(name) {
-				return refuse("invalid_request", "The parameter "+name+" is not allowed for third-party clients")
+				bad := refuse("invalid_request", "The parameter "+name+" is not allowed for third-party clients")
+				bad.Page = protectsRedirects(req.client)
+				return bad
 			}
 		}
 	}
@@ -255,10 +262,7 @@ func notUnreserved(r rune) bool {
 
 func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	req.scopes = uniqueFields(p.Get("scope"))
-	aud := p.Get("audience")
-	if aud == "" {
-		aud = p.Get("resource")
-	}
+	aud := t.requestedAPI(p)
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
@@ -278,22 +282,22 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	return nil
 }
 
-func (t *Tenant) checkOrganization(req *authRequest, p parameters) *oauthError {
-	name := p.Get("organization")
-	if name == "" {
-		if req.client.OrganizationUsage == "require" {
-			return refuse("invalid_request", "parameter organization is required for this client")
-		}
-		return nil
+// requestedAPI returns the API that a request names: by audience, or by resource (RFC
+// 8707) unless the tenant keeps that for upstream providers
+// (https://auth0.com/docs/get-started/tenant-settings).
+func (t *Tenant) requestedAPI(p parameters) string {
+	if aud := p.Get("audience"); aud != "" || t.st.settings.ResourceProfile == "audience" {
+		return aud
 	}
-	org := t.st.organization(name)
-	if org == nil {
-		return refuse("invalid_request", "parameter organization is invalid: "+clip(name))
+	return p.Get("resource")
+}
+
+// checkWebMessage protects the answer to a frame: only an Allowed Web Origin gets it.
+// That Auth0 checks a popup as well, which has no prompt=none, is not documented.
+func checkWebMessage(req *authRequest, _ parameters) *oauthError {
+	if req.mode == "web_message" && req.asks("none") && !allowsWebMessage(req.client, req.redirectURI) {
+		return refuse("invalid_request", "The specified redirect_uri '"+clip(req.redirectURI)+"' does not have a registered origin.").onPage()
 	}
-	if req.client.OrganizationUsage == "" || req.client.OrganizationUsage == "deny" {
-		return refuse("invalid_request", "parameter organization is not allowed for this client")
-	}
-	req.organization = org.ID
 	return nil
 }
 
@@ -314,6 +318,34 @@ func checkPrompt(req *authRequest, p parameters) *oauthError {
 		}
 		req.maxAge = n
 	}
+	return nil
+}
+
+// checkJKT reads dpop_jkt, the thumbprint of the key that will exchange the code
+// (RFC 9449 section 10).
+func checkJKT(req *authRequest, p parameters) *oauthError {
+	req.jkt = p.Get("dpop_jkt")
+	if req.jkt != "" && !isThumbprint(req.jkt) {
+		return refuse("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
+	}
+	return nil
+}
+
+// checkIDTokenHint reads the user of an id_token_hint, who has to be the one that logs in
+// (OpenID Connect Core, section 3.1.2.1). What Auth0 does with the parameter is not
+// documented, so its profile ignores it.
+func (t *Tenant) checkIDTokenHint(req *authRequest, p parameters) *oauthError {
+	hint := p.Get("id_token_hint")
+	if hint == "" || t.cfg.Profile != ProfileStrictOIDC {
+		return nil
+	}
+	claims, ok := t.openJWT(hint) // an expired token is fine
+	iss, _ := claims["iss"].(string)
+	sub, _ := claims["sub"].(string)
+	if !ok || sub == "" || iss != req.issuer {
+		return refuse("invalid_request", "The id_token_hint is invalid")
+	}
+	req.hintedUser = sub
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // refusal returns a function, as advance does, that calls refuseAuthorize.
@@ -22,7 +24,8 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		t.errorPage(c, nil, e)
 		return
 	}
-	if req.client.ThirdParty() && e.Code == "access_denied" && req.client.RedirectionPolicy != "allow_always" {
+	protected := protectsRedirects(req.client)
+	if e.Page || protected && e.Code == "access_denied" {
 		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}
@@ -30,11 +33,19 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 	t.answer(c, req, []member{{"error", e.Code}, {"error_description", e.Description}})
 }
 
+// protectsRedirects reports whether errors of a client stay away from its callbacks.
+func protectsRedirects(c *tenant.Client) bool {
+	return c.ThirdParty() && c.RedirectionPolicy != "allow_always"
+}
+
 // answer sends the parameters to the client in its response mode, with state
 // last if the request had one.
 func (t *Tenant) answer(c *call, req *authRequest, params []member) {
 	if req.hasState {
 		params = append(params, member{"state", req.state})
+	}
+	if req.nameIssuer {
+		params = append(params, member{"iss", req.issuer}) // RFC 9207
 	}
 	switch req.mode {
 	case "form_post":

@@ -167,6 +167,7 @@ func TestAuthorizeErrorsOnAPage(t *testing.T) {
 		{name: "foo", params: []string{"response_type", "foo"}, status: 501, code: "unsupported_response_type", text: "Unsupported response type: foo"},
 		{name: "code code", params: []string{"response_type", "code code"}, status: 501, code: "unsupported_response_type", text: "Unsupported response type: code code"},
 		{name: "unknown pushed request", params: []string{"request_uri", "urn:ietf:params:oauth:request_uri:x"}, status: 400, code: "invalid_request", text: "The request_uri is invalid, used or expired"},
+		{name: "third party's screen_hint", params: []string{"client_id", "third", "screen_hint", "signup"}, status: 400, code: "invalid_request", text: "The parameter screen_hint is not allowed for third-party clients"},
 		{name: "third party, unknown audience", params: []string{"client_id", "third", "audience", "https://nope.example"}, status: 403, code: "access_denied", text: "Service not found: https://nope.example"},
 	}
 	for _, c := range pages {
@@ -195,8 +196,8 @@ func TestAuthorizeErrorsByRedirect(t *testing.T) {
 		{"organization required", []string{"client_id", "b2b"}, "invalid_request", "parameter organization is required for this client"},
 		{"organization unknown", []string{"client_id", "b2b", "organization", "org_nope"}, "invalid_request", "parameter organization is invalid: org_nope"},
 		{"organization not allowed", []string{"organization", "org_acme"}, "invalid_request", "parameter organization is not allowed for this client"},
-		{"not a member", []string{"client_id", "b2b", "organization", "acme", "login_hint", guest}, "access_denied", ""},
-		{"PAR required", []string{"client_id", "pushing"}, "invalid_request", "Pushed Authorization Requests are required by the configured compliance level"},
+		{"not a member", []string{"client_id", "b2b", "organization", "org_acme", "login_hint", guest}, "access_denied", ""},
+		{"PAR required", []string{"client_id", "pushing"}, "invalid_request", "The client must push its authorization requests to /oauth/par"},
 		{"request object", []string{"request", "x"}, "request_not_supported", "The request parameter is not supported"},
 		{"request_uri", []string{"request_uri", "https://x.example/"}, "request_uri_not_supported", "The request_uri parameter is not supported"},
 		{"bad prompt", []string{"prompt", "never"}, "invalid_request", "Unsupported prompt: never"},
@@ -210,7 +211,7 @@ func TestAuthorizeErrorsByRedirect(t *testing.T) {
 		{"blocked", []string{"login_hint", "blocked@example.com"}, "unauthorized", "user is blocked"},
 		{"tokens in a query", []string{"client_id", "hybrid", "response_type", "token", "response_mode", "query"}, "invalid_request", "response_mode query is not allowed for this response_type"},
 		{"no nonce", []string{"client_id", "hybrid", "response_type", "id_token"}, "invalid_request", "Missing required parameter: nonce"},
-		{"third party's screen_hint", []string{"client_id", "third", "screen_hint", "signup"}, "invalid_request", "The parameter screen_hint is not allowed for third-party clients"},
+		{"lenient third party's screen_hint", []string{"client_id", "lenient-third", "screen_hint", "signup"}, "invalid_request", "The parameter screen_hint is not allowed for third-party clients"},
 	}
 	for _, c := range redirects {
 		t.Run("redirect/"+c.name, func(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,14 +33,14 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if crossSite(r) {
-		controlError(w, http.StatusForbidden, "request from another site's page; the control API accepts none")
+	if why := t.refusedSite(r); why != "" {
+		controlError(w, http.StatusForbidden, why)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.controlOne(w, r) {
+	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) {
 		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }
@@ -61,6 +63,7 @@ func (t *Tenant) controlTable() []control {
 		{"POST /_mock/clock", `changes it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
 		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
+		{"GET /_mock/mails", "the e-mails and text messages that a tenant would send, with their codes and links", t.showMails},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
 	}, t.adminTable(), []control{
 		{"GET /_mock/resource/PATH", "a protected API, for any method: requires an access token for the first API and the role agent", nil},
@@ -96,14 +99,30 @@ func (t *Tenant) showControls(w http.ResponseWriter, _ *http.Request) {
 	}{len(list), list})
 }
 
-// crossSite reports whether a page of another site made a browser send the request.
-func crossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
-		return true
+// refusedSite returns why a page of another site may have sent the request, or "". Such
+// a page may also make its own host name resolve to this machine (DNS rebinding): its
+// requests are of the same origin then, and only the name tells.
+func (t *Tenant) refusedSite(r *http.Request) string {
+	if !t.cfg.Public && !loopback(r.Host) {
+		return "host " + clip(r.Host) + " is not a loopback name; the control API accepts others with --public only"
 	}
-	origin := r.Header.Get("Origin")
-	return origin != "" && !strings.HasSuffix(origin, "://"+r.Host)
+	if err := t.crossOrigin.Check(r); err != nil {
+		return "request from another site's page; the control API accepts none"
+	}
+	return ""
+}
+
+// loopback reports whether the host of a request, with or without a port, names this
+// machine.
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") // RFC 6761 section 6.3
 }
 
 func controlError(w http.ResponseWriter, status int, what string) {

@@ -174,6 +174,27 @@ func TestJournalIsBounded(t *testing.T) {
 
 func TestControlRefusesOtherSites(t *testing.T) {
 	w := newWorld(t, mock.Config{})
+	for _, host := range []string{"evil.example", "evil.example:8400", "localhost.evil.example", "192.0.2.1:8400", "0.0.0.0:8400", "[2001:db8::1]:8400", "", "127.0.0.1.evil.example"} {
+		for path, refused := range map[string]bool{"clients": true, "health": true, "ca.pem": true, "resource/calls": false} {
+			r := httptest.NewRequest("GET", issuer+"_mock/"+path, nil)
+			r.Host = host
+			if got := w.do(r); (got.status == 403) != refused {
+				t.Errorf("%s of the host %q: %d %s", path, host, got.status, got.body)
+			}
+		}
+	}
+	for _, host := range []string{"localhost", "LOCALHOST:8400", "127.0.0.1:8400", "[::1]:8400", "[::1]", "127.8.9.1", "tenant.localhost:8400", "[::ffff:127.0.0.1]:1"} {
+		r := httptest.NewRequest("GET", issuer+"_mock/clients", nil)
+		r.Host = host
+		if got := w.do(r); got.status != 200 {
+			t.Errorf("the host %q: %d %s", host, got.status, got.body)
+		}
+	}
+	r := httptest.NewRequest("GET", issuer+"_mock/clients", nil)
+	r.Host = "mockauth0:8400"
+	if got := newWorld(t, mock.Config{Public: true}).do(r); got.status != 200 {
+		t.Errorf("another host, public: %d %s", got.status, got.body)
+	}
 	for name, header := range map[string][2]string{
 		"cross-site": {"Sec-Fetch-Site", "cross-site"}, "same-site": {"Sec-Fetch-Site", "same-site"},
 		"origin": {"Origin", "https://evil.example"}, "null": {"Origin", "null"}, "another port": {"Origin", "http://localhost:1"},
@@ -184,7 +205,7 @@ func TestControlRefusesOtherSites(t *testing.T) {
 			t.Errorf("%s: %d", name, got.status)
 		}
 	}
-	r := httptest.NewRequest("POST", issuer+"_mock/reset", strings.NewReader("{}"))
+	r = httptest.NewRequest("POST", issuer+"_mock/reset", strings.NewReader("{}"))
 	r.Header.Set("Origin", "http://localhost:8400")
 	if got := w.do(r); got.status != 200 {
 		t.Errorf("its own page: %d", got.status)
@@ -264,7 +285,18 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		{"POST", "consents", `{"user":"` + agent + `","client_id":"nope"}`, "nope"},
 		{"POST", "settings", `{"login":"x"}`, "login"},
 		{"PATCH", "tenant", `{"session_lifetime":-1}`, "session_lifetime"},
-		{"PATCH", "tenant", `{"flags":{"x":1}}`, "x"},
+		{"PATCH", "tenant", `{"flags":{"revoke_refresh_tokn_grant":true}}`, "tenant.flags.revoke_refresh_tokn_grant: unknown; did you mean revoke_refresh_token_grant?"},
+		{"PATCH", "tenant", `{"flags":[]}`, "flags"},
+		{"POST", "clients", `{"client_id":"x","refresh_token":{"leway":1}}`, "clients.refresh_token.leway: unknown; did you mean leeway?"},
+		{"PATCH", "clients/demo", `{"compliance_level":"fapi1_adv_pkj_par"}`, "clients.compliance_level: a real tenant refuses requests that do not follow the FAPI profile"},
+		{"PATCH", "clients/demo", `{"signed_request_object":{"required":true}}`, "clients.signed_request_object.required"},
+		{"PATCH", "tenant", `{"mtls":{"enable_endpoint_aliases":true}}`, "tenant.mtls"},
+		{"PATCH", "users/" + agent, `{"emali":"x"}`, "email?"},
+		{"POST", "roles", `{"name":"x","permisions":[]}`, "permissions?"},
+		{"PUT", "actions", `{}`, "cannot unmarshal"},
+		{"PUT", "actions", `[{"trigger":"post-login","colour":1}]`, "actions[0]: x-actions.colour: unknown"},
+		{"PUT", "actions", `[{"trigger":"post-login","deny":1}]`, "deny"},
+		{"PUT", "actions", `[{"trigger":"post-logout"}]`, "trigger"},
 	} {
 		r := w.control(c.method, "/_mock/"+c.path, c.body)
 		if (r.status != 400 && r.status != 404) || !strings.HasPrefix(r.body, `{"error":"`) || !strings.Contains(r.body, c.names) {
@@ -275,6 +307,58 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		t.Errorf("a refused change changed something:\n%s\n%s", before, after)
 	}
 	w.tokens("demo")
+}
+
+// Members of the Management API that the mock does not use are accepted and named in
+// the answer.
+func TestControlReportsWhatItIgnores(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	for _, c := range []struct{ method, path, body, want string }{
+		{"POST", "clients", `{"name":"a","client_id":"a","logo_uri":"x"}`, `"x-ignored":["clients.logo_uri: no effect; a real tenant with these values gives clients the same answers"]}`},
+		{"PATCH", "clients/demo", `{"session_transfer":{"can_create_session_transfer_token":true}}`, `"x-ignored":["clients.session_transfer: no effect in the mock; a real tenant exchanges session transfer tokens"]}`},
+		{"PATCH", "clients/demo", `{"compliance_level":null,"signed_request_object":{"required":false}}`, `"x-ignored":["clients.compliance_level: no effect; `},
+		{"PATCH", "tenant", `{"flags":{"zzz":1}}`, `"x-ignored":["tenant.flags.zzz: no effect; the mock does not know this field"]}`},
+		{"POST", "users", `{"email":"x@example.com","multifactor":["guardian"]}`, `a real tenant asks for the enrolled second factor; the mock takes authentication_methods"]}`},
+		{"PATCH", "users/" + agent, `{"last_ip":"127.0.0.1"}`, `"x-ignored":["users.last_ip: `},
+		{"POST", "resource-servers", `{"identifier":"x","token_encryption":{"format":"x"}}`, `a real tenant encrypts access tokens"]}`},
+		{"POST", "resource-servers", `{"identifier":"x","proof_of_possession":{"mechanism":"none","required":true}}`, `"x-ignored":["API \"x\": proof_of_possession.required has no effect with the mechanism none"]}`},
+		{"POST", "client-grants", `{"client_id":"demo","audience":"x","scope":[],"allow_all_scopes":true}`, `a real tenant grants every scope of the API"]}`},
+		{"POST", "organizations", `{"name":"o","branding":{}}`, `"x-ignored":["organizations.branding: `},
+		{"POST", "roles", `{"name":"r","id":"rol_1"}`, `"x-ignored":["roles.id: `},
+		{"POST", "databases", `{"name":"d","realms":["d"]}`, `"x-ignored":["databases.realms: `},
+		{"PUT", "actions", `[{"trigger":"post-login","set_id_token":{"iss":"x","https://x/y":"z"}}]`, `"x-ignored":["x-actions[0]: Auth0 drops the claims iss: their names are reserved"]}]`},
+		{"PATCH", "clients/rotating", `{"callbacks":["https://a.*.example.com/"]}`, `"x-ignored":["client \"rotating\": callbacks: \"https://a.*.example.com/\" never matches`},
+	} {
+		r := w.mustControl(c.method, "/_mock/"+c.path, c.body)
+		if !strings.Contains(r.body, c.want) || !json.Valid([]byte(r.body)) {
+			t.Errorf("%s %s: %s lacks %s", c.method, c.path, r.body, c.want)
+		}
+	}
+	if r := w.mustControl("PATCH", "/_mock/clients/demo", `{"name":"Demo"}`); strings.Contains(r.body, "x-ignored") {
+		t.Errorf("%s", r.body)
+	}
+	lax := newWorld(t, mock.Config{Lax: true})
+	if r := lax.mustControl("PATCH", "/_mock/clients/demo", `{"compliance_level":"fapi1_adv_pkj_par"}`); !strings.Contains(r.body, `"x-ignored":["clients.compliance_level: `) {
+		t.Errorf("lax: %s", r.body)
+	}
+}
+
+// A tenant that does not support PAR has no endpoint for it.
+func TestPARSwitchedOff(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	push := func() reply {
+		return w.post("/oauth/par", "client_id", "demo", "client_secret", "demo-secret", "response_type", "code", "redirect_uri", callback)
+	}
+	listed := func() bool {
+		return strings.Contains(w.get("/.well-known/openid-configuration").body, "pushed_authorization_request_endpoint")
+	}
+	if r := push(); r.status != 201 || !listed() {
+		t.Errorf("on: %d %s", r.status, r.body)
+	}
+	w.mustControl("PATCH", "/_mock/tenant", `{"pushed_authorization_requests_supported":false}`)
+	if r := push(); r.status != 404 || listed() {
+		t.Errorf("off: %d %s", r.status, r.body)
+	}
 }
 
 // Changes by the control API must not modify the Config's tenant file.

@@ -2,15 +2,10 @@ package mock
 
 import (
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
-
-	"example.com/tokend/pkg/mock/tenant"
 )
 
 // publicEndpoints allow any origin; the others only the origins of clients.
-const publicEndpoints = "userinfo discovery jwks"
+const publicEndpoints = "userinfo discovery jwks change_password"
 
 // allowOrigin sets the CORS headers of every response, errors included: without
 // them a browser hides the body.
@@ -55,34 +50,18 @@ func (t *Tenant) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// knowsOrigin reports whether a client lists the origin, or a callback with that
-// origin ("Allowed Web Origins", "Allowed Origins (CORS)", "Allowed Callback URLs").
+// knowsOrigin reports whether a client lists the origin.
 func (t *Tenant) knowsOrigin(origin string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	names := make([]string, 0, len(t.st.orgs))
+	for _, o := range t.st.orgs {
+		names = append(names, o.Name)
+	}
 	for _, c := range t.st.clients {
-		if allowsOrigin(c, origin) {
+		if allowsOrigin(c, origin, names) {
 			return true
 		}
 	}
 	return false
-}
-
-func allowsOrigin(c *tenant.Client, origin string) bool {
-	if origin == "" || origin == "null" {
-		return false
-	}
-	if slices.Contains(c.WebOrigins, origin) || slices.Contains(c.AllowedOrigins, origin) {
-		return true
-	}
-	return slices.ContainsFunc(c.Callbacks, func(callback string) bool { return originOf(callback) == origin })
-}
-
-// originOf returns scheme://host[:port] of a URL, "" when it has none.
-func originOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	return strings.ToLower(u.Scheme + "://" + u.Host)
 }

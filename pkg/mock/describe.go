@@ -3,6 +3,7 @@ package mock
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -10,26 +11,30 @@ import (
 // description is the tenant as an administrator configures it. Its objects are
 // replaced, never changed: handlers read them without the lock.
 type description struct {
-	settings    tenant.Settings
-	actions     []tenant.Action
-	clients     map[string]*tenant.Client // by client_id
-	clientOrder []string
-	apis        map[string]*tenant.ResourceServer // by identifier
-	firstAPI    string                            // the audience that /_mock/resource/ requires
-	grants      map[string]tenant.ClientGrant     // by grantKey
-	roles       map[string]tenant.Role
-	orgs        map[string]*tenant.Organization // by id
-	databases   []tenant.Database
-	users       map[string]*tenant.User // by user_id
-	byLogin     map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
-	userOrder   []string
+	settings     tenant.Settings
+	actions      []tenant.Action
+	clients      map[string]*tenant.Client // by client_id
+	clientOrder  []string
+	apis         map[string]*tenant.ResourceServer // by identifier
+	firstAPI     string                            // the audience that /_mock/resource/ requires
+	grants       map[string]tenant.ClientGrant     // by grantKey
+	roles        map[string]tenant.Role
+	orgs         map[string]*tenant.Organization // by id
+	orgOrder     []string
+	databases    []tenant.Database
+	connections  []string // of users
+	passwordless []tenant.Connection
+	users        map[string]*tenant.User // by user_id
+	byLogin      map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
+	userOrder    []string
 }
 
 // newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
 		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
-		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
+		passwordless: e.Connections,
+		clients:      map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
 		orgs: map[string]*tenant.Organization{}, users: make(map[string]*tenant.User, len(e.Users)),
 		byLogin: make(map[string]*tenant.User, len(e.Users)), userOrder: make([]string, 0, len(e.Users)),
 	}
@@ -45,7 +50,7 @@ func newDescription(e *tenant.File) (*description, error) {
 		errs.add(st.addAPI(api), "resourceServers[%d]", i)
 	}
 	for i, g := range e.ClientGrants {
-		errs.add(st.addGrant(g), "clientGrants[%d]", i)
+		errs.add(errors.Join(st.repeatedGrant(g), st.addGrant(g)), "clientGrants[%d]", i)
 	}
 	for i, r := range e.Roles {
 		_, dup := st.roles[r.Name]
@@ -63,7 +68,19 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, o := range e.Organizations {
 		dup := o.Name != "" && st.organization(o.Name) != nil
-		errs.add(errors.Join(duplicateName(dup, o.Name), st.addOrganization(o)), "organizations[%d]", i)
+		errs.add(errors.Join(duplicateName(dup, o.Name), st.repeatedID(o), st.addOrganization(o)), "organizations[%d]", i)
+	}
+	connections := map[string]bool{}
+	for i, d := range e.Databases {
+		errs.add(errors.Join(duplicateName(connections[d.Name], d.Name), d.Complete()), "databases[%d]", i)
+		connections[d.Name] = d.Name != ""
+	}
+	for i, c := range e.Connections {
+		errs.add(errors.Join(duplicateName(connections[c.Name], c.Name), c.Complete()), "connections[%d]", i)
+		connections[c.Name] = c.Name != ""
+	}
+	for i, c := range e.Clients {
+		errs.add(st.checkDefaultOrganization(c), "clients[%d]", i)
 	}
 	for i, a := range e.Actions {
 		errs.add(a.Check(), "x-actions[%d]", i)
@@ -80,6 +97,26 @@ func duplicateName(dup bool, name string) error {
 		return nil
 	}
 	return fieldError("name", "%q is used twice", name)
+}
+
+// repeatedID returns an error when another organization has the id.
+func (st *description) repeatedID(o tenant.Organization) error {
+	if o.ID == "" || st.orgs[o.ID] == nil {
+		return nil
+	}
+	return fieldError("id", "%q is used twice", o.ID)
+}
+
+// repeatedGrant returns an error for a second client grant of a client for an API.
+func (st *description) repeatedGrant(g tenant.ClientGrant) error {
+	c := st.client(g.ClientID)
+	if c == nil {
+		return nil
+	}
+	if _, dup := st.grants[grantKey(c.ClientID, g.Audience, g.SubjectType)]; !dup {
+		return nil
+	}
+	return fieldError("audience", "client %q has two client grants for %q", g.ClientID, g.Audience)
 }
 
 // addClient adds a client even if it is not valid, so that references to it are
@@ -119,6 +156,9 @@ func (st *description) addGrant(g tenant.ClientGrant) error {
 	c := st.client(g.ClientID)
 	if c == nil {
 		return fieldError("client_id", "%q is neither a client's id nor its name", g.ClientID)
+	}
+	if err := g.Check(); err != nil {
+		return err
 	}
 	g.ClientID = c.ClientID
 	st.grants[grantKey(g.ClientID, g.Audience, g.SubjectType)] = g
@@ -162,7 +202,26 @@ func (st *description) addOrganization(o tenant.Organization) error {
 		members = append(members, u.UserID)
 	}
 	o.Members = members
+	grants := make([]tenant.OrganizationGrant, 0, len(o.ClientGrants))
+	for _, g := range o.ClientGrants {
+		c := st.client(g.ClientID)
+		if c == nil {
+			return fieldError("client_grants", "organization %q has a grant of %q, which is neither a client's id nor its name", o.Name, g.ClientID)
+		}
+		grants = append(grants, tenant.OrganizationGrant{ClientID: c.ClientID, Audience: g.Audience})
+	}
+	o.ClientGrants = grants
+	if st.orgs[o.ID] == nil {
+		st.orgOrder = append(st.orgOrder, o.ID)
+	}
 	st.orgs[o.ID] = &o
+	return nil
+}
+
+func (st *description) checkDefaultOrganization(c tenant.Client) error {
+	if d := c.DefaultOrganization; d != nil && st.organization(d.ID) == nil {
+		return fieldError("default_organization", "the tenant has no organization %q", d.ID)
+	}
 	return nil
 }
 
@@ -171,10 +230,36 @@ func (st *description) organization(ref string) *tenant.Organization {
 	if o := st.orgs[ref]; o != nil {
 		return o
 	}
+	return st.organizationNamed(ref)
+}
+
+func (st *description) organizationNamed(name string) *tenant.Organization {
 	for _, o := range st.orgs {
-		if o.Name == ref {
+		if o.Name == name {
 			return o
 		}
 	}
 	return nil
+}
+
+// requestedOrganization finds the organization that a request names: by its id, and by
+// its name if the tenant allows that.
+func (st *description) requestedOrganization(ref string) *tenant.Organization {
+	o := st.orgs[ref]
+	if o == nil && st.settings.OrganizationNames {
+		o = st.organizationNamed(strings.ToLower(ref))
+	}
+	return o
+}
+
+// organizationsOf returns the organizations of a user, in the order in which they were
+// added.
+func (st *description) organizationsOf(user string) []*tenant.Organization {
+	var out []*tenant.Organization
+	for _, id := range st.orgOrder {
+		if o := st.orgs[id]; o != nil && slices.Contains(o.Members, user) {
+			out = append(out, o)
+		}
+	}
+	return out
 }

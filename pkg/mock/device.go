@@ -105,9 +105,13 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 	case d.state == "denied":
 		return nil, refuse("access_denied", "User cancelled the confirmation prompt.")
 	}
+	g := d.grant
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
 	delete(t.st.devices, hash(value))
-	c.entry.Parent = d.grant.entry
-	return t.tokensFor(c, client, d.grant), nil
+	c.entry.Parent = g.entry
+	return t.tokensFor(c, client, g), nil
 }
 
 // tokensFor returns the function that writes the tokens of a grant, with a refresh

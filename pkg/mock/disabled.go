@@ -1,5 +1,7 @@
 package mock
 
+import "example.com/tokend/pkg/mock/tenant"
+
 // Endpoints of features that are off by default. Every recorded tenant lists them in
 // discovery.
 
@@ -9,16 +11,14 @@ func (t *Tenant) register(c *call) {
 	t.refuseToken(c, refuse("access_denied", "Dynamic client registration is not enabled"))
 }
 
-// mfaChallenge is POST /mfa/challenge: no user of the mock has a second factor, so no
-// mfa_token is valid.
-func (t *Tenant) mfaChallenge(c *call) {
-	r, bad := c.tokenRequest()
-	switch {
-	case bad != nil:
-	case r.Get("mfa_token") == "":
-		bad = missing("mfa_token")
-	default:
-		bad = refuse("invalid_grant", "Malformed mfa_token")
-	}
-	t.refuseToken(c, bad)
+// mfaEnrolment is POST /mfa/associate and GET /mfa/authenticators: factors are in the
+// tenant file, so it answers as a tenant whose client may not use MFA.
+func (t *Tenant) mfaEnrolment(c *call) {
+	t.refuseToken(c, notAllowed(tenant.GrantMFAOTP).withReason("the mock does not have enrolment of second factors"))
+}
+
+// backchannelAuthorize is /bc-authorize: it answers as a tenant whose client may not use
+// CIBA.
+func (t *Tenant) backchannelAuthorize(c *call) {
+	t.refuseToken(c, notAllowed("urn:openid:params:grant-type:ciba").withReason("the mock does not have CIBA"))
 }

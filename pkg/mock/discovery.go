@@ -9,6 +9,9 @@ import (
 // discovery is /.well-known/openid-configuration and its OAuth alias. It lists an
 // endpoint only if the route table has it.
 func (t *Tenant) discovery(c *call) {
+	t.mu.Lock()
+	namesIssuer := t.st.settings.ResponseIssuer
+	t.mu.Unlock()
 	o := object{{"issuer", c.issuer}}
 	endpoint := func(name, path string) {
 		if _, served := t.routes[path]; served {
@@ -43,8 +46,14 @@ func (t *Tenant) discovery(c *call) {
 		member{"backchannel_logout_supported", true},
 		member{"backchannel_logout_session_supported", true},
 	)
+	if namesIssuer {
+		o = append(o, member{"authorization_response_iss_parameter_supported", true})
+	}
 	endpoint("end_session_endpoint", "/oidc/logout")
-	endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	if t.parSupported() {
+		endpoint("pushed_authorization_request_endpoint", "/oauth/par")
+	}
+	o = append(o, member{"dpop_signing_alg_values_supported", proofAlgs})
 	if t.cfg.Profile == ProfileStrictOIDC { // its default in OpenID Connect Discovery is authorization_code and implicit only
 		o = append(o, member{"grant_types_supported", []string{
 			tenant.GrantAuthorizationCode, tenant.GrantImplicit, tenant.GrantRefreshToken, tenant.GrantClientCredentials, tenant.GrantPassword, tenant.GrantDeviceCode, tenant.GrantTokenExchange,
@@ -59,7 +68,7 @@ func (t *Tenant) jwks(c *call) {
 	doc, err := t.keys.document(c.issuer)
 	if err != nil {
 		c.setReason(err.Error())
-		writeTokenError(c.w, refuse("server_error", "the keys cannot be rendered"))
+		writeTokenError(c.w, refuse("invalid_request", "The keys cannot be certified for the host of the request"))
 		return
 	}
 	c.w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")

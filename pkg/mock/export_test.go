@@ -1,5 +1,18 @@
 package mock
 
+import "net/http"
+
+// SendLogoutTokensBy replaces the transport of logout tokens.
+func (t *Tenant) SendLogoutTokensBy(rt http.RoundTripper) { t.deliveries.transport = rt }
+
+// WaitForLogoutTokens waits until every logout token is sent.
+func (t *Tenant) WaitForLogoutTokens() {
+	t.deliveries.mu.Lock()
+	b := t.deliveries.current
+	t.deliveries.mu.Unlock()
+	b.running.Wait()
+}
+
 // Routes returns the methods of each path of the route table, for tests.
 func (t *Tenant) Routes() map[string]string {
 	out := map[string]string{}

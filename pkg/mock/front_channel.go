@@ -9,6 +9,11 @@ import (
 // or without one. The caller holds t.mu.
 func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []member) func() {
 	g.web = true
+	if req.wants("token") { // no proof can come with it
+		if bad := t.constrain(req.client, &g, nil); bad != nil {
+			return t.refusal(c, req, bad)
+		}
+	}
 	o := t.prepare(c, g)
 	codeValue := ""
 	if len(params) > 0 {
@@ -23,6 +28,7 @@ func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []membe
 				t.refuseAuthorize(c, req, refuse("server_error", err.Error()))
 				return
 			}
+			t.keepProfile(access, o)
 			out = append(out, member{"access_token", access})
 		}
 		out = append(out, params...)

@@ -60,7 +60,7 @@ func FuzzAuthorizeQuery(f *testing.F) {
 		strings.TrimPrefix(authorizeURL("client_id", "hybrid", "response_type", "code id_token token", "nonce", "n"), "/authorize?"),
 		strings.TrimPrefix(authorizeURL("response_mode", "web_message", "prompt", "none", "max_age", "0"), "/authorize?"),
 		strings.TrimPrefix(authorizeURL("response_mode", "form_post", "code_challenge", challenge(), "code_challenge_method", "S256"), "/authorize?"),
-		"request_uri=urn:ietf:params:oauth:request_uri:x&client_id=demo", "response_type=foo", "%zz", ";", "a=b&a=c", "organization=acme&client_id=b2b",
+		"request_uri=urn:ietf:params:oauth:request_uri:x&client_id=demo", "response_type=foo", "%zz", ";", "a=b&a=c", "organization=acme&client_id=b2b", "organization=org_acme&client_id=b2b&invitation=x&response_type=code", "connection=x&client_id=demo&response_type=code",
 	} {
 		f.Add(s, false)
 		f.Add(s, true)
@@ -206,6 +206,7 @@ func FuzzControlJSON(f *testing.F) {
 		"POST /_mock/clients", "POST /_mock/resource-servers", "POST /_mock/client-grants", "POST /_mock/users", "POST /_mock/organizations",
 		"POST /_mock/roles", "PATCH /_mock/users/" + agent, "PATCH /_mock/clients/demo", "PATCH /_mock/tenant", "POST /_mock/consents",
 		"POST /_mock/settings", "PUT /_mock/actions", "POST /_mock/clock", "POST /_mock/faults", "DELETE /_mock/clients/rotating", "POST /_mock/reset",
+		"POST /_mock/databases", "POST /_mock/organizations/org_acme/invitations",
 	}
 	for i, s := range []string{
 		`{"client_id":"x","callbacks":["http://localhost:8484/callback"]}`, `{"identifier":"x","scopes":[{"value":"y"}]}`,
@@ -214,6 +215,7 @@ func FuzzControlJSON(f *testing.F) {
 		`{"grant_types":[],"refresh_token":{"leeway":1}}`, `{"session_lifetime":1e308,"flags":{}}`, `{"user":"agent@example.com","client_id":"demo"}`,
 		`{"login":"form"}`, `[{"trigger":"post-login","set_id_token":{"a":"{{.User.Email}}"}}]`, `{"advance":"2562047h","freeze":true}`,
 		`{"endpoint":"jwks","kind":"body","body":"x","status":204,"headers":{"a b":"c\r\nd"}}`, ``, `{}`,
+		`{"name":"staff","enabled_clients":[]}`, `{"invitee":{"email":"a@example.com"},"client_id":"b2b","ttl_sec":1}`,
 	} {
 		f.Add(s, uint8(i))
 	}

@@ -11,7 +11,7 @@ import (
 // clientCredentials is grant_type=client_credentials
 // (https://auth0.com/docs/api/authentication/client-credential-flow/get-token).
 func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
-	aud := r.Get("audience")
+	aud := t.requestedAPI(r.parameters)
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
@@ -35,23 +35,49 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 		}
 		scopes = asked
 	}
-	organization := ""
-	if name := r.Get("organization"); name != "" {
-		org := t.st.organization(name)
-		if org == nil {
-			return nil, refuse("invalid_request", "parameter organization is invalid: "+clip(name))
-		}
-		organization = org.ID
+	organization, bad := t.machineOrganization(client, cg, r.Get("organization"))
+	if bad != nil {
+		return nil, bad
 	}
 	if bad := t.denied(tenant.TriggerCredentialsExchange, client.ClientID); bad != nil {
 		return nil, bad
 	}
-	o := t.prepare(c, grant{
-		client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization,
-	})
+	g := grant{client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization}
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
+	o := t.prepare(c, g)
 	return func() {
 		t.respond(c, o, func(access, id string) object {
 			return o.tokenBody(access, "", id, len(scopes) > 0)
 		})
 	}, nil
+}
+
+// machineOrganization returns the id of the organization of a token, "" for none, as
+// the client grant's organization_usage says
+// (https://auth0.com/docs/manage-users/organizations/organizations-for-m2m-applications).
+// Code and text of its refusals are not documented.
+func (t *Tenant) machineOrganization(client *tenant.Client, g tenant.ClientGrant, ref string) (string, *oauthError) {
+	if ref == "" && g.OrganizationUsage == "require" {
+		ref = client.DefaultOrganizationFor(tenant.GrantClientCredentials)
+		if ref == "" {
+			return "", refuse("invalid_request", "parameter organization is required for this client")
+		}
+	}
+	if ref == "" {
+		return "", nil
+	}
+	org := t.st.requestedOrganization(ref)
+	if org == nil {
+		return "", refuse("invalid_request", "parameter organization is invalid: "+clip(ref))
+	}
+	if g.OrganizationUsage == "" || g.OrganizationUsage == "deny" {
+		return "", refuse("invalid_request", "parameter organization is not allowed for this client")
+	}
+	anyOrganization := g.AllowAnyOrg && !client.ThirdParty()
+	if !anyOrganization && !org.Grants(client.ClientID, g.Audience) {
+		return "", refuse("access_denied", "The organization "+org.ID+" does not have the client grant")
+	}
+	return org.ID, nil
 }

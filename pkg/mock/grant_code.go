@@ -38,17 +38,24 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	if bad := t.checkRedirect(cd, r); bad != nil {
 		return nil, bad
 	}
-	if bad := checkVerifier(cd, client, r); bad != nil {
+	if bad := t.checkVerifier(cd, client, r); bad != nil {
 		return nil, bad
 	}
 	if t.st.users[cd.grant.user] == nil {
 		return nil, badCode("the user was deleted")
 	}
+	g := cd.grant
+	bad := checkKey("authorization code", cd.jkt, r.proof)
+	if bad == nil {
+		bad = t.constrain(client, &g, r.proof)
+	}
+	if bad != nil {
+		return nil, bad
+	}
 	cd.used = true
-	o := t.prepare(c, cd.grant)
+	o := t.prepare(c, g)
 	refresh := ""
 	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
-		g := cd.grant
 		g.nonce = "" // a refreshed ID token has none
 		refresh, cd.family = t.newFamily(c, client, g)
 	}
@@ -99,11 +106,14 @@ func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {
 	return nil
 }
 
-func checkVerifier(cd *code, client *tenant.Client, r tokenRequest) *oauthError {
+// checkVerifier checks PKCE. Auth0 documents that third-party clients need it; other
+// public clients need it in the strict profile only (RFC 9700 section 2.1.1).
+func (t *Tenant) checkVerifier(cd *code, client *tenant.Client, r tokenRequest) *oauthError {
 	verifier := r.Get("code_verifier")
+	needed := client.Public() && (client.ThirdParty() || t.cfg.Profile == ProfileStrictOIDC)
 	switch {
-	case cd.challenge == "" && client.TokenEndpointAuthMethod == "none":
-		return unauthorized("a public client exchanges codes with PKCE only")
+	case cd.challenge == "" && needed:
+		return unauthorized("this public client exchanges codes with PKCE only")
 	case cd.challenge == "" && verifier != "":
 		return refuse("invalid_grant", "Failed to verify code verifier").withReason("no code_challenge was sent to /authorize")
 	case cd.challenge == "":

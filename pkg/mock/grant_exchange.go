@@ -18,6 +18,10 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		return nil, missing("subject_token")
 	case kind == "":
 		return nil, missing("subject_token_type")
+	case kind == accessTokenType:
+		return nil, notAllowed(tenant.GrantTokenExchange).withReason("the mock does not have on-behalf-of token exchange")
+	case reservedType(kind):
+		return nil, refuse("invalid_request", "subject_token_type "+clip(kind)+" is in a reserved namespace")
 	}
 	key := attemptKey("exchange", client.ClientID)
 	if t.st.attempts[key] >= maxAttempts {
@@ -30,7 +34,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("the subject token is not a user_id, email or username of the tenant")
 	}
 	delete(t.st.attempts, key)
-	aud := r.Get("audience")
+	aud := t.requestedAPI(r.parameters)
 	if aud != "" && t.st.apis[aud] == nil {
 		return nil, refuse("access_denied", "Service not found: "+clip(aud))
 	}
@@ -41,6 +45,9 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
 	o := t.prepare(c, g)
 	return func() {
 		t.respond(c, o, func(access, _ string) object {
@@ -48,8 +55,21 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 				{"access_token", access},
 				{"expires_in", int(o.lifetime().Seconds())},
 				{"scope", strings.Join(g.scopes, " ")},
-				{"token_type", "Bearer"},
+				{"token_type", g.tokenType()},
 			}
 		})
 	}, nil
+}
+
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name
+
+// reservedType reports whether a subject_token_type is in a namespace that a Custom
+// Token Exchange Profile cannot have.
+func reservedType(kind string) bool {
+	return slices.ContainsFunc([]string{
+		"http://auth0.com", "https://auth0.com", "http://okta.com", "https://okta.com", "urn:ietf", "urn:auth0", "urn:okta",
+	}, func(namespace string) bool {
+		rest, found := strings.CutPrefix(strings.ToLower(kind), namespace)
+		return found && (rest == "" || rest[0] == ':' || rest[0] == '/')
+	})
 }

@@ -1,6 +1,10 @@
 package mock
 
-import "example.com/tokend/pkg/mock/tenant"
+import (
+	"slices"
+
+	"example.com/tokend/pkg/mock/tenant"
+)
 
 const maxAttempts = 10 // of wrong passwords in a row before the account is blocked
 
@@ -8,7 +12,7 @@ const maxAttempts = 10 // of wrong passwords in a row before the account is bloc
 // (https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token).
 func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 	login, secret := r.Get("username"), r.Get("password")
-	aud := r.Get("audience")
+	aud := t.requestedAPI(r.parameters)
 	switch {
 	case login == "":
 		return nil, missing("username")
@@ -19,18 +23,20 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	case aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo":
 		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange")
 	}
-	if bad := t.checkRealm(r.Get("realm")); bad != nil {
+	connection, bad := t.connectionOf(client, r.Get("realm"))
+	if bad != nil {
 		return nil, bad
 	}
-	if named := t.st.userByLogin(login); named != nil {
+	isIn := func(u *tenant.User) bool { return u.Connection == connection }
+	if named := t.st.userIn(login, isIn); named != nil {
 		login = named.UserID // so that e-mail address and username share one counter
 	}
 	key := attemptKey("password", login)
 	if t.st.attempts[key] >= maxAttempts {
 		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
 	}
-	u := t.authenticate(login, secret)
-	if u == nil || (r.Get("realm") != "" && u.Connection != r.Get("realm")) {
+	u := t.authenticate(login, secret, isIn)
+	if u == nil {
 		t.failed(key)
 		return nil, refuse("invalid_grant", "Wrong email or password.")
 	}
@@ -39,9 +45,6 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
 	}
 	if bad := t.denied(tenant.TriggerPostLogin, client.ClientID); bad != nil {
-		return nil, bad
-	}
-	if bad := t.mfaRequired(client.ClientID); bad != nil {
 		return nil, bad
 	}
 	if aud == "" {
@@ -57,7 +60,24 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
 	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
 	g.narrowed = len(g.scopes) < len(asked)
-	return t.tokensFor(c, client, g), nil
+	return t.afterLogin(c, client, r, g, func() {})
+}
+
+// afterLogin returns the tokens of a user's grant, unless that needs a second factor
+// or a proof of possession. It calls done before it issues them.
+func (t *Tenant) afterLogin(c *call, client *tenant.Client, r tokenRequest, g grant, done func()) (func(), *oauthError) {
+	issue := func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
+		g := g
+		if bad := t.constrain(client, &g, r.proof); bad != nil {
+			return nil, bad
+		}
+		done()
+		return t.tokensFor(c, client, g), nil
+	}
+	if bad := t.mfaRequired(c, client, g.user, issue); bad != nil {
+		return nil, bad
+	}
+	return issue(c, client, r)
 }
 
 // attemptKey is the key of a counter of failed attempts.
@@ -68,15 +88,14 @@ func (t *Tenant) failed(key string) {
 	t.st.attempts[key]++
 }
 
-// checkRealm returns an error if the tenant does not have the connection.
-func (t *Tenant) checkRealm(realm string) *oauthError {
+// connectionOf returns the connection of a password grant: the realm, or the default
+// directory. The answer for one that the client may not use is not documented.
+func (t *Tenant) connectionOf(client *tenant.Client, realm string) (string, *oauthError) {
 	if realm == "" {
-		return nil
+		realm = t.st.settings.DefaultDirectory
 	}
-	for _, db := range t.st.databases {
-		if db.Name == realm {
-			return nil
-		}
+	if !slices.Contains(t.connectionsOf(client, ""), realm) {
+		return "", refuse("invalid_request", "connection "+clip(realm)+" does not exist")
 	}
-	return refuse("invalid_request", "connection "+clip(realm)+" does not exist")
+	return realm, nil
 }

@@ -96,28 +96,51 @@ func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest)
 		return nil, badRefresh("the refresh token was issued to another client")
 	}
 	c.entry.Parent = rt.entry
-	if bad := t.checkFamily(c, client, f); bad != nil {
+	if bad := t.checkRefresh(c, client, rt, r); bad != nil {
 		return nil, bad
-	}
-	rotating := client.RefreshPolicy().RotationType == "rotating"
-	if rotating {
-		if bad := t.checkGeneration(c, client, rt); bad != nil {
-			return nil, bad
-		}
 	}
 	g, bad := t.narrow(client, f.grant, r)
 	if bad == nil {
 		bad = t.denied(tenant.TriggerPostLogin, client.ClientID)
 	}
 	if bad == nil {
-		bad = t.mfaRequired(client.ClientID)
+		bad = t.mfaRequired(c, client, f.grant.user, func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
+			if bad := t.checkRefresh(c, client, rt, r); bad != nil { // it may have been used since
+				return nil, bad
+			}
+			return t.renew(c, client, rt, r, g)
+		})
 	}
 	if bad != nil {
 		return nil, bad
 	}
+	return t.renew(c, client, rt, r, g)
+}
+
+// checkRefresh checks the key, the lifetimes and the rotation of a refresh token. The
+// key comes first, so that a thief without it cannot end the family.
+func (t *Tenant) checkRefresh(c *call, client *tenant.Client, rt *refreshToken, r tokenRequest) *oauthError {
+	if bad := checkKey("refresh token", rt.family.grant.jkt, r.proof); bad != nil {
+		return bad
+	}
+	if bad := t.checkFamily(c, client, rt.family); bad != nil {
+		return bad
+	}
+	if client.RefreshPolicy().RotationType != "rotating" {
+		return nil
+	}
+	return t.checkGeneration(c, client, rt)
+}
+
+// renew returns new tokens for a refresh token that was checked.
+func (t *Tenant) renew(c *call, client *tenant.Client, rt *refreshToken, r tokenRequest, g grant) (func(), *oauthError) {
+	if bad := t.constrain(client, &g, r.proof); bad != nil {
+		return nil, bad
+	}
+	f := rt.family
 	f.seen = c.now
 	successor := ""
-	if rotating {
+	if client.RefreshPolicy().RotationType == "rotating" {
 		if rt.generation == f.generation {
 			f.generation++
 			f.rotated = c.now

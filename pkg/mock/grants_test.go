@@ -26,10 +26,6 @@ func TestClientCredentials(t *testing.T) {
 	if got := cc("demo", "scope", "read:calls").tokens(); got.Scope != "read:calls" || claims(t, got.Access)["scope"] != "read:calls" {
 		t.Errorf("scope %q", got.Scope)
 	}
-	if got := claims(t, cc("demo", "organization", "acme").tokens().Access); got["org_id"] != "org_acme" {
-		t.Errorf("org_id %v", got["org_id"])
-	}
-	cc("demo", "organization", "nope").refused(400, "invalid_request", "parameter organization is invalid: nope")
 	cc("demo", "audience", "https://nope.example").refused(403, "access_denied", "Service not enabled within domain: https://nope.example")
 	cc("demo", "audience", "").refused(403, "access_denied", "Non-global clients are not allowed access to APIv1")
 	cc("demo", "scope", "read:calls admin:all").refused(403, "access_denied", "Client has not been granted scopes: admin:all")
@@ -174,12 +170,34 @@ func TestTokenExchange(t *testing.T) {
 	}
 	ex("subject_token", "").refused(400, "invalid_request", "Missing required parameter: subject_token")
 	ex("subject_token_type", "").refused(400, "invalid_request", "Missing required parameter: subject_token_type")
+	ex("subject_token_type", "urn:ietf:params:oauth:token-type:access_token").
+		refused(403, "unauthorized_client", "Grant type 'urn:ietf:params:oauth:grant-type:token-exchange' not allowed for the client.")
+	for _, kind := range []string{"urn:ietf:params:oauth:token-type:jwt", "URN:auth0", "https://auth0.com/x", "http://okta.com"} {
+		ex("subject_token_type", kind).refused(400, "invalid_request", "subject_token_type "+kind+" is in a reserved namespace")
+	}
+	ex("subject_token_type", "urn:ietfish").tokens()
 	ex("audience", "https://nope.example").refused(403, "access_denied", "Service not found: https://nope.example")
 	for range 10 {
 		ex("subject_token", "bad").refused(403, "invalid_grant", "The subject token is invalid")
 	}
 	ex().refused(429, "too_many_attempts",
 		"We have detected suspicious login behavior and further attempts will be blocked. Please contact the administrator.")
+}
+
+// Grants of Auth0 that the mock does not have are refused as those that the client may
+// not use, even if its grant_types have them; unknown ones are not.
+func TestAbsentGrants(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	for _, grant := range []string{
+		"urn:openid:params:grant-type:ciba",
+		"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token", "urn:ietf:params:oauth:grant-type:jwt-bearer",
+	} {
+		w.mustControl("PATCH", "/_mock/clients/demo", `{"grant_types":["`+grant+`"]}`)
+		w.post("/oauth/token", "grant_type", grant, "client_id", "demo", "client_secret", "demo-secret").
+			refused(403, "unauthorized_client", "Grant type '"+grant+"' not allowed for the client.")
+	}
+	w.post("/oauth/token", "grant_type", "urn:x", "client_id", "demo", "client_secret", "demo-secret").
+		refused(501, "unsupported_grant_type", "Unsupported grant type: urn:x")
 }
 
 func TestPushedAuthorizationRequests(t *testing.T) {
@@ -256,7 +274,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("%v %v", a, id)
 	}
 	for _, bad := range []string{
-		`[{"trigger":"login"}]`, `[{"trigger":"post-login","set_id_token":{"sub":"x"}}]`, `[{"trigger":"post-login","set_id_token":{"x":"{{"}}]`,
+		`[{"trigger":"login"}]`, `[{"trigger":"post-login","set_id_token":{"x":"{{"}}]`,
 		`[{"trigger":"post-login","unknown":1}]`, `{`,
 	} {
 		if r := w.control("PUT", "/_mock/actions", bad); r.status != http.StatusBadRequest {

@@ -25,14 +25,14 @@ func (t *Tenant) loginPage(c *call) {
 	c.entry.ClientID = tx.req.client.ClientID
 	view := map[string]any{
 		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
-		"Username": tx.req.loginHint, "Error": "", "Signup": t.signupAllowed(),
+		"Username": tx.req.loginHint, "Error": "", "Signup": t.signupAllowed(tx.req),
 	}
 	if c.r.Method != http.MethodPost {
 		t.mu.Unlock()
 		render(c, http.StatusOK, "login.html", view)
 		return
 	}
-	u := t.authenticate(form.Get("username"), form.Get("password"))
+	u := t.authenticate(form.Get("username"), form.Get("password"), func(u *tenant.User) bool { return t.mayUse(tx.req, u) })
 	if u == nil {
 		t.mu.Unlock()
 		c.setReason("wrong email or password")
@@ -46,9 +46,10 @@ func (t *Tenant) loginPage(c *call) {
 	redirect(c, "/authorize/resume?state="+tx.state)
 }
 
-// authenticate returns the user of a login and password, or nil.
-func (t *Tenant) authenticate(login, password string) *tenant.User {
-	u := t.st.userByLogin(login)
+// authenticate returns the user of a login and password whose connection is accepted,
+// or nil.
+func (t *Tenant) authenticate(login, password string, accepts func(*tenant.User) bool) *tenant.User {
+	u := t.st.userIn(login, accepts)
 	if u == nil || u.Password == "" || subtle.ConstantTimeCompare([]byte(u.Password), []byte(password)) != 1 {
 		return nil
 	}
@@ -80,7 +81,10 @@ func (t *Tenant) consentPage(c *call) {
 	u := t.st.users[s.user]
 	view := map[string]any{
 		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
-		"User": u.Email, "Scopes": t.describeScopes(tx.req),
+		"User": u.Email, "Scopes": t.describeScopes(tx.req), "API": "",
+	}
+	if api := t.st.apis[tx.req.audience]; api != nil {
+		view["API"] = api.Name
 	}
 	t.mu.Unlock()
 	render(c, http.StatusOK, "consent.html", view)

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"example.com/tokend/pkg/mock/tenant"
 )
 
 // logoutV2 is GET /v2/logout
@@ -38,8 +40,9 @@ func (t *Tenant) finishLogout(c *call, target string, bad *oauthError) {
 // is set.
 func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *oauthError) {
 	allowed := t.st.settings.AllowedLogoutURLs
+	var client *tenant.Client
 	if clientID != "" {
-		client := t.st.clients[clientID]
+		client = t.st.clients[clientID]
 		if client == nil {
 			return "", refuse("invalid_request", "Unknown client: "+clip(clientID))
 		}
@@ -49,11 +52,11 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 		}
 	}
 	switch {
-	case target == "" && fallback && len(allowed) > 0:
-		return allowed[0], nil
+	case target == "" && fallback:
+		return firstWhole(allowed), nil
 	case target == "":
 		return "", nil
-	case !slices.ContainsFunc(allowed, func(a string) bool {
+	case !allowedURL(client, allowed, target, "", func(a, target string) bool {
 		return a == target || t.cfg.Profile == ProfileAuth0 && sameLogoutURL(a, target)
 	}):
 		return "", refuse("invalid_request", "The logout URL "+clip(target)+" is not in the list of allowed logout URLs")
@@ -71,9 +74,11 @@ func sameLogoutURL(a, b string) bool {
 // unsafeInURL reports characters that browsers normalize, which can change the host.
 func unsafeInURL(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }
 
+// endSession ends the browser's session and reports that to the clients.
 func (t *Tenant) endSession(c *call) {
 	if s := t.browser(c); s != nil {
 		delete(t.st.sessions, s.id)
+		t.reportLogout(c, s)
 	}
 	t.setSessionCookie(c, "", -1e9)
 }

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -27,6 +28,23 @@ type grant struct {
 	gty          string    // of the access token; "" for the code flow
 	web          bool      // implicit flow, with the shorter lifetime
 	entry        string    // journal id of the call that made it
+	jkt          string    // thumbprint of the key that the access token is bound to; "": a Bearer token
+}
+
+// tokenType is the token_type of the grant's access token.
+func (g grant) tokenType() string {
+	if g.jkt != "" {
+		return "DPoP"
+	}
+	return "Bearer"
+}
+
+// confirmation is the claim cnf, nil for a Bearer token (RFC 9449 section 6.1).
+func (g grant) confirmation() object {
+	if g.jkt == "" {
+		return nil
+	}
+	return object{{"cnf", object{{"jkt", g.jkt}}}}
 }
 
 func (g grant) has(scope string) bool { return slices.Contains(g.scopes, scope) }
@@ -43,6 +61,7 @@ type issuance struct {
 	id     object
 	issuer string
 	now    time.Time
+	org    object // org_id and org_name
 }
 
 // prepare makes the issuance of a grant whose client exists. The caller holds t.mu.
@@ -59,6 +78,10 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 		}
 	}
 	o.access, o.id = t.customClaims(g, o.user)
+	o.org.add("org_id", g.organization)
+	if org := t.st.orgs[g.organization]; org != nil && t.st.settings.OrganizationNames {
+		o.org.add("org_name", org.Name)
+	}
 	return o
 }
 
@@ -124,8 +147,8 @@ func (t *Tenant) accessClaims(o issuance) object {
 	if strings.HasSuffix(o.api.TokenDialect, "_authz") && o.api.EnforcePolicies {
 		c = append(c, member{"permissions", append([]string{}, o.permissions()...)})
 	}
-	c.add("org_id", o.g.organization)
-	return append(c, o.access...)
+	c = append(append(c, o.org...), o.g.confirmation()...)
+	return c.with(o.access)
 }
 
 func (o issuance) permissions() []string {
@@ -143,14 +166,15 @@ func (t *Tenant) opaqueToken(o issuance) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	jwe, err := enc.Encrypt(object{
+	claims := object{
 		{"sub", o.subject()},
 		{"azp", o.client.ClientID},
 		{"scope", strings.Join(o.g.scopes, " ")},
 		{"iat", o.now.Unix()},
 		{"exp", o.now.Add(o.lifetime()).Unix()},
 		{"jti", t.randomString(22)},
-	}.bytes())
+	}
+	jwe, err := enc.Encrypt(append(claims, o.g.confirmation()...).bytes())
 	if err != nil {
 		return "", err
 	}
@@ -185,8 +209,7 @@ func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	}
 	c.add("sid", o.g.sid)
 	c.add("nonce", o.g.nonce)
-	c.add("org_id", o.g.organization)
-	c = append(c, o.id...)
+	c = append(c, o.org...).with(o.id)
 	return t.keys.current().sign(alg, "JWT", c, []byte(o.client.ClientSecret))
 }
 
@@ -244,8 +267,24 @@ func (t *Tenant) updatedAt(u *tenant.User) any {
 	return at.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
+// canonical reports whether each part of a compact JOSE object is the one base64url text
+// of its bytes. Otherwise a token has variants, which differ in bits that carry nothing,
+// and a revoked one opens /userinfo by a variant.
+func canonical(token string) bool {
+	for part := range strings.SplitSeq(token, ".") {
+		b, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || encode(b) != part {
+			return false
+		}
+	}
+	return true
+}
+
 // openOpaque decrypts an opaque access token of this tenant.
 func (t *Tenant) openOpaque(token string) (map[string]any, bool) {
+	if !canonical(token) {
+		return nil, false
+	}
 	jwe, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
 		return nil, false
@@ -260,6 +299,9 @@ func (t *Tenant) openOpaque(token string) (map[string]any, bool) {
 
 // openJWT verifies a JWT that this tenant signed with one of its RSA keys.
 func (t *Tenant) openJWT(token string) (map[string]any, bool) {
+	if !canonical(token) {
+		return nil, false
+	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
 	if err != nil {
 		return nil, false

@@ -56,6 +56,8 @@ type Config struct {
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
 	DeviceInterval time.Duration    // polling interval of the device flow, at least a second; 0 is 5 s
 	Keys           []Key            // signing keys; the first one signs; nil: the embedded test key
+	Public         bool             // the control API accepts any host name, not only loopback ones
+	Lax            bool             // the control API accepts settings with which a real tenant refuses what the mock allows
 	CA             *CA              // issues the certificate of a TLS listener; nil: Start listens without TLS
 	Now            func() time.Time // nil: time.Now; Advance adds to it
 	Rand           io.Reader        // source of codes and tokens; nil: crypto/rand
@@ -81,6 +83,10 @@ type Tenant struct {
 	control map[string]http.HandlerFunc // by method and path, see controlTable
 	random  *lockedReader
 
+	crossOrigin http.CrossOriginProtection // of the control API
+	inspector   *tenant.Inspector
+	deliveries  *deliveries // of logout tokens
+
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
 	st     *state
@@ -99,7 +105,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		file: c.Tenant, st: st,
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
@@ -132,7 +138,7 @@ func Start(tb TB, c Config) *Tenant {
 	srv := &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
-	tb.Cleanup(func() { _ = srv.Close(); <-done })
+	tb.Cleanup(func() { _ = srv.Close(); <-done; t.Close() })
 	return t
 }
 
@@ -212,6 +218,7 @@ func (t *Tenant) Journal() *Journal { return t.journal }
 // Reset returns to the tenant's start: its file, the real time and an empty journal.
 // Keys stay, because clients cache them.
 func (t *Tenant) Reset() {
+	t.deliveries.end()
 	t.mu.Lock()
 	st, err := newState(t.file, t.cfg.Login)
 	if err == nil { // the file was valid before
@@ -224,6 +231,10 @@ func (t *Tenant) Reset() {
 	t.clock.Reset()
 	t.journal.Reset()
 }
+
+// Close ends the logout tokens that are being sent, at most five seconds each, and
+// waits for them. A tenant that sends none needs no Close, and [Start] calls it.
+func (t *Tenant) Close() { t.deliveries.end() }
 
 func (c Config) withDefaults() Config {
 	if c.Tenant == nil {

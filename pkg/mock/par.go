@@ -23,6 +23,11 @@ type pushed struct {
 // par is POST /oauth/par
 // (https://auth0.com/docs/get-started/authentication-and-authorization-flow/authorization-code-flow/authorization-code-flow-with-par).
 func (t *Tenant) par(c *call) {
+	if !t.parSupported() {
+		c.setReason("the tenant's setting pushed_authorization_requests_supported is false")
+		write(c.w, http.StatusNotFound, htmlType, []byte("Not found"))
+		return
+	}
 	r, bad := c.tokenRequest()
 	if bad != nil {
 		t.refuseToken(c, bad)
@@ -38,6 +43,15 @@ func (t *Tenant) par(c *call) {
 	write(c.w, http.StatusCreated, jsonTypeUTF8, object{
 		{"expires_in", int(parLifetime.Seconds())}, {"request_uri", uri},
 	}.bytes())
+}
+
+// parSupported reports whether the tenant takes pushed requests. Auth0's own default is
+// off; here only a tenant that says so has no endpoint, because clients may require it.
+func (t *Tenant) parSupported() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	on := t.st.settings.PARSupported
+	return on == nil || *on
 }
 
 func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {

@@ -13,7 +13,8 @@ import (
 // reasons: malformed, invalid, wrong role. Most APIs answer 403 for the last one; a
 // client that refreshes after every 401 would loop here.
 func (t *Tenant) resource(c *call) {
-	token, status := c.bearer()
+	cred, status := c.credentials()
+	token := cred.token
 	switch {
 	case status != http.StatusOK:
 		t.refuseResource(c, "invalid_request", "The credentials are malformed, or sent twice")
@@ -30,6 +31,12 @@ func (t *Tenant) resource(c *call) {
 	claims, ok := t.openJWT(token)
 	if !ok {
 		t.refuseResource(c, "invalid_token", "The access token signature is invalid")
+		return
+	}
+	if bad := t.checkBinding(c, cred, claims, false); bad != nil {
+		c.setReason(bad.Error())
+		c.w.Header().Set("WWW-Authenticate", dpopChallenge("api", bad))
+		write(c.w, http.StatusUnauthorized, jsonType, object{{"error", bad.Code}, {"error_description", bad.Description}}.bytes())
 		return
 	}
 	code, problem := t.mayCall(c, claims)

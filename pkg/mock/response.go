@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,6 +28,7 @@ type oauthError struct {
 	Description string // "error_description"
 	Reason      string // for the journal; "" is the description
 	Extra       []member
+	Page        bool // shown on the tenant's page even if the redirect_uri is valid
 }
 
 func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
@@ -36,6 +38,9 @@ func (e *oauthError) withReason(reason string) *oauthError { e.Reason = reason; 
 
 // withStatus replaces the status.
 func (e *oauthError) withStatus(status int) *oauthError { e.Status = status; return e }
+
+// onPage keeps the error away from the redirect_uri.
+func (e *oauthError) onPage() *oauthError { e.Page = true; return e }
 
 // refuse returns an error with the status that oauth2orize gives the code.
 func refuse(code, description string) *oauthError {
@@ -92,6 +97,20 @@ func (o *object) add(name string, value any) {
 		}
 	}
 	*o = append(*o, member{name, value})
+}
+
+// with returns the object with other members: each replaces the one of its name, or
+// comes last.
+func (o object) with(other object) object {
+	for _, m := range other {
+		at := slices.IndexFunc(o, func(old member) bool { return old.name == m.name })
+		if at < 0 {
+			o = append(o, m)
+		} else {
+			o[at] = m
+		}
+	}
+	return o
 }
 
 // MarshalJSON implements json.Marshaler. HTML characters stay as they are, as in Node.

@@ -79,6 +79,7 @@ func TestResponseModes(t *testing.T) {
 		}
 	})
 	t.Run("web_message", func(t *testing.T) {
+		w.mustControl("PATCH", "/_mock/clients/demo", `{"web_origins":["http://localhost:8484"]}`)
 		for _, params := range [][]string{{}, {"prompt", "none", "scope", "openid other"}} {
 			r := w.authorize(append([]string{"response_mode", "web_message", "state", "</script><script>"}, params...)...)
 			for _, want := range []string{"window.parent.postMessage", "type: 'authorization_response'", `"http://localhost:8484"`, `"state":`} {

@@ -24,23 +24,33 @@ type route struct {
 // table lists every path; discovery is generated from it.
 func (t *Tenant) table() map[string]route {
 	return map[string]route{
-		"/authorize":                        {"authorize", "GET POST", 300, t.authorize},
-		"/u/login":                          {"login", "GET POST", 20, t.loginPage},
-		"/u/signup":                         {"login", "GET POST", 20, t.signupPage},
-		"/u/consent":                        {"consent", "GET POST", 20, t.consentPage},
-		"/authorize/resume":                 {"authorize", "GET", 300, t.resume},
-		"/u/logout-consent":                 {"logout", "GET POST", 20, t.logoutConsentPage},
-		"/activate":                         {"device", "GET POST", 20, t.activate},
-		"/v2/logout":                        {"logout", "GET", 300, t.logoutV2},
-		"/oidc/logout":                      {"logout", "GET POST", 300, t.logoutOIDC},
-		"/oidc/register":                    {"register", "POST", 10, t.register},
-		"/mfa/challenge":                    {"mfa", "POST", 100, t.mfaChallenge},
-		"/oauth/device/code":                {"device", "POST", 100, t.deviceCode},
-		"/oauth/par":                        {"par", "POST", 100, t.par},
-		"/oauth/token":                      {"token", "POST", 100, t.token},
-		"/oauth/revoke":                     {"revoke", "POST", 100, t.revoke},
-		"/userinfo":                         {"userinfo", "GET POST", 1000, t.userinfo},
-		"/.well-known/openid-configuration": {"discovery", "GET", 300, t.discovery},
+		"/authorize":                              {"authorize", "GET POST", 300, t.authorize},
+		"/u/login":                                {"login", "GET POST", 20, t.loginPage},
+		"/u/signup":                               {"login", "GET POST", 20, t.signupPage},
+		"/u/organization":                         {"login", "GET POST", 20, t.organizationPage},
+		"/u/organization/picker":                  {"login", "GET POST", 20, t.organizationPage},
+		"/u/consent":                              {"consent", "GET POST", 20, t.consentPage},
+		"/authorize/resume":                       {"authorize", "GET", 300, t.resume},
+		"/u/logout-consent":                       {"logout", "GET POST", 20, t.logoutConsentPage},
+		"/activate":                               {"device", "GET POST", 20, t.activate},
+		"/v2/logout":                              {"logout", "GET", 300, t.logoutV2},
+		"/oidc/logout":                            {"logout", "GET POST", 300, t.logoutOIDC},
+		"/oidc/register":                          {"register", "POST", 10, t.register},
+		"/dbconnections/signup":                   {"signup", "POST", 50, t.dbSignup},
+		"/dbconnections/change_password":          {"change_password", "POST", 10, t.changePassword},
+		"/u/reset-password":                       {"change_password", "GET POST", 20, t.resetPasswordPage},
+		"/passwordless/start":                     {"passwordless", "POST", 50, t.passwordlessStart},
+		"/passwordless/verify_redirect":           {"passwordless", "GET", 20, t.passwordlessLink},
+		"/mfa/associate":                          {"mfa", "POST", 100, t.mfaEnrolment},
+		"/mfa/authenticators":                     {"mfa", "GET", 100, t.mfaEnrolment},
+		"/bc-authorize":                           {"ciba", "POST", 100, t.backchannelAuthorize},
+		"/mfa/challenge":                          {"mfa", "POST", 100, t.mfaChallenge},
+		"/oauth/device/code":                      {"device", "POST", 100, t.deviceCode},
+		"/oauth/par":                              {"par", "POST", 100, t.par},
+		"/oauth/token":                            {"token", "POST", 100, t.token},
+		"/oauth/revoke":                           {"revoke", "POST", 100, t.revoke},
+		"/userinfo":                               {"userinfo", "GET POST", 1000, t.userinfo},
+		"/.well-known/openid-configuration":       {"discovery", "GET", 300, t.discovery},
 		"/.well-known/oauth-authorization-server": {"discovery", "GET", 300, t.discovery},
 		"/.well-known/jwks.json":                  {"jwks", "GET", 300, t.jwks},
 	}
@@ -54,6 +64,7 @@ type call struct {
 	now    time.Time
 	id     string // X-Auth0-RequestId, the tracking id of error pages
 	entry  *Entry // its line in the journal
+	extra  object // last members of a token response
 }
 
 // url returns an absolute URL of the tenant.

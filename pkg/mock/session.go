@@ -18,6 +18,7 @@ type session struct {
 	authTime time.Time
 	created  time.Time
 	seen     time.Time
+	clients  map[string]string // to which the user logged in: client_id → issuer
 }
 
 // browser returns the request's live session, or nil.
@@ -64,6 +65,7 @@ func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 	delete(t.st.sessions, s.id)
 	if s.user != u.UserID || s.sid == "" {
 		s.sid = t.randomString(32)
+		s.clients = nil
 	}
 	s.id, s.user, s.authTime, s.created, s.seen = t.randomString(40), u.UserID, c.now, c.now, c.now
 	t.st.sessions[s.id] = s
@@ -97,6 +99,8 @@ type transaction struct {
 	loggedIn  bool     // the login that this request needs is done
 	consented bool
 	declined  bool
+	personal  bool // the user chose no organization
+	invited   bool // the invitation is accepted
 	created   time.Time
 	entry     string // journal id of /authorize
 	logout    bool   // this is a logout that asks the user

@@ -1,8 +1,9 @@
 package mock
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
-	"strings"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -19,7 +20,7 @@ func (t *Tenant) signupPage(c *call) {
 	}
 	t.mu.Lock()
 	tx, s := t.transactionOf(c, form.Get("state"))
-	if tx == nil || tx.logout || !t.signupAllowed() {
+	if tx == nil || tx.logout || !t.signupAllowed(tx.req) {
 		t.mu.Unlock()
 		t.noTransactionPage(c)
 		return
@@ -48,11 +49,15 @@ func (t *Tenant) signupPage(c *call) {
 	redirect(c, "/authorize/resume?state="+tx.state)
 }
 
-// signupAllowed reports whether the default directory takes new users.
-func (t *Tenant) signupAllowed() bool {
+// signupAllowed reports whether the request may use the default directory, and that
+// takes new users.
+func (t *Tenant) signupAllowed(req *authRequest) bool {
+	if !t.mayUse(req, &tenant.User{Connection: t.st.settings.DefaultDirectory}) {
+		return false
+	}
 	for _, db := range t.st.databases {
 		if db.Name == t.st.settings.DefaultDirectory {
-			return !db.DisableSignup
+			return !db.SignupDisabled()
 		}
 	}
 	return true
@@ -61,12 +66,15 @@ func (t *Tenant) signupAllowed() bool {
 // signUp adds a user or returns the page's message. The message does not reveal that
 // a user exists.
 func (t *Tenant) signUp(email, password, now string) (*tenant.User, string) {
-	local, domain, found := strings.Cut(email, "@")
+	policy := policyOf(cmp.Or(t.st.database(t.st.settings.DefaultDirectory), &tenant.Database{}))
+	_, strong := policy.rules(password)
 	switch {
-	case !found || local == "" || domain == "" || strings.ContainsAny(email, " \r\n\t") || len(email) > 254:
+	case !validEmail(email):
 		return nil, "Email is not valid."
-	case len(password) < minPassword:
-		return nil, "Your password must contain at least 8 characters."
+	case !policy.longEnough(password):
+		return nil, fmt.Sprintf("Your password must contain at least %d characters.", policy.length)
+	case !strong:
+		return nil, "Your password is too weak."
 	case t.st.userByLogin(email) != nil:
 		return nil, "Something went wrong, please try again later."
 	}

@@ -44,6 +44,19 @@ type runtime struct {
 	revoked  map[string]time.Time // by hash of an access token: when it was revoked
 	jtis     map[string]time.Time // used client assertions, until they expire
 	issuers  map[string]bool      // issuers that have minted tokens; see Tenant.At
+	proofs   map[string]time.Time // used DPoP proofs, until they are too old
+	nonces   nonces
+	mails    []Mail
+	resets   map[string]passwordReset // by hash of the ticket
+	otps     map[string]*otp          // by otpKey
+	phones   map[string]string        // user_id of a passwordless user, by otpKey
+	mfas     map[string]*mfaTransaction
+	signups  int // users added by sign-up
+
+	noncePolicy noncePolicy
+
+	invitations map[string]*invitation // by hash of the ticket
+	profiles    map[string]object      // claims of Actions for /userinfo, by hash of an access token
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -56,6 +69,9 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
+		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
+		otps: map[string]*otp{}, phones: map[string]string{}, mfas: map[string]*mfaTransaction{},
+		invitations: map[string]*invitation{}, profiles: map[string]object{},
 	}}, nil
 }
 

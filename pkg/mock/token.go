@@ -19,6 +19,7 @@ type tokenRequest struct {
 	basicID     string
 	basicSecret string
 	basic       bool
+	proof       *proof // nil without a DPoP header
 }
 
 // grantHandler handles one grant_type for an authenticated client. The caller holds
@@ -37,12 +38,28 @@ func (t *Tenant) grantHandler(grantType string) grantHandler {
 		return t.clientCredentials
 	case tenant.GrantPassword, tenant.GrantPasswordRealm:
 		return t.password
+	case tenant.GrantMFAOTP:
+		return t.mfaGrant(t.checkOTP)
+	case tenant.GrantMFAOOB:
+		return t.mfaGrant(t.checkOOB)
+	case tenant.GrantMFARecoveryCode:
+		return t.mfaGrant(t.checkRecoveryCode)
+	case tenant.GrantPasswordlessOTP:
+		return t.passwordlessOTP
 	case tenant.GrantDeviceCode:
 		return t.pollDevice
 	case tenant.GrantTokenExchange:
 		return t.tokenExchange
 	}
 	return nil
+}
+
+// absentGrants are grant types of Auth0 that the mock does not have. It refuses them
+// as a tenant whose clients may not use them, even if grant_types has them.
+var absentGrants = []string{
+	"urn:openid:params:grant-type:ciba",
+	"urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token",
+	"urn:ietf:params:oauth:grant-type:jwt-bearer",
 }
 
 // token is POST /oauth/token. It authenticates the client before it consumes a code,
@@ -55,8 +72,11 @@ func (t *Tenant) token(c *call) {
 	}
 	c.entry.Grant = clip(r.Get("grant_type"))
 	setLimit(c.w.Header(), tokenLimit(c.entry.Grant), c.now)
+	p, proofErr := c.readProof("") // verifies a signature, so it runs without the lock
+	r.proof = p
 	t.mu.Lock()
-	next, bad := t.dispatch(c, r)
+	t.offerNonce(c)
+	next, bad := t.dispatch(c, r, proofErr)
 	t.mu.Unlock()
 	if bad != nil {
 		t.refuseToken(c, bad)
@@ -73,7 +93,9 @@ func tokenLimit(grantType string) int {
 	return 100
 }
 
-func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
+// dispatch authenticates the client and calls the handler of the grant type. A proof
+// that is not valid is refused before, so that a code is not consumed.
+func (t *Tenant) dispatch(c *call, r tokenRequest, proofErr *oauthError) (func(), *oauthError) {
 	client, bad := t.authenticateClient(c, r)
 	if bad != nil {
 		return nil, bad
@@ -83,11 +105,20 @@ func (t *Tenant) dispatch(c *call, r tokenRequest) (func(), *oauthError) {
 		return nil, missing("grant_type")
 	}
 	handle := t.grantHandler(grantType)
+	if handle == nil && slices.Contains(absentGrants, grantType) {
+		return nil, notAllowed(grantType).withReason("the mock does not have this grant")
+	}
 	if handle == nil {
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
 	if !client.AllowsGrant(grantType) {
 		return nil, notAllowed(grantType)
+	}
+	if proofErr != nil {
+		return nil, proofErr
+	}
+	if bad := t.acceptProof(c, client, r.proof); bad != nil {
+		return nil, bad
 	}
 	return handle(c, client, r)
 }
@@ -248,11 +279,12 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		t.refuseToken(c, refuse("server_error", "the token could not be signed").withReason(err.Error()))
 		return
 	}
+	t.keepProfile(access, o)
 	answer := body(access, id)
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })
 	}
-	writeToken(c.w, answer)
+	writeToken(c.w, append(answer, c.extra...))
 }
 
 // tokenBody returns the body of a success in the recorded order:
@@ -267,5 +299,5 @@ func (o issuance) tokenBody(access, refresh, id string, withScope bool) object {
 	case withScope:
 		b.add("scope", scope)
 	}
-	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", "Bearer"})
+	return append(b, member{"expires_in", int(o.lifetime().Seconds())}, member{"token_type", o.g.tokenType()})
 }

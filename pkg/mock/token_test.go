@@ -109,12 +109,16 @@ func TestPKCE(t *testing.T) {
 	}
 	w.exchange(w.code(), "code_verifier", verifier).refused(403, "invalid_grant", failed) // /authorize had no challenge
 
+	strict := newWorld(t, mock.Config{Profile: mock.ProfileStrictOIDC})
+	strict.exchange(strict.code("client_id", "demo-spa"), "client_id", "demo-spa", "client_secret", "-").refused(401, "invalid_client", "Unauthorized")
 	spa := func(code string, params ...string) reply {
 		return w.exchange(code, append([]string{"client_id", "demo-spa", "client_secret", "-"}, params...)...)
 	}
-	spa(w.code("client_id", "demo-spa")).refused(401, "access_denied", "Unauthorized") // public without PKCE
+	spa(w.code("client_id", "demo-spa")).tokens() // public without PKCE
 	spa(w.code(append(s256, "client_id", "demo-spa")...), "code_verifier", "wrong").refused(403, "invalid_grant", failed)
 	spa(w.code(append(s256, "client_id", "demo-spa")...), "code_verifier", verifier).tokens()
+	w.mustControl("PATCH", "/_mock/clients/demo-spa", `{"is_first_party":false}`)
+	spa(w.code("client_id", "demo-spa")).refused(401, "access_denied", "Unauthorized")
 }
 
 func TestMalformedTokenRequests(t *testing.T) {
@@ -289,6 +293,13 @@ func keyedWorld(t testing.TB) (*world, signer) {
 	return newWorld(t, mock.Config{Tenant: e}), signer{t, key}
 }
 
+// variant returns another text of the bytes of a token: it differs in bits that carry nothing.
+func variant(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	return token[:last] + string(alphabet[strings.IndexByte(alphabet, token[last])^1])
+}
+
 func TestPrivateKeyJWT(t *testing.T) {
 	w, s := keyedWorld(t)
 	const kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -323,6 +334,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 		"exp is huge":         call(s.assert(jose.RS256, "k1", map[string]any{"exp": 1e300})),
 		"too long":            call(s.assert(jose.RS256, "k1", map[string]any{"pad": strings.Repeat("x", 2000)})),
 		"garbage":             call("garbage"),
+		"not canonical":       call(variant(s.assert(jose.RS256, "k1", nil))),
 		"kind":                call(s.assert(jose.RS256, "k1", nil), "client_assertion_type", "x"),
 		"none":                call("eyJhbGciOiJub25lIn0." + strings.Split(good, ".")[1] + "."),
 		"for another client":  call(s.assert(jose.RS256, "k1", nil), "client_id", "demo"),

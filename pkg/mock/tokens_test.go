@@ -34,7 +34,7 @@ func TestClaimsInTheRecordedOrder(t *testing.T) {
 	hs := w.tokens("demo", "audience", "https://hs.example/").Access
 	golden(t, "header_hs256", part(t, hs, 0)+"\n")
 	golden(t, "claims_hs256", part(t, hs, 1)+"\n")
-	b2b := w.tokens("b2b", "organization", "acme")
+	b2b := w.tokens("b2b", "organization", "org_acme")
 	if claims(t, b2b.Access)["org_id"] != "org_acme" || claims(t, b2b.ID)["org_id"] != "org_acme" {
 		t.Error("org_id is missing")
 	}
@@ -197,8 +197,6 @@ func TestDiscoveryListsWhatIsServed(t *testing.T) {
 	}
 	w := newWorld(t, mock.Config{})
 	w.post("/oidc/register").refused(403, "access_denied", "Dynamic client registration is not enabled")
-	w.post("/mfa/challenge").refused(400, "invalid_request", "Missing required parameter: mfa_token")
-	w.post("/mfa/challenge", "mfa_token", "x").refused(403, "invalid_grant", "Malformed mfa_token")
 }
 
 // go-oidc verifies discovery, JWKS and ID token over HTTP.

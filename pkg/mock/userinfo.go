@@ -1,7 +1,6 @@
 package mock
 
 import (
-	"crypto/sha1" //nolint:gosec // an entity tag, as Express makes it
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,7 +18,8 @@ const badSignature = "The access token signature could not be validated. A commo
 // userinfo is GET and POST /userinfo. Its errors are those of passport-http-bearer:
 // plain text, with the reason in WWW-Authenticate.
 func (t *Tenant) userinfo(c *call) {
-	token, status := c.bearer()
+	cred, status := c.credentials()
+	token := cred.token
 	switch {
 	case status != http.StatusOK:
 		c.setReason("malformed credentials, two access tokens, or a body too large")
@@ -38,7 +38,14 @@ func (t *Tenant) userinfo(c *call) {
 		t.challenge(c, badSignature)
 		return
 	}
-	u, scopes, problem := t.userOf(c, token, claims)
+	// Auth0 documents that it does not check the reuse of a proof here.
+	if bad := t.checkBinding(c, cred, claims, t.cfg.Profile == ProfileAuth0); bad != nil {
+		c.setReason(bad.Error())
+		c.w.Header().Set("WWW-Authenticate", dpopChallenge("Users", bad))
+		write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
+		return
+	}
+	u, scopes, profile, problem := t.userOf(c, token, claims)
 	if problem != "" {
 		t.challenge(c, problem)
 		return
@@ -46,43 +53,10 @@ func (t *Tenant) userinfo(c *call) {
 	if c.entry.ClientID, _ = claims["azp"].(string); c.entry.ClientID == "" {
 		c.entry.ClientID, _ = claims["client_id"].(string) // RFC 9068
 	}
-	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).bytes()
+	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).with(profile).bytes()
 	setLimit(c.w.Header(), 10, c.now)
-	sum := sha1.Sum(body) //nolint:gosec // see the import
-	tag := fmt.Sprintf(`W/"%x-%s"`, len(body), encode(sum[:])[:27])
-	c.w.Header().Set("ETag", tag)
+	c.w.Header().Set("ETag", weakTag(body))
 	write(c.w, http.StatusOK, jsonTypeUTF8, body)
-}
-
-// bearer returns the token of the header, the form body or the query. A request that
-// uses more than one of them gets 400 (RFC 6750 section 2).
-func (c *call) bearer() (string, int) {
-	token, ways := "", 0
-	if h := c.r.Header.Get("Authorization"); h != "" {
-		parts := strings.Fields(h)
-		if len(parts) != 2 {
-			return "", http.StatusBadRequest
-		}
-		if strings.EqualFold(parts[0], "Bearer") {
-			token, ways = parts[1], 1
-		}
-	}
-	if q := c.query().Get("access_token"); q != "" {
-		token, ways = q, ways+1
-	}
-	if c.mediaType() == "application/x-www-form-urlencoded" {
-		v, bad := c.form()
-		if bad != nil {
-			return "", bad.Status
-		}
-		if b := v.Get("access_token"); b != "" {
-			token, ways = b, ways+1
-		}
-	}
-	if ways > 1 {
-		return "", http.StatusBadRequest
-	}
-	return token, http.StatusOK
 }
 
 func (t *Tenant) challenge(c *call, description string) {
@@ -95,9 +69,25 @@ func (t *Tenant) challenge(c *call, description string) {
 	write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
 }
 
-// userOf returns a copy of the user of a verified token and the token's scopes, or the
-// reason for an error.
-func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, string) {
+// keepProfile keeps the claims that Actions set in the ID token: /userinfo shows them as
+// they were at the login.
+func (t *Tenant) keepProfile(accessToken string, o issuance) {
+	if !o.g.has("openid") {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(o.id) == 0 {
+		delete(t.st.profiles, hash(accessToken)) // two JWTs of one second are equal
+		return
+	}
+	evict(t.st.profiles, maxKept, func(object) bool { return false })
+	t.st.profiles[hash(accessToken)] = o.id
+}
+
+// userOf returns a copy of the user of a verified token, the token's scopes and the
+// claims of Actions, or the reason for an error.
+func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.User, []string, object, string) {
 	scope, _ := claims["scope"].(string)
 	scopes := strings.Fields(scope)
 	exp, _ := claims["exp"].(float64)
@@ -108,16 +98,16 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.U
 	_, revoked := t.st.revoked[hash(token)]
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
-		return nil, nil, "The access token expired"
+		return nil, nil, nil, "The access token expired"
 	case !slices.Contains(scopes, "openid") || !t.namesUserinfo(c, claims):
-		return nil, nil, "The access token is not meant for /userinfo: openid was not granted"
+		return nil, nil, nil, "The access token is not meant for /userinfo: openid was not granted"
 	case revoked:
-		return nil, nil, "The access token was revoked"
+		return nil, nil, nil, "The access token was revoked"
 	case u == nil:
-		return nil, nil, "The user does not exist"
+		return nil, nil, nil, "The user does not exist"
 	}
 	cp := *u
-	return &cp, scopes, ""
+	return &cp, scopes, t.st.profiles[hash(token)], ""
 }
 
 // namesUserinfo reports whether a token is for this tenant's /userinfo. An opaque

@@ -26,9 +26,27 @@ func (st *description) addUser(u *tenant.User) error {
 	if _, dup := st.users[u.UserID]; dup {
 		return fieldError("user_id", "%q is used twice", u.UserID)
 	}
+	if err := st.checkLogins(nil, u); err != nil {
+		return err
+	}
 	st.users[u.UserID] = u
 	st.userOrder = append(st.userOrder, u.UserID)
 	st.indexUser(u)
+	return nil
+}
+
+// checkLogins returns an error when another user of the same connection has the e-mail
+// address or username of a user, who replaces old.
+func (st *description) checkLogins(old, u *tenant.User) error {
+	logins := u.Logins()
+	for i, field := range []string{"email", "username"} {
+		if logins[i] == "" || st.byLogin[logins[i]] == nil {
+			continue
+		}
+		if other := st.userIn(logins[i], func(o *tenant.User) bool { return o != old && o.Connection == u.Connection }); other != nil {
+			return fieldError(field, "%q is used by two users of the connection %q", logins[i], u.Connection)
+		}
+	}
 	return nil
 }
 
@@ -62,6 +80,9 @@ func (st *description) replaceUser(old, u *tenant.User) error {
 	}
 	if u.UserID != old.UserID {
 		return fieldError("user_id", "%q cannot be changed to %q", old.UserID, u.UserID)
+	}
+	if err := st.checkLogins(old, u); err != nil {
+		return err
 	}
 	st.unindexUser(old)
 	st.users[u.UserID] = u
@@ -109,6 +130,9 @@ func (st *description) permissions(u *tenant.User, audience string) []string {
 func (st *description) completeUser(u *tenant.User) error {
 	if err := u.Complete(st.settings.DefaultDirectory); err != nil {
 		return err
+	}
+	if !slices.Contains(st.connections, u.Connection) {
+		st.connections = append(st.connections, u.Connection)
 	}
 	for _, r := range u.Roles {
 		if _, known := st.roles[r]; !known {

@@ -21,7 +21,11 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 	w := newWorld(t, mock.Config{Tenant: e})
 	in := func(login, password string) string {
 		t.Helper()
-		r := w.post("/oauth/token", "grant_type", "password", "client_id", "demo", "client_secret", "demo-secret", "scope", "openid",
+		grant, realm := "password", ""
+		if password == "two" { // of another connection than the default one
+			grant, realm = "http://auth0.com/oauth/grant-type/password-realm", "other"
+		}
+		r := w.post("/oauth/token", "grant_type", grant, "realm", realm, "client_id", "demo", "client_secret", "demo-secret", "scope", "openid",
 			"username", login, "password", password)
 		if r.status != http.StatusOK {
 			return r.body
@@ -36,6 +40,9 @@ func TestUsersAreFoundByEveryName(t *testing.T) {
 	}
 	if got := in("nick", "three"); !strings.HasPrefix(got, "auth0|") {
 		t.Errorf("by username: %s", got)
+	}
+	if got := in("twin@example.com", "two"); got != "auth0|two" {
+		t.Errorf("the second of two namesakes, in a connection of their own: %s", got)
 	}
 	w.mustControl("DELETE", "/_mock/users/auth0%7Cone", "")
 	if got := in("twin@example.com", "two"); got != "auth0|two" {

@@ -5,11 +5,20 @@ import { serve, settings } from './dialogue.mjs';
 
 const { issuer, clientId, clientSecret, audience, responseType, responseMode } = settings;
 
+// sessions keeps what the back-channel logout has ended, as an express-session store.
+const ended = new Map();
+const sessions = {
+  get: (id, done) => done(null, ended.get(id)),
+  set: (id, value, done) => { ended.set(id, value); done(null); },
+  destroy: (id, done) => { ended.delete(id); done(null); },
+};
+
 await serve(async (express, url) => {
   const app = express.Router();
   app.use(eoc.auth({
     issuerBaseURL: issuer, baseURL: url, clientID: clientId, clientSecret, secret: 'a secret of the session, for tests',
     authRequired: false, auth0Logout: settings.auth0Logout, idpLogout: true,
+    ...(settings.backchannel ? { backchannelLogout: { store: sessions } } : {}),
     authorizationParams: {
       response_type: responseType, response_mode: responseMode,
       ...(responseType === 'code' ? { audience, scope: 'openid profile email offline_access read:calls' } : {}),

@@ -2,7 +2,9 @@ package tenant
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
+	"strings"
 	"text/template"
 )
 
@@ -26,11 +28,41 @@ const (
 	TriggerCredentialsExchange = "credentials-exchange"
 )
 
-// reservedClaims are claims that an Action cannot set
+// reservedClaims are claims that Auth0 drops without an error when an Action sets them
 // (https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims).
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "azp", "scope", "gty", "permissions", "org_id", "nonce",
-	"auth_time", "at_hash", "c_hash", "sid", "acr", "amr", "client_id",
+const reservedClaims = `acr act active amr at_hash ath attest aud auth_time authorization_details azp c_hash client_id cnf
+cty dest entitlements events exp groups gty htm htu iat internalService iss jcard jku jti jwe jwk kid may_act mky nbf
+nonce object_id org_id org_name orig origid permissions roles rph s_hash sid sip_callid sip_cseq_num sip_date sip_from_tag
+sip_via_branch sub sub_jwk toe txn typ uuid vot vtm x5t#S256`
+
+// ReservedClaim reports whether Auth0 drops a claim of an Action: a reserved name, or
+// a name in a namespace of its own.
+func ReservedClaim(name string) bool {
+	if slices.Contains(strings.Fields(reservedClaims), name) || name == "urn:auth0" || strings.HasPrefix(name, "urn:auth0:") {
+		return true
+	}
+	u, err := url.Parse(name)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	return slices.ContainsFunc([]string{"auth0.com", "webtask.io", "webtask.run"}, func(domain string) bool {
+		return host == domain || strings.HasSuffix(host, "."+domain)
+	})
+}
+
+// Dropped returns the names of the claims that Auth0 drops, sorted.
+func (a Action) Dropped() []string {
+	var out []string
+	for _, claims := range []map[string]any{a.SetAccessToken, a.SetIDToken} {
+		for name := range claims {
+			if ReservedClaim(name) && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Check checks the trigger and the claims of an action.
@@ -38,11 +70,14 @@ func (a Action) Check() error {
 	if a.Trigger != TriggerPostLogin && a.Trigger != TriggerCredentialsExchange {
 		return fieldError("trigger", "%q is neither post-login nor credentials-exchange", a.Trigger)
 	}
+	if what := a.withoutEffect(); what != "" {
+		return fieldError(what, "has no effect with trigger %s", a.Trigger)
+	}
+	if a.Error != "" && a.Deny == "" {
+		return fieldError("error", "%q has no effect without deny", a.Error)
+	}
 	for _, claims := range []map[string]any{a.SetAccessToken, a.SetIDToken} {
 		for name, value := range claims {
-			if slices.Contains(reservedClaims, name) {
-				return fieldError("set claim", "%q is reserved", name)
-			}
 			if _, err := json.Marshal(value); err != nil {
 				return fieldError("set claim", "%q: %v", name, err)
 			}
@@ -54,4 +89,19 @@ func (a Action) Check() error {
 		}
 	}
 	return nil
+}
+
+// withoutEffect returns a member that has no effect with the trigger: a machine has no
+// ID token and cannot interact.
+func (a Action) withoutEffect() string {
+	switch {
+	case a.Trigger != TriggerCredentialsExchange:
+	case a.Interaction:
+		return "interaction"
+	case a.MFA:
+		return "mfa"
+	case len(a.SetIDToken) > 0:
+		return "set_id_token"
+	}
+	return ""
 }

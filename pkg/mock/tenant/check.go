@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -62,8 +63,24 @@ func notNegative(field string, n int, of string) error {
 // signingAlgs are the algorithms of tokens, as discovery lists them.
 var signingAlgs = []string{"HS256", "RS256", "PS256"}
 
-// Check returns an error for session lifetimes that are not valid.
+// Check returns an error for settings that are not valid.
 func (s Settings) Check() error {
+	return errors.Join(
+		s.checkSessions(),
+		s.ErrorPage.check(),
+		oneOf("resource_parameter_profile", s.ResourceProfile, "the tenant", []string{"audience", "compatibility"}),
+	)
+}
+
+func (p ErrorPage) check() error {
+	u, err := url.Parse(p.URL)
+	if p.URL == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		return nil
+	}
+	return fieldError("error_page.url", "%.200q is not an http or https URL", p.URL)
+}
+
+func (s Settings) checkSessions() error {
 	const most = 24 * 366 * 100 // hours
 	if s.SessionLifetime < 0 || s.SessionLifetime > most || s.IdleSession < 0 || s.IdleSession > most {
 		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v must be between 0 and %d hours",

@@ -34,6 +34,9 @@ func (api *ResourceServer) Complete() error {
 		notNegative("token_lifetime", api.TokenLifetime, of),
 		notNegative("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
 		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
+		api.ProofOfPossession.check(of),
+		oneOf("subject_type_authorization.user.policy", api.UserPolicy(), of, []string{"allow_all", "require_client_grant", "deny_all"}),
+		oneOf("subject_type_authorization.client.policy", api.ClientPolicy(), of, []string{"require_client_grant", "deny_all"}),
 	)
 }
 

@@ -10,6 +10,7 @@ type File struct {
 	Roles           []Role           `json:"roles"`
 	Organizations   []Organization   `json:"organizations"`
 	Databases       []Database       `json:"databases"`
+	Connections     []Connection     `json:"connections"` // passwordless ones
 	Users           []User           `json:"users"`
 	Actions         []Action         `json:"x-actions"`
 }
@@ -26,6 +27,11 @@ type Settings struct {
 	SessionLifetime   float64   `json:"session_lifetime,omitempty"`      // hours; 0: 168
 	IdleSession       float64   `json:"idle_session_lifetime,omitempty"` // hours; 0: 72
 	Flags             Flags     `json:"flags"`
+
+	PARSupported      *bool  `json:"pushed_authorization_requests_supported,omitempty"` // false: /oauth/par does not exist
+	OrganizationNames bool   `json:"allow_organization_name_in_authentication_api,omitempty"`
+	ResourceProfile   string `json:"resource_parameter_profile,omitempty"` // compatibility (default): resource is as good as audience; audience: it selects no API
+	ResponseIssuer    bool   `json:"authorization_response_iss_parameter_supported,omitempty"`
 }
 
 // ErrorPage is the address of a custom error page.
@@ -38,6 +44,10 @@ type Flags struct {
 	// RevokeDeletesGrant makes the revocation of one refresh token delete the
 	// grant, and with it every refresh token of the user, client and audience.
 	RevokeDeletesGrant bool `json:"revoke_refresh_token_grant,omitempty"`
+	// TellUserExists makes /dbconnections/signup say that a user exists.
+	TellUserExists bool `json:"enable_public_signup_user_exists_error,omitempty"`
+	// AuthenticatePasswordlessStart makes /passwordless/start require the client's secret.
+	AuthenticatePasswordlessStart bool `json:"enforce_client_authentication_on_passwordless_start,omitempty"`
 }
 
 // Client is an application.
@@ -56,12 +66,24 @@ type Client struct {
 	RefreshToken            *RefreshPolicy `json:"refresh_token,omitempty"`
 	JWT                     JWTSettings    `json:"jwt_configuration"`
 	OIDCConformant          *bool          `json:"oidc_conformant,omitempty"`
-	OrganizationUsage       string         `json:"organization_usage,omitempty"` // deny, allow, require
-	OrganizationRequire     string         `json:"organization_require_behavior,omitempty"`
+	OrganizationUsage       string         `json:"organization_usage,omitempty"`            // deny, allow, require
+	OrganizationRequire     string         `json:"organization_require_behavior,omitempty"` // no_prompt (default), pre_login_prompt, post_login_prompt
 	RequirePAR              bool           `json:"require_pushed_authorization_requests,omitempty"`
 	RedirectionPolicy       string         `json:"redirection_policy,omitempty"` // allow_always, open_redirect_protection
 	Authentication          *ClientAuth    `json:"client_authentication_methods,omitempty"`
 	TokenExchange           *TokenExchange `json:"token_exchange,omitempty"`
+	RequireProof            bool           `json:"require_proof_of_possession,omitempty"` // DPoP
+	OIDCLogout              *OIDCLogout    `json:"oidc_logout,omitempty"`
+	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"` // where the link of an invitation leads
+
+	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
+}
+
+// DefaultOrganization is the organization of a client that requests a token without
+// one where its client grant requires one.
+type DefaultOrganization struct {
+	ID    string   `json:"organization_id"`
+	Flows []string `json:"flows"` // client_credentials
 }
 
 // ClientAuth holds the keys of private_key_jwt.
@@ -123,6 +145,8 @@ type ResourceServer struct {
 	TokenDialect        string         `json:"token_dialect,omitempty"`          // access_token, access_token_authz, rfc9068_profile, rfc9068_profile_authz
 	SkipConsent         bool           `json:"skip_consent_for_verifiable_first_party_clients,omitempty"`
 	Authorization       *Authorization `json:"subject_type_authorization,omitempty"`
+
+	ProofOfPossession *ProofOfPossession `json:"proof_of_possession,omitempty"`
 }
 
 // Authorization is an API's application access policy.
@@ -146,8 +170,8 @@ type ClientGrant struct {
 	ClientID          string   `json:"client_id"` // or the client's name, as in exports
 	Audience          string   `json:"audience"`
 	Scope             []string `json:"scope"`
-	SubjectType       string   `json:"subject_type,omitempty"` // client (default), user
-	OrganizationUsage string   `json:"organization_usage,omitempty"`
+	SubjectType       string   `json:"subject_type,omitempty"`       // client (default), user
+	OrganizationUsage string   `json:"organization_usage,omitempty"` // deny (default), allow, require
 	AllowAnyOrg       bool     `json:"allow_any_organization,omitempty"`
 }
 
@@ -170,35 +194,53 @@ type Organization struct {
 	Name        string   `json:"name"`
 	DisplayName string   `json:"display_name,omitempty"`
 	Members     []string `json:"members,omitempty"` // e-mail addresses or user ids
+
+	ClientGrants []OrganizationGrant      `json:"client_grants,omitempty"`
+	Connections  []OrganizationConnection `json:"connections,omitzero"` // absent: those of the client
+}
+
+// OrganizationGrant allows a client to use its grant for an API in an organization.
+type OrganizationGrant struct {
+	ClientID string `json:"client_id"` // or the client's name, as in exports
+	Audience string `json:"audience"`
+}
+
+// OrganizationConnection is a connection that the members of an organization use.
+type OrganizationConnection struct {
+	Name       string `json:"name,omitempty"`
+	AutoMember bool   `json:"assign_membership_on_login,omitempty"`
 }
 
 // Database is a connection with users of its own.
 type Database struct {
 	Name           string   `json:"name"`
 	Strategy       string   `json:"strategy,omitempty"`
-	EnabledClients []string `json:"enabled_clients,omitempty"` // names or ids; empty: all
+	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as in a file that a person wrote; empty: none, as in an export
 	DisableSignup  bool     `json:"disable_signup,omitempty"`
+
+	Options DatabaseOptions `json:"options,omitzero"`
 }
 
 // User is a user in the Management API's schema, plus password and roles.
 type User struct {
-	UserID        string         `json:"user_id,omitempty"` // "auth0|…"; "": derived from the e-mail address
-	Email         string         `json:"email"`
-	EmailVerified bool           `json:"email_verified"`
-	Username      string         `json:"username,omitempty"`
-	Name          string         `json:"name,omitempty"`
-	Nickname      string         `json:"nickname,omitempty"`
-	GivenName     string         `json:"given_name,omitempty"`
-	FamilyName    string         `json:"family_name,omitempty"`
-	Picture       string         `json:"picture,omitempty"`
-	PhoneNumber   string         `json:"phone_number,omitempty"`
-	PhoneVerified bool           `json:"phone_verified,omitempty"`
-	Blocked       bool           `json:"blocked,omitempty"`
-	CreatedAt     string         `json:"created_at,omitempty"` // RFC 3339
-	UpdatedAt     string         `json:"updated_at,omitempty"` // RFC 3339
-	AppMetadata   map[string]any `json:"app_metadata,omitempty"`
-	UserMetadata  map[string]any `json:"user_metadata,omitempty"`
-	Connection    string         `json:"connection,omitempty"` // "": the default directory
-	Password      string         `json:"password,omitempty"`
-	Roles         []string       `json:"roles,omitempty"`
+	UserID                string                 `json:"user_id,omitempty"` // "auth0|…"; "": derived from the e-mail address
+	Email                 string                 `json:"email"`
+	EmailVerified         bool                   `json:"email_verified"`
+	Username              string                 `json:"username,omitempty"`
+	Name                  string                 `json:"name,omitempty"`
+	Nickname              string                 `json:"nickname,omitempty"`
+	GivenName             string                 `json:"given_name,omitempty"`
+	FamilyName            string                 `json:"family_name,omitempty"`
+	Picture               string                 `json:"picture,omitempty"`
+	PhoneNumber           string                 `json:"phone_number,omitempty"`
+	PhoneVerified         bool                   `json:"phone_verified,omitempty"`
+	Blocked               bool                   `json:"blocked,omitempty"`
+	CreatedAt             string                 `json:"created_at,omitempty"` // RFC 3339
+	UpdatedAt             string                 `json:"updated_at,omitempty"` // RFC 3339
+	AppMetadata           map[string]any         `json:"app_metadata,omitempty"`
+	UserMetadata          map[string]any         `json:"user_metadata,omitempty"`
+	Connection            string                 `json:"connection,omitempty"`             // "": the default directory
+	AuthenticationMethods []AuthenticationMethod `json:"authentication_methods,omitempty"` // second factors
+	Password              string                 `json:"password,omitempty"`
+	Roles                 []string               `json:"roles,omitempty"`
 }

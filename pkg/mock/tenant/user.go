@@ -24,7 +24,7 @@ func (u *User) Complete(defaultDirectory string) error {
 	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
 		return fieldError("updated_at", "%.200q of user %q is not an RFC 3339 time like 2026-01-31T12:00:00Z", u.UpdatedAt, u.Login())
 	}
-	return nil
+	return u.completeMethods()
 }
 
 // Login returns the first of user_id, e-mail address and username that is set.

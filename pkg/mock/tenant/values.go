@@ -9,6 +9,10 @@ const (
 	GrantPassword          = "password"
 	GrantPasswordRealm     = "http://auth0.com/oauth/grant-type/password-realm" //nolint:gosec // a name
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantMFAOTP            = "http://auth0.com/oauth/grant-type/mfa-otp"
+	GrantMFAOOB            = "http://auth0.com/oauth/grant-type/mfa-oob"
+	GrantMFARecoveryCode   = "http://auth0.com/oauth/grant-type/mfa-recovery-code"
+	GrantPasswordlessOTP   = "http://auth0.com/oauth/grant-type/passwordless/otp"
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name
 )
 
