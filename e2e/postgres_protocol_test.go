@@ -1,0 +1,91 @@
+//go:build unix
+
+package e2e_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/mock"
+)
+
+// TestPostgres_UsedTokenIsNotSentAgain: without an overlap the outcome of a lost answer
+// is known to all replicas. None of them sends the used token while the access token is
+// valid, also after the one that sent it was killed.
+func TestPostgres_UsedTokenIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	t.Run("kill -9 after the commit", func(t *testing.T) {
+		t.Parallel()
+		tenant := rotating(t, 0, 86400)
+		one, two := newReplicas(t).started(t, tenant)
+		answered := one.refreshCommitted(t, tenant, "2s")
+		one.Kill()
+		<-answered
+		two.sendsNothing(t, tenant)
+	})
+	t.Run("503 after the commit", func(t *testing.T) {
+		t.Parallel()
+		tenant := rotating(t, 0, 86400)
+		one, two := newReplicas(t).started(t, tenant)
+		_, err := tenant.Fail(mock.Fault{Endpoint: "token", Grant: "refresh_token", Times: 1, Kind: mock.FaultStatus, Status: 503, AfterCommit: true})
+		must(t, err)
+		one.ask(t.Context(), "POST", "/v1/clients/demo/refresh")
+		one.sendsNothing(t, tenant)
+		two.sendsNothing(t, tenant)
+	})
+}
+
+// sendsNothing lets a replica refresh after a lost answer, until the leases of others
+// have ended.
+func (a *agent) sendsNothing(t *testing.T, tenant *mock.Tenant) {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		if status, body := a.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status == 200 {
+			t.Fatalf("a fresh token: %s", body)
+		}
+	}
+	if err := a.hasToken(); err != nil {
+		t.Error(err)
+	}
+	oneLogin(t, tenant)
+	if n := refreshes(tenant); n != 1 {
+		t.Errorf("%d POSTs", n)
+	}
+}
+
+// TestPostgres_NothingIsServedBeforeItIsDurable: while the database cannot write the
+// row, the token of the answer is served only once it is spilled.
+func TestPostgres_NothingIsServedBeforeItIsDurable(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 86400)
+	r := newReplicas(t)
+	one, _ := r.started(t, tenant)
+	former := tokenOf(t, one)
+	answered := one.refreshCommitted(t, tenant, "2s")
+	locked := make(chan error, 1)
+	go func() { // others may read
+		_, err := r.Psql(t.Context(), one.pgName, "BEGIN; LOCK TABLE tokend_grants IN EXCLUSIVE MODE; SELECT 1 FROM pg_sleep(4)")
+		locked <- err
+	}()
+	err := within(30*time.Second, func() error {
+		if tokenOf(t, one) == former {
+			return errors.New("the fresh token is not served")
+		}
+		return nil
+	})
+	must(t, err)
+	generation, err := r.Psql(t.Context(), one.pgName, "SELECT generation FROM tokend_grants")
+	must(t, err)
+	spilled, err := filepath.Glob(filepath.Join(one.dir, "state", "tokend", "postgres.spill", "*"))
+	must(t, err)
+	if n, err := strconv.Atoi(generation); len(spilled) == 0 && (err != nil || n < 2) {
+		t.Errorf("a token is served, and the database has generation %s", generation)
+	}
+	must(t, <-locked)
+	<-answered
+	one.refreshed(t, 20*time.Second)
+	oneLogin(t, tenant)
+}
