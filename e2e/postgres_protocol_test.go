@@ -5,7 +5,9 @@ package e2e_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,6 +55,33 @@ func (a *agent) sendsNothing(t *testing.T, tenant *mock.Tenant) {
 	oneLogin(t, tenant)
 	if n := refreshes(tenant); n != 1 {
 		t.Errorf("%d POSTs", n)
+	}
+}
+
+// TestPostgres_AllRefreshAtOnce: callers of several replicas that want a fresh token at
+// the same time all get one, and each refresh token is sent once.
+func TestPostgres_AllRefreshAtOnce(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 86400)
+	r := newReplicas(t)
+	one, two := r.started(t, tenant)
+	three := r.add(t, tenant)
+	three.start(t, "")
+	three.loggedIn(t)
+	for range 10 {
+		var asked sync.WaitGroup
+		for _, a := range []*agent{one, two, three} {
+			asked.Go(func() {
+				if status, body := a.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status != 200 {
+					t.Errorf("%d %s", status, body)
+				}
+			})
+		}
+		asked.Wait()
+	}
+	oneLogin(t, tenant)
+	if sent := postsPerToken(tenant); slices.Max(sent) != 1 {
+		t.Errorf("POSTs per refresh token %v", sent)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 var replicaSteps = []step{
 	// The protocol.
 	{"the intent is stored before the request", "pkg/flow/exchange.go", "if err := x.c.save(ctx, x.l, g); err != nil {\n\t\treturn storeError(\"intent\", err)\n\t}", "", "TestPostgres_UsedTokenIsNotSentAgain"},
-	{"the grant is loaded again under the lease", "pkg/flow/flight.go", "g, revision, e := c.load(ctx) // another process may have refreshed it since", "var revision int64\n\tif g != nil {\n\t\trevision = g.Revision\n\t}", "TestPostgres_OnePostPerExpiry"},
-	{"a lease excludes others", "internal/store/postgres/lease.go", "AND (g.owner IS NULL OR", "AND (true OR g.owner IS NULL OR", "TestPostgres_OnePostPerExpiry"},
+	{"the grant is loaded again under the lease", "pkg/flow/flight.go", "g, revision, e := c.load(ctx) // another process may have refreshed it since", "var revision int64\n\tif g != nil {\n\t\trevision = g.Revision\n\t}", "TestPostgres_AllRefreshAtOnce"},
+	{"a lease excludes others", "internal/store/postgres/lease.go", "AND (g.owner IS NULL OR", "AND (true OR g.owner IS NULL OR", "TestPostgres_AllRefreshAtOnce"},
 	{"the lease is checked before the first byte", "pkg/flow/exchange.go", "opts.checkLease = x.l.check", "opts.checkLease = nil", "TestPostgres_StoppedBetweenIntentAndPost"},
 	{"one POST", "pkg/flow/send.go", "r, err = c.http.Do(req)", "if r, err = c.http.Do(req); err == nil && r.StatusCode == 503 {\n\t\treturn c.send(ctx, op, endpoint, form, opts)\n\t}", "TestPostgres_UsedTokenIsNotSentAgain"},
 	{"nothing is served before it is durable", "pkg/flow/accept.go", "if e := c.persist(ctx, x.f, x.l, g); e != nil {", "c.setSnapshot(g)\n\tif e := c.persist(ctx, x.f, x.l, g); e != nil {", "TestPostgres_NothingIsServedBeforeItIsDurable"},
