@@ -3,15 +3,61 @@
 package torture_test
 
 import (
+	"context"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// stoppedAmong stops a process. Another one continues its work, and refreshes until
-// the stopped one continues.
-func (r *round) stoppedAmong(victim int, before view, from time.Time, answered chan struct{}) bool {
-	time.Sleep(r.millis(60))
+// intent returns a channel that is closed when the database has the intent of the next
+// refresh: the first save that it notifies. Then the request is about to be sent.
+func (r *round) intent() <-chan struct{} {
+	heard := make(chan struct{})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	conn, err := pgx.Connect(ctx, r.db.DSN("postgres"))
+	var id string
+	if err == nil {
+		err = conn.QueryRow(ctx, "SELECT value FROM tokend_meta WHERE name = 'id'").Scan(&id)
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, "LISTEN tokend_"+id)
+	}
+	if err != nil {
+		r.failf("%v", err)
+	}
+	go func() {
+		defer cancel()
+		for beat := true; beat && err == nil; {
+			var n *pgconn.Notification
+			if n, err = conn.WaitForNotification(ctx); err == nil {
+				beat = n.Payload == "beat"
+			}
+		}
+		close(heard)
+		if conn != nil {
+			_ = conn.Close(ctx) // the database may have ended
+		}
+	}()
+	return heard
+}
+
+// stoppedAmong stops a process, every other time between its intent and its request if
+// that can be hit. Another one continues its work, and refreshes until the stopped one
+// continues.
+func (r *round) stoppedAmong(victim int, intent <-chan struct{}, before view, from time.Time, answered chan struct{}) bool {
+	at := time.After(r.millis(60))
+	if r.rng.IntN(2) == 0 {
+		at = time.After(time.Second)
+	} else {
+		intent = nil
+	}
+	select {
+	case <-intent:
+	case <-at:
+	}
 	p, other, pause := r.procs[victim], r.procs[r.another(victim)], r.pause()
 	p.signal(syscall.SIGSTOP)
 	began := time.Now()

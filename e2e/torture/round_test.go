@@ -202,6 +202,10 @@ func (r *round) event(k kind) bool {
 	if r.rng.IntN(5) == 0 {
 		asked = r.rng.IntN(len(r.procs))
 	}
+	var intent <-chan struct{}
+	if k == stop && r.shared() {
+		intent = r.intent()
+	}
 	r.logf("%s: %s refreshes, %s is hit", k, r.procs[asked].name, r.procs[victim].name)
 	answered := r.refreshBy(r.procs[asked])
 	paused := time.Duration(0)
@@ -211,7 +215,7 @@ func (r *round) event(k kind) bool {
 		return r.killed(victim, before, from, answered)
 	case stop:
 		if r.shared() {
-			return r.stoppedAmong(victim, before, from, answered)
+			return r.stoppedAmong(victim, intent, before, from, answered)
 		}
 		paused = r.stopped(r.procs[victim])
 	case together:

@@ -157,6 +157,12 @@ func (c *Client) uncertain(g *Grant) bool {
 	return g.Intent != nil && g.RefreshToken != "" && g.Intent.Hash == fingerprint(g.RefreshToken) && !c.rotationOff(g)
 }
 
+// mayBeInFlight reports whether g's refresh token was sent by a process that may still
+// wait for the answer. Only its lease tells.
+func (c *Client) mayBeInFlight(g *Grant) bool {
+	return g != nil && g.State == GrantActive && c.uncertain(g)
+}
+
 // rotationOff reports whether a refresh token is known to work more than once.
 // What an answer has shown takes precedence over the configuration.
 func (c *Client) rotationOff(g *Grant) bool {

@@ -160,7 +160,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if t := c.cachedFor(w); t != nil && !w.newLogin {
 		return t, false, nil
 	}
-	if d := c.decide(ctx, g, w); d.why != nil {
+	if d := c.decide(ctx, g, w); d.why != nil && !c.mayBeInFlight(g) {
 		return nil, false, d.why
 	}
 	meta, err := c.provider.endpoints(ctx)

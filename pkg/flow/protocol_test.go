@@ -324,6 +324,42 @@ func TestRefresh_ManyProcesses_OneRequestPerExpiry(t *testing.T) {
 	})
 }
 
+// TestRefresh_InFlightElsewhere_IsAwaited: another process waits for the answer to its
+// request. Without an overlap its intent looks like a lost answer, but its lease is not
+// free: this process waits, and uses the result.
+func TestRefresh_InFlightElsewhere_IsAwaited(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := NewMemoryStore()
+		one := s.loggedIn(t, func(c *Config) { c.Store = store })
+		cfg := s.config()
+		cfg.Store = store
+		two := mustNew(t, cfg)
+		if _, err := two.Get(t.Context(), Request{}); err != nil {
+			t.Fatal(err)
+		}
+		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+			time.Sleep(5 * time.Second)
+			next(w, r)
+		})
+		answered := make(chan *Token, 1)
+		go func() {
+			tok, err := one.Get(t.Context(), Request{Force: true})
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- tok
+		}()
+		time.Sleep(time.Second) // the request is sent
+		tok, err := two.Get(t.Context(), Request{Force: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := <-answered; tok.AccessToken != want.AccessToken || s.count("refresh_token") != 1 {
+			t.Errorf("%q, not %q, after %d requests", tok.AccessToken, want.AccessToken, s.count("refresh_token"))
+		}
+	})
+}
+
 func TestLease_BusyThenExpired(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
