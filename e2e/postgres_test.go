@@ -223,8 +223,8 @@ func TestPostgres_Readiness(t *testing.T) {
 	}
 }
 
-// TestPostgres_Notified: the other replica serves a new token at once, without asking
-// the database for it: nobody requests a token there, and its state changes.
+// TestPostgres_Notified: the other replica serves a new token at once, which
+// no lifetime that ends makes it read.
 func TestPostgres_Notified(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)

@@ -19,6 +19,8 @@ var replicaSteps = []step{
 	{"a save is notified", "internal/store/postgres/grants.go", "SELECT saves, pg_notify(", "SELECT saves, concat(", "TestPostgres_Notified"},
 	{"a replica listens", "internal/store/postgres/watch.go", "s.note(shard, saves)\n\tchanged(string(key))", "s.note(shard, saves)\n\t_ = key", "TestPostgres_Notified"},
 	{"lost notifications are reported", "internal/store/postgres/watch.go", "s.watching.Store(&watchState{err: plain(err)})", "_ = plain(err)", "TestPostgres_Readiness"},
+	{"a logout is stored", "pkg/flow/forget.go", "t.State, t.LoggedIn = GrantLoggedOut, time.Time{}", "t.LoggedIn = time.Time{}", "TestPostgres_Logout"},
+	{"pending logins are in the database", "cmd/tokend/reload.go", "Logins: s.grants, ", "", "TestPostgres_LoginFinishedElsewhere"},
 
 	// Leases.
 	{"a lease ends", "internal/store/postgres/lease.go", "OR g.ends <= clock.now OR", "OR", "internal/store/postgres TestStore"},
