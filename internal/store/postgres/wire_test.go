@@ -87,13 +87,17 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 		if err != nil || w.held.Load() {
 			return
 		}
-		if statements && bytes.Contains(b[:n], w.word) && w.cuts.Load() > 0 && w.cuts.Add(-1) >= 0 {
-			if w.where == beforeStatement {
+		switch {
+		case !statements && lose.Load():
+			return
+		case statements:
+			where, cuts := w.cutsIn(b[:n])
+			if cuts && where == beforeStatement {
 				return
 			}
-			lose.Store(true)
-		} else if !statements && lose.Load() {
-			return
+			if cuts {
+				lose.Store(true)
+			}
 		}
 		if _, err := io.Copy(to, bytes.NewReader(b[:n])); err != nil {
 			return
@@ -101,8 +105,17 @@ func (w *wire) relay(to, from net.Conn, lose *atomic.Bool, statements bool) {
 	}
 }
 
+// cutsIn reports whether a connection is cut at these statements, and counts it.
+func (w *wire) cutsIn(statements []byte) (cut, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.where, bytes.Contains(statements, w.word) && w.cuts.Load() > 0 && w.cuts.Add(-1) >= 0
+}
+
 // cutAt cuts a connection at each of the next n statements with that word.
 func (w *wire) cutAt(where cut, word string, n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.where, w.word = where, []byte(word)
 	w.cuts.Store(n)
 }
