@@ -90,7 +90,7 @@ func TestPostgres_NothingIsServedBeforeItIsDurable(t *testing.T) {
 	t.Parallel()
 	tenant := rotating(t, 0, 86400)
 	r := newReplicas(t)
-	one, _ := r.started(t, tenant)
+	one, _ := r.started(t, tenant, "TOKEND_CLIENT_DEMO_SCOPES=offline_access") // no ID token, whose check comes later
 	former := tokenOf(t, one)
 	answered := one.refreshCommitted(t, tenant, "2s")
 	locked := make(chan error, 1)
