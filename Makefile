@@ -43,8 +43,8 @@ mutants: ## every refusal and documented line taken out, one at a time: a test m
 	@MUTANTS=all go test -timeout 4h -run 'EveryRefusal|EveryBehaviour|DocumentedLines' ./e2e ./e2e/contract
 	@MUTANTS=all go -C e2e/referees test -timeout 60m -run RefereesNotice .
 
-torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run
-	@TORTURE=$(TORTURE) go test -count=1 -v -timeout 2h -run '^TestTorture$$' ./e2e/torture
+torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run; STORE=postgres: of replicas
+	@TORTURE=$(TORTURE) TORTURE_STORE=$(STORE) go test -count=1 -v -timeout 2h -run '^TestTorture$$' ./e2e/torture
 
 build: ## the programs, and links of the credential helpers' names, into bin/
 	@$(BUILD) -o bin/ ./cmd/...

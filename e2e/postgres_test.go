@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -168,6 +169,96 @@ func TestPostgres_DatabaseDown(t *testing.T) {
 		a.refreshed(t, 20*time.Second)
 	}
 	oneLogin(t, tenant)
+}
+
+// TestPostgres_Readiness: /readyz tells a database that does not answer from
+// notifications that do not arrive. Without them the replica is ready, and has the
+// other's token when its own has expired.
+func TestPostgres_Readiness(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 4)
+	r := newReplicas(t)
+	one := r.add(t, tenant)
+	r.url = strings.Replace(r.url, "sslmode", "listen=127.0.0.1:1&sslmode", 1) // where nothing listens
+	two := r.add(t, tenant)
+	for _, a := range []*agent{one, two} {
+		a.start(t, "")
+		a.loggedIn(t)
+	}
+	ready := func(a *agent, notifications string) error {
+		return within(10*time.Second, func() error {
+			if status, body := a.ask(t.Context(), "GET", "/readyz"); status != 200 || !strings.Contains(body, `"notifications":"`+notifications+`"`) {
+				return fmt.Errorf("/readyz: %d %s; want %s", status, body, notifications)
+			}
+			return nil
+		})
+	}
+	if err := errors.Join(ready(one, "ok"), ready(two, "lost")); err != nil {
+		t.Error(err)
+	}
+	if log := two.Log.String(); !strings.Contains(log, "notifications are lost") || !strings.Contains(log, "refused") {
+		t.Errorf("the log does not say why: %s", log)
+	}
+	for range 20 {
+		for _, a := range []*agent{one, two} {
+			if status, body := a.ask(t.Context(), "GET", "/v1/clients/demo/token?min_validity=1s"); status != 200 {
+				t.Errorf("%d %s", status, body)
+			}
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	oneLogin(t, tenant)
+	if sent := postsPerToken(tenant); slices.Max(sent) != 1 {
+		t.Errorf("POSTs per refresh token %v", sent)
+	}
+	must(t, r.Halt(true))
+	for _, a := range []*agent{one, two} {
+		if err := within(10*time.Second, a.isNotReady); err != nil {
+			t.Error(err)
+		}
+	}
+	must(t, r.Resume())
+	if err := errors.Join(ready(one, "ok"), ready(two, "lost")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPostgres_Notified: the other replica serves a new token at once, which
+// no lifetime that ends makes it read.
+func TestPostgres_Notified(t *testing.T) {
+	t.Parallel()
+	tenant := rotating(t, 0, 86400)
+	one, two := newReplicas(t).started(t, tenant)
+	for range 5 {
+		status, fresh := one.ask(t.Context(), "POST", "/v1/clients/demo/refresh")
+		if status != 200 {
+			t.Fatalf("%d %s", status, fresh)
+		}
+		want := tokenOf(t, one)
+		err := within(3*time.Second, func() error {
+			if got := tokenOf(t, two); got != want {
+				return errors.New("the other replica has the former token")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	oneLogin(t, tenant)
+}
+
+// tokenOf returns the access token that a replica serves.
+func tokenOf(t *testing.T, a *agent) string {
+	t.Helper()
+	status, body := a.ask(t.Context(), "GET", "/v1/clients/demo/token")
+	var v struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(body), &v); status != 200 || err != nil || v.AccessToken == "" {
+		t.Fatalf("%d %s %v", status, body, err)
+	}
+	return v.AccessToken
 }
 
 // TestPostgres_RestartsDuringRefreshes: the database is restarted, and crashes,

@@ -15,6 +15,7 @@ var steps = []struct {
 }{
 	{"the intent is stored before the request", "pkg/flow/exchange.go", "if err := x.c.save(ctx, x.l, g); err != nil {\n\t\treturn storeError(\"intent\", err)\n\t}", "", "pkg/flow"},
 	{"the grant is loaded again under the lease", "pkg/flow/flight.go", "g, revision, e := c.load(ctx) // another process may have refreshed it since", "var revision int64\n\tif g != nil {\n\t\trevision = g.Revision\n\t}", "pkg/flow"},
+	{"an intent may be of a request in flight", "pkg/flow/flight.go", "d.why != nil && !c.mayBeInFlight(g) {", "d.why != nil {", "pkg/flow"},
 	{"the lease is checked before the first byte", "pkg/flow/exchange.go", "opts.checkLease = x.l.check", "opts.checkLease = nil", "pkg/flow"},
 	{"by the monotonic clock", "pkg/flow/lease.go", "time.Since(from.mono) < h.ttl && ", "", "pkg/flow"},
 	{"by the wall clock", "pkg/flow/lease.go", " && wall < h.ttl && wall > -time.Second", " && wall < 24*h.ttl", "pkg/flow"},

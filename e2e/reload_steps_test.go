@@ -10,7 +10,7 @@ import (
 )
 
 // step is a piece of behaviour that is removed from a file. tests is a package,
-// or the name of a test here.
+// with the name of one of its tests to be faster, or the name of a test here.
 type step struct{ step, file, old, new, tests string }
 
 // reloadSteps are the effects of a reload, and what it must keep.
@@ -62,15 +62,23 @@ func removeSteps(t *testing.T, list string, steps []step) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tests := own(s.tests)
-			if strings.HasPrefix(s.tests, "Test") {
-				tests = []mutation.Tests{{Args: []string{"-run", "^" + s.tests + "$", "."}}}
-			}
-			test, err := m.CaughtBy(tests...)
+			test, err := m.CaughtBy(testsOf(s.tests)...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("caught by %s", test)
 		})
 	}
+}
+
+// testsOf returns the tests of a step.
+func testsOf(names string) []mutation.Tests {
+	dir, name, found := strings.Cut(names, " ")
+	switch {
+	case found:
+		return []mutation.Tests{{Dir: own(dir)[0].Dir, Args: []string{"-run", "^(" + name + ")", "."}}}
+	case strings.HasPrefix(names, "Test"):
+		return []mutation.Tests{{Args: []string{"-run", "^" + names + "$", "."}}}
+	}
+	return own(names)
 }

@@ -48,7 +48,7 @@ func (p *program) key() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.listKeys(cmd.Context(), format) },
 	}
 	tableOrJSON(cmd, &format)
-	cmd.AddCommand(p.keyRotate())
+	cmd.AddCommand(p.keyNew(), p.keyRotate())
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants),
+		Events: s.hub, Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

@@ -19,9 +19,6 @@ type traffic struct {
 	revoked  int
 }
 
-// maxPosts is how often one refresh token may be sent: once, and two replays.
-const maxPosts = 3
-
 // checkTraffic checks what the tenant has seen.
 func (r *round) checkTraffic() traffic {
 	var t traffic
@@ -44,7 +41,7 @@ func (r *round) checkTraffic() traffic {
 	sent := r.exchanges()
 	for _, posts := range sent {
 		t.posts = append(t.posts, len(posts))
-		if len(posts) > maxPosts {
+		if len(posts) > r.maxPosts {
 			r.failf("a refresh token was sent %d times", len(posts))
 		}
 		for _, e := range posts[:len(posts)-1] {
@@ -142,7 +139,7 @@ func (r *round) story(seed uint64) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "round %d of seed %d (repeat: TORTURE_SEED=%d TORTURE_ROUND=%d)\n", r.number, seed, seed, r.number)
+	fmt.Fprintf(&b, "round %d of seed %d on %s (repeat: TORTURE_STORE=%s TORTURE_SEED=%d TORTURE_ROUND=%d)\n", r.number, seed, r.store, r.store, seed, r.number)
 	for _, p := range r.problems {
 		fmt.Fprintf(&b, "  %s\n", p)
 	}

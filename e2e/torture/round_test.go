@@ -5,11 +5,13 @@ package torture_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"example.com/tokend/internal/store/postgres/pgtest"
 	"example.com/tokend/pkg/mock"
 )
 
@@ -18,8 +20,8 @@ import (
 type round struct {
 	plan
 	tenant *mock.Tenant
+	db     *pgtest.Cluster // nil: the store is a file
 	dir    string
-	env    []string
 	procs  []*process
 	past   []*process // killed
 	began  time.Time
@@ -51,8 +53,9 @@ type window struct{ from, to time.Time }
 // result is what a round contributes to the table.
 type result struct {
 	kills, stops, logins int
+	outages              int // restarts and crashes of the database
 	lossy                []window
-	restarts             []float64 // seconds from a restart to the next fresh token
+	restarts             []float64 // seconds from a restart, or of several machines from a kill, to the next fresh token
 	traffic              traffic
 }
 
@@ -106,7 +109,13 @@ func (r *round) run() {
 	var end cleanup
 	defer end.run()
 	r.dir, r.tenant = dir, newTenant(&end, r.overlap)
-	r.env = environment(dir, r.tenant.Issuer(), r.overlap)
+	if r.shared() {
+		if r.db, err = pgtest.Start(); err != nil {
+			r.failf("%v", err)
+			return
+		}
+		defer func() { _ = r.db.Stop() }()
+	}
 	defer func() {
 		for _, p := range r.procs {
 			p.kill()
@@ -116,7 +125,7 @@ func (r *round) run() {
 		return
 	}
 	polling := r.poll()
-	for _, k := range r.events {
+	for _, k := range r.planned {
 		if !r.event(k) {
 			break
 		}
@@ -129,7 +138,7 @@ func (r *round) run() {
 // start starts the processes; the first one logs in.
 func (r *round) start() bool {
 	for i := range r.processes {
-		p, err := startProcess(fmt.Sprintf("p%d", i), r.dir, r.env)
+		p, err := r.startProcess(fmt.Sprintf("p%d", i))
 		if err != nil {
 			r.failf("%v", err)
 			return false
@@ -143,6 +152,20 @@ func (r *round) start() bool {
 	}
 	r.logf("%d processes, overlap %d s", r.processes, r.overlap)
 	return true
+}
+
+// startProcess starts a process, on a machine of its own where the store is a
+// database: then it has only that and the store key in common with the others.
+func (r *round) startProcess(name string) (*process, error) {
+	if r.db == nil {
+		return startProcess(name, r.dir, environment(r.dir, r.tenant.Issuer(), r.overlap))
+	}
+	home := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, err
+	}
+	env := append(environment(home, r.tenant.Issuer(), r.overlap), "TOKEND_STORE="+r.db.DSN("postgres"), "TOKEND_STORE_KEY_FILE="+filepath.Join(r.dir, "keyset.json"))
+	return startProcess(name, home, env)
 }
 
 // poll reads the state of each process in turn until the function it returns
@@ -179,6 +202,10 @@ func (r *round) event(k kind) bool {
 	if r.rng.IntN(5) == 0 {
 		asked = r.rng.IntN(len(r.procs))
 	}
+	var intent <-chan struct{}
+	if k == stop && r.shared() {
+		intent = r.intent()
+	}
 	r.logf("%s: %s refreshes, %s is hit", k, r.procs[asked].name, r.procs[victim].name)
 	answered := r.refreshBy(r.procs[asked])
 	paused := time.Duration(0)
@@ -187,7 +214,23 @@ func (r *round) event(k kind) bool {
 		time.Sleep(r.millis(60))
 		return r.killed(victim, before, from, answered)
 	case stop:
+		if r.shared() {
+			return r.stoppedAmong(victim, intent, before, from, answered)
+		}
 		paused = r.stopped(r.procs[victim])
+	case together:
+		return r.together(before, answered)
+	case crash, restart:
+		return r.outage(k == crash, before, from, answered)
+	case crashAndKill:
+		time.Sleep(r.millis(60))
+		if !r.databaseEnds(true) {
+			return false
+		}
+		time.Sleep(r.millis(200))
+		return r.databaseStarts() && r.killed(victim, before, from, answered)
+	case allKilled:
+		return r.allKilled(before, from, answered)
 	case delay:
 		paused = 16 * time.Second
 	}
@@ -210,22 +253,54 @@ func (r *round) refreshBy(p *process) chan struct{} {
 	return answered
 }
 
-// killed kills a process, starts it again 0.2 s later and measures how long
-// the next token takes.
+// killed kills a process and measures how long the next token takes: from the
+// process, which is started again 0.2 s later, or from one on another machine.
 func (r *round) killed(victim int, before view, from time.Time, answered chan struct{}) bool {
-	old := r.procs[victim]
+	began := time.Now()
+	r.kill(victim)
+	r.tenant.Disarm()
+	by, later := victim, r.shared() && r.rng.IntN(2) == 0
+	if later {
+		by = r.another(victim)
+	} else {
+		time.Sleep(200 * time.Millisecond)
+		if !r.shared() {
+			began = time.Now()
+		}
+		if !r.restart(victim) {
+			return false
+		}
+	}
+	logins := r.result.logins
+	back := r.recover(r.procs[by], before, 0)
+	if back && logins == r.result.logins {
+		r.result.restarts = append(r.result.restarts, time.Since(began).Seconds())
+	}
+	<-answered
+	r.result.lossy = append(r.result.lossy, window{from, time.Now()})
+	if later && !r.restart(victim) {
+		return false
+	}
+	return back
+}
+
+// kill kills a process, which must not have ended by itself.
+func (r *round) kill(victim int) {
+	p := r.procs[victim]
 	select {
-	case <-old.ended:
-		r.failf("%s ended by itself: %s", old.name, old.cmd.ProcessState)
+	case <-p.ended:
+		r.failf("%s ended by itself: %s", p.name, p.cmd.ProcessState)
 	default:
 	}
-	old.kill()
+	p.kill()
 	r.result.kills++
-	r.logf("%s killed", old.name)
-	r.tenant.Disarm()
-	time.Sleep(200 * time.Millisecond)
-	began := time.Now()
-	p, err := startProcess(old.name, r.dir, r.env)
+	r.logf("%s killed", p.name)
+}
+
+// restart replaces a process that was killed.
+func (r *round) restart(victim int) bool {
+	old := r.procs[victim]
+	p, err := r.startProcess(old.name)
 	if err != nil {
 		r.failf("%v", err)
 		return false
@@ -233,20 +308,13 @@ func (r *round) killed(victim int, before view, from time.Time, answered chan st
 	r.mu.Lock()
 	r.past, r.procs[victim] = append(r.past, old), p
 	r.mu.Unlock()
-	logins := r.result.logins
-	back := r.recover(p, before, 0)
-	if back && logins == r.result.logins {
-		r.result.restarts = append(r.result.restarts, time.Since(began).Seconds())
-	}
-	<-answered
-	r.result.lossy = append(r.result.lossy, window{from, time.Now()})
-	return back
+	return true
 }
 
 // stopped stops a process for a while.
 func (r *round) stopped(p *process) time.Duration {
 	time.Sleep(r.millis(60))
-	pause := time.Second + r.millis(longestStop()-1000)
+	pause := r.pause()
 	p.signal(syscall.SIGSTOP)
 	r.result.stops++
 	r.logf("%s stopped for %.1f s", p.name, pause.Seconds())
@@ -254,6 +322,11 @@ func (r *round) stopped(p *process) time.Duration {
 	p.signal(syscall.SIGCONT)
 	r.logf("%s continues", p.name)
 	return pause
+}
+
+// pause is how long a process is stopped.
+func (r *round) pause() time.Duration {
+	return time.Second + r.millis(int(r.longestStop().Milliseconds())-1000)
 }
 
 // recover asks p for refreshes until it has a fresh token. Where the overlap is
@@ -323,7 +396,7 @@ func (r *round) finish() {
 			r.failf("%v\n%s", err, p.logTail(15))
 		}
 	}
-	p, err := startProcess("last", r.dir, r.env)
+	p, err := r.startProcess("last")
 	if err != nil {
 		r.failf("%v", err)
 		return

@@ -11,7 +11,7 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// environment is that of every process of a round.
+// environment is that of a process of a round, with its home in dir.
 func environment(dir, issuer string, overlap int) []string {
 	return []string{
 		"HOME=" + dir, "PATH=" + os.Getenv("PATH"),

@@ -12,6 +12,8 @@ import (
 type row struct {
 	name                               string
 	rounds, kills, stops, events       int
+	outages                            int
+	lease                              float64 // seconds; the longest
 	answers, logins, families, revoked int
 	posts                              []int
 	restarts                           []float64
@@ -21,7 +23,9 @@ func (w *row) add(r *round) {
 	w.rounds++
 	w.kills += r.result.kills
 	w.stops += r.result.stops
-	w.events += len(r.result.lossy)
+	w.outages += r.result.outages
+	w.lease = max(w.lease, r.lease().Seconds())
+	w.events += len(r.planned)
 	w.logins += r.result.logins
 	w.answers += r.result.traffic.answers
 	w.families += r.result.traffic.families
@@ -31,10 +35,10 @@ func (w *row) add(r *round) {
 }
 
 // rowsOf has a row for each overlap and one for the whole.
-func rowsOf(rounds []*round) []*row {
+func rowsOf(s *scenario, rounds []*round) []*row {
 	var rows []*row
 	all := &row{name: "all"}
-	for _, overlap := range overlaps {
+	for _, overlap := range s.overlaps {
 		w := &row{name: fmt.Sprintf("%d s", overlap)}
 		for _, r := range rounds {
 			if r.overlap == overlap {
@@ -50,12 +54,19 @@ func rowsOf(rounds []*round) []*row {
 // markdown is the table as docs/guarantees.md shows it.
 func markdown(rows []*row) string {
 	var b strings.Builder
-	b.WriteString("| overlap | rounds | kills | stops | answers lost | logins needed | families | families revoked | POSTs per generation (max, mean) | seconds to the next token after a restart (p50, p99, max) |\n")
-	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	outages, after := "", "restart"
+	if rows[len(rows)-1].outages > 0 {
+		outages, after = " database restarts |", "kill"
+	}
+	fmt.Fprintf(&b, "| overlap | rounds | kills | stops |%s answers lost | logins needed | families | families revoked | POSTs per generation (max, mean) | seconds to the next token after a %s (p50, p99, max) |\n", outages, after)
+	fmt.Fprintf(&b, "|---|%s\n", strings.Repeat("--:|", 9+min(1, len(outages))))
 	for _, w := range rows {
+		if outages != "" {
+			outages = fmt.Sprintf(" %d |", w.outages)
+		}
 		most, mean := w.postsPerToken()
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d, %.2f | %.2f, %.2f, %.2f |\n",
-			w.name, w.rounds, w.kills, w.stops, w.answers, w.logins, w.families, w.revoked,
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |%s %d | %d | %d | %d | %d, %.2f | %.2f, %.2f, %.2f |\n",
+			w.name, w.rounds, w.kills, w.stops, outages, w.answers, w.logins, w.families, w.revoked,
 			most, mean, w.quantile(0.5), w.quantile(0.99), w.quantile(1))
 	}
 	return b.String()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -167,6 +168,23 @@ func TestRoutes(t *testing.T) {
 	ask("GET", "/v1/clients/missing")
 	ask("POST", "/v1/clients/demo/login")
 	golden(t, "routes", all.String())
+}
+
+// TestReadyz_Notifications: notifications that are lost are reported, and do not make
+// the daemon unready.
+func TestReadyz_Notifications(t *testing.T) {
+	var lost error
+	d := start(t, Config{WatchError: func() error { return lost }})
+	if a := d.call(t, "GET", "/readyz", ""); a.StatusCode != 200 || a.body != `{"status":"ready","notifications":"ok"}` {
+		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+	lost = hint.Errorf("set listen=HOST:PORT", "no notification arrives from %s", canarySecret)
+	if a := d.call(t, "GET", "/readyz", ""); a.StatusCode != 200 || a.body != `{"status":"ready","notifications":"lost"}` {
+		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+	if want := `msg="notifications are lost" reason="no notification arrives`; !strings.Contains(d.log.String(), want) || !strings.Contains(d.log.String(), `hint="set listen=HOST:PORT"`) {
+		t.Errorf("the log has no %q:\n%s", want, d.log)
+	}
 }
 
 func TestUnknownClient_Is404OnEveryRoute(t *testing.T) {

@@ -37,6 +37,9 @@ type Config struct {
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
 	Watch func(ctx context.Context, changed func(key string)) error
+	// WatchError returns why Watch does not hear of changes at the moment, for
+	// /readyz; nil: there is nothing to hear.
+	WatchError func() error
 }
 
 // Client is a client whose grant the daemon keeps, and its settings in the API.
@@ -89,13 +92,15 @@ type Daemon struct {
 	proxy   *proxy.Proxy
 	handler http.Handler
 
+	watchError func() error // nil: nothing is watched
+
 	stopping context.Context // ends when Run begins to end
 	stop     context.CancelFunc
 }
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -109,6 +110,22 @@ func (d *Daemon) readyz(c *gin.Context) {
 		return
 	}
 	writeJSON(c, http.StatusOK, struct {
-		Status string `json:"status"`
-	}{"ready"})
+		Status        string `json:"status"`
+		Notifications string `json:"notifications,omitempty"` // of other processes' changes: "ok", "lost"; "": this store has none
+	}{"ready", d.notifications(c.Request.Context())})
+}
+
+// notifications reports whether changes of other processes are notified. Without them
+// the daemon is ready: it reads the store when a token is about to expire.
+func (d *Daemon) notifications(ctx context.Context) string {
+	if d.watchError == nil {
+		return ""
+	}
+	err := d.watchError()
+	if err == nil {
+		return "ok"
+	}
+	reason, advice := reasonAndHint(err, "tokens are served, and other processes' changes are read when a token is about to expire")
+	d.log.WarnContext(ctx, "notifications are lost", "reason", reason, "hint", advice)
+	return "lost"
 }

@@ -84,6 +84,18 @@ func (s *Store) Watch(ctx context.Context, changed func(key string)) error {
 	return fmt.Errorf("store: watch: %w", errors.ErrUnsupported)
 }
 
+// watched is a medium that knows whether changes are reported to it.
+type watched interface{ WatchError() error }
+
+// WatchErrors returns the function that returns why Watch reports no changes at the
+// moment; nil if the medium never reports any.
+func (s *Store) WatchErrors() func() error {
+	if w, ok := s.medium.(watched); ok {
+		return w.WatchError
+	}
+	return nil
+}
+
 // Load implements [flow.Store]. It returns the saved grant, or the spilled one if
 // that is newer, with the saved one's revision so that the next Save replaces it.
 func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {

@@ -8,10 +8,9 @@ import (
 // decision says whether a request may be made for a grant: now, at a later time,
 // or only after a person has acted.
 type decision struct {
-	at        time.Time // zero: only after a person has acted
-	why       *Error    // nil: now
-	newLogin  bool      // the request is a new login
-	uncertain bool      // because the refresh token was sent with an unknown outcome
+	at       time.Time // zero: only after a person has acted
+	why      *Error    // nil: now
+	newLogin bool      // the request is a new login
 }
 
 // decide says whether a request may be made for the stored grant g. [Client.Get]
@@ -158,6 +157,12 @@ func (c *Client) uncertain(g *Grant) bool {
 	return g.Intent != nil && g.RefreshToken != "" && g.Intent.Hash == fingerprint(g.RefreshToken) && !c.rotationOff(g)
 }
 
+// mayBeInFlight reports whether g's refresh token was sent by a process that may still
+// wait for the answer. Only its lease tells.
+func (c *Client) mayBeInFlight(g *Grant) bool {
+	return g != nil && g.State == GrantActive && c.uncertain(g)
+}
+
 // rotationOff reports whether a refresh token is known to work more than once.
 // What an answer has shown takes precedence over the configuration.
 func (c *Client) rotationOff(g *Grant) bool {
@@ -180,7 +185,7 @@ func (c *Client) decideUncertain(g *Grant, now time.Time) decision {
 	if !at.After(now) {
 		return decision{at: at}
 	}
-	return decision{at: at, why: c.outcomeUnknown(g, at, now), uncertain: true}
+	return decision{at: at, why: c.outcomeUnknown(g, at, now)}
 }
 
 // replayAt returns when the token of an uncertain grant is sent again: now or

@@ -160,7 +160,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if t := c.cachedFor(w); t != nil && !w.newLogin {
 		return t, false, nil
 	}
-	if d := c.decide(ctx, g, w); d.why != nil && !d.uncertain { // uncertain: a process that holds the lease may wait for the answer
+	if d := c.decide(ctx, g, w); d.why != nil && !c.mayBeInFlight(g) {
 		return nil, false, d.why
 	}
 	meta, err := c.provider.endpoints(ctx)

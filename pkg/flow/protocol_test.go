@@ -324,35 +324,38 @@ func TestRefresh_ManyProcesses_OneRequestPerExpiry(t *testing.T) {
 	})
 }
 
-// Another process is waiting for the provider's answer: a caller waits for it, too,
-// because the outcome is not unknown as long as the lease is held.
-func TestRefresh_AnotherProcessIsRefreshing_WaitsForItsToken(t *testing.T) {
+// TestRefresh_InFlightElsewhere_IsAwaited: another process waits for the answer to its
+// request. Without an overlap its intent looks like a lost answer, but its lease is not
+// free: this process waits, and uses the result.
+func TestRefresh_InFlightElsewhere_IsAwaited(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
 		store := NewMemoryStore()
-		s.loggedIn(t, func(c *Config) { c.Store = store })
-		var clients [2]*Client
-		for i := range clients {
-			cfg := s.config()
-			cfg.Store = store
-			clients[i] = mustNew(t, cfg)
-			if _, err := clients[i].Get(t.Context(), Request{}); err != nil {
-				t.Fatal(err)
-			}
+		one := s.loggedIn(t, func(c *Config) { c.Store = store })
+		cfg := s.config()
+		cfg.Store = store
+		two := mustNew(t, cfg)
+		if _, err := two.Get(t.Context(), Request{}); err != nil {
+			t.Fatal(err)
 		}
 		s.script(func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-			time.Sleep(3 * time.Second)
+			time.Sleep(5 * time.Second)
 			next(w, r)
 		})
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		wg.Go(func() {
-			if _, err := clients[0].Refresh(t.Context()); err != nil {
+		answered := make(chan *Token, 1)
+		go func() {
+			tok, err := one.Get(t.Context(), Request{Force: true})
+			if err != nil {
 				t.Error(err)
 			}
-		})
-		time.Sleep(time.Second)
-		if tok, err := clients[1].Get(t.Context(), Request{Force: true}); err != nil || tok.Generation != 2 || s.count("refresh_token") != 1 {
-			t.Errorf("%v, %v after %d requests", tok, err, s.count("refresh_token"))
+			answered <- tok
+		}()
+		time.Sleep(time.Second) // the request is sent
+		tok, err := two.Get(t.Context(), Request{Force: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := <-answered; tok.AccessToken != want.AccessToken || s.count("refresh_token") != 1 {
+			t.Errorf("%q, not %q, after %d requests", tok.AccessToken, want.AccessToken, s.count("refresh_token"))
 		}
 	})
 }

@@ -27,7 +27,7 @@ func pair(t *testing.T) (primary, standby *pgtest.Cluster, url, standbyURL strin
 func awaitStandby(t *testing.T, primary *pgtest.Cluster) {
 	t.Helper()
 	for range 500 {
-		if primary.SQL(t, "postgres", "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()") == "1" {
+		if primary.SQL(t, "postgres", "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_insert_lsn()") == "1" {
 			return
 		}
 	}

@@ -23,6 +23,12 @@ type lease struct {
 	revision atomic.Int64 // of the row, also if its grant was deleted
 }
 
+// unsynced lets a statement commit without waiting for the disk. A crash of the
+// database may lose it. If a lease is lost in this way, so is everything later, such as
+// the intent, or the intent is refused: its commit waits for the disk, and with it for
+// all earlier ones. If a release is lost, the lease ends by itself.
+const unsynced = `set_config('synchronous_commit', 'off', true)`
+
 // Lock implements flow.Store. It takes the lease if it is free or has expired by
 // the database's clock. An expiry further away than twice the ttl was written
 // before that clock was set back, or by another server's clock, and counts as
@@ -56,9 +62,9 @@ func (l *lease) take(ctx context.Context) error {
 			ON CONFLICT (id) DO NOTHING
 			RETURNING revision
 		)
-		SELECT l.revision, s.saves, m.value FROM (SELECT revision FROM taken UNION ALL SELECT revision FROM made) l
+		SELECT l.revision, s.saves, m.value, `+unsynced+` FROM (SELECT revision FROM taken UNION ALL SELECT revision FROM made) l
 		JOIN tokend_shards s ON s.shard = $6::smallint JOIN tokend_meta m ON m.name = 'id'`,
-		l.id[:], []byte(l.key), l.owner, l.ttl.Seconds(), s.skew().Seconds(), int16(l.id.shard())).Scan(&revision, &saves, &store)
+		l.id[:], []byte(l.key), l.owner, l.ttl.Seconds(), s.skew().Seconds(), int16(l.id.shard())).Scan(&revision, &saves, &store, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("postgres: lock %q: %w", l.key, flow.ErrLocked)
 	}
@@ -88,7 +94,7 @@ func (l *lease) Renew(ctx context.Context) error {
 // Release implements flow.Lease.
 func (l *lease) Release(ctx context.Context) error {
 	return l.store.do(ctx, "release", func(ctx context.Context) error {
-		_, err := l.store.pool.Exec(ctx, `UPDATE tokend_grants SET owner = NULL WHERE id = $1::bytea AND owner = $2::text`, l.id[:], l.owner)
+		_, err := l.store.pool.Exec(ctx, `UPDATE tokend_grants SET owner = NULL WHERE id = $1::bytea AND owner = $2::text RETURNING `+unsynced, l.id[:], l.owner)
 		return err
 	})
 }

@@ -88,6 +88,7 @@ func TestDown(t *testing.T) {
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	must(t, err)
+	must(t, s.Save(t.Context(), l, g)) // as an intent: it makes the lease durable, too
 	for _, atOnce := range []bool{true, false} {
 		must(t, c.Halt(atOnce))
 		start := time.Now()

@@ -96,6 +96,14 @@ func New(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
+// Require skips a test if there is no server on this machine, but not in CI.
+func Require(t testing.TB) {
+	t.Helper()
+	if _, err := binaries(); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(missing)
+	}
+}
+
 const missing = "no PostgreSQL server on this machine: install postgresql"
 
 // binaries returns the directory of the newest server.
