@@ -162,6 +162,18 @@ func TestPasswordless_TokenRefusals(t *testing.T) {
 	w.otp(code).refused(403, "unauthorized_client", "Grant type '"+otpGrant+"' not allowed for the client.")
 }
 
+func TestSignups_Limit(t *testing.T) {
+	w := newWorld(t, mock.Config{Tenant: passwordlessTenant()})
+	w.startSMS()
+	w.SignUpAsMany()
+	if r := w.startSMS("phone_number", "+2"); r.status != 400 || !strings.Contains(r.body, "too many users") {
+		t.Errorf("one more: %d %s", r.status, r.body)
+	}
+	if r := w.startSMS(); r.status != 200 {
+		t.Errorf("a user that exists: %d %s", r.status, r.body)
+	}
+}
+
 func TestPasswordless_StartRefusals(t *testing.T) {
 	w := newWorld(t, mock.Config{Tenant: passwordlessTenant()})
 	for name, c := range map[string]struct {
