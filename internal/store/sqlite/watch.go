@@ -69,8 +69,8 @@ func (w *watcher) look(ctx context.Context) {
 	}
 }
 
-// changedAt returns when a file in a directory was created or removed last; zero if there
-// is no directory.
+// changedAt returns when a file in a directory was created or removed last; zero without a
+// directory.
 func changedAt(dir string) time.Time {
 	fi, err := os.Stat(dir)
 	if err != nil {
