@@ -28,22 +28,25 @@ type Client struct {
 	Files          []tokenfile.Config
 	ActionsIDToken bool
 
-	written *clientSchema // the client in the file, from which the function values are made
+	from sources
 }
+
+// sources are the settings that the functions of a client's [flow.Config] are made from.
+// Functions cannot be compared.
+type sources struct{ secretFile, assertionFile, subjectToken, subjectAudience string }
 
 // readClient checks a client of the file, with its variables over it.
 func (l *loader) readClient(name string, c clientSchema, redirect string) Client {
 	r := clientReader{loader: l, name: name}
-	asWritten := c
 	if l.variables.hasPrefix(r.prefix() + "_") {
 		r.override(&c)
 	}
-	r.c = c
+	r.c = &c
 	if l.written != nil {
 		l.written.clients[name] = c
 	}
 	before := len(l.faults)
-	s := Client{OwnRedirect: c.RedirectURI == "", Env: r.tokenVariables(), ActionsIDToken: c.ActionsIDToken, written: &asWritten}
+	s := Client{OwnRedirect: c.RedirectURI == "", Env: r.tokenVariables(), ActionsIDToken: c.ActionsIDToken}
 	if c.File != "" {
 		s.Files = []tokenfile.Config{{Path: c.File}}
 	}
@@ -61,7 +64,8 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 		Endpoint: oauth2.Endpoint{AuthURL: c.AuthorizeURL, TokenURL: c.TokenURL, DeviceAuthURL: c.DeviceURL},
 		JWKSURL:  c.JwksURL, RevocationURL: c.RevocationURL, TokenParams: values(c.TokenParams), PAR: c.PAR,
 	}
-	s.ClientSecret, s.ClientSecretFrom = r.clientSecret()
+	s.from = sources{assertionFile: c.ClientAssertionFile, subjectToken: c.SubjectTokenSource, subjectAudience: c.SubjectTokenAudience}
+	s.ClientSecret, s.ClientSecretFrom, s.from.secretFile = r.clientSecret()
 	s.AssertionFrom = r.assertion()
 	s.Source, s.Login = r.source()
 	s.Hosts = r.hosts()
@@ -70,8 +74,7 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 	if len(l.faults) > before {
 		checked = withoutFaulty(checked)
 	}
-	_, err := flow.New(checked)
-	r.refused("", err)
+	r.refused("", checked.Check())
 	return s
 }
 
@@ -114,7 +117,7 @@ func scopes(list []string) []string {
 type clientReader struct {
 	*loader
 	name string
-	c    clientSchema
+	c    *clientSchema
 }
 
 // setting is the full name of a setting of the client.
@@ -153,19 +156,18 @@ func (r clientReader) secret(field, value, file string) flow.Secret {
 }
 
 // clientSecret returns the client's secret, or for a file a function that reads it at
-// each use, because another program may replace it. It reads the file once here, so
-// that a missing one is a config error.
-func (r clientReader) clientSecret() (flow.Secret, func(context.Context) (flow.Secret, error)) {
+// each use, because another program may replace it, and the file. It reads the file once
+// here, so that a missing one is a config error.
+func (r clientReader) clientSecret() (s flow.Secret, from func(context.Context) (flow.Secret, error), file string) {
 	const field = "client_secret"
-	s := r.secret(field, r.c.ClientSecret, r.c.ClientSecretFile)
-	file := r.c.ClientSecretFile
-	if file == "" && r.c.ClientSecret == "" {
+	s = r.secret(field, r.c.ClientSecret, r.c.ClientSecretFile)
+	if file = r.c.ClientSecretFile; file == "" && r.c.ClientSecret == "" {
 		file = r.env.credential(r.variable(field))
 	}
 	if s == "" || file == "" {
-		return s, nil
+		return s, nil, ""
 	}
-	return "", func(context.Context) (flow.Secret, error) { return ReadSecret(file) }
+	return "", func(context.Context) (flow.Secret, error) { return ReadSecret(file) }, file
 }
 
 // hosts checks the hosts that credential helpers may give the token to.

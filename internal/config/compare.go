@@ -88,10 +88,9 @@ func (s Client) SameGrant(o Client) bool {
 }
 
 // sameFunc reports whether a function-valued field is the same in both: absent,
-// or from the same text of the configuration. The environment does not change
-// while the process runs.
+// or from the same settings. The environment does not change while the process runs.
 func (s Client) sameFunc(one, other bool, o Client) bool {
-	return one == other && (!one || reflect.DeepEqual(s.written, o.written))
+	return one == other && (!one || s.from == o.from)
 }
 
 func (s Client) sameSource(o Client) bool {

@@ -26,6 +26,40 @@ func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileSchema) error 
 	return r.decode(body, reflect.ValueOf(c).Elem())
 }
 
+// readInPieces reads a document with many clients and without faults. It drops each piece
+// of clients that was read, because a parsed document takes fifty times the memory of its
+// text, and returns the others; nil if there are few clients or an error. Faults that it
+// records may have the wrong place.
+func (r fileReader) readInPieces(text []byte) (c fileSchema, root *ast.MappingNode) {
+	for _, p := range split(string(text)) {
+		_, m := p.parse()
+		if m == nil || !r.readPiece(p, m, &c) {
+			return fileSchema{}, nil
+		}
+		switch {
+		case p.clients:
+		case root == nil:
+			root = m
+		default:
+			root.Values = append(root.Values, m.Values...)
+			r.check("", root, reflect.TypeFor[fileSchema]()) // a key may be in both
+		}
+	}
+	return c, root
+}
+
+// readPiece adds a piece to c.
+func (r fileReader) readPiece(p piece, m *ast.MappingNode, c *fileSchema) bool {
+	place, to := "", reflect.ValueOf(c).Elem()
+	if p.clients {
+		place, to = "clients", reflect.ValueOf(&c.Clients).Elem()
+	}
+	r.check(place, m, to.Type())
+	before := len(c.Clients)
+	err := r.decode(m, to)
+	return err == nil && (!p.clients || len(c.Clients) == before+len(m.Values)) // otherwise one is a duplicate
+}
+
 // decodeNode calls the library, which panics at some tags.
 func decodeNode(n ast.Node, to any) (err error) {
 	defer func() {
@@ -60,12 +94,15 @@ func (r fileReader) decode(n ast.Node, v reflect.Value) error {
 		}
 		return nil
 	case mapping && v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.Struct:
-		v.Set(reflect.MakeMap(v.Type()))
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+		value := reflect.New(v.Type().Elem()).Elem()
 		for it := m.MapRange(); it.Next(); {
 			if _, plain := it.Key().(*ast.StringNode); !plain { // such as 007, which the library makes a number
 				return decodeNode(n, v.Addr().Interface())
 			}
-			value := reflect.New(v.Type().Elem()).Elem()
+			value.SetZero()
 			if err := r.decode(it.Value(), value); err != nil {
 				return err
 			}

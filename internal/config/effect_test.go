@@ -42,7 +42,7 @@ func TestB29_SettingWithoutEffect(t *testing.T) {
 				var given clientSchema
 				fill(reflect.ValueOf(&given).Elem().Field(i))
 				l := &loader{env: environ(t), fields: fieldsOf[clientSchema]()}
-				clientReader{loader: l, name: "demo", c: given}.unused(grant)
+				clientReader{loader: l, name: "demo", c: &given}.unused(grant)
 				want := setting + " has no effect with grant " + grant
 				if refused := strings.Contains(l.faults.Error(), want); refused != (tag != "*" && !slices.Contains(with, grant)) {
 					t.Errorf("refused: %t, %v", refused, l.faults)

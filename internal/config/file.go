@@ -26,7 +26,20 @@ const maxConfig = 64 << 20
 type document struct {
 	path    string
 	root    ast.Node            // nil: no file
+	text    []byte              // of a document that was read in pieces: root lacks clients
 	clients map[string]ast.Node // by name; made at the first use
+}
+
+// body returns the document with what leads to a setting. The places of clients' settings
+// are needed only for faults, and to show them.
+func (d *document) body(setting string) ast.Node {
+	if d.text != nil && strings.HasPrefix(setting, "clients") {
+		if tree, err := parseYAML(d.text); err == nil { // as before
+			d.root = tree.Docs[0].Body
+		}
+		d.text = nil
+	}
+	return d.root
 }
 
 // loadFile reads the named file, or else the default one if it exists. complete says
@@ -104,17 +117,28 @@ func (c fileSchema) holdsSecret() bool {
 // faults, each with its line. complete is as in loadFile.
 func (l *loader) parseFile(path string, b []byte) (c fileSchema, complete bool) {
 	l.file.path = path
+	before := len(l.faults)
+	if c, root := newFileReader(l).readInPieces(b); root != nil && len(l.faults) == before {
+		l.file.root, l.file.text = root, b
+		return c, true
+	}
+	l.faults = l.faults[:before] // parseWhole finds them, with their places
+	return l.parseWhole(b)
+}
+
+// parseWhole is parseFile for a document with few clients, or with faults.
+func (l *loader) parseWhole(b []byte) (c fileSchema, complete bool) {
 	tree, err := parseYAML(b)
 	if err != nil {
 		l.badYAML(err, "check that line and those above for an open quote or bracket, a tab, or wrong indentation")
 		return c, false
 	}
 	if len(tree.Docs) > 1 {
-		l.addAt("", "", 0, "keep one", "%s contains %d YAML documents", path, len(tree.Docs))
+		l.addAt("", "", 0, "keep one", "%s contains %d YAML documents", l.file.path, len(tree.Docs))
 		return c, false
 	}
 	before := len(l.faults)
-	r := fileReader{l, map[reflect.Type]map[string][]int{}}
+	r := newFileReader(l)
 	for _, doc := range tree.Docs {
 		l.file.root = doc.Body
 		r.check("", doc.Body, reflect.TypeFor[fileSchema]())
@@ -175,7 +199,7 @@ func (d *document) has(setting string) bool {
 // find returns the line of a setting as [document.line] does, and whether the file has
 // the whole name.
 func (d *document) find(setting string) (line int, whole bool) {
-	n := d.root
+	n := d.body(setting)
 	for i, part := range strings.FieldsFunc(setting, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
 		var at int
 		if i == 1 && strings.HasPrefix(setting, "clients.") {
@@ -275,6 +299,10 @@ func fits(n ast.Node, t reflect.Type) bool {
 type fileReader struct {
 	*loader
 	keys map[reflect.Type]map[string][]int // the fields of a struct by their keys
+}
+
+func newFileReader(l *loader) fileReader {
+	return fileReader{l, map[reflect.Type]map[string][]int{}}
 }
 
 // wrong records a fault at a line of the file.

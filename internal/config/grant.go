@@ -44,6 +44,9 @@ func (r clientReader) source() (flow.Source, string) {
 }
 
 func values(params map[string]string) url.Values {
+	if len(params) == 0 {
+		return nil
+	}
 	v := url.Values{}
 	for name, value := range params {
 		v.Set(name, value)
@@ -60,7 +63,7 @@ func (r clientReader) present(field string, value flow.Secret, file string) {
 
 // unused reports settings that have no effect with the client's grant.
 func (r clientReader) unused(grant string) {
-	v := reflect.ValueOf(r.c)
+	v := reflect.ValueOf(r.c).Elem()
 	for _, f := range r.fields {
 		if f.with != nil && !slices.Contains(f.with, grant) && !v.Field(f.index).IsZero() {
 			r.fault(f.name, "remove it, or set grant: "+strings.Join(f.with, " or "), "%s has no effect with grant %s", f.name, grant)

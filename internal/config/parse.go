@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
@@ -14,90 +16,110 @@ const pieceSize = 64
 // document at each key of a mapping, so many clients are parsed in pieces. A document
 // with an error is parsed again as a whole, so that the error names the right place.
 func parseYAML(text []byte) (*ast.File, error) {
-	if tree := parseInPieces(lexer.Tokenize(string(text))); tree != nil {
+	if tree := parseInPieces(string(text)); tree != nil {
 		return tree, nil
 	}
 	return parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 }
 
 // parseInPieces returns nil if there are few clients, or if a piece has an error.
-func parseInPieces(tokens token.Tokens) *ast.File {
-	starts, end := clientTokens(tokens)
-	if len(starts) <= pieceSize {
-		return nil
-	}
-	// The first piece is parsed together with the text around the clients.
-	tree, err := parser.Parse(append(tokens[:starts[pieceSize]:starts[pieceSize]], tokens[end:]...), 0, parser.AllowDuplicateMapKey())
-	if err != nil || len(tree.Docs) != 1 {
-		return nil
-	}
-	clients := mappingOf(tree.Docs[0].Body, tokens[starts[0]])
-	if clients == nil {
-		return nil
-	}
-	for i := pieceSize; i < len(starts); i += pieceSize {
-		until := end
-		if i+pieceSize < len(starts) {
-			until = starts[i+pieceSize]
-		}
-		piece, err := parser.Parse(tokens[starts[i]:until], 0, parser.AllowDuplicateMapKey())
-		if err != nil || len(piece.Docs) != 1 {
+func parseInPieces(text string) *ast.File {
+	var tree *ast.File
+	var root, clients *ast.MappingNode
+	for _, p := range split(text) {
+		file, m := p.parse()
+		switch {
+		case m == nil:
 			return nil
+		case p.clients:
+			clients.Values = append(clients.Values, m.Values...)
+		case tree == nil:
+			tree, root = file, m
+			if clients, _ = m.Values[len(m.Values)-1].Value.(*ast.MappingNode); clients == nil {
+				return nil
+			}
+		default:
+			root.Values = append(root.Values, m.Values...)
 		}
-		m, ok := piece.Docs[0].Body.(*ast.MappingNode)
-		if !ok {
-			return nil
-		}
-		clients.Values = append(clients.Values, m.Values...)
 	}
 	return tree
 }
 
-// mappingOf returns the mapping whose first key is at token, among the values of
-// the outer one.
-func mappingOf(outer ast.Node, first *token.Token) *ast.MappingNode {
-	m, _ := outer.(ast.MapNode)
-	if m == nil {
-		return nil
-	}
-	for it := m.MapRange(); it.Next(); {
-		if inner, ok := it.Value().(*ast.MappingNode); ok && len(inner.Values) > 0 && inner.Values[0].Key.GetToken() == first {
-			return inner
-		}
-	}
-	return nil
+// piece is a part of a document that is a mapping on its own: the text up to the first
+// clients, more clients, or the text after them.
+type piece struct {
+	text    string
+	before  int  // lines before it
+	clients bool // its keys are names of clients
 }
 
-// clientTokens finds where each client of a block mapping "clients" begins, and
-// where the last one ends.
-func clientTokens(tokens token.Tokens) (starts []int, end int) {
-	column, flow := 0, 0 // of the clients' names; how deep in [ and {
-	for i, tk := range tokens {
+// parse parses a piece, with the lines of the document. It returns nil if the piece has
+// an error, or an element that concerns other pieces.
+func (p piece) parse() (*ast.File, *ast.MappingNode) {
+	tokens := lexer.Tokenize(p.text)
+	for _, tk := range tokens {
 		switch tk.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			flow++
-		case token.MappingEndType, token.SequenceEndType:
-			flow--
 		case token.DocumentHeaderType, token.DocumentEndType, token.DirectiveType, token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
-			return nil, 0
-		case token.CommentType:
-			continue
+			return nil, nil
 		}
-		key := flow == 0 && i+1 < len(tokens) && tokens[i+1].Type == token.MappingValueType
-		at := tk.Position.Column
-		switch {
-		case !key:
-		case column < 0 && at > 1: // the first client
-			column, starts = at, append(starts, i)
-		case column == 0 && at == 1 && tk.Value == "clients":
-			column = -1
-		case column > 0 && at == column:
-			starts = append(starts, i)
-		case column > 0 && at < column:
-			return starts, i
-		case column < 0:
-			return nil, 0
-		}
+		tk.Position.Line += p.before
 	}
-	return starts, len(tokens)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil || len(file.Docs) != 1 {
+		return nil, nil
+	}
+	m, _ := file.Docs[0].Body.(*ast.MappingNode)
+	if m == nil || len(m.Values) == 0 {
+		return nil, nil
+	}
+	return file, m
+}
+
+// split divides a document with many clients in a block mapping "clients" at lines that
+// have only a client's name. Such a line is inside another value only in quotes or
+// brackets, which are then open at the end of a piece: an error. It returns nil if there
+// are few clients.
+func split(text string) (pieces []piece) {
+	var start, at, before, line, indent, clients int
+	inside, after := false, false // of the mapping
+	cut := func(p piece) {
+		p.text, p.before = text[start:at], before
+		pieces, start, before = append(pieces, p), at, line
+	}
+	for s := range strings.Lines(text) {
+		content := strings.TrimLeft(s, " ")
+		column := len(s) - len(content)
+		switch {
+		case after || strings.TrimSpace(content) == "" || content[0] == '#':
+		case !inside:
+			inside = column == 0 && isKey(content) && strings.HasPrefix(content, "clients:")
+		case column < indent || indent == 0 && column == 0:
+			if after = true; column > 0 {
+				return nil
+			}
+			cut(piece{clients: pieces != nil})
+		case indent == 0:
+			indent = column
+		case column == indent && isKey(content):
+			if clients++; clients%pieceSize == 0 {
+				cut(piece{clients: pieces != nil})
+			}
+		}
+		at += len(s)
+		line++
+	}
+	cut(piece{clients: pieces != nil && !after})
+	if clients < pieceSize {
+		return nil
+	}
+	return pieces
+}
+
+// isKey reports whether a line has only a plain key, and perhaps a comment.
+func isKey(line string) bool {
+	name, rest, found := strings.Cut(line, ":")
+	rest = strings.TrimRight(rest, "\r\n")
+	comment := strings.TrimLeft(rest, " ")
+	return found && (comment == "" || comment[0] == '#' && comment != rest) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' })
 }

@@ -28,7 +28,7 @@ func (sqliteDriver) Open(ctx context.Context, u storeurl.URL, o Options) (*Store
 			return nil, err
 		}
 	}
-	medium, err := sqlite.Open(ctx, u.Path, sqlite.Options{Sealer: o.Keys, MarkFile: o.MarkFile})
+	medium, err := sqlite.Open(ctx, u.Path, sqlite.Options{Sealer: o.Keys, SpillDir: s.spill.dir, MarkFile: o.MarkFile})
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", u.Path, err)
 	}

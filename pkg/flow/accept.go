@@ -37,7 +37,7 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 		}
 		return nil, c.failed(x.w, e)
 	}
-	c.cfg.Log.Info("refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
+	c.log().Info("refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
 		"expiry", t.Expiry, "rotation", g.Rotation)
 	served, e := t, (*Error)(nil)
 	if t.unverified {
@@ -139,7 +139,7 @@ func (c *Client) warnNoLifetime() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.lifetimeWarned {
-		c.cfg.Log.Warn("the provider sends no expires_in: using the default lifetime", "lifetime", c.cfg.Lifetime)
+		c.log().Warn("the provider sends no expires_in: using the default lifetime", "lifetime", c.cfg.Lifetime)
 	}
 	c.lifetimeWarned = true
 }
@@ -262,7 +262,7 @@ func (c *Client) setBackoff(key string, g *backoff) {
 // fail logs e and makes it the failure that Status shows.
 func (c *Client) fail(e *Error) {
 	f := c.failureOf(e)
-	c.cfg.Log.Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter,
+	c.log().Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter,
 		"reason", f.Description, "hint", f.Hint)
 	c.setFailure(e)
 }

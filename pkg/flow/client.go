@@ -47,7 +47,7 @@ type Client struct {
 	hashed   string // a password's hash: see credentialHash
 
 	notify   sync.Mutex // serializes OnChange
-	notified Status
+	notified announced
 }
 
 // Request describes the wanted access token.

@@ -91,6 +91,12 @@ const (
 	auth0Idle     = 30 * 24 * time.Hour // Auth0's default idle lifetime of a refresh token
 )
 
+// Check returns the error of [New], and creates nothing.
+func (c Config) Check() error {
+	c.fallbacks()
+	return c.check()
+}
+
 // New returns the client of c. It does no I/O: if the provider is down, the
 // client retries later. It reports all config errors together, joined, each an
 // [*Error] of [ClassConfig].
@@ -101,7 +107,7 @@ func New(c Config) (*Client, error) {
 	}
 	p := c.Provider
 	if p == nil {
-		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log})
+		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log.With("client", c.Name)})
 	}
 	cl := &Client{
 		cfg:  c,
@@ -116,13 +122,32 @@ func New(c Config) (*Client, error) {
 	cl.provider = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
 	if c.Leeway > 0 && c.Leeway < ShortLeeway {
-		c.Log.Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", ShortLeeway)
+		cl.log().Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", ShortLeeway)
 	}
 	return cl, nil
 }
 
 // defaults sets the fields that were left out.
 func (c *Config) defaults() {
+	c.fallbacks()
+	if c.Store == nil {
+		c.Store = NewMemoryStore()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader // safe for concurrent use
+	} else {
+		c.Rand = &lockedReader{r: c.Rand}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// fallbacks sets the settings that were left out.
+func (c *Config) fallbacks() {
 	if c.Provider != nil {
 		c.Issuer = cmp.Or(c.Issuer, c.Provider.issuer)
 	}
@@ -151,21 +176,10 @@ func (c *Config) defaults() {
 	c.Lifetime = cmp.Or(c.Lifetime, 5*time.Minute)
 	c.Idle = cmp.Or(c.Idle, auth0Idle)
 	c.EndingAhead = cmp.Or(c.EndingAhead, endingAhead)
-	if c.Store == nil {
-		c.Store = NewMemoryStore()
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
-	c.Rand = &lockedReader{r: c.Rand}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	c.Log = c.Log.With("client", c.Name)
 }
+
+// log returns the client's log. It is made for each entry: most clients log nothing.
+func (c *Client) log() *slog.Logger { return c.cfg.Log.With("client", c.cfg.Name) }
 
 // newTransport returns a transport with a timeout for each step. The context
 // bounds the whole request.

@@ -178,7 +178,7 @@ func (x *exchange) rejectCredential(ctx context.Context, g *Grant, e *Error) (*T
 	}
 	n.State, n.Refused, n.Failure = GrantDead, c.credentialHash(c.kind.credentials, x.sentCredential), c.failureOf(e)
 	c.saveBestEffort(ctx, x.l, n)
-	c.cfg.Log.Error("the provider rejected the credential", "grant", c.cfg.Source.source(), "code", e.Code)
+	c.log().Error("the provider rejected the credential", "grant", c.cfg.Source.source(), "code", e.Code)
 	return nil, c.failed(x.w, e)
 }
 

@@ -284,7 +284,7 @@ func (c *Client) reject(g *Grant, e *Error, credential string) {
 	e.RetryAfter = pause
 	r.Next = c.cfg.Now().Round(0).Add(pause)
 	g.Rejected, g.Failure = r, c.failureOf(e)
-	c.cfg.Log.Error("the provider rejects the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
+	c.log().Error("the provider rejects the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
 }
 
 // Retry lets a client that the provider has rejected send one request now, for

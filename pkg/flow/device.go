@@ -180,7 +180,7 @@ func (c *Client) startPolling(l PendingLogin, began bool) *poll {
 		c.endDevice(p)
 		if p.err != nil {
 			p.failure = c.failureOf(p.err)
-			c.cfg.Log.Warn("a device login failed", "class", p.err.Class, "code", p.err.Code)
+			c.log().Warn("a device login failed", "class", p.err.Class, "code", p.err.Code)
 		}
 		close(p.done)
 		c.wake()

@@ -184,7 +184,7 @@ func (c *Client) endDevice(p *poll) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	if _, err := k.TakeLogin(ctx, c.key, p.login.ID()); err != nil && !errors.Is(err, ErrNotFound) {
-		c.cfg.Log.Warn("the device login could not be removed from the store; it expires there", "err", err)
+		c.log().Warn("the device login could not be removed from the store; it expires there", "err", err)
 	}
 }
 

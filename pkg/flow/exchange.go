@@ -207,7 +207,7 @@ func (x *exchange) replayNow(ctx context.Context, g *Grant, e *Error, attempt in
 	}
 	g.State = GrantUncertain
 	c.saveBestEffort(ctx, x.l, g)
-	c.cfg.Log.Warn("the outcome of a refresh is unknown", "generation", g.Generation, "class", e.Class, "replays", g.Intent.Replays)
+	c.log().Warn("the outcome of a refresh is unknown", "generation", g.Generation, "class", e.Class, "replays", g.Intent.Replays)
 	return g.Intent.Replays == 0 && c.inLeeway(g, c.cfg.Now())
 }
 
@@ -254,13 +254,13 @@ func (x *exchange) markDead(ctx context.Context, g *Grant, e *Error) (*Token, *E
 	e.Class = ClassLoginRequired
 	g.State, g.Intent, g.Failure = GrantDead, nil, c.failureOf(e)
 	c.saveBestEffort(ctx, x.l, g)
-	c.cfg.Log.Error("the provider rejected the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
+	c.log().Error("the provider rejected the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
 	return nil, c.failed(x.w, e)
 }
 
 // skew warns if this machine's clock differs from the provider's.
 func (c *Client) skew(date, sent time.Time) {
 	if d := date.Sub(sent); !date.IsZero() && (d > 5*time.Second+time.Since(sent) || d < -6*time.Second) {
-		c.cfg.Log.Warn("this machine's clock differs from the provider's", "by", d.Round(time.Second))
+		c.log().Warn("this machine's clock differs from the provider's", "by", d.Round(time.Second))
 	}
 }

@@ -118,7 +118,7 @@ func (c *Client) renew(h *heldLease) {
 				h.setTakenAt(at)
 			case errors.Is(err, ErrConflict):
 				h.lost.Store(true)
-				c.cfg.Log.Error("the lease was lost: another process has taken it")
+				c.log().Error("the lease was lost: another process has taken it")
 				return
 			}
 		}

@@ -229,7 +229,7 @@ func (c *Client) storeLogin(ctx context.Context, f *flight, h *heldLease, g, pri
 	if e := c.persist(ctx, f, h, g); e != nil {
 		return e
 	}
-	c.cfg.Log.Info("logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
+	c.log().Info("logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
 	return nil
 }
 

@@ -80,9 +80,9 @@ func (c *Client) pauseAfterNoGain(w want, t *Token, e *Error) {
 	}
 	c.setBackoff(key, &backoff{until: now.Add(e.RetryAfter), err: e, forced: true})
 	c.mu.Unlock()
-	log := c.cfg.Log.Warn
+	log := c.log().Warn
 	if run.count > 1 { // already warned
-		log = c.cfg.Log.Info
+		log = c.log().Info
 	}
 	log("a refresh gained no time", "reason", e.Description, "hint", e.Hint, "audience", w.audience, "in_a_row", run.count, "next", now.Add(e.RetryAfter))
 }

@@ -117,6 +117,15 @@ func (c *Client) grantEnds(g *Grant) time.Time {
 	return ends
 }
 
+// announced is the part of a Status whose change is announced.
+type announced struct {
+	State            ClientState
+	Generation       int64
+	Expiry, LoggedIn time.Time
+	Failure          *Failure
+	DeviceLogin      *DeviceLogin
+}
+
 // announce calls OnChange if the state has changed.
 func (c *Client) announce() {
 	if c.cfg.OnChange == nil {
@@ -125,12 +134,12 @@ func (c *Client) announce() {
 	c.notify.Lock()
 	defer c.notify.Unlock()
 	s := c.Status()
-	was := c.notified
+	was := &c.notified
 	if s.State == was.State && s.Generation == was.Generation && s.Expiry.Equal(was.Expiry) && s.LoggedIn.Equal(was.LoggedIn) &&
 		sameFailure(s.Failure, was.Failure) && sameDevice(s.DeviceLogin, was.DeviceLogin) {
 		return
 	}
-	c.notified = s
+	c.notified = announced{s.State, s.Generation, s.Expiry, s.LoggedIn, s.Failure, s.DeviceLogin}
 	c.cfg.OnChange(s)
 }
 

@@ -58,9 +58,10 @@ type Spiller interface {
 // Watcher is an optional interface of a [Store] whose medium other processes
 // change.
 type Watcher interface {
-	// Watch calls changed with the key of each grant that any process, this one
-	// included, has saved or deleted, and with "" if any grant may have changed:
-	// when watching begins, and after the connection was lost and is back. It
+	// Watch calls changed with the key of each grant that another process has saved
+	// since the store was opened, and with "" if any grant may have changed: after one
+	// was deleted, and when the connection is lost or back. It may report other grants,
+	// too, such as those that this process has saved. It
 	// returns when ctx ends, or with an error if the store cannot be watched at
 	// all. The calls are made one at a time.
 	Watch(ctx context.Context, changed func(key string)) error

@@ -46,8 +46,7 @@ func (t *tasks) wait() {
 // own, for all waiters. Errors are not kept.
 type shared[T any] struct {
 	mu    sync.Mutex
-	value T
-	ok    bool
+	value *T // nil: none yet
 	call  *call[T]
 
 	transient bool // successes are not kept either
@@ -61,9 +60,9 @@ type call[T any] struct {
 
 func (s *shared[T]) get(ctx context.Context, ts *tasks, fetch func(context.Context) (T, error)) (T, error) {
 	s.mu.Lock()
-	if s.ok {
+	if s.value != nil {
 		defer s.mu.Unlock()
-		return s.value, nil
+		return *s.value, nil
 	}
 	c := s.call
 	if c == nil {
@@ -74,7 +73,7 @@ func (s *shared[T]) get(ctx context.Context, ts *tasks, fetch func(context.Conte
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.call = nil; c.err == nil && !s.transient {
-				s.value, s.ok = c.value, true
+				s.value = &c.value
 			}
 			close(c.done)
 		})

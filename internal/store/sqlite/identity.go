@@ -153,7 +153,7 @@ func (s *Store) checkAge(ctx context.Context) error {
 	if err := tx.Commit(); err != nil {
 		return wrap("open", err)
 	}
-	s.id = p.id
+	s.id, s.opened = p.id, p.revision
 	s.note(p.revision)
 	return s.mark.raise(p.id, p.revision)
 }

@@ -36,6 +36,7 @@ type Sealer interface {
 // Options of [Open].
 type Options struct {
 	Sealer   Sealer               // seals grants; required
+	SpillDir string               // whose files are read with the grants: Watch reports a change of it; "": none
 	MarkFile string               // has the highest revision, outside of the database; stores can share it; "" or not writable: PATH.mark
 	Skew     func() time.Duration // for tests: passed time, added to the store's clocks; may be nil
 	ClockSet func() time.Duration // for tests: by how much the wall clock was set; may be nil
@@ -43,15 +44,18 @@ type Options struct {
 
 // Store implements [example.com/tokend/pkg/flow.Store].
 type Store struct {
-	db   *sql.DB
-	seal Sealer
-	skew func() time.Duration
-	set  func() time.Duration
-	boot func() time.Duration // sinceBoot
-	id   string               // from meta
-	seen atomic.Int64         // the highest revision that this process knows
-	keys atomic.Value         // the sealed key check ([]byte) whose key is in use
-	rows sync.Map             // key to the highest revision of its grant that this process knows
+	db       *sql.DB
+	seal     Sealer
+	skew     func() time.Duration
+	set      func() time.Duration
+	boot     func() time.Duration // sinceBoot
+	id       string               // from meta
+	opened   int64                // the highest revision when it was opened
+	spillDir string               // see Options
+	spilled  time.Time            // when that directory had changed last, when it was opened
+	seen     atomic.Int64         // the highest revision that this process knows
+	keys     atomic.Value         // the sealed key check ([]byte) whose key is in use
+	rows     sync.Map             // key to the highest revision of its grant that this process knows
 
 	// For a database in a file; otherwise zero.
 	path  string
@@ -79,7 +83,8 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.Sealer == nil {
 		return nil, errors.New("sqlite: no sealer")
 	}
-	s := &Store{seal: o.Sealer, skew: orNone(o.Skew), set: orNone(o.ClockSet), boot: sinceBoot}
+	s := &Store{seal: o.Sealer, spillDir: o.SpillDir, skew: orNone(o.Skew), set: orNone(o.ClockSet), boot: sinceBoot}
+	s.spilled = changedAt(s.spillDir)
 	err := s.open(ctx, path, o.MarkFile)
 	if err != nil && s.db != nil {
 		err = errors.Join(err, s.Close())
