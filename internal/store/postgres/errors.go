@@ -28,6 +28,10 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	var cause error // of the run before
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		err := f(limited)
+		late := errors.Is(limited.Err(), context.DeadlineExceeded)
+		if err == nil && late { // it was cancelled while it waited for a synchronous standby, which may not have it
+			err = context.DeadlineExceeded
+		}
 		switch {
 		case err == nil:
 			return nil

@@ -136,6 +136,29 @@ func TestHangs(t *testing.T) {
 	}
 }
 
+// TestSynchronousStandby_DoesNotAnswer: a save that only the primary has is no success:
+// a failover would lose it.
+func TestSynchronousStandby_DoesNotAnswer(t *testing.T) {
+	c := pgtest.New(t)
+	s := open(t, c.URL(t), postgres.Options{Sealer: newKeys(t)})
+	put(t, s, "a", 1)
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	g, err := s.Load(t.Context(), "a")
+	must(t, err)
+	c.SQL(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+	c.SQL(t, "postgres", "SELECT pg_reload_conf()")
+	for c.SQL(t, "postgres", "SHOW synchronous_standby_names") != "absent" {
+		t.Log("the setting is not active yet")
+	}
+	if err := s.Save(t.Context(), l, g); !errors.Is(err, postgres.ErrUnreachable) {
+		t.Errorf("Save = %v", err)
+	}
+	c.SQL(t, "postgres", "ALTER SYSTEM RESET synchronous_standby_names")
+	c.SQL(t, "postgres", "SELECT pg_reload_conf()")
+	put(t, s, "b", 1)
+}
+
 // TestPoolExhausted: statements that wait for a lock use all connections. The error
 // of the next operation says so, and not that the database is down.
 func TestPoolExhausted(t *testing.T) {
