@@ -18,6 +18,7 @@ const (
 	listenPauseMax = 15 * time.Second
 	heartbeat      = 15 * time.Second // without a notification, until one is sent to see whether it arrives
 	heartbeatLimit = 5 * time.Second
+	unheard        = time.Minute // how often any grant may have changed, while no notification arrives
 )
 
 // errDeaf is the error of a connection that gets no notifications, as through
@@ -30,6 +31,7 @@ func (s *Store) channel() string { return "tokend_" + s.id }
 
 // Watch implements flow.Watcher by LISTEN, on a connection of its own.
 func (s *Store) Watch(ctx context.Context, changed func(key string)) error {
+	var reported time.Time // that any grant may have changed, without a notification
 	for pause := listenPause; ctx.Err() == nil; pause = min(2*pause, listenPauseMax) {
 		heard, err := s.listen(ctx, changed)
 		if ctx.Err() != nil {
@@ -38,6 +40,9 @@ func (s *Store) Watch(ctx context.Context, changed func(key string)) error {
 		s.watching.Store(&watchState{err: plain(err)})
 		if heard {
 			pause = listenPause
+		} else if time.Since(reported) >= unheard && s.beat(ctx) == nil { // the database works, others may change it
+			changed("")
+			reported = time.Now()
 		}
 		select {
 		case <-ctx.Done():
