@@ -196,9 +196,9 @@ func (m manifest) listens(t *testing.T, port intstr.IntOrString) {
 	t.Errorf("no container has port %s", port.String())
 }
 
-// TestReplicas: service, budget and policy are for the pods of the deployment, and more
+// TestManifest_Replicas: service, budget and policy are for the pods of the deployment, and more
 // pods run than the budget needs.
-func TestReplicas(t *testing.T) {
+func TestManifest_Replicas(t *testing.T) {
 	m := load(t, "kubernetes/replicas.yaml")
 	if m.service == nil || m.budget == nil || m.network == nil || m.replicas < 2 {
 		t.Fatal("a part is missing")

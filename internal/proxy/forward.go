@@ -34,7 +34,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, how forwarding) 
 	_ = rc.EnableFullDuplex() // HTTP/1 would read the body to its end before the answer begins
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			remove(r.In.Trailer, dropFromRequest)
+			remove(r.In.Trailer, dropFromRequestTrailer)
 			r.Out.Trailer = r.In.Trailer // filled when the body has ended
 			how.rewrite(r)
 		},
@@ -62,7 +62,7 @@ func (how forwarding) modify(resp *http.Response) error {
 	}
 	trailers := func() {
 		remove(resp.Trailer, how.drop)
-		remove(resp.Trailer, dropFromTrailer)
+		remove(resp.Trailer, dropFromAnswerTrailer)
 	}
 	remove(resp.Header, how.drop)
 	trailers()                                            // the announced ones
@@ -87,7 +87,7 @@ func (w answerWriter) WriteHeader(code int) {
 	}
 	if code >= 100 && code < 200 {
 		remove(w.Header(), w.drop)
-		remove(w.Header(), dropFromTrailer) // nor before the answer
+		remove(w.Header(), dropFromAnswerTrailer) // nor before the answer
 	} else if !w.body.ended.Load() {
 		closeAfterAnswer(w.ResponseWriter)
 	}
@@ -141,7 +141,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		remove(b.trailer, dropFromRequest)
+		remove(b.trailer, dropFromRequestTrailer)
 		b.ended.Store(true)
 	case err != nil:
 		b.failed.Store(true)

@@ -17,8 +17,8 @@ const (
 	networkHeader  = "Tokend-Network"  // of a relay: the network of its own caller
 )
 
-// dropOwnHeaders removes from a request the headers between caller and tokend.
-func dropOwnHeaders(h http.Header) {
+// dropRequestHeaders removes from a request the headers between caller and tokend.
+func dropRequestHeaders(h http.Header) {
 	delete(h, "Referer") // it names the proxy itself: the guard refuses any other
 	lines := h["Cookie"]
 	for name := range h {
@@ -39,10 +39,10 @@ func dropOwnHeaders(h http.Header) {
 	}
 }
 
-// dropFromRequest reports whether a trailer of a request is dropped: a trailer may
+// dropFromRequestTrailer reports whether a trailer of a request is dropped: a trailer may
 // not decide who calls or where a request goes (RFC 9110 section 6.5.1), and here
 // it could be the API key.
-func dropFromRequest(name string) bool {
+func dropFromRequestTrailer(name string) bool {
 	switch name {
 	case "Authorization", "Proxy-Authorization", "Cookie", "Host", "Connection", "Upgrade", "Te", "Expect", "Via", "Forwarded", "Referer":
 		return true
@@ -60,9 +60,9 @@ func dropFromAnswer(name string) bool {
 	return strings.HasPrefix(name, ownHeaders) || strings.HasPrefix(name, "Access-Control-") // pages of other origins may not read answers
 }
 
-// dropFromTrailer reports whether a header is not allowed after a body and in an
+// dropFromAnswerTrailer reports whether a header is not allowed after a body and in an
 // informational answer.
-func dropFromTrailer(name string) bool {
+func dropFromAnswerTrailer(name string) bool {
 	switch name {
 	case "Location", "Content-Location", "Set-Cookie", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "Trailer",
 		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info":

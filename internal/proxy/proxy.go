@@ -170,5 +170,5 @@ func (c *Client) upstream(named []string) (*url.URL, error) {
 // has removed hop-by-hop headers; the transport puts the token in place of the key.
 func (to *target) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL, r.Out.Host = &to.url, to.base.Host
-	dropOwnHeaders(r.Out.Header)
+	dropRequestHeaders(r.Out.Header)
 }

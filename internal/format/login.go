@@ -1,0 +1,39 @@
+package format
+
+import "example.com/tokend/pkg/tokend"
+
+// LoginHint says how to log the client in, and whether the service retries by itself.
+func LoginHint(c *tokend.Status) string {
+	var hint string
+	login := c.Login
+	if c.Failure != nil {
+		if hint = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
+			return hint
+		}
+		if c.Failure.Remedy == tokend.RemedyBrowser {
+			login = "browser"
+		}
+	}
+	command := LoginCommand(c.Client, login)
+	if hint != "" {
+		command = hint + ": " + command
+	}
+	if login == "browser" && c.AuthorizeURL != "" {
+		command += ", or open " + c.AuthorizeURL
+	}
+	if c.Login == "headless" && !c.NextRefresh.IsZero() {
+		command += "; the service retries at " + expiry(c.NextRefresh)
+	}
+	return command
+}
+
+// LoginCommand logs in a client that is configured with login; "" needs no person.
+func LoginCommand(name, login string) string {
+	switch login {
+	case "browser":
+		return "tokend login " + name + " --browser or --paste"
+	case "paste":
+		return "tokend login " + name + " --paste"
+	}
+	return "tokend login " + name
+}
