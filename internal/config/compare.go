@@ -46,6 +46,9 @@ func (s Config) NeedsRestart(next Config) []string {
 	}{
 		{"listen", s.Listen != next.Listen},
 		{"socket", s.Socket != next.Socket},
+		{"tls_listen", s.TLS.Listen != next.TLS.Listen},
+		{"tls_cert_file", s.TLS.CertFile != next.TLS.CertFile},
+		{"tls_key_file", s.TLS.KeyFile != next.TLS.KeyFile},
 		{"store", s.Store != next.Store},
 		{"store_key_file", s.KeysetFile != next.KeysetFile},
 		{"store_password", s.StorePassword != next.StorePassword},

@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -132,14 +133,53 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// TestNeedsRestart: every setting of the service is either active after a reload or
+// reported, also one that is new.
 func TestNeedsRestart(t *testing.T) {
-	old := Config{Clients: []Client{{Config: flow.Config{Name: "a"}}}}
-	if got := old.NeedsRestart(Config{}); got != nil {
+	reloaded := []string{"Clients", "Keys", "APIKey", "APIKeyFile"}
+	derived := []string{"StateDir", "Keyset", "KeysetInFile"} // from other settings, or followed by the store
+	old := Config{}
+	if got := old.NeedsRestart(Config{Clients: []Client{{Config: flow.Config{Name: "a"}}}}); got != nil {
 		t.Errorf("other clients: %v", got)
 	}
-	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Level: slog.LevelError, JSON: true}
-	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "log_level", "log_format"}) {
-		t.Errorf("got %v", got)
+	var all int
+	var walk func(next *Config, v reflect.Value, path string)
+	walk = func(next *Config, v reflect.Value, path string) {
+		for i := range v.NumField() {
+			f, name := v.Field(i), v.Type().Field(i).Name
+			if path == "" && (slices.Contains(reloaded, name) || slices.Contains(derived, name)) {
+				continue
+			}
+			if f.Kind() == reflect.Struct {
+				walk(next, f, name+".")
+				continue
+			}
+			setSome(f)
+			if got := old.NeedsRestart(*next); len(got) != 1 {
+				t.Errorf("%s%s: a change is reported as %v", path, name, got)
+			}
+			f.SetZero()
+			all++
+		}
+	}
+	next := &Config{}
+	walk(next, reflect.ValueOf(next).Elem(), "")
+	if all < 12 {
+		t.Errorf("only %d settings", all)
+	}
+}
+
+// setSome sets a value that is not zero.
+func setSome(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 	}
 }
 
