@@ -216,6 +216,6 @@ func (s settings) warnOfPassword(ctx context.Context, log *slog.Logger) {
 }
 
 const (
-	passwordInURL = "the store's URL has a password: other users and logs may show it"
-	passwordHint  = "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE"
+	passwordInURL = "the store's URL has a password: other users and logs may show it" //nolint:gosec // a text
+	passwordHint  = "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE"     //nolint:gosec // a text
 )

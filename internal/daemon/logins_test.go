@@ -18,9 +18,9 @@ func onStore(t *testing.T, f *fakeTenant, store *flow.MemoryStore) *running {
 	}, "browser")}})
 }
 
-func (d *running) callback(t *testing.T, state string) answered {
+func (r *running) callback(t *testing.T, state string) answered {
 	t.Helper()
-	return d.raw(t, "GET /callback?code="+canaryCode+"&state="+state+" HTTP/1.1\nHost: HOST\n\n")
+	return r.raw(t, "GET /callback?code="+canaryCode+"&state="+state+" HTTP/1.1\nHost: HOST\n\n")
 }
 
 // A login that began at one process is finished at another one, once.

@@ -43,13 +43,13 @@ func (h byTime) Less(i, j int) bool { return h[i].at < h[j].at }
 
 func (h byTime) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = int32(i), int32(j)
+	h[i].index, h[j].index = int32(i), int32(j) //nolint:gosec // a process has fewer clients
 }
 
 // Push implements [heap.Interface].
 func (h *byTime) Push(x any) {
 	e := x.(*Entry)
-	e.index = int32(len(*h))
+	e.index = int32(len(*h)) //nolint:gosec // a process has fewer clients
 	*h = append(*h, e)
 }
 

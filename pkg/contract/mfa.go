@@ -86,7 +86,7 @@ func stepMFAToken(ctx context.Context, s *scene, _ string) error {
 
 // mfa_challenge: the tenant sends an out-of-band challenge; {{oob_code}} is its handle.
 func stepMFAChallenge(ctx context.Context, s *scene, _ string) error {
-	body, err := s.vars.fillMap(map[string]string{
+	body, err := s.vars.fillMap(map[string]string{ //nolint:gosec // placeholders
 		"client_id": "{{client_id}}", "client_secret": "{{client_secret}}", "mfa_token": "{{mfa_token}}", "challenge_type": "oob",
 		"authenticator_id": "{{authenticator_id}}",
 	})

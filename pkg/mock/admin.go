@@ -157,7 +157,8 @@ func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
 		return nil, err
 	}
 	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
-	t.st.databases = append(list, d)
+	list = append(list, d)
+	t.st.databases = list
 	return d, nil
 }
 
@@ -167,7 +168,8 @@ func (t *Tenant) putConnection(c tenant.Connection) (any, error) {
 		return nil, err
 	}
 	list := slices.DeleteFunc(slices.Clone(t.st.passwordless), func(old tenant.Connection) bool { return old.Name == c.Name })
-	t.st.passwordless = append(list, c)
+	list = append(list, c)
+	t.st.passwordless = list
 	return c, nil
 }
 

@@ -292,7 +292,7 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		{"PATCH", "clients/demo", `{"signed_request_object":{"required":true}}`, "clients.signed_request_object.required"},
 		{"PATCH", "tenant", `{"mtls":{"enable_endpoint_aliases":true}}`, "tenant.mtls"},
 		{"PATCH", "users/" + agent, `{"emali":"x"}`, "email?"},
-		{"POST", "roles", `{"name":"x","permisions":[]}`, "permissions?"},
+		{"POST", "roles", `{"name":"x","permisions":[]}`, "permissions?"}, //nolint:misspell // that is the test
 		{"PUT", "actions", `{}`, "cannot unmarshal"},
 		{"PUT", "actions", `[{"trigger":"post-login","colour":1}]`, "actions[0]: x-actions.colour: unknown"},
 		{"PUT", "actions", `[{"trigger":"post-login","deny":1}]`, "deny"},

@@ -105,9 +105,13 @@ func (p passwordPolicy) classRule(password string) (rule object, met bool) {
 }
 
 func threeInARow(s string) bool {
-	runes := []rune(s)
-	for i := 2; i < len(runes); i++ {
-		if runes[i] == runes[i-1] && runes[i] == runes[i-2] {
+	var last rune
+	n := 0
+	for _, r := range s {
+		if r != last {
+			last, n = r, 0
+		}
+		if n++; n == 3 {
 			return true
 		}
 	}

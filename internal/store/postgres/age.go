@@ -98,11 +98,11 @@ func (s *Store) checkAge(ctx context.Context) error {
 }
 
 func (s *Store) restore(ctx context.Context, tx pgx.Tx, shard int, highest int64) error {
-	tag, err := tx.Exec(ctx, `UPDATE tokend_shards SET saves = $2::bigint WHERE shard = $1::smallint AND saves < $2::bigint`, int16(shard), highest)
+	tag, err := tx.Exec(ctx, `UPDATE tokend_shards SET saves = $2::bigint WHERE shard = $1::smallint AND saves < $2::bigint`, shard, highest)
 	if err != nil || tag.RowsAffected() == 0 { // another process was first
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE tokend_grants SET restored = true WHERE shard = $1::smallint AND sealed IS NOT NULL`, int16(shard))
+	_, err = tx.Exec(ctx, `UPDATE tokend_grants SET restored = true WHERE shard = $1::smallint AND sealed IS NOT NULL`, shard)
 	if err == nil {
 		_, err = tx.Exec(ctx, `SELECT pg_notify($1::text, '')`, s.channel())
 	}

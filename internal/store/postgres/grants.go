@@ -54,7 +54,7 @@ func (s *Store) load(ctx context.Context, key string) (*flow.Grant, error) {
 		SELECT m.value, s.saves, g.revision, g.generation, g.sealed, g.restored
 		FROM tokend_meta m JOIN tokend_shards s ON s.shard = $2::smallint
 		LEFT JOIN tokend_grants g ON g.id = $1::bytea AND g.sealed IS NOT NULL
-		WHERE m.name = 'id'`, id[:], int16(id.shard())).Scan(&store, &saves, &revision, &generation, &sealed, &restored)
+		WHERE m.name = 'id'`, id[:], id.shard()).Scan(&store, &saves, &revision, &generation, &sealed, &restored)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, replaced("has no store of this program any more", restart)
 	}
@@ -158,7 +158,7 @@ func (s *Store) save(ctx context.Context, w *write) (err error) {
 			RETURNING s.shard, s.saves
 		)
 		SELECT saves, pg_notify($13::text, shard || ' ' || saves || ' ' || $14::text)::text FROM counted`,
-		int16(w.lease.id.shard()), w.key, w.lease.id[:], w.lease.owner, w.from, w.revision, w.grant.Generation, string(w.grant.State), w.sealed, w.grant.Restored,
+		w.lease.id.shard(), w.key, w.lease.id[:], w.lease.owner, w.from, w.revision, w.grant.Generation, string(w.grant.State), w.sealed, w.grant.Restored,
 		w.grant.Revision == 0, s.id, s.channel(), payloadKey(w.lease.key)).Scan(&saves, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.notSaved(ctx, w)
@@ -233,7 +233,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 				UPDATE tokend_shards s SET saves = s.saves + 1 FROM deleted WHERE s.shard = deleted.shard RETURNING s.shard, s.saves
 			)
 			SELECT pg_notify($3::text, shard || ' ' || saves || ' ' || $4::text)::text FROM counted`,
-			id[:], s.id, s.channel(), payloadKey(key), int16(id.shard()))
+			id[:], s.id, s.channel(), payloadKey(key), id.shard())
 		return err
 	})
 }

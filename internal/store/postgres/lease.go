@@ -64,7 +64,7 @@ func (l *lease) take(ctx context.Context) error {
 		)
 		SELECT l.revision, s.saves, m.value, `+unsynced+` FROM (SELECT revision FROM taken UNION ALL SELECT revision FROM made) l
 		JOIN tokend_shards s ON s.shard = $6::smallint JOIN tokend_meta m ON m.name = 'id'`,
-		l.id[:], []byte(l.key), l.owner, l.ttl.Seconds(), s.skew().Seconds(), int16(l.id.shard())).Scan(&revision, &saves, &store, nil)
+		l.id[:], []byte(l.key), l.owner, l.ttl.Seconds(), s.skew().Seconds(), l.id.shard()).Scan(&revision, &saves, &store, nil)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("postgres: lock %q: %w", l.key, flow.ErrLocked)
 	}

@@ -56,7 +56,7 @@ func (s *Store) KeepLogin(ctx context.Context, l flow.PendingLogin) error {
 				DELETE FROM tokend_logins WHERE id <> $3::bytea AND EXISTS (SELECT FROM kept) AND (`+expired("$10")+` OR client = $5::bytea AND seq NOT IN (
 					SELECT seq FROM tokend_logins WHERE client = $5::bytea AND id <> $3::bytea ORDER BY seq DESC LIMIT $9::int - 1))
 			)
-			SELECT count(*) FROM kept`, int16(client.shard()), key, r.id[:], r.key, client[:], r.expires, r.sealed, s.id, flow.MaxPendingLogins, s.skew().Seconds()).Scan(&kept)
+			SELECT count(*) FROM kept`, client.shard(), key, r.id[:], r.key, client[:], r.expires, r.sealed, s.id, flow.MaxPendingLogins, s.skew().Seconds()).Scan(&kept)
 		if err == nil && kept == 0 {
 			return cmp.Or(s.sameKey(ctx, client.shard(), key), errFormerKey)
 		}

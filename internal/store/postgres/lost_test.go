@@ -136,8 +136,8 @@ func TestHangs(t *testing.T) {
 	}
 }
 
-// TestSynchronousStandby_DoesNotAnswer: a save that only the primary has is no success:
-// a failover would lose it.
+// TestSynchronousStandby_DoesNotAnswer: a save that only the primary has fails, because a
+// failover would lose it.
 func TestSynchronousStandby_DoesNotAnswer(t *testing.T) {
 	c := pgtest.New(t)
 	s := open(t, c.URL(t), postgres.Options{Sealer: newKeys(t)})

@@ -78,7 +78,7 @@ func (s *Store) followNow(ctx context.Context, shard int) (key int64, err error)
 	var store, keycheck string
 	err = s.pool.QueryRow(ctx, `
 		SELECT i.value, k.value, s.key_id FROM tokend_meta i JOIN tokend_meta k ON k.name = 'keycheck' JOIN tokend_shards s ON s.shard = $1::smallint
-		WHERE i.name = 'id'`, int16(shard)).Scan(&store, &keycheck, &key)
+		WHERE i.name = 'id'`, shard).Scan(&store, &keycheck, &key)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, replaced("has no store of this program any more", restart)
 	}

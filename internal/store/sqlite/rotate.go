@@ -157,7 +157,7 @@ func (s *Store) resealPage(ctx context.Context, t table, after int64) (sealed, u
 			if err != nil {
 				return fmt.Errorf("sqlite: seal again: %w", err)
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE `+t.name+` SET sealed = ? WHERE rowid = ?`, b, r.id); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE `+t.name+` SET sealed = ? WHERE rowid = ?`, b, r.id); err != nil { //nolint:gosec // a table of ours
 				return wrap("seal again", err)
 			}
 			sealed++
@@ -172,7 +172,7 @@ func (s *Store) staleRows(ctx context.Context, tx *sql.Tx, t table, after int64)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT rowid, sealed, `+t.columns+` FROM `+t.name+
+	rows, err := tx.QueryContext(ctx, `SELECT rowid, sealed, `+t.columns+` FROM `+t.name+ //nolint:gosec // a table of ours
 		` WHERE rowid > ? AND substr(sealed, 1, 5) <> substr(?, 1, 5) ORDER BY rowid LIMIT ?`, after, p.check, resealPage)
 	if err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ type recorder struct {
 	faults  []error
 }
 
-func (h *recorder) do(client int, c call, f func() (result, error)) (r result) {
+func (h *recorder) do(client int, c call, f func() (result, error)) {
 	began := h.clock.Add(1)
 	r, err := f()
 	ended := h.clock.Add(1)
@@ -129,11 +129,10 @@ func (h *recorder) do(client int, c call, f func() (result, error)) (r result) {
 	defer h.mu.Unlock()
 	if err != nil && !errors.Is(err, flow.ErrLocked) && !errors.Is(err, flow.ErrNotFound) && !errors.Is(err, flow.ErrConflict) {
 		h.faults = append(h.faults, fmt.Errorf("%s(%q) = %w", c.kind, c.key, err))
-		return r
+		return
 	}
 	r.ok = err == nil
 	h.history = append(h.history, porcupine.Operation{ClientId: client, Input: c, Call: began, Output: r, Return: ended})
-	return r
 }
 
 // historyKeys are few, so that the goroutines meet.

@@ -87,7 +87,7 @@ func TestNearestName(t *testing.T) {
 	known := []string{"app_metadata", "user_metadata", "callbacks", "name", "id"}
 	for name, want := range map[string]string{
 		"callback": "callbacks", "CallBacks": "callbacks", "calblacks": "callbacks", "call-back_s": "callbacks", "calls": "",
-		"nmae": "name", "ip": "", "aper_metadata": "", strings.Repeat("x", 1<<20): "", "": "",
+		"nmae": "name", "ip": "", "aper_metadata": "", strings.Repeat("x", 1<<20): "", "": "", //nolint:misspell // that is the test
 	} {
 		if got := nearest(name, known); got != want {
 			t.Errorf("%.20s: got %q, want %q", name, got, want)

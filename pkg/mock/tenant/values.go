@@ -12,8 +12,8 @@ const (
 	GrantMFAOTP            = "http://auth0.com/oauth/grant-type/mfa-otp"
 	GrantMFAOOB            = "http://auth0.com/oauth/grant-type/mfa-oob"
 	GrantMFARecoveryCode   = "http://auth0.com/oauth/grant-type/mfa-recovery-code"
-	GrantPasswordlessOTP   = "http://auth0.com/oauth/grant-type/passwordless/otp"
-	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name
+	GrantPasswordlessOTP   = "http://auth0.com/oauth/grant-type/passwordless/otp" //nolint:gosec // a name
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"    //nolint:gosec // a name
 )
 
 // Lifetimes that Auth0 documents, in seconds (docs/mock.md has the sources), and

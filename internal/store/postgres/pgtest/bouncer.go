@@ -83,10 +83,10 @@ func awaitPort(port int) error {
 	var err error
 	for range 100 {
 		var c net.Conn
-		if c, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+		if c, err = net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second); err == nil { //nolint:noctx // it has a timeout
 			return c.Close()
 		}
-		time.Sleep(50 * time.Millisecond) // another process starts
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // another process starts
 	}
 	return err
 }

@@ -171,7 +171,7 @@ func (c *Cluster) commandContext(ctx context.Context, name string, args ...strin
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(c.bin, name)
 	}
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // a program of the test
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as, Setpgid: true} // Ctrl-C is for the test
