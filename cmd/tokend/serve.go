@@ -144,6 +144,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	}()
 	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
+	svc.measure()
 	defer svc.keeper.providers.close()
 	defer svc.followEvents(ctx)()
 	if err := svc.build(); err != nil {

@@ -33,9 +33,10 @@ func sound() map[string][]string {
 		"our:pkg/flow":                  {"github.com/go-jose/go-jose/v4", "time"},
 		"our:pkg/mock":                  {"our:pkg/mock/tenant", "github.com/go-jose/go-jose/v4", "golang.org/x/oauth2"},
 		"our:pkg/mock/tenant":           {"encoding/json"},
-		"our:internal/daemon":           {"our:pkg/flow", "our:internal/events", "our:internal/guard", "our:internal/keeper", "our:internal/proxy", "our:internal/near", "our:internal/hint", gin},
+		"our:internal/daemon":           {"our:pkg/flow", "our:internal/events", "our:internal/guard", "our:internal/keeper", "our:internal/metrics", "our:internal/proxy", "our:internal/near", "our:internal/hint", gin},
 		"our:internal/guard":            {"net/http"},
 		"our:internal/keeper":           {"time"},
+		"our:internal/metrics":          {prometheus + "/client_golang/prometheus", "time"},
 		"our:internal/events":           {"our:pkg/flow", "our:internal/hint"},
 		"our:internal/proxy":            {"our:pkg/flow", "our:internal/guard", "net/http"},
 		"our:internal/near":             {"time"},
@@ -77,6 +78,7 @@ func TestRulesSeeImports(t *testing.T) {
 		{"faces_know_what_they_need", "our:internal/proxy", "our:internal/daemon", "internal/proxy: imports"},
 		{"faces_know_what_they_need", "our:internal/proxy", "our:internal/tokenfile", "internal/proxy: imports"},
 		{"faces_know_what_they_need", "our:internal/keeper", "our:pkg/flow", "internal/keeper: imports"},
+		{"faces_know_what_they_need", "our:internal/metrics", "our:pkg/flow", "internal/metrics: imports"},
 		{"faces_know_what_they_need", "our:internal/events", "our:internal/daemon", "internal/events: imports"},
 		{"faces_know_what_they_need", "our:internal/hint", "our:pkg/flow", "internal/hint: imports"},
 		{"faces_know_what_they_need", "our:internal/near", "our:internal/hint", "internal/near: imports"},
@@ -96,6 +98,8 @@ func TestRulesSeeImports(t *testing.T) {
 		{"frameworks_stay_where_they_are_used", "our:cmd/tokend", gin, "cmd/tokend: imports " + gin},
 		{"frameworks_stay_where_they_are_used", "our:internal/guard", gin, "internal/guard: imports " + gin},
 		{"frameworks_stay_where_they_are_used", "our:internal/proxy", gin, "internal/proxy: imports " + gin},
+		{"frameworks_stay_where_they_are_used", "our:cmd/tokend", prometheus + "/client_golang/prometheus/promhttp", "that is for internal/metrics"},
+		{"frameworks_stay_where_they_are_used", "our:internal/daemon", prometheus + "/common/expfmt", "that is for internal/metrics"},
 		{"frameworks_stay_where_they_are_used", "our:internal/store", envconfig, "that is for cmd"},
 		{"frameworks_stay_where_they_are_used", "golang.org/x/oauth2", "cloud.google.com/go/metadata", "pkg/mock: needs cloud.google.com/go/metadata"},
 		{"formats_know_the_client_only", "our:internal/format", "our:pkg/flow", "internal/format: imports " + module + "pkg/flow"},
@@ -157,6 +161,7 @@ func TestRulesSeeSource(t *testing.T) {
 		{"embedded gin", signatures, `import "github.com/gin-gonic/gin"; type Daemon struct { *gin.Engine }`, "Daemon shows gin"},
 		{"alias of gin", signatures, `import "github.com/gin-gonic/gin"; type Handler = gin.HandlerFunc`, "Handler shows gin"},
 		{"variable of gin", signatures, `import "github.com/gin-gonic/gin"; var Engine = gin.New()`, "Engine shows gin"},
+		{"field of Prometheus", signatures, `import "github.com/prometheus/client_golang/prometheus"; type Metrics struct { Registry *prometheus.Registry }`, "Metrics shows Prometheus' library"},
 		{"gin inside", signatures, `import "github.com/gin-gonic/gin"
 			func (d *Daemon) routes(c *gin.Context) {}
 			type Daemon struct { engine *gin.Engine }

@@ -16,6 +16,7 @@ import (
 
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/keeper"
+	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
+	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -80,6 +82,7 @@ type Daemon struct {
 	running lives
 	logins  *logins
 	hub     *events.Hub
+	metrics *metrics.Metrics
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -107,6 +110,9 @@ func New(c Config) (*Daemon, error) {
 	}
 	if d.hub = c.Events; d.hub == nil {
 		d.hub = events.New("", d.log)
+	}
+	if d.metrics = c.Metrics; d.metrics == nil {
+		d.metrics = metrics.New(c.Version, func() bool { return true })
 	}
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)

@@ -25,6 +25,7 @@ func (d *api) forward(c *gin.Context) {
 	if to == nil {
 		to = d.proxy.Client(cl.Name(), tokenSource{cl.Client.Client, cl.life}, nil)
 	}
+	defer d.countProxied(c, cl)
 	to.Forward(headerWriter{c.Writer}, c.Request, func(err error) {
 		var down *proxy.UpstreamError
 		if errors.As(err, &down) {

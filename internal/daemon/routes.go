@@ -30,6 +30,7 @@ func (d *api) table() []route {
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
+		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
@@ -43,7 +44,8 @@ func (d *api) routes() http.Handler {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is not a slash
-	e.Use(d.accessLog, d.recovery)
+	counters := routeCounters{}
+	e.Use(counters.count, d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
 		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
@@ -56,6 +58,7 @@ func (d *api) routes() http.Handler {
 	}
 	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
 	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
+	counters.resolve(d.metrics, e)
 	return e
 }
 

@@ -84,6 +84,15 @@ func (s *Store) Watch(ctx context.Context, changed func(key string)) error {
 	return fmt.Errorf("store: watch: %w", errors.ErrUnsupported)
 }
 
+// WatchError returns why changes of other processes are not reported at the moment, or
+// nil. It is nil for a medium that does not report changes.
+func (s *Store) WatchError() error {
+	if w, ok := s.medium.(interface{ WatchError() error }); ok {
+		return w.WatchError()
+	}
+	return nil
+}
+
 // Load implements [flow.Store]. It returns the saved grant, or the spilled one if
 // that is newer, with the saved one's revision so that the next Save replaces it.
 func (s *Store) Load(ctx context.Context, key string) (*flow.Grant, error) {

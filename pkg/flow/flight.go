@@ -163,9 +163,12 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if d := c.decide(ctx, g, w); d.why != nil && !d.uncertain { // uncertain: a process that holds the lease may wait for the answer
 		return nil, false, d.why
 	}
+	began := time.Now()
 	meta, err := c.provider.endpoints(ctx)
 	if err != nil {
-		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(w, asError("discovery", err)))
+		e := asError("discovery", err)
+		c.refreshed(began, e)
+		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(w, e))
 	}
 	l, e := c.lock(ctx, f)
 	if e != nil {
@@ -185,7 +188,9 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
-	if t, e = x.run(ctx, g, revision); e != nil {
+	t, e = x.run(ctx, g, revision)
+	c.refreshed(x.began, e)
+	if e != nil {
 		c.reportFailure(ctx, l, w, e)
 	}
 	return t, e == nil, e
