@@ -48,13 +48,14 @@ packages() {
     node) echo nodejs ;;
     oidc-agent) echo oidc-agent-cli ;;
     postgres) echo postgresql ;;
+    promtool) echo prometheus ;;
     systemd-analyze) echo systemd ;; # systemd-socket-activate, too
     *) echo "$1" ;;
     esac
 }
 
 missing() {
-    for tool in cc chromium curl git node npm oidc-agent pgbouncer postgres python3 systemd-analyze; do
+    for tool in cc chromium curl git node npm oidc-agent pgbouncer postgres promtool python3 systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }
