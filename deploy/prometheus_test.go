@@ -138,3 +138,17 @@ func checkQueries(t *testing.T, exprs []string) {
 		t.Errorf("Prometheus cannot read a query of the dashboard: %v\n%s\n%s", err, out, &b)
 	}
 }
+
+// Prometheus accepts the configurations of docs/metrics.md.
+func TestScrapeConfigurations_AreValid(t *testing.T) {
+	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(read(t, filepath.Join(root, "docs", "metrics.md")), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("%d configurations", len(blocks))
+	}
+	for _, b := range blocks {
+		path := write(t, filepath.Join(t.TempDir(), "prometheus.yml"), b[1], 0o600)
+		if out, err := promtool(t, "check", "config", "--syntax-only", path); err != nil {
+			t.Errorf("%v\n%s\n%s", err, out, b[1])
+		}
+	}
+}
