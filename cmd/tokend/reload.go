@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/metrics"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/systemd"
 	"example.com/tokend/pkg/flow"
@@ -56,7 +58,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants), Metrics: s.metrics,
+		Events: s.hub, Watch: watchOf(s.grants), Metrics: s.metrics, IDs: requestid.New(rand.Text()),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/storeurl"
@@ -173,9 +174,9 @@ func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.Leve
 func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if s.JSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return requestid.Log(slog.New(slog.NewJSONHandler(w, o)))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return requestid.Log(slog.New(slog.NewTextHandler(w, o)))
 }
 
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {

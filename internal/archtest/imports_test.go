@@ -41,7 +41,7 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/storeurl",
 		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/harden", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
@@ -86,12 +86,13 @@ var leaves = []string{"internal/near", "internal/hint", "internal/durable", "int
 func facesKnowWhatTheyNeed(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
-		"internal/daemon":    append([]string{"pkg/flow", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy"}, leaves...),
+		"internal/daemon":    append([]string{"pkg/flow", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid"}, leaves...),
 		"internal/events":    append([]string{"pkg/flow"}, leaves...),
 		"internal/keeper":    nil, // what it keeps is an interface
 		"internal/metrics":   nil, // what it counts are names and numbers
 		"internal/proxy":     append([]string{"pkg/flow", "internal/guard"}, leaves...),
 		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
+		"internal/requestid": append([]string{"pkg/flow"}, leaves...),
 		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
 		"internal/near":      nil,
 		"internal/hint":      nil,

@@ -18,6 +18,7 @@ import (
 	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 	Log     *slog.Logger                    // nil: silent
 	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
 	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
+	IDs     *requestid.Source               // of requests without one; nil: not distinguished from other processes'
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -83,6 +85,7 @@ type Daemon struct {
 	logins  *logins
 	hub     *events.Hub
 	metrics *metrics.Metrics
+	ids     *requestid.Source
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -107,6 +110,10 @@ func New(c Config) (*Daemon, error) {
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	d.log = requestid.Log(d.log)
+	if d.ids = c.IDs; d.ids == nil {
+		d.ids = requestid.New("tokend")
 	}
 	if d.hub = c.Events; d.hub == nil {
 		d.hub = events.New("", d.log)

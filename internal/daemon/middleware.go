@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 
 	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
+	"example.com/tokend/pkg/flow"
 )
 
 // accessLevel is the level of the access log, which is for debugging: nothing else
@@ -25,8 +28,19 @@ func (d *Daemon) accessLog(c *gin.Context) {
 	}
 	began := time.Now()
 	c.Next()
-	d.log.Log(ctx, accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
+	d.log.Log(c.Request.Context(), accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
 		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
+}
+
+// identify gives a request its id. The answer has it from the start, whatever becomes of
+// the request.
+func (d *Daemon) identify(c *gin.Context) {
+	c.Writer.Header()[requestid.Header] = []string{d.ids.Of(c.Request.Header[requestid.Header])}
+}
+
+// withID returns the context of a request with its id. A cached answer does not need it.
+func withID(c *gin.Context) context.Context {
+	return flow.WithRequestID(c.Request.Context(), c.Writer.Header().Get(requestid.Header))
 }
 
 // recovery answers 500 for a handler that panics. The value may contain headers or

@@ -45,7 +45,7 @@ func (d *api) routes() http.Handler {
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is not a slash
 	counters := routeCounters{}
-	e.Use(counters.count, d.accessLog, d.recovery)
+	e.Use(counters.count, d.identify, d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
 		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
@@ -70,6 +70,7 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		if refusal != nil {
+			c.Request = c.Request.WithContext(withID(c))
 			refusal.Log(d.log, c.Request, caller)
 			d.fail(c, problemOfRefusal(refusal))
 			return
@@ -78,7 +79,7 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 		if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
 			return
 		}
-		c.Request = c.Request.WithContext(guard.WithCaller(ctx, caller))
+		c.Request = c.Request.WithContext(guard.WithCaller(withID(c), caller))
 		r.handler(c)
 	}
 }
