@@ -58,7 +58,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants), Metrics: s.metrics, IDs: requestid.New(rand.Text()),
+		Events: s.hub, Watch: watchOf(s.grants), Metrics: s.metrics, IDs: requestid.New(rand.Text()[:12]),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

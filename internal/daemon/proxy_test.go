@@ -107,7 +107,7 @@ func TestProxy_ForwardsRequestAndAnswer(t *testing.T) {
 	}
 	want := http.Header{
 		"Authorization": {"Bearer " + canaryToken}, "Content-Length": {"4"}, "X-Kept": {"1", "2"}, "Cookie": {"a=1; b=2"}, "Accept-Encoding": {"br"},
-		"X-Request-Id": {"tokend-1"},
+		"X-Request-Id": {"tokend-0000001"},
 	}
 	if fmt.Sprint(r.Header) != fmt.Sprint(want) {
 		t.Errorf("the upstream got %v", r.Header)

@@ -107,7 +107,7 @@ func TestRequestID_ThroughProxy(t *testing.T) {
 	for _, tt := range []struct{ path, id, sent, answered string }{
 		{"/a", "req-1", "req-1", "req-1"},
 		{"/own", "req-2", "req-2", "upstream-1"},
-		{"/a", "two words", "start-1", "start-1"},
+		{"/a", "two words", "start-0000001", "start-0000001"},
 	} {
 		a := d.ask(t, "GET", "/v1/clients/demo/proxy"+tt.path, tt.id)
 		if strings.Join(got, ",") != tt.sent || strings.Join(a.Header["X-Request-Id"], ",") != tt.answered {

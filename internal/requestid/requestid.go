@@ -33,8 +33,13 @@ func (s *Source) Of(values []string) string {
 	if len(values) == 1 && harmless(values[0]) {
 		return values[0]
 	}
-	return s.start + strconv.FormatUint(s.n.Add(1), 36)
+	var digits [16]byte
+	n := strconv.AppendUint(digits[:0], s.n.Add(1), 36)
+	return s.start + zeros[min(len(n), len(zeros)):] + string(n)
 }
+
+// zeros pad the number of an id, so that ids have one length.
+const zeros = "0000000"
 
 // harmless reports whether an id has 1 to 64 letters, digits, "-", "_" and ".".
 func harmless(id string) bool {

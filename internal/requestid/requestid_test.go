@@ -29,7 +29,7 @@ func TestOf_TakesHarmlessIDs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := New("start").Of(tt.values)
-			if taken := len(tt.values) > 0 && id == tt.values[0]; taken != tt.taken || !taken && id != "start-1" {
+			if taken := len(tt.values) > 0 && id == tt.values[0]; taken != tt.taken || !taken && id != "start-0000001" {
 				t.Errorf("id %q", id)
 			}
 		})
@@ -40,7 +40,7 @@ func TestOf_MakesDifferentIDs(t *testing.T) {
 	s, seen := New("start"), map[string]bool{}
 	for range 1000 {
 		id := s.Of(nil)
-		if seen[id] || !harmless(id) {
+		if seen[id] || !harmless(id) || len(id) != len("start-0000001") {
 			t.Fatalf("id %q", id)
 		}
 		seen[id] = true
