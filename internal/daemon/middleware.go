@@ -32,15 +32,16 @@ func (d *Daemon) accessLog(c *gin.Context) {
 		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
 }
 
-// identify gives a request its id. The answer has it from the start, whatever becomes of
-// the request.
-func (d *Daemon) identify(c *gin.Context) {
-	c.Writer.Header()[requestid.Header] = []string{d.ids.Of(c.Request.Header[requestid.Header])}
+// identify gives a request its id, and its answer.
+func (d *Daemon) identify(c *gin.Context) string {
+	id := d.ids.Of(c.Request.Header[requestid.Header])
+	c.Writer.Header()[requestid.Header] = []string{id}
+	return id
 }
 
-// withID returns the context of a request with its id. A cached answer does not need it.
-func withID(c *gin.Context) context.Context {
-	return flow.WithRequestID(c.Request.Context(), c.Writer.Header().Get(requestid.Header))
+// withID gives a request its id and returns its context with that.
+func (d *Daemon) withID(c *gin.Context) context.Context {
+	return flow.WithRequestID(c.Request.Context(), d.identify(c))
 }
 
 // recovery answers 500 for a handler that panics. The value may contain headers or

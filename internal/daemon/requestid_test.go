@@ -119,3 +119,26 @@ func TestRequestID_ThroughProxy(t *testing.T) {
 		t.Errorf("without an upstream: %s %q", a.Status, a.Header["X-Request-Id"])
 	}
 }
+
+// An answer from memory has the caller's id. It has no new one: no log line and no
+// request to a provider refers to it.
+func TestRequestID_OfTokenInMemory(t *testing.T) {
+	cl := kept(t, newTenant(t), "demo")
+	if _, err := cl.Get(t.Context(), flow.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(Config{Clients: []Client{cl}, Keys: []Key{{Name: "main", Secret: mainKey}}, IDs: requestid.New("start")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sent, want := range map[string]string{"": "", "req-1": "req-1", "two words": "start-0000001"} {
+		r, w := benchRequest(), httptest.NewRecorder()
+		if sent != "" {
+			r.Header.Set("X-Request-Id", sent)
+		}
+		d.handler.ServeHTTP(w, r)
+		if got := strings.Join(w.Header()["X-Request-Id"], ","); w.Code != 200 || got != want {
+			t.Errorf("%q: %d with id %q, want %q", sent, w.Code, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -44,8 +45,8 @@ func (d *api) routes() http.Handler {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is not a slash
-	counters := routeCounters{}
-	e.Use(counters.count, d.identify, d.accessLog, d.recovery)
+	d.routed = routeCounters{}
+	e.Use(d.routed.count, d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
 		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
@@ -58,7 +59,7 @@ func (d *api) routes() http.Handler {
 	}
 	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
 	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
-	counters.resolve(d.metrics, e)
+	d.routed.resolve(d.metrics, e)
 	return e
 }
 
@@ -70,7 +71,7 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		if refusal != nil {
-			c.Request = c.Request.WithContext(withID(c))
+			c.Request = c.Request.WithContext(d.withID(c))
 			refusal.Log(d.log, c.Request, caller)
 			d.fail(c, problemOfRefusal(refusal))
 			return
@@ -79,7 +80,8 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 		if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
 			return
 		}
-		c.Request = c.Request.WithContext(guard.WithCaller(withID(c), caller))
+		defer d.routed.time(c, time.Now())
+		c.Request = c.Request.WithContext(guard.WithCaller(d.withID(c), caller))
 		r.handler(c)
 	}
 }

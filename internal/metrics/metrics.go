@@ -60,7 +60,7 @@ func New(version string, notified func() bool) *Metrics {
 			Name: "tokend_http_requests_total", Help: "Requests to the API, by route and status.",
 		}, []string{"route", "code"}),
 		httpTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tokend_http_request_duration_seconds", Help: "Time until a request to the API was answered.", Buckets: fast,
+			Name: "tokend_http_request_duration_seconds", Help: "Time until a request to the API was answered, without those that were refused or answered with a token in memory.", Buckets: fast,
 		}, []string{"route"}),
 		storeTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tokend_store_operation_duration_seconds", Help: "Time of an operation of the store.", Buckets: fast,
@@ -155,10 +155,10 @@ func (m *Metrics) Route(name string) *Route {
 }
 
 // Done counts a request that was answered.
-func (r *Route) Done(status int, took time.Duration) {
-	r.took.Observe(took.Seconds())
-	r.code(status).Inc()
-}
+func (r *Route) Done(status int) { r.code(status).Inc() }
+
+// Took counts the time of a request.
+func (r *Route) Took(d time.Duration) { r.took.Observe(d.Seconds()) }
 
 func (r *Route) code(status int) prometheus.Counter {
 	if status < 100 || status-100 >= len(r.codes) || http.StatusText(status) == "" { // an upstream can answer with any number

@@ -99,11 +99,13 @@ func TestWrite_CountsOfClients(t *testing.T) {
 func TestWrite_CountsOfService(t *testing.T) {
 	m := New("v1.2.3", func() bool { return false })
 	r := m.Route("/v1/clients")
-	r.Done(200, time.Millisecond)
-	r.Done(200, 20*time.Second)
-	m.Route("/v1/clients").Done(503, time.Millisecond)
+	r.Done(200)
+	r.Done(200)
+	r.Took(20 * time.Second)
+	r.Took(time.Millisecond)
+	m.Route("/v1/clients").Done(503)
 	for _, status := range []int{0, 99, 299, 600, 999, -1} { // what only an upstream answers
-		r.Done(status, time.Millisecond)
+		r.Done(status)
 	}
 	m.Stored(OpSave, time.Millisecond, true)
 	m.Event("degraded")
@@ -113,7 +115,8 @@ func TestWrite_CountsOfService(t *testing.T) {
 		`tokend_http_requests_total{code="200",route="/v1/clients"} 2`,
 		`tokend_http_requests_total{code="503",route="/v1/clients"} 1`,
 		`tokend_http_requests_total{code="other",route="/v1/clients"} 6`,
-		`tokend_http_request_duration_seconds_count{route="/v1/clients"} 9`,
+		`tokend_http_request_duration_seconds_count{route="/v1/clients"} 2`,
+		`tokend_http_request_duration_seconds_bucket{route="/v1/clients",le="10"} 1`,
 		`tokend_store_operation_duration_seconds_count{operation="save"} 1`,
 		`tokend_store_operation_duration_seconds_count{operation="load"} 0`,
 		`tokend_store_errors_total{operation="save"} 1`,
@@ -156,7 +159,7 @@ func (f *failing) Write(b []byte) (int, error) {
 // has a sample. -update rewrites it.
 func TestTable(t *testing.T) {
 	m := New("v1.2.3", always)
-	m.Route("/v1/clients").Done(200, 0)
+	m.Route("/v1/clients").Done(200)
 	m.Event("degraded")
 	_, families := scrape(t, m, many(m, 1))
 	var rows []string
