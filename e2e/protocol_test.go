@@ -34,7 +34,7 @@ var steps = []struct {
 	{"a late answer after a logout is revoked", "pkg/flow/persist.go", "case s != nil && s.State == GrantLoggedOut && s.supersedes(g, replaces):", "case false:", "pkg/flow"},
 	{"a logout is stored", "pkg/flow/forget.go", "t.State, t.LoggedIn = GrantLoggedOut, time.Time{}", "t.LoggedIn = time.Time{}", "pkg/flow"},
 	{"a logout is respected", "pkg/flow/decide.go", "case g != nil && g.State == GrantLoggedOut:", "case false:", "pkg/flow"},
-	{"a rejection is stored", "pkg/flow/exchange.go", "c.reject(g, e, credential)\n\t\tc.saveBestEffort(ctx, x.l, g)", "c.reject(g, e, credential)", "pkg/flow"},
+	{"a rejection is stored", "pkg/flow/exchange.go", "c.reject(ctx, g, e, credential)\n\t\tc.saveBestEffort(ctx, x.l, g)", "c.reject(ctx, g, e, credential)", "pkg/flow"},
 	{"a rejected client is probed", "pkg/flow/decide.go", "if left > 0 && left <= retryAfterMax && r.Credential", "if r.Credential", "pkg/flow"},
 	{"and not before its time", "pkg/flow/decide.go", "if g != nil && g.Rejected != nil && !w.probe {", "if false {\n\t\tr := g.Rejected\n\t\t_ = r\n\t}\n\tif false {", "pkg/flow"},
 	{"another secret is tried at once", "pkg/flow/decide.go", " && r.Credential == c.clientCredentialHash(ctx)", "", "pkg/flow"},

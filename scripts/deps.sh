@@ -53,13 +53,14 @@ packages() {
     authlib) echo python3-authlib python3-cryptography python3-jwt python3-requests ;;
     oidc-agent) echo oidc-agent-cli ;;
     postgres) echo postgresql ;;
+    promtool) echo prometheus ;;
     systemd-analyze) echo systemd ;; # systemd-socket-activate, too
     *) echo "$1" ;;
     esac
 }
 
 missing() {
-    for tool in authlib cc chromium curl git node npm oidc-agent pgbouncer postgres python3 systemd-analyze; do
+    for tool in authlib cc chromium curl git node npm oidc-agent pgbouncer postgres promtool python3 systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }

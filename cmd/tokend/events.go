@@ -15,12 +15,14 @@ import (
 // as on_event says, until the returned function is called, which waits.
 func (s *serving) followEvents(ctx context.Context) (end func()) {
 	s.hub = events.New(rand.Text(), s.log)
+	s.hub.Sink(func(e events.Event) { s.metrics.Event(string(e.Kind)) })
 	s.keeper.event, s.keeper.ending = s.hub.Publish, s.settings.OnEvent.GrantEnding
 	t, ok := targetOf(s.settings.OnEvent)
 	if !ok {
 		return func() {}
 	}
 	d := events.NewDeliverer(t, time.Now, s.log)
+	d.Lost = s.countLost
 	s.hub.Sink(d.Add)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // clients have events until they have ended
 	var running sync.WaitGroup

@@ -22,7 +22,7 @@ var moving = []struct {
 	{regexp.MustCompile(`/authorize\?[^ "\n]+`), "/authorize?QUERY"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`\b\d{10}\b`), "UNIX"},
-	{regexp.MustCompile(`\b(86400|86399|86398)\b`), "86400"},
+	{regexp.MustCompile(`\b(86400|863[5-9]\d)\b`), "86400"},
 	{regexp.MustCompile(`24h0m0s|23h59m5\ds`), "24h0m0s"},
 }
 

@@ -46,6 +46,8 @@ type keeper struct {
 	event  func(flow.Event)  // called after every change of a grant; nil: none
 	ending time.Duration     // how long before its end a grant has its event
 
+	refreshed func(flow.Refresh) // called after every refresh of a client; nil: none
+
 	providers providers
 }
 
@@ -108,7 +110,7 @@ func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
 	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
-	c.OnEvent, c.EndingAhead = k.event, k.ending
+	c.OnEvent, c.EndingAhead, c.OnRefresh = k.event, k.ending, k.refreshed
 	c.Provider = k.providers.of(c.Issuer, k.log)
 	made.client, err = flow.New(c)
 	return err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/internal/metrics"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/systemd"
 	"example.com/tokend/pkg/flow"
@@ -26,6 +29,7 @@ type serving struct {
 	manager  *systemd.Notifier
 	restored *restoredWarning
 	hub      *events.Hub
+	metrics  *metrics.Metrics
 	log      *slog.Logger
 
 	keeper keeper
@@ -53,8 +57,8 @@ func (s *serving) build() (err error) {
 		return err
 	}
 	s.daemon, err = daemon.New(daemon.Config{
-		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(),
+		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
+		Events: s.hub, Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, IDs: requestid.New(rand.Text()[:12]),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))

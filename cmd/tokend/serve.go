@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/storeurl"
@@ -144,6 +145,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	}()
 	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
+	svc.measure()
 	defer svc.keeper.providers.close()
 	defer svc.followEvents(ctx)()
 	if err := svc.build(); err != nil {
@@ -172,9 +174,9 @@ func (s settings) logger(w io.Writer) *slog.Logger { return s.loggerAt(w, s.Leve
 func (s settings) loggerAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if s.JSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return requestid.Log(slog.New(slog.NewJSONHandler(w, o)))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return requestid.Log(slog.New(slog.NewTextHandler(w, o)))
 }
 
 func (s settings) openStore(ctx context.Context) (*store.Store, error) {

@@ -15,6 +15,7 @@ const (
 	systemd    = "github.com/coreos/go-systemd"
 	qr         = "rsc.io/qr"
 	pgx        = "github.com/jackc/pgx"
+	prometheus = "github.com/prometheus"
 	maxDepth   = 3
 	mathRand   = "math/rand"
 	mathRandV2 = "math/rand/v2"
@@ -40,7 +41,7 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/proxy",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/storeurl",
 		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/harden", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
@@ -85,11 +86,13 @@ var leaves = []string{"internal/near", "internal/hint", "internal/durable", "int
 func facesKnowWhatTheyNeed(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
-		"internal/daemon":    append([]string{"pkg/flow", "internal/events", "internal/guard", "internal/keeper", "internal/proxy"}, leaves...),
+		"internal/daemon":    append([]string{"pkg/flow", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid"}, leaves...),
 		"internal/events":    append([]string{"pkg/flow"}, leaves...),
 		"internal/keeper":    nil, // what it keeps is an interface
+		"internal/metrics":   nil, // what it counts are names and numbers
 		"internal/proxy":     append([]string{"pkg/flow", "internal/guard"}, leaves...),
 		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
+		"internal/requestid": append([]string{"pkg/flow"}, leaves...),
 		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
 		"internal/near":      nil,
 		"internal/hint":      nil,
@@ -112,16 +115,20 @@ func storesKnowFlowAndDriver(g graph) []string {
 	return bad
 }
 
-// frameworksStay: gin is used in two places and is in no exported signature, only
-// commands and their configuration read the environment with envconfig, and a test
-// that imports pkg/mock builds only go-jose and x/oauth2.
+// frameworksStay: gin is used in two places and Prometheus' library in one, neither is in
+// an exported signature, only commands and their configuration read the environment with
+// envconfig, and a test that imports pkg/mock builds only go-jose and x/oauth2.
 func frameworksStay(g graph) []string {
 	bad := confined(g, gin, "internal/daemon", "cmd/mockauth0")
 	bad = append(bad, confined(g, envconfig, "cmd", "internal/config")...)
+	bad = append(bad, confined(g, prometheus, "internal/metrics")...)
 	for path, p := range g.ours() {
 		for _, f := range p.files {
 			for _, name := range exportedWith(f, localName(f, gin)) {
 				bad = append(bad, violation(path, "%s shows gin in an exported signature", name))
+			}
+			for _, name := range exportedWith(f, localName(f, prometheus+"/client_golang/prometheus")) {
+				bad = append(bad, violation(path, "%s shows Prometheus' library in an exported signature", name))
 			}
 		}
 	}

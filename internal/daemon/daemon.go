@@ -16,7 +16,9 @@ import (
 
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/keeper"
+	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -33,6 +35,8 @@ type Config struct {
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
+	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
+	IDs     *requestid.Source               // of requests without one; nil: not distinguished from other processes'
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -83,6 +87,8 @@ type Daemon struct {
 	running lives
 	logins  *logins
 	hub     *events.Hub
+	metrics *metrics.Metrics
+	ids     *requestid.Source
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -110,8 +116,15 @@ func New(c Config) (*Daemon, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	d.log = requestid.Log(d.log)
+	if d.ids = c.IDs; d.ids == nil {
+		d.ids = requestid.New("tokend")
+	}
 	if d.hub = c.Events; d.hub == nil {
 		d.hub = events.New("", d.log)
+	}
+	if d.metrics = c.Metrics; d.metrics == nil {
+		d.metrics = metrics.New(c.Version, func() bool { return true })
 	}
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)

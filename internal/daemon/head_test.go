@@ -14,6 +14,7 @@ func (r *running) answerTo(t *testing.T, method, path string) (status int, h htt
 	t.Helper()
 	a := r.call(t, method, path, "")
 	a.Header.Del("Date")
+	a.Header.Del("X-Request-Id") // another each time
 	return a.StatusCode, a.Header, a.body
 }
 
@@ -30,7 +31,7 @@ func TestHead_AnswersAsGetDoes(t *testing.T) {
 	d.call(t, "GET", "/v1/clients/person/token", "") // begins the login that later answers offer
 	paths := []string{tokenPath + "?min_validity=soon", tokenPath + "?format=text", "/v1/clients/person/token", "/v1/clients/missing/token"}
 	for _, r := range d.active.Load().table() {
-		if r.method == "GET" && r.path != "/v1/events" { // which has no end
+		if r.method == "GET" && r.path != "/v1/events" && r.path != "/metrics" { // which have no end, and another length each time
 			paths = append(paths, strings.Replace(r.path, ":client", "demo", 1))
 		}
 	}

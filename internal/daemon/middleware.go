@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 
 	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
+	"example.com/tokend/pkg/flow"
 )
 
 // accessLevel is the level of the access log, which is for debugging: nothing else
@@ -25,8 +28,20 @@ func (d *Daemon) accessLog(c *gin.Context) {
 	}
 	began := time.Now()
 	c.Next()
-	d.log.Log(ctx, accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
+	d.log.Log(c.Request.Context(), accessLevel, "request", "method", c.Request.Method, "route", c.FullPath(), "client", c.Param("client"),
 		"caller", guard.CallerOf(c.Request.Context()).Name, "status", c.Writer.Status(), "took", time.Since(began))
+}
+
+// identify gives a request its id, and its answer.
+func (d *Daemon) identify(c *gin.Context) string {
+	id := d.ids.Of(c.Request.Header[requestid.Header])
+	c.Writer.Header()[requestid.Header] = []string{id}
+	return id
+}
+
+// withID gives a request its id and returns its context with that.
+func (d *Daemon) withID(c *gin.Context) context.Context {
+	return flow.WithRequestID(c.Request.Context(), d.identify(c))
 }
 
 // recovery answers 500 for a handler that panics. The value may contain headers or

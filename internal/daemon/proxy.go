@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -25,7 +26,11 @@ func (d *api) forward(c *gin.Context) {
 	if to == nil {
 		to = d.proxy.Client(cl.Name(), tokenSource{cl.Client.Client, cl.life}, nil)
 	}
+	defer d.countProxied(c, cl)
+	id := c.Writer.Header()[requestid.Header]
+	delete(c.Writer.Header(), requestid.Header) // the upstream's answer can have one of its own
 	to.Forward(headerWriter{c.Writer}, c.Request, func(err error) {
+		c.Writer.Header()[requestid.Header] = id
 		var down *proxy.UpstreamError
 		if errors.As(err, &down) {
 			d.failFor(c, cl, &problem{Status: http.StatusBadGateway, Code: codeUpstreamDown, Description: down.Error(), Hint: down.Hint()})

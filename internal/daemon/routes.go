@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,6 +32,7 @@ func (d *api) table() []route {
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
+		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
@@ -44,7 +46,8 @@ func (d *api) routes() http.Handler {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is not a slash
-	e.Use(d.accessLog, d.recovery)
+	d.routed = routeCounters{}
+	e.Use(d.routed.count, d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
 		if r.method == http.MethodGet { // net/http drops the body (RFC 9110 section 9.3.2)
@@ -57,6 +60,7 @@ func (d *api) routes() http.Handler {
 	}
 	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
 	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
+	d.routed.resolve(d.metrics, e)
 	return e
 }
 
@@ -68,6 +72,7 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		if refusal != nil {
+			c.Request = c.Request.WithContext(d.withID(c))
 			refusal.Log(d.log, c.Request, caller)
 			d.fail(c, problemOfRefusal(refusal))
 			return
@@ -76,7 +81,8 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 		if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
 			return
 		}
-		c.Request = c.Request.WithContext(guard.WithCaller(ctx, caller))
+		defer d.routed.time(c, time.Now())
+		c.Request = c.Request.WithContext(guard.WithCaller(d.withID(c), caller))
 		r.handler(c)
 	}
 }

@@ -24,6 +24,7 @@ type api struct {
 	names   []string // of clients, sorted
 	guard   *guard.Guard
 	engine  http.Handler
+	routed  routeCounters
 
 	replaced context.Context // ends when the next configuration is active
 	end      context.CancelFunc

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -66,6 +67,9 @@ func (d *api) cachedToken(c *gin.Context) bool {
 	t := cl.Cached(q.Request)
 	if t == nil {
 		return false
+	}
+	if len(c.Request.Header[requestid.Header]) > 0 { // otherwise nothing refers to an id
+		d.identify(c)
 	}
 	d.writeToken(c.Writer, cl, t, q)
 	return true

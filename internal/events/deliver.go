@@ -51,6 +51,10 @@ type Deliverer struct {
 	now    func() time.Time
 	log    *slog.Logger
 	queue  chan Event
+
+	// Lost is called for each event that was not delivered, with the reason, which is
+	// [ErrDropped] if too many waited; nil: none. Set it before the first event.
+	Lost func(reason error)
 }
 
 // NewDeliverer returns a deliverer. It delivers nothing until [Deliverer.Run].
@@ -107,6 +111,9 @@ func (d *Deliverer) Run(ctx context.Context) {
 }
 
 func (d *Deliverer) failed(e Event, err error) {
+	if d.Lost != nil {
+		d.Lost(err)
+	}
 	advice := hint.Of(err)
 	if advice == "" {
 		advice = "check on_event of the configuration"

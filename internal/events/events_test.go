@@ -175,8 +175,18 @@ func TestWebhook_GivesUp(t *testing.T) {
 func TestDeliverer_QueueIsBounded(t *testing.T) {
 	var log strings.Builder
 	d := NewDeliverer(Target{URL: "https://hooks.example.com/"}, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	lost := 0
+	d.Lost = func(reason error) {
+		if !errors.Is(reason, ErrDropped) {
+			t.Errorf("lost because of %v", reason)
+		}
+		lost++
+	}
 	for range queued + 3 {
 		d.Add(testEvent(flow.EventLoginRequired))
+	}
+	if lost != 3 {
+		t.Errorf("%d events reported as lost, want 3", lost)
 	}
 	if n := strings.Count(log.String(), "an event was not delivered"); n != 3 {
 		t.Errorf("%d events reported as dropped, want 3", n)

@@ -12,6 +12,8 @@ const (
 	// ErrorHeader marks an answer as tokend's own and holds the error's code.
 	ErrorHeader = "Tokend-Error"
 
+	requestIDHeader = "X-Request-Id" // to the upstream, and from it or from tokend
+
 	ownHeaders     = "Tokend-"
 	upstreamHeader = "Tokend-Upstream" // which upstream; without it the first one
 	networkHeader  = "Tokend-Network"  // of a relay: the network of its own caller

@@ -90,6 +90,9 @@ func (c *Client) Forward(w http.ResponseWriter, r *http.Request, fail func(error
 		via: c.transport, rewrite: to.rewrite, drop: dropFromAnswer,
 		answer: func(resp *http.Response) {
 			resp.Header.Add("Vary", upstreamHeader) // the answer depends on it
+			if id := flow.RequestID(r.Context()); id != "" && resp.Header.Get(requestIDHeader) == "" {
+				resp.Header.Set(requestIDHeader, id)
+			}
 			for _, name := range to.rewriteReferences(resp.Header) {
 				c.proxy.log.WarnContext(r.Context(), "removed an unsafe redirect from the upstream's answer", "client", c.name,
 					"upstream", to.base.Host, "header", name, "reason", "it leads to this machine, or is malformed",
@@ -171,4 +174,7 @@ func (c *Client) upstream(named []string) (*url.URL, error) {
 func (to *target) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL, r.Out.Host = &to.url, to.base.Host
 	dropRequestHeaders(r.Out.Header)
+	if id := flow.RequestID(r.In.Context()); id != "" { // the caller's own if it is harmless
+		r.Out.Header.Set(requestIDHeader, id)
+	}
 }

@@ -35,9 +35,9 @@ func (x *exchange) accept(ctx context.Context, g *Grant, a answer, sent time.Tim
 		if t := c.cachedFor(x.w); t != nil { // another process has stored a later token
 			return c.serve(x.w, t), nil
 		}
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
-	c.log().Info("refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
+	c.log().InfoContext(ctx, "refreshed", "generation", g.Generation, "audience", t.Audience, "scope", t.Scope,
 		"expiry", t.Expiry, "rotation", g.Rotation)
 	served, e := t, (*Error)(nil)
 	if t.unverified {
@@ -169,12 +169,12 @@ func (x *exchange) verifyAndServe(ctx context.Context, g *Grant, t *Token) (*Tok
 	if err != nil {
 		e := asError("refresh", err)
 		if e.Op != "refresh" {
-			return nil, c.failed(x.w, e) // the keys are not available: verified at the next attempt
+			return nil, c.failed(ctx, x.w, e) // the keys are not available: verified at the next attempt
 		}
 		n.Tokens = withoutToken(n.Tokens, t)
 		n.Failure = c.failureOf(e)
 		c.saveBestEffort(ctx, x.l, n)
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	good := *t
 	good.unverified = false
@@ -212,11 +212,11 @@ func (c *Client) failureOf(e *Error) *Failure {
 // failed records the error of w, delays further attempts, and returns it. If
 // something to send could not be read on this machine, only Run is delayed: a
 // caller's next request reads it again.
-func (c *Client) failed(w want, e *Error) *Error {
+func (c *Client) failed(ctx context.Context, w want, e *Error) *Error {
 	if e.local {
 		c.backOff(localBackoff, e)
 		e.RetryAfter = 0
-		c.fail(e)
+		c.fail(ctx, e)
 		return e
 	}
 	if e.Class == ClassRequest && !w.isDefault() {
@@ -230,7 +230,7 @@ func (c *Client) failed(w want, e *Error) *Error {
 	default:
 		c.backOff("", e)
 	}
-	c.fail(e)
+	c.fail(ctx, e)
 	return e
 }
 
@@ -260,9 +260,9 @@ func (c *Client) setBackoff(key string, g *backoff) {
 }
 
 // fail logs e and makes it the failure that Status shows.
-func (c *Client) fail(e *Error) {
+func (c *Client) fail(ctx context.Context, e *Error) {
 	f := c.failureOf(e)
-	c.log().Warn("failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter,
+	c.log().WarnContext(ctx, "failed", "op", e.Op, "class", e.Class, "code", e.Code, "status", e.Status, "retry_after", e.RetryAfter,
 		"reason", f.Description, "hint", f.Hint)
 	c.setFailure(e)
 }

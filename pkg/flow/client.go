@@ -93,7 +93,7 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	}
 	if r.Force && c.mem.Load() == nil { // otherwise the stored token would count as a new one
 		select {
-		case <-c.launch("load", c.loadGrant).done:
+		case <-c.launch(ctx, "load", c.loadGrant).done:
 		case <-ctx.Done():
 		}
 	}
@@ -101,7 +101,7 @@ func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	w.probe = r.Force
 	var f *flight
 	for range 3 { // a joined flight may have asked for less, or have returned w.not
-		f = c.join(w)
+		f = c.join(ctx, w)
 		select {
 		case <-f.done:
 		case <-ctx.Done():

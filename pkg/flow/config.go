@@ -79,6 +79,7 @@ type Config struct {
 
 	OnEvent     func(Event)   // called after every change that this process has stored, as OnChange is; nil: none
 	EndingAhead time.Duration // how long before its end a grant has its event, at most; 0: 7 days
+	OnRefresh   func(Refresh) // called after every refresh that was tried, as OnChange is; nil: none
 }
 
 // Limits of what is read and waited for.

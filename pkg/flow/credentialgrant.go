@@ -157,16 +157,16 @@ func (c *Client) classifyCredentialError(e *Error) {
 func (x *exchange) rejectCredential(ctx context.Context, g *Grant, e *Error) (*Token, *Error) {
 	c := x.c
 	if e.Class == ClassRequest && e.Code != "mfa_required" && !x.w.isDefault() {
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	c.classifyCredentialError(e)
 	switch {
 	case e.Class == ClassRequest:
 		c.backOff(c.defaultKey(), e)
-		c.fail(e)
+		c.fail(ctx, e)
 		return nil, e
 	case e.Class != ClassLoginRequired:
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	case x.prior != nil && x.prior.State != GrantDead && x.prior.RefreshToken != "":
 		return nil, e // a failed manual login does not end the grant
 	}
@@ -178,8 +178,8 @@ func (x *exchange) rejectCredential(ctx context.Context, g *Grant, e *Error) (*T
 	}
 	n.State, n.Refused, n.Failure = GrantDead, c.credentialHash(c.kind.credentials, x.sentCredential), c.failureOf(e)
 	c.saveBestEffort(ctx, x.l, n)
-	c.log().Error("the provider rejected the credential", "grant", c.cfg.Source.source(), "code", e.Code)
-	return nil, c.failed(x.w, e)
+	c.log().ErrorContext(ctx, "the provider rejected the credential", "grant", c.cfg.Source.source(), "code", e.Code)
+	return nil, c.failed(ctx, x.w, e)
 }
 
 // refusal returns why a dead grant cannot be used, with a hint.

@@ -275,7 +275,7 @@ func probePause(n int) time.Duration {
 
 // reject records in g that the provider rejects the client, and when to probe
 // again: after 1, 2, 4 … 15 minutes, or at once with another credential.
-func (c *Client) reject(g *Grant, e *Error, credential string) {
+func (c *Client) reject(ctx context.Context, g *Grant, e *Error, credential string) {
 	r := &rejected{Probes: 1, Credential: credential}
 	if g.Rejected != nil && g.Rejected.Credential == credential {
 		r.Probes = g.Rejected.Probes + 1
@@ -284,7 +284,7 @@ func (c *Client) reject(g *Grant, e *Error, credential string) {
 	e.RetryAfter = pause
 	r.Next = c.cfg.Now().Round(0).Add(pause)
 	g.Rejected, g.Failure = r, c.failureOf(e)
-	c.log().Error("the provider rejects the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
+	c.log().ErrorContext(ctx, "the provider rejects the client", "code", e.Code, "status", e.Status, "next_probe", r.Next)
 }
 
 // Retry lets a client that the provider has rejected send one request now, for

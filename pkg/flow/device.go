@@ -297,7 +297,7 @@ func (c *Client) saveDeviceGrant(p *poll, a answer, sent time.Time) *Error {
 	}
 	for range deviceSaves {
 		ran := false
-		f := c.launch("device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
+		f := c.launch(ctx, "device "+fingerprint(p.login.DeviceCode), func(ctx context.Context, f *flight) {
 			ran = true
 			f.err = c.storeDevice(ctx, f, p, g)
 		})

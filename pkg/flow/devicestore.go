@@ -164,7 +164,7 @@ func (c *Client) loggedOutElsewhere(p *poll, stored *Grant) bool {
 
 // endedElsewhere returns the result of a login that has ended at another process.
 func (c *Client) endedElsewhere(p *poll) *Error {
-	<-c.launch("load", c.loadGrant).done
+	<-c.launch(context.Background(), "load", c.loadGrant).done
 	if p.replacedBy(c.grant()) {
 		c.clearLoginFailures()
 		return nil

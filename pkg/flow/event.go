@@ -161,7 +161,7 @@ func (c *Client) reportFailure(ctx context.Context, l *heldLease, w want, e *Err
 		return
 	}
 	if err := c.save(ctx, l, g); err != nil {
-		c.log().Debug("an event was not stored", "err", err)
+		c.log().DebugContext(ctx, "an event was not stored", "err", err)
 		return
 	}
 	c.setSnapshot(g)

@@ -121,17 +121,17 @@ func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 		e = c.credentialError(ctx) // before the intent: without the credential nothing is sent
 	}
 	if e != nil {
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	ctx, release, e := c.provider.admit(ctx, "refresh") // before the intent, where the overlap begins
 	if e != nil {
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	defer release()
 	for attempt := 1; ; attempt++ {
 		state, intent := g.State, g.Intent
 		if e := x.saveIntent(ctx, g); e != nil {
-			return nil, c.failed(x.w, e)
+			return nil, c.failed(ctx, x.w, e)
 		}
 		credential := c.clientCredentialHash(ctx)
 		sent := c.cfg.Now().Round(0)
@@ -144,7 +144,7 @@ func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 			if x.replayNow(ctx, g, e, attempt) {
 				continue
 			}
-			return nil, c.failed(x.w, e)
+			return nil, c.failed(ctx, x.w, e)
 		case notSent, refused:
 			g.State, g.Intent = state, intent
 			if e.Class == ClassClientRejected && attempt == 1 && c.clientCredentialHash(ctx) != credential {
@@ -207,7 +207,7 @@ func (x *exchange) replayNow(ctx context.Context, g *Grant, e *Error, attempt in
 	}
 	g.State = GrantUncertain
 	c.saveBestEffort(ctx, x.l, g)
-	c.log().Warn("the outcome of a refresh is unknown", "generation", g.Generation, "class", e.Class, "replays", g.Intent.Replays)
+	c.log().WarnContext(ctx, "the outcome of a refresh is unknown", "generation", g.Generation, "class", e.Class, "replays", g.Intent.Replays)
 	return g.Intent.Replays == 0 && c.inLeeway(g, c.cfg.Now())
 }
 
@@ -220,12 +220,12 @@ func (x *exchange) handleRefusal(ctx context.Context, g *Grant, e *Error, creden
 	if e.Class == ClassRateLimited && e.RetryAfter > 0 {
 		g.Held, g.Failure = c.cfg.Now().Round(0).Add(e.RetryAfter), c.failureOf(e)
 		c.saveBestEffort(ctx, x.l, g)
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	if e.Class == ClassClientRejected {
-		c.reject(g, e, credential)
+		c.reject(ctx, g, e, credential)
 		c.saveBestEffort(ctx, x.l, g)
-		return nil, c.failed(x.w, e)
+		return nil, c.failed(ctx, x.w, e)
 	}
 	if x.usesCredential(g) {
 		return x.rejectCredential(ctx, g, e)
@@ -236,7 +236,7 @@ func (x *exchange) handleRefusal(ctx context.Context, g *Grant, e *Error, creden
 	if g.RefreshToken != "" {
 		c.saveBestEffort(ctx, x.l, g)
 	}
-	return nil, c.failed(x.w, e)
+	return nil, c.failed(ctx, x.w, e)
 }
 
 // markDead ends a grant whose refresh token the provider rejects, unless another
@@ -254,8 +254,8 @@ func (x *exchange) markDead(ctx context.Context, g *Grant, e *Error) (*Token, *E
 	e.Class = ClassLoginRequired
 	g.State, g.Intent, g.Failure = GrantDead, nil, c.failureOf(e)
 	c.saveBestEffort(ctx, x.l, g)
-	c.log().Error("the provider rejected the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
-	return nil, c.failed(x.w, e)
+	c.log().ErrorContext(ctx, "the provider rejected the refresh token: a login is required", "generation", g.Generation, "code", e.Code)
+	return nil, c.failed(ctx, x.w, e)
 }
 
 // skew warns if this machine's clock differs from the provider's.

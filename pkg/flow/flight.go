@@ -39,10 +39,14 @@ func (f *flight) timeoutError(ctx context.Context) *Error {
 }
 
 // join returns the flight for w and starts it if there is none.
-func (c *Client) join(w want) *flight { return c.launch(w.key, c.workFor(w)) }
+func (c *Client) join(ctx context.Context, w want) *flight {
+	return c.launch(ctx, w.key, c.workFor(w))
+}
 
 // joinQuietly is join for [Client.Step].
-func (c *Client) joinQuietly(w want) *flight { return c.quietly(w.key, c.workFor(w)) }
+func (c *Client) joinQuietly(ctx context.Context, w want) *flight {
+	return c.quietly(ctx, w.key, c.workFor(w))
+}
 
 func (c *Client) workFor(w want) func(context.Context, *flight) {
 	return func(ctx context.Context, f *flight) {
@@ -52,18 +56,18 @@ func (c *Client) workFor(w want) func(context.Context, *flight) {
 }
 
 // launch runs work in a flight, unless a flight with that key is running. Only
-// one flight at a time uses the grant.
-func (c *Client) launch(key string, work func(context.Context, *flight)) *flight {
-	return c.start(&flight{}, key, work)
+// one flight at a time uses the grant. Of ctx it uses the request id.
+func (c *Client) launch(ctx context.Context, key string, work func(context.Context, *flight)) *flight {
+	return c.start(ctx, &flight{}, key, work)
 }
 
 // quietly is launch without a wake-up at the end.
-func (c *Client) quietly(key string, work func(context.Context, *flight)) *flight {
-	return c.start(&flight{quiet: true}, key, work)
+func (c *Client) quietly(ctx context.Context, key string, work func(context.Context, *flight)) *flight {
+	return c.start(ctx, &flight{quiet: true}, key, work)
 }
 
 // start runs work in f, or returns the running flight with that key.
-func (c *Client) start(f *flight, key string, work func(context.Context, *flight)) *flight {
+func (c *Client) start(ctx context.Context, f *flight, key string, work func(context.Context, *flight)) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if running := c.flights[key]; running != nil {
@@ -75,7 +79,7 @@ func (c *Client) start(f *flight, key string, work func(context.Context, *flight
 	}
 	c.flights[key] = f
 	c.tasks.start(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), flightTimeout)
+		ctx, cancel := context.WithTimeout(detached(ctx), flightTimeout)
 		defer cancel()
 		f.err = &Error{Op: "token", Class: ClassTimeout, Description: "timed out waiting for another request of this client"}
 		select {
@@ -102,7 +106,7 @@ func (c *Client) start(f *flight, key string, work func(context.Context, *flight
 // do runs work in a flight with that key and waits for it. When ctx ends, only
 // this caller stops waiting.
 func (c *Client) do(ctx context.Context, key string, work func(context.Context, *flight) *Error) error {
-	f := c.launch(key, func(ctx context.Context, f *flight) { f.err = work(ctx, f) })
+	f := c.launch(ctx, key, func(ctx context.Context, f *flight) { f.err = work(ctx, f) })
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -147,12 +151,12 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	if c.hasUnsaved() {
 		if e := c.flushNow(ctx, f); e != nil {
-			return nil, false, c.failed(w, e)
+			return nil, false, c.failed(ctx, w, e)
 		}
 	}
 	g, _, e := c.load(ctx)
 	if e != nil {
-		return nil, false, c.failed(w, e)
+		return nil, false, c.failed(ctx, w, e)
 	}
 	if was := c.mem.Load().find(w.audience, w.scopes); was != nil && w.not == "" {
 		w.not = was.token.AccessToken // with force, the stored token does not count either
@@ -163,9 +167,12 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	if d := c.decide(ctx, g, w); d.why != nil && !c.mayBeInFlight(g) {
 		return nil, false, d.why
 	}
+	began := time.Now()
 	meta, err := c.provider.endpoints(ctx)
 	if err != nil {
-		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(w, asError("discovery", err)))
+		e := asError("discovery", err)
+		c.refreshed(began, e)
+		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(ctx, w, e))
 	}
 	l, e := c.lock(ctx, f)
 	if e != nil {
@@ -174,7 +181,7 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	defer l.release()
 	g, revision, e := c.load(ctx) // another process may have refreshed it since
 	if e != nil {
-		return nil, false, c.failed(w, e)
+		return nil, false, c.failed(ctx, w, e)
 	}
 	if t := c.cachedFor(w); t != nil && !w.newLogin {
 		return t, false, nil
@@ -185,7 +192,9 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
-	if t, e = x.run(ctx, g, revision); e != nil {
+	t, e = x.run(ctx, g, revision)
+	c.refreshed(x.began, e)
+	if e != nil {
 		c.reportFailure(ctx, l, w, e)
 	}
 	return t, e == nil, e

@@ -46,7 +46,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 		if refused = c.revoke(ctx, g.RefreshToken); refused != nil {
 			if isTransient(refused) {
 				refused.Hint = strings.TrimPrefix(refused.Hint+"; ", "; ") + "try again: the grant is kept until the provider has revoked it"
-				c.log().Warn("the grant was not revoked and is kept", "class", refused.Class, "status", refused.Status)
+				c.log().WarnContext(ctx, "the grant was not revoked and is kept", "class", refused.Class, "status", refused.Status)
 				return refused
 			}
 			refused.Description = cmp.Or(refused.Description, "the revocation failed") + ": the grant is deleted here but still valid there"
@@ -65,7 +65,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 	clear(c.backoffs)
 	clear(c.noGainRuns)
 	c.mu.Unlock()
-	c.log().Info("forgotten", "revoked", hadToken && refused == nil)
+	c.log().InfoContext(ctx, "forgotten", "revoked", hadToken && refused == nil)
 	return refused
 }
 

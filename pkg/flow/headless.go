@@ -39,7 +39,7 @@ func (c *Client) LoginHeadless(ctx context.Context) (*Grant, error) {
 	c.mu.Unlock()
 	w := c.want(Request{Force: true})
 	w.key, w.newLogin, w.probe = headlessKey, true, true
-	f := c.join(w)
+	f := c.join(ctx, w)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -60,7 +60,7 @@ func (x *exchange) logInHeadless(ctx context.Context, prior *Grant, revision int
 	}
 	l, err := c.login(ctx, x.meta)
 	if err != nil {
-		return nil, c.failed(x.w, asError("login", err))
+		return nil, c.failed(ctx, x.w, asError("login", err))
 	}
 	hctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
@@ -91,7 +91,7 @@ func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64
 		return e
 	}
 	if e.local {
-		return c.failed(x.w, e)
+		return c.failed(ctx, x.w, e)
 	}
 	if e.Op == "exchange" && e.Class == ClassClientRejected {
 		g := prior
@@ -99,12 +99,12 @@ func (x *exchange) loginFailed(ctx context.Context, prior *Grant, revision int64
 			g = c.emptyGrant(nil, revision)
 			g.LoggedIn = time.Time{}
 		}
-		c.reject(g, e, c.clientCredentialHash(ctx))
+		c.reject(ctx, g, e, c.clientCredentialHash(ctx))
 		c.saveBestEffort(ctx, x.l, g)
-		return c.failed(x.w, e)
+		return c.failed(ctx, x.w, e)
 	}
 	c.backOff(loginBackoff, e)
-	return c.failed(x.w, e)
+	return c.failed(ctx, x.w, e)
 }
 
 // followRedirects follows the redirects of /authorize within the provider's
@@ -120,6 +120,7 @@ func (c *Client) followRedirects(ctx context.Context, l Login) (url.Values, *Err
 			return nil, &Error{Op: "login", Class: ClassBadResponse, Description: "the provider redirects to an invalid URL"}
 		}
 		req.Header.Set("Accept", "text/html")
+		setRequestID(ctx, req.Header)
 		r, err := h.Do(req)
 		if err != nil {
 			return nil, networkError("login", err)

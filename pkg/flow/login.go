@@ -179,7 +179,7 @@ func (c *Client) Finish(ctx context.Context, l Login, callback url.Values) (*Gra
 	if e != nil {
 		return nil, e
 	}
-	f := c.launch("finish "+l.State, func(ctx context.Context, f *flight) { f.err = c.finish(ctx, f, m, l, code) })
+	f := c.launch(ctx, "finish "+l.State, func(ctx context.Context, f *flight) { f.err = c.finish(ctx, f, m, l, code) })
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -229,7 +229,7 @@ func (c *Client) storeLogin(ctx context.Context, f *flight, h *heldLease, g, pri
 	if e := c.persist(ctx, f, h, g); e != nil {
 		return e
 	}
-	c.log().Info("logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
+	c.log().InfoContext(ctx, "logged in", "scope", g.Tokens[0].Scope, "expiry", g.Tokens[0].Expiry, "refreshable", g.RefreshToken != "")
 	return nil
 }
 

@@ -32,7 +32,7 @@ func (c *Client) read(ctx context.Context) (*Grant, int64, *Error) {
 		return nil, 0, storeError("load", err)
 	}
 	if g.Issuer != c.cfg.Issuer || g.ClientID != c.cfg.ClientID {
-		c.log().Warn("ignoring the stored grant: it is for another issuer or client id", "grant", g)
+		c.log().WarnContext(ctx, "ignoring the stored grant: it is for another issuer or client id", "grant", g)
 		return nil, g.Revision, nil
 	}
 	return g, g.Revision, nil
@@ -55,12 +55,12 @@ func (c *Client) saveBestEffort(ctx context.Context, l *heldLease, g *Grant) {
 		g.Reported = was
 	}
 	if errors.Is(err, ErrConflict) {
-		c.log().Warn("another process has changed the grant: the state of this process is dropped", "err", err)
+		c.log().WarnContext(ctx, "another process has changed the grant: the state of this process is dropped", "err", err)
 		_, _, _ = c.load(context.WithoutCancel(ctx))
 		return
 	}
 	if err != nil {
-		c.log().Warn("the grant's state could not be stored", "err", err)
+		c.log().WarnContext(ctx, "the grant's state could not be stored", "err", err)
 	}
 	c.setSnapshot(g)
 	if err == nil {
@@ -105,13 +105,13 @@ func (c *Client) store(ctx context.Context, f *flight, l *heldLease, g *Grant) *
 		}
 		c.setUnsaved(g, l.replaces)
 		if c.spill(ctx, g) {
-			c.log().Error("a refreshed grant could not be stored and was spilled; the store is tried again", "err", err)
+			c.log().ErrorContext(ctx, "a refreshed grant could not be stored and was spilled; the store is tried again", "err", err)
 			c.setSnapshot(g)
-			c.fail(storeError("save", err))
+			c.fail(ctx, storeError("save", err))
 			return nil
 		}
 	}
-	c.log().Error("a refreshed grant could not be stored", "err", err)
+	c.log().ErrorContext(ctx, "a refreshed grant could not be stored", "err", err)
 	return storeError("save", err)
 }
 
@@ -197,7 +197,7 @@ func (c *Client) isStored(ctx context.Context, g *Grant) bool {
 // had changed the stored one.
 func (c *Client) spillConflict(ctx context.Context, g *Grant, err error) {
 	kept := c.spill(ctx, g)
-	c.log().Error("another process has changed the grant during a refresh", "spilled", kept, "err", err)
+	c.log().ErrorContext(ctx, "another process has changed the grant during a refresh", "spilled", kept, "err", err)
 }
 
 // spill spills g and reports whether it is durable.
@@ -209,7 +209,7 @@ func (c *Client) spill(ctx context.Context, g *Grant) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err := s.Spill(ctx, c.key, g); err != nil {
-		c.log().Error("a refreshed grant could not be spilled", "err", err)
+		c.log().ErrorContext(ctx, "a refreshed grant could not be spilled", "err", err)
 		return false
 	}
 	return true

@@ -108,7 +108,7 @@ func (p *Provider) discover(ctx context.Context, ts *tasks) (*metadata, error) {
 	}
 	m, err := p.fetching.get(ctx, ts, p.refetch)
 	if err != nil && old != nil {
-		p.log.Warn("cannot refetch the provider's metadata: using the old one", "issuer", p.issuer, "error", err)
+		p.log.WarnContext(ctx, "cannot refetch the provider's metadata: using the old one", "issuer", p.issuer, "error", err)
 		return old, nil
 	}
 	return m, err
@@ -263,6 +263,7 @@ func (p *Provider) fetch(ctx context.Context, op, at string) ([]byte, http.Heade
 			return nil, nil, &Error{Op: op, Class: ClassConfig, Err: err}
 		}
 		req.Header.Set("Accept", "application/json")
+		setRequestID(ctx, req.Header)
 		r, err := p.http.Do(req)
 		if err != nil {
 			return nil, nil, networkError(op, err)

@@ -25,6 +25,6 @@ func (c *Client) resume(ctx context.Context, f *flight) *Error {
 		return storeError("resume", err)
 	}
 	c.setSnapshot(g)
-	c.log().Warn("resumed manually: the refresh token of an older copy of the store, or of an exported grant, is used", "generation", g.Generation)
+	c.log().WarnContext(ctx, "resumed manually: the refresh token of an older copy of the store, or of an exported grant, is used", "generation", g.Generation)
 	return nil
 }

@@ -50,7 +50,7 @@ func (c *Client) Run(ctx context.Context) error {
 // loaded yet or [Client.Reload] was called, and sends nothing to the provider.
 // A change of the clock changes its result.
 func (c *Client) Next(ctx context.Context) time.Time {
-	if c.mustLoad() && !c.waitFor(ctx, c.quietly("load", c.loadGrant)) && c.mem.Load() != nil {
+	if c.mustLoad() && !c.waitFor(ctx, c.quietly(ctx, "load", c.loadGrant)) && c.mem.Load() != nil {
 		c.setStale()
 	}
 	_, at := c.plan(ctx)
@@ -68,7 +68,7 @@ func (c *Client) Step(ctx context.Context) time.Time {
 		return at
 	}
 	c.takeProbe()
-	ok := c.waitFor(ctx, c.joinQuietly(w))
+	ok := c.waitFor(ctx, c.joinQuietly(ctx, w))
 	_, at = c.plan(ctx)
 	if now := c.cfg.Now(); !ok && !at.IsZero() {
 		at = latest(at, now.Add(retryPause))
@@ -123,7 +123,7 @@ func (c *Client) waitFor(ctx context.Context, f *flight) bool {
 // loadGrant loads the grant and a pending device login, in a flight.
 func (c *Client) loadGrant(ctx context.Context, f *flight) {
 	if _, _, e := c.load(ctx); e != nil {
-		f.err = c.failed(c.want(Request{}), e)
+		f.err = c.failed(ctx, c.want(Request{}), e)
 	}
 	c.followDevice(ctx)
 }
@@ -148,7 +148,7 @@ func (c *Client) wake() {
 // shutdown waits for the running flights.
 func (c *Client) shutdown() {
 	if c.hasUnsaved() {
-		c.launch("flush", func(ctx context.Context, f *flight) { f.err = c.flushNow(ctx, f) })
+		c.launch(context.Background(), "flush", func(ctx context.Context, f *flight) { f.err = c.flushNow(ctx, f) })
 	}
 	c.stopWaiting()
 	c.tasks.wait()

@@ -118,6 +118,7 @@ func (c *Client) tokenRequest(ctx context.Context, endpoint string, form url.Val
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
+	setRequestID(ctx, req.Header)
 	if c.cfg.Auth == AuthBasic { // form-encoded before Basic: RFC 6749 section 2.3.1
 		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(secret.Reveal()))
 	}

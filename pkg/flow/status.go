@@ -19,6 +19,13 @@ const (
 	StateUnavailable    ClientState = "unavailable"     // no valid token: provider or store are down, or a setting is wrong; see the failure
 )
 
+// States returns all states of a client.
+func States() []ClientState {
+	return []ClientState{
+		StateStarting, StateReady, StateDegraded, StateLoginRequired, StateClientRejected, StateRestored, StateUnavailable,
+	}
+}
+
 // Status describes a client, without secrets. Unknown times are zero, and absent
 // in JSON; the others are RFC 3339.
 type Status struct {

@@ -43,7 +43,7 @@ func (t *tasks) wait() {
 }
 
 // shared is a value that is fetched at first use: one fetch in a context of its
-// own, for all waiters. Errors are not kept.
+// own, for all waiters, with the request id of the first. Errors are not kept.
 type shared[T any] struct {
 	mu    sync.Mutex
 	value *T // nil: none yet
@@ -69,7 +69,7 @@ func (s *shared[T]) get(ctx context.Context, ts *tasks, fetch func(context.Conte
 		c = &call[T]{done: make(chan struct{})}
 		s.call = c
 		ts.start(func() {
-			c.value, c.err = fetch(context.Background())
+			c.value, c.err = fetch(detached(ctx))
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.call = nil; c.err == nil && !s.transient {
