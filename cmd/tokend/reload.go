@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/events"
@@ -26,6 +27,7 @@ type serving struct {
 	manager  *systemd.Notifier
 	restored *restoredWarning
 	hub      *events.Hub
+	audit    *audit.Log // nil: none
 	log      *slog.Logger
 
 	keeper keeper
@@ -54,7 +56,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants),
+		Events: s.hub, Audit: s.audit, Watch: watchOf(s.grants),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))
@@ -150,6 +152,7 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	if err := s.daemon.Replace(s.keeper.served(made), keys); err != nil {
 		return config.Comparison{}, err
 	}
+	s.audit.Reopen()
 	activate(made, s.kept)
 	s.manager.Keep(flowClients(made))
 	s.restored.keep(made)

@@ -41,6 +41,7 @@ type Config struct {
 	Keys           []Key
 	Clients        []Client
 	OnEvent        OnEvent
+	Audit          Audit
 	Level          slog.Level
 	JSON           bool // log format
 }
@@ -190,6 +191,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, keyset)
 	s.KeysetInFile = env.StoreKey == "" && l.env.credential(variableOfSetting("store_key")) == ""
 	s.SpillDir = env.SpillDir
+	s.Audit = l.readAudit(env.Service)
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
 }

@@ -12,7 +12,7 @@ import (
 //
 //	yaml      its name in the file; the variable has the same words in capitals, and
 //	          envconfig derives it from the field's name (split_words)
-//	kind      duration, URL or path: what the text is
+//	kind      duration, size, number, URL or path: what the text is
 //	fallback  the default
 //	oneof     the values that it may have
 //	with      of a client: the grants that it has an effect with, * for every grant
@@ -59,6 +59,12 @@ type Service struct {
 	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/spool/tokend"`
 	// The file of the API key that opens all clients. It is created when it is absent.
 	APIKeyFile string `yaml:"api_key_file" split_words:"true" kind:"path" fallback:"$XDG_STATE_HOME/tokend/api.key" example:"/etc/tokend/api.key"`
+	// The file of the audit log: who got which token, in JSON lines. It is created when it is absent. Without it there is no audit log.
+	AuditFile string `yaml:"audit_file" split_words:"true" kind:"path" example:"/var/lib/tokend/audit.jsonl"`
+	// The size from which the audit file is renamed, and a new one begun.
+	AuditMaxSize string `yaml:"audit_max_size" split_words:"true" kind:"size" fallback:"32MiB" example:"8MiB"`
+	// How many older audit files are kept: audit_file.1 is the newest of them.
+	AuditKeep string `yaml:"audit_keep" split_words:"true" kind:"number" fallback:"4" example:"\"9\""`
 	// The lowest level that is logged.
 	LogLevel string `yaml:"log_level" split_words:"true" fallback:"info" oneof:"debug info warn error" example:"debug"`
 	// The format of the log.

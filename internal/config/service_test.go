@@ -70,6 +70,11 @@ func TestServiceFaultsNameTheirPlace(t *testing.T) {
 		"both off":          {"listen: off\nsocket: off\n", "", "tokend.yaml:2: socket and listen are both off"},
 		"log_level, file":   {"log_level: loud\n", "", "tokend.yaml:1: log_level is \"loud\"; hint: one of debug, info, warn, error"},
 		"log_format":        {"log_format: xml\n", "", "tokend.yaml:1: log_format is \"xml\"; hint: one of text, json"},
+		"audit_max_size":    {"audit_file: /a/b\naudit_max_size: 3MB\n", "", "tokend.yaml:2: audit_max_size \"3MB\" is not a size; hint: such as 32MiB"},
+		"audit, too small":  {"audit_file: /a/b\naudit_max_size: 1KiB\n", "", "tokend.yaml:2: audit_max_size \"1KiB\" is not a size"},
+		"audit, too large":  {"audit_file: /a/b\naudit_max_size: 9999999999GiB\n", "", "tokend.yaml:2: audit_max_size"},
+		"audit_keep":        {"audit_file: /a/b\n", "TOKEND_AUDIT_KEEP=0", "TOKEND_AUDIT_KEEP \"0\" is not a number of files; hint: a number"},
+		"audit, no file":    {"audit_keep: 3\n", "", "tokend.yaml:1: audit_keep has no effect without audit_file"},
 		"api_key_file":      {"api_key_file: /dev/null\n", "", "tokend.yaml:1: api_key_file: secret file /dev/null is not a regular file"},
 		"api_key_file, var": {"", "TOKEND_API_KEY_FILE=/dev/null", "TOKEND_API_KEY_FILE: secret file /dev/null is not a regular file"},
 		"store_key_file":    {"store_key_file: /dev/null\n", "", "tokend.yaml:1: store_key_file: secret file /dev/null is not a regular file"},
@@ -137,8 +142,8 @@ func TestNeedsRestart(t *testing.T) {
 	if got := old.NeedsRestart(Config{}); got != nil {
 		t.Errorf("other clients: %v", got)
 	}
-	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Level: slog.LevelError, JSON: true}
-	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "log_level", "log_format"}) {
+	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Audit: Audit{File: "x"}, Level: slog.LevelError, JSON: true}
+	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "audit_file", "log_level", "log_format"}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -177,5 +182,17 @@ func TestStore_URLIsChecked(t *testing.T) {
 		if len(faults) != 1 || !strings.Contains(faults[0].String(), want) || strings.Contains(faults[0].String(), canarySecret) {
 			t.Errorf("%s: %v", store, faults)
 		}
+	}
+}
+
+func TestAudit_Settings(t *testing.T) {
+	if c := mustLoad(t, goodFile); c.Audit.File != "" {
+		t.Errorf("%+v", c.Audit)
+	}
+	if c := mustLoad(t, "audit_file: /a/b\n"+goodFile); c.Audit != (Audit{"/a/b", 32 << 20, 4}) {
+		t.Errorf("%+v", c.Audit)
+	}
+	if c := mustLoad(t, "audit_file: /a/b\naudit_max_size: 20000\n"+goodFile, "TOKEND_AUDIT_KEEP=9", "TOKEND_AUDIT_FILE=/c"); c.Audit != (Audit{"/c", 20000, 9}) {
+		t.Errorf("%+v", c.Audit)
 	}
 }

@@ -27,6 +27,7 @@ func (d *api) actionsIDToken(c *gin.Context) {
 		d.fail(c, p)
 		return
 	}
+	noteAudience(c, cl, r.Audience)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, r)

@@ -117,6 +117,7 @@ func (d *api) refresh(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
+	noteAudience(c, cl, in.Audience)
 	r := flow.Request{Force: in.Refused == "", Not: in.Refused, Audience: in.Audience}
 	if in.Scope != "" {
 		r.Scopes = strings.Fields(in.Scope)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/proxy"
@@ -33,6 +34,7 @@ type Config struct {
 	Now     func() time.Time                // nil: time.Now
 	Log     *slog.Logger                    // nil: silent
 	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
+	Audit   *audit.Log                      // of the requests that issue or change something; nil: none
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -80,6 +82,7 @@ type Daemon struct {
 	running lives
 	logins  *logins
 	hub     *events.Hub
+	audit   *audit.Log
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -95,7 +98,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{audit: c.Audit, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
@@ -21,6 +22,8 @@ func (d *api) forward(c *gin.Context) {
 	if cl == nil {
 		return
 	}
+	noteAudience(c, cl, "")
+	note(c, func(e *audit.Entry) { e.Method = c.Request.Method })
 	to := cl.upstreams
 	if to == nil {
 		to = d.proxy.Client(cl.Name(), tokenSource{cl.Client.Client, cl.life}, nil)

@@ -67,6 +67,7 @@ func (d *api) cachedToken(c *gin.Context) bool {
 	if t == nil {
 		return false
 	}
+	noteAudience(c, cl, q.Audience)
 	d.writeToken(c.Writer, cl, t, q)
 	return true
 }
@@ -82,6 +83,7 @@ func (d *api) getToken(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
+	noteAudience(c, cl, q.Audience)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, q.Request)

@@ -1,10 +1,14 @@
 package guard
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"os"
 )
+
+// Peer is the process at the other end of a unix socket when it connected.
+type Peer struct{ UID, GID, PID int } // -1: unknown
 
 // peerListener accepts connections of one user only. The socket's mode does
 // the same; this check holds when the mode was loosened, and against root.
@@ -34,11 +38,33 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peerUID(c)
-		if err == nil && uid == l.uid {
-			return c, nil
+		peer, err := peerOf(c)
+		if err == nil && peer.UID == l.uid {
+			return &peerConn{c, peer}, nil
 		}
-		l.refuse(uid, err)
+		l.refuse(peer.UID, err)
 		_ = c.Close() // nothing was written to it
 	}
+}
+
+// peerConn is a connection whose peer is known.
+type peerConn struct {
+	*net.UnixConn
+	peer Peer
+}
+
+type peerKey struct{}
+
+// ConnContext is for [http.Server]: the context of a request then has its peer.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*peerConn); ok {
+		return context.WithValue(ctx, peerKey{}, &c.peer)
+	}
+	return ctx
+}
+
+// PeerOf returns the peer in the context of a request, nil without a unix socket.
+func PeerOf(ctx context.Context) *Peer {
+	p, _ := ctx.Value(peerKey{}).(*Peer)
+	return p
 }

@@ -79,12 +79,16 @@ func (p *Proxy) Client(name string, source flow.Getter, upstreams []*url.URL) *C
 
 // Forward sends a request on to an upstream of the client and its answer back,
 // however long they take. When it cannot, it calls fail, which writes the answer:
-// the error is a [*flow.Error] or an [*UpstreamError].
+// the error is a [*flow.Error] or an [*UpstreamError]. A w that has the method
+// ForwardsTo gets the URL that the request is for.
 func (c *Client) Forward(w http.ResponseWriter, r *http.Request, fail func(error)) {
 	to, err := c.target(r)
 	if err != nil {
 		fail(err)
 		return
+	}
+	if w, ok := w.(interface{ ForwardsTo(*url.URL) }); ok {
+		w.ForwardsTo(&to.url)
 	}
 	c.proxy.forward(w, r, forwarding{
 		via: c.transport, rewrite: to.rewrite, drop: dropFromAnswer,

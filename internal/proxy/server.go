@@ -63,6 +63,7 @@ func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.List
 func (p *Proxy) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       guard.ConnContext,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      CallTimeout + 20*time.Second,
