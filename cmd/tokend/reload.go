@@ -6,8 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/config"
@@ -28,7 +30,9 @@ type serving struct {
 	restored *restoredWarning
 	hub      *events.Hub
 	audit    *audit.Log // nil: none
-	log      *slog.Logger
+
+	keysVersion fileVersion // of the file of the API keys
+	log         *slog.Logger
 
 	keeper keeper
 	kept   []*kept
@@ -56,7 +60,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.grants.Ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Audit: s.audit, Watch: watchOf(s.grants),
+		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))
@@ -97,6 +101,8 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 	loaded := s.restored.loaded
 	go func() {
 		defer close(ended)
+		look := time.NewTicker(lookAgain)
+		defer look.Stop()
 		for {
 			select {
 			case <-ctx.Done():
@@ -106,10 +112,45 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 				freeMemory(len(s.kept))
 			case <-signals:
 				s.reload(ctx)
+			case <-look.C:
+				s.reloadKeys(ctx)
 			}
 		}
 	}()
 	return func() { stop(); <-ended }
+}
+
+// lookAgain is how often the file of the API keys is checked: how long a key that was
+// revoked can still be used.
+const lookAgain = time.Second
+
+// reloadKeys activates the API keys of a file that has changed. If it cannot be read, the
+// former keys stay, and the log says why, once per change.
+func (s *serving) reloadKeys(ctx context.Context) {
+	version := versionOf(s.settings.APIKeysFile)
+	if version == s.keysVersion || ctx.Err() != nil {
+		return
+	}
+	s.keysVersion = version
+	next := s.settings
+	var err error
+	if next.StoredKeys, err = config.StoredKeys(next.APIKeysFile); err == nil {
+		if reflect.DeepEqual(next.StoredKeys, s.settings.StoredKeys) {
+			return // a start or a reload has read it
+		}
+		var keys []daemon.Key
+		if keys, err = s.keys(next); err == nil {
+			err = s.daemon.Replace(s.keeper.served(s.kept), keys)
+		}
+	}
+	switch {
+	case errors.Is(err, daemon.ErrEnded):
+	case err != nil:
+		logFailure(ctx, s.log, "the API keys are not reloaded, the former ones stay", err, "correct the file")
+	default:
+		s.settings = next
+		s.log.InfoContext(ctx, "API keys reloaded", "keys", len(next.StoredKeys))
+	}
 }
 
 // reload activates the current configuration, or changes nothing and logs why.

@@ -74,7 +74,7 @@ func (l *Log) look() error {
 func (l *Log) rotate() error {
 	full := l.file
 	if f, ok := full.(*os.File); ok { // another process may have the same file
-		unlock := lockFile(f)
+		unlock := durable.Lock(f)
 		defer func() {
 			if l.file == full { // otherwise it is closed, which unlocks it
 				unlock()

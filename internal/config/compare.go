@@ -50,6 +50,7 @@ func (s Config) NeedsRestart(next Config) []string {
 		{"store_key_file", s.KeysetFile != next.KeysetFile},
 		{"store_password", s.StorePassword != next.StorePassword},
 		{"spill_dir", s.SpillDir != next.SpillDir},
+		{"caller_rate_limit", s.CallerRate != next.CallerRate},
 		{"audit_file", s.Audit != next.Audit},
 		{"log_level", s.Level != next.Level},
 		{"log_format", s.JSON != next.JSON},

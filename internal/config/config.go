@@ -18,7 +18,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"example.com/tokend/internal/apikey"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/near"
 	"example.com/tokend/internal/storeurl"
@@ -38,7 +40,10 @@ type Config struct {
 	SpillDir       string // "": next to the database
 	APIKey         flow.Secret
 	APIKeyFile     string // created when absent; used when APIKey is ""
-	Keys           []Key
+	Keys           []Key  // of the configuration
+	APIKeysFile    string // of the other keys; it may be absent
+	StoredKeys     []Key  // of APIKeysFile
+	CallerRate     int    // requests per second of each caller; 0: any number
 	Clients        []Client
 	OnEvent        OnEvent
 	Audit          Audit
@@ -46,11 +51,18 @@ type Config struct {
 	JSON           bool // log format
 }
 
-// Key is an API key that opens some clients only.
+// Key is an API key and what it may do: one of the configuration, or of the file that
+// tokend key add writes.
 type Key struct {
-	Name    string
-	Secret  flow.Secret
-	Clients []string
+	Name   string
+	Secret flow.Secret // "": Hash is known
+	Hash   apikey.Hash // of a key of the file
+
+	Clients   []string // nil: all
+	Audiences []string // nil: all
+	ReadOnly  bool
+	Expires   time.Time // zero: never
+	Rate      int       // requests per second; 0: CallerRate
 }
 
 // minKey is the length of the shortest accepted API key, in characters.
@@ -120,6 +132,7 @@ func (l *loader) load(paths Paths) Config {
 	l.readFiles(&s, file.Files)
 	s.OnEvent = l.readOnEvent(file.OnEvent)
 	s.Keys = l.readKeys(file.Keys, names)
+	s.StoredKeys = l.readStoredKeys(s)
 	return s
 }
 
@@ -192,6 +205,11 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	s.KeysetInFile = env.StoreKey == "" && l.env.credential(variableOfSetting("store_key")) == ""
 	s.SpillDir = env.SpillDir
 	s.Audit = l.readAudit(env.Service)
+	s.CallerRate = l.number("caller_rate_limit", l.nameOf("caller_rate_limit"), env.CallerRateLimit)
+	s.APIKeysFile = cmp.Or(env.APIKeysFile, paths.APIKeys)
+	if file := u.File(); env.APIKeysFile == "" && file != "" {
+		s.APIKeysFile = filepath.Join(filepath.Dir(file), "api-keys.json")
+	}
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
 }

@@ -59,6 +59,10 @@ type Service struct {
 	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/spool/tokend"`
 	// The file of the API key that opens all clients. It is created when it is absent.
 	APIKeyFile string `yaml:"api_key_file" split_words:"true" kind:"path" fallback:"$XDG_STATE_HOME/tokend/api.key" example:"/etc/tokend/api.key"`
+	// The file of the API keys that tokend key add makes, with their hashes. It is read again when it changes.
+	APIKeysFile string `yaml:"api_keys_file" split_words:"true" kind:"path" fallback:"api-keys.json next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/lib/tokend/api-keys.json"`
+	// How many requests in a second each caller may send, if it has no rate_limit of its own; 0: any number. A change needs a restart.
+	CallerRateLimit string `yaml:"caller_rate_limit" split_words:"true" kind:"number" fallback:"0" example:"\"100\""`
 	// The file of the audit log: who got which token, in JSON lines. It is created when it is absent. Without it there is no audit log.
 	AuditFile string `yaml:"audit_file" split_words:"true" kind:"path" example:"/var/lib/tokend/audit.jsonl"`
 	// The size from which the audit file is renamed, and a new one begun.
@@ -92,6 +96,12 @@ type keySchema struct {
 	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/ci.key"`
 	// The clients that the key opens.
 	Clients []string `yaml:"clients" example:"[ci]"`
+	// The audiences that its tokens may be for.
+	Audiences []string `yaml:"audiences" fallback:"all" example:"[https://api.example.com/]"`
+	// Whether the key may also log its clients in and out, refresh and resume them.
+	Access string `yaml:"access" fallback:"manage" oneof:"read manage" example:"read"`
+	// How many requests in a second the key may send; 0: caller_rate_limit.
+	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
 }
 
 // onEventSchema is what is done about events.

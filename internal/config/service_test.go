@@ -142,8 +142,8 @@ func TestNeedsRestart(t *testing.T) {
 	if got := old.NeedsRestart(Config{}); got != nil {
 		t.Errorf("other clients: %v", got)
 	}
-	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Audit: Audit{File: "x"}, Level: slog.LevelError, JSON: true}
-	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "audit_file", "log_level", "log_format"}) {
+	next := Config{Listen: "off", Socket: "off", Store: "x", KeysetFile: "x", SpillDir: "x", Audit: Audit{File: "x"}, CallerRate: 1, Level: slog.LevelError, JSON: true}
+	if got := old.NeedsRestart(next); !slices.Equal(got, []string{"listen", "socket", "store", "store_key_file", "spill_dir", "caller_rate_limit", "audit_file", "log_level", "log_format"}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -39,6 +39,7 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	}
 	w := l.written
 	w.service.Listen, w.service.Socket, w.service.Store, w.service.StoreKeyFile, w.service.APIKeyFile = c.Listen, c.Socket, redacted(c.Store), c.KeysetFile, c.APIKeyFile
+	w.service.APIKeysFile = c.APIKeysFile
 	list := l.show("", reflect.ValueOf(w.service.Service), nil)
 	for setting, value := range map[string]string{"api_key": w.service.APIKey, "store_key": w.service.StoreKey, "store_password": w.service.StorePassword} {
 		if value != "" { // it replaces the file

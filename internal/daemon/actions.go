@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -28,6 +29,10 @@ func (d *api) actionsIDToken(c *gin.Context) {
 		return
 	}
 	noteAudience(c, cl, r.Audience)
+	if p := cl.refusesAudience(guard.CallerOf(c.Request.Context()), r.Audience); p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	t, err := cl.get(ctx, r)

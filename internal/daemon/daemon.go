@@ -6,6 +6,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/events"
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
@@ -26,6 +28,7 @@ import (
 type Config struct {
 	Clients []Client
 	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
+	Rate    float64                         // requests per second of a caller without a rate of its own; 0: any number
 	Logins  flow.LoginKeeper                // keeps pending logins; nil: in memory, until a restart
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
 	Version string                          // of the program, in the answer of /healthz; "": omitted
@@ -68,11 +71,17 @@ type FileStatus struct {
 // interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is an API key of callers over TCP, and the clients that it may use.
+// Key is an API key of callers over TCP, and what it may do.
 type Key struct {
-	Name    string // for logs
-	Secret  flow.Secret
-	Clients []string // names; nil: all clients
+	Name   string            // for logs
+	Secret flow.Secret       // "": only its hash is known
+	Hash   [sha256.Size]byte // of a key without Secret
+
+	Clients   []string  // names; nil: all clients
+	Audiences []string  // that its tokens may be for; nil: all
+	ReadOnly  bool      // it may not log in or out, refresh and resume
+	Expires   time.Time // zero: never
+	Rate      float64   // requests per second; 0: that of Config
 }
 
 // Daemon is tokend's HTTP API over a set of clients, which [Daemon.Replace]
@@ -83,6 +92,8 @@ type Daemon struct {
 	logins  *logins
 	hub     *events.Hub
 	audit   *audit.Log
+	rate    float64
+	limits  guard.Limits
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -98,7 +109,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{audit: c.Audit, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{audit: c.Audit, rate: c.Rate, ready: c.Ready, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/tokend/internal/audit"
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/pkg/flow"
 )
@@ -24,6 +25,10 @@ func (d *api) forward(c *gin.Context) {
 	}
 	noteAudience(c, cl, "")
 	note(c, func(e *audit.Entry) { e.Method = c.Request.Method })
+	if p := cl.refusesAudience(guard.CallerOf(c.Request.Context()), ""); p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
 	to := cl.upstreams
 	if to == nil {
 		to = d.proxy.Client(cl.Name(), tokenSource{cl.Client.Client, cl.life}, nil)

@@ -14,8 +14,8 @@ type route struct {
 	method, path string
 	access       guard.Access
 	handler      gin.HandlerFunc
-	cached       func(*gin.Context) bool // answers from memory, or returns false; nil: never
-	audit        string                  // its name in the audit log; "": not there
+	cached       func(*gin.Context, *guard.Caller) bool // answers from memory, or returns false; nil: never
+	audit        string                                 // its name in the audit log; "": not there
 }
 
 // actionCallback is the name of the callback in the audit log.
@@ -28,11 +28,11 @@ func (d *api) table() []route {
 		{method: "GET", path: "/v1/clients/:client", access: guard.NeedsKey, handler: d.getClient},
 		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken, audit: "token"},
 		{method: "GET", path: "/v1/clients/:client/actions-id-token", access: guard.NeedsKey, handler: d.actionsIDToken, audit: "actions-id-token"},
-		{method: "POST", path: "/v1/clients/:client/login", access: guard.NeedsKey, handler: d.startLogin, audit: "login"},
-		{method: "POST", path: "/v1/clients/:client/code", access: guard.NeedsKey, handler: d.finishLogin, audit: "code"},
-		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.NeedsKey, handler: d.refresh, audit: "refresh"},
-		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume, audit: "resume"},
-		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget, audit: "logout"},
+		{method: "POST", path: "/v1/clients/:client/login", access: guard.Manages, handler: d.startLogin, audit: "login"},
+		{method: "POST", path: "/v1/clients/:client/code", access: guard.Manages, handler: d.finishLogin, audit: "code"},
+		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.Manages, handler: d.refresh, audit: "refresh"},
+		{method: "POST", path: "/v1/clients/:client/resume", access: guard.Manages, handler: d.resume, audit: "resume"},
+		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.Manages, handler: d.forget, audit: "logout"},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
@@ -83,7 +83,7 @@ func (d *api) answer(c *gin.Context, r route, caller *guard.Caller, refusal *gua
 		return
 	}
 	ctx := c.Request.Context()
-	if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
+	if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c, caller) {
 		return
 	}
 	c.Request = c.Request.WithContext(guard.WithCaller(ctx, caller))

@@ -8,16 +8,23 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxKey bounds an API key, in bytes.
 const maxKey = 512
 
-// Key is an API key and the clients that it may use.
+// Key is an API key and what it may do.
 type Key struct {
-	Name    string                       // of its caller, in the log
-	Secret  interface{ Reveal() string } // a type that masks itself
-	Clients []string                     // names; nil: all clients
+	Name   string                       // of its caller, in the log
+	Secret interface{ Reveal() string } // a type that masks itself; nil: only its hash is known
+	Hash   [sha256.Size]byte            // of a key without Secret
+
+	Clients   []string  // names; nil: all clients
+	Audiences []string  // that its tokens may be for; nil: all
+	ReadOnly  bool      // it may not change grants
+	Expires   time.Time // zero: never
+	Rate      float64   // requests per second; 0: that of the guard
 }
 
 // keyring knows API keys by their hashes: hashes have the same length, so that
@@ -29,18 +36,21 @@ type hashedKey struct {
 	caller Caller
 }
 
-func newKeyring(keys []Key) (keyring, error) {
+func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 	var ring keyring
 	var faults []error
 	for _, k := range keys {
-		var secret string
-		if k.Secret != nil {
-			secret = k.Secret.Reveal()
+		h := hashedKey{hash: k.Hash, caller: callerOf(k, limitOf(k))}
+		if k.Secret != nil || h.hash == [sha256.Size]byte{} {
+			var secret string
+			if k.Secret != nil {
+				secret = k.Secret.Reveal()
+			}
+			if n := len(secret); n == 0 || n > maxKey {
+				faults = append(faults, fmt.Errorf("API key %q has %d bytes, not 1 to %d", k.Name, n, maxKey))
+			}
+			h.hash = sha256.Sum256([]byte(secret))
 		}
-		if n := len(secret); n == 0 || n > maxKey {
-			faults = append(faults, fmt.Errorf("API key %q has %d bytes, not 1 to %d", k.Name, n, maxKey))
-		}
-		h := hashedKey{hash: sha256.Sum256([]byte(secret)), caller: Caller{Name: k.Name, all: k.Clients == nil, clients: k.Clients}}
 		if slices.ContainsFunc(ring, func(o hashedKey) bool { return o.hash == h.hash }) {
 			faults = append(faults, fmt.Errorf("API key %q has the value of another key", k.Name))
 		}
