@@ -27,12 +27,12 @@ func loadSettingsAt(env config.Environment, paths config.Paths) (settings, error
 	return settings{c}, faults.Err()
 }
 
-// limitedKeys returns the API keys of the configuration, and those of tokend key add.
+// limitedKeys returns the callers of the configuration, and those of tokend key add.
 func (s settings) limitedKeys() []daemon.Key {
 	var keys []daemon.Key
-	for _, k := range slices.Concat(s.Keys, s.StoredKeys) {
+	for _, k := range slices.Concat(s.Keys, s.StoredKeys, s.Callers) {
 		keys = append(keys, daemon.Key{
-			Name: k.Name, Secret: k.Secret, Hash: k.Hash, Clients: k.Clients, Audiences: k.Audiences,
+			Name: k.Name, Secret: k.Secret, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Clients: k.Clients, Audiences: k.Audiences,
 			ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: float64(k.Rate),
 		})
 	}

@@ -210,4 +210,3 @@ func change(path string, edit func([]Key) ([]Key, error)) error {
 	}
 	return durable.SyncDir(filepath.Dir(path))
 }
-

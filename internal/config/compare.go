@@ -46,6 +46,7 @@ func (s Config) NeedsRestart(next Config) []string {
 	}{
 		{"listen", s.Listen != next.Listen},
 		{"socket", s.Socket != next.Socket},
+		{"callers", s.Shared() != next.Shared()}, // the mode of the socket
 		{"store", s.Store != next.Store},
 		{"store_key_file", s.KeysetFile != next.KeysetFile},
 		{"store_password", s.StorePassword != next.StorePassword},

@@ -43,6 +43,7 @@ type Config struct {
 	Keys           []Key  // of the configuration
 	APIKeysFile    string // of the other keys; it may be absent
 	StoredKeys     []Key  // of APIKeysFile
+	Callers        []Key  // without an API key
 	CallerRate     int    // requests per second of each caller; 0: any number
 	Clients        []Client
 	OnEvent        OnEvent
@@ -51,12 +52,15 @@ type Config struct {
 	JSON           bool // log format
 }
 
-// Key is an API key and what it may do: one of the configuration, or of the file that
-// tokend key add writes.
+// Key is a caller and what it may do: the holder of an API key of the configuration, or
+// of the file that tokend key add writes, or one of callers.
 type Key struct {
 	Name   string
 	Secret flow.Secret // "": Hash is known
 	Hash   apikey.Hash // of a key of the file
+
+	UIDs, GIDs   []int
+	Certificates []string
 
 	Clients   []string // nil: all
 	Audiences []string // nil: all
@@ -116,7 +120,7 @@ func (l *loader) load(paths Paths) Config {
 		return s // faults of clients would be about those that were not read
 	}
 	if l.written != nil {
-		*l.written = written{service: env, keys: file.Keys, files: file.Files, onEvent: file.OnEvent, clients: map[string]clientSchema{}}
+		*l.written = written{service: env, keys: file.Keys, callers: file.Callers, files: file.Files, onEvent: file.OnEvent, clients: map[string]clientSchema{}}
 	}
 	names := l.clientNames(file, env.Clients)
 	l.unknownVariables(names)
@@ -133,6 +137,7 @@ func (l *loader) load(paths Paths) Config {
 	s.OnEvent = l.readOnEvent(file.OnEvent)
 	s.Keys = l.readKeys(file.Keys, names)
 	s.StoredKeys = l.readStoredKeys(s)
+	s.Callers = l.readCallers(file.Callers, names, s)
 	return s
 }
 
@@ -177,7 +182,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	case s.Socket == Off && s.Listen == Off && env.TLSListen == "":
 		l.add("socket", "leave one of them", "%s and %s are both off", l.nameOf("socket"), l.nameOf("listen"))
 	}
-	s.TLS = TLS{Listen: env.TLSListen, CertFile: env.TLSCertFile, KeyFile: env.TLSKeyFile}
+	s.TLS = TLS{Listen: env.TLSListen, CertFile: env.TLSCertFile, KeyFile: env.TLSKeyFile, ClientCAFile: env.TLSClientCAFile}
 	l.checkTLS(s.TLS)
 	s.Store = env.Store
 	if s.Store == "" {

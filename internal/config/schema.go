@@ -43,12 +43,14 @@ type Service struct {
 	Listen string `yaml:"listen" fallback:"127.0.0.1:8484" example:"127.0.0.1:9000"`
 	// The unix socket of the API, in a directory that only this user can open. "off": none.
 	Socket string `yaml:"socket" kind:"path" fallback:"$XDG_RUNTIME_DIR/tokend/tokend.sock" example:"/run/tokend/tokend.sock"`
-	// The address of the API over TLS, for callers of other machines; they need an API key. Without it only this machine can connect.
+	// The address of the API over TLS, for callers of other machines; they need an API key or a client certificate. Without it only this machine can connect.
 	TLSListen string `yaml:"tls_listen" split_words:"true" example:"0.0.0.0:8443"`
 	// The certificate chain of tls_listen, in PEM. The file is read again when it changes.
 	TLSCertFile string `yaml:"tls_cert_file" split_words:"true" kind:"path" example:"/run/tls/tls.crt"`
 	// The private key of the certificate, in PEM. The file is read again when it changes.
 	TLSKeyFile string `yaml:"tls_key_file" split_words:"true" kind:"path" example:"/run/tls/tls.key"`
+	// The authorities of client certificates of tls_listen, in PEM: a caller with one needs no API key. The file is read again when it changes.
+	TLSClientCAFile string `yaml:"tls_client_ca_file" split_words:"true" kind:"path" example:"/run/tls/clients.crt"`
 	// The store that keeps the grants: a file, or a PostgreSQL database that several machines share (postgres://user@host/database).
 	Store string `yaml:"store" fallback:"sqlite:$XDG_STATE_HOME/tokend/tokend.db" example:"sqlite:/var/lib/tokend/tokend.db"`
 	// The file of the keyset that seals the store: a Tink keyset in JSON. It is created when it is absent and the store is new.
@@ -81,6 +83,8 @@ type fileSchema struct {
 	Clients map[string]clientSchema `yaml:"clients"`
 	// API keys by name that open some clients only.
 	Keys map[string]keySchema `yaml:"keys"`
+	// Callers by name that need no API key: other users on the unix socket, and holders of client certificates.
+	Callers map[string]callerSchema `yaml:"callers"`
 	// Files that a client's token is kept in.
 	Files []tokenFileSchema `yaml:"files"`
 	// What is done about events. A change needs a restart.
@@ -101,6 +105,24 @@ type keySchema struct {
 	// Whether the key may also log its clients in and out, refresh and resume them.
 	Access string `yaml:"access" fallback:"manage" oneof:"read manage" example:"read"`
 	// How many requests in a second the key may send; 0: caller_rate_limit.
+	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
+}
+
+// callerSchema is a caller without an API key.
+type callerSchema struct {
+	// Users whose processes are this caller on the unix socket.
+	UIDs []string `yaml:"uids" example:"[\"1001\"]"`
+	// Groups whose processes are this caller on the unix socket: the group that a process runs with, not others of its user.
+	GIDs []string `yaml:"gids" example:"[\"1002\"]"`
+	// Names in client certificates that tls_client_ca_file has verified: dns:HOST, uri:URI or email:ADDRESS, of the subject alternative name.
+	Certificates []string `yaml:"certificates" example:"[\"dns:build.example.com\"]"`
+	// The clients that the caller may use.
+	Clients []string `yaml:"clients" example:"[ci]"`
+	// The audiences that its tokens may be for.
+	Audiences []string `yaml:"audiences" fallback:"all" example:"[https://api.example.com/]"`
+	// Whether the caller may also log its clients in and out, refresh and resume them.
+	Access string `yaml:"access" fallback:"read" oneof:"read manage" example:"manage"`
+	// How many requests in a second the caller may send; 0: caller_rate_limit.
 	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
 }
 

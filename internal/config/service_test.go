@@ -196,3 +196,42 @@ func TestAudit_Settings(t *testing.T) {
 		t.Errorf("%+v", c.Audit)
 	}
 }
+
+func TestCallers_Faults(t *testing.T) {
+	const tls = "tls_listen: 0.0.0.0:8443\ntls_cert_file: /c\ntls_key_file: /k\ntls_client_ca_file: /ca\n"
+	for name, c := range map[string]struct{ callers, want string }{
+		"no caller":       {"  a: {clients: [demo]}\n", "callers.a names no caller; hint: set uids"},
+		"no clients":      {"  a: {uids: ['1']}\n", "callers.a.clients is empty"},
+		"unknown client":  {"  a: {uids: ['1'], clients: [x]}\n", `callers.a.clients names the unknown client "x"`},
+		"access":          {"  a: {uids: ['1'], clients: [demo], access: all}\n", `callers.a.access is "all"; hint: one of read, manage`},
+		"a user's name":   {"  a: {uids: [root], clients: [demo]}\n", `callers.a.uids: "root" is not a number`},
+		"a negative gid":  {"  a: {gids: ['-1'], clients: [demo]}\n", `callers.a.gids: "-1" is not a number`},
+		"no kind":         {"  a: {certificates: [x.example.com], clients: [demo]}\n", `callers.a.certificates: "x.example.com" is not a name of a certificate`},
+		"an empty name":   {"  a: {certificates: ['dns:'], clients: [demo]}\n", `"dns:" is not a name`},
+		"twice":           {"  a: {uids: ['1'], clients: [demo]}\n  b: {uids: ['1'], clients: [demo]}\n", "callers.b.uids: 1 is in callers.a, too"},
+		"a host twice":    {"  a: {certificates: ['dns:x', 'dns:X'], clients: [demo]}\n", "callers.a.certificates: dns:x is in callers.a, too"},
+		"a reserved name": {"  socket: {uids: ['1'], clients: [demo]}\n", `caller name "socket" is not allowed`},
+		"a key's name":    {"  a: {uids: ['1'], clients: [demo]}\nkeys:\n  a: {key: a-key-0123456789abc, clients: [demo]}\n", `there is an API key "a", too`},
+		"rate":            {"  a: {uids: ['1'], clients: [demo], rate_limit: '-1'}\n", `callers.a.rate_limit "-1" is not a number`},
+		"access of a key": {"  a: {uids: ['1'], clients: [demo]}\nkeys:\n  k: {key: a-key-0123456789abc, clients: [demo], access: none}\n", `keys.k.access is "none"`},
+	} {
+		_, faults := loadAt(t, homeOf(t, tls+"callers:\n"+c.callers+goodFile))
+		if !strings.Contains(faults.Error(), c.want) || !strings.Contains(faults.Error(), "tokend.yaml:") || !strings.Contains(faults.Error(), "hint: ") {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	_, faults := loadAt(t, homeOf(t, "callers:\n  a: {certificates: ['dns:x'], clients: [demo]}\n"+goodFile))
+	if !strings.Contains(faults.Error(), "callers.a.certificates has no effect without tls_client_ca_file") {
+		t.Error(faults)
+	}
+	_, faults = loadAt(t, homeOf(t, "tls_client_ca_file: /ca\n"+goodFile))
+	if !strings.Contains(faults.Error(), "tls_client_ca_file has no effect without tls_listen") {
+		t.Error(faults)
+	}
+	c := mustLoad(t, tls+"caller_rate_limit: 100\ncallers:\n  a: {uids: ['1'], gids: ['2'], certificates: ['dns:X', 'uri:a:B'], clients: [demo], audiences: [x], rate_limit: 7}\n"+goodFile)
+	k := c.Callers[0]
+	if c.CallerRate != 100 || !c.Shared() || !k.ReadOnly || k.Rate != 7 || !slices.Equal(k.UIDs, []int{1}) || !slices.Equal(k.GIDs, []int{2}) ||
+		!slices.Equal(k.Certificates, []string{"dns:x", "uri:a:B"}) || !slices.Equal(k.Audiences, []string{"x"}) {
+		t.Errorf("%+v", c)
+	}
+}

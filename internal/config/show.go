@@ -25,6 +25,7 @@ type written struct {
 	service environment
 	clients map[string]clientSchema
 	keys    map[string]keySchema
+	callers map[string]callerSchema
 	files   []tokenFileSchema
 	onEvent onEventSchema
 }
@@ -61,6 +62,9 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		list = append(list, l.show("keys."+name+".", reflect.ValueOf(w.keys[name]), nil)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.callers)) {
+		list = append(list, l.show("callers."+name+".", reflect.ValueOf(w.callers[name]), nil)...)
 	}
 	if !reflect.ValueOf(w.onEvent).IsZero() {
 		list = append(list, l.show("on_event.", reflect.ValueOf(w.onEvent), nil)...)

@@ -71,11 +71,15 @@ type FileStatus struct {
 // interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is an API key of callers over TCP, and what it may do.
+// Key is a caller and what it may do: the holder of an API key, or as UIDs, GIDs and
+// Certificates say; see [guard.Key].
 type Key struct {
 	Name   string            // for logs
 	Secret flow.Secret       // "": only its hash is known
 	Hash   [sha256.Size]byte // of a key without Secret
+
+	UIDs, GIDs   []int
+	Certificates []string
 
 	Clients   []string  // names; nil: all clients
 	Audiences []string  // that its tokens may be for; nil: all
@@ -125,7 +129,7 @@ func New(c Config) (*Daemon, error) {
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)
 	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
-	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
+	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain, Peers: func(p guard.Peer) bool { return d.active.Load().guard.Knows(p) }})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
 	d.page = page
@@ -138,8 +142,9 @@ func New(c Config) (*Daemon, error) {
 }
 
 // Run keeps the clients' grants and serves the API on the listeners, which it
-// closes, until ctx ends or a listener fails. Callers over TCP need an API key;
-// callers of a unix socket must run as this process's user. It returns when every
+// closes, until ctx ends or a listener fails. Callers over TCP need an API key or a
+// client certificate; callers of a unix socket must run as this process's user, or as
+// a user of the configuration. It returns when every
 // request is answered (or after the time for that) and every refresh in flight is stored.
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// The clients outlive ctx: a request in flight may begin a refresh, and the

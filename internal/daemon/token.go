@@ -58,8 +58,8 @@ func (c *client) refusesAudience(caller *guard.Caller, named string) *problem {
 func refusedAudience(audience string) *problem {
 	return &problem{
 		Status: http.StatusForbidden, Code: "audience_forbidden",
-		Description: "this API key may not have tokens for the audience " + strconv.Quote(audience),
-		Hint:        "request another audience, or use a key that may",
+		Description: "this caller may not have tokens for the audience " + strconv.Quote(audience),
+		Hint:        "request another audience, or use an API key that may have this one",
 	}
 }
 

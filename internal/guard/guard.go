@@ -3,10 +3,11 @@
 // [Guard.Admit] checks a request before any route sees it: its Host against DNS
 // rebinding, the headers of browsers against web pages, forwarding headers against
 // proxies, and over TCP the API key. The answer is a [Caller] or a [Refusal]. On a
-// unix socket [OwnPeers] checks the user that connects instead.
+// unix socket [Peers] checks the user that connects instead.
 package guard
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,6 +37,7 @@ type Config struct {
 // Guard holds the API keys of one configuration.
 type Guard struct {
 	keys      keyring
+	keyless   keyless
 	socket    Caller
 	anonymous Caller
 	now       func() time.Time
@@ -58,11 +60,12 @@ func New(c Config) (*Guard, error) {
 		return c.Limits.get(k.Name, rate)
 	}
 	ring, err := newKeyring(c.Keys, limitOf)
-	if err != nil {
+	others, oerr := newKeyless(c.Keys, limitOf)
+	if err := errors.Join(err, oerr); err != nil {
 		return nil, err
 	}
 	own := Key{Name: "socket"}
-	return &Guard{keys: ring, socket: callerOf(own, limitOf(own)), now: c.Now}, nil
+	return &Guard{keys: ring, keyless: others, socket: callerOf(own, limitOf(own)), now: c.Now}, nil
 }
 
 // Admit runs the checks in order and returns the caller, and the first refusal.
@@ -87,11 +90,14 @@ func (g *Guard) Admit(r *http.Request, need Access, client string) (*Caller, *Re
 	return caller, g.authorize(caller, need, client)
 }
 
-// identify stops other users and programs of the machine: over TCP the key says
-// who calls. The peer of a unix socket was checked when it connected.
+// identify stops other users and programs of the machine: over TCP the key says who
+// calls, or else the client certificate, and on a unix socket its user.
 func (g *Guard) identify(r *http.Request, local net.Addr) (*Caller, *Refusal) {
 	if _, ok := local.(*net.UnixAddr); ok {
-		return &g.socket, nil
+		return g.ofSocket(PeerOf(r.Context()))
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && r.Header["Authorization"] == nil {
+		return g.ofCertificate(r)
 	}
 	caller, f := g.keys.caller(r.Header)
 	if f != nil {
@@ -118,7 +124,7 @@ func (g *Guard) authorize(caller *Caller, need Access, client string) *Refusal {
 	if need == Manages && !caller.MayManage() {
 		return &Refusal{
 			Status: http.StatusForbidden, Code: "manage_forbidden", Client: client,
-			Description: "this API key may only read tokens and states", Hint: "use a key with the access manage",
+			Description: "this caller may only read tokens and states", Hint: "use an API key that may manage: tokend key add --manage",
 		}
 	}
 	return nil

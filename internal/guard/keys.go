@@ -14,11 +14,15 @@ import (
 // maxKey bounds an API key, in bytes.
 const maxKey = 512
 
-// Key is an API key and what it may do.
+// Key is a caller: how it is recognized, and what it may do. An API key has Secret or
+// Hash, other callers have UIDs, GIDs or Certificates.
 type Key struct {
-	Name   string                       // of its caller, in the log
+	Name   string                       // of the caller, in the log
 	Secret interface{ Reveal() string } // a type that masks itself; nil: only its hash is known
 	Hash   [sha256.Size]byte            // of a key without Secret
+
+	UIDs, GIDs   []int    // of processes on the unix socket; a user precedes its group
+	Certificates []string // names in verified client certificates: dns:HOST, uri:URI, email:ADDRESS
 
 	Clients   []string  // names; nil: all clients
 	Audiences []string  // that its tokens may be for; nil: all
@@ -26,6 +30,9 @@ type Key struct {
 	Expires   time.Time // zero: never
 	Rate      float64   // requests per second; 0: that of the guard
 }
+
+// keyless reports whether a caller is recognized without an API key.
+func (k Key) keyless() bool { return k.UIDs != nil || k.GIDs != nil || k.Certificates != nil }
 
 // keyring knows API keys by their hashes: hashes have the same length, so that
 // comparing takes the same time for every value.
@@ -40,6 +47,9 @@ func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 	var ring keyring
 	var faults []error
 	for _, k := range keys {
+		if k.keyless() {
+			continue
+		}
 		h := hashedKey{hash: k.Hash, caller: callerOf(k, limitOf(k))}
 		if k.Secret != nil || h.hash == [sha256.Size]byte{} {
 			var secret string

@@ -10,24 +10,31 @@ import (
 // Peer is the process at the other end of a unix socket when it connected.
 type Peer struct{ UID, GID, PID int } // -1: unknown
 
-// peerListener accepts connections of one user only. The socket's mode does
-// the same; this check holds when the mode was loosened, and against root.
+// peerListener accepts connections of certain users only. The socket's mode does the same
+// for one user; this check holds when the mode was loosened, and against root.
 type peerListener struct {
 	*net.UnixListener
-	uid    int
+	admit  func(Peer) bool
 	refuse func(uid int, err error)
 }
 
 // OwnPeers returns l without the connections of other users, which it closes.
-func OwnPeers(l *net.UnixListener, log *slog.Logger) net.Listener {
-	own := os.Geteuid()
-	return &peerListener{UnixListener: l, uid: own, refuse: func(uid int, err error) {
+func OwnPeers(l *net.UnixListener, log *slog.Logger) net.Listener { return Peers(l, nil, log) }
+
+// Peers returns l without the connections that admit refuses, which it closes; nil: those
+// of other users.
+func Peers(l *net.UnixListener, admit func(Peer) bool, log *slog.Logger) net.Listener {
+	if own := os.Geteuid(); admit == nil {
+		admit = func(p Peer) bool { return p.UID == own }
+	}
+	return &peerListener{UnixListener: l, admit: admit, refuse: func(uid int, err error) {
 		const refused = "refused a connection to the socket"
 		if err != nil {
 			log.Warn(refused, "reason", "cannot determine the peer's user: "+err.Error(), "hint", "use TCP and an API key")
 			return
 		}
-		log.Warn(refused, "reason", "it comes from another user", "uid", uid, "hint", "run the program as the user of the service, or use TCP and an API key")
+		log.Warn(refused, "reason", "it comes from another user", "uid", uid,
+			"hint", "run the program as the user of the service, add its uid to a caller, or use TCP and an API key")
 	}}
 }
 
@@ -39,7 +46,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		peer, err := peerOf(c)
-		if err == nil && peer.UID == l.uid {
+		if err == nil && l.admit(peer) {
 			return &peerConn{c, peer}, nil
 		}
 		l.refuse(peer.UID, err)

@@ -26,6 +26,8 @@ type Config struct {
 	Now   func() time.Time  // nil: time.Now
 	Log   *slog.Logger      // nil: silent
 	Drain time.Duration     // how long requests in flight have when Serve ends; 0: 10 s
+
+	Peers func(guard.Peer) bool // who may connect to a unix socket; nil: this user
 }
 
 // Proxy has what all clients of a service share: connections to upstreams, buffers, and
@@ -35,13 +37,14 @@ type Proxy struct {
 	now     func() time.Time
 	log     *slog.Logger
 	drain   time.Duration
+	peers   func(guard.Peer) bool
 	buffers copyBuffers
 	streams streams
 }
 
 // New returns a proxy. It does no I/O.
 func New(c Config) *Proxy {
-	p := &Proxy{base: c.Base, now: c.Now, log: c.Log, drain: cmp.Or(c.Drain, 10*time.Second)}
+	p := &Proxy{base: c.Base, now: c.Now, log: c.Log, drain: cmp.Or(c.Drain, 10*time.Second), peers: c.Peers}
 	if p.base == nil {
 		p.base = NewTransport(nil)
 	}
