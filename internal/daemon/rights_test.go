@@ -2,10 +2,13 @@ package daemon
 
 import (
 	"crypto/sha256"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tokend/pkg/flow"
 )
 
 const readerKey = "canary-reader-key-0123456789"
@@ -68,6 +71,25 @@ func TestRights_OfAReader(t *testing.T) {
 	// A caller that may manage has an audience list as well.
 	if a := d.call(t, "POST", "/v1/clients/demo/refresh", `{"audience":"https://other.example.com/"}`); a.StatusCode != 200 {
 		t.Errorf("main: %d %s", a.StatusCode, a.body)
+	}
+}
+
+// The answer from memory does not go through the handler; a debug log turns it off.
+func TestRights_AudienceOfATokenInMemory(t *testing.T) {
+	cl := kept(t, newTenant(t), "demo")
+	if _, err := cl.Get(t.Context(), flow.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	for audience, want := range map[string]int{"https://api.example.com/": 200, "https://other.example.com/": 403} {
+		d, err := New(Config{Clients: []Client{cl}, Keys: []Key{{Name: "main", Secret: mainKey, Audiences: []string{audience}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		d.handler.ServeHTTP(w, benchRequest())
+		if w.Code != want || strings.Contains(w.Body.String(), canaryToken) != (want == 200) {
+			t.Errorf("a key for %s: %d %s", audience, w.Code, w.Body)
+		}
 	}
 }
 
