@@ -15,8 +15,12 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-const keyHelp = `Lists the store keys by their ids, and how many values of the store each one seals:
-grants, pending logins and spilled grants. No key is printed.
+const keyHelp = `There are two kinds of keys. An API key lets a caller use the service over TCP:
+"tokend key add", "tokend key list" and "tokend key revoke". A store key seals the
+store: "tokend key" without a verb, and "tokend key rotate".
+
+Without a verb it lists the store keys by their ids, and how many values of the store
+each one seals: grants, pending logins and spilled grants. No key is printed.
 
 Run it with the configuration of the service, as the service's user.`
 
@@ -44,11 +48,11 @@ change the Secret.`
 func (p *program) key() *cobra.Command {
 	format := ""
 	cmd := &cobra.Command{
-		Use: "key", Short: "List and rotate the keys that seal the store", Long: keyHelp, Args: cobra.NoArgs,
+		Use: "key", Short: "Make, list and revoke API keys; list and rotate the keys that seal the store", Long: keyHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.listKeys(cmd.Context(), format) },
 	}
 	tableOrJSON(cmd, &format)
-	cmd.AddCommand(p.keyNew(), p.keyRotate())
+	cmd.AddCommand(p.keyAdd(), p.keyList(), p.keyRevoke(), p.keyNew(), p.keyRotate())
 	return cmd
 }
 

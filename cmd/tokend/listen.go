@@ -62,7 +62,7 @@ func (s settings) open(ctx context.Context) ([]net.Listener, error) {
 		ls = tcp
 	}
 	if s.Socket != config.Off {
-		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket)
+		l, err := listenSocket(ctx, "TOKEND_SOCKET", s.Socket, s.Shared())
 		if err != nil {
 			return ls, err
 		}
@@ -122,18 +122,28 @@ func tcpPort(l net.Listener) int {
 }
 
 // listenSocket listens on a unix socket, whose path comes from setting, with mode 0600 in
-// a directory that only this user can open. It replaces a socket without a listener.
-func listenSocket(ctx context.Context, setting, path string) (net.Listener, error) {
+// a directory that only this user can open. One that is shared with other users has mode
+// 0666 in a directory that only this user can write to; the guard decides who they are.
+// It replaces a socket without a listener.
+func listenSocket(ctx context.Context, setting, path string, shared bool) (net.Listener, error) {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dirMode, forbidden, mode := fs.FileMode(0o700), durable.Private, fs.FileMode(0o600)
+	if shared {
+		dirMode, forbidden, mode = 0o711, durable.Written, 0o666
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, hintf(exitConfig, fmt.Sprintf("set %s to another path", setting), "directory of the socket: %w", err)
 	}
 	fi, err := os.Stat(dir)
 	if err != nil {
 		return nil, exitWith(exitUnavailable, err)
 	}
-	if err := durable.CheckDir(dir, fi, durable.Private, fmt.Sprintf("set %s to a path in a directory of its own", setting)); err != nil {
+	if err := durable.CheckDir(dir, fi, forbidden, fmt.Sprintf("set %s to a path in a directory of its own", setting)); err != nil {
 		return nil, exitWith(exitConfig, fmt.Errorf("the socket's directory %w", err))
+	}
+	if perm := fi.Mode().Perm(); shared && perm&0o011 == 0 {
+		return nil, hintf(exitConfig, fmt.Sprintf("chmod 711 %s, or set %s to a path in another directory", dir, setting),
+			"callers has uids or gids, but the socket's directory %s lets no other user in (mode %#o)", dir, perm)
 	}
 	if err := clearSocket(ctx, setting, path); err != nil {
 		return nil, err
@@ -143,7 +153,7 @@ func listenSocket(ctx context.Context, setting, path string) (net.Listener, erro
 	if err != nil {
 		return nil, hintf(exitConfig, fmt.Sprintf("set %s to another path (at most 100 characters)", setting), "socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		return nil, exitWith(exitUnavailable, errors.Join(err, l.Close()))
 	}
 	return l, nil

@@ -36,7 +36,7 @@ func TestListenRefuses(t *testing.T) {
 		"of datagrams":   {datagrams, exitUnavailable, "hint: remove " + datagrams + " if no program uses it"},
 		"a file":         {file, exitConfig, "is not a socket"},
 	} {
-		got, err := listenSocket(t.Context(), "TOKEND_SOCKET", c.path)
+		got, err := listenSocket(t.Context(), "TOKEND_SOCKET", c.path, false)
 		if got != nil || exitCode(err) != c.code || !strings.Contains(report(err), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}

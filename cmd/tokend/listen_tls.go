@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -23,10 +25,58 @@ func listenTLS(ctx context.Context, t config.TLS, log *slog.Logger) (net.Listene
 	if err != nil {
 		return nil, hintf(exitUnavailable, "set TOKEND_TLS_LISTEN to another address", "tls_listen: %w", err)
 	}
-	return tlsListener{tls.NewListener(l, &tls.Config{
+	base := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return files.get() },
-	})}, nil
+	}
+	if t.ClientCAFile == "" {
+		return tlsListener{tls.NewListener(l, base)}, nil
+	}
+	authorities := &authorityFile{TLS: t, log: log}
+	if _, err := authorities.get(); err != nil {
+		return nil, exitWith(exitConfig, errors.Join(err, l.Close()))
+	}
+	withClients := base.Clone()
+	withClients.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		c := base.Clone()
+		c.ClientAuth, c.SessionTicketsDisabled = tls.VerifyClientCertIfGiven, true // each handshake is verified
+		var err error
+		c.ClientCAs, err = authorities.get()
+		return c, err
+	}
+	return tlsListener{tls.NewListener(l, withClients)}, nil
+}
+
+// authorityFile reads the authorities of client certificates again when the file has
+// changed. If the new ones cannot be used, it keeps the former ones and logs why, once
+// per change.
+type authorityFile struct {
+	config.TLS
+	log *slog.Logger
+
+	mu      sync.Mutex
+	version fileVersion
+	current *x509.CertPool
+}
+
+func (f *authorityFile) get() (*x509.CertPool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	version := versionOf(f.ClientCAFile)
+	if f.current != nil && version == f.version {
+		return f.current, nil
+	}
+	f.version = version
+	pool, err := f.ClientCAs()
+	switch {
+	case err == nil:
+		f.current = pool
+	case f.current == nil:
+		return nil, err
+	default:
+		logFailure(context.Background(), f.log, "the new authorities of client certificates cannot be used; the former ones are", err, "")
+	}
+	return f.current, nil
 }
 
 // tlsListener is a listener whose address says that it speaks TLS.

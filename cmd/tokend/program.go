@@ -92,6 +92,7 @@ func (p *program) command() *cobra.Command {
 		p.proxy(),
 		p.status(),
 		p.events(),
+		p.audit(),
 		p.refresh(),
 		p.logout(),
 		p.resume(),

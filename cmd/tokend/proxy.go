@@ -155,7 +155,7 @@ func (f proxyFlags) open(ctx context.Context) (ls []net.Listener, err error) {
 		}
 	}
 	if f.socket != "" {
-		l, err := listenSocket(ctx, "--socket", f.socket)
+		l, err := listenSocket(ctx, "--socket", f.socket, false)
 		if err != nil {
 			return ls, err
 		}

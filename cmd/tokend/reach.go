@@ -147,12 +147,16 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	listeners, err := listenTCP(ctx, "TOKEND_LISTEN", "127.0.0.1:0")
+	trail, err := s.openAudit(s.loggerAt(p.stderr, slog.LevelError)) // its entries are never silent
 	if err != nil {
 		return nil, errors.Join(err, grants.Close())
 	}
+	listeners, err := listenTCP(ctx, "TOKEND_LISTEN", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, trail.Close(), grants.Close())
+	}
 	key := flow.Secret(rand.Text())
-	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Logins: grants, Ready: grants.Ping, Version: buildVersion(), Log: log}
+	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Logins: grants, Ready: grants.Ping, Version: buildVersion(), Audit: trail, Log: log}
 	ps := providers{}
 	c.Clients, _, err = s.keepAlone(ps, grants, log)
 	for i := range c.Clients {
@@ -167,7 +171,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 		for _, l := range listeners {
 			_ = l.Close() // no caller has its address
 		}
-		return nil, exitWith(exitConfig, errors.Join(err, grants.Close()))
+		return nil, exitWith(exitConfig, errors.Join(err, trail.Close(), grants.Close()))
 	}
 	log.InfoContext(ctx, "listening", "network", "tcp", "addr", listeners[0].Addr().String())
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -175,7 +179,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	go func() {
 		err := d.Run(serving, listeners...)
 		ps.close()
-		ended <- errors.Join(err, grants.Close())
+		ended <- errors.Join(err, trail.Close(), grants.Close())
 	}()
 	own, err := serviceAt(tokend.Service{Addrs: []string{"http://" + listeners[0].Addr().String()}, Key: tokend.Secret(key)})
 	if err != nil {

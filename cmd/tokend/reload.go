@@ -7,9 +7,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"strings"
+	"time"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/events"
@@ -30,7 +33,10 @@ type serving struct {
 	restored *restoredWarning
 	hub      *events.Hub
 	metrics  *metrics.Metrics
-	log      *slog.Logger
+	audit    *audit.Log // nil: none
+
+	keysVersion fileVersion // of the file of the API keys
+	log         *slog.Logger
 
 	keeper keeper
 	kept   []*kept
@@ -58,7 +64,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, IDs: requestid.New(rand.Text()[:12]),
+		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, IDs: requestid.New(rand.Text()[:12]),
 	})
 	activate(s.kept, nil)
 	s.files = newFileKeeper(allFiles(s.kept))
@@ -99,6 +105,8 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 	loaded := s.restored.loaded
 	go func() {
 		defer close(ended)
+		look := time.NewTicker(lookAgain)
+		defer look.Stop()
 		for {
 			select {
 			case <-ctx.Done():
@@ -108,10 +116,45 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 				freeMemory(len(s.kept))
 			case <-signals:
 				s.reload(ctx)
+			case <-look.C:
+				s.reloadKeys(ctx)
 			}
 		}
 	}()
 	return func() { stop(); <-ended }
+}
+
+// lookAgain is how often the file of the API keys is checked: how long a key that was
+// revoked can still be used.
+const lookAgain = time.Second
+
+// reloadKeys activates the API keys of a file that has changed. If it cannot be read, the
+// former keys stay, and the log says why, once per change.
+func (s *serving) reloadKeys(ctx context.Context) {
+	version := versionOf(s.settings.APIKeysFile)
+	if version == s.keysVersion || ctx.Err() != nil {
+		return
+	}
+	s.keysVersion = version
+	next := s.settings
+	var err error
+	if next.StoredKeys, err = config.StoredKeys(next.APIKeysFile); err == nil {
+		if reflect.DeepEqual(next.StoredKeys, s.settings.StoredKeys) {
+			return // a start or a reload has read it
+		}
+		var keys []daemon.Key
+		if keys, err = s.keys(next); err == nil {
+			err = s.daemon.Replace(s.keeper.served(s.kept), keys)
+		}
+	}
+	switch {
+	case errors.Is(err, daemon.ErrEnded):
+	case err != nil:
+		logFailure(ctx, s.log, "the API keys are not reloaded, the former ones stay", err, "correct the file")
+	default:
+		s.settings = next
+		s.log.InfoContext(ctx, "API keys reloaded", "keys", len(next.StoredKeys))
+	}
 }
 
 // reload activates the current configuration, or changes nothing and logs why.
@@ -154,6 +197,7 @@ func (s *serving) apply(next settings) (config.Comparison, error) {
 	if err := s.daemon.Replace(s.keeper.served(made), keys); err != nil {
 		return config.Comparison{}, err
 	}
+	s.audit.Reopen()
 	activate(made, s.kept)
 	s.manager.Keep(flowClients(made))
 	s.restored.keep(made)

@@ -91,7 +91,7 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 	r := serveFile(t, newTenant(t), oneClient)
 	for name, tc := range map[string]struct{ text, logged string }{
 		"no YAML":            {"clients: [", r.path + ":1"},
-		"an unknown key":     {oneClient + "claws: 1\n", r.path + `:3: unknown key claws" hint="one of clients, keys, files, `},
+		"an unknown key":     {oneClient + "claws: 1\n", r.path + `:3: unknown key claws" hint="one of clients, keys, callers, files, `},
 		"an empty file":      {"", `reason="no client is configured" hint="set TOKEND_CLIENTS=NAME and TOKEND_CLIENT_NAME_ISSUER, …, or write ` + r.path + `"`},
 		"a second fault":     {oneClient + "claws: 1\nkees: 1\n", r.path + `:4: unknown key kees" hint="did you mean keys`},
 		"a missing setting":  {oneClient + "  more: {client_id: more}\n", `client more: issuer is missing" hint="set clients.more.issuer`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -24,13 +25,17 @@ Configuration comes from variables and a YAML file; variables win.
   TOKEND_LISTEN           127.0.0.1:8484 (with the same port of [::1]); "off": none
   TOKEND_SOCKET           $XDG_RUNTIME_DIR/tokend/tokend.sock; "off": none
   TOKEND_TLS_LISTEN       for callers of other machines, with TOKEND_TLS_CERT_FILE
-                          and TOKEND_TLS_KEY_FILE
+                          and TOKEND_TLS_KEY_FILE; TOKEND_TLS_CLIENT_CA_FILE for
+                          client certificates
   TOKEND_STORE            sqlite:$XDG_STATE_HOME/tokend/tokend.db
                           or postgres://user@host/database
   TOKEND_STORE_KEY[_FILE] Tink keyset that seals the store; created when absent
   TOKEND_STORE_PASSWORD[_FILE] password of the PostgreSQL database
   TOKEND_SPILL_DIR        keeps grants that the store cannot save; next to the store
   TOKEND_API_KEY[_FILE]   API key of callers; created when absent
+  TOKEND_API_KEYS_FILE    keys of tokend key add; next to the store
+  TOKEND_CALLER_RATE_LIMIT requests per second of each caller
+  TOKEND_AUDIT_FILE       who got which token; TOKEND_AUDIT_MAX_SIZE, TOKEND_AUDIT_KEEP
   TOKEND_LOG_LEVEL        debug, info, warn, error
   TOKEND_LOG_FORMAT       text, json
   TOKEND_CLIENTS          names of clients, comma-separated
@@ -62,12 +67,12 @@ Configuration comes from variables and a YAML file; variables win.
 Each secret may also be a systemd credential of the variable's name. Under
 systemd, the sockets of a socket unit replace TOKEND_LISTEN and TOKEND_SOCKET,
 and the unit's StateDirectory=, RuntimeDirectory= and ConfigurationDirectory=
-replace the directories above. In the file
-listen, socket, tls_listen, tls_cert_file, tls_key_file, store, store_key_file, spill_dir, api_key_file, log_level and
-log_format are at the top, and the fields are under clients.<name> in lower case;
-keys.<name> with key_file and clients is an API key for these clients only; files is
-a list of files with client, path, format (text, json, header, env), mode,
-min_validity and hook, a command as a list of words.
+replace the directories above. In the file the settings of the service, such as
+listen, are at the top, and the fields are under clients.<name> in lower case;
+keys.<name> with key_file and clients is an API key for these clients only; callers
+are other users and holders of client certificates; files is a list of files with
+client, path, format (text, json, header, env), mode, min_validity and hook, a command
+as a list of words.
 
 SIGHUP loads the file and every file that holds a secret again: clients, keys and
 token files change, all at once; unchanged clients keep their tokens and logins. A
@@ -143,7 +148,12 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 			err = cerr
 		}
 	}()
-	svc := &serving{settings: s, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
+	trail, err := s.openAudit(log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, trail.Close()) }()
+	svc := &serving{settings: s, audit: trail, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
 	svc.measure()
 	defer svc.keeper.providers.close()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 )
@@ -25,11 +27,14 @@ func loadSettingsAt(env config.Environment, paths config.Paths) (settings, error
 	return settings{c}, faults.Err()
 }
 
-// limitedKeys returns the API keys of the configuration that open some clients only.
+// limitedKeys returns the callers of the configuration, and those of tokend key add.
 func (s settings) limitedKeys() []daemon.Key {
 	var keys []daemon.Key
-	for _, k := range s.Keys {
-		keys = append(keys, daemon.Key{Name: k.Name, Secret: k.Secret, Clients: k.Clients})
+	for _, k := range slices.Concat(s.Keys, s.StoredKeys, s.Callers) {
+		keys = append(keys, daemon.Key{
+			Name: k.Name, Secret: k.Secret, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Clients: k.Clients, Audiences: k.Audiences,
+			ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: float64(k.Rate),
+		})
 	}
 	return keys
 }

@@ -41,7 +41,7 @@ var rules = []struct {
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/contract", "internal/apikey", "internal/audit", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/storeurl",
 		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/harden", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
@@ -86,7 +86,9 @@ var leaves = []string{"internal/near", "internal/hint", "internal/durable", "int
 func facesKnowWhatTheyNeed(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
-		"internal/daemon":    append([]string{"pkg/flow", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid"}, leaves...),
+		"internal/daemon":    append([]string{"pkg/flow", "internal/audit", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid"}, leaves...),
+		"internal/apikey":    leaves,
+		"internal/audit":     leaves,
 		"internal/events":    append([]string{"pkg/flow"}, leaves...),
 		"internal/keeper":    nil, // what it keeps is an interface
 		"internal/metrics":   nil, // what it counts are names and numbers
@@ -228,7 +230,7 @@ func depth(g graph) []string {
 // configurationKnowsNoCommand: the configuration imports the packages whose settings it
 // checks, but no commands.
 func configurationKnowsNoCommand(g graph) []string {
-	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/tokenfile"}, leaves...)...)
+	return only(g, func(path string) bool { return within(path, "internal/config") }, append([]string{"pkg/flow", "internal/apikey", "internal/tokenfile"}, leaves...)...)
 }
 
 // systemPackagesKnowNoCommand: what a command needs of the system, the terminal, the

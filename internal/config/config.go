@@ -18,7 +18,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"example.com/tokend/internal/apikey"
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/near"
 	"example.com/tokend/internal/storeurl"
@@ -38,18 +40,33 @@ type Config struct {
 	SpillDir       string // "": next to the database
 	APIKey         flow.Secret
 	APIKeyFile     string // created when absent; used when APIKey is ""
-	Keys           []Key
+	Keys           []Key  // of the configuration
+	APIKeysFile    string // of the other keys; it may be absent
+	StoredKeys     []Key  // of APIKeysFile
+	Callers        []Key  // without an API key
+	CallerRate     int    // requests per second of each caller; 0: any number
 	Clients        []Client
 	OnEvent        OnEvent
+	Audit          Audit
 	Level          slog.Level
 	JSON           bool // log format
 }
 
-// Key is an API key that opens some clients only.
+// Key is a caller and what it may do: the holder of an API key of the configuration, or
+// of the file that tokend key add writes, or one of callers.
 type Key struct {
-	Name    string
-	Secret  flow.Secret
-	Clients []string
+	Name   string
+	Secret flow.Secret // "": Hash is known
+	Hash   apikey.Hash // of a key of the file
+
+	UIDs, GIDs   []int
+	Certificates []string
+
+	Clients   []string // nil: all
+	Audiences []string // nil: all
+	ReadOnly  bool
+	Expires   time.Time // zero: never
+	Rate      int       // requests per second; 0: CallerRate
 }
 
 // minKey is the length of the shortest accepted API key, in characters.
@@ -103,7 +120,7 @@ func (l *loader) load(paths Paths) Config {
 		return s // faults of clients would be about those that were not read
 	}
 	if l.written != nil {
-		*l.written = written{service: env, keys: file.Keys, files: file.Files, onEvent: file.OnEvent, clients: map[string]clientSchema{}}
+		*l.written = written{service: env, keys: file.Keys, callers: file.Callers, files: file.Files, onEvent: file.OnEvent, clients: map[string]clientSchema{}}
 	}
 	names := l.clientNames(file, env.Clients)
 	l.unknownVariables(names)
@@ -119,6 +136,8 @@ func (l *loader) load(paths Paths) Config {
 	l.readFiles(&s, file.Files)
 	s.OnEvent = l.readOnEvent(file.OnEvent)
 	s.Keys = l.readKeys(file.Keys, names)
+	s.StoredKeys = l.readStoredKeys(s)
+	s.Callers = l.readCallers(file.Callers, names, s)
 	return s
 }
 
@@ -163,7 +182,7 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	case s.Socket == Off && s.Listen == Off && env.TLSListen == "":
 		l.add("socket", "leave one of them", "%s and %s are both off", l.nameOf("socket"), l.nameOf("listen"))
 	}
-	s.TLS = TLS{Listen: env.TLSListen, CertFile: env.TLSCertFile, KeyFile: env.TLSKeyFile}
+	s.TLS = TLS{Listen: env.TLSListen, CertFile: env.TLSCertFile, KeyFile: env.TLSKeyFile, ClientCAFile: env.TLSClientCAFile}
 	l.checkTLS(s.TLS)
 	s.Store = env.Store
 	if s.Store == "" {
@@ -190,6 +209,12 @@ func (l *loader) where(s *Config, env environment, paths Paths) {
 	s.Keyset, s.KeysetFile = l.makeable("store_key", env.StoreKey, env.StoreKeyFile, keyset)
 	s.KeysetInFile = env.StoreKey == "" && l.env.credential(variableOfSetting("store_key")) == ""
 	s.SpillDir = env.SpillDir
+	s.Audit = l.readAudit(env.Service)
+	s.CallerRate = l.number("caller_rate_limit", l.nameOf("caller_rate_limit"), env.CallerRateLimit)
+	s.APIKeysFile = cmp.Or(env.APIKeysFile, paths.APIKeys)
+	if file := u.File(); env.APIKeysFile == "" && file != "" {
+		s.APIKeysFile = filepath.Join(filepath.Dir(file), "api-keys.json")
+	}
 	s.APIKey, s.APIKeyFile = l.makeable("api_key", env.APIKey, env.APIKeyFile, paths.APIKey)
 	l.checkKey("api_key", "TOKEND_API_KEY", s.APIKey)
 }

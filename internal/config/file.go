@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -397,34 +395,4 @@ func members(t reflect.Type) []string {
 		}
 	}
 	return names
-}
-
-// readKeys reads the API keys that open some clients only.
-func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
-	var keys []Key
-	known := make(map[string]bool, len(clients))
-	for _, c := range clients {
-		known[c] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(file)) {
-		k, at := file[name], "keys."+name
-		if !clientName.MatchString(name) {
-			l.add(at, "use a-z, 0-9, - and _", "key name %q is not allowed", name)
-		}
-		secret := l.secretOf(at+".key", "", at+".key", k.Key, k.KeyFile)
-		if k.Key == "" && k.KeyFile == "" {
-			l.add(at, "set key_file", "%s.key is missing", at)
-		}
-		l.checkKey(at+".key", at+".key", secret)
-		if len(k.Clients) == 0 {
-			l.add(at+".clients", "list the clients that the key may use", "%s.clients is empty", at)
-		}
-		for _, c := range k.Clients {
-			if !known[c] {
-				l.add(at+".clients", "one of "+strings.Join(clients, ", "), "%s.clients names the unknown client %q", at, c)
-			}
-		}
-		keys = append(keys, Key{Name: name, Secret: secret, Clients: k.Clients})
-	}
-	return keys
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Paths are the default paths; "" where the environment names no home.
-type Paths struct{ Config, Store, Keyset, APIKey, Socket string }
+type Paths struct{ Config, Store, Keyset, APIKey, APIKeys, Socket string }
 
 // DefaultPaths returns the default paths of commands, by the XDG base directory
 // specification.
@@ -19,11 +19,12 @@ func DefaultPaths(env Environment) Paths {
 		sockets = state // no session manager, as in a container
 	}
 	return Paths{
-		Config: under(config, "tokend.yaml"),
-		Store:  under(state, "tokend.db"),
-		Keyset: under(state, "keyset.json"),
-		APIKey: under(state, "api.key"),
-		Socket: under(sockets, "tokend.sock"),
+		Config:  under(config, "tokend.yaml"),
+		Store:   under(state, "tokend.db"),
+		Keyset:  under(state, "keyset.json"),
+		APIKey:  under(state, "api.key"),
+		APIKeys: under(state, "api-keys.json"),
+		Socket:  under(sockets, "tokend.sock"),
 	}
 }
 
@@ -36,7 +37,8 @@ func ServicePaths(env Environment) Paths {
 		p.Config = filepath.Join(dir, "tokend.yaml")
 	}
 	if dir := env.unitDirectory("STATE_DIRECTORY"); dir != "" {
-		p.Store, p.Keyset, p.APIKey = filepath.Join(dir, "tokend.db"), filepath.Join(dir, "keyset.json"), filepath.Join(dir, "api.key")
+		p.Store, p.Keyset = filepath.Join(dir, "tokend.db"), filepath.Join(dir, "keyset.json")
+		p.APIKey, p.APIKeys = filepath.Join(dir, "api.key"), filepath.Join(dir, "api-keys.json")
 	}
 	if dir := env.unitDirectory("RUNTIME_DIRECTORY"); dir != "" {
 		p.Socket = filepath.Join(dir, "tokend.sock")

@@ -172,6 +172,7 @@ variables only is named in ` + "`TOKEND_CLIENTS`" + `. [grants.md](grants.md) sh
 		schema      reflect.Type
 	}{
 		{"API keys", comment(t, "Keys") + " Each is under `keys.NAME`. The key of `api_key_file` opens all clients.", reflect.TypeFor[keySchema]()},
+		{"Callers without an API key", comment(t, "Callers") + " Each is under `callers.NAME`; see [api.md](api.md#who-may-ask).", reflect.TypeFor[callerSchema]()},
 		{"Token files", comment(t, "Files") + " `files` is a list of them; see [exec.md](exec.md).", reflect.TypeFor[tokenFileSchema]()},
 		{"Events", "What is done about [events](events.md), under `on_event`. A change needs a restart.", reflect.TypeFor[onEventSchema]()},
 	} {
@@ -234,6 +235,8 @@ func exampleFile(t *testing.T) string {
 	part("    ", settingsOf(t, reflect.TypeFor[clientSchema]()), "issuer", "client_id")
 	b.WriteString("\n# " + comment(t, "Keys") + "\n# keys:\n  # ci:\n")
 	part("    ", settingsOf(t, reflect.TypeFor[keySchema]()))
+	b.WriteString("\n# " + comment(t, "Callers") + "\n# callers:\n  # build:\n")
+	part("    ", settingsOf(t, reflect.TypeFor[callerSchema]()))
 	b.WriteString("\n# " + comment(t, "Files") + "\n# files:\n  # -\n")
 	part("    ", settingsOf(t, reflect.TypeFor[tokenFileSchema]()))
 	b.WriteString("\n# What is done about events. A change needs a restart.\n# on_event:\n")
@@ -344,7 +347,7 @@ func TestReferenceExamplesAreRead(t *testing.T) {
 		if s.name == "store_password_file" { // it is read at once, and is for a database only
 			line = s.name + ": " + write(t, filepath.Join(t.TempDir(), "password"), "x", 0o600) + "\nstore: postgres://user@host/db\n"
 		}
-		if strings.HasPrefix(s.name, "tls_") {
+		if strings.HasPrefix(s.name, "tls_") || strings.HasPrefix(s.name, "audit_") {
 			together += line
 			continue
 		}
@@ -368,7 +371,7 @@ func TestExampleFile(t *testing.T) {
 	all := strings.Replace(setting.ReplaceAllString(filled, "$1$2"), "    refresh: {mandatory: 2m}\n", "", 1)
 	l := &loader{env: environ(t), fields: fieldsOf[clientSchema]()}
 	c, complete := l.parseFile("example.yaml", []byte(all))
-	if !complete || l.faults != nil || len(c.Files) != 1 || len(c.Keys) != 1 || c.Clients["demo"].Realm != "staff" || c.LogFormat != "json" {
+	if !complete || l.faults != nil || len(c.Files) != 1 || len(c.Keys) != 1 || len(c.Callers) != 1 || c.Clients["demo"].Realm != "staff" || c.LogFormat != "json" {
 		t.Errorf("with every line: %v, %+v", l.faults, c)
 	}
 }

@@ -12,7 +12,7 @@ import (
 //
 //	yaml      its name in the file; the variable has the same words in capitals, and
 //	          envconfig derives it from the field's name (split_words)
-//	kind      duration, URL or path: what the text is
+//	kind      duration, size, number, URL or path: what the text is
 //	fallback  the default
 //	oneof     the values that it may have
 //	with      of a client: the grants that it has an effect with, * for every grant
@@ -43,12 +43,14 @@ type Service struct {
 	Listen string `yaml:"listen" fallback:"127.0.0.1:8484" example:"127.0.0.1:9000"`
 	// The unix socket of the API, in a directory that only this user can open. "off": none.
 	Socket string `yaml:"socket" kind:"path" fallback:"$XDG_RUNTIME_DIR/tokend/tokend.sock" example:"/run/tokend/tokend.sock"`
-	// The address of the API over TLS, for callers of other machines; they need an API key. Without it only this machine can connect.
+	// The address of the API over TLS, for callers of other machines; they need an API key or a client certificate. Without it only this machine can connect.
 	TLSListen string `yaml:"tls_listen" split_words:"true" example:"0.0.0.0:8443"`
 	// The certificate chain of tls_listen, in PEM. The file is read again when it changes.
 	TLSCertFile string `yaml:"tls_cert_file" split_words:"true" kind:"path" example:"/run/tls/tls.crt"`
 	// The private key of the certificate, in PEM. The file is read again when it changes.
 	TLSKeyFile string `yaml:"tls_key_file" split_words:"true" kind:"path" example:"/run/tls/tls.key"`
+	// The authorities of client certificates of tls_listen, in PEM: a caller with one needs no API key. The file is read again when it changes.
+	TLSClientCAFile string `yaml:"tls_client_ca_file" split_words:"true" kind:"path" example:"/run/tls/clients.crt"`
 	// The store that keeps the grants: a file, or a PostgreSQL database that several machines share (postgres://user@host/database).
 	Store string `yaml:"store" fallback:"sqlite:$XDG_STATE_HOME/tokend/tokend.db" example:"sqlite:/var/lib/tokend/tokend.db"`
 	// The file of the keyset that seals the store: a Tink keyset in JSON. It is created when it is absent and the store is new.
@@ -59,6 +61,16 @@ type Service struct {
 	SpillDir string `yaml:"spill_dir" split_words:"true" kind:"path" fallback:"next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/spool/tokend"`
 	// The file of the API key that opens all clients. It is created when it is absent.
 	APIKeyFile string `yaml:"api_key_file" split_words:"true" kind:"path" fallback:"$XDG_STATE_HOME/tokend/api.key" example:"/etc/tokend/api.key"`
+	// The file of the API keys that tokend key add makes, with their hashes. It is read again when it changes.
+	APIKeysFile string `yaml:"api_keys_file" split_words:"true" kind:"path" fallback:"api-keys.json next to the database, or in $XDG_STATE_HOME/tokend" example:"/var/lib/tokend/api-keys.json"`
+	// How many requests in a second each caller may send, if it has no rate_limit of its own; 0: any number. A change needs a restart.
+	CallerRateLimit string `yaml:"caller_rate_limit" split_words:"true" kind:"number" fallback:"0" example:"\"100\""`
+	// The file of the audit log: who got which token, in JSON lines. It is created when it is absent. Without it there is no audit log.
+	AuditFile string `yaml:"audit_file" split_words:"true" kind:"path" example:"/var/lib/tokend/audit.jsonl"`
+	// The size from which the audit file is renamed, and a new one begun.
+	AuditMaxSize string `yaml:"audit_max_size" split_words:"true" kind:"size" fallback:"32MiB" example:"8MiB"`
+	// How many older audit files are kept: audit_file.1 is the newest of them.
+	AuditKeep string `yaml:"audit_keep" split_words:"true" kind:"number" fallback:"4" example:"\"9\""`
 	// The lowest level that is logged.
 	LogLevel string `yaml:"log_level" split_words:"true" fallback:"info" oneof:"debug info warn error" example:"debug"`
 	// The format of the log.
@@ -71,6 +83,8 @@ type fileSchema struct {
 	Clients map[string]clientSchema `yaml:"clients"`
 	// API keys by name that open some clients only.
 	Keys map[string]keySchema `yaml:"keys"`
+	// Callers by name that need no API key: other users on the unix socket, and holders of client certificates.
+	Callers map[string]callerSchema `yaml:"callers"`
 	// Files that a client's token is kept in.
 	Files []tokenFileSchema `yaml:"files"`
 	// What is done about events. A change needs a restart.
@@ -86,6 +100,30 @@ type keySchema struct {
 	KeyFile string `yaml:"key_file" kind:"path" example:"/etc/tokend/ci.key"`
 	// The clients that the key opens.
 	Clients []string `yaml:"clients" example:"[ci]"`
+	// The audiences that its tokens may be for.
+	Audiences []string `yaml:"audiences" fallback:"all" example:"[https://api.example.com/]"`
+	// Whether the key may also log its clients in and out, refresh and resume them.
+	Access string `yaml:"access" fallback:"manage" oneof:"read manage" example:"read"`
+	// How many requests in a second the key may send; 0: caller_rate_limit.
+	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
+}
+
+// callerSchema is a caller without an API key.
+type callerSchema struct {
+	// Users whose processes are this caller on the unix socket.
+	UIDs []string `yaml:"uids" example:"[\"1001\"]"`
+	// Groups whose processes are this caller on the unix socket: the group that a process runs with, not others of its user.
+	GIDs []string `yaml:"gids" example:"[\"1002\"]"`
+	// Names in client certificates that tls_client_ca_file has verified: dns:HOST, uri:URI or email:ADDRESS, of the subject alternative name.
+	Certificates []string `yaml:"certificates" example:"[\"dns:build.example.com\"]"`
+	// The clients that the caller may use.
+	Clients []string `yaml:"clients" example:"[ci]"`
+	// The audiences that its tokens may be for.
+	Audiences []string `yaml:"audiences" fallback:"all" example:"[https://api.example.com/]"`
+	// Whether the caller may also log its clients in and out, refresh and resume them.
+	Access string `yaml:"access" fallback:"read" oneof:"read manage" example:"manage"`
+	// How many requests in a second the caller may send; 0: caller_rate_limit.
+	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
 }
 
 // onEventSchema is what is done about events.

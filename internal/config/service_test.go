@@ -71,6 +71,11 @@ func TestServiceFaultsNameTheirPlace(t *testing.T) {
 		"both off":          {"listen: off\nsocket: off\n", "", "tokend.yaml:2: socket and listen are both off"},
 		"log_level, file":   {"log_level: loud\n", "", "tokend.yaml:1: log_level is \"loud\"; hint: one of debug, info, warn, error"},
 		"log_format":        {"log_format: xml\n", "", "tokend.yaml:1: log_format is \"xml\"; hint: one of text, json"},
+		"audit_max_size":    {"audit_file: /a/b\naudit_max_size: 3MB\n", "", "tokend.yaml:2: audit_max_size \"3MB\" is not a size; hint: such as 32MiB"},
+		"audit, too small":  {"audit_file: /a/b\naudit_max_size: 1KiB\n", "", "tokend.yaml:2: audit_max_size \"1KiB\" is not a size"},
+		"audit, too large":  {"audit_file: /a/b\naudit_max_size: 9999999999GiB\n", "", "tokend.yaml:2: audit_max_size"},
+		"audit_keep":        {"audit_file: /a/b\n", "TOKEND_AUDIT_KEEP=0", "TOKEND_AUDIT_KEEP \"0\" is not a number of files; hint: a number"},
+		"audit, no file":    {"audit_keep: 3\n", "", "tokend.yaml:1: audit_keep has no effect without audit_file"},
 		"api_key_file":      {"api_key_file: /dev/null\n", "", "tokend.yaml:1: api_key_file: secret file /dev/null is not a regular file"},
 		"api_key_file, var": {"", "TOKEND_API_KEY_FILE=/dev/null", "TOKEND_API_KEY_FILE: secret file /dev/null is not a regular file"},
 		"store_key_file":    {"store_key_file: /dev/null\n", "", "tokend.yaml:1: store_key_file: secret file /dev/null is not a regular file"},
@@ -136,8 +141,8 @@ func TestLocate(t *testing.T) {
 // TestNeedsRestart: every setting of the service is either active after a reload or
 // reported, also one that is new.
 func TestNeedsRestart(t *testing.T) {
-	reloaded := []string{"Clients", "Keys", "APIKey", "APIKeyFile"}
-	derived := []string{"StateDir", "Keyset", "KeysetInFile"} // from other settings, or followed by the store
+	reloaded := []string{"Clients", "Keys", "APIKey", "APIKeyFile", "StoredKeys", "Callers"}
+	derived := []string{"StateDir", "Keyset", "KeysetInFile", "APIKeysFile"} // from other settings, or followed by the store
 	old := Config{}
 	if got := old.NeedsRestart(Config{Clients: []Client{{Config: flow.Config{Name: "a"}}}}); got != nil {
 		t.Errorf("other clients: %v", got)
@@ -217,5 +222,56 @@ func TestStore_URLIsChecked(t *testing.T) {
 		if len(faults) != 1 || !strings.Contains(faults[0].String(), want) || strings.Contains(faults[0].String(), canarySecret) {
 			t.Errorf("%s: %v", store, faults)
 		}
+	}
+}
+
+func TestAudit_Settings(t *testing.T) {
+	if c := mustLoad(t, goodFile); c.Audit.File != "" {
+		t.Errorf("%+v", c.Audit)
+	}
+	if c := mustLoad(t, "audit_file: /a/b\n"+goodFile); c.Audit != (Audit{"/a/b", 32 << 20, 4}) {
+		t.Errorf("%+v", c.Audit)
+	}
+	if c := mustLoad(t, "audit_file: /a/b\naudit_max_size: 20000\n"+goodFile, "TOKEND_AUDIT_KEEP=9", "TOKEND_AUDIT_FILE=/c"); c.Audit != (Audit{"/c", 20000, 9}) {
+		t.Errorf("%+v", c.Audit)
+	}
+}
+
+func TestCallers_Faults(t *testing.T) {
+	const tls = "tls_listen: 0.0.0.0:8443\ntls_cert_file: /c\ntls_key_file: /k\ntls_client_ca_file: /ca\n"
+	for name, c := range map[string]struct{ callers, want string }{
+		"no caller":       {"  a: {clients: [demo]}\n", "callers.a names no caller; hint: set uids"},
+		"no clients":      {"  a: {uids: ['1']}\n", "callers.a.clients is empty"},
+		"unknown client":  {"  a: {uids: ['1'], clients: [x]}\n", `callers.a.clients names the unknown client "x"`},
+		"access":          {"  a: {uids: ['1'], clients: [demo], access: all}\n", `callers.a.access is "all"; hint: one of read, manage`},
+		"a user's name":   {"  a: {uids: [root], clients: [demo]}\n", `callers.a.uids: "root" is not a number`},
+		"a negative gid":  {"  a: {gids: ['-1'], clients: [demo]}\n", `callers.a.gids: "-1" is not a number`},
+		"no kind":         {"  a: {certificates: [x.example.com], clients: [demo]}\n", `callers.a.certificates: "x.example.com" is not a name of a certificate`},
+		"an empty name":   {"  a: {certificates: ['dns:'], clients: [demo]}\n", `"dns:" is not a name`},
+		"twice":           {"  a: {uids: ['1'], clients: [demo]}\n  b: {uids: ['1'], clients: [demo]}\n", "callers.b.uids: 1 is in callers.a, too"},
+		"a host twice":    {"  a: {certificates: ['dns:x', 'dns:X'], clients: [demo]}\n", "callers.a.certificates: dns:x is in callers.a, too"},
+		"a reserved name": {"  socket: {uids: ['1'], clients: [demo]}\n", `caller name "socket" is not allowed`},
+		"a key's name":    {"  a: {uids: ['1'], clients: [demo]}\nkeys:\n  a: {key: a-key-0123456789abc, clients: [demo]}\n", `there is an API key "a", too`},
+		"rate":            {"  a: {uids: ['1'], clients: [demo], rate_limit: '-1'}\n", `callers.a.rate_limit "-1" is not a number`},
+		"access of a key": {"  a: {uids: ['1'], clients: [demo]}\nkeys:\n  k: {key: a-key-0123456789abc, clients: [demo], access: none}\n", `keys.k.access is "none"`},
+	} {
+		_, faults := loadAt(t, homeOf(t, tls+"callers:\n"+c.callers+goodFile))
+		if !strings.Contains(faults.Error(), c.want) || !strings.Contains(faults.Error(), "tokend.yaml:") || !strings.Contains(faults.Error(), "hint: ") {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	_, faults := loadAt(t, homeOf(t, "callers:\n  a: {certificates: ['dns:x'], clients: [demo]}\n"+goodFile))
+	if !strings.Contains(faults.Error(), "callers.a.certificates has no effect without tls_client_ca_file") {
+		t.Error(faults)
+	}
+	_, faults = loadAt(t, homeOf(t, "tls_client_ca_file: /ca\n"+goodFile))
+	if !strings.Contains(faults.Error(), "tls_client_ca_file has no effect without tls_listen") {
+		t.Error(faults)
+	}
+	c := mustLoad(t, tls+"caller_rate_limit: 100\ncallers:\n  a: {uids: ['1'], gids: ['2'], certificates: ['dns:X', 'uri:a:B'], clients: [demo], audiences: [x], rate_limit: 7}\n"+goodFile)
+	k := c.Callers[0]
+	if c.CallerRate != 100 || !c.Shared() || !k.ReadOnly || k.Rate != 7 || !slices.Equal(k.UIDs, []int{1}) || !slices.Equal(k.GIDs, []int{2}) ||
+		!slices.Equal(k.Certificates, []string{"dns:x", "uri:a:B"}) || !slices.Equal(k.Audiences, []string{"x"}) {
+		t.Errorf("%+v", c)
 	}
 }

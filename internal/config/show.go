@@ -25,6 +25,7 @@ type written struct {
 	service environment
 	clients map[string]clientSchema
 	keys    map[string]keySchema
+	callers map[string]callerSchema
 	files   []tokenFileSchema
 	onEvent onEventSchema
 }
@@ -39,6 +40,7 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	}
 	w := l.written
 	w.service.Listen, w.service.Socket, w.service.Store, w.service.StoreKeyFile, w.service.APIKeyFile = c.Listen, c.Socket, redacted(c.Store), c.KeysetFile, c.APIKeyFile
+	w.service.APIKeysFile = c.APIKeysFile
 	list := l.show("", reflect.ValueOf(w.service.Service), nil)
 	for setting, value := range map[string]string{"api_key": w.service.APIKey, "store_key": w.service.StoreKey, "store_password": w.service.StorePassword} {
 		if value != "" { // it replaces the file
@@ -60,6 +62,9 @@ func Show(env Environment, paths Paths) ([]Shown, Faults) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.keys)) {
 		list = append(list, l.show("keys."+name+".", reflect.ValueOf(w.keys[name]), nil)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.callers)) {
+		list = append(list, l.show("callers."+name+".", reflect.ValueOf(w.callers[name]), nil)...)
 	}
 	if !reflect.ValueOf(w.onEvent).IsZero() {
 		list = append(list, l.show("on_event.", reflect.ValueOf(w.onEvent), nil)...)

@@ -17,6 +17,20 @@ import (
 type TLS struct {
 	Listen            string // "": none
 	CertFile, KeyFile string
+	ClientCAFile      string // "": no client certificates
+}
+
+// ClientCAs reads the authorities of client certificates.
+func (t TLS) ClientCAs() (*x509.CertPool, error) {
+	b, err := durable.ReadSecret(t.ClientCAFile, 0) // anyone may read a certificate
+	if err != nil {
+		return nil, fmt.Errorf("tls_client_ca_file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, hint.Errorf("the certificates of the authorities, in PEM", "tls_client_ca_file %s contains no certificate", t.ClientCAFile)
+	}
+	return pool, nil
 }
 
 // Certificate reads the certificate and its key. It returns an error for a
@@ -61,6 +75,9 @@ func (l *loader) checkTLS(t TLS) {
 		}
 	}
 	if t.Listen == "" {
+		if t.ClientCAFile != "" {
+			l.add("tls_client_ca_file", "set tls_listen, or remove it", "%s has no effect without tls_listen", l.nameOf("tls_client_ca_file"))
+		}
 		return
 	}
 	if err := checkAddress(t.Listen); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -25,6 +26,11 @@ func (d *api) actionsIDToken(c *gin.Context) {
 	if p != nil {
 		p.Client = cl.Name()
 		d.fail(c, p)
+		return
+	}
+	noteAudience(c, cl, r.Audience)
+	if p := cl.refusesAudience(guard.CallerOf(c.Request.Context()), r.Audience); p != nil {
+		d.failFor(c, cl, p)
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)

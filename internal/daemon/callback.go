@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"strconv"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/internal/audit"
+	"example.com/tokend/pkg/flow"
 )
 
 //go:embed pages/callback.html
@@ -45,7 +47,9 @@ func newPage() (page, error) {
 func (d *api) callback(c *gin.Context) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err == nil {
-		err = d.finish(c.Request.Context(), query, nil)
+		var client string
+		client, err = d.finish(c.Request.Context(), query, nil)
+		note(c, func(e *audit.Entry) { e.Client = client })
 	} else {
 		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is malformed", Hint: "start a new login"}
 	}
@@ -54,6 +58,7 @@ func (d *api) callback(c *gin.Context) {
 		return
 	}
 	p := problemOf(err)
+	note(c, func(e *audit.Entry) { e.Error = p.Code })
 	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not logged in", Text: p.Description, Hint: p.Hint})
 }
 

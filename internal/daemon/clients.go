@@ -64,6 +64,10 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 	for _, u := range cl.Upstreams {
 		v.Upstreams = append(v.Upstreams, u.String())
 	}
+	manages := guard.CallerOf(ctx).MayManage()
+	if !manages {
+		v.DeviceLogin = nil // with its code another person could log in
+	}
 	if l := v.DeviceLogin; l != nil && l.Failure != nil {
 		f := *l.Failure
 		if f.Code != "" { // as in describe
@@ -71,7 +75,7 @@ func (d *api) view(ctx context.Context, cl *client) clientView {
 		}
 		v.LoginFailure = &f
 	}
-	if v.State == flow.StateLoginRequired || v.State == flow.StateRestored {
+	if manages && (v.State == flow.StateLoginRequired || v.State == flow.StateRestored) {
 		if l, ok := d.logins.offered(ctx, cl.Client); ok { // asking for the status does not start a login
 			v.AuthorizeURL = l.URL
 		}
@@ -114,6 +118,11 @@ func (d *api) refresh(c *gin.Context) {
 		Scope    string      `json:"scope"`
 	}
 	if p := readJSON(c, &in); p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	noteAudience(c, cl, in.Audience)
+	if p := cl.refusesAudience(guard.CallerOf(c.Request.Context()), in.Audience); p != nil {
 		d.failFor(c, cl, p)
 		return
 	}

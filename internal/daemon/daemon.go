@@ -6,6 +6,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
@@ -14,7 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/events"
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/keeper"
 	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/proxy"
@@ -27,6 +30,7 @@ import (
 type Config struct {
 	Clients []Client
 	Keys    []Key                           // of callers over TCP; without one only the unix socket answers
+	Rate    float64                         // requests per second of a caller without a rate of its own; 0: any number
 	Logins  flow.LoginKeeper                // keeps pending logins; nil: in memory, until a restart
 	Ready   func(ctx context.Context) error // whether the store answers, for /readyz; nil: always
 	Version string                          // of the program, in the answer of /healthz; "": omitted
@@ -37,6 +41,7 @@ type Config struct {
 	Events  *events.Hub                     // of the clients, for /v1/events; nil: none
 	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
 	IDs     *requestid.Source               // of requests without one; nil: not distinguished from other processes'
+	Audit   *audit.Log                      // of the requests that issue or change something; nil: none
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -73,11 +78,21 @@ type FileStatus struct {
 // interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is an API key of callers over TCP, and the clients that it may use.
+// Key is a caller and what it may do: the holder of an API key, or as UIDs, GIDs and
+// Certificates say; see [guard.Key].
 type Key struct {
-	Name    string // for logs
-	Secret  flow.Secret
-	Clients []string // names; nil: all clients
+	Name   string            // for logs
+	Secret flow.Secret       // "": only its hash is known
+	Hash   [sha256.Size]byte // of a key without Secret
+
+	UIDs, GIDs   []int
+	Certificates []string
+
+	Clients   []string  // names; nil: all clients
+	Audiences []string  // that its tokens may be for; nil: all
+	ReadOnly  bool      // it may not log in or out, refresh and resume
+	Expires   time.Time // zero: never
+	Rate      float64   // requests per second; 0: that of Config
 }
 
 // Daemon is tokend's HTTP API over a set of clients, which [Daemon.Replace]
@@ -89,6 +104,9 @@ type Daemon struct {
 	hub     *events.Hub
 	metrics *metrics.Metrics
 	ids     *requestid.Source
+	audit   *audit.Log
+	rate    float64
+	limits  guard.Limits
 	ready   func(ctx context.Context) error
 	now     func() time.Time
 	log     *slog.Logger
@@ -106,7 +124,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{audit: c.Audit, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -129,7 +147,7 @@ func New(c Config) (*Daemon, error) {
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)
 	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
-	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain})
+	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain, Peers: func(p guard.Peer) bool { return d.active.Load().guard.Knows(p) }})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	page, pageErr := newPage()
 	d.page = page
@@ -142,8 +160,9 @@ func New(c Config) (*Daemon, error) {
 }
 
 // Run keeps the clients' grants and serves the API on the listeners, which it
-// closes, until ctx ends or a listener fails. Callers over TCP need an API key;
-// callers of a unix socket must run as this process's user. It returns when every
+// closes, until ctx ends or a listener fails. Callers over TCP need an API key or a
+// client certificate; callers of a unix socket must run as this process's user, or as
+// a user of the configuration. It returns when every
 // request is answered (or after the time for that) and every refresh in flight is stored.
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// The clients outlive ctx: a request in flight may begin a refresh, and the

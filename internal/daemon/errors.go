@@ -44,7 +44,7 @@ const codeInternal = "internal"
 
 // problemOfRefusal is the answer to a request that the guard has refused.
 func problemOfRefusal(f *guard.Refusal) *problem {
-	return &problem{Status: f.Status, Code: f.Code, Description: f.Description, Hint: f.Hint, Client: f.Client, challenge: f.Challenge}
+	return &problem{Status: f.Status, Code: f.Code, Description: f.Description, Hint: f.Hint, Client: f.Client, RetryAfter: f.RetryAfter, challenge: f.Challenge}
 }
 
 // fail answers with p.
@@ -69,8 +69,10 @@ func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	switch flow.Class(p.Code) {
 	case flow.ClassLoginRequired, flow.ClassClientRejected, flow.ClassRestored: // a login may fix each of them
 		p.Login = cl.Login
-		p.AuthorizeURL = d.offer(c.Request.Context(), cl)
-		pendingDevice(cl, p)
+		if guard.CallerOf(c.Request.Context()).MayManage() {
+			p.AuthorizeURL = d.offer(c.Request.Context(), cl)
+			pendingDevice(cl, p)
+		}
 	}
 	p.advise()
 	d.fail(c, p)

@@ -9,8 +9,9 @@ import (
 	"net/url"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"github.com/gin-gonic/gin"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // maxBody bounds a request's body, in bytes.
@@ -119,7 +120,7 @@ func (d *api) finishLogin(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
-	if err := d.finish(c.Request.Context(), query, cl); err != nil {
+	if _, err := d.finish(c.Request.Context(), query, cl); err != nil {
 		d.failWith(c, cl, err)
 		return
 	}
@@ -127,11 +128,12 @@ func (d *api) finishLogin(c *gin.Context) {
 }
 
 // finish completes the login of a callback, which any process of the store may have
-// begun: a login of that client, or of any client if it is nil.
-func (d *api) finish(ctx context.Context, query url.Values, of *client) error {
+// begun: a login of that client, or of any client if it is nil. It returns the name of
+// the login's client, "" for an unknown login.
+func (d *api) finish(ctx context.Context, query url.Values, of *client) (client string, err error) {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
-		return flow.ErrState
+		return "", flow.ErrState
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
@@ -141,16 +143,16 @@ func (d *api) finish(ctx context.Context, query url.Values, of *client) error {
 	}
 	l, err := d.logins.take(ctx, states[0], only)
 	if err != nil {
-		return err
+		return "", err
 	}
 	cl := d.clients[l.Login.Client]
 	if cl == nil || !cl.owns(l) {
-		return flow.ErrState
+		return "", flow.ErrState
 	}
 	defer cl.life.use()()
 	_, err = cl.Finish(ctx, l.Login, query)
 	d.ended(ctx, cl, err)
-	return err
+	return cl.Name(), err
 }
 
 // ended logs and records the result of a login.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/audit"
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
@@ -20,6 +22,12 @@ const codeUpstreamDown = "upstream_unreachable"
 func (d *api) forward(c *gin.Context) {
 	cl := d.known(c)
 	if cl == nil {
+		return
+	}
+	noteAudience(c, cl, "")
+	note(c, func(e *audit.Entry) { e.Method = c.Request.Method })
+	if p := cl.refusesAudience(guard.CallerOf(c.Request.Context()), ""); p != nil {
+		d.failFor(c, cl, p)
 		return
 	}
 	to := cl.upstreams

@@ -16,24 +16,28 @@ type route struct {
 	method, path string
 	access       guard.Access
 	handler      gin.HandlerFunc
-	cached       func(*gin.Context) bool // answers from memory, or returns false; nil: never
+	cached       func(*gin.Context, *guard.Caller) bool // answers from memory, or returns false; nil: never
+	audit        string                                 // its name in the audit log; "": not there
 }
+
+// actionCallback is the name of the callback in the audit log.
+const actionCallback = "callback"
 
 // table is the whole API except for the proxy, which accepts any method.
 func (d *api) table() []route {
 	return []route{
 		{method: "GET", path: "/v1/clients", access: guard.NeedsKey, handler: d.listClients},
 		{method: "GET", path: "/v1/clients/:client", access: guard.NeedsKey, handler: d.getClient},
-		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken},
-		{method: "GET", path: "/v1/clients/:client/actions-id-token", access: guard.NeedsKey, handler: d.actionsIDToken},
-		{method: "POST", path: "/v1/clients/:client/login", access: guard.NeedsKey, handler: d.startLogin},
-		{method: "POST", path: "/v1/clients/:client/code", access: guard.NeedsKey, handler: d.finishLogin},
-		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.NeedsKey, handler: d.refresh},
-		{method: "POST", path: "/v1/clients/:client/resume", access: guard.NeedsKey, handler: d.resume},
-		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.NeedsKey, handler: d.forget},
+		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken, audit: "token"},
+		{method: "GET", path: "/v1/clients/:client/actions-id-token", access: guard.NeedsKey, handler: d.actionsIDToken, audit: "actions-id-token"},
+		{method: "POST", path: "/v1/clients/:client/login", access: guard.Manages, handler: d.startLogin, audit: "login"},
+		{method: "POST", path: "/v1/clients/:client/code", access: guard.Manages, handler: d.finishLogin, audit: "code"},
+		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.Manages, handler: d.refresh, audit: "refresh"},
+		{method: "POST", path: "/v1/clients/:client/resume", access: guard.Manages, handler: d.resume, audit: "resume"},
+		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.Manages, handler: d.forget, audit: "logout"},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
-		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback},
+		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
 	}
@@ -55,8 +59,8 @@ func (d *api) routes() http.Handler {
 		}
 	}
 	for _, method := range proxy.Methods() {
-		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.forward}))
-		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guarded(route{access: guard.Proxied, handler: d.forward}))
+		e.Handle(method, "/v1/clients/:client/proxy", d.guarded(route{access: guard.Proxied, handler: d.forward, audit: "proxy"}))
+		e.Handle(method, "/v1/clients/:client/proxy/*path", d.guarded(route{access: guard.Proxied, handler: d.forward, audit: "proxy"}))
 	}
 	e.NoRoute(d.guarded(route{access: guard.NeedsKey, handler: d.notFound}))
 	e.NoMethod(d.guarded(route{access: guard.NeedsKey, handler: d.methodNotAllowed}))
@@ -71,20 +75,26 @@ func (d *api) routes() http.Handler {
 func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
-		if refusal != nil {
-			c.Request = c.Request.WithContext(d.withID(c))
-			refusal.Log(d.log, c.Request, caller)
-			d.fail(c, problemOfRefusal(refusal))
-			return
-		}
-		ctx := c.Request.Context()
-		if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c) {
-			return
-		}
-		defer d.routed.time(c, time.Now())
-		c.Request = c.Request.WithContext(guard.WithCaller(d.withID(c), caller))
-		r.handler(c)
+		rec := d.audited(c, r.audit, caller)
+		d.answer(c, r, caller, refusal)
+		rec.end() // not after a panic, which is answered later
 	}
+}
+
+func (d *api) answer(c *gin.Context, r route, caller *guard.Caller, refusal *guard.Refusal) {
+	if refusal != nil {
+		c.Request = c.Request.WithContext(d.withID(c))
+		refusal.Log(d.log, c.Request, caller)
+		d.fail(c, problemOfRefusal(refusal))
+		return
+	}
+	ctx := c.Request.Context()
+	if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c, caller) {
+		return
+	}
+	defer d.routed.time(c, time.Now())
+	c.Request = c.Request.WithContext(guard.WithCaller(d.withID(c), caller))
+	r.handler(c)
 }
 
 func (d *Daemon) notFound(c *gin.Context) {
@@ -115,10 +125,15 @@ func (d *Daemon) readyz(c *gin.Context) {
 		})
 		return
 	}
-	writeJSON(c, http.StatusOK, struct {
-		Status        string `json:"status"`
-		Notifications string `json:"notifications,omitempty"` // of other processes' changes: "ok", "lost"; "": this store has none
-	}{"ready", d.notifications(c.Request.Context())})
+	ready := struct {
+		Status        string        `json:"status"`
+		Notifications string        `json:"notifications,omitempty"` // of other processes' changes: "ok", "lost"; "": this store has none
+		Audit         *auditFailure `json:"audit,omitempty"`         // why it is degraded: tokens are served
+	}{"ready", d.notifications(c.Request.Context()), d.auditFailure()}
+	if ready.Audit != nil {
+		ready.Status = "degraded"
+	}
+	writeJSON(c, http.StatusOK, ready)
 }
 
 // notifications reports whether changes of other processes are notified. Without them

@@ -48,10 +48,16 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	}
 	var held []guard.Key
 	for _, k := range keys {
-		held = append(held, guard.Key{Name: k.Name, Secret: k.Secret, Clients: k.Clients})
+		g := guard.Key{
+			Name: k.Name, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Clients: k.Clients, Audiences: k.Audiences, ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: k.Rate,
+		}
+		if k.Secret != "" {
+			g.Secret = k.Secret
+		}
+		held = append(held, g)
 	}
 	var err error
-	if a.guard, err = guard.New(held); err != nil {
+	if a.guard, err = guard.New(guard.Config{Keys: held, Rate: d.rate, Limits: &d.limits, Now: d.now}); err != nil {
 		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
 	a.replaced, a.end = context.WithCancel(context.Background())

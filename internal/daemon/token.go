@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/internal/requestid"
 	"example.com/tokend/pkg/flow"
@@ -37,6 +39,31 @@ type client struct {
 	upstreams *proxy.Client
 }
 
+// refuses returns why a caller may not have a token, nil if it may. An ID token is for the
+// client itself.
+func (c *client) refuses(caller *guard.Caller, q tokenQuery) *problem {
+	if q.idToken && !caller.MayHave(c.ClientID) {
+		return refusedAudience(c.ClientID)
+	}
+	return c.refusesAudience(caller, q.Audience)
+}
+
+// refusesAudience is refuses for an access token; "" is the client's own audience.
+func (c *client) refusesAudience(caller *guard.Caller, named string) *problem {
+	if audience := cmp.Or(named, c.Audience); !caller.MayHave(audience) {
+		return refusedAudience(audience)
+	}
+	return nil
+}
+
+func refusedAudience(audience string) *problem {
+	return &problem{
+		Status: http.StatusForbidden, Code: "audience_forbidden",
+		Description: "this caller may not have tokens for the audience " + strconv.Quote(audience),
+		Hint:        "request another audience, or use an API key that may have this one",
+	}
+}
+
 // rendered is the JSON of one token without the two values that change.
 type rendered struct {
 	token      *flow.Token
@@ -55,13 +82,13 @@ func (b *buffers) get() *[]byte {
 
 // cachedToken answers from memory, without store and log, if the token there is valid
 // for long enough.
-func (d *api) cachedToken(c *gin.Context) bool {
+func (d *api) cachedToken(c *gin.Context, caller *guard.Caller) bool {
 	cl := d.clients[c.Param("client")]
 	if cl == nil {
 		return false
 	}
 	q, p := parseTokenQuery(c.Request.URL.RawQuery)
-	if p != nil {
+	if p != nil || cl.refuses(caller, q) != nil {
 		return false
 	}
 	t := cl.Cached(q.Request)
@@ -71,6 +98,7 @@ func (d *api) cachedToken(c *gin.Context) bool {
 	if len(c.Request.Header[requestid.Header]) > 0 { // otherwise nothing refers to an id
 		d.identify(c)
 	}
+	noteAudience(c, cl, q.Audience)
 	d.writeToken(c.Writer, cl, t, q)
 	return true
 }
@@ -83,6 +111,11 @@ func (d *api) getToken(c *gin.Context) {
 	}
 	q, p := parseTokenQuery(c.Request.URL.RawQuery)
 	if p != nil {
+		d.failFor(c, cl, p)
+		return
+	}
+	noteAudience(c, cl, q.Audience)
+	if p := cl.refuses(guard.CallerOf(c.Request.Context()), q); p != nil {
 		d.failFor(c, cl, p)
 		return
 	}

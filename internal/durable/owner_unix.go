@@ -11,6 +11,9 @@ import (
 // nonBlocking opens a named pipe without waiting for its writer.
 const nonBlocking = syscall.O_NONBLOCK
 
+// noFollow fails to open a symbolic link.
+const noFollow = syscall.O_NOFOLLOW
+
 // checkOwner refuses a file that belongs to neither uid nor root. That holds for root
 // as well: the owner could replace the file, and the file's group decides who reads.
 func checkOwner(path string, fi fs.FileInfo, uid int) error {

@@ -44,7 +44,7 @@ func TestOwner_OfAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := fi.Sys().(*syscall.Stat_t).Uid == 0 //nolint:errcheck // of this system
-	if _, err := readSecret(path, Others, stranger); (err == nil) != roots || err != nil && !strings.Contains(err.Error(), "belongs to user") {
+	if _, err := readSecret(path, Others, stranger, MaxSecret); (err == nil) != roots || err != nil && !strings.Contains(err.Error(), "belongs to user") {
 		t.Errorf("a file: %v", err)
 	}
 	if err := checkDir(dir, fi, Written, "", stranger); (err == nil) != roots {

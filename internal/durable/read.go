@@ -23,21 +23,27 @@ const (
 // root's, too, and point to such a file; with [Private] a link is refused. A named pipe is
 // refused without waiting for its writer.
 func ReadSecret(path string, forbidden fs.FileMode) ([]byte, error) {
-	return readSecret(path, forbidden, os.Geteuid())
+	return readSecret(path, forbidden, os.Geteuid(), MaxSecret)
 }
 
-func readSecret(path string, forbidden fs.FileMode, uid int) ([]byte, error) {
+// ReadOwn reads a file that tokend made for itself, as [ReadSecret] does with [Private],
+// of at most max bytes.
+func ReadOwn(path string, max int64) ([]byte, error) {
+	return readSecret(path, Private, os.Geteuid(), max)
+}
+
+func readSecret(path string, forbidden fs.FileMode, uid int, max int64) ([]byte, error) {
 	f, err := openSecret(path, forbidden, uid)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
-	b, err := io.ReadAll(io.LimitReader(f, MaxSecret+1))
+	b, err := io.ReadAll(io.LimitReader(f, max+1))
 	switch {
 	case err != nil:
 		return nil, unreadable(path, err)
-	case len(b) > MaxSecret:
-		return nil, refuse("use a file that contains only the secret", "%s is larger than %d KiB", path, MaxSecret>>10)
+	case int64(len(b)) > max:
+		return nil, refuse("use a file that contains only the secret", "%s is larger than %d KiB", path, max>>10)
 	}
 	return b, nil
 }

@@ -86,9 +86,11 @@ var admitCases = []struct {
 	{"order_forwarded_third", get(tokenPath, "HOST", "\nVia: 1.1 x"), "forbidden_forwarded"},
 }
 
+func unlimited(Key) *limit { return nil }
+
 func testGuard(t *testing.T) *Guard {
 	t.Helper()
-	g, err := New([]Key{{Name: "main", Secret: secret(mainKey)}, {Name: "ci", Secret: secret(ciKey), Clients: []string{"ci"}}})
+	g, err := New(Config{Keys: []Key{{Name: "main", Secret: secret(mainKey)}, {Name: "ci", Secret: secret(ciKey), Clients: []string{"ci"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +197,7 @@ func TestAdmit_NoLocalAddress_Refuses(t *testing.T) {
 }
 
 func TestAdmit_OverSocket_NeedsNoKey(t *testing.T) {
-	g, err := New(nil)
+	g, err := New(Config{Keys: nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +230,7 @@ func TestNew_RefusesKeys(t *testing.T) {
 		"too long": {{Name: "a", Secret: secret("x")}, {Name: "b", Secret: secret(strings.Repeat("x", maxKey+1))}},
 		"the same": {{Name: "a", Secret: secret("same")}, {Name: "b", Secret: secret("same")}},
 	} {
-		if _, err := New(keys); err == nil {
+		if _, err := New(Config{Keys: keys}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -236,7 +238,7 @@ func TestNew_RefusesKeys(t *testing.T) {
 
 func TestKeyring_ComparesWholeKeys(t *testing.T) {
 	longest := strings.Repeat("x", maxKey)
-	long, err := newKeyring([]Key{{Name: "a", Secret: secret(longest)}})
+	long, err := newKeyring([]Key{{Name: "a", Secret: secret(longest)}}, unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +248,7 @@ func TestKeyring_ComparesWholeKeys(t *testing.T) {
 	if _, f := long.caller(http.Header{"Authorization": {"Bearer " + longest + "x"}}); f == nil {
 		t.Error("a key with one byte more is accepted")
 	}
-	ring, err := newKeyring([]Key{{Name: "a", Secret: secret("aa"), Clients: []string{}}})
+	ring, err := newKeyring([]Key{{Name: "a", Secret: secret("aa"), Clients: []string{}}}, unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}

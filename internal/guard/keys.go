@@ -8,17 +8,31 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxKey bounds an API key, in bytes.
 const maxKey = 512
 
-// Key is an API key and the clients that it may use.
+// Key is a caller: how it is recognized, and what it may do. An API key has Secret or
+// Hash, other callers have UIDs, GIDs or Certificates.
 type Key struct {
-	Name    string                       // of its caller, in the log
-	Secret  interface{ Reveal() string } // a type that masks itself
-	Clients []string                     // names; nil: all clients
+	Name   string                       // of the caller, in the log
+	Secret interface{ Reveal() string } // a type that masks itself; nil: only its hash is known
+	Hash   [sha256.Size]byte            // of a key without Secret
+
+	UIDs, GIDs   []int    // of processes on the unix socket; a user precedes its group
+	Certificates []string // names in verified client certificates: dns:HOST, uri:URI, email:ADDRESS
+
+	Clients   []string  // names; nil: all clients
+	Audiences []string  // that its tokens may be for; nil: all
+	ReadOnly  bool      // it may not change grants
+	Expires   time.Time // zero: never
+	Rate      float64   // requests per second; 0: that of the guard
 }
+
+// keyless reports whether a caller is recognized without an API key.
+func (k Key) keyless() bool { return k.UIDs != nil || k.GIDs != nil || k.Certificates != nil }
 
 // keyring knows API keys by their hashes: hashes have the same length, so that
 // comparing takes the same time for every value.
@@ -29,18 +43,24 @@ type hashedKey struct {
 	caller Caller
 }
 
-func newKeyring(keys []Key) (keyring, error) {
+func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 	var ring keyring
 	var faults []error
 	for _, k := range keys {
-		var secret string
-		if k.Secret != nil {
-			secret = k.Secret.Reveal()
+		if k.keyless() {
+			continue
 		}
-		if n := len(secret); n == 0 || n > maxKey {
-			faults = append(faults, fmt.Errorf("API key %q has %d bytes, not 1 to %d", k.Name, n, maxKey))
+		h := hashedKey{hash: k.Hash, caller: callerOf(k, limitOf(k))}
+		if k.Secret != nil || h.hash == [sha256.Size]byte{} {
+			var secret string
+			if k.Secret != nil {
+				secret = k.Secret.Reveal()
+			}
+			if n := len(secret); n == 0 || n > maxKey {
+				faults = append(faults, fmt.Errorf("API key %q has %d bytes, not 1 to %d", k.Name, n, maxKey))
+			}
+			h.hash = sha256.Sum256([]byte(secret))
 		}
-		h := hashedKey{hash: sha256.Sum256([]byte(secret)), caller: Caller{Name: k.Name, all: k.Clients == nil, clients: k.Clients}}
 		if slices.ContainsFunc(ring, func(o hashedKey) bool { return o.hash == h.hash }) {
 			faults = append(faults, fmt.Errorf("API key %q has the value of another key", k.Name))
 		}

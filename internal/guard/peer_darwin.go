@@ -6,22 +6,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerUID asks the kernel for the user at the other end (LOCAL_PEERCRED, unix(4)).
-func peerUID(c *net.UnixConn) (int, error) {
+// peerOf asks the kernel for the process at the other end (LOCAL_PEERCRED and
+// LOCAL_PEERPID, unix(4)).
+func peerOf(c *net.UnixConn) (Peer, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return -1, err
+		return Peer{-1, -1, -1}, err
 	}
 	var cred *unix.Xucred
 	var sockErr error
+	peer := Peer{-1, -1, -1}
 	err = raw.Control(func(fd uintptr) {
 		cred, sockErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		if pid, err := unix.GetsockoptInt(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERPID); err == nil {
+			peer.PID = pid
+		}
 	})
 	if err == nil {
 		err = sockErr
 	}
 	if err != nil {
-		return -1, err
+		return Peer{-1, -1, -1}, err
 	}
-	return int(cred.Uid), nil
+	if peer.UID = int(cred.Uid); cred.Ngroups > 0 {
+		peer.GID = int(cred.Groups[0])
+	}
+	return peer, nil
 }

@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// peerUID asks the kernel for the user at the other end (SO_PEERCRED, unix(7)).
-func peerUID(c *net.UnixConn) (int, error) {
+// peerOf asks the kernel for the process at the other end (SO_PEERCRED, unix(7)).
+func peerOf(c *net.UnixConn) (Peer, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return -1, err
+		return Peer{-1, -1, -1}, err
 	}
 	var cred *syscall.Ucred
 	var sockErr error
@@ -20,7 +20,7 @@ func peerUID(c *net.UnixConn) (int, error) {
 		err = sockErr
 	}
 	if err != nil {
-		return -1, err
+		return Peer{-1, -1, -1}, err
 	}
-	return int(cred.Uid), nil
+	return Peer{UID: int(cred.Uid), GID: int(cred.Gid), PID: int(cred.Pid)}, nil
 }

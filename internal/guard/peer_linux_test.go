@@ -87,3 +87,80 @@ func talkAs(uid uintptr, path, request string) (int, error) {
 	n, err := syscall.Read(fd, make([]byte, 4096))
 	return max(n, 0), err
 }
+
+// Users and groups of the configuration are admitted, and are callers with their own
+// rights; others are not.
+func TestPeers_OtherUsers(t *testing.T) {
+	own := os.Geteuid()
+	g, err := New(Config{Keys: []Key{
+		{Name: "deploy", UIDs: []int{own + 1}, Clients: []string{"demo"}, ReadOnly: true},
+		{Name: "team", GIDs: []int{4711}, Clients: []string{"demo"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := &net.UnixAddr{Name: "/s", Net: "unix"}
+	for name, c := range map[string]struct {
+		peer         Peer
+		known        bool
+		need         Access
+		caller, code string
+	}{
+		"this user":             {Peer{UID: own, GID: 1, PID: 1}, true, Manages, "socket", ""},
+		"its group is no other": {Peer{UID: own, GID: 4711, PID: 1}, true, Manages, "socket", ""},
+		"a user":                {Peer{UID: own + 1, GID: 1, PID: 1}, true, NeedsKey, "deploy", ""},
+		"a user, not to manage": {Peer{UID: own + 1, GID: 4711, PID: 1}, true, Manages, "deploy", "manage_forbidden"},
+		"a group":               {Peer{UID: own + 2, GID: 4711, PID: 1}, true, Manages, "team", ""},
+		"another":               {Peer{UID: own + 2, GID: 1, PID: 1}, false, NeedsKey, "", "unauthorized"},
+		"unknown":               {Peer{-1, -1, -1}, false, NeedsKey, "", "unauthorized"},
+	} {
+		r := request(t, get(tokenPath, "localhost", ""), socket)
+		r = r.WithContext(ConnContext(r.Context(), &peerConn{nil, c.peer}))
+		caller, f := g.Admit(r, c.need, "demo")
+		if g.Knows(c.peer) != c.known || caller.Name != c.caller || codeOf(f) != c.code {
+			t.Errorf("%s: %q, %+v", name, caller.Name, f)
+		}
+	}
+	if _, err := New(Config{Keys: []Key{{Name: "a", UIDs: []int{1}}, {Name: "b", UIDs: []int{1}}}}); err == nil {
+		t.Error("one user is two callers")
+	}
+}
+
+// The kernel says who connects, and the listener asks which of them are admitted.
+func TestPeers_AdmittedUser_IsServed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to be another user")
+	}
+	l := socket(t)
+	for dir := l.Addr().String(); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	peers := make(chan Peer, 2)
+	other := Peers(l, func(p Peer) bool { peers <- p; return p.UID == 65534 }, slog.New(slog.DiscardHandler))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := other.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "hello")
+		_ = c.Close()
+	}()
+	got := make(chan int)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its other user
+		n, _ := talkAs(65534, l.Addr().String(), "GET / HTTP/1.1\r\n\r\n")
+		got <- n
+	}()
+	if n := <-got; n != len("hello") {
+		t.Errorf("an admitted user read %d bytes", n)
+	}
+	if p := <-peers; p.UID != 65534 || p.PID <= 0 {
+		t.Errorf("%+v", p)
+	}
+	_ = l.Close()
+	<-ended
+}

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// peerUID fails on this system, so the socket refuses every connection.
-func peerUID(*net.UnixConn) (int, error) {
-	return -1, errors.New("not supported on this system")
+// peerOf fails on this system, so the socket refuses every connection.
+func peerOf(*net.UnixConn) (Peer, error) {
+	return Peer{-1, -1, -1}, errors.New("not supported on this system")
 }

@@ -26,6 +26,8 @@ type Config struct {
 	Now   func() time.Time  // nil: time.Now
 	Log   *slog.Logger      // nil: silent
 	Drain time.Duration     // how long requests in flight have when Serve ends; 0: 10 s
+
+	Peers func(guard.Peer) bool // who may connect to a unix socket; nil: this user
 }
 
 // Proxy has what all clients of a service share: connections to upstreams, buffers, and
@@ -35,13 +37,14 @@ type Proxy struct {
 	now     func() time.Time
 	log     *slog.Logger
 	drain   time.Duration
+	peers   func(guard.Peer) bool
 	buffers copyBuffers
 	streams streams
 }
 
 // New returns a proxy. It does no I/O.
 func New(c Config) *Proxy {
-	p := &Proxy{base: c.Base, now: c.Now, log: c.Log, drain: cmp.Or(c.Drain, 10*time.Second)}
+	p := &Proxy{base: c.Base, now: c.Now, log: c.Log, drain: cmp.Or(c.Drain, 10*time.Second), peers: c.Peers}
 	if p.base == nil {
 		p.base = NewTransport(nil)
 	}
@@ -79,12 +82,16 @@ func (p *Proxy) Client(name string, source flow.Getter, upstreams []*url.URL) *C
 
 // Forward sends a request on to an upstream of the client and its answer back,
 // however long they take. When it cannot, it calls fail, which writes the answer:
-// the error is a [*flow.Error] or an [*UpstreamError].
+// the error is a [*flow.Error] or an [*UpstreamError]. A w that has the method
+// ForwardsTo gets the URL that the request is for.
 func (c *Client) Forward(w http.ResponseWriter, r *http.Request, fail func(error)) {
 	to, err := c.target(r)
 	if err != nil {
 		fail(err)
 		return
+	}
+	if w, ok := w.(interface{ ForwardsTo(*url.URL) }); ok {
+		w.ForwardsTo(&to.url)
 	}
 	c.proxy.forward(w, r, forwarding{
 		via: c.transport, rewrite: to.rewrite, drop: dropFromAnswer,

@@ -40,7 +40,7 @@ type Relay struct {
 
 // NewRelay checks c and returns its relay. It does no I/O.
 func NewRelay(c RelayConfig) (*Relay, error) {
-	g, err := guard.New(c.Keys)
+	g, err := guard.New(guard.Config{Keys: c.Keys})
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
@@ -74,7 +74,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case refusal != nil:
 		refusal.Log(r.proxy.log, req, caller)
 		writeError(rec, &answer{
-			Status: refusal.Status, Code: refusal.Code, Description: refusal.Description, Hint: refusal.Hint, challenge: refusal.Challenge,
+			Status: refusal.Status, Code: refusal.Code, Description: refusal.Description, Hint: refusal.Hint, challenge: refusal.Challenge, RetryAfter: refusal.RetryAfter,
 		})
 	case !known:
 		rec.Header().Set("Allow", strings.Join(Methods(), ", "))

@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,14 +25,14 @@ const CallTimeout = 25 * time.Second
 const readTimeout = 5 * time.Second
 
 // Serve serves h on the listeners, which it closes, until ctx ends or a listener
-// fails. On a unix socket it accepts only this user's connections. It returns when
+// fails. On a unix socket it accepts only the connections of Config.Peers. It returns when
 // every request is answered, forwarded ones included, or cut off after the drain time.
 func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.Listener) error {
 	server := p.server(h)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
 		if u, ok := l.(*net.UnixListener); ok {
-			l = guard.OwnPeers(u, p.log)
+			l = guard.Peers(u, p.peers, p.log)
 		}
 		group.Go(func() error {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -63,6 +65,7 @@ func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.List
 func (p *Proxy) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       guard.ConnContext,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      CallTimeout + 20*time.Second,
@@ -71,6 +74,23 @@ func (p *Proxy) server(h http.Handler) *http.Server {
 
 		DisableGeneralOptionsHandler: true, // the guard checks "OPTIONS *", too
 
-		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+		ErrorLog: log.New(serverLog{p.log}, "", 0),
 	}
+}
+
+// serverLog gets what net/http reports about connections: a client certificate that was
+// refused is a warning, because the caller sees only a TLS alert.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(b []byte) (int, error) {
+	text := strings.TrimSpace(string(b))
+	const handshake, certificate = "http: TLS handshake error from ", "tls: failed to verify certificate: "
+	from, reason, refused := strings.Cut(strings.TrimPrefix(text, handshake), ": "+certificate)
+	if !refused || !strings.HasPrefix(text, handshake) {
+		l.log.Debug(text) //nolint:sloglint // the text of net/http
+		return len(b), nil
+	}
+	l.log.Warn("refused a client certificate", "reason", strings.TrimPrefix(reason, "x509: "), "remote", from,
+		"hint", "renew the certificate, or add its authority to tls_client_ca_file")
+	return len(b), nil
 }

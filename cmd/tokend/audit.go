@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/audit"
+	"example.com/tokend/internal/terminal"
+)
+
+const auditHelp = `Prints the audit log, or what it says of the named clients: who got which token, who
+logged in or out, and every proxied request. It reads audit_file and the older files,
+so it needs no running service, but the configuration and the user of the service.
+
+--format json prints the lines as they are in the files.`
+
+func (p *program) audit() *cobra.Command {
+	format, follow := "", false
+	cmd := &cobra.Command{
+		Use: "audit [NAME…]", Short: "Print who got which token", Long: auditHelp,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return p.printAudit(cmd.Context(), names, format, follow)
+		},
+	}
+	tableOrJSON(cmd, &format)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "continue with new entries, until Ctrl-C")
+	return cmd
+}
+
+func (p *program) printAudit(ctx context.Context, names []string, format string, follow bool) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	s, err := storeSettings()
+	if err != nil {
+		return err
+	}
+	const advice = "set audit_file or TOKEND_AUDIT_FILE as the service has it"
+	if s.Audit.File == "" {
+		return hintf(exitConfig, advice, "there is no audit log: audit_file is not set")
+	}
+	err = audit.Print(ctx, s.Audit.File, s.Audit.Keep, follow, func(line []byte) error {
+		e, ok := parseAuditLine(line)
+		switch {
+		case len(names) > 0 && !slices.Contains(names, e.Client):
+			return nil
+		case format == "json":
+			return p.print(string(line))
+		case !ok:
+			return p.print("a damaged line: " + terminal.Printable(string(line)))
+		}
+		return p.print(e.String())
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return hintf(exitConfig, advice+"; the service makes the file when it starts", "%s does not exist", s.Audit.File)
+	case err != nil:
+		return exitWith(exitUnavailable, err)
+	}
+	return nil
+}
+
+// auditLine is a line of the audit file.
+type auditLine struct {
+	Time                      time.Time
+	Action, Caller, Remote    string
+	UID, PID                  *int
+	Client, Audience          string
+	Method, Host, Path, Error string
+	Status                    int
+	Missing                   int
+	RequestID                 string `json:"request_id"`
+}
+
+// parseAuditLine reads a line. One that was cut off by a full disk is none.
+func parseAuditLine(b []byte) (e auditLine, ok bool) {
+	return e, json.Unmarshal(b, &e) == nil && e.Action != ""
+}
+
+// String is the entry for a person.
+func (e auditLine) String() string {
+	line := e.Time.Local().Format("2006-01-02 15:04:05") + "  " + terminal.Printable(e.Action)
+	if e.Action == "gap" {
+		return fmt.Sprintf("%s  %d entries are in the service's log only", line, e.Missing)
+	}
+	by := terminal.Printable(e.Caller)
+	switch {
+	case e.UID != nil && e.PID != nil:
+		by += fmt.Sprintf(" (uid %d, pid %d)", *e.UID, *e.PID)
+	case e.Remote != "":
+		by += " (" + terminal.Printable(e.Remote) + ")"
+	}
+	parts := []string{line, terminal.Printable(e.Client), "by " + by, fmt.Sprint(e.Status)}
+	if e.Method != "" {
+		parts = append(parts, terminal.Printable(e.Method+" "+e.Host+e.Path))
+	}
+	if e.Error != "" {
+		parts = append(parts, terminal.Printable(e.Error))
+	}
+	return strings.Join(parts, "  ")
+}
+
+// openAudit opens the audit log, nil without one. What it cannot write goes to log.
+func (s settings) openAudit(log *slog.Logger) (*audit.Log, error) {
+	if s.Audit.File == "" {
+		return nil, nil
+	}
+	l, err := audit.Open(audit.Config{Path: s.Audit.File, Max: s.Audit.Max, Keep: s.Audit.Keep, Log: log})
+	if err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("audit_file: %w", err))
+	}
+	return l, nil
+}

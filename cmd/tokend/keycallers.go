@@ -1,0 +1,212 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/apikey"
+	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/terminal"
+)
+
+const keyAddHelp = `Makes an API key and prints it, once: only its hash is kept, in api_keys_file. A running
+service uses the key within a second, without a restart.
+
+  tokend key add ci --clients demo --expires 720h >ci.key
+
+The key may read tokens and states of its clients, and send proxied requests. With
+--manage it may also log in and out, refresh and resume. The name is the caller in the
+log and in the audit log.`
+
+// keyFlags are what a new API key may do.
+type keyFlags struct {
+	clients, audiences []string
+	manage             bool
+	expires            string
+	rate               int
+}
+
+func (p *program) keyAdd() *cobra.Command {
+	var f keyFlags
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "Make an API key for a caller", Long: keyAddHelp, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return p.addKey(args[0], f) },
+	}
+	cmd.Flags().StringSliceVar(&f.clients, "clients", nil, `clients that it may use, "*" for all; required`)
+	cmd.Flags().StringSliceVar(&f.audiences, "audiences", nil, "audiences that its tokens may be for; default: all")
+	cmd.Flags().BoolVar(&f.manage, "manage", false, "it may also log in and out, refresh and resume")
+	cmd.Flags().StringVar(&f.expires, "expires", "", "when it expires: a duration such as 720h, or a `time` such as 2026-01-31T00:00:00Z; default: never")
+	cmd.Flags().IntVar(&f.rate, "rate-limit", 0, "requests per second; default: caller_rate_limit")
+	return cmd
+}
+
+func (p *program) addKey(name string, f keyFlags) error {
+	s, err := storeSettings()
+	if err != nil {
+		return err
+	}
+	k := apikey.Key{Name: name, Clients: f.clients, Audiences: f.audiences, Access: apikey.Read, Rate: f.rate, Created: p.clock().UTC().Truncate(time.Second)}
+	if f.manage {
+		k.Access = apikey.Manage
+	}
+	if k.Expires, err = p.expiry(f.expires); err != nil {
+		return err
+	}
+	if err := s.checkKeyClients(f.clients); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Keys, func(o config.Key) bool { return o.Name == name }) {
+		return hintf(exitConfig, "use another name", "keys.%s of the configuration has that name", name)
+	}
+	key, hash, err := apikey.New(rand.Reader)
+	if err != nil {
+		return exitWith(exitUnavailable, err)
+	}
+	k.Hash = hash
+	switch err := apikey.Add(s.APIKeysFile, k); {
+	case errors.Is(err, apikey.ErrExists):
+		return hintf(exitConfig, "use another name, or first tokend key revoke "+name, "there is an API key %q", name)
+	case err != nil:
+		return exitWith(exitConfig, err)
+	}
+	p.tell("made the API key %s, which is shown only now; %s has its hash\n", name, s.APIKeysFile)
+	return p.print(key)
+}
+
+// checkKeyClients refuses a key that would open nothing.
+func (s settings) checkKeyClients(clients []string) error {
+	if len(clients) == 0 {
+		return hintf(exitUsage, `name them, or all: --clients "*"`, "--clients is missing")
+	}
+	var known []string
+	for _, c := range s.Clients {
+		known = append(known, c.Name)
+	}
+	for _, c := range clients {
+		if c != apikey.AllClients && !slices.Contains(known, c) {
+			return hintf(exitNoClient, "the clients are "+strings.Join(known, ", "), "--clients: no client %q is configured", c)
+		}
+	}
+	return nil
+}
+
+// expiry reads a time, or a duration from now; "" is never.
+func (p *program) expiry(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	now := p.clock()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		d, derr := time.ParseDuration(text)
+		if derr != nil {
+			return at, hintf(exitUsage, "such as 720h or 2026-01-31T00:00:00Z", "--expires %q is neither a duration nor a time", text)
+		}
+		at = now.Add(d)
+	}
+	if !at.After(now) {
+		return at, hintf(exitUsage, "name a time in the future", "--expires %q is over", text)
+	}
+	return at.UTC().Truncate(time.Second), nil
+}
+
+const keyListHelp = `Lists the API keys of callers: what each may do, and when it expires. Keys of the
+configuration (keys, api_key_file) are there, too. No key is printed. The store keys are
+listed by "tokend key".`
+
+func (p *program) keyList() *cobra.Command {
+	format := ""
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the API keys of callers", Long: keyListHelp, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return p.listAPIKeys(format) },
+	}
+	tableOrJSON(cmd, &format)
+	return cmd
+}
+
+// listedKey is an API key in a list.
+type listedKey struct {
+	Name      string    `json:"name"`
+	Access    string    `json:"access"`
+	Clients   []string  `json:"clients"`
+	Audiences []string  `json:"audiences,omitempty"`
+	Rate      int       `json:"rate_limit,omitempty"`
+	Expires   time.Time `json:"expires,omitzero"`
+	Expired   bool      `json:"expired,omitempty"`
+	Source    string    `json:"source"` // the file
+}
+
+func (p *program) listAPIKeys(format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	s, err := storeSettings()
+	if err != nil {
+		return err
+	}
+	list := []listedKey{}
+	if s.APIKey != "" {
+		list = append(list, listedKey{Name: "main", Access: apikey.Manage, Clients: []string{apikey.AllClients}, Source: "api_key_file"})
+	}
+	for i, k := range slices.Concat(s.Keys, s.StoredKeys) {
+		l := listedKey{Name: k.Name, Access: apikey.Manage, Clients: k.Clients, Audiences: k.Audiences, Rate: k.Rate, Expires: k.Expires, Source: "configuration"}
+		if k.ReadOnly {
+			l.Access = apikey.Read
+		}
+		if k.Clients == nil {
+			l.Clients = []string{apikey.AllClients}
+		}
+		if i >= len(s.Keys) {
+			l.Source = "api_keys_file"
+		}
+		l.Expired = !k.Expires.IsZero() && !p.clock().Before(k.Expires)
+		list = append(list, l)
+	}
+	if format == "json" {
+		return exitWith(exitUnavailable, p.printJSON(struct {
+			Keys []listedKey `json:"api_keys"`
+		}{list}))
+	}
+	lines := []string{fmt.Sprintf("%-20s  %-6s  %-20s  %-20s  %s", "API KEY", "ACCESS", "EXPIRES", "CLIENTS", "AUDIENCES")}
+	for _, k := range list {
+		expires := "never"
+		switch {
+		case k.Expired:
+			expires = "expired"
+		case !k.Expires.IsZero():
+			expires = k.Expires.UTC().Format(time.RFC3339)
+		}
+		lines = append(lines, fmt.Sprintf("%-20s  %-6s  %-20s  %-20s  %s", k.Name, k.Access, expires, terminal.Printable(strings.Join(k.Clients, ",")),
+			cmp.Or(terminal.Printable(strings.Join(k.Audiences, ",")), "all")))
+	}
+	return p.print(strings.Join(lines, "\n"))
+}
+
+func (p *program) keyRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke NAME", Short: "Revoke an API key", Args: cobra.ExactArgs(1),
+		Long: "Removes an API key that \"tokend key add\" has made. A running service refuses it within a\nsecond, and ends its streams of events. A proxied request in flight is not cut off.",
+		RunE: func(_ *cobra.Command, args []string) error { return p.revokeKey(args[0]) },
+	}
+}
+
+func (p *program) revokeKey(name string) error {
+	s, err := storeSettings()
+	if err != nil {
+		return err
+	}
+	switch err := apikey.Revoke(s.APIKeysFile, name); {
+	case errors.Is(err, apikey.ErrUnknown):
+		return hintf(exitConfig, "tokend key list shows the keys; those of the configuration are removed there", "%s has no API key %q", s.APIKeysFile, name)
+	case err != nil:
+		return exitWith(exitConfig, err)
+	}
+	return p.print("revoked the API key " + name)
+}

@@ -1,0 +1,212 @@
+// Package apikey keeps the API keys of callers in a file, each with what it may do.
+//
+// The file has the SHA-256 of each key. A key has 256 random bits, so nothing is gained
+// by a slow hash: no one can try all of them.
+package apikey
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/hint"
+)
+
+// What a key may do with its clients.
+const (
+	Read   = "read"   // get tokens and states
+	Manage = "manage" // also log in and out, refresh and resume
+)
+
+// AllClients is the element of a key's clients that stands for all.
+const AllClients = "*"
+
+// Key is a key in the file.
+type Key struct {
+	Name      string    `json:"name"`
+	Hash      Hash      `json:"sha256"`
+	Clients   []string  `json:"clients"`             // or AllClients
+	Audiences []string  `json:"audiences,omitempty"` // absent: those of its clients, and any that are requested
+	Access    string    `json:"access"`
+	Rate      int       `json:"rate_limit,omitempty"` // requests per second; 0: that of the configuration
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires,omitzero"`
+}
+
+// Hash is the SHA-256 of a key, base64url in the file.
+type Hash [sha256.Size]byte
+
+// MarshalText implements [encoding.TextMarshaler].
+func (h Hash) MarshalText() ([]byte, error) {
+	return base64.RawURLEncoding.AppendEncode(nil, h[:]), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *Hash) UnmarshalText(text []byte) error {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(string(text))
+	if err != nil || len(b) != len(h) {
+		return errors.New("not a SHA-256 in base64url")
+	}
+	copy(h[:], b)
+	return nil
+}
+
+// prefix begins every key, so that a search for leaked secrets finds it.
+const prefix = "tokend_"
+
+// New returns a new key of 256 bits and its hash.
+func New(random io.Reader) (key string, hash Hash, err error) {
+	b := make([]byte, 32)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", hash, err
+	}
+	key = prefix + base64.RawURLEncoding.EncodeToString(b)
+	return key, sha256.Sum256([]byte(key)), nil
+}
+
+// document is the content of the file.
+type document struct {
+	Version int   `json:"version"`
+	Keys    []Key `json:"keys"`
+}
+
+const (
+	version = 1
+	maxFile = 4 << 20
+)
+
+// Load reads the keys. Without a file there are none.
+func Load(path string) ([]Key, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	b, err := durable.ReadOwn(path, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("file of API keys %w", err)
+	}
+	var d document
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&d)
+	if err == nil {
+		err = d.check()
+	}
+	if err != nil {
+		return nil, hint.Errorf("restore it from a backup, or remove it, which revokes its keys, and add them again: tokend key add",
+			"file of API keys %s: %w", path, err)
+	}
+	return d.Keys, nil
+}
+
+// names matches the names of keys, as those of clients.
+var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// reserved are the names of callers without such a key.
+var reserved = []string{"main", "socket", "private"}
+
+func (d document) check() error {
+	if d.Version != version {
+		return fmt.Errorf("its version is %d, not %d", d.Version, version)
+	}
+	for i, k := range d.Keys {
+		if err := k.check(); err != nil {
+			return fmt.Errorf("key %d: %w", i+1, err)
+		}
+		for _, o := range d.Keys[:i] {
+			switch {
+			case o.Name == k.Name:
+				return fmt.Errorf("duplicate key %q", k.Name)
+			case o.Hash == k.Hash:
+				return fmt.Errorf("keys %q and %q are the same", o.Name, k.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (k Key) check() error {
+	switch {
+	case !names.MatchString(k.Name):
+		return hint.Errorf("use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "the name %q is not allowed", k.Name)
+	case slices.Contains(reserved, k.Name):
+		return hint.Errorf("use another one", "the name %q is reserved", k.Name)
+	case k.Hash == Hash{}:
+		return fmt.Errorf("key %q has no sha256", k.Name)
+	case len(k.Clients) == 0 || slices.Contains(k.Clients, ""):
+		return fmt.Errorf("key %q has no clients", k.Name)
+	case k.Access != Read && k.Access != Manage:
+		return fmt.Errorf("key %q: access %q is not read or manage", k.Name, k.Access)
+	case k.Rate < 0:
+		return fmt.Errorf("key %q: rate_limit %d is negative", k.Name, k.Rate)
+	}
+	return nil
+}
+
+// ErrExists and ErrUnknown are errors of [Add] and [Revoke].
+var (
+	ErrExists  = errors.New("there is a key of that name")
+	ErrUnknown = errors.New("there is no key of that name")
+)
+
+// Add adds a key to the file, which it makes if there is none.
+func Add(path string, k Key) error {
+	if err := k.check(); err != nil {
+		return err
+	}
+	return change(path, func(keys []Key) ([]Key, error) {
+		if slices.ContainsFunc(keys, func(o Key) bool { return o.Name == k.Name }) {
+			return nil, ErrExists
+		}
+		return append(keys, k), nil
+	})
+}
+
+// Revoke removes a key from the file.
+func Revoke(path, name string) error {
+	return change(path, func(keys []Key) ([]Key, error) {
+		i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })
+		if i < 0 {
+			return nil, ErrUnknown
+		}
+		return slices.Delete(keys, i, i+1), nil
+	})
+}
+
+// change replaces the file while no other process does.
+func change(path string, edit func([]Key) ([]Key, error)) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	lock, err := durable.Append(path + ".lock") // not the file itself, which is replaced
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }() // this unlocks it
+	durable.Lock(lock)
+	keys, err := Load(path)
+	if err != nil {
+		return err
+	}
+	if keys, err = edit(keys); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(document{version, keys}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(path, 0o600, append(b, '\n')); err != nil {
+		return hint.Errorf("run it as the user of the service", "file of API keys %s cannot be written: %w", path, durable.Cause(err))
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
