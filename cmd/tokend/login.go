@@ -257,7 +257,7 @@ func (l loginRun) countdown() func(left time.Duration) {
 	}
 }
 
-// await polls the state of a client until somebody has logged in since before.
+// await polls the state of a client until a login has succeeded since before.
 func (l loginRun) await(ctx context.Context, before *tokend.Status, lifetime time.Duration, left func(time.Duration)) (*tokend.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, lifetime)
 	defer cancel()
