@@ -91,7 +91,7 @@ func (s Client) SameGrant(o Client) bool {
 		a.Lifetime == b.Lifetime && a.Idle == b.Idle && a.Absolute == b.Absolute && a.InsecureAllowHTTP == b.InsecureAllowHTTP &&
 		s.sameFunc(a.Now != nil, b.Now != nil, o) && a.Rand == b.Rand && a.Log == b.Log &&
 		s.sameFunc(a.OnChange != nil, b.OnChange != nil, o) && s.sameFunc(a.OnEvent != nil, b.OnEvent != nil, o) &&
-		a.EndingAhead == b.EndingAhead
+		s.sameFunc(a.OnRefresh != nil, b.OnRefresh != nil, o) && a.EndingAhead == b.EndingAhead
 }
 
 // sameFunc reports whether a function-valued field is the same in both: absent,
