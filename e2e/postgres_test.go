@@ -196,8 +196,13 @@ func TestPostgres_Readiness(t *testing.T) {
 	if err := errors.Join(ready(one, "ok"), ready(two, "lost")); err != nil {
 		t.Error(err)
 	}
-	if log := two.Log.String(); !strings.Contains(log, "notifications are lost") || !strings.Contains(log, "refused") {
-		t.Errorf("the log does not say why: %s", log)
+	if err := within(10*time.Second, func() error { // the log comes through a pipe
+		if log := two.Log.String(); !strings.Contains(log, "notifications are lost") || !strings.Contains(log, "refused") {
+			return fmt.Errorf("the log does not say why: %s", log)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	for range 20 {
 		for _, a := range []*agent{one, two} {
