@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/internal/metrics"
 	"example.com/tokend/pkg/flow"
@@ -84,6 +85,12 @@ func TestMetrics_CountRequestsByRoute(t *testing.T) {
 	}
 	d.raw(t, "GET /v1/clients/demo/proxy/x HTTP/1.1\nHost: HOST\nAuthorization: Bearer "+mainKey+"\nTokend-Upstream: https://other.example.com/\n\n")
 	page := d.scraped(t, mainKey)
+	for began := time.Now(); time.Since(began) < 10*time.Second; page = d.scraped(t, mainKey) { // a request is counted after its answer
+		if strings.Contains(page, `code="other",route="/v1/clients/{client}/proxy"} 1`) && strings.Contains(page, `code="403",route="/v1/clients/{client}/proxy"} 1`) &&
+			strings.Contains(page, `tokend_proxy_requests_total{client="demo",code="2xx"} 3`) && strings.Contains(page, `tokend_proxy_requests_total{client="demo",code="tokend"} 1`) {
+			break
+		}
+	}
 	hasSamples(t, page,
 		`tokend_http_requests_total{code="200",route="/v1/clients/{client}/token"} 4`,
 		`tokend_http_requests_total{code="401",route="/v1/clients/{client}/token"} 1`,

@@ -41,16 +41,16 @@ type client struct {
 
 // refuses returns why a caller may not have a token, nil if it may. An ID token is for the
 // client itself.
-func (c *client) refuses(caller *guard.Caller, q tokenQuery) *problem {
-	if q.idToken && !caller.MayHave(c.ClientID) {
-		return refusedAudience(c.ClientID)
+func (cl *client) refuses(caller *guard.Caller, q tokenQuery) *problem {
+	if q.idToken && !caller.MayHave(cl.ClientID) {
+		return refusedAudience(cl.ClientID)
 	}
-	return c.refusesAudience(caller, q.Audience)
+	return cl.refusesAudience(caller, q.Audience)
 }
 
 // refusesAudience is refuses for an access token; "" is the client's own audience.
-func (c *client) refusesAudience(caller *guard.Caller, named string) *problem {
-	if audience := cmp.Or(named, c.Audience); !caller.MayHave(audience) {
+func (cl *client) refusesAudience(caller *guard.Caller, named string) *problem {
+	if audience := cmp.Or(named, cl.Audience); !caller.MayHave(audience) {
 		return refusedAudience(audience)
 	}
 	return nil
