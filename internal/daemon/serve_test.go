@@ -170,7 +170,7 @@ func TestServer_CutsSlowHeaders(t *testing.T) {
 		slow = append(slow, c)
 	}
 	began := time.Now()
-	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 || time.Since(began) > 100*time.Millisecond {
+	if a := d.call(t, "GET", "/healthz", ""); a.StatusCode != 200 || time.Since(began) > 4*time.Second { // the slow ones are cut after 5 s
 		t.Errorf("a concurrent read: %d after %v", a.StatusCode, time.Since(began))
 	}
 	for _, c := range slow {
