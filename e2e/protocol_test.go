@@ -27,7 +27,7 @@ var steps = []struct {
 	{"past it not while a token is left", "pkg/flow/decide.go", "return now.Add(max(0, e.remaining(now)-mandatory))", "_ = mandatory\n\treturn now", "pkg/flow"},
 	{"one POST", "pkg/flow/send.go", "r, err = c.http.Do(req)", "if r, err = c.http.Do(req); err == nil && r.StatusCode == 503 {\n\t\treturn c.send(ctx, op, endpoint, form, opts)\n\t}", "pkg/flow"},
 	{"nothing is served before it is durable", "pkg/flow/accept.go", "if e := c.persist(ctx, x.f, x.l, g); e != nil {", "c.setSnapshot(g)\n\tif e := c.persist(ctx, x.f, x.l, g); e != nil {", "pkg/flow"},
-	{"spilled after the first failed write", "pkg/flow/persist.go", "if c.spill(ctx, g) {\n\t\t\tc.cfg.Log", "if i == maxSaves-1 && c.spill(ctx, g) {\n\t\t\tc.cfg.Log", "pkg/flow"},
+	{"spilled after the first failed write", "pkg/flow/persist.go", "if c.spill(ctx, g) {\n\t\t\tc.log()", "if i == maxSaves-1 && c.spill(ctx, g) {\n\t\t\tc.log()", "pkg/flow"},
 	{"a spilled grant is stored later", "pkg/flow/run.go", "w.flush = true", "", "pkg/flow"},
 	{"a late answer is stored", "pkg/flow/persist.go", "return c.saveLate(ctx, f, g, l.replaces, err)", "return storeError(\"save\", err)", "pkg/flow"},
 	{"a later grant is not overwritten", "pkg/flow/persist.go", "case s != nil && s.supersedes(g, replaces) && !(s.LoggedIn.Equal(g.LoggedIn) && s.RefreshToken == g.RefreshToken):", "case false:", "pkg/flow"},

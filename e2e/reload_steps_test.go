@@ -19,7 +19,7 @@ var reloadSteps = []step{
 	{"a broken file is reported", "cmd/tokend/reload.go", "s.refuse(ctx, err)", "", "TestReload_BrokenFile"},
 	{"a removed key opens nothing", "cmd/tokend/reload.go", "keys, err := s.keys(next)", "keys, err := s.keys(s.settings)", "TestReload_RemovedKey"},
 	{"the new clients are served", "cmd/tokend/reload.go", "s.daemon.Replace(s.keeper.served(made), keys)", "s.daemon.Replace(s.keeper.served(s.kept), keys)", "TestReload"},
-	{"an unchanged client stays", "cmd/tokend/keep.go", "before != nil && before.settings.SameGrant(cl)", "before != nil && false", "cmd/tokend"},
+	{"an unchanged client stays", "cmd/tokend/keep.go", "before != nil && before.settings.SameGrant(*cl)", "before != nil && false", "cmd/tokend"},
 	{"pending logins stay", "internal/daemon/logins.go", "return l.Key == c.key() &&", "return l.Key != c.key() &&", "TestReload_PendingLogin"},
 	{"a reload ends no grant", "cmd/tokend/reload.go", "activate(made, s.kept)", "activate(made, s.kept)\n\tfor _, k := range s.kept {\n\t\t_ = k.client.Forget(context.Background())\n\t}", "TestReload_Killed"},
 	{"grants are in a file", "cmd/tokend/serve.go", "store.Open(ctx, s.Store, o)", "store.Open(ctx, \"sqlite::memory:\", o)", "TestReload_Killed"},
@@ -29,7 +29,7 @@ var reloadSteps = []step{
 	{"SIGHUP does not end the service", "cmd/tokend/serve.go", "Annotations: map[string]string{reloads: \"\"},", "", "TestReload_SignalDuringStart"},
 	{"no reload while the service ends", "cmd/tokend/reload.go", "case <-ctx.Done():\n\t\t\t\treturn\n", "", "TestReload_ThenTerminated"},
 	{"the manager is notified of the end of a reload", "cmd/tokend/reload.go", "if ctx.Err() == nil { // otherwise the manager", "if false { // otherwise the manager", "cmd/tokend"},
-	{"and of its beginning", "cmd/tokend/reload.go", "s.manager.reloading()", "", "cmd/tokend"},
+	{"and of its beginning", "cmd/tokend/reload.go", "s.manager.Reloading()", "", "cmd/tokend"},
 	{"a rejected client is asked again", "cmd/tokend/reload.go", "k.client.Retry() // the provider", "_ = k // the provider", "cmd/tokend"},
 }
 

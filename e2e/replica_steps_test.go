@@ -31,9 +31,9 @@ var replicaSteps = []step{
 	{"only its owner releases it", "internal/store/postgres/lease.go", "SET owner = NULL WHERE id = $1::bytea AND owner = $2::text", "SET owner = NULL WHERE id = $1::bytea AND $2::text <> ''", "internal/store/postgres TestStore"},
 
 	// Saves.
-	{"a save needs the lease", "internal/store/postgres/grants.go", "AND owner = $2::text AND revision", "AND $2::text <> '' AND revision", "internal/store/postgres TestStore"},
-	{"and the revision that it was made from", "internal/store/postgres/grants.go", "AND revision = $3::bigint AND", "AND $3::bigint >= 0 AND", "internal/store/postgres TestStore"},
-	{"a save that was committed is not refused", "internal/store/postgres/grants.go", "case revision == w.revision && bytes.Equal(sealed, w.sealed):", "case false && bytes.Equal(sealed, w.sealed):", "internal/store/postgres TestLost_Save"},
+	{"a save needs the lease", "internal/store/postgres/grants.go", "AND g.owner = $4::text AND g.revision", "AND $4::text <> '' AND g.revision", "internal/store/postgres TestStore"},
+	{"and the revision that it was made from", "internal/store/postgres/grants.go", "AND g.revision = $5::bigint AND", "AND $5::bigint >= 0 AND", "internal/store/postgres TestStore"},
+	{"a save that was committed is not refused", "internal/store/postgres/grants.go", "case revision == w.revision && s.wrote(w, sealed):", "case false && s.wrote(w, sealed):", "internal/store/postgres TestLost_Save"},
 	{"a lost connection is not an error", "internal/store/postgres/errors.go", "case !transient(err):", "case true:", "internal/store/postgres TestLost_EveryOperation"},
 	{"a pending login is taken once", "internal/store/postgres/logins.go", "UPDATE tokend_logins SET taken = $2::text WHERE id = $1::bytea AND (taken IS NULL OR taken = $2::text)", "UPDATE tokend_logins SET taken = $2::text WHERE id = $1::bytea", "internal/store/postgres TestStore"},
 
