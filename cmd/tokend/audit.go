@@ -81,7 +81,7 @@ type auditLine struct {
 	RequestID                 string `json:"request_id"`
 }
 
-// parseAuditLine reads a line. One that was cut off by a full disk is none.
+// parseAuditLine reads a line. A line that a full disk has cut off is not an entry.
 func parseAuditLine(b []byte) (e auditLine, ok bool) {
 	return e, json.Unmarshal(b, &e) == nil && e.Action != ""
 }

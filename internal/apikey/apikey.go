@@ -159,7 +159,7 @@ var (
 	ErrUnknown = errors.New("there is no key of that name")
 )
 
-// Add adds a key to the file, which it makes if there is none.
+// Add adds a key to the file, and creates the file if it is absent.
 func Add(path string, k Key) error {
 	if err := k.check(); err != nil {
 		return err

@@ -224,7 +224,7 @@ func TestRecord_DiskFull_NothingIsLostSilently(t *testing.T) {
 			Action  string
 			Missing int
 		}
-		if json.Unmarshal([]byte(line), &e) == nil { // the line that was cut is none
+		if json.Unmarshal([]byte(line), &e) == nil { // the line that was cut does not parse
 			actions = append(actions, e.Action+fmt.Sprint(e.Missing))
 		}
 	}

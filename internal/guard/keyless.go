@@ -41,7 +41,7 @@ func addAll[T comparable](to map[T]*Caller, ids []T, kind string, caller *Caller
 	return nil
 }
 
-// peer returns the caller that a process is, nil if it is none.
+// peer returns the caller of a process, or nil if no rule matches it.
 func (l *keyless) peer(p Peer) *Caller {
 	if c := l.uids[p.UID]; c != nil {
 		return c
@@ -85,7 +85,7 @@ func (g *Guard) ofCertificate(r *http.Request) (*Caller, *Refusal) {
 }
 
 // namesOf returns the names of a certificate as the configuration writes them. The
-// subject is none of them: its authority checks the alternative names (RFC 9525).
+// subject is not one of them: its authority checks the alternative names (RFC 9525).
 func namesOf(c *x509.Certificate) []string {
 	var names []string
 	for _, n := range c.URIs {
