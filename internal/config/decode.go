@@ -31,8 +31,8 @@ func (r fileReader) decodeFile(text []byte, body ast.Node, c *fileSchema) error 
 // text, and returns the others; nil if there are few clients or an error. Faults that it
 // records may have the wrong place.
 func (r fileReader) readInPieces(text []byte) (c fileSchema, root *ast.MappingNode) {
-	for _, p := range split(string(text)) {
-		_, m := p.parse()
+	for p, file := range parsed(split(string(text))) {
+		m := mappingOf(file)
 		if m == nil || !r.readPiece(p, m, &c) {
 			return fileSchema{}, nil
 		}

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"iter"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
@@ -26,8 +30,8 @@ func parseYAML(text []byte) (*ast.File, error) {
 func parseInPieces(text string) *ast.File {
 	var tree *ast.File
 	var root, clients *ast.MappingNode
-	for _, p := range split(text) {
-		file, m := p.parse()
+	for p, file := range parsed(split(text)) {
+		m := mappingOf(file)
 		switch {
 		case m == nil:
 			return nil
@@ -53,26 +57,53 @@ type piece struct {
 	clients bool // its keys are names of clients
 }
 
+// parsed parses pieces on all processors, a few at a time, and yields them in order.
+func parsed(pieces []piece) iter.Seq2[piece, *ast.File] {
+	return func(yield func(piece, *ast.File) bool) {
+		for some := range slices.Chunk(pieces, 4*runtime.GOMAXPROCS(0)) {
+			files := make([]*ast.File, len(some))
+			var wg sync.WaitGroup
+			for i, p := range some {
+				wg.Go(func() { files[i] = p.parse() })
+			}
+			wg.Wait()
+			for i, p := range some {
+				if !yield(p, files[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// mappingOf returns the mapping that a piece is, or nil.
+func mappingOf(file *ast.File) *ast.MappingNode {
+	if file == nil {
+		return nil
+	}
+	m, _ := file.Docs[0].Body.(*ast.MappingNode)
+	if m == nil || len(m.Values) == 0 {
+		return nil
+	}
+	return m
+}
+
 // parse parses a piece, with the lines of the document. It returns nil if the piece has
 // an error, or an element that concerns other pieces.
-func (p piece) parse() (*ast.File, *ast.MappingNode) {
+func (p piece) parse() *ast.File {
 	tokens := lexer.Tokenize(p.text)
 	for _, tk := range tokens {
 		switch tk.Type {
 		case token.DocumentHeaderType, token.DocumentEndType, token.DirectiveType, token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType:
-			return nil, nil
+			return nil
 		}
 		tk.Position.Line += p.before
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil || len(file.Docs) != 1 {
-		return nil, nil
+		return nil
 	}
-	m, _ := file.Docs[0].Body.(*ast.MappingNode)
-	if m == nil || len(m.Values) == 0 {
-		return nil, nil
-	}
-	return file, m
+	return file
 }
 
 // split divides a document with many clients in a block mapping "clients" at lines that
