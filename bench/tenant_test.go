@@ -182,7 +182,13 @@ func server(b *testing.B, line *regexp.Regexp, env []string, name string, args .
 		b.Fatal(err)
 	}
 	_ = f.Close()
-	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		ended := cmd.Wait()
+		if out, err := os.ReadFile(log); b.Failed() && err == nil {
+			b.Logf("%s: %v\n%s", name, ended, out)
+		}
+	})
 	for range 4000 {
 		out, err := os.ReadFile(log)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -156,6 +157,8 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	svc := &serving{settings: s, audit: trail, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
 	svc.measure()
+	floor := make([]byte, heapFloor)
+	defer runtime.KeepAlive(floor)
 	defer svc.keeper.providers.close()
 	defer svc.followEvents(ctx)()
 	if err := svc.build(); err != nil {
