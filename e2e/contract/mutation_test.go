@@ -77,7 +77,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"a code verifies the address", "passwordless_otp.go", `u.EmailVerified || conn.Strategy == "email"`, "u.EmailVerified"},
 	{"enabled_clients of a passwordless connection", "tenant/passwordless.go", "return c.EnabledClients == nil ||", "return true ||"},
 	{"an mfa_token is used once", "mfa_grant.go", `delete(t.st.mfas, hash(r.Get("mfa_token")))`, ""},
-	{"wrong factors are counted", "mfa_grant.go", "t.failed(key)", ""},
+	{"wrong factors are counted", "mfa_grant.go", "t.failed(key, c.now)", ""},
 	{"a recovery code is used once", "mfa_grant.go", "changed.AuthenticationMethods[at].RecoveryCode = t.recoveryCode()", ""},
 	{"the last challenge counts", "mfa.go", "tx.oob = &oobChallenge{code: hash(code)}", "if tx.oob == nil {\n\t\ttx.oob = &oobChallenge{code: hash(code)}\n\t}"},
 	{"secrets of factors are masked", "tenant/mfa.go", `m.TOTPSecret, m.RecoveryCode = "", ""`, ""},

@@ -182,6 +182,7 @@ type clockView struct {
 }
 
 func (t *Tenant) showClock(w http.ResponseWriter, _ *http.Request) {
+	setDate(w.Header(), t.clock.Now()) // after a change
 	respondJSON(w, clockView{t.clock.Now(), t.clock.Frozen()})
 }
 

@@ -77,6 +77,7 @@ func (c *call) setReason(reason string) { c.entry.Reason = reason }
 // serve handles a request: with the control API, or with common headers, a limited
 // body, the endpoint's handler or a fault, and a journal entry.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
+	setDate(w.Header(), t.clock.Now())
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
 		t.controls(w, r, issuer)
 		return
@@ -105,6 +106,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }
+
+// setDate sets the header Date, which would otherwise be the machine's time.
+func setDate(h http.Header, now time.Time) { h.Set("Date", now.UTC().Format(http.TimeFormat)) }
 
 // routedMethod returns the request's method, GET for HEAD: net/http leaves out the body.
 func routedMethod(r *http.Request) string {
