@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -66,6 +65,11 @@ type call struct {
 	id     string // X-Auth0-RequestId, the tracking id of error pages
 	entry  *Entry // its line in the journal
 	extra  object // last members of a token response
+	damage damage // of the tokens of the answer
+
+	recorded    int         // X-RateLimit-Limit of the route
+	limit       *limitState // of a real rate limit, which the headers report
+	clientLimit *limitState // of a client's own policy
 }
 
 // url returns an absolute URL of the tenant.
@@ -93,7 +97,11 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	rec := &recorder{ResponseWriter: w}
 	c.w = rec
 	defer t.record(c, rec) // also when a fault aborts the handler
-	t.commonHeaders(c, rt.limit)
+	c.recorded = rt.limit
+	t.commonHeaders(c)
+	if r.Body == nil { // a client's request, by a transport that calls the handler
+		r.Body = http.NoBody
+	}
 	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 	if known {
 		if f := t.faultFor(c); f != nil {
@@ -125,7 +133,7 @@ func (t *Tenant) record(c *call, rec *recorder) {
 }
 
 // commonHeaders sets the headers of every response, errors included.
-func (t *Tenant) commonHeaders(c *call, limit int) {
+func (t *Tenant) commonHeaders(c *call) {
 	h := c.w.Header()
 	h.Set("Cache-Control", noStore)
 	h.Set("Strict-Transport-Security", "max-age=31536000")
@@ -133,20 +141,11 @@ func (t *Tenant) commonHeaders(c *call, limit int) {
 	h.Set("X-Auth0-RequestId", c.id)
 	h.Set("X-Mockauth0", "a mock tenant, for tests only")
 	h.Set("Vary", "Accept-Encoding, Origin")
-	setLimit(h, limit, c.now)
+	c.setLimit(c.recorded)
 	if _, err := c.r.Cookie("did"); err != nil {
 		t.deviceCookies(c)
 	}
 	t.allowOrigin(c)
-}
-
-func setLimit(h http.Header, limit int, now time.Time) {
-	if limit == 0 {
-		return
-	}
-	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(limit-1))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(now.Unix()+1, 10))
 }
 
 // deviceCookies sets the cookies of every response, /oauth/token included.
