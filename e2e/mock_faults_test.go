@@ -141,8 +141,8 @@ func faulty(t *testing.T, f mock.Fault) *mock.Tenant {
 	return tenant
 }
 
-// patience is the timeout of a login. Only a fault that hangs reaches it.
-func patience(f mock.Fault) time.Duration {
+// loginTimeout bounds a login. Only a fault that hangs reaches it.
+func loginTimeout(f mock.Fault) time.Duration {
 	if f.Kind == mock.FaultHang {
 		return 2 * time.Second
 	}
@@ -159,7 +159,7 @@ func flowLogin(t *testing.T, f mock.Fault) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience(f))
+	ctx, cancel := context.WithTimeout(t.Context(), loginTimeout(f))
 	defer cancel()
 	if _, err = client.LoginHeadless(ctx); err != nil {
 		return err
@@ -173,7 +173,7 @@ func refereeLogin(t *testing.T, f mock.Fault) error {
 	tenant := faulty(t, f)
 	direct := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(direct.CloseIdleConnections)
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(t.Context(), direct), patience(f))
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(t.Context(), direct), loginTimeout(f))
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, tenant.Issuer())
 	if err != nil {

@@ -189,7 +189,7 @@ func timedStates() []timed {
 		{"block after wrong subject tokens", 30 * day, plainWorld, func(w *world) func() bool {
 			exchange := func() reply {
 				return w.post("/oauth/token", "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "client_id", "exchanger",
-					"client_secret", "exchanger-secret", "subject_token", "nobody", "subject_token_type", "urn:example:user")
+					"client_secret", "exchanger-secret", "subject_token", "absent", "subject_token_type", "urn:example:user")
 			}
 			for range 10 {
 				exchange()

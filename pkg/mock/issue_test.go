@@ -201,7 +201,7 @@ func TestIssue_ByControlAPI(t *testing.T) {
 		t.Errorf("issuer of another listener: %v", cl)
 	}
 	for body, field := range map[string]string{
-		`{"user":"nobody"}`: "user", `{"client_id":"nobody"}`: "client_id", `{"audience":"https://typo.example"}`: "audience",
+		`{"user":"absent"}`: "user", `{"client_id":"absent"}`: "client_id", `{"audience":"https://typo.example"}`: "audience",
 		`{"lifetime":"soon"}`: "lifetime", `{"lifetime":"-1h"}`: "lifetime", `{"defects":["ugly"]}`: "defects", `{"defects":["no_expires_in"]}`: "defects",
 		`{"id_token":true}`: "user", `{"nonce":"n"}`: "nonce", `{"defects":["wrong_nonce"]}`: "nonce", `{"defects":["missing_claim"]}`: "claim",
 		`{"claim":"sub"}`: "claim", `{"user":"` + agent + `","id_token":true,"audience":"` + api + `"}`: "audience", `{"usr":"x"}`: "usr",
