@@ -160,7 +160,10 @@ func (t *Tenant) controlTokens(w http.ResponseWriter, r *http.Request, issuer st
 		name, life = "id_token", o.idLifetime()
 	}
 	write(w, http.StatusOK, jsonType, object{
-		{name, token}, {"token_type", "Bearer"}, {"expires_in", int(life / time.Second)}, {"scope", strings.Join(o.g.scopes, " ")},
+		{name, token},
+		{"token_type", "Bearer"},
+		{"expires_in", int(life / time.Second)},
+		{"scope", strings.Join(o.g.scopes, " ")},
 		{"defects", append([]Defect{}, in.Defects...)},
 	}.bytes())
 	return true
