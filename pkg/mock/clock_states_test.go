@@ -25,7 +25,6 @@ type timed struct {
 const day = 24 * time.Hour
 
 // timedStates are all states of a tenant that end with time. Consents do not end.
-// Rate limits are in limit_test.go.
 func timedStates() []timed {
 	return []timed{
 		{"authorization code", 10 * time.Minute, plainWorld, func(w *world) func() bool {
@@ -171,6 +170,11 @@ func timedStates() []timed {
 		}},
 		{"client assertion", time.Minute, nil, nil}, // see below: they need the client's key
 		{"use of an assertion's jti", time.Minute, nil, nil},
+		{"rate limit", time.Minute, plainWorld, func(w *world) func() bool {
+			fail(w.TB, w.Tenant, mock.Fault{Endpoint: "token", Kind: mock.FaultRateLimit, Limit: 1, Per: "1m"})
+			w.machine()
+			return func() bool { return w.machine().code() == "too_many_requests" }
+		}},
 		{"block after wrong passwords", 30 * day, plainWorld, func(w *world) func() bool {
 			for range 10 {
 				w.passwordGrant("password", "wrong")
