@@ -109,7 +109,7 @@ func newDocs(t *testing.T) *docs {
 		"GIT_TERMINAL_PROMPT=0", "GITHUB_OUTPUT="+home+"/output", "GITHUB_ENV="+home+"/variables",
 		"TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
 	d.issuer = d.start(t, programs.Issuer, "mockauth0")
-	d.env = append(d.env, "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
+	d.env = append(d.env, "MOCKAUTH0_LISTEN="+strings.TrimSuffix(strings.TrimPrefix(d.issuer, "http://"), "/"), "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
 		"TOKEND_CLIENT_DEMO_UPSTREAMS="+d.issuer+"_mock/resource")
 	d.service = "http://localhost:" + d.start(t, programs.Port, "tokend", "serve")
 	return d

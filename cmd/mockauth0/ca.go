@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,18 +22,12 @@ func (p *program) caCommand() *cobra.Command {
 	return c
 }
 
-func (p *program) ca(ctx context.Context, base string) error {
-	s, err := readSettings()
+func (p *program) ca(ctx context.Context, url string) error {
+	base, err := controlURL(url)
 	if err != nil {
 		return err
 	}
-	if base == "" {
-		base = issuerOf("http", s.Listen, mustAddr(s.Listen))
-		if s.ControlListen != "" {
-			base = issuerOf("http", s.ControlListen, mustAddr(s.ControlListen))
-		}
-	}
-	body, err := get(ctx, strings.TrimSuffix(base, "/")+"/_mock/ca.pem")
+	body, err := get(ctx, base+"_mock/ca.pem")
 	if err != nil {
 		return &exitError{exitUnavailable, fmt.Errorf("cannot get the CA from %s: %w\nhint: start the tenant with MOCKAUTH0_TLS_LISTEN=127.0.0.1:8443", base, err)}
 	}

@@ -84,6 +84,6 @@ func (p *program) command() *cobra.Command {
 		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them, and any host name for /_mock/")
 		c.Flags().BoolVar(&p.lax, "lax", false, "accept settings with which a real tenant refuses what the mock allows; they have no effect")
 	}
-	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.versionCommand())
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.tokenCommand(), p.versionCommand())
 	return root
 }

@@ -27,6 +27,7 @@ type settings struct {
 	TokenBody      mock.TokenBody `default:"recorded" split_words:"true"`
 	TLSListen      string         `default:"" envconfig:"TLS_LISTEN"`
 	Tenant         []string       `default:""`
+	Faults         []string       `default:""`
 	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
 	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
@@ -45,6 +46,7 @@ const settingsHelp = `Listen until interrupted. Settings come from the environme
   MOCKAUTH0_CA_KEY_FILE
   MOCKAUTH0_LOGIN            auto: log in and consent without pages; form: show the pages (auto)
   MOCKAUTH0_PROFILE          auth0: like a real tenant; strict-oidc: as OpenID certification requires (auth0)
+  MOCKAUTH0_FAULTS           profiles of faults to start with, separated by commas: flaky, outage, rate-limited, rotation-lost (none)
   MOCKAUTH0_TOKEN_BODY       recorded; documented: without expires_in and scope (recorded)
   MOCKAUTH0_CONTROL_LISTEN   address for /_mock/ (MOCKAUTH0_LISTEN)
   MOCKAUTH0_DEVICE_INTERVAL  polling interval of the device flow (5s)
@@ -93,7 +95,11 @@ func settingError(err error) string {
 
 // config returns the tenant's configuration.
 func (s settings) config() mock.Config {
-	return mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
+	c := mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
+	for _, name := range s.Faults {
+		c.Faults = append(c.Faults, mock.Fault{Profile: name})
+	}
+	return c
 }
 
 // tenantErrors returns the settings that the tenant does not accept, by variable: the

@@ -91,7 +91,7 @@ func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
 	if len(t.st.jtis)%64 == 0 {
 		maps.DeleteFunc(t.st.jtis, func(_ string, end time.Time) bool { return end.Before(now) })
 	}
-	if _, seen := t.st.jtis[key]; seen {
+	if end, seen := t.st.jtis[key]; seen && end.After(now) {
 		return unauthorized("the assertion's jti was used before")
 	}
 	t.st.jtis[key] = exp

@@ -40,7 +40,7 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) {
+	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) && !t.controlTokens(w, r, issuer) {
 		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }
@@ -65,7 +65,7 @@ func (t *Tenant) controlTable() []control {
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
 		{"GET /_mock/mails", "the e-mails and text messages that a tenant would send, with their codes and links", t.showMails},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
-	}, t.adminTable(), []control{
+	}, t.adminTable(), t.keyTable(), []control{
 		{"GET /_mock/resource/PATH", "a protected API, for any method: requires an access token for the first API and the role agent", nil},
 	})
 }
@@ -182,6 +182,7 @@ type clockView struct {
 }
 
 func (t *Tenant) showClock(w http.ResponseWriter, _ *http.Request) {
+	setDate(w.Header(), t.clock.Now()) // after a change
 	respondJSON(w, clockView{t.clock.Now(), t.clock.Frozen()})
 }
 

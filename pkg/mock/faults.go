@@ -19,29 +19,47 @@ type FaultKind string
 
 // The kinds of faults.
 const (
-	FaultStatus   FaultKind = "status"   // answers Status, with the tenant's own error for it unless Body is set
-	FaultBody     FaultKind = "body"     // answers Body, with Status (0: 200)
-	FaultRedirect FaultKind = "redirect" // redirects to the Location of Headers, with Status (0: 307)
-	FaultDelay    FaultKind = "delay"    // waits Delay, then answers normally
-	FaultHang     FaultKind = "hang"     // never answers
-	FaultReset    FaultKind = "reset"    // resets the connection
-	FaultTruncate FaultKind = "truncate" // closes the connection after Bytes of the body (0: half)
-	FaultDrip     FaultKind = "drip"     // sends one byte of the body per Delay (0: a second)
+	FaultStatus      FaultKind = "status"       // answers Status, with the tenant's own error for it unless Body is set
+	FaultBody        FaultKind = "body"         // answers Body, with Status (0: 200)
+	FaultGarbage     FaultKind = "garbage"      // answers random bytes, chosen by Seed, with Status (0: 200)
+	FaultHTML        FaultKind = "html"         // answers a page, as a proxy or a portal does, with Status (0: 200)
+	FaultEmpty       FaultKind = "empty"        // answers without a body, with Status (0: 200)
+	FaultRedirect    FaultKind = "redirect"     // redirects to the Location of Headers, with Status (0: 307)
+	FaultDelay       FaultKind = "delay"        // waits Delay, then answers normally
+	FaultHang        FaultKind = "hang"         // never answers
+	FaultReset       FaultKind = "reset"        // resets the connection
+	FaultTruncate    FaultKind = "truncate"     // closes the connection after Bytes of the body (0: half)
+	FaultDrip        FaultKind = "drip"         // sends one byte of the body per Delay (0: a second)
+	FaultGlobalLimit FaultKind = "global_limit" // /oauth/token answers the tenant's limit as Auth0 does there, with 500 access_denied; others 429
+	FaultRateLimit   FaultKind = "rate_limit"   // refuses calls above Limit; others get the headers of the limit
+	FaultToken       FaultKind = "token"        // answers normally, but the tokens have a Defect; of token and authorize
 )
 
-// Fault makes requests to one endpoint fail. There are none until [Tenant.Fail] arms one.
+var faultKinds = []FaultKind{
+	FaultStatus, FaultBody, FaultGarbage, FaultHTML, FaultEmpty, FaultRedirect, FaultDelay, FaultHang, FaultReset, FaultTruncate,
+	FaultDrip, FaultGlobalLimit, FaultRateLimit, FaultToken,
+}
+
+// Fault makes requests to one endpoint fail. There are none until [Tenant.Fail] arms
+// one, or [Config] has one.
 type Fault struct {
-	Endpoint    string            `json:"endpoint"`            // authorize, token, userinfo, jwks, discovery, revoke, device, par
+	Profile     string            `json:"profile,omitempty"`   // flaky, outage, rate-limited or rotation-lost; then only ClientID, Times, Rate and Seed count
+	Endpoint    string            `json:"endpoint,omitempty"`  // authorize, token, userinfo, jwks, discovery, revoke, device, par
 	Grant       string            `json:"grant,omitempty"`     // of /oauth/token; "": any
 	ClientID    string            `json:"client_id,omitempty"` // "": any
 	Times       int               `json:"times,omitempty"`     // how often; 0: until disarmed
-	Kind        FaultKind         `json:"kind"`
+	Kind        FaultKind         `json:"kind,omitempty"`
 	Status      int               `json:"status,omitempty"`
 	Headers     map[string]string `json:"headers,omitempty"`
 	Body        string            `json:"body,omitempty"`
 	Policy      string            `json:"policy,omitempty"`       // "client": a 429 has the form of a per-client rate limit
 	Delay       string            `json:"delay,omitempty"`        // a Go duration
 	Bytes       int               `json:"bytes,omitempty"`        // of truncate
+	Limit       int               `json:"limit,omitempty"`        // of rate_limit: calls until it is empty (0: the endpoint's recorded limit)
+	Per         string            `json:"per,omitempty"`          // of rate_limit: in which an empty bucket is full again, by the tenant's clock (a Go duration; 1m)
+	Defect      Defect            `json:"defect,omitempty"`       // of token
+	Claim       string            `json:"claim,omitempty"`        // of the defect missing_claim
+	Token       string            `json:"token,omitempty"`        // of token: access_token or id_token; "": both
 	AfterCommit bool              `json:"after_commit,omitempty"` // the tenant handles the request, then the response fails
 	Rate        float64           `json:"rate,omitempty"`         // 0 < rate < 1: hits this share of the calls, chosen by Seed
 	Seed        uint64            `json:"seed,omitempty"`
@@ -49,23 +67,42 @@ type Fault struct {
 
 var faultEndpoints = []string{"authorize", "token", "userinfo", "jwks", "discovery", "revoke", "device", "par"}
 
-// Armed is an armed fault.
+// Armed is an armed fault, or the faults of a profile.
 type Armed struct {
+	parts  []*Armed // of a profile
+	delay  time.Duration
+	limits *limiter // of rate_limit
+
 	mu    sync.Mutex
 	fault Fault
-	delay time.Duration
 	rng   *rand.Rand
 	count int
 	off   bool
 }
 
 // Count returns how many calls the fault has hit.
-func (a *Armed) Count() int { a.mu.Lock(); defer a.mu.Unlock(); return a.count }
+func (a *Armed) Count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.count
+	for _, p := range a.parts {
+		n += p.Count()
+	}
+	return n
+}
 
 // Disarm ends the fault.
-func (a *Armed) Disarm() { a.mu.Lock(); defer a.mu.Unlock(); a.off = true }
+func (a *Armed) Disarm() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.off = true
+	for _, p := range a.parts {
+		p.Disarm()
+	}
+}
 
-// Fail arms a fault. The error names the field that is not valid.
+// Fail arms a fault, or those of a profile. The error names the field that is not
+// valid.
 func (t *Tenant) Fail(f Fault) (*Armed, error) {
 	a, err := t.arm(f)
 	if err != nil {
@@ -75,44 +112,24 @@ func (t *Tenant) Fail(f Fault) (*Armed, error) {
 }
 
 func (t *Tenant) arm(f Fault) (*Armed, error) {
-	a := &Armed{fault: f}
-	var err error
-	switch {
-	case !slices.Contains(faultEndpoints, f.Endpoint):
-		return nil, fieldError("endpoint", "%q is not one of %v", f.Endpoint, faultEndpoints)
-	case f.Times < 0 || f.Bytes < 0:
-		return nil, fieldError("times, bytes", "%d and %d must not be negative", f.Times, f.Bytes)
-	case f.Rate < 0 || f.Rate >= 1:
-		return nil, fieldError("rate", "%v is not at least 0 and below 1", f.Rate)
-	case (f.Status != 0 || f.Kind == FaultStatus) && (f.Status < 200 || f.Status > 599):
-		return nil, fieldError("status", "%d is not between 200 and 599", f.Status)
-	case f.Kind == FaultRedirect && f.location() == "":
-		return nil, fieldError("headers", "kind redirect needs a Location header")
-	case f.Delay != "":
-		if a.delay, err = time.ParseDuration(f.Delay); err != nil || a.delay < 0 {
-			return nil, fieldError("delay", "%q is not a duration like 2s", f.Delay)
-		}
+	if f.Profile != "" {
+		return t.failProfile(f)
 	}
-	switch f.Kind {
-	case FaultStatus, FaultBody, FaultRedirect, FaultHang, FaultReset, FaultTruncate:
-	case FaultDelay:
-		if a.delay <= 0 {
-			return nil, fieldError("delay", "kind delay needs a delay like 2s")
-		}
-	case FaultDrip:
-		if a.delay == 0 {
-			a.delay = time.Second
-		}
-	default:
-		return nil, fieldError("kind", "%q is unknown", f.Kind)
-	}
-	if f.Rate > 0 {
-		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable for a test
+	a, err := newArmed(f)
+	if err != nil {
+		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.faults = append(t.faults, a)
 	return a, nil
+}
+
+// armAll arms the faults of the Config, which are valid.
+func (t *Tenant) armAll(list []Fault) {
+	for _, f := range list {
+		_, _ = t.arm(f)
+	}
 }
 
 // location returns the Location header in any spelling.
@@ -163,7 +180,7 @@ func (t *Tenant) faultFor(c *call) *Armed {
 	}
 	grantType, client := c.peek()
 	for _, a := range armed {
-		if a.hits(c.entry.Endpoint, grantType, client) {
+		if a.hits(c, grantType, client) {
 			c.entry.Grant, c.entry.ClientID = clip(grantType), clip(client) // the handler may not run
 			return a
 		}
@@ -171,14 +188,18 @@ func (t *Tenant) faultFor(c *call) *Armed {
 	return nil
 }
 
-func (a *Armed) hits(endpoint, grantType, client string) bool {
+// hits reports whether the fault hits a call, and counts it.
+func (a *Armed) hits(c *call, grantType, client string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.fault
-	if a.off || f.Endpoint != endpoint || (f.Grant != "" && f.Grant != grantType) || (f.ClientID != "" && f.ClientID != client) {
+	if a.off || f.Endpoint != c.entry.Endpoint || (f.Grant != "" && f.Grant != grantType) || (f.ClientID != "" && f.ClientID != client) {
 		return false
 	}
 	if a.rng != nil && a.rng.Float64() >= f.Rate {
+		return false
+	}
+	if a.limits != nil && a.admits(c, grantType, client) {
 		return false
 	}
 	a.count++
@@ -219,6 +240,9 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 		c.w = out
 	}
 	c.entry.Reason = fmt.Sprintf("fault: %s", f.Kind)
+	if f.Kind == FaultToken {
+		c.entry.Reason += ", " + string(f.Defect)
+	}
 	switch f.Kind {
 	case FaultDelay:
 		if !wait(c, a.delay) {
@@ -242,71 +266,12 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 		closeConnection(out, false)
 	case FaultDrip:
 		buffer.send(out, buffer.body.Len(), a.delay, c)
+	case FaultToken:
+		c.damage = damage{defects: []Defect{f.Defect}, claim: f.Claim, only: f.Token}
+		handle(c)
 	default:
 		t.answerFault(c, f)
 	}
-}
-
-// answerFault writes the response of a fault.
-func (t *Tenant) answerFault(c *call, f Fault) {
-	status := f.Status
-	if status == 0 {
-		status = http.StatusOK
-		if f.Kind == FaultRedirect {
-			status = http.StatusTemporaryRedirect
-		}
-	}
-	h := c.w.Header()
-	h.Set("Content-Type", jsonType)
-	if c.entry.Endpoint == "token" {
-		grantType, _ := c.peek()
-		setLimit(h, tokenLimit(grantType), c.now)
-	}
-	for k, v := range f.Headers {
-		h.Set(k, v)
-	}
-	e := statusError(status)
-	if status == http.StatusTooManyRequests {
-		h.Set("X-RateLimit-Remaining", "0")
-		if f.Policy == "client" {
-			e.Description = "Rate limit exceeded."
-			setDefault(h, "Retry-After", "1")
-			setDefault(h, "Auth0-RateLimit", "client;q=10;t=1;r=0")
-		}
-	}
-	switch {
-	case f.Body != "" || f.Kind != FaultStatus:
-		write(c.w, status, h.Get("Content-Type"), []byte(f.Body))
-	case c.entry.Endpoint == "authorize": // a page, never JSON
-		t.errorPage(c, c.query(), e)
-		c.setReason("fault: status")
-	default:
-		writeTokenError(c.w, e)
-	}
-}
-
-func setDefault(h http.Header, key, value string) {
-	if h.Get(key) == "" {
-		h.Set(key, value)
-	}
-}
-
-// statusError is the tenant's own error for a status.
-func statusError(status int) *oauthError {
-	code, text := "server_error", "An unexpected error occurred"
-	switch status {
-	case http.StatusTooManyRequests:
-		code, text = "too_many_requests", "Global limit has been reached"
-	case http.StatusServiceUnavailable:
-		code, text = "temporarily_unavailable", "The service is temporarily unavailable"
-	case http.StatusForbidden:
-		code, text = "access_denied", "Forbidden"
-	case http.StatusUnauthorized:
-		code, text = "access_denied", "Unauthorized"
-	case http.StatusBadRequest:
-		code, text = "invalid_request", "Bad Request"
-	}
-	return refuse(code, text).withStatus(status)
 }
 
 // wait sleeps in real time, as a network does. It returns false when the client disconnects.

@@ -24,13 +24,13 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		return nil, refuse("invalid_request", "subject_token_type "+clip(kind)+" is in a reserved namespace")
 	}
 	key := attemptKey("exchange", client.ClientID)
-	if t.st.attempts[key] >= maxAttempts {
+	if t.blocked(key, c.now) {
 		return nil, refuse("too_many_attempts", "We have detected suspicious login behavior and further attempts will be "+
 			"blocked. Please contact the administrator.")
 	}
 	u := t.st.userByLogin(subject)
 	if u == nil {
-		t.failed(key)
+		t.failed(key, c.now)
 		return nil, refuse("invalid_grant", "The subject token is invalid").withReason("the subject token is not a user_id, email or username of the tenant")
 	}
 	delete(t.st.attempts, key)

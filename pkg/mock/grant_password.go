@@ -6,8 +6,6 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-const maxAttempts = 10 // of wrong passwords in a row before the account is blocked
-
 // password is grant_type=password and password-realm
 // (https://auth0.com/docs/api/authentication/resource-owner-password-flow/get-token).
 func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
@@ -32,12 +30,12 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		login = named.UserID // so that e-mail address and username share one counter
 	}
 	key := attemptKey("password", login)
-	if t.st.attempts[key] >= maxAttempts {
+	if t.blocked(key, c.now) {
 		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
 	}
 	u := t.authenticate(login, secret, isIn)
 	if u == nil {
-		t.failed(key)
+		t.failed(key, c.now)
 		return nil, refuse("invalid_grant", "Wrong email or password.")
 	}
 	delete(t.st.attempts, key)
@@ -78,14 +76,6 @@ func (t *Tenant) afterLogin(c *call, client *tenant.Client, r tokenRequest, g gr
 		return nil, bad
 	}
 	return issue(c, client, r)
-}
-
-// attemptKey is the key of a counter of failed attempts.
-func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
-
-func (t *Tenant) failed(key string) {
-	evict(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
-	t.st.attempts[key]++
 }
 
 // connectionOf returns the connection of a password grant: the realm, or the default

@@ -47,23 +47,29 @@ func generateKey(random io.Reader) (Key, error) {
 	return Key{Private: k}, nil
 }
 
-// keyring holds the signing keys, the current one first.
+// keyring holds the signing keys in the order of the JWKS: current, next, previous.
 type keyring struct {
 	mu      sync.Mutex
 	keys    []Key
+	next    bool // the second key is the next one
+	revoked []KeyState
+
+	nextEmbedded bool // the embedded next key is not loaded yet
+
 	content []byte // symmetric key of opaque access tokens
 	jwks    map[string][]byte
 }
 
 func newKeyring(keys []Key) (*keyring, error) {
-	if keys == nil {
+	embedded := keys == nil
+	if embedded {
 		k, err := embeddedKey()
 		if err != nil {
 			return nil, err
 		}
 		keys = []Key{k}
 	}
-	ring := &keyring{content: make([]byte, 32)}
+	ring := &keyring{content: make([]byte, 32), next: len(keys) > 1, nextEmbedded: embedded}
 	for _, k := range keys {
 		if k.Private == nil || k.Private.N == nil || k.Private.N.BitLen() < 2048 {
 			return nil, fieldError("keys", "key %q is not an RSA key of 2048 bits or more", k.ID)
@@ -85,10 +91,13 @@ func newKeyring(keys []Key) (*keyring, error) {
 	return ring, err
 }
 
-func embeddedKey() (Key, error) {
-	block, _ := pem.Decode(testKeyPEM)
+func embeddedKey() (Key, error) { return parseKey(testKeyPEM, testKeyID) }
+
+// parseKey reads an embedded key.
+func parseKey(text []byte, id string) (Key, error) {
+	block, _ := pem.Decode(text)
 	if block == nil {
-		return Key{}, errors.New("mock: testkey.pem holds no PEM block")
+		return Key{}, errors.New("mock: " + id + " holds no PEM block")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -96,27 +105,14 @@ func embeddedKey() (Key, error) {
 	}
 	k, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return Key{}, fmt.Errorf("mock: testkey.pem holds a %T", parsed)
+		return Key{}, fmt.Errorf("mock: %s holds a %T", id, parsed)
 	}
-	return Key{ID: testKeyID, Private: k}, nil
+	return Key{ID: id, Private: k}, nil
 }
 
 func thumbprint(k Key) string {
 	h := sha256.Sum256(x509.MarshalPKCS1PublicKey(&k.Private.PublicKey))
 	return base64.RawURLEncoding.EncodeToString(h[:])[:21]
-}
-
-func (r *keyring) rotate(random io.Reader) error {
-	k, err := generateKey(random)
-	if err != nil {
-		return err
-	}
-	k.ID = thumbprint(k)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.keys = append([]Key{k}, r.keys[:1]...)
-	r.jwks = nil
-	return nil
 }
 
 func (r *keyring) current() Key {
@@ -142,6 +138,9 @@ func (r *keyring) document(issuer string) ([]byte, error) {
 	defer r.mu.Unlock()
 	if doc := r.jwks[issuer]; doc != nil {
 		return doc, nil
+	}
+	if err := r.loadNext(); err != nil {
+		return nil, err
 	}
 	list := make([]object, 0, len(r.keys))
 	for _, k := range r.keys {

@@ -23,7 +23,7 @@ func (t *Tenant) mfaGrant(check secondFactor) grantHandler {
 		}
 		key := attemptKey("mfa", u.UserID)
 		switch {
-		case t.st.attempts[key] >= maxAttempts:
+		case t.blocked(key, c.now):
 			return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
 		case u.Blocked:
 			return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
@@ -39,7 +39,7 @@ func (t *Tenant) mfaGrant(check secondFactor) grantHandler {
 			}
 		}
 		if bad.Code == "invalid_grant" {
-			t.failed(key)
+			t.failed(key, c.now)
 		}
 		return nil, bad
 	}

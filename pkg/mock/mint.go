@@ -61,7 +61,9 @@ type issuance struct {
 	id     object
 	issuer string
 	now    time.Time
-	org    object // org_id and org_name
+	damage damage
+	life   time.Duration // of a token that was not issued by a grant; 0: that of the API or client
+	org    object        // org_id and org_name
 }
 
 // prepare makes the issuance of a grant whose client exists. The caller holds t.mu.
@@ -69,7 +71,7 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 	if len(t.st.issuers) < 64 { // a limit, because issuers come from Host headers
 		t.st.issuers[c.issuer] = true
 	}
-	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now}
+	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now, damage: c.damage}
 	if u := t.st.users[g.user]; u != nil {
 		cp := *u
 		o.user = &cp
@@ -89,12 +91,26 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 func (o issuance) lifetime() time.Duration {
 	seconds := tenant.DefaultAPILifetime
 	switch {
+	case o.life != 0:
+		return o.life
 	case o.api != nil && o.g.web:
 		seconds = o.api.TokenLifetimeForWeb
 	case o.api != nil:
 		seconds = o.api.TokenLifetime
 	case o.g.web:
 		seconds = tenant.DefaultWebLifetime
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// idLifetime of the ID token.
+func (o issuance) idLifetime() time.Duration {
+	seconds := o.client.JWT.LifetimeInSeconds
+	switch {
+	case o.life != 0:
+		return o.life
+	case seconds == 0:
+		seconds = tenant.DefaultIDTokenLifetime
 	}
 	return time.Duration(seconds) * time.Second
 }
@@ -116,7 +132,7 @@ func (t *Tenant) accessToken(o issuance) (string, error) {
 	if o.rfc9068() {
 		typ = "at+jwt"
 	}
-	return t.keys.current().sign(o.api.SigningAlg, typ, t.accessClaims(o), secret)
+	return t.signed(o, "access_token", o.api.SigningAlg, typ, t.accessClaims(o), secret)
 }
 
 func (o issuance) rfc9068() bool { return strings.HasPrefix(o.api.TokenDialect, "rfc9068_profile") }
@@ -174,11 +190,16 @@ func (t *Tenant) opaqueToken(o issuance) (string, error) {
 		{"exp", o.now.Add(o.lifetime()).Unix()},
 		{"jti", t.randomString(22)},
 	}
-	jwe, err := enc.Encrypt(append(claims, o.g.confirmation()...).bytes())
+	d := o.damage.of("access_token")
+	jwe, err := enc.Encrypt(d.claims(append(claims, o.g.confirmation()...), o.now).bytes())
 	if err != nil {
 		return "", err
 	}
-	return jwe.CompactSerialize()
+	raw, err := jwe.CompactSerialize()
+	if err == nil && d.has(DefectSignature) {
+		raw = spoiled(raw)
+	}
+	return raw, err
 }
 
 // idToken returns the ID token. From /authorize it has at_hash and c_hash if an
@@ -188,16 +209,12 @@ func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	if alg == "" {
 		alg = "RS256"
 	}
-	life := o.client.JWT.LifetimeInSeconds
-	if life == 0 {
-		life = tenant.DefaultIDTokenLifetime
-	}
 	c := t.profileClaims(o.user, o.g.scopes)
 	c.add("iss", o.issuer)
 	c.add("sub", o.user.UserID)
 	c.add("aud", o.client.ClientID)
 	c.add("iat", o.now.Unix())
-	c.add("exp", o.now.Unix()+int64(life))
+	c.add("exp", o.now.Add(o.idLifetime()).Unix())
 	if !o.g.authTime.IsZero() {
 		c.add("auth_time", o.g.authTime.Unix())
 	}
@@ -210,7 +227,7 @@ func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	c.add("sid", o.g.sid)
 	c.add("nonce", o.g.nonce)
 	c = append(c, o.org...).with(o.id)
-	return t.keys.current().sign(alg, "JWT", c, []byte(o.client.ClientSecret))
+	return t.signed(o, "id_token", alg, "JWT", c, []byte(o.client.ClientSecret))
 }
 
 // halfHash is at_hash and c_hash (OpenID Connect Core, section 3.3.2.11).

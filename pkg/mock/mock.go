@@ -55,9 +55,10 @@ type Config struct {
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
 	DeviceInterval time.Duration    // polling interval of the device flow, at least a second; 0 is 5 s
-	Keys           []Key            // signing keys; the first one signs; nil: the embedded test key
+	Keys           []Key            // signing keys in the order of the JWKS: current, next, previous; nil: embedded test keys
 	Public         bool             // the control API accepts any host name, not only loopback ones
 	Lax            bool             // the control API accepts settings with which a real tenant refuses what the mock allows
+	Faults         []Fault          // armed at the start and after a reset
 	CA             *CA              // issues the certificate of a TLS listener; nil: Start listens without TLS
 	Now            func() time.Time // nil: time.Now; Advance adds to it
 	Rand           io.Reader        // source of codes and tokens; nil: crypto/rand
@@ -108,6 +109,7 @@ func New(c Config) (*Tenant, error) {
 		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
+	t.armAll(c.Faults)
 	return t, nil
 }
 
@@ -208,10 +210,6 @@ func (t *Tenant) Advance(d time.Duration) { t.clock.Advance(d) }
 // Now returns the tenant's time.
 func (t *Tenant) Now() time.Time { return t.clock.Now() }
 
-// RotateKey makes a new key and signs with it. The JWKS keeps the previous key and
-// drops the one before.
-func (t *Tenant) RotateKey() error { return t.keys.rotate(t.random) }
-
 // Journal returns the journal of calls.
 func (t *Tenant) Journal() *Journal { return t.journal }
 
@@ -228,6 +226,7 @@ func (t *Tenant) Reset() {
 	if err != nil {
 		panic("mock: Config.Tenant was changed while the tenant used it: " + err.Error())
 	}
+	t.armAll(t.cfg.Faults)
 	t.clock.Reset()
 	t.journal.Reset()
 }
@@ -277,6 +276,10 @@ func (c Config) check() error {
 	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)
 	demand(c.TokenBody == TokenBodyRecorded || c.TokenBody == TokenBodyDocumented,
 		"token body", "%q is neither recorded nor documented", c.TokenBody)
+	for _, f := range c.Faults {
+		err := f.valid()
+		demand(err == nil, "faults", "%v", err)
+	}
 	return errs.err()
 }
 

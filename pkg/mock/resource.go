@@ -30,7 +30,7 @@ func (t *Tenant) resource(c *call) {
 	}
 	claims, ok := t.openJWT(token)
 	if !ok {
-		t.refuseResource(c, "invalid_token", "The access token signature is invalid")
+		t.refuseResource(c, "invalid_token", t.jwtProblem(token))
 		return
 	}
 	if bad := t.checkBinding(c, cred, claims, false); bad != nil {
@@ -56,6 +56,9 @@ func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) 
 	sub, _ := claims["sub"].(string)
 	iss, _ := claims["iss"].(string)
 	u := t.st.users[sub]
+	if lacks := lacksClaim(claims, requiredClaims(true)...); lacks != "" {
+		return "invalid_token", lacks
+	}
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
 		return "invalid_token", "The access token expired"

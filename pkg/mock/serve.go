@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -66,6 +65,11 @@ type call struct {
 	id     string // X-Auth0-RequestId, the tracking id of error pages
 	entry  *Entry // its line in the journal
 	extra  object // last members of a token response
+	damage damage // of the tokens of the answer
+
+	recorded    int         // X-RateLimit-Limit of the route
+	limit       *limitState // of a real rate limit, which the headers report
+	clientLimit *limitState // of a client's own policy
 }
 
 // url returns an absolute URL of the tenant.
@@ -77,6 +81,7 @@ func (c *call) setReason(reason string) { c.entry.Reason = reason }
 // serve handles a request: with the control API, or with common headers, a limited
 // body, the endpoint's handler or a fault, and a journal entry.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
+	setDate(w.Header(), t.clock.Now())
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
 		t.controls(w, r, issuer)
 		return
@@ -92,7 +97,11 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	rec := &recorder{ResponseWriter: w}
 	c.w = rec
 	defer t.record(c, rec) // also when a fault aborts the handler
-	t.commonHeaders(c, rt.limit)
+	c.recorded = rt.limit
+	t.commonHeaders(c)
+	if r.Body == nil { // a client's request, by a transport that calls the handler
+		r.Body = http.NoBody
+	}
 	r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 	if known {
 		if f := t.faultFor(c); f != nil {
@@ -105,6 +114,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }
+
+// setDate sets the header Date, which would otherwise be the machine's time.
+func setDate(h http.Header, now time.Time) { h.Set("Date", now.UTC().Format(http.TimeFormat)) }
 
 // routedMethod returns the request's method, GET for HEAD: net/http leaves out the body.
 func routedMethod(r *http.Request) string {
@@ -121,7 +133,7 @@ func (t *Tenant) record(c *call, rec *recorder) {
 }
 
 // commonHeaders sets the headers of every response, errors included.
-func (t *Tenant) commonHeaders(c *call, limit int) {
+func (t *Tenant) commonHeaders(c *call) {
 	h := c.w.Header()
 	h.Set("Cache-Control", noStore)
 	h.Set("Strict-Transport-Security", "max-age=31536000")
@@ -129,20 +141,11 @@ func (t *Tenant) commonHeaders(c *call, limit int) {
 	h.Set("X-Auth0-RequestId", c.id)
 	h.Set("X-Mockauth0", "a mock tenant, for tests only")
 	h.Set("Vary", "Accept-Encoding, Origin")
-	setLimit(h, limit, c.now)
+	c.setLimit(c.recorded)
 	if _, err := c.r.Cookie("did"); err != nil {
 		t.deviceCookies(c)
 	}
 	t.allowOrigin(c)
-}
-
-func setLimit(h http.Header, limit int, now time.Time) {
-	if limit == 0 {
-		return
-	}
-	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(limit-1))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(now.Unix()+1, 10))
 }
 
 // deviceCookies sets the cookies of every response, /oauth/token included.

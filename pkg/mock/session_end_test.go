@@ -60,7 +60,7 @@ func TestUserinfoRefusals(t *testing.T) {
 		{"no openid", w.tokens("demo", "scope", "read:calls").Access, openid},
 		{"client credentials", w.post("/oauth/token", "grant_type", "client_credentials", "client_id", "demo", "client_secret", "demo-secret", "audience", api).tokens().Access, openid},
 		{"an ID token", w.tokens("demo").ID, openid},
-		{"another tenant's, by the same key", foreign, openid},
+		{"another tenant's, by the same key", foreign, "The access token was issued by another issuer"},
 		{"another tenant's opaque one", stranger.tokens("demo", "audience", "-").Access, "The access token signature"},
 		{"alg none", "eyJhbGciOiJub25lIn0." + strings.Split(good, ".")[1] + ".", "The access token signature"},
 		{"no signature", good[:signature], "The access token signature"},

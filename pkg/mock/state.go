@@ -39,7 +39,7 @@ type runtime struct {
 	refresh  map[string]*refreshToken
 	owned    map[string][]*family // by ownerKey, oldest first
 	devices  map[string]*device   // by hash of the device_code
-	attempts map[string]int       // failed attempts, by attemptKey
+	attempts map[string]failures  // by attemptKey
 	pushed   map[string]*pushed   // by request_uri
 	revoked  map[string]time.Time // by hash of an access token: when it was revoked
 	jtis     map[string]time.Time // used client assertions, until they expire
@@ -68,7 +68,7 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		login: login, sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]bool{},
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
-		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]int{}, issuers: map[string]bool{},
+		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]failures{}, issuers: map[string]bool{},
 		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
 		otps: map[string]*otp{}, phones: map[string]string{}, mfas: map[string]*mfaTransaction{},
 		invitations: map[string]*invitation{}, profiles: map[string]object{},

@@ -71,7 +71,7 @@ func (t *Tenant) token(c *call) {
 		return
 	}
 	c.entry.Grant = clip(r.Get("grant_type"))
-	setLimit(c.w.Header(), tokenLimit(c.entry.Grant), c.now)
+	c.setLimit(tokenLimit(c.entry.Grant))
 	p, proofErr := c.readProof("") // verifies a signature, so it runs without the lock
 	r.proof = p
 	t.mu.Lock()
@@ -280,7 +280,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		return
 	}
 	t.keepProfile(access, o)
-	answer := body(access, id)
+	answer := o.damage.answer(body(access, id))
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })
 	}

@@ -132,7 +132,7 @@ func TestJWKS(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	if len(first) != 1 || fmt.Sprint(names(first[0])) != "[alg e kid kty n use x5c x5t]" || first[0]["e"] != "AQAB" || first[0]["kid"] != "mockauth0-test-key-01" {
+	if len(first) != 2 || fmt.Sprint(names(first[0])) != "[alg e kid kty n use x5c x5t]" || first[0]["e"] != "AQAB" || first[0]["kid"] != "mockauth0-test-key-01" {
 		t.Fatalf("%s", r.body)
 	}
 	old := w.tokens("demo")
@@ -140,7 +140,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := decodeJSON[jwks](t, w.get("/.well-known/jwks.json").body).Keys
-	if len(second) != 2 || second[1]["kid"] != first[0]["kid"] || second[0]["kid"] == first[0]["kid"] || len(second[0]["kid"].(string)) != 21 {
+	if len(second) != 3 || second[2]["kid"] != first[0]["kid"] || second[0]["kid"] != first[1]["kid"] || len(second[1]["kid"].(string)) != 21 {
 		t.Errorf("after a rotation: %v", second)
 	}
 	header := decodeJSON[map[string]any](t, part(t, w.tokens("demo").ID, 0))
@@ -156,7 +156,7 @@ func TestJWKS(t *testing.T) {
 	if r := w.userinfo(old.Access); r.status != http.StatusUnauthorized {
 		t.Errorf("a token of a dropped key: %d", r.status)
 	}
-	if third := decodeJSON[jwks](t, w.get("/.well-known/jwks.json").body).Keys; len(third) != 2 {
+	if third := decodeJSON[jwks](t, w.get("/.well-known/jwks.json").body).Keys; len(third) != 3 || third[0]["kid"] != second[1]["kid"] {
 		t.Errorf("%d keys", len(third))
 	}
 }

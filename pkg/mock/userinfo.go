@@ -36,6 +36,7 @@ func (t *Tenant) userinfo(c *call) {
 	}
 	if !ok {
 		t.challenge(c, badSignature)
+		c.setReason(t.jwtProblem(token))
 		return
 	}
 	// Auth0 documents that it does not check the reuse of a proof here.
@@ -54,7 +55,7 @@ func (t *Tenant) userinfo(c *call) {
 		c.entry.ClientID, _ = claims["client_id"].(string) // RFC 9068
 	}
 	body := append(object{{"sub", u.UserID}}, t.profileClaims(u, scopes)...).with(profile).bytes()
-	setLimit(c.w.Header(), 10, c.now)
+	c.setLimit(10)
 	c.w.Header().Set("ETag", weakTag(body))
 	write(c.w, http.StatusOK, jsonTypeUTF8, body)
 }
@@ -96,11 +97,20 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.U
 	defer t.mu.Unlock()
 	u := t.st.users[sub]
 	_, revoked := t.st.revoked[hash(token)]
+	jwt := strings.Count(token, ".") == 2
+	if lacks := lacksClaim(claims, requiredClaims(jwt)...); lacks != "" {
+		return nil, nil, nil, lacks
+	}
+	iss, _ := claims["iss"].(string)
 	switch {
 	case !time.Unix(int64(exp), 0).After(c.now):
 		return nil, nil, nil, "The access token expired"
-	case !slices.Contains(scopes, "openid") || !t.namesUserinfo(c, claims):
+	case !slices.Contains(scopes, "openid"):
 		return nil, nil, nil, "The access token is not meant for /userinfo: openid was not granted"
+	case jwt && !t.ownIssuer(c, iss):
+		return nil, nil, nil, "The access token was issued by another issuer"
+	case jwt && !namesUserinfo(iss, claims):
+		return nil, nil, nil, "The access token is not meant for /userinfo: it is for another audience"
 	case revoked:
 		return nil, nil, nil, "The access token was revoked"
 	case u == nil:
@@ -110,16 +120,11 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.U
 	return &cp, scopes, t.st.profiles[hash(token)], ""
 }
 
-// namesUserinfo reports whether a token is for this tenant's /userinfo. An opaque
-// token always is, because only this tenant can decrypt it; a JWT needs the audience.
-func (t *Tenant) namesUserinfo(c *call, claims map[string]any) bool {
-	aud, isJWT := claims["aud"]
-	if !isJWT {
-		return true
-	}
-	iss, _ := claims["iss"].(string)
-	list, _ := aud.([]any)
-	return t.ownIssuer(c, iss) && slices.Contains(list, any(iss+"userinfo"))
+// namesUserinfo reports whether a JWT is for /userinfo of its issuer. An opaque token
+// always is, because only this tenant can decrypt it.
+func namesUserinfo(iss string, claims map[string]any) bool {
+	list, _ := claims["aud"].([]any)
+	return slices.Contains(list, any(iss+"userinfo"))
 }
 
 // ownIssuer reports whether an issuer is this tenant's: the request's, or another one
