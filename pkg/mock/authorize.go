@@ -19,6 +19,8 @@ type code struct {
 	jkt          string // dpop_jkt: the only key that may exchange it
 	expires      time.Time
 	used         bool
+	usedAt       time.Time
+	usedBy       string // journal id
 	reused       bool
 	accessToken  string // hash of the access token that it was exchanged for, once that is signed
 	family       string // id of the refresh-token family that it was exchanged for
@@ -76,7 +78,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	req := tx.req
 	if t.needsLogin(c, tx, s) {
 		if req.asks("none") {
-			return t.refusal(c, req, refuse("login_required", "Login required"))
+			return t.refusal(c, req, refuse("login_required", "Login required").withHint("%s", t.sessionHint(c, s)))
 		}
 		if bad := t.hasConnection(req); bad != nil {
 			return t.refusal(c, req, bad)
@@ -114,7 +116,8 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, refuse("access_denied", "User did not authorize the request"))
 	case missing && req.asks("none"):
-		return t.refusal(c, req, refuse("consent_required", "Consent required"))
+		return t.refusal(c, req, refuse("consent_required", "Consent required").
+			withHint("log in once without prompt=none, or POST /_mock/consents; a callback on localhost always needs consent"))
 	case missing && t.st.login == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
@@ -176,7 +179,7 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 func (t *Tenant) eligible(c *call, tx *transaction, u *tenant.User) *oauthError {
 	req := tx.req
 	if u.Blocked {
-		return refuse("unauthorized", "user is blocked")
+		return refuse("unauthorized", "user is blocked").withHint("%s", blockedHint(u))
 	}
 	if req.hintedUser != "" && u.UserID != req.hintedUser { // OpenID Connect Core, section 3.1.2.2
 		return refuse("login_required", "Login required").withReason("another user than that of id_token_hint logged in")
@@ -242,6 +245,7 @@ func redirect(c *call, location string) {
 // grantAuthorization is the end of a successful transaction.
 func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
+	c.entry.User = u.UserID
 	s.logInTo(req.client.ClientID, c.issuer)
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,

@@ -219,6 +219,7 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 		c.w = out
 	}
 	c.entry.Reason = fmt.Sprintf("fault: %s", f.Kind)
+	c.entry.Hint = "a fault is armed for this call; DELETE /_mock/faults disarms all"
 	switch f.Kind {
 	case FaultDelay:
 		if !wait(c, a.delay) {

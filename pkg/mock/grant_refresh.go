@@ -20,6 +20,8 @@ type family struct {
 	generation int       // of the newest token
 	rotated    time.Time // when the newest generation began
 	revoked    string    // the reason; "" while the family is valid
+	ended      time.Time // when it was revoked
+	endedBy    string    // journal id of the call that revoked it
 	last       string    // journal id of the call that issued the newest token
 	tokens     []string  // hashes of all its tokens
 }
@@ -158,15 +160,17 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 	u := t.st.users[f.grant.user]
 	switch {
 	case f.revoked != "":
-		return badRefresh("the family is revoked: " + f.revoked)
+		return badRefresh("the family is revoked: "+f.revoked).withHint("%s", t.endedHint(f, c.now))
 	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && lifetimeOver(c.now, f.created, p.TokenLifetime):
-		return badRefresh("the absolute lifetime is over")
+		return badRefresh("the absolute lifetime is over").
+			withHint("the login was %s ago on the tenant's clock; refresh_token.token_lifetime of client %s says when to log in again", span(c.now.Sub(f.created)), client.ClientID)
 	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && lifetimeOver(c.now, f.seen, p.IdleTokenLifetime):
-		return badRefresh("the idle lifetime is over")
+		return badRefresh("the idle lifetime is over").
+			withHint("the last refresh was %s ago on the tenant's clock; refresh_token.idle_token_lifetime of client %s says how often to refresh", span(c.now.Sub(f.seen)), client.ClientID)
 	case u == nil:
 		return refuse("invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
 	case u.Blocked:
-		return refuse("invalid_grant", "user is blocked")
+		return refuse("invalid_grant", "user is blocked").withHint("%s", blockedHint(u))
 	}
 	return nil
 }
@@ -190,8 +194,10 @@ func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToke
 	case rt.generation == f.generation-1 && leeway > 0 && c.now.Sub(f.rotated) <= leeway:
 		return nil
 	}
+	hint := t.reuseHint(rt, leeway, c.now)
 	t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")
-	return badRefresh("reused: " + f.revoked)
+	f.ended, f.endedBy = c.now, c.id
+	return badRefresh("reused: "+f.revoked).withHint("%s", hint)
 }
 
 // narrow applies scope and audience of a refresh. It never grants more than the
@@ -201,7 +207,8 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
 		if target < 0 || t.st.apis[aud] == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
-				withReason("no refresh_token.policies entry of the client names the audience")
+				withReason("no refresh_token.policies entry of the client names the audience").
+				withHint("add %s to refresh_token.policies of client %s, or log in with it", clip(aud), client.ClientID)
 		}
 		allowed := client.RefreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })

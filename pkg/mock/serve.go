@@ -102,6 +102,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		}
 	} else {
 		c.setReason("no such endpoint or method")
+		if rt.methods != "" {
+			c.setHint("%s takes %s", clip(r.URL.Path), strings.ReplaceAll(rt.methods, " ", " and "))
+		}
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }

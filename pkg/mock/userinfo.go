@@ -48,6 +48,7 @@ func (t *Tenant) userinfo(c *call) {
 	u, scopes, profile, problem := t.userOf(c, token, claims)
 	if problem != "" {
 		t.challenge(c, problem)
+		c.setHint("%s", tokenHint(claims, c.now, problem))
 		return
 	}
 	if c.entry.ClientID, _ = claims["azp"].(string); c.entry.ClientID == "" {
