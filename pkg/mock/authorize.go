@@ -121,7 +121,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	case missing && t.st.login == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
-	t.st.consents[t.consentKey(req, u)] = true
+	t.keepConsent(t.consentKey(req, u), c.now)
 	delete(t.st.logins, tx.state)
 	return t.grantAuthorization(c, tx, s, u)
 }
@@ -204,7 +204,7 @@ func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 		return false
 	case req.asks("consent"):
 		return true
-	case t.st.consents[t.consentKey(req, u)]:
+	case t.hasConsent(t.consentKey(req, u)):
 		return false
 	}
 	api := t.st.apis[req.audience]
@@ -216,6 +216,16 @@ func (t *Tenant) consentKey(req *authRequest, u *tenant.User) string {
 	scopes := slices.Sorted(slices.Values(req.scopes))
 	return strings.Join([]string{u.UserID, req.client.ClientID, req.audience, strings.Join(scopes, " ")}, "\x00")
 }
+
+// keepConsent stores that consent was given.
+func (t *Tenant) keepConsent(key string, now time.Time) {
+	if !t.hasConsent(key) {
+		makeRoom(&t.st.room, t.st.consents, func(time.Time) bool { return false }, itself)
+	}
+	t.st.consents[key] = now
+}
+
+func (t *Tenant) hasConsent(key string) bool { return !t.st.consents[key].IsZero() }
 
 func isLoopbackURL(raw string) bool {
 	host := originOf(raw)
@@ -262,7 +272,8 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 	var params []member
 	if req.wants("code") {
 		value := t.randomString(45)
-		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
+		makeRoom(&t.st.room, t.st.codes, func(cd *code) bool { return c.now.Sub(cd.expires) > remembered },
+			func(cd *code) time.Time { return cd.expires })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
 			challenge: req.challenge, method: req.method, jkt: req.jkt, expires: c.now.Add(codeLifetime), entry: tx.entry,

@@ -66,6 +66,7 @@ func (t *Tenant) controlTable() []control {
 		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=, after=; wait=10s&count=2 waits for two", t.showRequests},
 		{"GET /_mock/events", "the journal as server-sent events, with the same filters", t.showEvents},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
+		{"GET /_mock/state", "how many codes, sessions, tokens… the tenant keeps, and how many it dropped", t.showState},
 		{"GET /_mock/mails", "the e-mails and text messages that a tenant would send, with their codes and links", t.showMails},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
 	}, t.adminTable(), []control{

@@ -68,7 +68,8 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	}
 	d.userCode = string(b[:4]) + "-" + string(b[4:])
 	value := t.randomString(32)
-	evict(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
+	makeRoom(&t.st.room, t.st.devices, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime },
+		func(old *device) time.Time { return old.expires })
 	t.st.devices[hash(value)] = d
 	return object{
 		{"device_code", value},

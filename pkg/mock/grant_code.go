@@ -94,7 +94,7 @@ func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 // revokeAccess makes /userinfo reject an access token.
 func (t *Tenant) revokeAccess(hash string, now time.Time) {
 	const longest = 30 * 24 * time.Hour // lifetime of an access token at Auth0
-	evict(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
+	makeRoom(&t.st.room, t.st.revoked, func(since time.Time) bool { return now.Sub(since) > longest }, itself)
 	t.st.revoked[hash] = now
 }
 

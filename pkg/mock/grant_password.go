@@ -85,7 +85,9 @@ func (t *Tenant) afterLogin(c *call, client *tenant.Client, r tokenRequest, g gr
 func attemptKey(kind, subject string) string { return hash(kind + "\x00" + subject) }
 
 func (t *Tenant) failed(key string) {
-	evict(t.st.attempts, maxKept, func(n int) bool { return n < maxAttempts })
+	if t.st.attempts[key] == 0 {
+		dropAttempts(&t.st.room, t.st.attempts)
+	}
 	t.st.attempts[key]++
 }
 

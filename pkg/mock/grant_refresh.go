@@ -9,7 +9,10 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-const refreshTokensPerUser = 200 // and client; the oldest is deleted, without an error
+const (
+	refreshTokensPerUser = 200  // and client; the oldest is deleted, without an error
+	familyTokens         = 1000 // whose reuse is detected; older ones are unknown
+)
 
 // family is all refresh tokens of one authorization.
 type family struct {
@@ -23,7 +26,7 @@ type family struct {
 	ended      time.Time // when it was revoked
 	endedBy    string    // journal id of the call that revoked it
 	last       string    // journal id of the call that issued the newest token
-	tokens     []string  // hashes of all its tokens
+	tokens     []string  // hashes of its newest tokens
 }
 
 // refreshToken is one member of a family; kept by its hash.
@@ -41,6 +44,9 @@ func badRefresh(reason string) *oauthError {
 func (t *Tenant) newFamily(c *call, client *tenant.Client, g grant) (token, id string) {
 	g.gty = tenant.GrantRefreshToken // of the access tokens to come
 	f := &family{id: "rtf_" + t.randomString(20), grant: g, created: c.now, seen: c.now, generation: 1}
+	for _, old := range excess(&t.st.room, t.st.families, func(f *family) bool { return t.longOver(f, c.now) }, func(f *family) time.Time { return f.seen }) {
+		t.forgetFamily(t.st.families[old])
+	}
 	t.st.families[f.id] = f
 	owner := ownerKey(client.ClientID, g.user)
 	t.st.owned[owner] = append(t.st.owned[owner], f)
@@ -54,7 +60,10 @@ func (t *Tenant) newRefreshToken(c *call, f *family) string {
 	value := "v1." + t.randomString(61)
 	h := hash(value)
 	t.st.refresh[h] = &refreshToken{family: f, generation: f.generation, entry: c.id}
-	f.tokens = append(f.tokens, h)
+	if f.tokens = append(f.tokens, h); len(f.tokens) > familyTokens {
+		delete(t.st.refresh, f.tokens[0])
+		f.tokens = f.tokens[1:]
+	}
 	f.last = c.id
 	return value
 }
@@ -74,6 +83,9 @@ func (t *Tenant) forgetFamily(f *family) {
 	delete(t.st.families, f.id)
 	owner := ownerKey(f.grant.client, f.grant.user)
 	t.st.owned[owner] = slices.DeleteFunc(t.st.owned[owner], func(o *family) bool { return o == f })
+	if len(t.st.owned[owner]) == 0 {
+		delete(t.st.owned, owner)
+	}
 }
 
 func (t *Tenant) revokeFamily(f *family, reason string) {
@@ -173,6 +185,18 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 		return refuse("invalid_grant", "user is blocked").withHint("%s", blockedHint(u))
 	}
 	return nil
+}
+
+// longOver reports whether a family can be forgotten: no token of it has worked for a day.
+func (t *Tenant) longOver(f *family, now time.Time) bool {
+	client := t.st.clients[f.grant.client]
+	if client == nil {
+		return true
+	}
+	p, before := client.RefreshPolicy(), now.Add(-24*time.Hour)
+	return f.revoked != "" && !before.Before(f.seen) && !before.Before(f.ended) || p.ExpirationType == "expiring" &&
+		(!p.InfiniteTokenLifetime && lifetimeOver(before, f.created, p.TokenLifetime) ||
+			!p.InfiniteIdleTokenLifetime && lifetimeOver(before, f.seen, p.IdleTokenLifetime))
 }
 
 // lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) is over.

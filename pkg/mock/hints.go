@@ -142,11 +142,11 @@ func (t *Tenant) sessionHint(c *call, s *session) string {
 	_, err := c.r.Cookie(sessionCookie)
 	switch {
 	case err != nil:
-		return "the request has no session cookie: nobody logged in in this browser, or it is a frame of another site, to which browsers send none"
+		return "the request has no session cookie: no user logged in in this browser, or it is a frame of another site, to which browsers send none"
 	case s == nil:
 		return "the session of the cookie has ended or expired on the tenant's clock"
 	case s.user == "":
-		return "nobody logged in in this session yet"
+		return "no user logged in in this session yet"
 	case t.st.users[s.user] == nil:
 		return "the user of the session was deleted"
 	}

@@ -25,7 +25,7 @@ func TestHintsSayWhatToChange(t *testing.T) {
 		{"no client has the client_id absent; the clients are demo, ", authorize("client_id", "absent")},
 		{"no API has the identifier https://absent/; the APIs are https://api.example.com/", authorize("audience", "https://absent/")},
 		{"add implicit to grant_types of client demo, which has authorization_code", authorize("response_type", "token")},
-		{"the request has no session cookie: nobody logged in in this browser", authorize("prompt", "none")},
+		{"the request has no session cookie: no user logged in in this browser", authorize("prompt", "none")},
 		{"the code is of another tenant, or was issued before a reset or restart", func(w *world) { w.exchange("garbage") }},
 		{"the code was used 3.2 s ago by request 2; a code works once", func(w *world) {
 			code := w.code()

@@ -53,7 +53,7 @@ func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
 
 // newBrowser starts an anonymous session and sets its cookie.
 func (t *Tenant) newBrowser(c *call) *session {
-	evict(t.st.sessions, maxKept, func(s *session) bool { return t.sessionExpired(s, c.now) })
+	makeRoom(&t.st.room, t.st.sessions, func(s *session) bool { return t.sessionExpired(s, c.now) }, func(s *session) time.Time { return s.seen })
 	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
 	t.st.sessions[s.id] = s
 	t.setSessionCookie(c, s.id, sessionLifetime)
@@ -148,6 +148,7 @@ func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 
 // storeTransaction stores a transaction while its pages ask the user.
 func (t *Tenant) storeTransaction(tx *transaction) {
-	evict(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
+	makeRoom(&t.st.room, t.st.logins, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime },
+		func(old *transaction) time.Time { return old.created })
 	t.st.logins[tx.state] = tx
 }
