@@ -85,7 +85,7 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 	if noType != nil && t.cfg.Profile == ProfileAuth0 {
 		return nil, noType // Auth0 checks this before it loads the client, so it shows the error page
 	}
-	req, bad := t.requestClient(p)
+	req, bad := t.requestClient(c, p)
 	if bad != nil {
 		return nil, bad
 	}
@@ -133,7 +133,7 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 
 // requestClient returns the client and a valid redirect_uri. Without both,
 // nothing may be redirected.
-func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
+func (t *Tenant) requestClient(c *call, p parameters) (*authRequest, *oauthError) {
 	id := p.Get("client_id")
 	if id == "" {
 		return nil, missing("client_id")
@@ -148,6 +148,7 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 		return nil, missing("redirect_uri")
 	case !req.sentRedirect:
 		req.redirectURI = firstWhole(client.Callbacks)
+	case req.redirectURI == c.url(callbackPath): // of the console's own links
 	case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):
 		return nil, refuse("unauthorized_client", fmt.Sprintf(
 			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI))).

@@ -37,6 +37,9 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if t.serveConsole(w, r, issuer) {
+		return
+	}
 	if routedMethod(r) != http.MethodGet {
 		defer t.journal.signal() // the call may have changed what the console shows
 	}
@@ -110,10 +113,17 @@ func (t *Tenant) refusedSite(r *http.Request) string {
 	if !t.cfg.Public && !loopback(r.Host) {
 		return "host " + clip(r.Host) + " is not a loopback name; the control API accepts others with --public only"
 	}
-	if err := t.crossOrigin.Check(r); err != nil {
+	if err := t.crossOrigin.Check(r); err != nil || readByPage(r) {
 		return "request from another site's page; the control API accepts none"
 	}
 	return ""
+}
+
+// readByPage reports whether a page of another site sent the request, and not a link
+// that a person followed. Its browser keeps the answer from the page; this does, too.
+func readByPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
 // loopback reports whether the host of a request, with or without a port, names this

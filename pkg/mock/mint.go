@@ -189,16 +189,12 @@ func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	if alg == "" {
 		alg = "RS256"
 	}
-	life := o.client.JWT.LifetimeInSeconds
-	if life == 0 {
-		life = tenant.DefaultIDTokenLifetime
-	}
 	c := t.profileClaims(o.user, o.g.scopes)
 	c.add("iss", o.issuer)
 	c.add("sub", o.user.UserID)
 	c.add("aud", o.client.ClientID)
 	c.add("iat", o.now.Unix())
-	c.add("exp", o.now.Unix()+int64(life))
+	c.add("exp", o.now.Add(o.idLifetime()).Unix())
 	if !o.g.authTime.IsZero() {
 		c.add("auth_time", o.g.authTime.Unix())
 	}
@@ -212,6 +208,14 @@ func (t *Tenant) idToken(o issuance, accessToken, code string) (string, error) {
 	c.add("nonce", o.g.nonce)
 	c = append(c, o.org...).with(o.id)
 	return t.keys.current().sign(alg, "JWT", c, []byte(o.client.ClientSecret))
+}
+
+// idLifetime is the lifetime of the ID token.
+func (o issuance) idLifetime() time.Duration {
+	if s := o.client.JWT.LifetimeInSeconds; s != 0 {
+		return time.Duration(s) * time.Second
+	}
+	return tenant.DefaultIDTokenLifetime * time.Second
 }
 
 // halfHash is at_hash and c_hash (OpenID Connect Core, section 3.3.2.11).

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	looks      = 4         // entries that a new one looks at
+	looks      = 4         // entries that are checked for a new one
 	looksFull  = 16        // of a full map
 	remembered = time.Hour // how long an expired code is known, for the hint that it expired
 )
@@ -26,7 +26,7 @@ func makeRoom[V any](r *room, m map[string]V, over func(V) bool, born func(V) ti
 	}
 }
 
-// excess returns the keys to delete. It looks at a few entries, which the order of a map
+// excess returns the keys to delete. It checks a few entries, which the order of a map
 // picks at random: of a map that grows steadily, at most a quarter is over.
 func excess[V any](r *room, m map[string]V, over func(V) bool, born func(V) time.Time) []string {
 	left := looks

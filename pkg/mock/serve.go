@@ -81,6 +81,10 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.controls(w, r, issuer)
 		return
 	}
+	if r.URL.Path == "/" && wantsPage(r) {
+		t.home(w, issuer)
+		return
+	}
 	rt, known := t.routes[r.URL.Path]
 	if known && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		t.preflight(w, r)

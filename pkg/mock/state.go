@@ -58,6 +58,7 @@ type runtime struct {
 	noncePolicy noncePolicy
 
 	invitations map[string]*invitation // by hash of the ticket
+	issued      []issuedToken          // the last ones, oldest first
 	profiles    map[string]profile     // claims of Actions for /userinfo, by hash of an access token
 }
 

@@ -285,6 +285,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		return
 	}
 	t.keepProfile(access, o)
+	t.remember(c, o, access, id)
 	answer := body(access, id)
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })
