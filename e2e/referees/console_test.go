@@ -38,7 +38,7 @@ func consoleTenant(t *testing.T, env ...string) (*tenant, *chromium, *httptest.S
 // open shows a page of the console, and waits until its stream of events has begun.
 func (c *chromium) open(ten *tenant, page string) {
 	c.t.Helper()
-	c.do(chromedp.Navigate(ten.issuer+"_mock/"+page), visible("#main"))
+	c.do(chromedp.Navigate(ten.issuer+"_mock/"+page), visible("body[data-ready] #main"))
 }
 
 // eventually waits until an expression of the page is true.
@@ -109,6 +109,7 @@ func TestConsoleFaultChangesTheNextAnswer(t *testing.T) {
 		t.Errorf("armed: %d", got)
 	}
 	tab.text("#faults", "1 hit")
+	tab.text("#clockbar", "1 fault armed")
 	tab.do(click("#fault-0"))
 	tab.eventually("document.getElementById('fault-0').getAttribute('aria-checked') === 'false'")
 	if got := ten.credentials(); got != http.StatusOK {
@@ -147,7 +148,7 @@ func TestConsoleClockExpiresAToken(t *testing.T) {
 	tab.open(ten, "console/sessions")
 	tab.text("#sessions", "Refresh tokens of demo")
 	tab.open(ten, "console/tokens")
-	tab.text("#issued", "access token of demo")
+	tab.text("#issued", "Access token of demo")
 	tab.text("#clock-next", "ID token, in 10 h")
 	tab.do(click("#clock-next"))
 	tab.text("#clock-next", "access token, in 14 h")
@@ -160,6 +161,7 @@ func TestConsoleClockExpiresAToken(t *testing.T) {
 		t.Errorf("after the access token: %d", got)
 	}
 	tab.do(click("#clock-hour"))
+	tab.text("#announce", "Done: +1 h")
 	var at struct{ Now time.Time }
 	ten.control(http.MethodGet, "clock", nil, &at)
 	if d := time.Until(at.Now); d < 24*time.Hour+59*time.Minute || d > 25*time.Hour+time.Minute {
@@ -175,9 +177,9 @@ func TestConsoleChangesUsersAndSessions(t *testing.T) {
 	tab.text("#users", "new@example.com")
 	tab.do(chromedp.SendKeys(chromedp.CSS("#new-email"), "new@example.com"), click("#create-user"))
 	tab.text("#error", "the user new@example.com exists")
-	tab.call("document.querySelectorAll('#users input')[2].form.querySelector('[type=checkbox]').click()", new(any))
-	tab.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('[aria-label=\"Save the roles of agent@example.com\"]').click()"))
-	tab.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('[aria-label=\"Block guest@example.com\"]').click()"))
+	tab.do(click("#users li:nth-child(1) [type=checkbox]"), click(`[aria-label="Save the roles of agent@example.com"]`))
+	tab.text("#announce", "Done: Save the roles of agent@example.com")
+	tab.do(click(`[aria-label="Block guest@example.com"]`))
 	tab.text("#users", "blocked")
 	var got struct {
 		Users []struct {
@@ -187,7 +189,7 @@ func TestConsoleChangesUsersAndSessions(t *testing.T) {
 		}
 	}
 	ten.control(http.MethodGet, "users", nil, &got)
-	if len(got.Users) != 3 || got.Users[0].Blocked || !got.Users[1].Blocked || got.Users[2].Email != "new@example.com" {
+	if len(got.Users) != 3 || got.Users[0].Blocked || len(got.Users[0].Roles) != 0 || !got.Users[1].Blocked || got.Users[2].Email != "new@example.com" {
 		t.Errorf("%+v", got.Users)
 	}
 }
@@ -287,7 +289,7 @@ func TestConsoleControlsHaveNames(t *testing.T) {
 		tab.open(ten, page)
 		var unnamed []string
 		tab.call(`[...document.querySelectorAll('button, input:not([type=hidden]), select, textarea, a')].filter((e) =>
-			!(e.ariaLabel || e.innerText?.trim() || e.labels?.[0]?.innerText.trim())).map((e) => e.outerHTML)`, &unnamed)
+			!(e.ariaLabel || e.textContent?.trim() && e.localName !== 'select' || e.labels?.[0]?.textContent.trim())).map((e) => e.outerHTML)`, &unnamed)
 		if len(unnamed) > 0 {
 			t.Errorf("%q: without a name: %s", page, strings.Join(unnamed, "\n"))
 		}
@@ -326,12 +328,20 @@ func showState(ten *tenant, tab *chromium) {
 	ten.control(http.MethodPatch, "users/guest@example.com", object{"blocked": true}, nil)
 }
 
+// look is how a page is looked at.
+type look struct {
+	name, scheme string
+	width        int64
+}
+
 // TestConsoleScreenshots writes a picture of each page to the directory
 // CONSOLE_SCREENSHOTS: light, dark, and 375 pixels wide.
 func TestConsoleScreenshots(t *testing.T) {
+	t.Parallel()
+	looks := []look{{"375", "light", 375}, {"light", "light", 1280}, {"dark", "dark", 1280}}
 	dir := os.Getenv("CONSOLE_SCREENSHOTS")
 	if dir == "" {
-		dir = t.TempDir()
+		dir, looks = t.TempDir(), looks[:1]
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		t.Fatal(err)
@@ -349,10 +359,7 @@ func TestConsoleScreenshots(t *testing.T) {
 	tab.open(ten, "console/clients")
 	tab.call("document.querySelector('#client-demo .chips a').href", &login)
 	for name, path := range pages {
-		for _, look := range []struct {
-			name, scheme string
-			width        int64
-		}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"375", "light", 375}} {
+		for _, look := range looks {
 			at := ten.issuer + path
 			if name == "callback" {
 				at = login

@@ -55,6 +55,7 @@ type consoleView struct {
 	Now    time.Time
 	Frozen bool
 	Next   *expiryRow // what expires next
+	Armed  int        // faults
 	Error  string     // why an action was not done
 	Data   any        // of the page
 }
@@ -98,6 +99,11 @@ func writeAsset(w http.ResponseWriter, contentType, name string) {
 func (t *Tenant) showConsole(w http.ResponseWriter, r *http.Request, issuer string, page consolePage, problem string) {
 	v := &consoleView{
 		Page: page, Pages: consolePages(), Issuer: issuer, Now: t.clock.Now(), Frozen: t.clock.Frozen(), Error: problem,
+	}
+	for _, f := range t.Faults() {
+		if f.Armed {
+			v.Armed++
+		}
 	}
 	t.mu.Lock()
 	v.Tenant = cmp.Or(t.st.settings.FriendlyName, "mockauth0")
@@ -156,8 +162,9 @@ func pageFuncs() template.FuncMap {
 		"second": func(at time.Time) string {
 			return at.Format("2006-01-02 15:04:05")
 		},
-		"span": span,
-		"good": func(status int) string { return fmt.Sprintf("s%d", status/100) },
-		"join": strings.Join,
+		"span":    span,
+		"good":    func(status int) string { return fmt.Sprintf("s%d", status/100) },
+		"join":    strings.Join,
+		"capital": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
 	}
 }

@@ -8,7 +8,8 @@ let events = null;
 let newest = 0;
 let timer = 0;
 let paused = false;
-let news = 0;
+let pressed = false;
+const news = [];
 
 // swap replaces the live parts of this page by those of another copy of it. It keeps
 // what a person opened, has the focus on, or is filling in.
@@ -26,6 +27,7 @@ function swap(text, own) {
   }
   mark();
   const problem = next.getElementById('error');
+  if (own && problem?.textContent) announce.textContent = '';
   failure.textContent = own && problem ? problem.textContent : '';
   failure.hidden = !failure.textContent;
 }
@@ -42,14 +44,25 @@ function mark() {
 
 async function refresh() {
   timer = 0;
+  if (pressed) return schedule(); // a button that is replaced now would lose its click
   try {
     const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
-    if (answer.ok) swap(await answer.text(), false);
+    const text = await answer.text();
+    if (pressed) return schedule();
+    if (answer.ok) swap(text, false);
+    document.body.dataset.ready = 'yes';
   } catch { /* the tenant has stopped; the stream tries again */ }
 }
 
 function schedule() {
   if (!timer && !paused) timer = setTimeout(refresh, 120);
+}
+
+function tell() {
+  const { method, path, status, reason } = news.at(-1);
+  const what = news.length === 1 ? 'New request' : `${news.length} new requests, the last`;
+  announce.textContent = `${what}: ${method} ${path}, ${status}. ${reason || ''}`;
+  news.length = 0;
 }
 
 function follow() {
@@ -60,11 +73,8 @@ function follow() {
     const r = JSON.parse(e.data);
     schedule();
     if (document.body.dataset.page !== 'journal' || paused) return;
-    news += 1;
-    setTimeout(() => {
-      if (news) announce.textContent = `${news === 1 ? 'New request' : `${news} new requests, the last`}: ${r.method} ${r.path}, ${r.status}. ${r.reason || ''}`;
-      news = 0;
-    }, 1500);
+    news.push(r);
+    if (news.length === 1) setTimeout(tell, 1500); // a screen reader reads one sentence, not each request
   });
 }
 
@@ -113,6 +123,8 @@ document.addEventListener('input', (e) => {
   const part = e.target.closest('[data-live]');
   if (part) part.dataset.dirty = 'true';
 });
+document.addEventListener('pointerdown', () => { pressed = true; });
+for (const end of ['pointerup', 'pointercancel']) document.addEventListener(end, () => setTimeout(() => { pressed = false; }));
 // A hidden tab leaves its connection to others: browsers allow six per host.
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) events.close(); else follow();
