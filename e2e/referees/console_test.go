@@ -328,7 +328,7 @@ func showState(ten *tenant, tab *chromium) {
 	ten.control(http.MethodPatch, "users/guest@example.com", object{"blocked": true}, nil)
 }
 
-// look is how a page is looked at.
+// look is a size and the colours of a page.
 type look struct {
 	name, scheme string
 	width        int64
