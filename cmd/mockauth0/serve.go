@@ -68,6 +68,7 @@ func (p *program) serve(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, tenant.Close)() // streams of events would delay the end
 	group.Go(func() error { return serveEndpoints(ctx, log, endpoints) })
 	group.Go(func() error { return p.reloadOnHangup(ctx, s, tenant) })
 	return group.Wait()
@@ -116,12 +117,12 @@ func certificateHosts(s settings) []string {
 	return hosts
 }
 
-// withoutControl hides /_mock/, except the health check and the protected API, which
-// clients use.
+// withoutControl hides /_mock/, except the health check, the protected API, which clients
+// use, and the page after a login from the console.
 func withoutControl(tenant http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
-		if strings.HasPrefix(path, "/_mock/") && path != "/_mock/health" && !strings.HasPrefix(path, "/_mock/resource/") {
+		if strings.HasPrefix(path, "/_mock/") && path != "/_mock/health" && path != "/_mock/callback" && !strings.HasPrefix(path, "/_mock/resource/") {
 			http.Error(w, "the control API is on another listener; see MOCKAUTH0_CONTROL_LISTEN", http.StatusNotFound)
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -69,9 +70,11 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 	for _, line := range file.Ignored {
 		fmt.Fprintf(p.stderr, "mockauth0: ignored: %s\n", line)
 	}
-	for _, line := range file.Tenant.Notes() {
+	notes := file.Tenant.Notes()
+	for _, line := range notes {
 		fmt.Fprintf(p.stderr, "mockauth0: %s\n", line)
 	}
+	file.Tenant.Ignored = slices.Concat(file.Ignored, notes)
 	return file, nil
 }
 

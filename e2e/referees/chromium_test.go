@@ -27,7 +27,7 @@ type chromium struct {
 }
 
 // newChromium opens a browser that trusts the certificates of both.
-func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
+func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
 	var path string
 	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
@@ -38,6 +38,7 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
+	options = append(options, more...)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)

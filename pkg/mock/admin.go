@@ -189,7 +189,7 @@ func (t *Tenant) putConsent(in consentInput) (any, error) {
 	case c == nil:
 		return nil, fieldError("client_id", "%q does not exist", in.ClientID)
 	}
-	t.st.consents[t.consentKey(&authRequest{client: c, audience: in.Audience, scopes: uniqueFields(in.Scope)}, u)] = true
+	t.keepConsent(t.consentKey(&authRequest{client: c, audience: in.Audience, scopes: uniqueFields(in.Scope)}, u), t.clock.Now())
 	return in, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -88,12 +87,10 @@ func (t *Tenant) checkAssertion(c *call, client *tenant.Client, kind, raw string
 
 // useOnce rejects a jti that was used before, until its assertion expires.
 func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
-	if len(t.st.jtis)%64 == 0 {
-		maps.DeleteFunc(t.st.jtis, func(_ string, end time.Time) bool { return end.Before(now) })
-	}
-	if end, seen := t.st.jtis[key]; seen && end.After(now) {
+	if _, seen := t.st.jtis[key]; seen {
 		return unauthorized("the assertion's jti was used before")
 	}
+	makeRoom(&t.st.room, t.st.jtis, func(end time.Time) bool { return end.Before(now) }, itself)
 	t.st.jtis[key] = exp
 	return nil
 }

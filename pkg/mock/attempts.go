@@ -29,8 +29,10 @@ func (t *Tenant) blocked(key string, now time.Time) bool {
 
 // failed counts a failed attempt.
 func (t *Tenant) failed(key string, now time.Time) {
-	evict(t.st.attempts, maxKept, func(f failures) bool { return f.count < maxAttempts || f.over(now) })
-	f := t.st.attempts[key]
+	f, counted := t.st.attempts[key]
+	if !counted {
+		dropAttempts(&t.st.room, t.st.attempts, now)
+	}
 	if f.over(now) {
 		f.count = 0
 	}

@@ -19,6 +19,8 @@ type code struct {
 	jkt          string // dpop_jkt: the only key that may exchange it
 	expires      time.Time
 	used         bool
+	usedAt       time.Time
+	usedBy       string // journal id
 	reused       bool
 	accessToken  string // hash of the access token that it was exchanged for, once that is signed
 	family       string // id of the refresh-token family that it was exchanged for
@@ -76,7 +78,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	req := tx.req
 	if t.needsLogin(c, tx, s) {
 		if req.asks("none") {
-			return t.refusal(c, req, refuse("login_required", "Login required"))
+			return t.refusal(c, req, refuse("login_required", "Login required").withHint("%s", t.sessionHint(c, s)))
 		}
 		if bad := t.hasConnection(req); bad != nil {
 			return t.refusal(c, req, bad)
@@ -114,11 +116,12 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		delete(t.st.logins, tx.state)
 		return t.refusal(c, req, refuse("access_denied", "User did not authorize the request"))
 	case missing && req.asks("none"):
-		return t.refusal(c, req, refuse("consent_required", "Consent required"))
+		return t.refusal(c, req, refuse("consent_required", "Consent required").
+			withHint("log in once without prompt=none, or POST /_mock/consents; a callback on localhost always needs consent"))
 	case missing && t.st.login == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
-	t.st.consents[t.consentKey(req, u)] = true
+	t.keepConsent(t.consentKey(req, u), c.now)
 	delete(t.st.logins, tx.state)
 	return t.grantAuthorization(c, tx, s, u)
 }
@@ -176,7 +179,7 @@ func (t *Tenant) needsLogin(c *call, tx *transaction, s *session) bool {
 func (t *Tenant) eligible(c *call, tx *transaction, u *tenant.User) *oauthError {
 	req := tx.req
 	if u.Blocked {
-		return refuse("unauthorized", "user is blocked")
+		return refuse("unauthorized", "user is blocked").withHint("%s", blockedHint(u))
 	}
 	if req.hintedUser != "" && u.UserID != req.hintedUser { // OpenID Connect Core, section 3.1.2.2
 		return refuse("login_required", "Login required").withReason("another user than that of id_token_hint logged in")
@@ -201,7 +204,7 @@ func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 		return false
 	case req.asks("consent"):
 		return true
-	case t.st.consents[t.consentKey(req, u)]:
+	case t.hasConsent(t.consentKey(req, u)):
 		return false
 	}
 	api := t.st.apis[req.audience]
@@ -213,6 +216,16 @@ func (t *Tenant) consentKey(req *authRequest, u *tenant.User) string {
 	scopes := slices.Sorted(slices.Values(req.scopes))
 	return strings.Join([]string{u.UserID, req.client.ClientID, req.audience, strings.Join(scopes, " ")}, "\x00")
 }
+
+// keepConsent stores that consent was given.
+func (t *Tenant) keepConsent(key string, now time.Time) {
+	if !t.hasConsent(key) {
+		makeRoom(&t.st.room, t.st.consents, func(time.Time) bool { return false }, itself)
+	}
+	t.st.consents[key] = now
+}
+
+func (t *Tenant) hasConsent(key string) bool { return !t.st.consents[key].IsZero() }
 
 func isLoopbackURL(raw string) bool {
 	host := originOf(raw)
@@ -242,6 +255,7 @@ func redirect(c *call, location string) {
 // grantAuthorization is the end of a successful transaction.
 func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *tenant.User) func() {
 	req := tx.req
+	c.entry.User = u.UserID
 	s.logInTo(req.client.ClientID, c.issuer)
 	g := grant{
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
@@ -258,7 +272,8 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 	var params []member
 	if req.wants("code") {
 		value := t.randomString(45)
-		evict(t.st.codes, maxKept, func(cd *code) bool { return cd.used || !c.now.Before(cd.expires) })
+		makeRoom(&t.st.room, t.st.codes, func(cd *code) bool { return c.now.Sub(cd.expires) > remembered },
+			func(cd *code) time.Time { return cd.expires })
 		t.st.codes[hash(value)] = &code{
 			grant: g, redirectURI: req.redirectURI, sentRedirect: req.sentRedirect,
 			challenge: req.challenge, method: req.method, jkt: req.jkt, expires: c.now.Add(codeLifetime), entry: tx.entry,

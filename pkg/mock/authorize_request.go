@@ -85,7 +85,7 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 	if noType != nil && t.cfg.Profile == ProfileAuth0 {
 		return nil, noType // Auth0 checks this before it loads the client, so it shows the error page
 	}
-	req, bad := t.requestClient(p)
+	req, bad := t.requestClient(c, p)
 	if bad != nil {
 		return nil, bad
 	}
@@ -99,7 +99,8 @@ func (t *Tenant) parseAuthorize(c *call, p parameters, wasPushed bool) (*authReq
 		return req, bad
 	}
 	if req.client.RequirePAR && !wasPushed {
-		return req, refuse("invalid_request", "The client must push its authorization requests to /oauth/par")
+		return req, refuse("invalid_request", "The client must push its authorization requests to /oauth/par").
+			withHint("require_pushed_authorization_requests of client %s is true", req.client.ClientID)
 	}
 	for _, check := range []func(*authRequest, parameters) *oauthError{
 		checkPrompt, checkWebMessage, t.checkGrants, t.checkUnsupported, t.checkPKCE, t.checkAudience,
@@ -132,14 +133,14 @@ func parseResponseType(p parameters) ([]string, *oauthError) {
 
 // requestClient returns the client and a valid redirect_uri. Without both,
 // nothing may be redirected.
-func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
+func (t *Tenant) requestClient(c *call, p parameters) (*authRequest, *oauthError) {
 	id := p.Get("client_id")
 	if id == "" {
 		return nil, missing("client_id")
 	}
 	client := t.st.clients[id]
 	if client == nil {
-		return nil, refuse("invalid_request", "Unknown client: "+clip(id))
+		return nil, refuse("invalid_request", "Unknown client: "+clip(id)).withHint("%s", t.unknownClient(id))
 	}
 	req := &authRequest{client: client, mode: "query", redirectURI: p.Get("redirect_uri"), sentRedirect: p.Get("redirect_uri") != ""}
 	switch {
@@ -147,9 +148,11 @@ func (t *Tenant) requestClient(p parameters) (*authRequest, *oauthError) {
 		return nil, missing("redirect_uri")
 	case !req.sentRedirect:
 		req.redirectURI = firstWhole(client.Callbacks)
+	case req.redirectURI == c.url(callbackPath): // of the console's own links
 	case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):
 		return nil, refuse("unauthorized_client", fmt.Sprintf(
-			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI)))
+			"Callback URL mismatch. %s is not in the list of allowed callback URLs", clip(req.redirectURI))).
+			withHint("%s", orHas(addTo("callbacks", req.redirectURI, client), client.Callbacks))
 	}
 	return req, nil
 }
@@ -200,7 +203,7 @@ func (t *Tenant) checkGrants(req *authRequest, p parameters) *oauthError {
 			need = tenant.GrantAuthorizationCode
 		}
 		if !slices.Contains(req.client.GrantTypes, need) {
-			return notAllowed(need)
+			return notAllowed(need).withHint("%s", orHas(addTo("grant_types", need, req.client), req.client.GrantTypes))
 		}
 	}
 	if slices.Contains(req.responseType, "id_token") && p.Get("nonce") == "" {
@@ -271,7 +274,7 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	case aud == "" || api == nil && aud == req.issuer+"userinfo":
 		return nil
 	case api == nil:
-		return refuse("access_denied", "Service not found: "+clip(aud))
+		return refuse("access_denied", "Service not found: "+clip(aud)).withHint("%s", t.unknownAPI(aud))
 	}
 	req.audience = aud
 	_, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]
@@ -296,7 +299,8 @@ func (t *Tenant) requestedAPI(p parameters) string {
 // That Auth0 checks a popup as well, which has no prompt=none, is not documented.
 func checkWebMessage(req *authRequest, _ parameters) *oauthError {
 	if req.mode == "web_message" && req.asks("none") && !allowsWebMessage(req.client, req.redirectURI) {
-		return refuse("invalid_request", "The specified redirect_uri '"+clip(req.redirectURI)+"' does not have a registered origin.").onPage()
+		return refuse("invalid_request", "The specified redirect_uri '"+clip(req.redirectURI)+"' does not have a registered origin.").onPage().
+			withHint("%s", addTo("web_origins", originOf(req.redirectURI), req.client))
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (t *Tenant) refuseAuthorize(c *call, req *authRequest, e *oauthError) {
 		t.errorPage(c, url.Values{"client_id": {req.client.ClientID}}, e)
 		return
 	}
-	c.setReason(e.Error())
+	c.refused(e)
 	t.answer(c, req, []member{{"error", e.Code}, {"error_description", e.Description}})
 }
 
@@ -108,7 +108,7 @@ func fields(params []member) []field {
 // errorPage shows an error that must not go to a redirect_uri: on the tenant's own
 // page, or by a redirect to the error page that the tenant configures.
 func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
-	c.setReason(e.Error())
+	c.refused(e)
 	t.mu.Lock()
 	custom := t.st.settings.ErrorPage.URL
 	t.mu.Unlock()
@@ -134,7 +134,7 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 		detail = "The provided redirect_uri is not in the list of allowed callback URLs."
 	}
 	render(c, e.Status, "error.html", map[string]any{
-		"Code": e.Code, "Description": e.Description, "Detail": detail, "Tracking": c.id,
+		"Code": e.Code, "Description": e.Description, "Detail": detail, "Tracking": c.id, "Hint": e.Hint,
 	})
 }
 
@@ -142,5 +142,5 @@ func (t *Tenant) errorPage(c *call, params url.Values, e *oauthError) {
 // cookie, the back button, an expired transaction.
 func (t *Tenant) noTransactionPage(c *call) {
 	t.errorPage(c, c.query(), refuse("invalid_request", "You may have pressed the back button, refreshed during login, "+
-		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session."))
+		"opened too many login dialogs, or there is some issue with cookies, since we couldn't find your session.").withHint("%s", t.lostHint(c)))
 }

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +37,12 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if t.serveConsole(w, r, issuer) {
+		return
+	}
+	if routedMethod(r) != http.MethodGet {
+		defer t.journal.signal() // the call may have changed what the console shows
+	}
 	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
 	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) && !t.controlTokens(w, r, issuer) {
@@ -61,8 +66,10 @@ func (t *Tenant) controlTable() []control {
 		{"POST /_mock/reset", "returns to the start: tenant, clock, journal, faults", t.reset},
 		{"GET /_mock/clock", "the tenant's time", t.showClock},
 		{"POST /_mock/clock", `changes it: {"advance":"25h"}, {"set":"2030-01-02T03:04:05Z"}, {"freeze":true}`, t.changeClock},
-		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=", t.showRequests},
+		{"GET /_mock/requests", "the journal: ?endpoint=, grant=, client_id=, status=, after=; wait=10s&count=2 waits for two", t.showRequests},
+		{"GET /_mock/events", "the journal as server-sent events, with the same filters", t.showEvents},
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
+		{"GET /_mock/state", "how many codes, sessions, tokens… the tenant keeps, and how many it dropped", t.showState},
 		{"GET /_mock/mails", "the e-mails and text messages that a tenant would send, with their codes and links", t.showMails},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
 	}, t.adminTable(), t.keyTable(), []control{
@@ -106,10 +113,17 @@ func (t *Tenant) refusedSite(r *http.Request) string {
 	if !t.cfg.Public && !loopback(r.Host) {
 		return "host " + clip(r.Host) + " is not a loopback name; the control API accepts others with --public only"
 	}
-	if err := t.crossOrigin.Check(r); err != nil {
+	if err := t.crossOrigin.Check(r); err != nil || readByPage(r) {
 		return "request from another site's page; the control API accepts none"
 	}
 	return ""
+}
+
+// readByPage reports whether a page of another site sent the request, and not a link
+// that a person followed. Its browser keeps the answer from the page; this does, too.
+func readByPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
 // loopback reports whether the host of a request, with or without a port, names this
@@ -218,29 +232,6 @@ func (t *Tenant) changeClock(w http.ResponseWriter, r *http.Request) {
 	}
 	t.clock.Advance(d)
 	t.showClock(w, r)
-}
-
-// showRequests is GET /_mock/requests?endpoint=&grant=&client_id=&status=.
-func (t *Tenant) showRequests(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	q := Query{Endpoint: v.Get("endpoint"), Grant: v.Get("grant"), ClientID: v.Get("client_id")}
-	if s := v.Get("status"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			controlError(w, http.StatusBadRequest, "requests: status: "+clip(s)+" is not a number")
-			return
-		}
-		q.Status = n
-	}
-	if bad := unknownKey(v, "endpoint", "grant", "client_id", "status"); bad != "" {
-		controlError(w, http.StatusBadRequest, "requests: unknown parameter "+clip(bad))
-		return
-	}
-	list := t.journal.Find(q)
-	respondJSON(w, struct {
-		Count    int     `json:"count"`
-		Requests []Entry `json:"requests"`
-	}{len(list), list})
 }
 
 func unknownKey(v url.Values, known ...string) string {

@@ -136,7 +136,7 @@ func (t *Tenant) exists(description string) *dbError {
 
 // addSignup adds a user, up to a limit of all sign-ups.
 func (t *Tenant) addSignup(u *tenant.User) bool {
-	if t.st.signups >= maxKept || t.st.addUser(u) != nil {
+	if t.st.signups >= maxSignups || t.st.addUser(u) != nil {
 		return false
 	}
 	t.st.signups++
@@ -216,7 +216,8 @@ func (t *Tenant) mailReset(c *call, m map[string]any) *dbError {
 		return nil
 	}
 	ticket := t.randomString(32)
-	evict(t.st.resets, maxKept, func(r passwordReset) bool { return !c.now.Before(r.expires) })
+	makeRoom(&t.st.room, t.st.resets, func(r passwordReset) bool { return !c.now.Before(r.expires) },
+		func(r passwordReset) time.Time { return r.expires })
 	t.st.resets[hash(ticket)] = passwordReset{user: u.UserID, expires: c.now.Add(resetLifetime)}
 	t.send(Mail{
 		Time: c.now, Kind: "reset_password", To: u.Email, ClientID: text(m, "client_id"), Connection: name,

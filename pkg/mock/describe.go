@@ -27,14 +27,15 @@ type description struct {
 	users        map[string]*tenant.User // by user_id
 	byLogin      map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
 	userOrder    []string
+	ignored      []string // of the tenant file
 }
 
 // newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
 		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
-		passwordless: e.Connections,
-		clients:      map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
+		passwordless: e.Connections, ignored: e.Ignored,
+		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
 		orgs: map[string]*tenant.Organization{}, users: make(map[string]*tenant.User, len(e.Users)),
 		byLogin: make(map[string]*tenant.User, len(e.Users)), userOrder: make([]string, 0, len(e.Users)),
 	}

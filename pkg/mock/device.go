@@ -68,7 +68,8 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	}
 	d.userCode = string(b[:4]) + "-" + string(b[4:])
 	value := t.randomString(32)
-	evict(t.st.devices, maxKept, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime })
+	makeRoom(&t.st.room, t.st.devices, func(old *device) bool { return c.now.Sub(old.expires) > deviceLifetime },
+		func(old *device) time.Time { return old.expires })
 	t.st.devices[hash(value)] = d
 	return object{
 		{"device_code", value},
@@ -92,7 +93,8 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 	}
 	if !c.now.Before(d.expires) {
 		d.state = "expired" // expired_token is sent once
-		return nil, refuse("expired_token", "The device_code has expired")
+		return nil, refuse("expired_token", "The device_code has expired").
+			withHint("it expired %s ago on the tenant's clock", span(c.now.Sub(d.expires)))
 	}
 	early := !d.polled.IsZero() && c.now.Sub(d.polled) < t.cfg.DeviceInterval
 	d.polled = c.now
@@ -101,7 +103,8 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 		return nil, refuse("slow_down", "You are polling faster than the specified interval of "+
 			plural(int(t.cfg.DeviceInterval.Seconds()))+".")
 	case d.state == "":
-		return nil, refuse("authorization_pending", "User has yet to authorize device code.")
+		return nil, refuse("authorization_pending", "User has yet to authorize device code.").
+			withHint("the user confirms the code at %s", c.url("/activate"))
 	case d.state == "denied":
 		return nil, refuse("access_denied", "User cancelled the confirmation prompt.")
 	}

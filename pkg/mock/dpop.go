@@ -178,7 +178,7 @@ func (t *Tenant) useProof(c *call, p *proof) *oauthError {
 	if end, seen := t.st.proofs[key]; seen && end.After(c.now) {
 		return badProof("jti of the DPoP proof was used before")
 	}
-	evict(t.st.proofs, maxKept, func(end time.Time) bool { return !end.After(c.now) })
+	makeRoom(&t.st.room, t.st.proofs, func(end time.Time) bool { return !end.After(c.now) }, itself)
 	t.st.proofs[key] = p.end
 	return nil
 }

@@ -26,5 +26,12 @@ func (t *Tenant) Routes() map[string]string {
 func (t *Tenant) SignUpAsMany() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.st.signups = maxKept
+	t.st.signups = maxSignups
+}
+
+// KeepAtMost changes how many entries of each kind of state the tenant keeps.
+func (t *Tenant) KeepAtMost(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.st.room.most = n
 }

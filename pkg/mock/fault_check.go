@@ -46,7 +46,7 @@ func newArmed(f Fault) (*Armed, error) {
 		if per/time.Duration(max(f.Limit, 1)) <= 0 {
 			return nil, fieldError("limit", "%d in %s is too many", f.Limit, per)
 		}
-		a.limits = &limiter{limit: f.Limit, per: per, each: f.Policy == "client", buckets: map[string]*bucket{}}
+		a.limits = &limiter{limit: f.Limit, per: per, each: f.Policy == "client", buckets: map[string]*bucket{}, room: room{most: maxKept}}
 	}
 	if f.Rate > 0 {
 		a.rng = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // repeatable for a test

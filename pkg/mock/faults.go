@@ -243,6 +243,7 @@ func (t *Tenant) inject(c *call, a *Armed, handle func(*call)) {
 	if f.Kind == FaultToken {
 		c.entry.Reason += ", " + string(f.Defect)
 	}
+	c.entry.Hint = "a fault is armed for this call; DELETE /_mock/faults disarms all"
 	switch f.Kind {
 	case FaultDelay:
 		if !wait(c, a.delay) {

@@ -29,6 +29,7 @@ func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []membe
 				return
 			}
 			t.keepProfile(access, o)
+			t.remember(c, o, access, "")
 			out = append(out, member{"access_token", access})
 		}
 		out = append(out, params...)
@@ -38,6 +39,7 @@ func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []membe
 				t.refuseAuthorize(c, req, refuse("server_error", err.Error()))
 				return
 			}
+			t.remember(c, o, "", id)
 			out = append(out, member{"id_token", id})
 		}
 		if access != "" {

@@ -16,22 +16,25 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 		aud = t.st.settings.DefaultAudience
 	}
 	if aud == "" {
-		return nil, refuse("access_denied", "Non-global clients are not allowed access to APIv1")
+		return nil, refuse("access_denied", "Non-global clients are not allowed access to APIv1").
+			withHint("send audience, or set default_audience of the tenant")
 	}
 	api := t.st.apis[aud]
 	if api == nil {
-		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud))
+		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud)).withHint("%s", t.unknownAPI(aud))
 	}
 	cg, granted := t.st.grants[grantKey(client.ClientID, aud, "client")]
 	if !granted || api.ClientPolicy() == "deny_all" {
 		return nil, refuse("access_denied", fmt.Sprintf("Client is not authorized to access %q. You need to create a "+
-			"\"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", aud))
+			"\"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", aud)).
+			withHint("add a client grant of client %s for %s", client.ClientID, aud)
 	}
 	scopes := cg.Scope
 	if asked := uniqueFields(r.Get("scope")); len(asked) > 0 {
 		lacking := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(cg.Scope, s) })
 		if len(lacking) > 0 {
-			return nil, refuse("access_denied", "Client has not been granted scopes: "+strings.Join(lacking, ", "))
+			return nil, refuse("access_denied", "Client has not been granted scopes: "+strings.Join(lacking, ", ")).
+				withHint("add %s to scope of the client grant of client %s for %s", clip(strings.Join(lacking, ", ")), client.ClientID, aud)
 		}
 		scopes = asked
 	}

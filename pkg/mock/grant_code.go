@@ -22,18 +22,21 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	}
 	cd := t.st.codes[hash(value)]
 	if cd == nil {
-		return nil, badCode("the code was never issued")
+		return nil, badCode("the code was never issued").
+			withHint("the code is of another tenant, or was issued before a reset or restart")
 	}
 	if cd.grant.client != client.ClientID {
-		return nil, badCode("the code was issued to another client")
+		return nil, badCode("the code was issued to another client").
+			withHint("the code was issued to client %s %s", cd.grant.client, t.by(cd.entry))
 	}
 	c.entry.Parent = cd.entry
 	if cd.used {
 		t.revokeReusedCode(cd, c.now)
-		return nil, badCode("the code was used before")
+		return nil, badCode("the code was used before").withHint("%s", t.usedHint(cd, c.now))
 	}
 	if !c.now.Before(cd.expires) {
-		return nil, badCode("the code has expired")
+		return nil, badCode("the code has expired").
+			withHint("the code expired %s ago on the tenant's clock; it was issued %s", span(c.now.Sub(cd.expires)), t.by(cd.entry))
 	}
 	if bad := t.checkRedirect(cd, r); bad != nil {
 		return nil, bad
@@ -42,7 +45,7 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 		return nil, bad
 	}
 	if t.st.users[cd.grant.user] == nil {
-		return nil, badCode("the user was deleted")
+		return nil, badCode("the user was deleted").withHint("the tenant no longer has the user %s", cd.grant.user)
 	}
 	g := cd.grant
 	bad := checkKey("authorization code", cd.jkt, r.proof)
@@ -53,6 +56,7 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 		return nil, bad
 	}
 	cd.used = true
+	cd.usedAt, cd.usedBy = c.now, c.id
 	o := t.prepare(c, g)
 	refresh := ""
 	if cd.grant.has("offline_access") && slices.Contains(client.GrantTypes, tenant.GrantRefreshToken) {
@@ -90,7 +94,7 @@ func (t *Tenant) revokeReusedCode(cd *code, now time.Time) {
 // revokeAccess makes /userinfo reject an access token.
 func (t *Tenant) revokeAccess(hash string, now time.Time) {
 	const longest = 30 * 24 * time.Hour // lifetime of an access token at Auth0
-	evict(t.st.revoked, maxKept, func(since time.Time) bool { return now.Sub(since) > longest })
+	makeRoom(&t.st.room, t.st.revoked, func(since time.Time) bool { return now.Sub(since) > longest }, itself)
 	t.st.revoked[hash] = now
 }
 
@@ -98,10 +102,12 @@ func (t *Tenant) checkRedirect(cd *code, r tokenRequest) *oauthError {
 	sent := r.Get("redirect_uri")
 	switch {
 	case sent == "" && cd.sentRedirect:
-		return refuse("invalid_grant", "redirect_uri is required if it was included in the authorization request.")
+		return refuse("invalid_grant", "redirect_uri is required if it was included in the authorization request.").
+			withHint("send redirect_uri=%s, as the authorization request did", cd.redirectURI)
 	case sent != "" && sent != cd.redirectURI:
 		return refuse("unauthorized_client", fmt.Sprintf(
-			"The redirect URI is wrong. You sent %s, and we expected %s", clip(sent), cd.redirectURI))
+			"The redirect URI is wrong. You sent %s, and we expected %s", clip(sent), cd.redirectURI)).
+			withHint("send the same redirect_uri to /authorize and /oauth/token")
 	}
 	return nil
 }
@@ -113,13 +119,16 @@ func (t *Tenant) checkVerifier(cd *code, client *tenant.Client, r tokenRequest) 
 	needed := client.Public() && (client.ThirdParty() || t.cfg.Profile == ProfileStrictOIDC)
 	switch {
 	case cd.challenge == "" && needed:
-		return unauthorized("this public client exchanges codes with PKCE only")
+		return unauthorized("this public client exchanges codes with PKCE only").
+			withHint("send code_challenge to /authorize and code_verifier to /oauth/token")
 	case cd.challenge == "" && verifier != "":
-		return refuse("invalid_grant", "Failed to verify code verifier").withReason("no code_challenge was sent to /authorize")
+		return refuse("invalid_grant", "Failed to verify code verifier").withReason("no code_challenge was sent to /authorize").
+			withHint("send code_challenge and code_challenge_method=S256 to /authorize")
 	case cd.challenge == "":
 		return nil
 	case verifier == "":
-		return refuse("invalid_request", "Parameter 'code_verifier' is required")
+		return refuse("invalid_request", "Parameter 'code_verifier' is required").
+			withHint("the authorization request %s had a code_challenge", t.by(cd.entry))
 	}
 	computed := verifier
 	if cd.method == "S256" {
@@ -127,7 +136,8 @@ func (t *Tenant) checkVerifier(cd *code, client *tenant.Client, r tokenRequest) 
 		computed = encode(sum[:])
 	}
 	if subtle.ConstantTimeCompare([]byte(computed), []byte(cd.challenge)) != 1 {
-		return refuse("invalid_grant", "Failed to verify code verifier")
+		return refuse("invalid_grant", "Failed to verify code verifier").
+			withHint("code_verifier does not match the code_challenge (%s) of the login %s; is it of another login?", cd.method, t.by(cd.entry))
 	}
 	return nil
 }

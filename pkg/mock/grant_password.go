@@ -19,7 +19,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	case r.Get("grant_type") == tenant.GrantPasswordRealm && r.Get("realm") == "":
 		return nil, missing("realm")
 	case aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo":
-		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange")
+		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange").withHint("%s", t.unknownAPI(aud))
 	}
 	connection, bad := t.connectionOf(client, r.Get("realm"))
 	if bad != nil {
@@ -31,16 +31,17 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 	}
 	key := attemptKey("password", login)
 	if t.blocked(key, c.now) {
-		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.")
+		return nil, refuse("too_many_attempts", "Your account has been blocked after multiple consecutive login attempts.").
+			withHint("POST /_mock/users with the user, or POST /_mock/reset, ends the block")
 	}
 	u := t.authenticate(login, secret, isIn)
 	if u == nil {
 		t.failed(key, c.now)
-		return nil, refuse("invalid_grant", "Wrong email or password.")
+		return nil, refuse("invalid_grant", "Wrong email or password.").withHint("%s", t.loginHint(r.Get("username"), connection))
 	}
 	delete(t.st.attempts, key)
 	if u.Blocked {
-		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied"))
+		return nil, refuse("unauthorized", "user is blocked").withStatus(statusOf("access_denied")).withHint("%s", blockedHint(u))
 	}
 	if bad := t.denied(tenant.TriggerPostLogin, client.ClientID); bad != nil {
 		return nil, bad
@@ -85,7 +86,8 @@ func (t *Tenant) connectionOf(client *tenant.Client, realm string) (string, *oau
 		realm = t.st.settings.DefaultDirectory
 	}
 	if !slices.Contains(t.connectionsOf(client, ""), realm) {
-		return "", refuse("invalid_request", "connection "+clip(realm)+" does not exist")
+		return "", refuse("invalid_request", "connection "+clip(realm)+" does not exist").
+			withHint("client %s can use %s; see enabled_clients", client.ClientID, few(t.connectionsOf(client, "")))
 	}
 	return realm, nil
 }

@@ -9,7 +9,10 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-const refreshTokensPerUser = 200 // and client; the oldest is deleted, without an error
+const (
+	refreshTokensPerUser = 200  // and client; the oldest is deleted, without an error
+	familyTokens         = 1000 // whose reuse is detected; older ones are unknown
+)
 
 // family is all refresh tokens of one authorization.
 type family struct {
@@ -20,8 +23,10 @@ type family struct {
 	generation int       // of the newest token
 	rotated    time.Time // when the newest generation began
 	revoked    string    // the reason; "" while the family is valid
+	ended      time.Time // when it was revoked
+	endedBy    string    // journal id of the call that revoked it
 	last       string    // journal id of the call that issued the newest token
-	tokens     []string  // hashes of all its tokens
+	tokens     []string  // hashes of its newest tokens
 }
 
 // refreshToken is one member of a family; kept by its hash.
@@ -39,6 +44,9 @@ func badRefresh(reason string) *oauthError {
 func (t *Tenant) newFamily(c *call, client *tenant.Client, g grant) (token, id string) {
 	g.gty = tenant.GrantRefreshToken // of the access tokens to come
 	f := &family{id: "rtf_" + t.randomString(20), grant: g, created: c.now, seen: c.now, generation: 1}
+	for _, old := range excess(&t.st.room, t.st.families, func(f *family) bool { return t.longOver(f, c.now) }, func(f *family) time.Time { return f.seen }) {
+		t.forgetFamily(t.st.families[old])
+	}
 	t.st.families[f.id] = f
 	owner := ownerKey(client.ClientID, g.user)
 	t.st.owned[owner] = append(t.st.owned[owner], f)
@@ -52,7 +60,10 @@ func (t *Tenant) newRefreshToken(c *call, f *family) string {
 	value := "v1." + t.randomString(61)
 	h := hash(value)
 	t.st.refresh[h] = &refreshToken{family: f, generation: f.generation, entry: c.id}
-	f.tokens = append(f.tokens, h)
+	if f.tokens = append(f.tokens, h); len(f.tokens) > familyTokens {
+		delete(t.st.refresh, f.tokens[0])
+		f.tokens = f.tokens[1:]
+	}
 	f.last = c.id
 	return value
 }
@@ -72,6 +83,9 @@ func (t *Tenant) forgetFamily(f *family) {
 	delete(t.st.families, f.id)
 	owner := ownerKey(f.grant.client, f.grant.user)
 	t.st.owned[owner] = slices.DeleteFunc(t.st.owned[owner], func(o *family) bool { return o == f })
+	if len(t.st.owned[owner]) == 0 {
+		delete(t.st.owned, owner)
+	}
 }
 
 func (t *Tenant) revokeFamily(f *family, reason string) {
@@ -158,17 +172,31 @@ func (t *Tenant) checkFamily(c *call, client *tenant.Client, f *family) *oauthEr
 	u := t.st.users[f.grant.user]
 	switch {
 	case f.revoked != "":
-		return badRefresh("the family is revoked: " + f.revoked)
+		return badRefresh("the family is revoked: "+f.revoked).withHint("%s", t.endedHint(f, c.now))
 	case p.ExpirationType == "expiring" && !p.InfiniteTokenLifetime && lifetimeOver(c.now, f.created, p.TokenLifetime):
-		return badRefresh("the absolute lifetime is over")
+		return badRefresh("the absolute lifetime is over").
+			withHint("the login was %s ago on the tenant's clock; refresh_token.token_lifetime of client %s says when to log in again", span(c.now.Sub(f.created)), client.ClientID)
 	case p.ExpirationType == "expiring" && !p.InfiniteIdleTokenLifetime && lifetimeOver(c.now, f.seen, p.IdleTokenLifetime):
-		return badRefresh("the idle lifetime is over")
+		return badRefresh("the idle lifetime is over").
+			withHint("the last refresh was %s ago on the tenant's clock; refresh_token.idle_token_lifetime of client %s says how often to refresh", span(c.now.Sub(f.seen)), client.ClientID)
 	case u == nil:
 		return refuse("invalid_grant", "The refresh_token was generated for a user who doesn't exist anymore.")
 	case u.Blocked:
-		return refuse("invalid_grant", "user is blocked")
+		return refuse("invalid_grant", "user is blocked").withHint("%s", blockedHint(u))
 	}
 	return nil
+}
+
+// longOver reports whether a family can be forgotten: no token of it has worked for a day.
+func (t *Tenant) longOver(f *family, now time.Time) bool {
+	client := t.st.clients[f.grant.client]
+	if client == nil {
+		return true
+	}
+	p, before := client.RefreshPolicy(), now.Add(-24*time.Hour)
+	return f.revoked != "" && !before.Before(f.seen) && !before.Before(f.ended) || p.ExpirationType == "expiring" &&
+		(!p.InfiniteTokenLifetime && lifetimeOver(before, f.created, p.TokenLifetime) ||
+			!p.InfiniteIdleTokenLifetime && lifetimeOver(before, f.seen, p.IdleTokenLifetime))
 }
 
 // lifetimeOver reports whether a lifetime in seconds (0: Auth0's default) is over.
@@ -190,8 +218,10 @@ func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToke
 	case rt.generation == f.generation-1 && leeway > 0 && c.now.Sub(f.rotated) <= leeway:
 		return nil
 	}
+	hint := t.reuseHint(rt, leeway, c.now)
 	t.revokeFamily(f, "a rotated refresh token was used again (ferrt)")
-	return badRefresh("reused: " + f.revoked)
+	f.ended, f.endedBy = c.now, c.id
+	return badRefresh("reused: "+f.revoked).withHint("%s", hint)
 }
 
 // narrow applies scope and audience of a refresh. It never grants more than the
@@ -201,7 +231,8 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
 		if target < 0 || t.st.apis[aud] == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
-				withReason("no refresh_token.policies entry of the client names the audience")
+				withReason("no refresh_token.policies entry of the client names the audience").
+				withHint("add %s to refresh_token.policies of client %s, or log in with it", clip(aud), client.ClientID)
 		}
 		allowed := client.RefreshPolicy().Policies[target].Scope
 		g.scopes = slices.DeleteFunc(slices.Clone(g.scopes), func(s string) bool { return !slices.Contains(oidcScopes, s) })

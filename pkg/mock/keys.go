@@ -17,6 +17,7 @@ import (
 	"io"
 	"math/big"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -119,6 +120,13 @@ func (r *keyring) current() Key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.keys[0]
+}
+
+// list returns the keys, the current one first.
+func (r *keyring) list() []Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.keys)
 }
 
 func (r *keyring) byID(id string) (Key, bool) {

@@ -17,6 +17,7 @@ type limiter struct {
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
+	room    room // of buckets
 }
 
 // bucket holds what is left of a limit, in units of time: a call takes per/limit.
@@ -48,7 +49,7 @@ func (l *limiter) take(client string, recorded int, now time.Time) limitState {
 	key := strconv.Itoa(limit) + "\x00" + client
 	b := l.buckets[key]
 	if b == nil {
-		evict(l.buckets, maxKept, func(old *bucket) bool { return now.Sub(old.at) >= l.per })
+		makeRoom(&l.room, l.buckets, func(old *bucket) bool { return now.Sub(old.at) >= l.per }, func(old *bucket) time.Time { return old.at })
 		b = &bucket{left: full, at: now}
 		l.buckets[key] = b
 	}
@@ -80,11 +81,11 @@ func (c *call) setLimit(recorded int) {
 	h := c.w.Header()
 	h.Set("X-RateLimit-Limit", strconv.Itoa(s.limit))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(s.remaining))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(seconds(s.reset), 10))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(wholeSecond(s.reset), 10))
 }
 
-// seconds rounds a time up to seconds, so that waiting until then is long enough.
-func seconds(at time.Time) int64 { return at.Add(time.Second - 1).Unix() }
+// wholeSecond rounds a time up to seconds, so that waiting until then is long enough.
+func wholeSecond(at time.Time) int64 { return at.Add(time.Second - 1).Unix() }
 
 // admits reports whether a rate limit lets a call through, and sets the headers. The
 // limit of a client's own policy is not in X-RateLimit-*, which report the tenant's.

@@ -44,7 +44,7 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 	if clientID != "" {
 		client = t.st.clients[clientID]
 		if client == nil {
-			return "", refuse("invalid_request", "Unknown client: "+clip(clientID))
+			return "", refuse("invalid_request", "Unknown client: "+clip(clientID)).withHint("%s", t.unknownClient(clientID))
 		}
 		allowed = client.AllowedLogoutURLs
 		if !fallback {
@@ -59,7 +59,8 @@ func (t *Tenant) logoutTarget(clientID, target string, fallback bool) (string, *
 	case !allowedURL(client, allowed, target, "", func(a, target string) bool {
 		return a == target || t.cfg.Profile == ProfileAuth0 && sameLogoutURL(a, target)
 	}):
-		return "", refuse("invalid_request", "The logout URL "+clip(target)+" is not in the list of allowed logout URLs")
+		return "", refuse("invalid_request", "The logout URL "+clip(target)+" is not in the list of allowed logout URLs").
+			withHint("%s", logoutHint(target, client))
 	}
 	return target, nil
 }

@@ -45,7 +45,8 @@ func (t *Tenant) mfaRequired(c *call, client *tenant.Client, user string, next a
 		return nil
 	}
 	token := "Fe26.2*" + t.randomString(48)
-	evict(t.st.mfas, maxKept, func(tx *mfaTransaction) bool { return c.now.Sub(tx.expires) > mfaLifetime })
+	makeRoom(&t.st.room, t.st.mfas, func(tx *mfaTransaction) bool { return c.now.Sub(tx.expires) > mfaLifetime },
+		func(tx *mfaTransaction) time.Time { return tx.expires })
 	t.st.mfas[hash(token)] = &mfaTransaction{
 		client: client.ClientID, user: user, expires: c.now.Add(mfaLifetime), entry: c.id, next: next,
 	}

@@ -73,6 +73,7 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 	}
 	o := issuance{g: g, client: *t.st.clients[g.client], api: t.st.apis[g.audience], issuer: c.issuer, now: c.now, damage: c.damage}
 	if u := t.st.users[g.user]; u != nil {
+		c.entry.User = u.UserID
 		cp := *u
 		o.user = &cp
 		if o.api != nil {

@@ -86,7 +86,9 @@ type Tenant struct {
 
 	crossOrigin http.CrossOriginProtection // of the control API
 	inspector   *tenant.Inspector
-	deliveries  *deliveries // of logout tokens
+	deliveries  *deliveries   // of logout tokens
+	closed      chan struct{} // ends streams of events
+	closeOnce   sync.Once
 
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
@@ -107,6 +109,7 @@ func New(c Config) (*Tenant, error) {
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
 		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
+		closed: make(chan struct{}),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	t.armAll(c.Faults)
@@ -231,9 +234,13 @@ func (t *Tenant) Reset() {
 	t.journal.Reset()
 }
 
-// Close ends the logout tokens that are being sent, at most five seconds each, and
-// waits for them. A tenant that sends none needs no Close, and [Start] calls it.
-func (t *Tenant) Close() { t.deliveries.end() }
+// Close ends streams of events and the logout tokens that are being sent, at most five
+// seconds each, and waits for these. A tenant that has none needs no Close, and [Start]
+// calls it.
+func (t *Tenant) Close() {
+	t.closeOnce.Do(func() { close(t.closed) })
+	t.deliveries.end()
+}
 
 func (c Config) withDefaults() Config {
 	if c.Tenant == nil {

@@ -13,11 +13,9 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// pages are the tenant's pages: plain HTML and CSS without scripts. Tests may rely on
-// their ids and names.
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"style": func() template.CSS { return template.CSS(pageFile("style.css")) }, //nolint:gosec // embedded
-}).ParseFS(pageFiles, "pages/*.html"))
+// pages are the tenant's pages, plain HTML and CSS without scripts, and those of the
+// console. Tests may rely on their ids and names.
+var pages = template.Must(template.New("").Funcs(pageFuncs()).ParseFS(pageFiles, "pages/*.html"))
 
 func pageFile(name string) string {
 	b, err := pageFiles.ReadFile("pages/" + name)

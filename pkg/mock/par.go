@@ -75,7 +75,8 @@ func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
 	if _, bad := t.parseAuthorize(c, p, true); bad != nil {
 		return "", bad
 	}
-	evict(t.st.pushed, maxKept, func(old *pushed) bool { return old.expires.Before(c.now) })
+	makeRoom(&t.st.room, t.st.pushed, func(old *pushed) bool { return old.expires.Before(c.now) },
+		func(old *pushed) time.Time { return old.expires })
 	uri := requestURIPrefix + t.randomString(64)
 	t.st.pushed[uri] = &pushed{client: client.ClientID, params: p, expires: c.now.Add(parLifetime)}
 	return uri, nil

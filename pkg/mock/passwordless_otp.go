@@ -28,7 +28,7 @@ func otpKey(connection, address string) string { return connection + "\x00" + ad
 // newOTP makes the code of an address.
 func (t *Tenant) newOTP(c *call, connection, address string) string {
 	code := t.sixDigits()
-	evict(t.st.otps, maxKept, func(o *otp) bool { return !c.now.Before(o.expires) })
+	makeRoom(&t.st.room, t.st.otps, func(o *otp) bool { return !c.now.Before(o.expires) }, func(o *otp) time.Time { return o.expires })
 	t.st.otps[otpKey(connection, address)] = &otp{code: hash(code), expires: c.now.Add(otpLifetime)}
 	return code
 }

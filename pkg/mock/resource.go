@@ -42,6 +42,7 @@ func (t *Tenant) resource(c *call) {
 	code, problem := t.mayCall(c, claims)
 	if problem != "" {
 		t.refuseResource(c, code, problem)
+		c.setHint("%s", tokenHint(claims, c.now, problem))
 		return
 	}
 	write(c.w, http.StatusOK, jsonType, object{

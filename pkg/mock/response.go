@@ -27,6 +27,7 @@ type oauthError struct {
 	Code        string // "error"
 	Description string // "error_description"
 	Reason      string // for the journal; "" is the description
+	Hint        string // for the journal: what to change
 	Extra       []member
 	Page        bool // shown on the tenant's page even if the redirect_uri is valid
 }

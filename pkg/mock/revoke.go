@@ -37,6 +37,7 @@ func (t *Tenant) revokeToken(c *call, r tokenRequest) *oauthError {
 	}
 	c.entry.Parent = rt.entry
 	t.revokeFamily(rt.family, "revoked by the client")
+	rt.family.ended, rt.family.endedBy = c.now, c.id
 	if t.st.settings.Flags.RevokeDeletesGrant {
 		t.deleteGrant(rt.family.grant)
 	}

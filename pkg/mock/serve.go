@@ -86,6 +86,10 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.controls(w, r, issuer)
 		return
 	}
+	if r.URL.Path == "/" && wantsPage(r) {
+		t.home(w, issuer)
+		return
+	}
 	rt, known := t.routes[r.URL.Path]
 	if known && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		t.preflight(w, r)
@@ -111,6 +115,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		}
 	} else {
 		c.setReason("no such endpoint or method")
+		if rt.methods != "" {
+			c.setHint("%s takes %s", clip(r.URL.Path), strings.ReplaceAll(rt.methods, " ", " and "))
+		}
 		write(rec, http.StatusNotFound, htmlType, []byte("Not found"))
 	}
 }

@@ -41,19 +41,25 @@ func (t *Tenant) browser(c *call) *session {
 
 // sessionExpired reports whether a session is past its absolute or idle lifetime.
 func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
-	absolute, idle := sessionLifetime, sessionIdle
+	absolute, idle := t.sessionLifetimes()
+	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
+}
+
+// sessionLifetimes are the tenant's settings.
+func (t *Tenant) sessionLifetimes() (absolute, idle time.Duration) {
+	absolute, idle = sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {
 		absolute = time.Duration(h * float64(time.Hour))
 	}
 	if h := t.st.settings.IdleSession; h > 0 {
 		idle = time.Duration(h * float64(time.Hour))
 	}
-	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
+	return absolute, idle
 }
 
 // newBrowser starts an anonymous session and sets its cookie.
 func (t *Tenant) newBrowser(c *call) *session {
-	evict(t.st.sessions, maxKept, func(s *session) bool { return t.sessionExpired(s, c.now) })
+	makeRoom(&t.st.room, t.st.sessions, func(s *session) bool { return t.sessionExpired(s, c.now) }, func(s *session) time.Time { return s.seen })
 	s := &session{id: t.randomString(40), created: c.now, seen: c.now}
 	t.st.sessions[s.id] = s
 	t.setSessionCookie(c, s.id, sessionLifetime)
@@ -148,6 +154,7 @@ func (t *Tenant) transactionOf(c *call, state string) (*transaction, *session) {
 
 // storeTransaction stores a transaction while its pages ask the user.
 func (t *Tenant) storeTransaction(tx *transaction) {
-	evict(t.st.logins, maxKept, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime })
+	makeRoom(&t.st.room, t.st.logins, func(old *transaction) bool { return tx.created.Sub(old.created) > loginLifetime },
+		func(old *transaction) time.Time { return old.created })
 	t.st.logins[tx.state] = tx
 }

@@ -13,7 +13,8 @@ import (
 const (
 	eligibleRole = "agent" // required by /_mock/resource/
 
-	maxKept = 100000 // entries of one kind of state
+	maxKept    = 10000  // entries of one kind of state, see room
+	maxSignups = 100000 // users that sign-up adds
 
 	codeLifetime    = 10 * time.Minute // undocumented at Auth0; RFC 6749 section 4.1.2 recommends at most ten minutes
 	loginLifetime   = time.Hour
@@ -30,10 +31,11 @@ type state struct {
 
 // runtime is the state that logins and token requests create.
 type runtime struct {
+	room     room
 	login    LoginMode
 	sessions map[string]*session     // by cookie
 	logins   map[string]*transaction // by the state of /u/login
-	consents map[string]bool         // by consentKey
+	consents map[string]time.Time    // when it was given, by consentKey
 	codes    map[string]*code        // by hash
 	families map[string]*family      // by id
 	refresh  map[string]*refreshToken
@@ -56,7 +58,8 @@ type runtime struct {
 	noncePolicy noncePolicy
 
 	invitations map[string]*invitation // by hash of the ticket
-	profiles    map[string]object      // claims of Actions for /userinfo, by hash of an access token
+	issued      []issuedToken          // the last ones, oldest first
+	profiles    map[string]profile     // claims of Actions for /userinfo, by hash of an access token
 }
 
 func newState(e *tenant.File, login LoginMode) (*state, error) {
@@ -65,36 +68,15 @@ func newState(e *tenant.File, login LoginMode) (*state, error) {
 		return nil, err
 	}
 	return &state{description: *d, runtime: runtime{
-		login: login, sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]bool{},
+		room:  room{most: maxKept},
+		login: login, sessions: map[string]*session{}, logins: map[string]*transaction{}, consents: map[string]time.Time{},
 		codes: map[string]*code{}, families: map[string]*family{}, refresh: map[string]*refreshToken{},
 		owned: map[string][]*family{}, devices: map[string]*device{}, pushed: map[string]*pushed{},
 		revoked: map[string]time.Time{}, jtis: map[string]time.Time{}, attempts: map[string]failures{}, issuers: map[string]bool{},
 		proofs: map[string]time.Time{}, noncePolicy: noncePublic, resets: map[string]passwordReset{},
 		otps: map[string]*otp{}, phones: map[string]string{}, mfas: map[string]*mfaTransaction{},
-		invitations: map[string]*invitation{}, profiles: map[string]object{},
+		invitations: map[string]*invitation{}, profiles: map[string]profile{},
 	}}, nil
-}
-
-// evict keeps a map below a number of entries. It deletes expired entries first, then
-// arbitrary ones: an eighth of the map, so that this is rare.
-func evict[V any](m map[string]V, most int, over func(V) bool) {
-	if len(m) < most {
-		return
-	}
-	for k, v := range m {
-		if over(v) {
-			delete(m, k)
-		}
-	}
-	if len(m) < most {
-		return
-	}
-	for k := range m {
-		if len(m) <= most-most/8 {
-			return
-		}
-		delete(m, k)
-	}
 }
 
 // randomString returns n characters of base64url.

@@ -112,7 +112,7 @@ func (t *Tenant) dispatch(c *call, r tokenRequest, proofErr *oauthError) (func()
 		return nil, refuse("unsupported_grant_type", "Unsupported grant type: "+clip(grantType))
 	}
 	if !client.AllowsGrant(grantType) {
-		return nil, notAllowed(grantType)
+		return nil, notAllowed(grantType).withHint("%s", orHas(addTo("grant_types", grantType, client), client.GrantTypes))
 	}
 	if proofErr != nil {
 		return nil, proofErr
@@ -130,6 +130,7 @@ func (t *Tenant) refuseToken(c *call, e *oauthError) {
 		reason = e.Description
 	}
 	c.setReason(e.Code + ": " + reason)
+	c.entry.Hint = e.Hint
 	if t.cfg.Profile == ProfileStrictOIDC {
 		e = strict(e)
 		if e.Status == http.StatusUnauthorized && c.r.Header.Get("Authorization") != "" { // RFC 6749 section 5.2
@@ -230,7 +231,7 @@ func (t *Tenant) authenticateClient(c *call, r tokenRequest) (*tenant.Client, *o
 	client := t.st.clients[id]
 	if client == nil {
 		c.entry.ClientID = ""
-		return nil, unauthorized("unknown client")
+		return nil, unauthorized("unknown client").withHint("%s", t.unknownClient(id))
 	}
 	presented := r.Get("client_secret")
 	if r.basic {
@@ -247,22 +248,26 @@ func (t *Tenant) checkCredentials(c *call, client *tenant.Client, secret string,
 	switch client.TokenEndpointAuthMethod {
 	case "none":
 		if secret != "" || assertion != "" {
-			return unauthorized("a public client sent a credential")
+			return unauthorized("a public client sent a credential").
+				withHint("client %s is public (token_endpoint_auth_method none): send its client_id only", client.ClientID)
 		}
 	case "private_key_jwt":
 		if secret != "" || assertion == "" {
-			return unauthorized("the client must send a client_assertion")
+			return unauthorized("the client must send a client_assertion").
+				withHint("token_endpoint_auth_method of client %s is private_key_jwt: send client_assertion and no secret", client.ClientID)
 		}
 		return t.checkAssertion(c, client, r.Get("client_assertion_type"), assertion)
 	default:
 		if assertion != "" {
-			return unauthorized("the client must send its secret, not an assertion")
+			return unauthorized("the client must send its secret, not an assertion").
+				withHint("token_endpoint_auth_method of client %s is %s", client.ClientID, client.TokenEndpointAuthMethod)
 		}
 		if secret == "" {
-			return unauthorized("no client_secret")
+			return unauthorized("no client_secret").
+				withHint("client %s is confidential: send its client_secret in the body or in an Authorization header", client.ClientID)
 		}
 		if client.ClientSecret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(client.ClientSecret)) != 1 {
-			return unauthorized("wrong client_secret")
+			return unauthorized("wrong client_secret").withHint("GET /_mock/clients shows the client_secret of client %s", client.ClientID)
 		}
 	}
 	return nil
@@ -280,6 +285,7 @@ func (t *Tenant) respond(c *call, o issuance, body func(access, id string) objec
 		return
 	}
 	t.keepProfile(access, o)
+	t.remember(c, o, access, id)
 	answer := o.damage.answer(body(access, id))
 	if t.cfg.TokenBody == TokenBodyDocumented {
 		answer = slices.DeleteFunc(answer, func(m member) bool { return m.name == "scope" || m.name == "expires_in" })

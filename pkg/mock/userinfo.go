@@ -49,6 +49,7 @@ func (t *Tenant) userinfo(c *call) {
 	u, scopes, profile, problem := t.userOf(c, token, claims)
 	if problem != "" {
 		t.challenge(c, problem)
+		c.setHint("%s", tokenHint(claims, c.now, problem))
 		return
 	}
 	if c.entry.ClientID, _ = claims["azp"].(string); c.entry.ClientID == "" {
@@ -70,6 +71,12 @@ func (t *Tenant) challenge(c *call, description string) {
 	write(c.w, http.StatusUnauthorized, "", []byte("Unauthorized"))
 }
 
+// profile is what an access token shows at /userinfo in addition to the user's claims.
+type profile struct {
+	claims  object
+	expires time.Time // of the access token
+}
+
 // keepProfile keeps the claims that Actions set in the ID token: /userinfo shows them as
 // they were at the login.
 func (t *Tenant) keepProfile(accessToken string, o issuance) {
@@ -82,8 +89,8 @@ func (t *Tenant) keepProfile(accessToken string, o issuance) {
 		delete(t.st.profiles, hash(accessToken)) // two JWTs of one second are equal
 		return
 	}
-	evict(t.st.profiles, maxKept, func(object) bool { return false })
-	t.st.profiles[hash(accessToken)] = o.id
+	makeRoom(&t.st.room, t.st.profiles, func(p profile) bool { return !o.now.Before(p.expires) }, func(p profile) time.Time { return p.expires })
+	t.st.profiles[hash(accessToken)] = profile{o.id, o.now.Add(o.lifetime())}
 }
 
 // userOf returns a copy of the user of a verified token, the token's scopes and the
@@ -117,7 +124,7 @@ func (t *Tenant) userOf(c *call, token string, claims map[string]any) (*tenant.U
 		return nil, nil, nil, "The user does not exist"
 	}
 	cp := *u
-	return &cp, scopes, t.st.profiles[hash(token)], ""
+	return &cp, scopes, t.st.profiles[hash(token)].claims, ""
 }
 
 // namesUserinfo reports whether a JWT is for /userinfo of its issuer. An opaque token

@@ -13,6 +13,8 @@ type File struct {
 	Connections     []Connection     `json:"connections"` // passwordless ones
 	Users           []User           `json:"users"`
 	Actions         []Action         `json:"x-actions"`
+
+	Ignored []string `json:"-"` // what of the source has no effect; the console shows these lines
 }
 
 // Settings are the tenant's own settings.
