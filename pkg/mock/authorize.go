@@ -231,7 +231,7 @@ func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() 
 		tx.state = t.loginState(tx.req.client.ClientID)
 	}
 	t.storeTransaction(tx)
-	return func() { redirect(c, path+"?state="+tx.state) }
+	return func() { redirect(c, c.path(path)+"?state="+tx.state) }
 }
 
 func redirect(c *call, location string) {

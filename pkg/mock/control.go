@@ -21,9 +21,9 @@ const controlPrefix = "/_mock/"
 
 // controls serves the control API under /_mock/, with which a test changes and
 // inspects the tenant. [Tenant] has methods for the same.
-func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, at address) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
-		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+		c := &call{address: at, w: w, r: r, now: t.clock.Now(), id: t.requestID()}
 		c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: "resource"}
 		rec := &recorder{ResponseWriter: w}
 		c.w = rec

@@ -133,7 +133,7 @@ func (t *Tenant) organizationPage(c *call) {
 		render(c, http.StatusBadRequest, "organization.html", view)
 		return
 	}
-	redirect(c, next)
+	redirect(c, c.path(next))
 }
 
 // setOrganization stores what the user chose: an id in the picker, a name before the

@@ -59,17 +59,14 @@ func (t *Tenant) table() map[string]route {
 
 // call is one request to the tenant.
 type call struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	issuer string
-	now    time.Time
-	id     string // X-Auth0-RequestId, the tracking id of error pages
-	entry  *Entry // its line in the journal
-	extra  object // last members of a token response
+	address
+	w     http.ResponseWriter
+	r     *http.Request
+	now   time.Time
+	id    string // X-Auth0-RequestId, the tracking id of error pages
+	entry *Entry // its line in the journal
+	extra object // last members of a token response
 }
-
-// url returns an absolute URL of the tenant.
-func (c *call) url(path string) string { return c.issuer + strings.TrimPrefix(path, "/") }
 
 // setReason records in the journal why the call failed.
 func (c *call) setReason(reason string) { c.entry.Reason = reason }
@@ -77,8 +74,10 @@ func (c *call) setReason(reason string) { c.entry.Reason = reason }
 // serve handles a request: with the control API, or with common headers, a limited
 // body, the endpoint's handler or a fault, and a journal entry.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
+	at := t.addressOf(r, issuer)
+	r = at.below(r)
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
-		t.controls(w, r, issuer)
+		t.controls(w, r, at)
 		return
 	}
 	rt, known := t.routes[r.URL.Path]
@@ -87,7 +86,7 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		return
 	}
 	known = known && containsWord(rt.methods, routedMethod(r))
-	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+	c := &call{address: at, w: w, r: r, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
 	rec := &recorder{ResponseWriter: w}
 	c.w = rec
@@ -148,8 +147,8 @@ func setLimit(h http.Header, limit int, now time.Time) {
 // deviceCookies sets the cookies of every response, /oauth/token included.
 func (t *Tenant) deviceCookies(c *call) {
 	value := "s%3Av0%3A" + t.randomString(36)
-	compat := "did_compat=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
-	did := "did=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
+	compat := "did_compat=" + value + "; Max-Age=31557600; Path=" + c.path("/") + "; HttpOnly"
+	did := "did=" + value + "; Max-Age=31557600; Path=" + c.path("/") + "; HttpOnly"
 	if c.secure() {
 		did += "; Secure; SameSite=None"
 		compat += "; Secure"
@@ -157,10 +156,6 @@ func (t *Tenant) deviceCookies(c *call) {
 	c.w.Header().Add("Set-Cookie", did)
 	c.w.Header().Add("Set-Cookie", compat)
 }
-
-// secure reports whether the issuer is https. Over http, browsers drop Secure
-// cookies.
-func (c *call) secure() bool { return strings.HasPrefix(c.issuer, "https://") }
 
 func (t *Tenant) requestID() string {
 	const hexdigits = "0123456789abcdef"
