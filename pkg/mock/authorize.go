@@ -85,7 +85,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 			s = t.newBrowser(c)
 		}
 		person := t.person(c, req, s)
-		if t.st.login == LoginForm || person == nil {
+		if t.loginMode(req.client) == LoginForm || person == nil {
 			return t.page(c, tx, s, t.firstPage(req))
 		}
 		t.logIn(c, s, person)
@@ -115,12 +115,20 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 		return t.refusal(c, req, refuse("access_denied", "User did not authorize the request"))
 	case missing && req.asks("none"):
 		return t.refusal(c, req, refuse("consent_required", "Consent required"))
-	case missing && t.st.login == LoginForm:
+	case missing && t.loginMode(req.client) == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
 	t.st.consents[t.consentKey(req, u)] = true
 	delete(t.st.logins, tx.state)
 	return t.grantAuthorization(c, tx, s, u)
+}
+
+// loginMode returns the client's login mode, or else the tenant's.
+func (t *Tenant) loginMode(client *tenant.Client) LoginMode {
+	if client.Login != "" {
+		return LoginMode(client.Login)
+	}
+	return t.st.login
 }
 
 // firstPage returns the page for a browser without a session.

@@ -58,9 +58,9 @@ func (t *Tenant) chooseOrganization(tx *transaction, u *tenant.User) (string, *o
 	switch {
 	case len(list) == 0 && required:
 		return "", refuse("invalid_request", "client requires organization membership, but user does not belong to any organization")
-	case len(list) == 0, !required && t.st.login == LoginAuto:
+	case len(list) == 0, !required && t.loginMode(req.client) == LoginAuto:
 		tx.personal = true
-	case required && (len(list) == 1 || t.st.login == LoginAuto):
+	case required && (len(list) == 1 || t.loginMode(req.client) == LoginAuto):
 		req.organization = list[0].ID
 	default:
 		return "/u/organization/picker", nil
