@@ -25,6 +25,7 @@ type program struct {
 	stdout, stderr io.Writer
 	public, lax    bool
 	tenant         []string
+	several        bool // MOCKAUTH0_TENANTS is set
 }
 
 // exitError carries an exit code.

@@ -22,11 +22,13 @@ import (
 type settings struct {
 	Listen         string         `default:"127.0.0.1:8400"`
 	Issuer         string         `default:""`
+	BrowserURL     string         `default:"" envconfig:"BROWSER_URL"`
 	Login          mock.LoginMode `default:"auto"`
 	Profile        mock.Profile   `default:"auth0"`
 	TokenBody      mock.TokenBody `default:"recorded" split_words:"true"`
 	TLSListen      string         `default:"" envconfig:"TLS_LISTEN"`
 	Tenant         []string       `default:""`
+	Tenants        []string       `default:""`
 	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
 	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
@@ -38,8 +40,12 @@ type settings struct {
 const settingsHelp = `Listen until interrupted. Settings come from the environment:
 
   MOCKAUTH0_LISTEN           address (127.0.0.1:8400, and the same port on [::1])
-  MOCKAUTH0_ISSUER           issuer with a trailing slash (http://localhost:PORT/)
+  MOCKAUTH0_ISSUER           issuer with a trailing slash (http://localhost:PORT/); an https one is the TLS
+                             listener's; request: from the Host of each request, for mapped ports
+  MOCKAUTH0_BROWSER_URL      where browsers reach the tenant's pages, with a trailing slash (MOCKAUTH0_ISSUER)
   MOCKAUTH0_TENANT           files or directories of an auth0-deploy-cli export, separated by commas (the built-in tenant)
+  MOCKAUTH0_TENANTS          several tenants: NAME=FILE, separated by commas, or a directory with a file for each;
+                             issuer http://localhost:PORT/NAME/, or http://NAME:PORT/ for a name with a dot (none)
   MOCKAUTH0_TLS_LISTEN       address of a TLS listener with its own issuer (none)
   MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA for TLS (new ones at each start)
   MOCKAUTH0_CA_KEY_FILE
@@ -93,7 +99,11 @@ func settingError(err error) string {
 
 // config returns the tenant's configuration.
 func (s settings) config() mock.Config {
-	return mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
+	issuer := s.Issuer
+	if issuer == followRequest {
+		issuer = ""
+	}
+	return mock.Config{Issuer: issuer, BrowserURL: s.BrowserURL, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
 }
 
 // tenantErrors returns the settings that the tenant does not accept, by variable: the
