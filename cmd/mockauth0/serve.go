@@ -33,6 +33,9 @@ func (p *program) serve(ctx context.Context) error {
 	if len(p.tenant) > 0 {
 		s.Tenant = p.tenant
 	}
+	if p.replay != "" {
+		s.Replay = p.replay
+	}
 	for _, l := range []struct{ setting, addr string }{
 		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
 	} {
@@ -61,6 +64,10 @@ func (p *program) serve(ctx context.Context) error {
 	if s.Issuer != "" && s.Issuer != followRequest {
 		main = base(s.Issuer)
 	}
+	replay, err := s.replayer(list, main, &config)
+	if err != nil {
+		return err
+	}
 	if err := p.openTenants(s, list, main, config); err != nil {
 		return err
 	}
@@ -69,6 +76,9 @@ func (p *program) serve(ctx context.Context) error {
 	endpoints, err := p.endpoints(ctx, &open, s, list, plain)
 	if err != nil {
 		return err
+	}
+	for i := range endpoints {
+		endpoints[i].handler = replay(endpoints[i].handler)
 	}
 	for _, h := range list {
 		if len(h.files) > 0 {

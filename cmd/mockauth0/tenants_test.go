@@ -48,7 +48,7 @@ func start(t *testing.T, n int, env map[string]string, args ...string) *running 
 	r := &running{t: t}
 	lines := bufio.NewScanner(log)
 	for len(r.issuers) < n && lines.Scan() {
-		if m := regexp.MustCompile(`issuer (https?://\S+),`).FindStringSubmatch(lines.Text()); m != nil {
+		if m := regexp.MustCompile(`(?:issuer|at) (https?://\S+),`).FindStringSubmatch(lines.Text()); m != nil {
 			r.issuers = append(r.issuers, m[1])
 		}
 	}
