@@ -28,6 +28,7 @@ type contractFlags struct {
 	secretFile   string
 	passwordFile string
 	report       string
+	cases        string
 }
 
 func (p *program) contractCommand() *cobra.Command {
@@ -48,6 +49,7 @@ func (p *program) contractCommand() *cobra.Command {
 	flags.StringVar(&f.target.Username, "username", "", "user who can log in on the pages")
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the user's password")
 	flags.StringVar(&f.target.Control, "control", "", "control API of a mock (default: ISSUER/_mock/ if it answers)")
+	flags.StringVar(&f.cases, "cases", "", "file of mockauth0 record, whose cases run instead of the documented ones")
 	flags.StringVar(&f.report, "report", "text", "format of the report: text, json or junit")
 	return c
 }
@@ -75,7 +77,13 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 		}
 		*s.into = strings.TrimRight(string(b), "\r\n")
 	}
-	if err := findControl(ctx, &f.target); err != nil {
+	var err error
+	if f.cases == "" {
+		err = findControl(ctx, &f.target)
+	} else if f.target.Recording, err = readRecording(f.cases); err != nil { // its clients and users are not those of a control API
+		err = configError("--cases: %w", err)
+	}
+	if err != nil {
 		return err
 	}
 	report, err := contract.Check(ctx, f.target)

@@ -40,12 +40,3 @@ func (o *opened) listen(ctx context.Context, addr, setting string) ([]net.Listen
 	*o = append(*o, out...)
 	return slices.Clone(out), nil
 }
-
-// issuerOf returns the issuer for clients on this machine.
-func issuerOf(scheme, configured string, addr net.Addr) string {
-	host, _, _ := net.SplitHostPort(configured)
-	if host == "" || host == "127.0.0.1" || host == "0.0.0.0" || host == "::1" || host == "::" {
-		host = "localhost"
-	}
-	return scheme + "://" + net.JoinHostPort(host, fmt.Sprint(addr.(*net.TCPAddr).Port)) + "/"
-}

@@ -25,6 +25,8 @@ type program struct {
 	stdout, stderr io.Writer
 	public, lax    bool
 	tenant         []string
+	replay         string
+	several        bool // MOCKAUTH0_TENANTS is set
 }
 
 // exitError carries an exit code.
@@ -81,9 +83,10 @@ func (p *program) command() *cobra.Command {
 	}
 	for _, c := range []*cobra.Command{root, serve} {
 		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (default: MOCKAUTH0_TENANT)")
+		c.Flags().StringVar(&p.replay, "replay", "", "answer as recorded in a file of mockauth0 record (default: MOCKAUTH0_REPLAY)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them, and any host name for /_mock/")
 		c.Flags().BoolVar(&p.lax, "lax", false, "accept settings with which a real tenant refuses what the mock allows; they have no effect")
 	}
-	root.AddCommand(serve, p.caCommand(), p.contractCommand(), health, p.tokenCommand(), p.versionCommand())
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), p.recordCommand(), health, p.tokenCommand(), p.versionCommand())
 	return root
 }

@@ -15,8 +15,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/errgroup"
-
-	"example.com/tokend/pkg/mock"
 )
 
 // endpoint is a handler with its listeners.
@@ -35,6 +33,9 @@ func (p *program) serve(ctx context.Context) error {
 	if len(p.tenant) > 0 {
 		s.Tenant = p.tenant
 	}
+	if p.replay != "" {
+		s.Replay = p.replay
+	}
 	for _, l := range []struct{ setting, addr string }{
 		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
 	} {
@@ -49,42 +50,62 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.Issuer == "" {
-		s.Issuer = issuerOf("http", s.Listen, plain[0].Addr())
-	}
 	log := s.logger(p.stderr)
-	tenant, err := p.newTenant(s, log)
+	list, err := s.hosted()
 	if err != nil {
 		return err
 	}
-	defer tenant.Close()
-	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit\n"+
-		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
-	if len(s.Tenant) > 0 {
-		p.showClients(tenant)
-	}
-	endpoints, err := p.endpoints(ctx, &open, s, tenant, plain)
+	p.several = len(s.Tenants) > 0
+	config, err := p.tenantConfig(s, log)
 	if err != nil {
 		return err
+	}
+	main := s.plainBase(plain[0].Addr())
+	if s.Issuer != "" && s.Issuer != followRequest {
+		main = base(s.Issuer)
+	}
+	replay, err := s.replayer(list, main, &config)
+	if err != nil {
+		return err
+	}
+	if err := p.openTenants(s, list, main, config); err != nil {
+		return err
+	}
+	defer closeTenants(list)
+	fmt.Fprintln(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit")
+	endpoints, err := p.endpoints(ctx, &open, s, list, plain)
+	if err != nil {
+		return err
+	}
+	for i := range endpoints {
+		endpoints[i].handler = replay(endpoints[i].handler)
+	}
+	for _, h := range list {
+		if len(h.files) > 0 {
+			p.showClients(h.tenant)
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, tenant.Close)() // streams of events would delay the end
+	defer context.AfterFunc(ctx, func() { closeTenants(list) })() // streams of events would delay the end
 	group.Go(func() error { return serveEndpoints(ctx, log, endpoints) })
-	group.Go(func() error { return p.reloadOnHangup(ctx, s, tenant) })
+	group.Go(func() error { return p.reloadOnHangup(ctx, list) })
 	return group.Wait()
 }
 
 // endpoints opens the listeners for TLS, which has its own issuer and the same state,
 // and for the control API.
-func (p *program) endpoints(ctx context.Context, open *opened, s settings, tenant *mock.Tenant, plain []net.Listener) ([]endpoint, error) {
-	endpoints := []endpoint{{handler: tenant, listeners: plain}}
+func (p *program) endpoints(ctx context.Context, open *opened, s settings, list []hosted, plain []net.Listener) ([]endpoint, error) {
+	plainBase := s.plainBase(plain[0].Addr())
+	endpoints := []endpoint{{handler: p.tenantsAt(plainBase, list), listeners: plain}}
+	p.showIssuers(plainBase, issuerOf("http", s.Listen, plain[0].Addr()), list, "login "+string(s.Login))
 	if s.TLSListen != "" {
 		raw, err := open.listen(ctx, s.TLSListen, "MOCKAUTH0_TLS_LISTEN")
 		if err != nil {
 			return nil, err
 		}
-		issuer := issuerOf("https", s.TLSListen, raw[0].Addr())
-		pair, err := tenant.CA().Certificate(certificateHosts(s)...)
+		b := s.tlsBase(raw[0].Addr())
+		hosts := certificateHosts(s, list)
+		pair, err := list[0].tenant.CA().Certificate(hosts...)
 		if err != nil {
 			return nil, err
 		}
@@ -93,8 +114,9 @@ func (p *program) endpoints(ctx context.Context, open *opened, s settings, tenan
 				Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 			})
 		}
-		endpoints = append(endpoints, endpoint{handler: tenant.At(issuer), listeners: raw})
-		fmt.Fprintf(p.stderr, "mockauth0: issuer %s, get its CA with mockauth0 ca\n", issuer)
+		endpoints = append(endpoints, endpoint{handler: p.tenantsAt(b, list), listeners: raw})
+		p.showIssuers(b, issuerOf("https", s.TLSListen, raw[0].Addr()), list, "get its CA with mockauth0 ca")
+		fmt.Fprintf(p.stderr, "mockauth0: TLS certificate for %s at %s\n", strings.Join(hosts, ", "), raw[0].Addr())
 	}
 	if s.ControlListen == "" {
 		return endpoints, nil
@@ -103,13 +125,19 @@ func (p *program) endpoints(ctx context.Context, open *opened, s settings, tenan
 		endpoints[i].handler = withoutControl(endpoints[i].handler)
 	}
 	control, err := open.listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN")
-	return append(endpoints, endpoint{handler: tenant, listeners: control}), err
+	return append(endpoints, endpoint{handler: p.tenantsAt(plainBase, list), listeners: control}), err
 }
 
 // certificateHosts returns the host names of the TLS certificate.
-func certificateHosts(s settings) []string {
+func certificateHosts(s settings, list []hosted) []string {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	for _, raw := range []string{s.Issuer, "https://" + s.TLSListen} {
+	urls := []string{s.Issuer, s.BrowserURL, "https://" + s.TLSListen}
+	for _, h := range list {
+		if isHost(h.name) {
+			urls = append(urls, "https://"+h.name)
+		}
+	}
+	for _, raw := range urls {
 		if u, err := url.Parse(raw); err == nil && u.Hostname() != "" && !slices.Contains(hosts, u.Hostname()) {
 			hosts = append(hosts, u.Hostname())
 		}
@@ -121,8 +149,8 @@ func certificateHosts(s settings) []string {
 // use, and the page after a login from the console.
 func withoutControl(tenant http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		if strings.HasPrefix(path, "/_mock/") && path != "/_mock/health" && path != "/_mock/callback" && !strings.HasPrefix(path, "/_mock/resource/") {
+		_, call, isControl := strings.Cut(r.URL.Path, "/_mock/") // below the path of one of several tenants, too
+		if isControl && call != "health" && call != "callback" && !strings.HasPrefix(call, "resource/") {
 			http.Error(w, "the control API is on another listener; see MOCKAUTH0_CONTROL_LISTEN", http.StatusNotFound)
 			return
 		}

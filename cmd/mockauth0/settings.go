@@ -22,12 +22,15 @@ import (
 type settings struct {
 	Listen         string         `default:"127.0.0.1:8400"`
 	Issuer         string         `default:""`
+	BrowserURL     string         `default:"" envconfig:"BROWSER_URL"`
 	Login          mock.LoginMode `default:"auto"`
 	Profile        mock.Profile   `default:"auth0"`
 	TokenBody      mock.TokenBody `default:"recorded" split_words:"true"`
 	TLSListen      string         `default:"" envconfig:"TLS_LISTEN"`
 	Tenant         []string       `default:""`
 	Faults         []string       `default:""`
+	Tenants        []string       `default:""`
+	Replay         string         `default:""`
 	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
 	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
@@ -39,8 +42,13 @@ type settings struct {
 const settingsHelp = `Listen until interrupted. Settings come from the environment:
 
   MOCKAUTH0_LISTEN           address (127.0.0.1:8400, and the same port on [::1])
-  MOCKAUTH0_ISSUER           issuer with a trailing slash (http://localhost:PORT/)
+  MOCKAUTH0_ISSUER           issuer with a trailing slash (http://localhost:PORT/); an https one is the TLS
+                             listener's; request: from the Host of each request, for mapped ports
+  MOCKAUTH0_BROWSER_URL      where browsers reach the tenant's pages, with a trailing slash (MOCKAUTH0_ISSUER)
   MOCKAUTH0_TENANT           files or directories of an auth0-deploy-cli export, separated by commas (the built-in tenant)
+  MOCKAUTH0_TENANTS          several tenants: NAME=FILE, separated by commas, or a directory with a file for each;
+                             issuer http://localhost:PORT/NAME/, or http://NAME:PORT/ for a name with a dot (none)
+  MOCKAUTH0_REPLAY           file of mockauth0 record; what is not in it is answered by the tenant (none)
   MOCKAUTH0_TLS_LISTEN       address of a TLS listener with its own issuer (none)
   MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA for TLS (new ones at each start)
   MOCKAUTH0_CA_KEY_FILE
@@ -95,7 +103,11 @@ func settingError(err error) string {
 
 // config returns the tenant's configuration.
 func (s settings) config() mock.Config {
-	c := mock.Config{Issuer: s.Issuer, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
+	issuer := s.Issuer
+	if issuer == followRequest {
+		issuer = ""
+	}
+	c := mock.Config{Issuer: issuer, BrowserURL: s.BrowserURL, Login: s.Login, Profile: s.Profile, TokenBody: s.TokenBody, DeviceInterval: s.DeviceInterval}
 	for _, name := range s.Faults {
 		c.Faults = append(c.Faults, mock.Fault{Profile: name})
 	}

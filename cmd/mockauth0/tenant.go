@@ -16,21 +16,26 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// newTenant makes the tenant of the settings.
-func (p *program) newTenant(s settings, log *slog.Logger) (*mock.Tenant, error) {
+// tenantConfig returns what all tenants of the process have in common.
+func (p *program) tenantConfig(s settings, log *slog.Logger) (mock.Config, error) {
 	c := s.config()
 	c.Log, c.Public, c.Lax = log, p.public, p.lax
-	file, err := p.loadTenant(s)
+	if s.TLSListen == "" {
+		return c, nil
+	}
+	var err error
+	c.CA, err = s.authority()
+	return c, err
+}
+
+// newTenant makes the tenant of some files.
+func (p *program) newTenant(files []string, c mock.Config) (*mock.Tenant, error) {
+	file, err := p.loadTenant(files)
 	if err != nil {
 		return nil, err
 	}
 	if file != nil {
 		c.Tenant = file.Tenant
-	}
-	if s.TLSListen != "" {
-		if c.CA, err = s.authority(); err != nil {
-			return nil, err
-		}
 	}
 	t, err := mock.New(c)
 	switch {
@@ -53,8 +58,8 @@ func (p *program) showClients(t *mock.Tenant) {
 
 // loadTenant reads the tenant files and logs what the mock ignores. It returns nil for
 // the built-in tenant.
-func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
-	if len(s.Tenant) == 0 {
+func (p *program) loadTenant(files []string) (*tenantfile.Result, error) {
+	if len(files) == 0 {
 		return nil, nil //nolint:nilnil // the built-in tenant
 	}
 	mappings := map[string]any{}
@@ -63,7 +68,7 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 			return nil, configError("AUTH0_KEYWORD_REPLACE_MAPPINGS is not a JSON object: %w", err)
 		}
 	}
-	file, err := tenantfile.Load(s.Tenant, tenantfile.Options{Mappings: mappings, Lax: p.lax})
+	file, err := tenantfile.Load(files, tenantfile.Options{Mappings: mappings, Lax: p.lax})
 	if err != nil {
 		return nil, p.tenantError(err)
 	}
@@ -81,15 +86,18 @@ func (p *program) loadTenant(s settings) (*tenantfile.Result, error) {
 // tenantError adds which setting names the files.
 func (p *program) tenantError(err error) error {
 	setting := "MOCKAUTH0_TENANT"
-	if len(p.tenant) > 0 {
+	switch {
+	case len(p.tenant) > 0:
 		setting = "--tenant"
+	case p.several:
+		setting = "MOCKAUTH0_TENANTS"
 	}
 	return configError("the tenant is not valid:\n%w\nhint: correct the files of %s; see examples/tenant for a complete one", err, setting)
 }
 
 // reloadOnHangup reads the tenant files again at each SIGHUP. Files that are not valid
 // change nothing.
-func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant) error {
+func (p *program) reloadOnHangup(ctx context.Context, list []hosted) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -99,20 +107,26 @@ func (p *program) reloadOnHangup(ctx context.Context, s settings, t *mock.Tenant
 			return nil
 		case <-hangup:
 		}
-		file, err := p.loadTenant(s)
-		switch {
-		case err == nil && file == nil:
-			err = errors.New("no tenant file is set (MOCKAUTH0_TENANT)")
-		case err == nil:
-			err = file.Explain(t.Reload(file.Tenant))
+		for _, h := range list {
+			p.reload(h)
 		}
-		if err != nil {
-			fmt.Fprintf(p.stderr, "mockauth0: not reloaded; the tenant is unchanged: %v\n", err)
-			continue
-		}
-		fmt.Fprintf(p.stderr, "mockauth0: reloaded %s\n", strings.Join(s.Tenant, ", "))
-		p.showClients(t)
 	}
+}
+
+func (p *program) reload(h hosted) {
+	file, err := p.loadTenant(h.files)
+	switch {
+	case err == nil && file == nil:
+		err = errors.New("no tenant file is set (MOCKAUTH0_TENANT)")
+	case err == nil:
+		err = file.Explain(h.tenant.Reload(file.Tenant))
+	}
+	if err != nil {
+		fmt.Fprintf(p.stderr, "mockauth0: not reloaded; the tenant is unchanged: %v\n", err)
+		return
+	}
+	fmt.Fprintf(p.stderr, "mockauth0: reloaded %s\n", strings.Join(h.files, ", "))
+	p.showClients(h.tenant)
 }
 
 // authority returns the CA of the files, or a new one.

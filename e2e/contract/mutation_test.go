@@ -40,7 +40,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"the star is one label", "tenant/placeholder.go", `middle == "" || strings.ContainsFunc(label, notInLabel) {`, "false {"},
 	{"{organization_name} is that of the login", "tenant/placeholder.go", `if organization == "" || label != organization {`, `if organization == "" {`},
 	{"the organization is entered before the login", "organization.go", `behaviour == preLoginPrompt && req.client.OrganizationUsage == "require":`, "false:"},
-	{"one membership needs no picker", "organization.go", "required && (len(list) == 1 || t.st.login == LoginAuto):", "required && t.st.login == LoginAuto:"},
+	{"one membership needs no picker", "organization.go", "required && (len(list) == 1 || t.loginMode(req.client) == LoginAuto):", "required && t.loginMode(req.client) == LoginAuto:"},
 	{"membership on login", "organization.go", "&& o.AutoMembership(u.Connection) {", "&& false {"},
 	{"an invitation makes a member", "invitation.go", "t.st.addMember(o, u)", ""},
 	{"an invitation verifies the address", "invitation.go", "verified.EmailVerified = true", ""},

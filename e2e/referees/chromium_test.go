@@ -29,6 +29,12 @@ type chromium struct {
 // newChromium opens a browser that trusts the certificates of both.
 func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
+	return launchChromium(t, app.URL, append(more, chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))...)
+}
+
+// launchChromium opens a browser at an address.
+func launchChromium(t *testing.T, address string, flags ...chromedp.ExecAllocatorOption) *chromium {
+	t.Helper()
 	var path string
 	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
 		path = mac
@@ -37,8 +43,8 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chrome
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
-	options = append(options, more...)
+		chromedp.Flag("disable-component-update", true))
+	options = append(options, flags...)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -49,7 +55,7 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chrome
 		t.Fatal(err)
 	}
 	c := &chromium{t: t, ctx: ctx}
-	c.do(chromedp.Navigate(app.URL))
+	c.do(chromedp.Navigate(address))
 	return c
 }
 

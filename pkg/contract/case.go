@@ -86,14 +86,14 @@ type Body struct {
 	SameAs       string          `json:"same_as,omitempty"`       // id of a case whose body must be equal
 }
 
-// profile describes a JWT.
-type profile struct {
-	Header   json.RawMessage `json:"header"` // these members in this order
-	Claims   json.RawMessage `json:"claims"` // these in this order, with others between them
-	Also     json.RawMessage `json:"also"`   // these in any place
-	Optional []string        `json:"optional"`
-	Absent   []string        `json:"absent"`
-	Lifetime string          `json:"lifetime"` // exp - iat: "expires_in" of the answer, or seconds; a real tenant may have another setting
+// Profile describes a JWT.
+type Profile struct {
+	Header   json.RawMessage `json:"header,omitempty"` // these members in this order
+	Claims   json.RawMessage `json:"claims,omitempty"` // these in this order, with others between them
+	Also     json.RawMessage `json:"also,omitempty"`   // these in any place
+	Optional []string        `json:"optional,omitempty"`
+	Absent   []string        `json:"absent,omitempty"`
+	Lifetime string          `json:"lifetime,omitempty"` // exp - iat: "expires_in" of the answer, or seconds; a real tenant may have another setting
 }
 
 // controlCall is one call to the mock's control API.
@@ -110,7 +110,7 @@ type data struct {
 		Headers       map[string]map[string]*string `json:"headers"`
 		DeviceCookies map[string][]string           `json:"device_cookies"`
 		Unremarkable  []string                      `json:"unremarkable_headers"`
-		JWT           map[string]profile            `json:"jwt"`
+		JWT           map[string]Profile            `json:"jwt"`
 	}
 	mockSetup struct {
 		Baseline []controlCall            `json:"baseline"`

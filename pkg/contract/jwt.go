@@ -93,7 +93,7 @@ func payloadOf(token string) *object {
 
 // matchJWT compares a JWT with its profile: signature, header and claims, their
 // order, and the lifetime.
-func (m *match) matchJWT(ctx context.Context, at, token string, p profile, expiresIn any) {
+func (m *match) matchJWT(ctx context.Context, at, token string, p Profile, expiresIn any) {
 	if err := m.scene.verify(ctx, token); err != nil {
 		m.differ("%s: signature: %v", at, err)
 	}
@@ -122,7 +122,7 @@ func (m *match) matchJWT(ctx context.Context, at, token string, p profile, expir
 	m.lifetime(at, p, claims, expiresIn)
 }
 
-func (m *match) claims(at string, p profile, got *object) {
+func (m *match) claims(at string, p Profile, got *object) {
 	want, also := m.expected(p.Claims), m.expected(p.Also)
 	m.members(at, want, got)
 	m.members(at, also, got)
@@ -150,7 +150,7 @@ func (m *match) inSettings(k string, claims *object) bool {
 	return settable && err == nil && claims.text(k) != "" && claims.text(k) == answer.text(k)
 }
 
-func (m *match) lifetime(at string, p profile, got *object, expiresIn any) {
+func (m *match) lifetime(at string, p Profile, got *object, expiresIn any) {
 	iat, errIat := number(got, "iat")
 	exp, errExp := number(got, "exp")
 	if errIat != nil || errExp != nil {

@@ -273,7 +273,7 @@ func TestMatchJWT(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := profile{
+	p := Profile{
 		Header: json.RawMessage(`{"alg":"RS256","kid":"$string","typ":"JWT"}`), // go-jose's order
 		Claims: json.RawMessage(`{"iss":"{{issuer}}","aud":["a","b"],"iat":"$int","exp":"$int"}`),
 		Also:   json.RawMessage(`{"sid":"$string"}`), Optional: []string{"org_id"}, Absent: []string{"gty"}, Lifetime: "expires_in",

@@ -39,7 +39,7 @@ func newRunner(t Target) (r *runner, done func()) {
 	red.hide("password", t.Password)
 	w, closeWire := newWire(t, red)
 	r = &runner{
-		target: t, data: load(), wire: w, red: red, seen: &driftList{}, lacked: map[string]bool{},
+		target: t, data: load().with(t.Recording), wire: w, red: red, seen: &driftList{}, lacked: map[string]bool{},
 		key: sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
 	}
 	return r, func() {

@@ -48,7 +48,7 @@ func TestSettingsOfARealTenant(t *testing.T) {
 			Settings: json.RawMessage(`{"scope":"$string"}`),
 		},
 	}
-	p := profile{Claims: json.RawMessage(`{}`), Header: json.RawMessage(`{"alg":"RS256","kid":"$string","typ":"JWT"}`), Absent: []string{"scope", "gty"}, Lifetime: "36000"}
+	p := Profile{Claims: json.RawMessage(`{}`), Header: json.RawMessage(`{"alg":"RS256","kid":"$string","typ":"JWT"}`), Absent: []string{"scope", "gty"}, Lifetime: "36000"}
 	for name, tc := range map[string]struct {
 		body, claims string
 		mock, tenant []string

@@ -33,6 +33,8 @@ type Target struct {
 	Username string // a user who can log in on the tenant's pages; "": cases that need one are skipped
 	Password string
 
+	Recording *Recording // its cases run instead of the documented ones
+
 	Now   func() time.Time                           // nil: time.Now
 	Sleep func(context.Context, time.Duration) error // waits for the tenant's rate limit; nil: a timer
 }

@@ -46,6 +46,7 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 	}
 	ctx = context.WithValue(ctx, personKey{}, p)
 	b := &fakeBrowser{tenant: t, cookies: map[string]*http.Cookie{}, base: u}
+	prefix := t.addressOf(&http.Request{Host: u.Host}, t.issuer).prefix
 	method, form := http.MethodGet, url.Values(nil)
 	for range 10 {
 		res, err := b.do(ctx, method, u, form)
@@ -56,7 +57,7 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 		filled := method == http.MethodPost
 		method, form = http.MethodGet, nil
 		switch {
-		case location == "" && strings.HasPrefix(u.Path, "/u/") && !filled:
+		case location == "" && strings.HasPrefix(u.Path, prefix+"/u/") && !filled:
 			method, form = http.MethodPost, t.fill(p, u)
 		case location == "":
 			return nil, fmt.Errorf("mock: approve: %s answered %d and did not redirect to the client", u.Path, res.StatusCode)
@@ -65,7 +66,7 @@ func (t *Tenant) Approve(ctx context.Context, authorizeURL string, options ...Ap
 			if err != nil {
 				return nil, fmt.Errorf("mock: approve: %w", err)
 			}
-			if next.Host != b.base.Host || !t.isPage(next.Path) {
+			if next.Host != b.base.Host || !t.isPage(strings.TrimPrefix(next.Path, prefix)) {
 				return callbackOf(next)
 			}
 			u = next

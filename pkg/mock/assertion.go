@@ -87,7 +87,7 @@ func (t *Tenant) checkAssertion(c *call, client *tenant.Client, kind, raw string
 
 // useOnce rejects a jti that was used before, until its assertion expires.
 func (t *Tenant) useOnce(key string, exp, now time.Time) *oauthError {
-	if _, seen := t.st.jtis[key]; seen {
+	if end, seen := t.st.jtis[key]; seen && end.After(now) {
 		return unauthorized("the assertion's jti was used before")
 	}
 	makeRoom(&t.st.room, t.st.jtis, func(end time.Time) bool { return end.Before(now) }, itself)

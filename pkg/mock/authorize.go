@@ -87,7 +87,7 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 			s = t.newBrowser(c)
 		}
 		person := t.person(c, req, s)
-		if t.st.login == LoginForm || person == nil {
+		if t.loginMode(req.client) == LoginForm || person == nil {
 			return t.page(c, tx, s, t.firstPage(req))
 		}
 		t.logIn(c, s, person)
@@ -118,12 +118,20 @@ func (t *Tenant) advance(c *call, tx *transaction, s *session) func() {
 	case missing && req.asks("none"):
 		return t.refusal(c, req, refuse("consent_required", "Consent required").
 			withHint("log in once without prompt=none, or POST /_mock/consents; a callback on localhost always needs consent"))
-	case missing && t.st.login == LoginForm:
+	case missing && t.loginMode(req.client) == LoginForm:
 		return t.page(c, tx, s, "/u/consent")
 	}
 	t.keepConsent(t.consentKey(req, u), c.now)
 	delete(t.st.logins, tx.state)
 	return t.grantAuthorization(c, tx, s, u)
+}
+
+// loginMode returns the client's login mode, or else the tenant's.
+func (t *Tenant) loginMode(client *tenant.Client) LoginMode {
+	if client.Login != "" {
+		return LoginMode(client.Login)
+	}
+	return t.st.login
 }
 
 // firstPage returns the page for a browser without a session.
@@ -244,7 +252,7 @@ func (t *Tenant) page(c *call, tx *transaction, s *session, path string) func() 
 		tx.state = t.loginState(tx.req.client.ClientID)
 	}
 	t.storeTransaction(tx)
-	return func() { redirect(c, path+"?state="+tx.state) }
+	return func() { redirect(c, c.path(path)+"?state="+tx.state) }
 }
 
 func redirect(c *call, location string) {

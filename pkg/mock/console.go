@@ -141,14 +141,14 @@ func writePage(w http.ResponseWriter, status int, policy, name string, data any)
 
 // home is GET /, for a person who opens the issuer in a browser. Other clients get 404,
 // as before.
-func (t *Tenant) home(w http.ResponseWriter, issuer string) {
+func (t *Tenant) home(w http.ResponseWriter, at address) {
 	t.mu.Lock()
 	name := cmp.Or(t.st.settings.FriendlyName, "mockauth0")
 	t.mu.Unlock()
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("X-Mockauth0", "a mock tenant, for tests only")
 	writePage(w, http.StatusOK, pagePolicy+"; frame-ancestors 'none'", "home.html", map[string]any{
-		"Name": name, "Issuer": issuer, "Console": controlPrefix,
+		"Name": name, "Issuer": at.issuer, "Console": at.prefix + controlPrefix,
 	})
 }
 

@@ -20,9 +20,9 @@ const controlPrefix = "/_mock/"
 
 // controls serves the control API under /_mock/, with which a test changes and
 // inspects the tenant. [Tenant] has methods for the same.
-func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, at address) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix+"resource/") {
-		c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+		c := &call{address: at, w: w, r: r, now: t.clock.Now(), id: t.requestID()}
 		c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: "resource"}
 		rec := &recorder{ResponseWriter: w}
 		c.w = rec
@@ -37,7 +37,7 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if t.serveConsole(w, r, issuer) {
+	if t.serveConsole(w, r, at.issuer) {
 		return
 	}
 	if routedMethod(r) != http.MethodGet {
@@ -45,7 +45,7 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, issuer string)
 	}
 	if handle, known := t.control[routedMethod(r)+" "+r.URL.Path]; known {
 		handle(w, r)
-	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) && !t.controlTokens(w, r, issuer) {
+	} else if !t.controlOne(w, r) && !t.controlInvitations(w, r) && !t.controlTokens(w, r, at.issuer) {
 		controlError(w, http.StatusNotFound, "no "+clip(r.Method)+" "+clip(r.URL.Path)+"; GET "+controlPrefix+" lists all calls")
 	}
 }

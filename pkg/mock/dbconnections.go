@@ -221,7 +221,7 @@ func (t *Tenant) mailReset(c *call, m map[string]any) *dbError {
 	t.st.resets[hash(ticket)] = passwordReset{user: u.UserID, expires: c.now.Add(resetLifetime)}
 	t.send(Mail{
 		Time: c.now, Kind: "reset_password", To: u.Email, ClientID: text(m, "client_id"), Connection: name,
-		Link: c.url("/u/reset-password?ticket=" + url.QueryEscape(ticket)),
+		Link: c.pageURL("/u/reset-password?ticket=" + url.QueryEscape(ticket)),
 	})
 	return nil
 }

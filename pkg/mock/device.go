@@ -74,8 +74,8 @@ func (t *Tenant) newDevice(c *call, r tokenRequest) (object, *oauthError) {
 	return object{
 		{"device_code", value},
 		{"user_code", d.userCode},
-		{"verification_uri", c.url("/activate")},
-		{"verification_uri_complete", c.url("/activate?user_code=" + d.userCode)},
+		{"verification_uri", c.pageURL("/activate")},
+		{"verification_uri_complete", c.pageURL("/activate?user_code=" + d.userCode)},
 		{"expires_in", int(deviceLifetime.Seconds())},
 		{"interval", int(t.cfg.DeviceInterval.Seconds())},
 	}, nil

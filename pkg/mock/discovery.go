@@ -13,12 +13,14 @@ func (t *Tenant) discovery(c *call) {
 	namesIssuer := t.st.settings.ResponseIssuer
 	t.mu.Unlock()
 	o := object{{"issuer", c.issuer}}
-	endpoint := func(name, path string) {
+	add := func(name, path, url string) {
 		if _, served := t.routes[path]; served {
-			o = append(o, member{name, c.url(path)})
+			o = append(o, member{name, url})
 		}
 	}
-	endpoint("authorization_endpoint", "/authorize")
+	page := func(name, path string) { add(name, path, c.pageURL(path)) } // opened by a browser
+	endpoint := func(name, path string) { add(name, path, c.url(path)) } // called by a program
+	page("authorization_endpoint", "/authorize")
 	endpoint("token_endpoint", "/oauth/token")
 	endpoint("device_authorization_endpoint", "/oauth/device/code")
 	endpoint("userinfo_endpoint", "/userinfo")
@@ -49,7 +51,7 @@ func (t *Tenant) discovery(c *call) {
 	if namesIssuer {
 		o = append(o, member{"authorization_response_iss_parameter_supported", true})
 	}
-	endpoint("end_session_endpoint", "/oidc/logout")
+	page("end_session_endpoint", "/oidc/logout")
 	if t.parSupported() {
 		endpoint("pushed_authorization_request_endpoint", "/oauth/par")
 	}

@@ -242,6 +242,7 @@ var fieldRows = []fieldRow{
 	{"clients[0].default_organization.flows", `[]`, "machine", organizationRequired, nil},
 	{"clients[0].initiate_login_uri", `"https://a.example.com/start"`, "invitation", nil, nil},
 	{"clients[0].require_proof_of_possession", `true`, "proof", nil, nil},
+	{"clients[0].x-login", `"form"`, "login", nil, nil},
 	{"clients[0].oidc_logout.backchannel_logout_urls", `["http://localhost:3000/logout"]`, "back-channel logout", nil, nil},
 
 	{"resourceServers[0].name", `"x"`, "form", nil, nil},

@@ -40,7 +40,7 @@ func (t *Tenant) issue(s TokenSpec, issuer string) (string, issuance, error) {
 		return "", issuance{}, err
 	}
 	t.mu.Lock()
-	o, err := t.specified(s, &call{issuer: issuer, now: t.clock.Now()})
+	o, err := t.specified(s, &call{address: address{issuer: issuer, front: issuer, base: issuer}, now: t.clock.Now(), entry: &Entry{}})
 	t.mu.Unlock()
 	if err != nil {
 		return "", o, err

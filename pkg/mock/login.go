@@ -43,7 +43,7 @@ func (t *Tenant) loginPage(c *call) {
 	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
-	redirect(c, "/authorize/resume?state="+tx.state)
+	redirect(c, c.path("/authorize/resume?state=")+tx.state)
 }
 
 // authenticate returns the user of a login and password whose connection is accepted,
@@ -75,7 +75,7 @@ func (t *Tenant) consentPage(c *call) {
 		tx.consented = form.Get("action") == "accept"
 		tx.declined = !tx.consented
 		t.mu.Unlock()
-		redirect(c, "/authorize/resume?state="+tx.state)
+		redirect(c, c.path("/authorize/resume?state=")+tx.state)
 		return
 	}
 	u := t.st.users[s.user]

@@ -152,7 +152,7 @@ func (t *Tenant) askBeforeLogout(c *call, clientID, target string) string {
 		state: t.loginState(clientID), session: s, created: c.now, entry: c.id, logout: true, target: target,
 	}
 	t.storeTransaction(tx)
-	return "/u/logout-consent?state=" + tx.state
+	return c.path("/u/logout-consent?state=") + tx.state
 }
 
 // logoutConsentPage is /u/logout-consent.

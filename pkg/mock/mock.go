@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -50,6 +51,7 @@ const (
 // an issuer taken from the address of each request.
 type Config struct {
 	Issuer         string           // "https://acme.eu.auth0.com/", with a trailing slash; "": from the request's address
+	BrowserURL     string           // "http://localhost:8400/": where browsers reach the tenant, unless at the Issuer, which it requires
 	Tenant         *tenant.File     // clients, APIs, users…; nil: [tenant.Default]. Do not change it while the tenant is in use
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
@@ -183,7 +185,7 @@ func (t *Tenant) OAuth2() *oauth2.Config {
 	cfg := &oauth2.Config{
 		ClientID: c.ClientID, ClientSecret: c.ClientSecret,
 		Endpoint: oauth2.Endpoint{
-			AuthURL: t.issuer + "authorize", TokenURL: t.issuer + "oauth/token",
+			AuthURL: cmp.Or(t.cfg.BrowserURL, t.issuer) + "authorize", TokenURL: t.issuer + "oauth/token",
 			DeviceAuthURL: t.issuer + "oauth/device/code", AuthStyle: oauth2.AuthStyleInParams,
 		},
 		Scopes: []string{"openid", "profile", "email", "offline_access"},
@@ -278,6 +280,8 @@ func (c Config) check() error {
 		}
 	}
 	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http or https URL with a trailing slash", c.Issuer)
+	demand(c.BrowserURL == "" || validIssuer(c.BrowserURL), "browser url", "%q is not an http or https URL with a trailing slash", c.BrowserURL)
+	demand(c.BrowserURL == "" || c.Issuer != "", "browser url", "%q has no effect without an issuer", c.BrowserURL)
 	demand(c.Login == LoginAuto || c.Login == LoginForm, "login", "%q is neither auto nor form", c.Login)
 	demand(c.Profile == ProfileAuth0 || c.Profile == ProfileStrictOIDC, "profile", "%q is neither auth0 nor strict-oidc", c.Profile)
 	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)

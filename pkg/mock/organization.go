@@ -58,9 +58,9 @@ func (t *Tenant) chooseOrganization(tx *transaction, u *tenant.User) (string, *o
 	switch {
 	case len(list) == 0 && required:
 		return "", refuse("invalid_request", "client requires organization membership, but user does not belong to any organization")
-	case len(list) == 0, !required && t.st.login == LoginAuto:
+	case len(list) == 0, !required && t.loginMode(req.client) == LoginAuto:
 		tx.personal = true
-	case required && (len(list) == 1 || t.st.login == LoginAuto):
+	case required && (len(list) == 1 || t.loginMode(req.client) == LoginAuto):
 		req.organization = list[0].ID
 	default:
 		return "/u/organization/picker", nil
@@ -133,7 +133,7 @@ func (t *Tenant) organizationPage(c *call) {
 		render(c, http.StatusBadRequest, "organization.html", view)
 		return
 	}
-	redirect(c, next)
+	redirect(c, c.path(next))
 }
 
 // setOrganization stores what the user chose: an id in the picker, a name before the

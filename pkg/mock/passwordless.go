@@ -159,7 +159,7 @@ func (t *Tenant) startPasswordless(c *call, s startRequest) (object, *oauthError
 	code := t.newOTP(c, s.connection.Name, s.address)
 	mail := Mail{Time: c.now, Kind: "verification_code", To: s.address, ClientID: s.client.ClientID, Connection: s.connection.Name, Code: code}
 	if s.link {
-		mail.Kind, mail.Code, mail.Link = "login_link", "", c.url("/passwordless/verify_redirect?"+query(s.linkParameters(code)))
+		mail.Kind, mail.Code, mail.Link = "login_link", "", c.pageURL("/passwordless/verify_redirect?"+query(s.linkParameters(code)))
 	}
 	t.send(mail)
 	_, id, _ := strings.Cut(u.UserID, "|")

@@ -58,9 +58,9 @@ func (t *Tenant) table() map[string]route {
 
 // call is one request to the tenant.
 type call struct {
+	address
 	w      http.ResponseWriter
 	r      *http.Request
-	issuer string
 	now    time.Time
 	id     string // X-Auth0-RequestId, the tracking id of error pages
 	entry  *Entry // its line in the journal
@@ -72,9 +72,6 @@ type call struct {
 	clientLimit *limitState // of a client's own policy
 }
 
-// url returns an absolute URL of the tenant.
-func (c *call) url(path string) string { return c.issuer + strings.TrimPrefix(path, "/") }
-
 // setReason records in the journal why the call failed.
 func (c *call) setReason(reason string) { c.entry.Reason = reason }
 
@@ -82,12 +79,14 @@ func (c *call) setReason(reason string) { c.entry.Reason = reason }
 // body, the endpoint's handler or a fault, and a journal entry.
 func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 	setDate(w.Header(), t.clock.Now())
+	at := t.addressOf(r, issuer)
+	r = at.below(r)
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
-		t.controls(w, r, issuer)
+		t.controls(w, r, at)
 		return
 	}
 	if r.URL.Path == "/" && wantsPage(r) {
-		t.home(w, issuer)
+		t.home(w, at)
 		return
 	}
 	rt, known := t.routes[r.URL.Path]
@@ -96,7 +95,7 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		return
 	}
 	known = known && containsWord(rt.methods, routedMethod(r))
-	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
+	c := &call{address: at, w: w, r: r, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
 	rec := &recorder{ResponseWriter: w}
 	c.w = rec
@@ -158,8 +157,8 @@ func (t *Tenant) commonHeaders(c *call) {
 // deviceCookies sets the cookies of every response, /oauth/token included.
 func (t *Tenant) deviceCookies(c *call) {
 	value := "s%3Av0%3A" + t.randomString(36)
-	compat := "did_compat=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
-	did := "did=" + value + "; Max-Age=31557600; Path=/; HttpOnly"
+	compat := "did_compat=" + value + "; Max-Age=31557600; Path=" + c.path("/") + "; HttpOnly"
+	did := "did=" + value + "; Max-Age=31557600; Path=" + c.path("/") + "; HttpOnly"
 	if c.secure() {
 		did += "; Secure; SameSite=None"
 		compat += "; Secure"
@@ -167,10 +166,6 @@ func (t *Tenant) deviceCookies(c *call) {
 	c.w.Header().Add("Set-Cookie", did)
 	c.w.Header().Add("Set-Cookie", compat)
 }
-
-// secure reports whether the issuer is https. Over http, browsers drop Secure
-// cookies.
-func (c *call) secure() bool { return strings.HasPrefix(c.issuer, "https://") }
 
 func (t *Tenant) requestID() string {
 	const hexdigits = "0123456789abcdef"

@@ -81,7 +81,7 @@ func (t *Tenant) logIn(c *call, s *session, u *tenant.User) {
 // setSessionCookie sets the cookie once, also when it is called twice for a response.
 func (t *Tenant) setSessionCookie(c *call, value string, life time.Duration) {
 	ck := &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: sessionCookie, Value: value, Path: c.path("/"), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(life / time.Second),
 	}
 	if c.secure() {

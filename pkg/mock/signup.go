@@ -46,7 +46,7 @@ func (t *Tenant) signupPage(c *call) {
 	t.logIn(c, s, u)
 	tx.loggedIn = true
 	t.mu.Unlock()
-	redirect(c, "/authorize/resume?state="+tx.state)
+	redirect(c, c.path("/authorize/resume?state=")+tx.state)
 }
 
 // signupAllowed reports whether the request may use the default directory, and that

@@ -39,6 +39,7 @@ func (c *Client) Complete() error {
 		c.TokenExchange.check(of),
 		c.DefaultOrganization.check(of),
 		oneOf("organization_require_behavior", c.OrganizationRequire, of, []string{"no_prompt", "pre_login_prompt", "post_login_prompt"}),
+		oneOf("x-login", c.Login, of, []string{"auto", "form"}),
 		c.RefreshToken.check(of),
 		c.OIDCLogout.check(of),
 	)

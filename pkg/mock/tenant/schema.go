@@ -79,6 +79,8 @@ type Client struct {
 	InitiateLoginURI        string         `json:"initiate_login_uri,omitempty"` // where the link of an invitation leads
 
 	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
+
+	Login string `json:"x-login,omitempty"` // auto, form: the mock's login mode for this client; "": the tenant's
 }
 
 // DefaultOrganization is the organization of a client that requests a token without

@@ -63,7 +63,7 @@ var areas = []area{{
 		client_authentication_methods.private_key_jwt.credentials.alg
 		client_authentication_methods.private_key_jwt.credentials.kid token_exchange.allow_any_profile_of_type
 		organization_require_behavior default_organization.organization_id default_organization.flows initiate_login_uri
-		require_proof_of_possession oidc_logout.backchannel_logout_urls`,
+		require_proof_of_possession oidc_logout.backchannel_logout_urls x-login`,
 	stored: `
 		description logo_uri client_metadata mobile custom_login_page custom_login_page_on custom_login_page_preview
 		form_template client_aliases allowed_clients encryption_key sso signing_keys tenant global owner owners
