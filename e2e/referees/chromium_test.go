@@ -29,13 +29,7 @@ type chromium struct {
 // newChromium opens a browser that trusts the certificates of both.
 func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	t.Helper()
-	var path string
-	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
-		path = mac
-	} else {
-		path = tool(t, "chromium", "chromium-browser", "google-chrome")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromiumPath(t)), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
@@ -50,6 +44,15 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	c := &chromium{t: t, ctx: ctx}
 	c.do(chromedp.Navigate(app.URL))
 	return c
+}
+
+// chromiumPath returns the browser of the system.
+func chromiumPath(t *testing.T) string {
+	t.Helper()
+	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
+		return mac
+	}
+	return tool(t, "chromium", "chromium-browser", "google-chrome")
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
