@@ -32,7 +32,7 @@ while [ -z "$issuer" ]; do
         cat "$log"
         fail "mockauth0 did not start; its log is above"
     fi
-    issuer=$(sed -n 's/^mockauth0: issuer \(.*\), login .*/\1/p' "$log")
+    issuer=$(sed -n 's/^mockauth0: issuer \([^ ]*\), .*/\1/p' "$log" | head -n 1)
     [ -n "$issuer" ] || sleep 0.05
 done
 until mockauth0 healthcheck >/dev/null 2>&1; do sleep 0.05; done

@@ -208,8 +208,7 @@ func registry(t *testing.T, tarballs []string) (address string) {
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		p, found := packages[strings.TrimPrefix(r.URL.Path, "/")]
 		if !found {
-			t.Errorf("npm wants %s, which should be installed", r.URL.Path)
-			http.NotFound(w, r)
+			http.NotFound(w, r) // npm 9 asks for optional packages of other systems
 			return
 		}
 		_ = json.NewEncoder(w).Encode(p)

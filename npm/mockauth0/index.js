@@ -35,7 +35,7 @@ function issuerOf(child, log) {
       log?.(line)
       if (issuer) return
       lines.push(line)
-      issuer = /^mockauth0: issuer (\S+), login /.exec(line)?.[1]
+      issuer = /^mockauth0: issuer (\S+), /.exec(line)?.[1]
       if (issuer) resolve(issuer)
     })
     reader.on('close', () => reject(new Error(`mockauth0 did not start:\n${lines.join('\n')}`)))
