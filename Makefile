@@ -1,6 +1,6 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint fuzz mutants torture build deps clean
+.PHONY: help run test bench lint fuzz mutants torture build npm deps clean
 
 FUZZTIME ?= 10s
 TORTURE ?= 2000
@@ -49,6 +49,9 @@ torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABL
 build: ## the programs, and links of the credential helpers' names, into bin/
 	@$(BUILD) -o bin/ ./cmd/...
 	@for helper in docker-credential git-credential terraform-credentials; do ln -sf tokend-credential "bin/$$helper-tokend"; done
+
+npm: ## the npm packages of mockauth0, in dist/npm; VERSION=v1.2.3 is theirs
+	@VERSION='$(VERSION)' scripts/npm.sh
 
 deps: ## the Debian and npm packages that the tests need
 	@scripts/deps.sh --install

@@ -9,7 +9,7 @@
 #   deps.sh --race     prints -race, or nothing where no C compiler can build it
 set -eu
 cd "$(dirname "$0")/.."
-python_modules='import authlib, cryptography, jwt, requests'
+python_modules='import authlib, cryptography, jwt, pytest, requests'
 node_dir=e2e/referees/node # a Node.js from npm, where Debian's is too old
 
 # has TOOL: whether it is installed and works.
@@ -38,7 +38,7 @@ has() {
     oidc-agent) # packaged for Linux
         [ "$(uname -s)" != Linux ] || command -v oidc-agent
         ;;
-    authlib) # with PyJWT and what both need: a Python of its own may come first in the path
+    authlib) # with PyJWT, pytest and what they need: a Python of its own may come first in the path
         [ "$(uname -s)" != Linux ] || python3 -c "$python_modules" 2>/dev/null || /usr/bin/python3 -c "$python_modules" 2>/dev/null
         ;;
     *) command -v "$1" ;;
@@ -50,7 +50,7 @@ packages() {
     case $1 in
     cc) echo gcc libc6-dev ;;
     node) echo nodejs ;;
-    authlib) echo python3-authlib python3-cryptography python3-jwt python3-requests ;;
+    authlib) echo python3-authlib python3-cryptography python3-jwt python3-pytest python3-requests ;;
     oidc-agent) echo oidc-agent-cli ;;
     postgres) echo postgresql ;;
     promtool) echo prometheus ;;

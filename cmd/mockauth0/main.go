@@ -13,5 +13,5 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return (&program{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}).main(ctx)
+	return (&program{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}).main(ctx)
 }

@@ -22,8 +22,10 @@ const (
 // program is the command as a value, so that a test can start it.
 type program struct {
 	args           []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	public, lax    bool
+	untilEOF       bool // end when stdin ends
 	tenant         []string
 	replay         string
 	several        bool // MOCKAUTH0_TENANTS is set
@@ -86,6 +88,7 @@ func (p *program) command() *cobra.Command {
 		c.Flags().StringVar(&p.replay, "replay", "", "answer as recorded in a file of mockauth0 record (default: MOCKAUTH0_REPLAY)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them, and any host name for /_mock/")
 		c.Flags().BoolVar(&p.lax, "lax", false, "accept settings with which a real tenant refuses what the mock allows; they have no effect")
+		c.Flags().BoolVar(&p.untilEOF, "until-eof", false, "end when standard input ends, so that the tenant does not outlive the program that started it")
 	}
 	root.AddCommand(serve, p.caCommand(), p.contractCommand(), p.recordCommand(), health, p.tokenCommand(), p.versionCommand())
 	return root

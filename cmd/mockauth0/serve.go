@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,11 +86,27 @@ func (p *program) serve(ctx context.Context) error {
 			p.showClients(h.tenant)
 		}
 	}
+	if p.untilEOF {
+		var cancel context.CancelFunc
+		ctx, cancel = p.untilStdinEnds(ctx)
+		defer cancel()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { closeTenants(list) })() // streams of events would delay the end
 	group.Go(func() error { return serveEndpoints(ctx, log, endpoints) })
 	group.Go(func() error { return p.reloadOnHangup(ctx, list) })
 	return group.Wait()
+}
+
+// untilStdinEnds returns a context that also ends with standard input. A read of it
+// cannot be interrupted, so the goroutine may last until the process ends.
+func (p *program) untilStdinEnds(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, p.stdin)
+	}()
+	return ctx, cancel
 }
 
 // endpoints opens the listeners for TLS, which has its own issuer and the same state,

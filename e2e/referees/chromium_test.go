@@ -35,13 +35,7 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chrome
 // launchChromium opens a browser at an address.
 func launchChromium(t *testing.T, address string, flags ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
-	var path string
-	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
-		path = mac
-	} else {
-		path = tool(t, "chromium", "chromium-browser", "google-chrome")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromiumPath(t)), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-component-update", true))
 	options = append(options, flags...)
@@ -57,6 +51,15 @@ func launchChromium(t *testing.T, address string, flags ...chromedp.ExecAllocato
 	c := &chromium{t: t, ctx: ctx}
 	c.do(chromedp.Navigate(address))
 	return c
+}
+
+// chromiumPath returns the browser of the system.
+func chromiumPath(t *testing.T) string {
+	t.Helper()
+	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
+		return mac
+	}
+	return tool(t, "chromium", "chromium-browser", "google-chrome")
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }

@@ -14,11 +14,11 @@ import (
 func python(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.CommandContext(t.Context(), name, "-c", "import authlib, cryptography, jwt, requests").Run() == nil {
+		if exec.CommandContext(t.Context(), name, "-c", "import authlib, cryptography, jwt, pytest, requests").Run() == nil {
 			return name
 		}
 	}
-	lacking(t, "python3 with authlib, PyJWT, cryptography and requests")
+	lacking(t, "python3 with authlib, PyJWT, cryptography, pytest and requests")
 	return ""
 }
 

@@ -27,6 +27,7 @@ type workflow struct {
 
 type step struct {
 	ID    string         `yaml:"id"`
+	If    string         `yaml:"if"`
 	Uses  string         `yaml:"uses"`
 	Run   string         `yaml:"run"`
 	Shell string         `yaml:"shell"`
@@ -68,15 +69,17 @@ type job struct {
 	log        bytes.Buffer
 }
 
-// install puts tokend where the action's own step would have built it.
+// install puts the programs where the actions' own steps would have built them.
 func (j *job) install(t *testing.T) {
 	t.Helper()
-	dir := filepath.Join(j.env["RUNNER_TEMP"], "tokend")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(bin, filepath.Join(dir, "bin")); err != nil {
-		t.Fatal(err)
+	for _, action := range []string{"tokend", "mockauth0"} {
+		dir := filepath.Join(j.env["RUNNER_TEMP"], action)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(bin, filepath.Join(dir, "bin")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	j.installed = true
 }
@@ -131,12 +134,17 @@ func (j *job) expand(t *testing.T, text string, scope map[string]string) string 
 func (j *job) run(t *testing.T, steps []step, scope, env map[string]string) (code int) {
 	t.Helper()
 	for _, s := range steps {
+		if s.If == "failure()" { // no step before it has failed
+			continue
+		}
 		var outputs map[string]string
 		switch uses, _, _ := strings.Cut(s.Uses, "@"); uses {
 		case "actions/checkout", "actions/setup-go":
 			continue
 		case "./", "example/tokend":
-			outputs, code = j.use(t, s, scope)
+			outputs, code = j.use(t, ".", s, scope)
+		case "./mock", "example/tokend/mock":
+			outputs, code = j.use(t, "mock", s, scope)
 		case "":
 			outputs, code = j.shell(t, s, scope, env)
 		default:
@@ -152,11 +160,11 @@ func (j *job) run(t *testing.T, steps []step, scope, env map[string]string) (cod
 	return 0
 }
 
-// use runs the action at the root of the repository.
-func (j *job) use(t *testing.T, s step, scope map[string]string) (outputs map[string]string, code int) {
+// use runs the action in a folder of the repository.
+func (j *job) use(t *testing.T, folder string, s step, scope map[string]string) (outputs map[string]string, code int) {
 	t.Helper()
-	a := parse[action](t, filepath.Join(root, "action.yml"))
-	inner := map[string]string{"github.action_path": j.root}
+	a, path := parse[action](t, filepath.Join(root, folder, "action.yml")), filepath.Join(j.root, folder)
+	inner := map[string]string{"github.action_path": path}
 	for name, input := range a.Inputs {
 		inner["inputs."+name] = input.Default
 		if _, given := s.With[name]; input.Required && !given {
@@ -180,7 +188,7 @@ func (j *job) use(t *testing.T, s step, scope map[string]string) (outputs map[st
 	if j.installed {
 		a.Runs.Steps = slices.DeleteFunc(a.Runs.Steps, func(s step) bool { return strings.Contains(s.Run, "go -C") })
 	}
-	if code = j.run(t, a.Runs.Steps, inner, map[string]string{"GITHUB_ACTION_PATH": j.root}); code != 0 {
+	if code = j.run(t, a.Runs.Steps, inner, map[string]string{"GITHUB_ACTION_PATH": path}); code != 0 {
 		return nil, code
 	}
 	outputs = map[string]string{}
