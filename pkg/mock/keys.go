@@ -9,10 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	_ "embed"
 	"encoding/base64"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -22,18 +19,12 @@ import (
 	"time"
 )
 
-// testKeyPEM is a public key pair: a tenant starts in milliseconds and has a stable
-// kid. Its signatures protect nothing.
-//
-//go:embed testkey.pem
-var testKeyPEM []byte
-
-const testKeyID = "mockauth0-test-key-01" // 21 characters, as the ids of recent tenants
-
 // Key is a signing key of the tenant.
 type Key struct {
 	ID      string          // kid; "": derived from the key
 	Private *rsa.PrivateKey // 2048 bits or more
+
+	signer crypto.Signer // nil: Private
 }
 
 // GenerateKey makes a new 2048-bit signing key, for tests that must not share one.
@@ -76,6 +67,7 @@ func newKeyring(keys []Key) (*keyring, error) {
 				return nil, fieldError("keys", "the id %q is used twice", k.ID)
 			}
 		}
+		k.signer = &signatures{Signer: k.signing()}
 		ring.keys = append(ring.keys, k)
 	}
 	if len(ring.keys) == 0 {
@@ -85,20 +77,12 @@ func newKeyring(keys []Key) (*keyring, error) {
 	return ring, err
 }
 
-func embeddedKey() (Key, error) {
-	block, _ := pem.Decode(testKeyPEM)
-	if block == nil {
-		return Key{}, errors.New("mock: testkey.pem holds no PEM block")
+// signing returns what signs with the key.
+func (k Key) signing() crypto.Signer {
+	if k.signer != nil {
+		return k.signer
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return Key{}, err
-	}
-	k, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return Key{}, fmt.Errorf("mock: testkey.pem holds a %T", parsed)
-	}
-	return Key{ID: testKeyID, Private: k}, nil
+	return k.Private
 }
 
 func thumbprint(k Key) string {
@@ -111,7 +95,7 @@ func (r *keyring) rotate(random io.Reader) error {
 	if err != nil {
 		return err
 	}
-	k.ID = thumbprint(k)
+	k.ID, k.signer = thumbprint(k), &signatures{Signer: k.Private}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.keys = append([]Key{k}, r.keys[:1]...)
@@ -171,7 +155,7 @@ func (k Key) jwk(issuer string) (object, error) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
 		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.Private)
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.signing())
 	if err != nil {
 		return nil, err
 	}
@@ -202,9 +186,9 @@ func (k Key) sign(alg, typ string, claims object, secret []byte) (string, error)
 	var err error
 	switch alg {
 	case "RS256":
-		sig, err = rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum[:])
+		sig, err = k.signing().Sign(rand.Reader, sum[:], crypto.SHA256)
 	case "PS256":
-		sig, err = rsa.SignPSS(rand.Reader, k.Private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		sig, err = k.signing().Sign(rand.Reader, sum[:], &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash})
 	case "HS256":
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte(input))

@@ -1,0 +1,145 @@
+package mock
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	_ "embed"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+)
+
+// testKeyPEM is a key pair that everyone knows: a tenant starts in milliseconds and has
+// a stable kid. Its signatures protect nothing.
+//
+// Its modulus is the product of four primes of 512 bits (RFC 8017 section 3.1), because
+// signing costs a third then. Who verifies cannot see this: the public key is a modulus
+// of 2048 bits and the exponent 65537, as always.
+//
+//go:embed testkey.pem
+var testKeyPEM []byte
+
+const testKeyID = "mockauth0-test-key-02" // 21 characters, as the ids of recent tenants
+
+// testKey signs with the embedded key by its four primes; crypto/rsa uses two at most,
+// and signs with more in three times the time of two. It is for this key only: math/big
+// takes a time that depends on the key, there is no blinding, and a result is not
+// verified before it is returned. With a secret key each of these would give it away;
+// this one is published.
+type testKey struct {
+	public *rsa.PublicKey
+	primes []crtPrime
+}
+
+// crtPrime is a prime with its values for the Chinese remainder theorem.
+type crtPrime struct {
+	prime *big.Int
+	exp   *big.Int // the private exponent modulo prime-1
+	prod  *big.Int // the product of the primes before this one
+	coeff *big.Int // the inverse of prod modulo prime
+}
+
+// embeddedKey returns the published key, which a tenant without keys of its own uses.
+func embeddedKey() (Key, error) {
+	block, _ := pem.Decode(testKeyPEM)
+	if block == nil {
+		return Key{}, errors.New("mock: testkey.pem holds no PEM block")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return Key{}, err
+	}
+	k, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return Key{}, fmt.Errorf("mock: testkey.pem holds a %T", parsed)
+	}
+	return Key{ID: testKeyID, Private: k, signer: newTestKey(k)}, nil
+}
+
+func newTestKey(k *rsa.PrivateKey) *testKey {
+	t := &testKey{public: &k.PublicKey}
+	prod := big.NewInt(1)
+	for _, p := range k.Primes {
+		less := new(big.Int).Sub(p, big.NewInt(1))
+		t.primes = append(t.primes, crtPrime{
+			prime: p, exp: less.Mod(k.D, less), prod: new(big.Int).Set(prod), coeff: new(big.Int).ModInverse(prod, p),
+		})
+		prod.Mul(prod, p)
+	}
+	return t
+}
+
+// Public implements [crypto.Signer].
+func (t *testKey) Public() crypto.PublicKey { return t.public }
+
+// Sign implements [crypto.Signer] for RS256 and PS256.
+func (t *testKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts.HashFunc() != crypto.SHA256 || len(digest) != sha256.Size {
+		return nil, errors.New("mock: the test key signs SHA-256 digests only")
+	}
+	if _, ok := opts.(*rsa.PSSOptions); !ok {
+		return t.private(pkcs1v15(digest, t.public.Size())), nil
+	}
+	salt := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return nil, err
+	}
+	return t.private(pss(digest, salt, t.public.Size())), nil
+}
+
+// private is RSASP1 with more than two primes (RFC 8017 section 5.2.1, step 2.b): a
+// power for each prime, combined by Garner's algorithm.
+func (t *testKey) private(encoded []byte) []byte {
+	m := new(big.Int).SetBytes(encoded)
+	s, h := new(big.Int), new(big.Int)
+	for _, p := range t.primes {
+		h.Exp(h.Mod(m, p.prime), p.exp, p.prime)
+		h.Sub(h, s)
+		h.Mul(h, p.coeff)
+		h.Mod(h, p.prime) // not negative, also when s was larger
+		s.Add(s, h.Mul(h, p.prod))
+	}
+	return s.FillBytes(encoded)
+}
+
+// sha256Prefix begins the DigestInfo of a SHA-256 digest (RFC 8017 section 9.2, note 1).
+const sha256Prefix = "\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
+
+// pkcs1v15 is EMSA-PKCS1-v1_5 (RFC 8017 section 9.2): 00 01 FF … FF 00 DigestInfo.
+func pkcs1v15(digest []byte, size int) []byte {
+	em := bytes.Repeat([]byte{0xff}, size)
+	em[0], em[1] = 0, 1
+	info := em[size-len(sha256Prefix)-len(digest):]
+	em[size-len(info)-1] = 0
+	copy(info[copy(info, sha256Prefix):], digest)
+	return em
+}
+
+// pss is EMSA-PSS (RFC 8017 section 9.1.1) for a modulus whose length is a multiple of
+// eight bits: the masked salt, the hash of digest and salt, BC.
+func pss(digest, salt []byte, size int) []byte {
+	hash := sha256.Sum256(append(append(make([]byte, 8), digest...), salt...))
+	em := make([]byte, size)
+	db := em[:size-len(hash)-1]
+	db[len(db)-len(salt)-1] = 1
+	copy(db[len(db)-len(salt):], salt)
+	seed := append(hash[:], 0, 0, 0, 0)
+	for i := 0; i*sha256.Size < len(db); i++ { // MGF1 (appendix B.2.1)
+		binary.BigEndian.PutUint32(seed[len(hash):], uint32(i)) //nolint:gosec // a few blocks
+		mask := sha256.Sum256(seed)
+		part := db[i*sha256.Size : min((i+1)*sha256.Size, len(db))]
+		for j := range part {
+			part[j] ^= mask[j]
+		}
+	}
+	em[0] &= 0x7f // the encoded message is one bit shorter than the modulus
+	copy(em[len(db):], hash[:])
+	em[size-1] = 0xbc
+	return em
+}
