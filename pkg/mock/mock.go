@@ -84,8 +84,8 @@ type Tenant struct {
 	random  *lockedReader
 
 	crossOrigin http.CrossOriginProtection // of the control API
-	inspector   *tenant.Inspector
-	deliveries  *deliveries // of logout tokens
+	inspector   func() *tenant.Inspector   // made when the control API first needs it
+	deliveries  *deliveries                // of logout tokens
 
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
@@ -105,7 +105,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: sync.OnceValue(tenant.NewInspector),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
