@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
 )
 
 // testKeyPEM is a key pair that everyone knows: a tenant starts in milliseconds and has
@@ -45,8 +46,9 @@ type crtPrime struct {
 	coeff *big.Int // the inverse of prod modulo prime
 }
 
-// embeddedKey returns the published key, which a tenant without keys of its own uses.
-func embeddedKey() (Key, error) {
+// embeddedKey returns the published key, which tenants without keys of their own use. It
+// is parsed once: a test may start many tenants.
+var embeddedKey = sync.OnceValues(func() (Key, error) {
 	block, _ := pem.Decode(testKeyPEM)
 	if block == nil {
 		return Key{}, errors.New("mock: testkey.pem holds no PEM block")
@@ -60,7 +62,7 @@ func embeddedKey() (Key, error) {
 		return Key{}, fmt.Errorf("mock: testkey.pem holds a %T", parsed)
 	}
 	return Key{ID: testKeyID, Private: k, signer: newTestKey(k)}, nil
-}
+})
 
 func newTestKey(k *rsa.PrivateKey) *testKey {
 	t := &testKey{public: &k.PublicKey}
