@@ -40,7 +40,7 @@ func NewTestKey(k *rsa.PrivateKey) crypto.Signer { return newTestKey(k) }
 func Power(s crypto.Signer, number []byte) []byte { return s.(*testKey).private(number) }
 
 // EmbeddedKey returns the key of a tenant without keys of its own.
-func EmbeddedKey() (Key, error) { return embeddedKey() }
+func EmbeddedKey() Key { return embeddedKey() }
 
 // Signer returns what signs with the key.
 func (k Key) Signer() crypto.Signer { return k.signing() }

@@ -48,11 +48,7 @@ type keyring struct {
 
 func newKeyring(keys []Key) (*keyring, error) {
 	if keys == nil {
-		k, err := embeddedKey()
-		if err != nil {
-			return nil, err
-		}
-		keys = []Key{k}
+		keys = []Key{embeddedKey()}
 	}
 	ring := &keyring{content: make([]byte, 32)}
 	for _, k := range keys {

@@ -29,7 +29,7 @@ func (s *countingSigner) Sign(random io.Reader, digest []byte, opts crypto.Signe
 }
 
 func TestEqualClaimsAreSignedOnce(t *testing.T) {
-	under := &countingSigner{Signer: mock.NewTestKey(embedded(t))}
+	under := &countingSigner{Signer: mock.NewTestKey(embedded())}
 	s := mock.Remembering(under)
 	sign := func(text string, opts crypto.SignerOpts) string {
 		sum := sha256.Sum256([]byte(text))
@@ -59,7 +59,7 @@ func TestEqualClaimsAreSignedOnce(t *testing.T) {
 }
 
 func TestAFailedSignatureIsTriedAgain(t *testing.T) {
-	under := &countingSigner{Signer: mock.NewTestKey(embedded(t)), err: errors.New("broken")}
+	under := &countingSigner{Signer: mock.NewTestKey(embedded()), err: errors.New("broken")}
 	s := mock.Remembering(under)
 	if _, err := s.Sign(rand.Reader, make([]byte, 32), crypto.SHA256); err == nil {
 		t.Fatal("no error")

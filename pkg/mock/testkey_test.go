@@ -14,14 +14,7 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-func embedded(tb testing.TB) *rsa.PrivateKey {
-	tb.Helper()
-	k, err := mock.EmbeddedKey()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return k.Private
-}
+func embedded() *rsa.PrivateKey { return mock.EmbeddedKey().Private }
 
 var pssOptions = &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash}
 
@@ -51,7 +44,7 @@ func verifyTestKey(t *testing.T, private *rsa.PrivateKey, digest []byte) {
 }
 
 func TestTestKey_SignsAsTheStandardLibrary(t *testing.T) {
-	private := embedded(t)
+	private := embedded()
 	var b [8]byte
 	for i := range 60 {
 		binary.BigEndian.PutUint64(b[:], uint64(i)) //nolint:gosec // small
@@ -63,7 +56,7 @@ func TestTestKey_SignsAsTheStandardLibrary(t *testing.T) {
 }
 
 func FuzzTestKey(f *testing.F) {
-	private := embedded(f)
+	private := embedded()
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		sum := sha256.Sum256(message)
@@ -73,7 +66,7 @@ func FuzzTestKey(f *testing.F) {
 
 // The order of the primes decides which residues are subtracted from which.
 func TestTestKey_InAnyOrderOfItsPrimes(t *testing.T) {
-	k := *embedded(t)
+	k := *embedded()
 	sum := sha256.Sum256([]byte("order"))
 	for range k.Primes {
 		k.Primes = append(slices.Clone(k.Primes[1:]), k.Primes[0])
@@ -86,7 +79,7 @@ func TestTestKey_InAnyOrderOfItsPrimes(t *testing.T) {
 // The public exponent undoes the private one for every number below the modulus, those
 // that have a factor in common with it included.
 func TestTestKey_InvertsThePublicExponent(t *testing.T) {
-	private := embedded(t)
+	private := embedded()
 	s := mock.NewTestKey(private)
 	one := big.NewInt(1)
 	numbers := []*big.Int{new(big.Int), one, new(big.Int).Sub(private.N, one)}
@@ -108,7 +101,7 @@ func TestTestKey_InvertsThePublicExponent(t *testing.T) {
 
 // What a client can see of the embedded key is what it sees of every key.
 func TestTestKey_HasAnOrdinaryPublicKey(t *testing.T) {
-	private := embedded(t)
+	private := embedded()
 	if private.N.BitLen() != 2048 || private.E != 65537 || len(private.Primes) != 4 {
 		t.Errorf("%d bits, exponent %d, %d primes", private.N.BitLen(), private.E, len(private.Primes))
 	}
@@ -123,7 +116,7 @@ func TestTestKey_HasAnOrdinaryPublicKey(t *testing.T) {
 }
 
 func TestTestKey_RefusesOtherHashes(t *testing.T) {
-	s := mock.NewTestKey(embedded(t))
+	s := mock.NewTestKey(embedded())
 	for _, opts := range []crypto.SignerOpts{crypto.SHA384, &rsa.PSSOptions{Hash: crypto.SHA512}} {
 		if _, err := s.Sign(rand.Reader, make([]byte, opts.HashFunc().Size()), opts); err == nil {
 			t.Errorf("%v: signed", opts)
@@ -139,7 +132,7 @@ func TestTestKey_RefusesOtherHashes(t *testing.T) {
 
 // Four primes are for the published key: a key of the caller is crypto/rsa's.
 func TestOwnKeysSignWithTheStandardLibrary(t *testing.T) {
-	private := embedded(t)
+	private := embedded()
 	own := mock.Key{ID: "own", Private: private}
 	if s := own.Signer(); s != crypto.Signer(private) {
 		t.Errorf("signs with %T", s)
