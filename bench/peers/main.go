@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 )
 
 func main() {
@@ -28,7 +29,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 15, "turns of each mock")
+	flag.IntVar(&o.rounds, "rounds", 15, "turns of each mock; 0: starts only")
 	flag.IntVar(&o.ops, "ops", 60, "operations in a turn")
 	flag.IntVar(&o.starts, "starts", 31, "starts of mockauth0 and of the gin program")
 	out := flag.String("json", "", "write the results to this file, too")
@@ -45,9 +46,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &results{}
-	if err := measureOperations(ctx, r, mocks, o); err != nil {
-		return err
+	r := &results{Go: runtime.Version(), CPUs: runtime.NumCPU()}
+	if o.rounds > 0 {
+		if err := measureOperations(ctx, r, mocks, o); err != nil {
+			return err
+		}
 	}
 	if err := measureStarts(ctx, r, mocks, o); err != nil {
 		return err
@@ -62,15 +65,15 @@ func run(ctx context.Context) error {
 // options are the size of a run.
 type options struct{ rounds, ops, starts int }
 
-// build builds the Go programs as "make build" does.
+// build builds the Go programs: mockauth0 as "make build" does, the others as anyone does.
 func build(ctx context.Context, dir string) error {
-	for _, module := range []struct{ dir, pkg string }{
-		{"..", "./cmd/mockauth0"}, {".", "./bare"}, {".", "./peers/mockoidc"}, {".", "./peers/limit"},
+	for _, p := range []struct{ dir, pkg, tags string }{
+		{"..", "./cmd/mockauth0", "nomsgpack"}, {".", "./bare", ""}, {".", "./peers/mockoidc", ""}, {".", "./peers/limit", ""},
 	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "nomsgpack", "-o", dir+"/", module.pkg)
-		cmd.Dir, cmd.Env = module.dir, append(os.Environ(), "CGO_ENABLED=0")
+		cmd := exec.CommandContext(ctx, "go", "build", "-tags", p.tags, "-o", dir+"/", p.pkg)
+		cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", module.pkg, err, out)
+			return fmt.Errorf("build %s: %w\n%s", p.pkg, err, out)
 		}
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 
 // results are the measures of one run.
 type results struct {
+	Go       string     `json:"go"`
+	CPUs     int        `json:"cpus"`
 	Measures []measured `json:"measures"`
 	Goals    []outcome  `json:"goals"`
 }
