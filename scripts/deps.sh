@@ -6,6 +6,7 @@
 #                      are there; with CI=true whatever is missing then is a
 #                      failure, elsewhere the tests that need it skip by name
 #   deps.sh --install  the same, and what is missing then is always a failure
+#   deps.sh --npm DIR  installs the npm packages of another folder, for make bench
 #   deps.sh --race     prints -race, or nothing where no C compiler can build it
 set -eu
 cd "$(dirname "$0")/.."
@@ -100,6 +101,15 @@ if ! command -v go >/dev/null; then
 fi
 if [ "${1-}" = --race ]; then
     if has cc; then echo -race; fi
+    exit 0
+fi
+
+if [ "${1-}" = --npm ]; then
+    has npm || install npm || :
+    npm_packages "$2" || {
+        echo "missing: the npm packages of $2; hint: install npm, and see what npm ci says there" >&2
+        exit 69
+    }
     exit 0
 fi
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -113,15 +112,15 @@ type form struct {
 }
 
 var (
-	formTag    = regexp.MustCompile(`(?is)<form\b([^>]*)>(.*?)</form>`)
-	controlTag = regexp.MustCompile(`(?is)<(input|button)\b([^>]*)>`)
-	attribute  = regexp.MustCompile(`(?is)([a-z][a-z-]*)\s*=\s*(?:"([^"]*)"|'([^']*)')`)
-	anyTag     = regexp.MustCompile(`(?s)<[^>]*>`)
+	formTag    = lazy(`(?is)<form\b([^>]*)>(.*?)</form>`)
+	controlTag = lazy(`(?is)<(input|button)\b([^>]*)>`)
+	attribute  = lazy(`(?is)([a-z][a-z-]*)\s*=\s*(?:"([^"]*)"|'([^']*)')`)
+	anyTag     = lazy(`(?s)<[^>]*>`)
 )
 
 func attributes(tag string) map[string]string {
 	out := map[string]string{}
-	for _, m := range attribute.FindAllStringSubmatch(tag, -1) {
+	for _, m := range attribute().FindAllStringSubmatch(tag, -1) {
 		out[strings.ToLower(m[1])] = html.UnescapeString(m[2] + m[3])
 	}
 	return out
@@ -129,13 +128,13 @@ func attributes(tag string) map[string]string {
 
 // parseForm returns the first POST form of a page, or nil.
 func parseForm(page string) *form {
-	for _, m := range formTag.FindAllStringSubmatch(page, -1) {
+	for _, m := range formTag().FindAllStringSubmatch(page, -1) {
 		tag := attributes(m[1])
 		if !strings.EqualFold(tag["method"], "post") {
 			continue
 		}
 		f := &form{action: tag["action"], fields: url.Values{}}
-		for _, c := range controlTag.FindAllStringSubmatch(m[2], -1) {
+		for _, c := range controlTag().FindAllStringSubmatch(m[2], -1) {
 			f.add(strings.ToLower(c[1]), attributes(c[2]))
 		}
 		return f
@@ -184,5 +183,5 @@ func (f *form) pressButton(do consent) {
 
 // textOf returns a page without tags and with collapsed white space.
 func textOf(page string) string {
-	return strings.Join(strings.Fields(html.UnescapeString(anyTag.ReplaceAllString(page, ""))), " ")
+	return strings.Join(strings.Fields(html.UnescapeString(anyTag().ReplaceAllString(page, ""))), " ")
 }

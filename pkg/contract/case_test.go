@@ -68,12 +68,12 @@ func TestVariablesAreKnown(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, m := range variable.FindAllStringSubmatch(string(b), -1) {
+		for _, m := range variable().FindAllStringSubmatch(string(b), -1) {
 			if !slices.Contains(known, m[1]) && !slices.Contains(ofFeatures, m[1]) {
 				t.Errorf("%s: no step sets {{%s}}", path, m[1])
 			}
 		}
-		if strings.Contains(variable.ReplaceAllString(string(b), ""), "{{") {
+		if strings.Contains(variable().ReplaceAllString(string(b), ""), "{{") {
 			t.Errorf("%s: something in {{}} is not a variable", path)
 		}
 		return nil
@@ -95,7 +95,7 @@ func TestWildcardsAreKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(b))
-		for _, m := range wildcard.FindAllStringSubmatch(text, -1) {
+		for _, m := range wildcard().FindAllStringSubmatch(text, -1) {
 			if expression(m[1], m[2], true) == "" && m[0] != "<login_state>" {
 				t.Errorf("%s: %s is not a pattern", c.ID, m[0])
 			}

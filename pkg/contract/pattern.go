@@ -6,17 +6,24 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // variables are the values of {{name}}.
 type variables map[string]string
 
-var variable = regexp.MustCompile(`\{\{([a-z0-9_]+)\}\}`)
+// lazy compiles an expression when it is first used: mockauth0 links this package, and
+// starts faster without it.
+func lazy(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
+
+var variable = lazy(`\{\{([a-z0-9_]+)\}\}`)
 
 // fill replaces the variables of a text; unknown ones are an error.
 func (v variables) fill(s string) (string, error) {
 	var missing error
-	out := variable.ReplaceAllStringFunc(s, func(m string) string {
+	out := variable().ReplaceAllStringFunc(s, func(m string) string {
 		name := m[2 : len(m)-2]
 		value, known := v[name]
 		if !known && missing == nil {
@@ -66,7 +73,7 @@ func (v variables) fillValue(x any) (any, error) {
 }
 
 // wildcard is <name> or <name:argument> in an expected text.
-var wildcard = regexp.MustCompile(`<([a-z_]+)(?::([0-9]+))?>`)
+var wildcard = lazy(`<([a-z_]+)(?::([0-9]+))?>`)
 
 // expression returns the regular expression of a wildcard, or "" for other names.
 // <plan:n> is a number of the tenant's plan: n on a mock, any number on a real tenant.
@@ -109,7 +116,7 @@ func matches(want, got string, isMock bool) bool {
 	re.WriteString(`\A`)
 	rest := want
 	for rest != "" {
-		at := wildcard.FindStringSubmatchIndex(rest)
+		at := wildcard().FindStringSubmatchIndex(rest)
 		if at == nil {
 			break
 		}
@@ -173,11 +180,11 @@ func shortString(b []byte) (s string, rest []byte, ok bool) {
 }
 
 var (
-	subject   = regexp.MustCompile(`\A[\w.-]+\|\S+\z`)
-	isoMillis = regexp.MustCompile(`\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\z`)
-	base64URL = regexp.MustCompile(`\A[A-Za-z0-9_-]+\z`)
-	opaque    = regexp.MustCompile(`\A[A-Za-z0-9._~+/=-]{20,}\z`)
-	jws       = regexp.MustCompile(`\A[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\z`)
+	subject   = lazy(`\A[\w.-]+\|\S+\z`)
+	isoMillis = lazy(`\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\z`)
+	base64URL = lazy(`\A[A-Za-z0-9_-]+\z`)
+	opaque    = lazy(`\A[A-Za-z0-9._~+/=-]{20,}\z`)
+	jws       = lazy(`\A[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\z`)
 )
 
 // matchesSetting compares a number with "$setting:n": n on a mock, any positive
@@ -211,16 +218,16 @@ func matchesKind(kind string, got any, issuer string) (ok, known bool) {
 	case "$string":
 		return isString && s != "", true
 	case "$sub":
-		return isString && subject.MatchString(s), true
+		return isString && subject().MatchString(s), true
 	case "$iso_ms":
-		return isString && isoMillis.MatchString(s), true
+		return isString && isoMillis().MatchString(s), true
 	case "$b64url":
-		return isString && base64URL.MatchString(s), true
+		return isString && base64URL().MatchString(s), true
 	case "$b64_der":
 		b, err := base64.StdEncoding.DecodeString(s)
 		return err == nil && len(b) > 2 && b[0] == 0x30, true
 	case "$jwt":
-		return isString && jws.MatchString(s) && joseHeader(s) != nil, true
+		return isString && jws().MatchString(s) && joseHeader(s) != nil, true
 	case "$opaque", "$opaque_new":
 		return isString && isOpaque(s, issuer), true
 	}
@@ -247,7 +254,7 @@ func isOpaque(s, issuer string) bool {
 	h := joseHeader(s)
 	parts := strings.Split(s, ".")
 	switch {
-	case !opaque.MatchString(s):
+	case !opaque().MatchString(s):
 		return false
 	case h == nil:
 		return true

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -63,7 +62,7 @@ func (r *redactor) hideAll(a *answer) {
 }
 
 // josePattern finds JWTs and JWEs that the rules above missed.
-var josePattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}`)
+var josePattern = lazy(`eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}`)
 
 // apply masks every secret in a text, longest first.
 func (r *redactor) apply(s string) string {
@@ -82,5 +81,5 @@ func (r *redactor) apply(s string) string {
 		s = strings.ReplaceAll(s, secret, "["+r.names[secret]+"]")
 	}
 	r.mu.Unlock()
-	return josePattern.ReplaceAllString(s, "[token]")
+	return josePattern().ReplaceAllString(s, "[token]")
 }

@@ -24,7 +24,7 @@ func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []str
 	}
 	var errs errorList
 	if object, isObject := v.(map[string]any); isObject {
-		for _, f := range t.inspector.Inspect(section, object) {
+		for _, f := range t.inspector().Inspect(section, object) {
 			switch {
 			case f.Misspelt != "":
 				errs = append(errs, fieldError(f.Field.Path, "unknown; did you mean %s?", f.Misspelt))

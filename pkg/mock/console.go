@@ -124,7 +124,7 @@ func (t *Tenant) showConsole(w http.ResponseWriter, r *http.Request, issuer stri
 // writePage writes a page of the mock itself, which no other site may frame or open.
 func writePage(w http.ResponseWriter, status int, policy, name string, data any) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := pages().ExecuteTemplate(&b, name, data); err != nil {
 		controlError(w, http.StatusInternalServerError, "page "+name+": "+err.Error())
 		return
 	}
@@ -147,7 +147,7 @@ func (t *Tenant) home(w http.ResponseWriter, at address) {
 	t.mu.Unlock()
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("X-Mockauth0", "a mock tenant, for tests only")
-	writePage(w, http.StatusOK, pagePolicy+"; frame-ancestors 'none'", "home.html", map[string]any{
+	writePage(w, http.StatusOK, pagePolicy()+"; frame-ancestors 'none'", "home.html", map[string]any{
 		"Name": name, "Issuer": at.issuer, "Console": at.prefix + controlPrefix,
 	})
 }

@@ -414,7 +414,7 @@ func TestConsoleShowsWhatIsIgnored(t *testing.T) {
 	e := tenant.Default()
 	e.Ignored = []string{"clients.sso_disabled (tenant.yaml:3): <no effect>"}
 	w := newWorld(t, mock.Config{Tenant: e})
-	w.page("/_mock/console/tenant").has("clients.sso_disabled (tenant.yaml:3): <no effect>", "mockauth0-test-key-01", api)
+	w.page("/_mock/console/tenant").has("clients.sso_disabled (tenant.yaml:3): <no effect>", "mockauth0-test-key-02", api)
 	if err := w.RotateKey(); err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer str
 	if v.Error != "" {
 		status = http.StatusBadRequest
 	}
-	writePage(w, status, pagePolicy+"; frame-ancestors 'none'", "callback.html", v)
+	writePage(w, status, pagePolicy()+"; frame-ancestors 'none'", "callback.html", v)
 }
 
 // exchangeForPage sends the token request of a client to the tenant itself.

@@ -1,6 +1,10 @@
 package mock
 
-import "net/http"
+import (
+	"crypto"
+	"crypto/rsa"
+	"net/http"
+)
 
 // SendLogoutTokensBy replaces the transport of logout tokens.
 func (t *Tenant) SendLogoutTokensBy(rt http.RoundTripper) { t.deliveries.transport = rt }
@@ -35,3 +39,21 @@ func (t *Tenant) KeepAtMost(n int) {
 	defer t.mu.Unlock()
 	t.st.room.most = n
 }
+
+// NewTestKey returns what signs with the embedded key, for a key with any number of primes.
+func NewTestKey(k *rsa.PrivateKey) crypto.Signer { return newTestKey(k) }
+
+// Power raises a number by the private exponent of a [NewTestKey].
+func Power(s crypto.Signer, number []byte) []byte { return s.(*testKey).private(number) }
+
+// EmbeddedKey returns the key of a tenant without keys of its own.
+func EmbeddedKey() Key { return embeddedKey() }
+
+// Signer returns what signs with the key.
+func (k Key) Signer() crypto.Signer { return k.signing() }
+
+// Remembering returns a key that does not sign the same twice.
+func Remembering(s crypto.Signer) crypto.Signer { return &signatures{Signer: s} }
+
+// MaxSignatures is the limit of what it remembers.
+const MaxSignatures = maxSignatures

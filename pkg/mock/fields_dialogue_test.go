@@ -1,13 +1,11 @@
 package mock_test
 
 import (
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"example.com/tokend/pkg/mock"
 	"example.com/tokend/pkg/mock/tenant"
 )
 
@@ -360,16 +359,7 @@ var dialogues = map[string]func(*dialogue) string{
 // testSigner signs with the embedded test key, because a new one would take long.
 func testSigner(t *testing.T) signer {
 	t.Helper()
-	b, err := os.ReadFile("testkey.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(b)
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer{t, key.(*rsa.PrivateKey)}
+	return signer{t, mock.EmbeddedKey().Private}
 }
 
 func (s signer) public(t *testing.T) string {

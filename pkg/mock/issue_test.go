@@ -256,7 +256,7 @@ func TestKeys_RotateAndRevoke(t *testing.T) {
 		}
 		return list
 	}
-	const one, two = "mockauth0-test-key-01", "mockauth0-test-next-1"
+	const one, two = "mockauth0-test-key-02", "mockauth0-test-next-1"
 	if got := states("", ""); fmt.Sprint(got) != fmt.Sprint([]string{one + " current", two + " next"}) || fmt.Sprint(served()) != fmt.Sprint([]string{one, two}) {
 		t.Errorf("%v, served %v", got, served())
 	}

@@ -55,6 +55,7 @@ func (r *keyring) loadNext() error {
 	if err != nil {
 		return err
 	}
+	k.signer = &signatures{Signer: k.Private}
 	r.keys, r.next, r.nextEmbedded = slices.Insert(r.keys, 1, k), true, false
 	return nil
 }
@@ -64,7 +65,7 @@ func (r *keyring) rotate(random io.Reader, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	k.ID = thumbprint(k)
+	k.ID, k.signer = thumbprint(k), &signatures{Signer: k.Private}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.loadNext(); err != nil {

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	_ "embed"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -23,18 +22,12 @@ import (
 	"time"
 )
 
-// testKeyPEM is a public key pair: a tenant starts in milliseconds and has a stable
-// kid. Its signatures protect nothing.
-//
-//go:embed testkey.pem
-var testKeyPEM []byte
-
-const testKeyID = "mockauth0-test-key-01" // 21 characters, as the ids of recent tenants
-
 // Key is a signing key of the tenant.
 type Key struct {
 	ID      string          // kid; "": derived from the key
 	Private *rsa.PrivateKey // 2048 bits or more
+
+	signer crypto.Signer // nil: Private
 }
 
 // GenerateKey makes a new 2048-bit signing key, for tests that must not share one.
@@ -64,11 +57,7 @@ type keyring struct {
 func newKeyring(keys []Key) (*keyring, error) {
 	embedded := keys == nil
 	if embedded {
-		k, err := embeddedKey()
-		if err != nil {
-			return nil, err
-		}
-		keys = []Key{k}
+		keys = []Key{embeddedKey()}
 	}
 	ring := &keyring{content: make([]byte, 32), next: len(keys) > 1, nextEmbedded: embedded}
 	for _, k := range keys {
@@ -83,6 +72,7 @@ func newKeyring(keys []Key) (*keyring, error) {
 				return nil, fieldError("keys", "the id %q is used twice", k.ID)
 			}
 		}
+		k.signer = &signatures{Signer: k.signing()}
 		ring.keys = append(ring.keys, k)
 	}
 	if len(ring.keys) == 0 {
@@ -91,8 +81,6 @@ func newKeyring(keys []Key) (*keyring, error) {
 	_, err := rand.Read(ring.content)
 	return ring, err
 }
-
-func embeddedKey() (Key, error) { return parseKey(testKeyPEM, testKeyID) }
 
 // parseKey reads an embedded key.
 func parseKey(text []byte, id string) (Key, error) {
@@ -109,6 +97,14 @@ func parseKey(text []byte, id string) (Key, error) {
 		return Key{}, fmt.Errorf("mock: %s holds a %T", id, parsed)
 	}
 	return Key{ID: id, Private: k}, nil
+}
+
+// signing returns what signs with the key.
+func (k Key) signing() crypto.Signer {
+	if k.signer != nil {
+		return k.signer
+	}
+	return k.Private
 }
 
 func thumbprint(k Key) string {
@@ -178,7 +174,7 @@ func (k Key) jwk(issuer string) (object, error) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
 		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.Private)
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.signing())
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +205,9 @@ func (k Key) sign(alg, typ string, claims object, secret []byte) (string, error)
 	var err error
 	switch alg {
 	case "RS256":
-		sig, err = rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum[:])
+		sig, err = k.signing().Sign(rand.Reader, sum[:], crypto.SHA256)
 	case "PS256":
-		sig, err = rsa.SignPSS(rand.Reader, k.Private, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		sig, err = k.signing().Sign(rand.Reader, sum[:], &rsa.PSSOptions{Hash: crypto.SHA256, SaltLength: rsa.PSSSaltLengthEqualsHash})
 	case "HS256":
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte(input))

@@ -87,9 +87,9 @@ type Tenant struct {
 	random  *lockedReader
 
 	crossOrigin http.CrossOriginProtection // of the control API
-	inspector   *tenant.Inspector
-	deliveries  *deliveries   // of logout tokens
-	closed      chan struct{} // ends streams of events
+	inspector   func() *tenant.Inspector   // made when the control API first needs it
+	deliveries  *deliveries                // of logout tokens
+	closed      chan struct{}              // ends streams of events
 	closeOnce   sync.Once
 
 	mu     sync.Mutex   // guards the fields below
@@ -110,7 +110,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: sync.OnceValue(tenant.NewInspector),
 		closed: make(chan struct{}),
 	}
 	t.routes, t.control = t.table(), t.controlMap()

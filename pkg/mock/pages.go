@@ -8,14 +8,18 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 //go:embed pages
 var pageFiles embed.FS
 
 // pages are the tenant's pages, plain HTML and CSS without scripts, and those of the
-// console. Tests may rely on their ids and names.
-var pages = template.Must(template.New("").Funcs(pageFuncs()).ParseFS(pageFiles, "pages/*.html"))
+// console. Tests may rely on their ids and names. They are parsed when the first one is
+// shown: most tests see none.
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(pageFuncs()).ParseFS(pageFiles, "pages/*.html"))
+})
 
 func pageFile(name string) string {
 	b, err := pageFiles.ReadFile("pages/" + name)
@@ -27,7 +31,9 @@ func pageFile(name string) string {
 
 // pagePolicy allows a page's own style and nothing else. It has no form-action,
 // because browsers also apply that to the redirect after a form.
-var pagePolicy = "default-src 'none'; img-src data:; base-uri 'none'; style-src 'sha256-" + sha256Base64(pageFile("style.css")) + "'"
+var pagePolicy = sync.OnceValue(func() string {
+	return "default-src 'none'; img-src data:; base-uri 'none'; style-src 'sha256-" + sha256Base64(pageFile("style.css")) + "'"
+})
 
 func sha256Base64(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -39,7 +45,7 @@ func sha256Base64(s string) string {
 func render(c *call, status int, name string, data map[string]any) {
 	data["Base"] = c.prefix
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := pages().ExecuteTemplate(&b, name, data); err != nil {
 		c.setReason("page " + name + ": " + err.Error())
 		write(c.w, http.StatusInternalServerError, htmlType, []byte("page "+name+" cannot be rendered"))
 		return
@@ -47,7 +53,7 @@ func render(c *call, status int, name string, data map[string]any) {
 	h := c.w.Header()
 	h.Set("Referrer-Policy", "no-referrer")
 	if !strings.Contains(name, "form_post") && !strings.Contains(name, "web_message") {
-		h.Set("Content-Security-Policy", pagePolicy+"; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", pagePolicy()+"; frame-ancestors 'none'")
 		h.Set("X-Frame-Options", "deny")
 	}
 	write(c.w, status, htmlType, b.Bytes())

@@ -132,7 +132,7 @@ func TestJWKS(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	if len(first) != 2 || fmt.Sprint(names(first[0])) != "[alg e kid kty n use x5c x5t]" || first[0]["e"] != "AQAB" || first[0]["kid"] != "mockauth0-test-key-01" {
+	if len(first) != 2 || fmt.Sprint(names(first[0])) != "[alg e kid kty n use x5c x5t]" || first[0]["e"] != "AQAB" || first[0]["kid"] != "mockauth0-test-key-02" {
 		t.Fatalf("%s", r.body)
 	}
 	old := w.tokens("demo")
@@ -166,7 +166,7 @@ func TestKidInEveryJWT(t *testing.T) {
 	tk := w.tokens("demo")
 	again := w.refresh("demo", tk.Refresh).tokens()
 	for _, token := range []string{tk.Access, tk.ID, again.Access, again.ID, w.tokens("demo", "audience", "https://rfc9068.example/").Access} {
-		if h := decodeJSON[map[string]any](t, part(t, token, 0)); h["kid"] != "mockauth0-test-key-01" {
+		if h := decodeJSON[map[string]any](t, part(t, token, 0)); h["kid"] != "mockauth0-test-key-02" {
 			t.Errorf("header %v", h)
 		}
 	}
