@@ -128,11 +128,14 @@ func (r *results) write(file string) error {
 	return os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // figures
 }
 
-func medians(samples map[string][]float64) map[string]float64 {
+func medians(samples map[string][]float64) map[string]float64 { return quantiles(samples, 0.5) }
+
+// quantiles returns for each program the sample below which a part of its samples are.
+func quantiles(samples map[string][]float64, part float64) map[string]float64 {
 	out := map[string]float64{}
 	for name, s := range samples {
 		slices.Sort(s)
-		out[name] = s[len(s)/2]
+		out[name] = s[int(part*float64(len(s)))]
 	}
 	return out
 }

@@ -100,8 +100,8 @@ func TestTokensOfOneSecond(t *testing.T) {
 	}
 }
 
-// A token signed by the key before, or its signature kept, would not be the tenant's.
-func TestANewKeySignsItself(t *testing.T) {
+// A signature of the key before must not be used again.
+func TestARotatedKeySignsItsOwnTokens(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for range 2 {
 		if err := w.RotateKey(); err != nil {

@@ -1,5 +1,5 @@
 // Command limit is what no mock in Go with a key of four primes can be faster than: it
-// answers /authorize and /oauth/token without looking at the request, with as many
+// answers /authorize and /oauth/token without reading the request, with as many
 // signatures as a real answer has.
 package main
 
