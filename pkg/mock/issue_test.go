@@ -215,7 +215,7 @@ func TestIssue_ByControlAPI(t *testing.T) {
 		t.Error("a negative lifetime is accepted")
 	}
 	if _, err := w.Issue(mock.TokenSpec{Claims: map[string]any{"f": func() {}}}); err == nil || tenant.FieldErrors(err)[0].Field != "claims" {
-		t.Errorf("a claim that is no JSON: %v", err)
+		t.Errorf("a claim that is not JSON: %v", err)
 	}
 	unnamed, err := mock.New(mock.Config{})
 	if err != nil {
