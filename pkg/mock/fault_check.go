@@ -82,8 +82,8 @@ func (f Fault) check() error {
 		return fieldError("headers", "kind redirect needs a Location header")
 	case f.Limit < 0 || f.Limit > 0 && f.Kind != FaultRateLimit || f.Per != "" && f.Kind != FaultRateLimit:
 		return fieldError("limit, per", "%d and %q need kind rate_limit, and must not be negative", f.Limit, f.Per)
-	case f.Kind == FaultRateLimit && f.AfterCommit:
-		return fieldError("after_commit", "a rate limit refuses a call before it is handled")
+	case f.AfterCommit && (f.Kind == FaultRateLimit || f.Kind == FaultToken):
+		return fieldError("after_commit", "kind %s has no response that fails after the request", f.Kind)
 	}
 	return f.checkDefect()
 }

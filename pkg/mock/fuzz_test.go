@@ -206,7 +206,7 @@ func FuzzControlJSON(f *testing.F) {
 		"POST /_mock/clients", "POST /_mock/resource-servers", "POST /_mock/client-grants", "POST /_mock/users", "POST /_mock/organizations",
 		"POST /_mock/roles", "PATCH /_mock/users/" + agent, "PATCH /_mock/clients/demo", "PATCH /_mock/tenant", "POST /_mock/consents",
 		"POST /_mock/settings", "PUT /_mock/actions", "POST /_mock/clock", "POST /_mock/faults", "DELETE /_mock/clients/rotating", "POST /_mock/reset",
-		"POST /_mock/databases", "POST /_mock/organizations/org_acme/invitations",
+		"POST /_mock/databases", "POST /_mock/organizations/org_acme/invitations", "POST /_mock/tokens", "POST /_mock/keys/revoke",
 	}
 	for i, s := range []string{
 		`{"client_id":"x","callbacks":["http://localhost:8484/callback"]}`, `{"identifier":"x","scopes":[{"value":"y"}]}`,
@@ -216,6 +216,7 @@ func FuzzControlJSON(f *testing.F) {
 		`{"login":"form"}`, `[{"trigger":"post-login","set_id_token":{"a":"{{.User.Email}}"}}]`, `{"advance":"2562047h","freeze":true}`,
 		`{"endpoint":"jwks","kind":"body","body":"x","status":204,"headers":{"a b":"c\r\nd"}}`, ``, `{}`,
 		`{"name":"staff","enabled_clients":[]}`, `{"invitee":{"email":"a@example.com"},"client_id":"b2b","ttl_sec":1}`,
+		`{"user":"agent@example.com","lifetime":"1h","claims":{"aud":[1]},"defects":["expired"]}`, `{"kid":"x"}`,
 	} {
 		f.Add(s, uint8(i))
 	}

@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -61,7 +62,10 @@ func (s TokenSpec) check() error {
 			return fieldError("defects", "%q is not one of %v", d, tokenDefects)
 		}
 	}
+	_, err := json.Marshal(s.Claims)
 	switch {
+	case err != nil:
+		return fieldError("claims", "%v", err)
 	case s.Lifetime < 0:
 		return fieldError("lifetime", "%s is negative; the defect expired makes an expired token", s.Lifetime)
 	case s.IDToken && s.User == "":

@@ -214,6 +214,9 @@ func TestIssue_ByControlAPI(t *testing.T) {
 	if _, err := w.Issue(mock.TokenSpec{User: agent, Lifetime: -time.Hour}); err == nil {
 		t.Error("a negative lifetime is accepted")
 	}
+	if _, err := w.Issue(mock.TokenSpec{Claims: map[string]any{"f": func() {}}}); err == nil || tenant.FieldErrors(err)[0].Field != "claims" {
+		t.Errorf("a claim that is not JSON: %v", err)
+	}
 	unnamed, err := mock.New(mock.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (l *limiter) take(client string, recorded int, now time.Time) limitState {
 	if !l.each {
 		client = ""
 	}
-	price := l.per / time.Duration(limit)
+	price := max(l.per/time.Duration(limit), 1)
 	full := price * time.Duration(limit)
 	l.mu.Lock()
 	defer l.mu.Unlock()

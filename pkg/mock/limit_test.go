@@ -92,23 +92,31 @@ func TestRateLimit_OfAClient(t *testing.T) {
 	w.machine().tokens()
 }
 
+// A window that is shorter than the limit's parts does not divide by zero.
+func TestRateLimit_ShortWindow(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	fail(t, w.Tenant, mock.Fault{Endpoint: "token", Kind: mock.FaultRateLimit, Per: "1ns"})
+	w.machine().tokens()
+}
+
 func TestRateLimit_Fields(t *testing.T) {
 	w := newWorld(t, mock.Config{})
 	for body, field := range map[string]string{
-		`{"endpoint":"token","kind":"rate_limit","limit":-1}`:                    "limit",
-		`{"endpoint":"token","kind":"rate_limit","per":"soon"}`:                  "per",
-		`{"endpoint":"token","kind":"rate_limit","limit":2,"per":"1ns"}`:         "limit",
-		`{"endpoint":"token","kind":"rate_limit","after_commit":true}`:           "after_commit",
-		`{"endpoint":"token","kind":"status","status":500,"limit":1}`:            "limit",
-		`{"endpoint":"token","kind":"status","status":500,"per":"1s"}`:           "per",
-		`{"endpoint":"token","kind":"status","status":500,"defect":"expired"}`:   "defect",
-		`{"endpoint":"userinfo","kind":"token","defect":"expired"}`:              "endpoint",
-		`{"endpoint":"token","kind":"token","defect":"ugly"}`:                    "defect",
-		`{"endpoint":"token","kind":"token"}`:                                    "defect",
-		`{"endpoint":"authorize","kind":"token","defect":"no_expires_in"}`:       "defect",
-		`{"endpoint":"token","kind":"token","defect":"missing_claim"}`:           "claim",
-		`{"endpoint":"token","kind":"token","defect":"expired","claim":"sub"}`:   "claim",
-		`{"endpoint":"token","kind":"token","defect":"expired","token":"other"}`: "token",
+		`{"endpoint":"token","kind":"rate_limit","limit":-1}`:                        "limit",
+		`{"endpoint":"token","kind":"rate_limit","per":"soon"}`:                      "per",
+		`{"endpoint":"token","kind":"rate_limit","limit":2,"per":"1ns"}`:             "limit",
+		`{"endpoint":"token","kind":"rate_limit","after_commit":true}`:               "after_commit",
+		`{"endpoint":"token","kind":"token","defect":"expired","after_commit":true}`: "after_commit",
+		`{"endpoint":"token","kind":"status","status":500,"limit":1}`:                "limit",
+		`{"endpoint":"token","kind":"status","status":500,"per":"1s"}`:               "per",
+		`{"endpoint":"token","kind":"status","status":500,"defect":"expired"}`:       "defect",
+		`{"endpoint":"userinfo","kind":"token","defect":"expired"}`:                  "endpoint",
+		`{"endpoint":"token","kind":"token","defect":"ugly"}`:                        "defect",
+		`{"endpoint":"token","kind":"token"}`:                                        "defect",
+		`{"endpoint":"authorize","kind":"token","defect":"no_expires_in"}`:           "defect",
+		`{"endpoint":"token","kind":"token","defect":"missing_claim"}`:               "claim",
+		`{"endpoint":"token","kind":"token","defect":"expired","claim":"sub"}`:       "claim",
+		`{"endpoint":"token","kind":"token","defect":"expired","token":"other"}`:     "token",
 		`{"profile":"bad day"}`:                   `profile: \"bad day\" is not one of flaky, outage, rate-limited, rotation-lost`,
 		`{"profile":"flaky","endpoint":"token"}`:  "profile",
 		`{"profile":"flaky","kind":"hang"}`:       "profile",
