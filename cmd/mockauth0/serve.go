@@ -59,7 +59,7 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	defer tenant.Close()
 	fmt.Fprintf(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit\n"+
-		"mockauth0: issuer %s, login %s\n", tenant.Issuer(), s.Login)
+		"mockauth0: issuer %s, login %s; open it in a browser for the console\n", tenant.Issuer(), s.Login)
 	if len(s.Tenant) > 0 {
 		p.showClients(tenant)
 	}
