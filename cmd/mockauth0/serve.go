@@ -114,7 +114,7 @@ func (p *program) untilStdinEnds(ctx context.Context) (context.Context, context.
 func (p *program) endpoints(ctx context.Context, open *opened, s settings, list []hosted, plain []net.Listener) ([]endpoint, error) {
 	plainBase := s.plainBase(plain[0].Addr())
 	endpoints := []endpoint{{handler: p.tenantsAt(plainBase, list), listeners: plain}}
-	p.showIssuers(plainBase, issuerOf("http", s.Listen, plain[0].Addr()), list, "login "+string(s.Login))
+	p.showIssuers(plainBase, issuerOf("http", s.Listen, plain[0].Addr()), list, "login "+string(s.Login)+"; open it in a browser for the console")
 	if s.TLSListen != "" {
 		raw, err := open.listen(ctx, s.TLSListen, "MOCKAUTH0_TLS_LISTEN")
 		if err != nil {

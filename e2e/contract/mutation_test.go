@@ -117,7 +117,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"expired state goes", "room.go", "case over(v):", "case false:"},
 	{"a full map loses an entry", "room.go", `len(m)-len(keys) >= r.most && oldest != ""`, "false"},
 	{"the oldest entry goes first", "room.go", `case oldest == "" || at.Before(age):`, `case oldest == "" || age.Before(at):`},
-	{"counters of failed attempts are limited", "room.go", "delete(m, victim)", ""},
+	{"counters of failed attempts are limited", "room.go", "delete(m, victim)", "_ = victim"},
 	{"ended families go", "grant_refresh.go", "t.forgetFamily(t.st.families[old])", "_ = old"},
 	{"a family keeps a thousand tokens", "grant_refresh.go", "len(f.tokens) > familyTokens {", "false {"},
 	{"the error page says what to change", "authorize_response.go", `"Hint": e.Hint,`, ""},

@@ -81,7 +81,7 @@ func (t *Tenant) serveConsole(w http.ResponseWriter, r *http.Request, issuer str
 		w.Header().Set("Vary", "Accept")
 		return false
 	default:
-		i := slices.IndexFunc(consolePages(), func(p consolePage) bool { return p.Path() == path })
+		i := slices.IndexFunc(consolePages(), func(p consolePage) bool { return p.Path() == path || consolePrefix+p.Name == path })
 		if i < 0 || routedMethod(r) != http.MethodGet {
 			return false
 		}

@@ -157,8 +157,13 @@ func TestControlIsNotReadByOtherPages(t *testing.T) {
 		site, mode string
 		status     int
 	}{
-		{"cross-site", "no-cors", 403}, {"same-site", "cors", 403}, {"cross-site", "", 403}, {"cross-site", "navigate", 200},
-		{"same-origin", "cors", 200}, {"none", "navigate", 200}, {"", "", 200},
+		{"cross-site", "no-cors", 403},
+		{"same-site", "cors", 403},
+		{"cross-site", "", 403},
+		{"cross-site", "navigate", 200},
+		{"same-origin", "cors", 200},
+		{"none", "navigate", 200},
+		{"", "", 200},
 	} {
 		r := httptest.NewRequest("GET", issuer+"_mock/clients", nil)
 		r.Header.Set("Sec-Fetch-Site", c.site)

@@ -104,6 +104,21 @@ func ExampleTenant_Fail() {
 	// 1
 }
 
+// A test asserts on the calls that the code under test made.
+func ExampleTenant_Calls() {
+	t := &exampleT{} // in a test, the *testing.T
+	tenant, client := exampleTenant()
+	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, client)
+	_, err := tenant.OAuth2().Exchange(ctx, "code")
+	fmt.Println(err != nil)
+	tenant.Calls(mock.Token).Once(t)
+	tenant.Calls(mock.Token).Grant("refresh_token").Never(t)
+	fmt.Println(tenant.Calls(mock.Token).List()[0].Reason)
+	// Output:
+	// true
+	// invalid_grant: the code was never issued
+}
+
 // exampleTenant returns a tenant and a client that calls it without a network.
 func exampleTenant() (*mock.Tenant, *http.Client) {
 	tenant, err := mock.New(mock.Config{Issuer: "http://tenant.test/"})

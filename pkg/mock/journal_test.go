@@ -107,7 +107,7 @@ func openStream(t *testing.T, address, lastID string) *stream {
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := (&http.Client{Timeout: 30 * time.Second}).Do(r) // an event that does not come ends the test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +162,9 @@ func TestEventsFollowTheJournal(t *testing.T) {
 	w.Close()
 	for e := live.next(); e != ""; e = live.next() {
 		t.Errorf("after Close %s", e)
+	}
+	if err := live.lines.Err(); err != nil {
+		t.Errorf("Close does not end the stream: %v", err)
 	}
 	if r := w.control("GET", "/_mock/events?colour=red", ""); r.status != 400 {
 		t.Errorf("%d %s", r.status, r.body)

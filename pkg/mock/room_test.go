@@ -37,9 +37,12 @@ func TestStateIsBounded(t *testing.T) {
 	const most, flows = 40, 100
 	w := crowd(t, flows)
 	w.KeepAtMost(most)
+	var browsers []*world
 	for i := range flows {
 		user := fmt.Sprintf("user%d@example.com", i)
 		b := w.otherBrowser()
+		browsers = append(browsers, b)
+		w.Advance(100 * time.Millisecond)
 		code := b.code("login_hint", user, "audience", "-", "scope", fmt.Sprintf("offline_access x%d", i))
 		b.exchange(code).tokens()
 		b.post("/oauth/device/code", "client_id", "demo")
@@ -60,8 +63,10 @@ func TestStateIsBounded(t *testing.T) {
 	if s.Dropped < 10*(flows-most) {
 		t.Errorf("%d dropped", s.Dropped)
 	}
-	if tk := w.tokens("demo"); w.refresh("demo", tk.Refresh).status != 200 {
-		t.Error("the newest login was dropped")
+	for i, b := range browsers[flows-10:] {
+		if r := b.authorize("prompt", "none"); r.param("error") == "login_required" {
+			t.Errorf("the session of login %d was dropped before older ones", flows-10+i)
+		}
 	}
 }
 

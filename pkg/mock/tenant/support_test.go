@@ -50,6 +50,9 @@ func leaves(t reflect.Type) []string {
 	var out []string
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" { // not of a tenant file
+			continue
+		}
 		for _, leaf := range leaves(f.Type) {
 			out = append(out, strings.TrimSuffix(name+"."+leaf, "."))
 		}
