@@ -166,7 +166,7 @@ func (a *application) run() {
 	for what, got := range map[string]string{
 		"a code that was used": a.post("oauth/token", "grant_type", "authorization_code", "code", back.Get("code"),
 			"redirect_uri", a.oauth.RedirectURL, "code_verifier", verifier),
-		"an unknown refresh token": a.post("oauth/token", "grant_type", "refresh_token", "refresh_token", "canary-of-nobody-47110815"),
+		"an unknown refresh token": a.post("oauth/token", "grant_type", "refresh_token", "refresh_token", "canary-never-issued-47110815"),
 	} {
 		if !strings.HasPrefix(got, `403 {"error":"invalid_grant"`) {
 			t.Errorf("%s: %s", what, got)

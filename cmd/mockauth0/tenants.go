@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -163,7 +164,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/_mock/health", path == "/_mock/ca.pem": // of the process
 		rt.root.ServeHTTP(w, r)
 	case path == "/":
-		_, _ = fmt.Fprintf(w, "mockauth0, for tests only. Its tenants:\n%s", rt.list)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "mockauth0, for tests only. Its tenants:\n"+rt.list) //nolint:gosec // plain text, of this process's settings
 	default:
 		http.Error(w, "no tenant has this host or path; GET / lists the tenants", http.StatusNotFound)
 	}

@@ -162,6 +162,13 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"a token is for users that exist", "issue.go", `case s.User != "" && user == nil:`, "case false:"},
 	{"a token is for APIs that exist", "issue.go", `case s.Audience != "" && api == nil:`, "case false:"},
 	{"an issued token has any scope", "issue.go", `if s.Scope == "" {`, "if true {"},
+	{"a browser's programs get its address", "address.go", "a.base = a.front", "_ = front"},
+	{"the Host is that of the browser", "address.go", "hostAndPort(front) == hostAndPort(&url.URL{Scheme: front.Scheme, Host: r.Host})", "front != nil"},
+	{"pages are at the browser's address", "discovery.go", `page("authorization_endpoint", "/authorize")`, `endpoint("authorization_endpoint", "/authorize")`},
+	{"a device opens the browser's address", "device.go", `c.pageURL("/activate")`, `c.url("/activate")`},
+	{"cookies stay below the issuer's path", "session.go", `Path: c.path("/")`, `Path: "/"`},
+	{"a client has a login mode", "authorize.go", `if client.Login != "" {`, "if false {"},
+	{"a login mode is auto or form", "tenant/client.go", `oneOf("x-login", c.Login, of, []string{"auto", "form"}),`, ""},
 }
 
 // TestEveryBehaviourIsHeld removes each of them and expects a test to fail. MUTANTS=all

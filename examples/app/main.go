@@ -7,7 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"html"
+	"html/template"
 	"log"
 	"net/http"
 	"net/url"
@@ -24,6 +24,7 @@ type app struct {
 	provider   *oidc.Provider
 	oauth      oauth2.Config
 	endSession string // the provider's logout page
+	page       *template.Template
 }
 
 func main() {
@@ -42,7 +43,7 @@ func newApp(ctx context.Context) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{url: os.Getenv("APP_URL"), provider: provider}
+	a := &app{url: os.Getenv("APP_URL"), provider: provider, page: template.Must(template.New("").Parse(userPage))}
 	a.oauth = oauth2.Config{
 		ClientID: os.Getenv("OIDC_CLIENT_ID"), ClientSecret: os.Getenv("OIDC_CLIENT_SECRET"),
 		Endpoint: provider.Endpoint(), RedirectURL: a.url + "callback", Scopes: []string{oidc.ScopeOpenID, "email"},
@@ -65,47 +66,53 @@ func (a *app) routes() http.Handler {
 	return mux
 }
 
-// login redirects to the provider. The browser keeps the state, so that nobody can log it
-// in as somebody else.
+// login redirects to the provider. The browser keeps the state, so that the page of
+// another site cannot finish a login in it.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	state := rand.Text()
+	//nolint:gosec // http://localhost has no Secure cookies
 	http.SetCookie(w, &http.Cookie{Name: "state", Value: state, Path: "/callback", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 600})
 	http.Redirect(w, r, a.oauth.AuthCodeURL(state), http.StatusFound)
 }
 
 func (a *app) callback(w http.ResponseWriter, r *http.Request) {
-	page, err := a.finish(r)
+	u, err := a.finish(r)
+	if err == nil {
+		err = a.page.Execute(w, u)
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
-		return
 	}
-	_, _ = fmt.Fprint(w, page)
 }
 
+// user is who logged in.
+type user struct{ Email, Issuer, Logout string }
+
+const userPage = `<!doctype html><title>app</title><p id="user">{{.Email}} of {{.Issuer}}</p><a id="log-out" href="{{.Logout}}">Log out</a>`
+
 // finish exchanges the code, verifies the ID token and asks for the user's e-mail address.
-func (a *app) finish(r *http.Request) (page string, err error) {
+func (a *app) finish(r *http.Request) (u user, err error) {
 	q := r.URL.Query()
 	state, err := r.Cookie("state")
 	switch {
 	case err != nil || q.Get("state") != state.Value:
-		return "", errors.New("the login was not started in this browser")
+		return u, errors.New("the login was not started in this browser")
 	case q.Get("error") != "":
-		return "", fmt.Errorf("%s: %s", q.Get("error"), q.Get("error_description"))
+		return u, fmt.Errorf("%s: %s", q.Get("error"), q.Get("error_description"))
 	}
 	token, err := a.oauth.Exchange(r.Context(), q.Get("code"))
 	if err != nil {
-		return "", err
+		return u, err
 	}
 	raw, _ := token.Extra("id_token").(string)
 	id, err := a.provider.Verifier(&oidc.Config{ClientID: a.oauth.ClientID}).Verify(r.Context(), raw)
 	if err != nil {
-		return "", err
+		return u, err
 	}
-	user, err := a.provider.UserInfo(r.Context(), a.oauth.TokenSource(r.Context(), token))
+	info, err := a.provider.UserInfo(r.Context(), a.oauth.TokenSource(r.Context(), token))
 	if err != nil {
-		return "", err
+		return u, err
 	}
 	logout := a.endSession + "?" + url.Values{"id_token_hint": {raw}, "post_logout_redirect_uri": {a.url}}.Encode()
-	return fmt.Sprintf(`<!doctype html><title>app</title><p id="user">%s of %s</p><a id="log-out" href="%s">Log out</a>`,
-		html.EscapeString(user.Email), html.EscapeString(id.Issuer), html.EscapeString(logout)), nil
+	return user{info.Email, id.Issuer, logout}, nil
 }

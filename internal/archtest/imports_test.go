@@ -96,6 +96,7 @@ func facesKnowWhatTheyNeed(g graph) []string {
 		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
 		"internal/requestid": append([]string{"pkg/flow"}, leaves...),
 		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
+		"internal/recording": {"pkg/contract"},
 		"internal/near":      nil,
 		"internal/hint":      nil,
 		"internal/durable":   nil,
