@@ -1,6 +1,7 @@
 package services_test
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -37,33 +38,40 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// TestMockAction runs the job of the example, whose tenant runs for the steps that follow.
-// Its port is one that is free. The step that builds mockauth0 runs too.
+// TestMockAction runs the jobs that use the action, whose tenant runs for the steps that
+// follow. Its port is one that is free. The step that builds mockauth0 runs too.
 func TestMockAction(t *testing.T) {
 	programs.Tool(t, "bash")
 	programs.Tool(t, "curl")
-	w := parse[workflow](t, filepath.Join(root, "examples/github-actions/mock.yml"))
-	steps, port, used := w.Jobs["test"].Steps, freePort(t), 0
-	for i := range steps {
-		if strings.HasPrefix(steps[i].Uses, "example/tokend/mock@") {
-			steps[i].With["port"] = port
-			used++
-		}
-	}
-	if used != 1 {
-		t.Fatalf("the example uses the action %d times", used)
-	}
-	j, scope := newJob(t, nil), map[string]string{}
-	if code := j.run(t, steps, scope, nil); code != 0 {
-		t.Fatalf("the job failed with %d:\n%s", code, &j.log)
-	}
-	defer endTenant(t, scope)
-	issuer := scope["steps.mock.outputs.issuer"]
-	if want := "http://localhost:" + port + "/"; issuer != want || !strings.Contains(j.log.String(), `"issuer":"`+want+`"`) {
-		t.Errorf("the issuer is %q:\n%s", issuer, &j.log)
-	}
-	if log := read(t, scope["steps.mock.outputs.log"]); !strings.Contains(log, "client") {
-		t.Errorf("the tenant's log is %q", log)
+	for name, at := range map[string]struct{ file, job string }{
+		"example":  {"examples/github-actions/mock.yml", "test"},
+		"workflow": {".github/workflows/examples.yml", "mock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			steps, port, used := parse[workflow](t, filepath.Join(root, at.file)).Jobs[at.job].Steps, freePort(t), 0
+			for i := range steps {
+				if strings.HasPrefix(steps[i].Uses, "example/tokend/mock@") || steps[i].Uses == "./mock" {
+					steps[i].With = maps.Collect(maps.All(steps[i].With))
+					steps[i].With["port"] = port
+					used++
+				}
+			}
+			if used != 1 {
+				t.Fatalf("the job uses the action %d times", used)
+			}
+			j, scope := newJob(t, nil), map[string]string{}
+			if code := j.run(t, steps, scope, nil); code != 0 {
+				t.Fatalf("the job failed with %d:\n%s", code, &j.log)
+			}
+			defer endTenant(t, scope)
+			issuer := scope["steps.mock.outputs.issuer"]
+			if want := "http://localhost:" + port + "/"; issuer != want || !strings.Contains(j.log.String(), `"issuer":"`+want+`"`) {
+				t.Errorf("the issuer is %q:\n%s", issuer, &j.log)
+			}
+			if log := read(t, scope["steps.mock.outputs.log"]); !strings.Contains(log, "mockauth0: issuer "+issuer) {
+				t.Errorf("the tenant's log is %q", log)
+			}
+		})
 	}
 }
 
