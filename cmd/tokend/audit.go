@@ -73,6 +73,7 @@ func (p *program) printAudit(ctx context.Context, names []string, format string,
 type auditLine struct {
 	Time                      time.Time
 	Action, Caller, Remote    string
+	Subject                   string
 	UID, PID                  *int
 	Client, Audience          string
 	Method, Host, Path, Error string
@@ -94,6 +95,8 @@ func (e auditLine) String() string {
 	}
 	by := terminal.Printable(e.Caller)
 	switch {
+	case e.Subject != "":
+		by += " (" + terminal.Printable(e.Subject) + ")"
 	case e.UID != nil && e.PID != nil:
 		by += fmt.Sprintf(" (uid %d, pid %d)", *e.UID, *e.PID)
 	case e.Remote != "":

@@ -153,10 +153,11 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, trail.Close()) }()
-	svc := &serving{settings: s, audit: trail, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
+	svc := &serving{settings: s, audit: trail, issuers: issuers{}, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
 	svc.measure()
 	defer svc.keeper.providers.close()
+	defer svc.issuers.close()
 	defer svc.followEvents(ctx)()
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)

@@ -12,9 +12,10 @@ import (
 type Entry struct {
 	Time   time.Time
 	Action string // "token", "login", "proxy", …
-	Caller string // name of the API key; "socket" for the service's user on its socket
-	Peer   *Peer  // the process behind a unix socket; nil: none
-	Remote string // address of a caller of another machine
+	Caller  string // name of the API key; "socket" for the service's user on its socket
+	Subject string // of the caller's token; "" without one
+	Peer    *Peer  // the process behind a unix socket; nil: none
+	Remote  string // address of a caller of another machine
 
 	Client, Audience   string
 	Method, Host, Path string // of a proxied request, at its upstream
@@ -37,6 +38,7 @@ func (e *Entry) appendTo(b []byte) []byte {
 	b = append(b, `","action":`...)
 	b = appendText(b, e.Action)
 	b = appendMember(b, "caller", e.Caller)
+	b = appendMember(b, "subject", e.Subject)
 	if e.Peer != nil {
 		b = strconv.AppendInt(append(b, `,"uid":`...), int64(e.Peer.UID), 10)
 		b = strconv.AppendInt(append(b, `,"pid":`...), int64(e.Peer.PID), 10)

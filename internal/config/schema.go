@@ -83,7 +83,7 @@ type fileSchema struct {
 	Clients map[string]clientSchema `yaml:"clients"`
 	// API keys by name that open some clients only.
 	Keys map[string]keySchema `yaml:"keys"`
-	// Callers by name that need no API key: other users on the unix socket, and holders of client certificates.
+	// Callers by name that need no API key: other users on the unix socket, holders of client certificates, and holders of tokens of an OpenID Connect issuer.
 	Callers map[string]callerSchema `yaml:"callers"`
 	// Files that a client's token is kept in.
 	Files []tokenFileSchema `yaml:"files"`
@@ -116,6 +116,8 @@ type callerSchema struct {
 	GIDs []string `yaml:"gids" example:"[\"1002\"]"`
 	// Names in client certificates that tls_client_ca_file has verified: dns:HOST, uri:URI or email:ADDRESS, of the subject alternative name.
 	Certificates []string `yaml:"certificates" example:"[\"dns:build.example.com\"]"`
+	// Tokens of OpenID Connect issuers whose holder is this caller, such as those of a pipeline's jobs.
+	OIDC []oidcSchema `yaml:"oidc" example:"[{issuer: \"https://token.actions.githubusercontent.com\", audience: tokend.example.com, subject: \"repo:acme/app:ref:refs/heads/main\"}]"`
 	// The clients that the caller may use.
 	Clients []string `yaml:"clients" example:"[ci]"`
 	// The audiences that its tokens may be for.
@@ -124,6 +126,18 @@ type callerSchema struct {
 	Access string `yaml:"access" fallback:"read" oneof:"read manage" example:"manage"`
 	// How many requests in a second the caller may send; 0: caller_rate_limit.
 	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
+}
+
+// oidcSchema is which tokens of an issuer are a caller's.
+type oidcSchema struct {
+	// The iss of the tokens, exactly, slash included. Its keys are found by discovery.
+	Issuer string `yaml:"issuer" kind:"URL" example:"https://token.actions.githubusercontent.com"`
+	// A name for this service that the tokens have in their aud, so that tokens for other services are refused.
+	Audience string `yaml:"audience" example:"tokend.example.com"`
+	// The sub of the tokens; * is any text without a colon, ** any text.
+	Subject string `yaml:"subject" example:"\"repo:acme/app:ref:refs/heads/main\""`
+	// The authorities that the issuer's certificate is verified with, in PEM.
+	CAFile string `yaml:"ca_file" kind:"path" fallback:"those of the system" example:"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"`
 }
 
 // onEventSchema is what is done about events.

@@ -32,7 +32,7 @@ func (d *Daemon) audited(c *gin.Context, action string, caller *guard.Caller) *r
 	if action == "" || d.audit == nil || caller.Name == "" && action != actionCallback {
 		return nil
 	}
-	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: audit.Entry{Action: action, Caller: caller.Name, Client: c.Param("client")}}
+	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: audit.Entry{Action: action, Caller: caller.Name, Subject: caller.Subject, Client: c.Param("client")}}
 	ctx := c.Request.Context()
 	r.entry.Peer = (*audit.Peer)(guard.PeerOf(ctx))
 	if c.Request.TLS != nil {
