@@ -6,15 +6,20 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// issuers verify tokens of callers, by issuer and file of its authorities. They outlive
-// a reload, and so do the keys that they have fetched.
-type issuers map[[2]string]*flow.Verifier
+// issuers verify tokens of callers. They outlive a reload, and so do the keys that they
+// have fetched.
+type issuers map[issuerKey]*flow.Verifier
+
+type issuerKey struct {
+	issuer, authorities string
+	version             fileVersion // of the file of the authorities
+}
 
 // rules returns the rules with their verifiers. It does not connect.
 func (of issuers) rules(list []config.TokenRule) ([]daemon.TokenRule, error) {
 	var rules []daemon.TokenRule
 	for _, r := range list {
-		key := [2]string{r.Issuer, r.CAFile}
+		key := issuerKey{r.Issuer, r.CAFile, versionOf(r.CAFile)}
 		if of[key] == nil {
 			c := flow.ProviderConfig{Issuer: r.Issuer}
 			var err error

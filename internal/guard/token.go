@@ -109,7 +109,7 @@ func pattern(subject string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^` + strings.Join(parts, `.*`) + `$`)
 }
 
-// ofToken returns the caller of a token that is no API key.
+// ofToken returns the caller of a bearer token other than an API key.
 func (g *Guard) ofToken(ctx context.Context, raw string) (*Caller, *Refusal) {
 	issuer, signed := issuerOf(raw)
 	if !signed || len(g.keyless.tokens) == 0 {
