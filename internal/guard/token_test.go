@@ -68,7 +68,7 @@ func TestAdmit_Tokens(t *testing.T) {
 	}{
 		"an exact subject first":    {signedBy(actions, "tokend", main), Manages, "demo", "main-branch", "", ""},
 		"then the longest pattern":  {signedBy(actions, "tokend", main+"2"), Manages, "demo", "branches", "", ""},
-		"a slash goes on":           {signedBy(actions, "tokend", "repo:acme/app:ref:refs/heads/a/b"), Manages, "demo", "branches", "", ""},
+		"a slash is a text":         {signedBy(actions, "tokend", "repo:acme/app:ref:refs/heads/a/b"), Manages, "demo", "branches", "", ""},
 		"a colon is":                {signedBy(actions, "tokend", "repo:acme/app:ref:refs/heads/a:b"), NeedsKey, "demo", "any", "", ""},
 		"in the middle":             {signedBy(actions, "tokend", "repo:acme/x:environment:prod"), NeedsKey, "demo", "branches", "", ""},
 		"any text":                  {signedBy(actions, "tokend", "repo:acme/x:pull_request"), NeedsKey, "demo", "any", "", ""},
