@@ -83,7 +83,7 @@ func (s Client) SameGrant(o Client) bool {
 		a.Name == b.Name && a.Issuer == b.Issuer && a.ClientID == b.ClientID && a.ClientSecret == b.ClientSecret &&
 		a.PrivateKey.Equal(b.PrivateKey) && sameValues(a.TokenParams, b.TokenParams) && a.PAR == b.PAR &&
 		a.Auth == b.Auth && s.sameSource(o) && a.RedirectURL == b.RedirectURL && a.Audience == b.Audience &&
-		sameList(a.Scopes, b.Scopes) &&
+		sameList(a.Scopes, b.Scopes) && slices.Equal(a.Resources, b.Resources) &&
 		s.sameFunc(a.ClientSecretFrom != nil, b.ClientSecretFrom != nil, o) && s.sameFunc(a.AssertionFrom != nil, b.AssertionFrom != nil, o) &&
 		a.Provider == b.Provider && a.HTTPClient == b.HTTPClient && a.Store == b.Store &&
 		a.Endpoint == b.Endpoint && a.JWKSURL == b.JWKSURL && a.RevocationURL == b.RevocationURL &&

@@ -187,12 +187,14 @@ type clientSchema struct {
 	RefreshToken string `yaml:"refresh_token" secret:"true" split_words:"true" with:"refresh_token" example:"the-refresh-token"`
 	// The file of the refresh token to start from.
 	RefreshTokenFile string `yaml:"refresh_token_file" split_words:"true" with:"refresh_token" kind:"path" example:"/run/secrets/seed"`
-	// Where the provider sends the browser back to.
+	// Where the provider sends the browser back to: /callback of the listener, or /callback/NAME, which only this client has.
 	RedirectURI string `yaml:"redirect_uri" split_words:"true" with:"authorization_code" kind:"URL" fallback:"http://localhost:PORT/callback, with the port of listen" example:"http://localhost:8484/callback"`
 	// The scopes to ask for.
 	Scopes []string `yaml:"scopes" split_words:"true" with:"*" fallback:"openid profile offline_access where a person logs in, else none" example:"[openid, profile, offline_access]"`
 	// The API that the tokens are for.
 	Audience string `yaml:"audience" split_words:"true" with:"*" example:"https://api.example.com/"`
+	// The APIs that the tokens are for, at a provider that takes resource parameters (RFC 8707).
+	Resources []string `yaml:"resources" split_words:"true" with:"*" example:"[https://api.example.com/]"`
 	// How a person logs in. headless follows the provider's redirects without one.
 	Login string `yaml:"login" split_words:"true" with:"authorization_code device_code" fallback:"browser; device with grant: device_code" oneof:"headless browser paste device" example:"headless"`
 	// How the client authenticates at the provider.

@@ -38,6 +38,7 @@ func (d *api) table() []route {
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
+		{method: "GET", path: "/callback/:name", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
 	}
