@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -120,8 +121,23 @@ func (r *record) Unwrap() http.ResponseWriter {
 // which may have secrets.
 func (w headerWriter) ForwardsTo(u *url.URL) {
 	if r, ok := w.ResponseWriter.(*record); ok {
-		r.entry.Host, r.entry.Path = u.Host, u.EscapedPath()
+		r.entry.Host, r.entry.Path = u.Host, withoutTokens(u.EscapedPath())
 	}
+}
+
+// withoutTokens masks the segments of a path that are signed tokens: some APIs have the
+// token of an invitation or a download there.
+func withoutTokens(path string) string {
+	if !strings.Contains(path, "eyJ") { // {" in base64url
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") >= 2 {
+			segments[i] = "(token)"
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // auditFailure is the failure of the audit log in the answer of /readyz.

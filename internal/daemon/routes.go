@@ -75,6 +75,9 @@ func (d *api) routes() http.Handler {
 // of its allocations.
 func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if c.Request.TransferEncoding != nil { // perhaps with a Content-Length, which net/http ignores (RFC 9112 section 6.1)
+			c.Writer.Header()["Connection"] = []string{"close"}
+		}
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		rec := d.audited(c, r.audit, caller)
 		d.answer(c, r, caller, refusal)

@@ -149,8 +149,8 @@ type Refusal struct {
 // Log writes the refusal of a request to a log.
 func (f *Refusal) Log(log *slog.Logger, r *http.Request, caller *Caller) {
 	level := slog.LevelWarn
-	if f.Code == rateLimited {
-		level = slog.LevelDebug // there are many
+	if f.RetryAfter > 0 && f.Cause == nil {
+		level = slog.LevelDebug // there are many, of a caller that sends too many requests
 	}
 	attrs := []any{
 		"error", f.Code, "reason", f.Description, "hint", f.Hint, "caller", caller.Name, "method", r.Method, "remote", r.RemoteAddr,

@@ -65,13 +65,10 @@ func (l *limit) take(now time.Time) (wait time.Duration) {
 	return time.Duration((1 - l.left) / l.rate * float64(time.Second))
 }
 
-// rateLimited is the code of [tooMany].
-const rateLimited = "caller_rate_limited"
-
 // tooMany is a 503 and not a 429, whose body Terraform's http data source hides.
 func tooMany(wait time.Duration) *Refusal {
 	return &Refusal{
-		Status: http.StatusServiceUnavailable, Code: rateLimited, RetryAfter: max(1, int(math.Ceil(wait.Seconds()))),
+		Status: http.StatusServiceUnavailable, Code: "caller_rate_limited", RetryAfter: max(1, int(math.Ceil(wait.Seconds()))),
 		Description: "this caller sends too many requests", Hint: "keep the token until it expires, or raise the caller's rate_limit",
 	}
 }
