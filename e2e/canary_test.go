@@ -126,8 +126,19 @@ callers:
 	}
 	a.env = append(a.env, "TOKEND_ADDR="+a.url)
 	for _, args := range [][]string{
-		{"status"}, {"status", "--format", "json"}, {"doctor"}, {"config", "show"}, {"config", "check"}, {"key", "list"}, {"audit"}, {"audit", "--format", "json"},
-		{"inspect", "demo"}, {"token", "none"}, {"refresh", "demo"}, {"logout", "demo"}, {"token", "demo"},
+		{"status"},
+		{"status", "--format", "json"},
+		{"doctor"},
+		{"config", "show"},
+		{"config", "check"},
+		{"key", "list"},
+		{"audit"},
+		{"audit", "--format", "json"},
+		{"inspect", "demo"},
+		{"token", "none"},
+		{"refresh", "demo"},
+		{"logout", "demo"},
+		{"token", "demo"},
 	} {
 		out, _ := a.run(t, args...)
 		outputs = append(outputs, "tokend "+strings.Join(args, " ")+": "+out)

@@ -75,7 +75,7 @@ type auditLine struct {
 	Action, Caller, Remote    string
 	Subject                   string
 	UID, PID                  *int
-	Client, Audience          string
+	Client, Audience, File    string
 	Method, Host, Path, Error string
 	Status                    int
 	Missing                   int
@@ -106,10 +106,24 @@ func (e auditLine) String() string {
 	if e.Method != "" {
 		parts = append(parts, terminal.Printable(e.Method+" "+e.Host+e.Path))
 	}
+	if e.File != "" {
+		parts = append(parts, terminal.Printable(e.File))
+	}
 	if e.Error != "" {
 		parts = append(parts, terminal.Printable(e.Error))
 	}
 	return strings.Join(parts, "  ")
+}
+
+// checkAudit returns why the audit log could not be opened, nil without one.
+func (s settings) checkAudit() error {
+	if s.Audit.File == "" {
+		return nil
+	}
+	if err := audit.Check(s.Audit.File); err != nil {
+		return exitWith(exitConfig, fmt.Errorf("audit_file: %w", err))
+	}
+	return nil
 }
 
 // openAudit opens the audit log, nil without one. What it cannot write goes to log.

@@ -158,7 +158,7 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = cmp.Or(err, trail.Close()) }()
 	svc := &serving{settings: s, audit: trail, issuers: issuers{}, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
-	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
+	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, audit: trail, providers: providers{}}
 	svc.measure()
 	defer svc.keeper.providers.close()
 	defer svc.issuers.close()

@@ -62,8 +62,8 @@ func (l *loader) readCallers(file map[string]callerSchema, clients []string, s C
 	known, owner := setOf(clients), map[string]string{} // of each uid, gid and certificate
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		c, at := file[name], "callers."+name
-		if !clientName.MatchString(name) || slices.Contains([]string{"main", "socket", "private"}, name) {
-			l.add(at, "use a-z, 0-9, - and _, and not main, socket or private", "caller name %q is not allowed", name)
+		if !clientName.MatchString(name) || slices.Contains([]string{"main", "socket", "private", "tokend"}, name) {
+			l.add(at, "use a-z, 0-9, - and _, and not main, socket, private or tokend", "caller name %q is not allowed", name)
 		}
 		if slices.ContainsFunc(slices.Concat(s.Keys, s.StoredKeys), func(k Key) bool { return k.Name == name }) {
 			l.add(at, "rename one", "there is an API key %q, too", name)

@@ -120,7 +120,7 @@ func SameFile(a, b tokenfile.Config) bool {
 	return a.Path == b.Path && a.Format == b.Format && a.Mode == b.Mode && a.MinValidity == b.MinValidity &&
 		slices.Equal(a.Variables, b.Variables) && slices.Equal(a.Hook, b.Hook) && slices.Equal(a.HookEnv, b.HookEnv) &&
 		a.HookTimeout == b.HookTimeout && a.HookOutput == b.HookOutput && a.HookAlways == b.HookAlways &&
-		(a.Now == nil) == (b.Now == nil) && a.Log == b.Log
+		(a.Now == nil) == (b.Now == nil) && (a.OnWrite == nil) == (b.OnWrite == nil) && a.Log == b.Log
 }
 
 // sameList is slices.Equal where nil stands for a default and an empty list does not.
