@@ -141,8 +141,9 @@ resource "terraform_data" "call" {
 	if all, good := w.journal(t, "endpoint=resource"), w.journal(t, "endpoint=resource&status=200"); all != total || good != total {
 		t.Errorf("the API had %d calls, %d of them authorised, and the agents made %d", all, good, total)
 	}
-	if posts < agentExpiry || posts > agentExpiry+1 { // one more if the last run of an agent was slow
-		t.Errorf("%d refreshes for %d expiries", posts, agentExpiry)
+	// On a busy machine the last run of terraform outlives another token.
+	if generation := families.Families[0].Generation; posts < agentExpiry || posts > agentExpiry+2 || generation != posts+1 {
+		t.Errorf("%d refreshes for %d expiries, generation %d", posts, agentExpiry, generation)
 	}
 	got := entries(t, audit)
 	want := map[string]int{
