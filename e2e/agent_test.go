@@ -73,6 +73,12 @@ func (a *agent) start(t *testing.T, line string) {
 	}
 	cmd.Env, cmd.Dir = a.env, a.dir
 	a.Program = programs.Start(t, cmd)
+	log := a.Log
+	t.Cleanup(func() {
+		if kinds := leaks(log.String()); kinds != nil {
+			t.Errorf("%v in the log:\n%s", kinds, log)
+		}
+	})
 	a.url = "http://127.0.0.1:" + a.WaitFor(t, programs.Port)
 }
 

@@ -39,7 +39,7 @@ func TestDocs(t *testing.T) {
 	programs.Tool(t, "curl")
 	programs.Tool(t, "git")
 	programs.Tool(t, "python3")
-	for _, page := range []string{"api.md", "cli.md", "metrics.md", "mock.md", "proxy.md"} {
+	for _, page := range []string{"agents.md", "api.md", "cli.md", "metrics.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
 			if page != "mock.md" { // an unsuccessful answer fails the block
@@ -57,6 +57,22 @@ func TestDocs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDocs_AgentsInGo: the Go program of docs/agents.md is the one that its test runs.
+func TestDocs_AgentsInGo(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "agents.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(filepath.Join("internal", "calling", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(page)
+	if shown == nil || !strings.Contains(strings.ReplaceAll(string(program), "\n\t", "\n"), string(shown[1])) {
+		t.Errorf("e2e/internal/calling does not have %q", shown)
 	}
 }
 
@@ -107,7 +123,7 @@ func newDocs(t *testing.T) *docs {
 	}
 	d.env = append(d.env, "HOME="+home, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0", "GITHUB_OUTPUT="+home+"/output", "GITHUB_ENV="+home+"/variables",
-		"TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
+		"TOKEND_AUDIT_FILE="+home+"/audit/audit.jsonl", "TOKEND_CLIENT_DEMO_HOSTS=git.example.com,registry.example.com")
 	d.issuer = d.start(t, programs.Issuer, "mockauth0")
 	d.env = append(d.env, "MOCKAUTH0_LISTEN="+strings.TrimSuffix(strings.TrimPrefix(d.issuer, "http://"), "/"), "TOKEND_CLIENT_DEMO_ISSUER="+d.issuer, "API="+d.issuer+"_mock/resource",
 		"TOKEND_CLIENT_DEMO_UPSTREAMS="+d.issuer+"_mock/resource")

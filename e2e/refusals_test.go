@@ -17,7 +17,7 @@ var refusing = []string{
 	"warning", "problemOf", "serviceProblem", // internal/doctor, which has problem too
 	"add", "addAt", "fault", "wrong", // internal/config
 	"problem", "fail", "failFor", "failWith", "badRequest", // internal/daemon
-	"forbidden", "unauthorized", "wrongKey", "answer", // internal/guard, internal/proxy
+	"forbidden", "unauthorized", "wrongKey", "rejected", "answer", // internal/guard, internal/proxy
 	"Error", "badUpstream", "configError", // pkg/flow
 	"damaged", "replaced", "badSize", "tooNew", "noKeyset", "notWritable", // internal/store
 	"Refusal", "NewErrorDiagnostic", "NewAttributeErrorDiagnostic", // terraform

@@ -68,6 +68,9 @@ func setup(e *testscript.Env) error {
 		for _, p := range e.Values[procsKey{}].(map[string]*process) {
 			p.kill()
 		}
+		if found := scan(e.WorkDir); found != nil {
+			e.T().Fatal("secrets in logs: ", strings.Join(found, "; "))
+		}
 	})
 	return os.Mkdir(filepath.Join(e.WorkDir, "run"), 0o700)
 }

@@ -73,8 +73,9 @@ func (p *program) printAudit(ctx context.Context, names []string, format string,
 type auditLine struct {
 	Time                      time.Time
 	Action, Caller, Remote    string
+	Subject                   string
 	UID, PID                  *int
-	Client, Audience          string
+	Client, Audience, File    string
 	Method, Host, Path, Error string
 	Status                    int
 	Missing                   int
@@ -94,6 +95,8 @@ func (e auditLine) String() string {
 	}
 	by := terminal.Printable(e.Caller)
 	switch {
+	case e.Subject != "":
+		by += " (" + terminal.Printable(e.Subject) + ")"
 	case e.UID != nil && e.PID != nil:
 		by += fmt.Sprintf(" (uid %d, pid %d)", *e.UID, *e.PID)
 	case e.Remote != "":
@@ -103,10 +106,24 @@ func (e auditLine) String() string {
 	if e.Method != "" {
 		parts = append(parts, terminal.Printable(e.Method+" "+e.Host+e.Path))
 	}
+	if e.File != "" {
+		parts = append(parts, terminal.Printable(e.File))
+	}
 	if e.Error != "" {
 		parts = append(parts, terminal.Printable(e.Error))
 	}
 	return strings.Join(parts, "  ")
+}
+
+// checkAudit returns why the audit log could not be opened, nil without one.
+func (s settings) checkAudit() error {
+	if s.Audit.File == "" {
+		return nil
+	}
+	if err := audit.Check(s.Audit.File); err != nil {
+		return exitWith(exitConfig, fmt.Errorf("audit_file: %w", err))
+	}
+	return nil
 }
 
 // openAudit opens the audit log, nil without one. What it cannot write goes to log.

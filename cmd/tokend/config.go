@@ -32,6 +32,12 @@ func (p *program) configCheck() *cobra.Command {
 			if err := store.CheckURL(s.Store); err != nil {
 				return exitWith(exitConfig, err)
 			}
+			if err := s.checkAudit(); err != nil {
+				return err
+			}
+			for _, name := range s.withPassword() {
+				p.tell("warning: client %s: %s\nhint: %s\n", name, passwordGrant, passwordGrantHint)
+			}
 			fmt.Fprintf(p.stdout, "the configuration is valid: clients %s\n", strings.Join(namesOf(s.Clients), ", "))
 			return nil
 		},

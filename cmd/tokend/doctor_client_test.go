@@ -34,6 +34,9 @@ var clientCases = []doctorCase{
 	{"without, by device", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_GRANT=device_code"), "scopes", "warning", "no offline_access among openid", "add offline_access to scopes", 76},
 	{"without, headless", set("TOKEND_CLIENT_DEMO_SCOPES=openid", "TOKEND_CLIENT_DEMO_LOGIN=headless"), "scopes", "ok", "without a person", "", 0},
 
+	{"by a person", fine, "grant type", "ok", "no password", "", 0},
+	{"password", set("TOKEND_CLIENT_DEMO_GRANT=password", "TOKEND_CLIENT_DEMO_USERNAME=agent@example.com", "TOKEND_CLIENT_DEMO_PASSWORD=password", redirect), "grant type", "warning", "which RFC 9700 forbids", "use authorization_code or device_code", 0},
+
 	{"one", fine, "audience", "ok", "https://api.example.com/", "", 0},
 	{"none", set("TOKEND_CLIENT_DEMO_AUDIENCE="), "audience", "warning", "Auth0 issues an opaque token", "set audience to the Identifier", 0},
 
@@ -97,8 +100,9 @@ var clientCases = []doctorCase{
 		setenv(t, "TOKEND_CLIENT_DEMO_ISSUER="+s.URL+"/")
 	}, "discovery", "problem", "signed by an authority", "SSL_CERT_FILE", 78},
 	{"no grant for a login", func(t *testing.T, p *place) { setenv(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials"); p.page = "x" }, "keys", "ok", "1 usable", "", 0},
-	{"X35 one callback", secondIssuer(), "mix-up", "warning", "clients demo and second have different issuers and the same redirect_uri http://localhost:", "set redirect_uri of one of them", 0},
+	{"X35 one callback", secondIssuer(), "mix-up", "problem", "clients demo and second have different issuers and the same redirect_uri http://localhost:", "set redirect_uri of one of them", 78},
 	{"X35 two callbacks", secondIssuer("TOKEND_CLIENT_SECOND_REDIRECT_URI=http://LISTEN/callback"), "mix-up", "ok", "tell the issuers apart", "", 0},
+	{"X35 a path of its own", secondIssuer("TOKEND_CLIENT_SECOND_REDIRECT_URI=http://LISTEN/callback/second"), "mix-up", "ok", "tell the issuers apart", "", 0},
 	{"X35 named", named(secondIssuer()), "mix-up", "ok", "tell the issuers apart", "", 0},
 	{"wrong", set("TOKEND_CLIENT_DEMO_ISSUER=ftp://x"), "settings", "skipped", "its configuration is wrong", "", 78},
 }

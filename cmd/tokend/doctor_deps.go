@@ -36,6 +36,9 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 		Getenv: os.Getenv, Locate: locate(), Now: p.clock, Machine: doctor.ThisMachine(),
 		CheckStore: s.checkStore, StoreUnreachable: store.ErrUnreachable, LoginHint: format.LoginHint,
 	}
+	if s.Audit.File != "" {
+		d.CheckAudit = s.checkAudit
+	}
 	if p.machine != nil {
 		d.Machine = *p.machine
 	}

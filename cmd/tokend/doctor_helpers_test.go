@@ -26,6 +26,7 @@ import (
 // place is what a doctor's patient is made of: a tenant that refuses nothing, a
 // machine with room, a free port; a case spoils a part of it.
 type place struct {
+	ready   string // what the service answers at /readyz; "": that it is ready
 	home    string
 	tenant  *httptest.Server
 	machine doctor.Machine
@@ -116,6 +117,9 @@ func (p *place) service(t *testing.T, version, clients string) *httptest.Server 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok", "version": version})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, cmp.Or(p.ready, `{"status":"ready"}`))
 	})
 	mux.HandleFunc("GET /v1/clients", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+canaryKey {

@@ -143,7 +143,8 @@ func TestDoctorProbesTheSecretWhenAsked(t *testing.T) {
 
 func TestDoctorOfSomeClients(t *testing.T) {
 	p := newPlace(t)
-	setenv(t, "TOKEND_CLIENTS=demo,ci", "TOKEND_CLIENT_CI_ISSUER=http://127.0.0.1:1/", "TOKEND_CLIENT_CI_CLIENT_ID=ci")
+	setenv(t, "TOKEND_CLIENTS=demo,ci", "TOKEND_CLIENT_CI_ISSUER=http://127.0.0.1:1/", "TOKEND_CLIENT_CI_CLIENT_ID=ci",
+		"TOKEND_CLIENT_CI_REDIRECT_URI=http://"+os.Getenv("TOKEND_LISTEN")+"/callback/ci")
 	if e, o := p.examine(t); o.code != 75 || len(e.of("discovery")) != 2 || e.of("discovery")[0].Client != "ci" {
 		t.Errorf("all: exit %d, %+v", o.code, e.of("discovery"))
 	}

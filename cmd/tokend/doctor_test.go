@@ -257,6 +257,20 @@ var serviceCases = []doctorCase{
 	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "api key", "problem", "is not a list of clients", "version", 69},
 
 	{"the same", runs, "version", "ok", "", "", 0},
+	{"to be made", func(t *testing.T, p *place) {
+		setenv(t, "TOKEND_AUDIT_FILE="+filepath.Join(p.home, "none", "audit.jsonl"))
+	}, "audit log", "ok", "can be written", "", 0},
+	{"there", func(t *testing.T, p *place) {
+		setenv(t, "TOKEND_AUDIT_FILE="+write(t, filepath.Join(p.home, "audit", "audit.jsonl"), "", 0o600))
+	}, "audit log", "ok", "can be written", "", 0},
+	{"a directory", func(t *testing.T, p *place) {
+		write(t, filepath.Join(p.home, "audit", "audit.jsonl", "x"), "", 0o600)
+		setenv(t, "TOKEND_AUDIT_FILE="+filepath.Join(p.home, "audit", "audit.jsonl"))
+	}, "audit log", "problem", "is not a regular file", "name the file itself", 78},
+	{"degraded", func(t *testing.T, p *place) {
+		p.ready = `{"status":"degraded","audit":{"since":"2026-01-02T03:04:05Z","reason":"no space left","hint":"free some","missing":7}}`
+		p.service(t, buildVersion(), `{"client":"demo","state":"ready"}`)
+	}, "audit log", "problem", "degraded since 2026-01-02T03:04:05Z: no space left; 7 entries are in the service's log only", "free some", 69},
 	{"another", func(t *testing.T, p *place) { p.service(t, "v0.0.1", "") }, "version", "warning", "the service is v0.0.1", "restart", 0},
 	{"older", func(t *testing.T, p *place) { p.service(t, "", "") }, "version", "warning", "the service is older", "restart", 0},
 	{"none", fine, "version", "skipped", "does not run", "", 0},

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
+	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/config"
 	"example.com/tokend/internal/daemon"
 	"example.com/tokend/internal/tokenfile"
@@ -48,6 +51,8 @@ type keeper struct {
 
 	refreshed func(flow.Refresh) // called after every refresh of a client; nil: none
 
+	audit *audit.Log // of the tokens that are written to files; nil: none
+
 	providers providers
 }
 
@@ -86,7 +91,7 @@ func (k keeper) keep(clients []config.Client, old []*kept) ([]*kept, error) {
 			}
 		}
 		for _, c := range cl.Files {
-			f, err := k.file(c, made.client, before)
+			f, err := k.file(c, cl, made.client, before)
 			if err != nil {
 				return nil, err
 			}
@@ -132,7 +137,7 @@ func (k keeper) redirect(s *config.Client) string {
 }
 
 // file returns before's file of c, or a new one.
-func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) (*tokenfile.File, error) {
+func (k keeper) file(c tokenfile.Config, client *config.Client, source tokenfile.Source, before *kept) (*tokenfile.File, error) {
 	if before != nil {
 		for i, was := range before.settings.Files {
 			if config.SameFile(was, c) {
@@ -141,6 +146,13 @@ func (k keeper) file(c tokenfile.Config, source tokenfile.Source, before *kept) 
 		}
 	}
 	c.Log = k.log
+	if k.audit != nil {
+		c.OnWrite = func(t *flow.Token) {
+			k.audit.Record(&audit.Entry{
+				Action: "file", Caller: "tokend", Client: client.Name, Audience: cmp.Or(t.Audience, client.Audience), File: c.Path, Status: http.StatusOK,
+			})
+		}
+	}
 	return tokenfile.New(c, source)
 }
 
@@ -198,8 +210,8 @@ func (k *kept) status() []daemon.FileStatus {
 }
 
 // keepAlone creates the clients of s for a process that never reloads.
-func (s settings) keepAlone(ps providers, grants flow.Store, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
-	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, providers: ps}
+func (s settings) keepAlone(ps providers, grants flow.Store, trail *audit.Log, log *slog.Logger) ([]daemon.Client, []*tokenfile.File, error) {
+	k := keeper{grants: grants, log: log, note: func(flow.Status) {}, audit: trail, providers: ps}
 	list, err := k.keep(s.Clients, nil)
 	if err != nil {
 		return nil, nil, err

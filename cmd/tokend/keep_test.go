@@ -117,7 +117,7 @@ func TestOneProviderForEachIssuer(t *testing.T) {
 	}
 	ps := providers{}
 	defer ps.close()
-	clients, _, err := s.keepAlone(ps, flow.NewMemoryStore(), s.logger(&strings.Builder{}))
+	clients, _, err := s.keepAlone(ps, flow.NewMemoryStore(), nil, s.logger(&strings.Builder{}))
 	if err != nil || len(clients) != 3 || len(ps) != 2 || ps["https://one.example.com/"].Issuer() != "https://one.example.com/" {
 		t.Errorf("%d clients, %d providers, %v", len(clients), len(ps), err)
 	}

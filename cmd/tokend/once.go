@@ -31,9 +31,14 @@ func (p *program) serveOnce(ctx context.Context, s settings) (err error) {
 			cl.Files[i].HookAlways = true // a failed hook may be the reason for this start
 		}
 	}
+	trail, err := s.openAudit(log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, trail.Close()) }()
 	ps := providers{}
 	defer ps.close()
-	clients, files, err := s.keepAlone(ps, grants, log)
+	clients, files, err := s.keepAlone(ps, grants, trail, log)
 	if err != nil {
 		return exitWith(exitConfig, err)
 	}

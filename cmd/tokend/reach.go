@@ -158,7 +158,7 @@ func (p *program) startPrivate(ctx context.Context, s settings, flags reachFlags
 	key := flow.Secret(rand.Text())
 	c := daemon.Config{Keys: []daemon.Key{{Name: "private", Secret: key}}, Logins: grants, Ready: grants.Ping, Version: buildVersion(), Audit: trail, Log: log}
 	ps := providers{}
-	c.Clients, _, err = s.keepAlone(ps, grants, log)
+	c.Clients, _, err = s.keepAlone(ps, grants, trail, log)
 	for i := range c.Clients {
 		c.Clients[i].Login = "" // no listener could receive the redirect of a login page
 		c.Clients[i].ActionsIDToken = c.Clients[i].ActionsIDToken || c.Clients[i].Name() == flags.actions

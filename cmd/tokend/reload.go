@@ -34,6 +34,7 @@ type serving struct {
 	hub      *events.Hub
 	metrics  *metrics.Metrics
 	audit    *audit.Log // nil: none
+	issuers  issuers
 
 	keysVersion fileVersion // of the file of the API keys
 	log         *slog.Logger
@@ -73,14 +74,17 @@ func (s *serving) build() (err error) {
 
 // keys returns the API keys. With a TCP listener one of them opens all clients.
 func (s *serving) keys(from settings) ([]daemon.Key, error) {
+	limited, err := from.limitedKeys(s.issuers)
 	switch {
+	case err != nil:
+		return nil, err
 	case from.APIKey != "":
-		return append([]daemon.Key{{Name: "main", Secret: from.APIKey}}, from.limitedKeys()...), nil
+		return append([]daemon.Key{{Name: "main", Secret: from.APIKey}}, limited...), nil
 	case s.port != 0:
 		return nil, hintf(exitConfig, "restore it, or restart the service to create a new key",
 			"API key file %s does not exist", from.APIKeyFile)
 	}
-	return from.limitedKeys(), nil
+	return limited, nil
 }
 
 // makeKey creates the API key file if the service has a TCP listener and no key yet. Only

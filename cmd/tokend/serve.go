@@ -17,6 +17,7 @@ import (
 	"example.com/tokend/internal/store/seal"
 	"example.com/tokend/internal/storeurl"
 	"example.com/tokend/internal/systemd"
+	"example.com/tokend/pkg/flow"
 )
 
 const serveHelp = `Runs the service until SIGTERM or Ctrl-C; refreshes in flight end first.
@@ -50,7 +51,7 @@ Configuration comes from variables and a YAML file; variables win.
     discovery), TOKEN_PARAMS (name:value,…: for the requests for a grant),
     PAR (push authorization requests),
     GRANT (authorization_code, refresh_token, client_credentials, device_code,
-    password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE,
+    password, token_exchange), REDIRECT_URI, SCOPES, AUDIENCE, RESOURCES,
     LOGIN (headless, browser, paste; device), AUTHORIZE_PARAMS (name:value,…),
     REFRESH_TOKEN[_FILE] of refresh_token,
     USERNAME, PASSWORD[_FILE], REALM of password,
@@ -140,6 +141,9 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	s.warnOfPassword(ctx, log)
+	for _, name := range s.withPassword() {
+		log.WarnContext(ctx, passwordGrant, "client", name, "hint", passwordGrantHint)
+	}
 	grants, err := s.openStore(ctx)
 	if err != nil {
 		return exitWith(exitConfig, err)
@@ -154,12 +158,13 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, trail.Close()) }()
-	svc := &serving{settings: s, audit: trail, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
-	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, providers: providers{}}
+	svc := &serving{settings: s, audit: trail, issuers: issuers{}, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
+	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, audit: trail, providers: providers{}}
 	svc.measure()
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)
 	defer svc.keeper.providers.close()
+	defer svc.issuers.close()
 	defer svc.followEvents(ctx)()
 	if err := svc.build(); err != nil {
 		return exitWith(exitConfig, err)
@@ -230,7 +235,21 @@ func (s settings) warnOfPassword(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// withPassword returns the clients whose grant is a user's password.
+func (s settings) withPassword() []string {
+	var names []string
+	for _, cl := range s.Clients {
+		if _, ok := cl.Source.(flow.Password); ok {
+			names = append(names, cl.Name)
+		}
+	}
+	return names
+}
+
 const (
+	passwordGrant     = "grant: password gives tokend the user's password, which RFC 9700 forbids" //nolint:gosec // a text
+	passwordGrantHint = "use authorization_code or device_code, where the provider has them"       //nolint:gosec // a text
+
 	passwordInURL = "the store's URL has a password: other users and logs may show it" //nolint:gosec // a text
 	passwordHint  = "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE"     //nolint:gosec // a text
 )

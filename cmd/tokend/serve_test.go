@@ -222,3 +222,15 @@ func TestServe_FailureInAJSONLog(t *testing.T) {
 		t.Errorf("text: %+v", o)
 	}
 }
+
+// TestServe_WarnsOfPasswordGrant: the log of a start says it once for each client.
+func TestServe_WarnsOfPasswordGrant(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t)
+	setenv(t, "TOKEND_CLIENTS=demo,old", "TOKEND_CLIENT_OLD_ISSUER="+os.Getenv("TOKEND_CLIENT_DEMO_ISSUER"), "TOKEND_CLIENT_OLD_CLIENT_ID=old",
+		"TOKEND_CLIENT_OLD_GRANT=password", "TOKEND_CLIENT_OLD_USERNAME=agent@example.com", "TOKEND_CLIENT_OLD_PASSWORD=the-password")
+	s := serve(t)
+	if log := s.log.String(); strings.Count(log, "RFC 9700 forbids") != 1 || !strings.Contains(log, "client=old") || strings.Contains(log, "the-password") {
+		t.Errorf("log:\n%s", log)
+	}
+}

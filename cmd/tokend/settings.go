@@ -28,13 +28,17 @@ func loadSettingsAt(env config.Environment, paths config.Paths) (settings, error
 }
 
 // limitedKeys returns the callers of the configuration, and those of tokend key add.
-func (s settings) limitedKeys() []daemon.Key {
+func (s settings) limitedKeys(of issuers) ([]daemon.Key, error) {
 	var keys []daemon.Key
 	for _, k := range slices.Concat(s.Keys, s.StoredKeys, s.Callers) {
+		rules, err := of.rules(k.Tokens)
+		if err != nil {
+			return nil, err
+		}
 		keys = append(keys, daemon.Key{
-			Name: k.Name, Secret: k.Secret, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Clients: k.Clients, Audiences: k.Audiences,
-			ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: float64(k.Rate),
+			Name: k.Name, Secret: k.Secret, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Tokens: rules,
+			Clients: k.Clients, Audiences: k.Audiences, ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: float64(k.Rate),
 		})
 	}
-	return keys
+	return keys, nil
 }

@@ -46,13 +46,18 @@ func (p *program) printStatus(ctx context.Context, names []string, format string
 	if err != nil {
 		return err
 	}
+	var lost *tokend.AuditFailure
+	if r, err := s.Ready(ctx); err == nil { // otherwise the states say that the store does not answer
+		lost = r.Audit
+	}
 	if format == "json" {
 		return exitWith(exitUnavailable, p.printJSON(struct {
-			Clients []tokend.Status `json:"clients"`
-		}{all}))
+			Clients []tokend.Status      `json:"clients"`
+			Audit   *tokend.AuditFailure `json:"audit,omitempty"`
+		}{all, lost}))
 	}
 	v := statusView{p.screenOf(p.stdout), p.clock()}
-	_, err = io.WriteString(p.stdout, v.table(all)+v.notes(all))
+	_, err = io.WriteString(p.stdout, v.table(all)+v.notes(all)+v.auditNote(lost))
 	return exitWith(exitUnavailable, err)
 }
 
@@ -136,6 +141,15 @@ func (v statusView) notes(clients []tokend.Status) string {
 		}
 	}
 	return b.String()
+}
+
+// auditNote says that the audit log misses entries, and what to do.
+func (v statusView) auditNote(f *tokend.AuditFailure) string {
+	if f == nil {
+		return ""
+	}
+	text := fmt.Sprintf("audit log: degraded: %s; %d entries are in the service's log only (%s)", f.Reason, f.Missing, v.Moment(f.Since, v.now))
+	return v.Wrap(2, terminal.Printable(text)) + "\n" + v.Wrap(2, terminal.Printable("hint: "+f.Hint)) + "\n"
 }
 
 func (v statusView) notesOf(c *tokend.Status) (notes []string) {

@@ -113,7 +113,7 @@ func Load(path string) ([]Key, error) {
 var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // reserved are the names of callers without such a key.
-var reserved = []string{"main", "socket", "private"}
+var reserved = []string{"main", "socket", "private", "tokend"}
 
 func (d document) check() error {
 	if d.Version != version {

@@ -92,6 +92,9 @@ func Open(c Config) (*Log, error) {
 	return l, l.reopen()
 }
 
+// Check returns why Open could not write the file, and changes nothing.
+func Check(path string) error { return durable.CheckAppend(path) }
+
 func openFile(path string) (file, error) {
 	f, err := durable.Append(path)
 	if err != nil {

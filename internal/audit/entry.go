@@ -10,13 +10,15 @@ import (
 // Entry is what one request got, or was refused. It has no token, no secret and no
 // query.
 type Entry struct {
-	Time   time.Time
-	Action string // "token", "login", "proxy", …
-	Caller string // name of the API key; "socket" for the service's user on its socket
-	Peer   *Peer  // the process behind a unix socket; nil: none
-	Remote string // address of a caller of another machine
+	Time    time.Time
+	Action  string // "token", "login", "proxy", …
+	Caller  string // name of the API key; "socket" for the service's user on its socket
+	Subject string // of the caller's token; "" without one
+	Peer    *Peer  // the process behind a unix socket; nil: none
+	Remote  string // address of a caller of another machine
 
 	Client, Audience   string
+	File               string // that the token is written to
 	Method, Host, Path string // of a proxied request, at its upstream
 
 	Status    int    // of the answer
@@ -37,6 +39,7 @@ func (e *Entry) appendTo(b []byte) []byte {
 	b = append(b, `","action":`...)
 	b = appendText(b, e.Action)
 	b = appendMember(b, "caller", e.Caller)
+	b = appendMember(b, "subject", e.Subject)
 	if e.Peer != nil {
 		b = strconv.AppendInt(append(b, `,"uid":`...), int64(e.Peer.UID), 10)
 		b = strconv.AppendInt(append(b, `,"pid":`...), int64(e.Peer.PID), 10)
@@ -44,6 +47,7 @@ func (e *Entry) appendTo(b []byte) []byte {
 	b = appendMember(b, "remote", e.Remote)
 	b = appendMember(b, "client", e.Client)
 	b = appendMember(b, "audience", e.Audience)
+	b = appendMember(b, "file", e.File)
 	b = appendMember(b, "method", e.Method)
 	b = appendMember(b, "host", e.Host)
 	b = appendMember(b, "path", e.Path)

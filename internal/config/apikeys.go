@@ -62,24 +62,24 @@ func (l *loader) readCallers(file map[string]callerSchema, clients []string, s C
 	known, owner := setOf(clients), map[string]string{} // of each uid, gid and certificate
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		c, at := file[name], "callers."+name
-		if !clientName.MatchString(name) || slices.Contains([]string{"main", "socket", "private"}, name) {
-			l.add(at, "use a-z, 0-9, - and _, and not main, socket or private", "caller name %q is not allowed", name)
+		if !clientName.MatchString(name) || slices.Contains([]string{"main", "socket", "private", "tokend"}, name) {
+			l.add(at, "use a-z, 0-9, - and _, and not main, socket, private or tokend", "caller name %q is not allowed", name)
 		}
 		if slices.ContainsFunc(slices.Concat(s.Keys, s.StoredKeys), func(k Key) bool { return k.Name == name }) {
 			l.add(at, "rename one", "there is an API key %q, too", name)
 		}
-		if len(c.UIDs)+len(c.GIDs)+len(c.Certificates) == 0 {
-			l.add(at, "set uids, gids or certificates", "%s names no caller", at)
+		if len(c.UIDs)+len(c.GIDs)+len(c.Certificates)+len(c.OIDC) == 0 {
+			l.add(at, "set uids, gids, certificates or oidc", "%s names no caller", at)
 		}
 		if len(c.Certificates) > 0 && s.TLS.ClientCAFile == "" {
 			l.add(at+".certificates", "set tls_client_ca_file", "%s.certificates has no effect without tls_client_ca_file", at)
 		}
 		l.checkRights(at, c.Clients, clients, known, c.Access)
 		k := Key{
-			Name: name, UIDs: l.ids(at+".uids", c.UIDs), GIDs: l.ids(at+".gids", c.GIDs), Certificates: l.certificates(at+".certificates", c.Certificates),
+			Name: name, UIDs: l.ids(at+".uids", c.UIDs), GIDs: l.ids(at+".gids", c.GIDs), Certificates: l.certificates(at+".certificates", c.Certificates), Tokens: l.tokenRules(at+".oidc", c.OIDC, s),
 			Clients: c.Clients, Audiences: c.Audiences, ReadOnly: c.Access != apikey.Manage, Rate: l.number(at+".rate_limit", at+".rate_limit", c.RateLimit),
 		}
-		for kind, list := range map[string][]string{"uids": c.UIDs, "gids": c.GIDs, "certificates": k.Certificates} {
+		for kind, list := range map[string][]string{"uids": c.UIDs, "gids": c.GIDs, "certificates": k.Certificates, "oidc": identitiesOf(k.Tokens)} {
 			for _, id := range list {
 				if other := owner[kind+id]; other != "" {
 					l.add(at+"."+kind, "name it once", "%s.%s: %s is in callers.%s, too", at, kind, id, other)

@@ -62,7 +62,7 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 		InsecureAllowHTTP: c.InsecureAllowHTTP,
 
 		Endpoint: oauth2.Endpoint{AuthURL: c.AuthorizeURL, TokenURL: c.TokenURL, DeviceAuthURL: c.DeviceURL},
-		JWKSURL:  c.JwksURL, RevocationURL: c.RevocationURL, TokenParams: values(c.TokenParams), PAR: c.PAR,
+		JWKSURL:  c.JwksURL, RevocationURL: c.RevocationURL, TokenParams: values(c.TokenParams), PAR: c.PAR, Resources: c.Resources,
 	}
 	s.from = sources{assertionFile: c.ClientAssertionFile, subjectToken: c.SubjectTokenSource, subjectAudience: c.SubjectTokenAudience}
 	s.ClientSecret, s.ClientSecretFrom, s.from.secretFile = r.clientSecret()

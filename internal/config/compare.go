@@ -83,7 +83,7 @@ func (s Client) SameGrant(o Client) bool {
 		a.Name == b.Name && a.Issuer == b.Issuer && a.ClientID == b.ClientID && a.ClientSecret == b.ClientSecret &&
 		a.PrivateKey.Equal(b.PrivateKey) && sameValues(a.TokenParams, b.TokenParams) && a.PAR == b.PAR &&
 		a.Auth == b.Auth && s.sameSource(o) && a.RedirectURL == b.RedirectURL && a.Audience == b.Audience &&
-		sameList(a.Scopes, b.Scopes) &&
+		sameList(a.Scopes, b.Scopes) && slices.Equal(a.Resources, b.Resources) &&
 		s.sameFunc(a.ClientSecretFrom != nil, b.ClientSecretFrom != nil, o) && s.sameFunc(a.AssertionFrom != nil, b.AssertionFrom != nil, o) &&
 		a.Provider == b.Provider && a.HTTPClient == b.HTTPClient && a.Store == b.Store &&
 		a.Endpoint == b.Endpoint && a.JWKSURL == b.JWKSURL && a.RevocationURL == b.RevocationURL &&
@@ -120,7 +120,7 @@ func SameFile(a, b tokenfile.Config) bool {
 	return a.Path == b.Path && a.Format == b.Format && a.Mode == b.Mode && a.MinValidity == b.MinValidity &&
 		slices.Equal(a.Variables, b.Variables) && slices.Equal(a.Hook, b.Hook) && slices.Equal(a.HookEnv, b.HookEnv) &&
 		a.HookTimeout == b.HookTimeout && a.HookOutput == b.HookOutput && a.HookAlways == b.HookAlways &&
-		(a.Now == nil) == (b.Now == nil) && a.Log == b.Log
+		(a.Now == nil) == (b.Now == nil) && (a.OnWrite == nil) == (b.OnWrite == nil) && a.Log == b.Log
 }
 
 // sameList is slices.Equal where nil stands for a default and an empty list does not.

@@ -90,7 +90,7 @@ func second(t *testing.T, place string, typ reflect.Type) reflect.Value {
 		url.Values{"other": {"1"}},
 		[]tokenfile.Config{{Path: "/other"}},
 		slog.Default(), http.DefaultClient, &flow.Provider{}, otherKey(t),
-		func(context.Context) (flow.Secret, error) { return "", nil }, time.Now, func(flow.Status) {}, func(flow.Event) {}, func(flow.Refresh) {},
+		func(context.Context) (flow.Secret, error) { return "", nil }, time.Now, func(flow.Status) {}, func(flow.Event) {}, func(flow.Refresh) {}, func(*flow.Token) {},
 	} {
 		if reflect.TypeOf(known).AssignableTo(typ) {
 			v.Set(reflect.ValueOf(known))

@@ -61,6 +61,7 @@ type Key struct {
 
 	UIDs, GIDs   []int
 	Certificates []string
+	Tokens       []TokenRule
 
 	Clients   []string // nil: all
 	Audiences []string // nil: all
@@ -83,7 +84,8 @@ type loader struct {
 	fields    []field // of a client
 	file      document
 	faults    Faults
-	written   *written // the configuration as read, for [Show]; nil: not kept
+	rules     []TokenRule // of all callers
+	written   *written    // the configuration as read, for [Show]; nil: not kept
 }
 
 // Load reads the variables, and the file that they name or else the default one of

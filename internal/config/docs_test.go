@@ -37,3 +37,21 @@ func TestDocumentedGrants(t *testing.T) {
 		}
 	}
 }
+
+// The callers of docs/deploy.md are valid.
+func TestDocumentedCallers(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range yamlBlocks.FindAllStringSubmatch(string(doc), -1) {
+		if !strings.Contains(b[1], "callers:") {
+			continue
+		}
+		if c := mustLoad(t, b[1]+goodFile); len(c.Callers) != 3 || c.Callers[2].Tokens[0].CAFile == "" {
+			t.Errorf("%+v", c.Callers)
+		}
+		return
+	}
+	t.Error("docs/deploy.md has no callers")
+}

@@ -173,6 +173,7 @@ variables only is named in ` + "`TOKEND_CLIENTS`" + `. [grants.md](grants.md) sh
 	}{
 		{"API keys", comment(t, "Keys") + " Each is under `keys.NAME`. The key of `api_key_file` opens all clients.", reflect.TypeFor[keySchema]()},
 		{"Callers without an API key", comment(t, "Callers") + " Each is under `callers.NAME`; see [api.md](api.md#who-may-ask).", reflect.TypeFor[callerSchema]()},
+		{"Tokens of callers", "Each is one of `callers.NAME.oidc`; see [deploy.md](deploy.md#callers-of-pipelines-and-clusters).", reflect.TypeFor[oidcSchema]()},
 		{"Token files", comment(t, "Files") + " `files` is a list of them; see [exec.md](exec.md).", reflect.TypeFor[tokenFileSchema]()},
 		{"Events", "What is done about [events](events.md), under `on_event`. A change needs a restart.", reflect.TypeFor[onEventSchema]()},
 	} {

@@ -83,7 +83,7 @@ type fileSchema struct {
 	Clients map[string]clientSchema `yaml:"clients"`
 	// API keys by name that open some clients only.
 	Keys map[string]keySchema `yaml:"keys"`
-	// Callers by name that need no API key: other users on the unix socket, and holders of client certificates.
+	// Callers by name that need no API key: other users on the unix socket, holders of client certificates, and holders of tokens of an OpenID Connect issuer.
 	Callers map[string]callerSchema `yaml:"callers"`
 	// Files that a client's token is kept in.
 	Files []tokenFileSchema `yaml:"files"`
@@ -116,6 +116,8 @@ type callerSchema struct {
 	GIDs []string `yaml:"gids" example:"[\"1002\"]"`
 	// Names in client certificates that tls_client_ca_file has verified: dns:HOST, uri:URI or email:ADDRESS, of the subject alternative name.
 	Certificates []string `yaml:"certificates" example:"[\"dns:build.example.com\"]"`
+	// Tokens of OpenID Connect issuers whose holder is this caller, such as those of a pipeline's jobs.
+	OIDC []oidcSchema `yaml:"oidc" example:"[{issuer: \"https://token.actions.githubusercontent.com\", audience: tokend.example.com, subject: \"repo:acme/app:ref:refs/heads/main\"}]"`
 	// The clients that the caller may use.
 	Clients []string `yaml:"clients" example:"[ci]"`
 	// The audiences that its tokens may be for.
@@ -124,6 +126,18 @@ type callerSchema struct {
 	Access string `yaml:"access" fallback:"read" oneof:"read manage" example:"manage"`
 	// How many requests in a second the caller may send; 0: caller_rate_limit.
 	RateLimit string `yaml:"rate_limit" kind:"number" fallback:"0" example:"\"10\""`
+}
+
+// oidcSchema is which tokens of an issuer are a caller's.
+type oidcSchema struct {
+	// The iss of the tokens, exactly, slash included. Its keys are found by discovery.
+	Issuer string `yaml:"issuer" kind:"URL" example:"https://token.actions.githubusercontent.com"`
+	// A name for this service that the tokens have in their aud, so that tokens for other services are refused.
+	Audience string `yaml:"audience" example:"tokend.example.com"`
+	// The sub of the tokens; * is any text without a colon, ** any text.
+	Subject string `yaml:"subject" example:"\"repo:acme/app:ref:refs/heads/main\""`
+	// The authorities that the issuer's certificate is verified with, in PEM.
+	CAFile string `yaml:"ca_file" kind:"path" fallback:"those of the system" example:"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"`
 }
 
 // onEventSchema is what is done about events.
@@ -173,12 +187,14 @@ type clientSchema struct {
 	RefreshToken string `yaml:"refresh_token" secret:"true" split_words:"true" with:"refresh_token" example:"the-refresh-token"`
 	// The file of the refresh token to start from.
 	RefreshTokenFile string `yaml:"refresh_token_file" split_words:"true" with:"refresh_token" kind:"path" example:"/run/secrets/seed"`
-	// Where the provider sends the browser back to.
+	// Where the provider sends the browser back to: /callback of the listener, or /callback/NAME, which only this client has.
 	RedirectURI string `yaml:"redirect_uri" split_words:"true" with:"authorization_code" kind:"URL" fallback:"http://localhost:PORT/callback, with the port of listen" example:"http://localhost:8484/callback"`
 	// The scopes to ask for.
 	Scopes []string `yaml:"scopes" split_words:"true" with:"*" fallback:"openid profile offline_access where a person logs in, else none" example:"[openid, profile, offline_access]"`
 	// The API that the tokens are for.
 	Audience string `yaml:"audience" split_words:"true" with:"*" example:"https://api.example.com/"`
+	// The APIs that the tokens are for, at a provider that takes resource parameters (RFC 8707).
+	Resources []string `yaml:"resources" split_words:"true" with:"*" example:"[https://api.example.com/]"`
 	// How a person logs in. headless follows the provider's redirects without one.
 	Login string `yaml:"login" split_words:"true" with:"authorization_code device_code" fallback:"browser; device with grant: device_code" oneof:"headless browser paste device" example:"headless"`
 	// How the client authenticates at the provider.

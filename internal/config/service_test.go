@@ -275,3 +275,34 @@ func TestCallers_Faults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestCallers_Tokens(t *testing.T) {
+	const good = "{issuer: 'https://i.test/', audience: a, subject: s}"
+	for name, c := range map[string]struct{ callers, want string }{
+		"no issuer":          {"  a: {oidc: [{audience: a, subject: s}], clients: [demo]}\n", "callers.a.oidc[0].issuer: the issuer is missing; hint: "},
+		"plain HTTP":         {"  a: {oidc: [{issuer: 'http://i.test/', audience: a, subject: s}], clients: [demo]}\n", `callers.a.oidc[0].issuer: issuer "http://i.test/" is plain HTTP to another machine; hint: use https://`},
+		"no audience":        {"  a: {oidc: [{issuer: 'https://i.test/', subject: s}], clients: [demo]}\n", "callers.a.oidc[0].audience is missing"},
+		"no subject":         {"  a: {oidc: [{issuer: 'https://i.test/', audience: a}], clients: [demo]}\n", "callers.a.oidc[0].subject is missing"},
+		"any subject":        {"  a: {oidc: [" + good + ", {issuer: 'https://i.test/', audience: a, subject: '**'}], clients: [demo]}\n", "callers.a.oidc[1].subject begins with *, and would admit everyone"},
+		"three stars":        {"  a: {oidc: [{issuer: 'https://i.test/', audience: a, subject: 'a***'}], clients: [demo]}\n", "callers.a.oidc[0].subject has more than two * in a row"},
+		"two callers":        {"  a: {oidc: [" + good + "], clients: [demo]}\n  b: {oidc: [" + good + "], clients: [demo]}\n", "callers.b.oidc: s of https://i.test/ for a is in callers.a, too"},
+		"two authorities":    {"  a: {oidc: [" + good + "], clients: [demo]}\n  b: {oidc: [{issuer: 'https://i.test/', audience: b, subject: s, ca_file: /ca}], clients: [demo]}\n", "callers.b.oidc[0].ca_file: the issuer https://i.test/ has another one"},
+		"an unknown setting": {"  a: {oidc: [{isuer: x}], clients: [demo]}\n", "unknown key callers.a.oidc[0].isuer; hint: did you mean issuer?"},
+	} {
+		_, faults := loadAt(t, homeOf(t, "callers:\n"+c.callers+goodFile))
+		if !strings.Contains(faults.Error(), c.want) || !strings.Contains(faults.Error(), "tokend.yaml:") || !strings.Contains(faults.Error(), "hint: ") {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	_, faults := loadAt(t, homeOf(t, "listen: \"off\"\ncallers:\n  a: {oidc: ["+good+"], clients: [demo]}\n"+goodFile))
+	if !strings.Contains(faults.Error(), "callers.a.oidc has no effect on a unix socket") {
+		t.Error(faults)
+	}
+	c := mustLoad(t, "callers:\n  a: {oidc: [{issuer: 'https://i.test', audience: a, subject: 'repo:x/*', ca_file: /ca}], clients: [demo]}\n"+goodFile)
+	if k := c.Callers[0]; c.Shared() || !k.ReadOnly || !slices.Equal(k.Tokens, []TokenRule{{"https://i.test", "a", "repo:x/*", "/ca"}}) {
+		t.Errorf("%+v", k)
+	}
+	if _, err := c.Callers[0].Tokens[0].RootCAs(); err == nil || !strings.Contains(err.Error(), "ca_file: ") {
+		t.Errorf("%v", err)
+	}
+}

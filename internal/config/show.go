@@ -94,6 +94,12 @@ func (l *loader) show(prefix string, v reflect.Value, applies func(with []string
 			list = append(list, l.show(setting+".", value, nil)...)
 			continue
 		}
+		if value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct {
+			for i := range value.Len() {
+				list = append(list, l.show(fmt.Sprintf("%s[%d].", setting, i), value.Index(i), nil)...)
+			}
+			continue
+		}
 		s := Shown{Setting: setting, Value: value.Interface(), Source: l.source(setting)}
 		with := strings.Fields(tag.Get("with"))
 		literal := tag.Get("fallback") != "" && !strings.ContainsAny(tag.Get("fallback"), " $")

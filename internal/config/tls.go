@@ -22,13 +22,18 @@ type TLS struct {
 
 // ClientCAs reads the authorities of client certificates.
 func (t TLS) ClientCAs() (*x509.CertPool, error) {
-	b, err := durable.ReadSecret(t.ClientCAFile, 0) // anyone may read a certificate
+	return authorities("tls_client_ca_file", t.ClientCAFile)
+}
+
+// authorities reads the authorities of certificates from a file of a setting.
+func authorities(setting, path string) (*x509.CertPool, error) {
+	b, err := durable.ReadSecret(path, 0) // anyone may read a certificate
 	if err != nil {
-		return nil, fmt.Errorf("tls_client_ca_file: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) {
-		return nil, hint.Errorf("the certificates of the authorities, in PEM", "tls_client_ca_file %s contains no certificate", t.ClientCAFile)
+		return nil, hint.Errorf("the certificates of the authorities, in PEM", "%s %s contains no certificate", setting, path)
 	}
 	return pool, nil
 }

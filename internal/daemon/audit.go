@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,7 +33,7 @@ func (d *Daemon) audited(c *gin.Context, action string, caller *guard.Caller) *r
 	if action == "" || d.audit == nil || caller.Name == "" && action != actionCallback {
 		return nil
 	}
-	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: audit.Entry{Action: action, Caller: caller.Name, Client: c.Param("client")}}
+	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: audit.Entry{Action: action, Caller: caller.Name, Subject: caller.Subject, Client: c.Param("client")}}
 	ctx := c.Request.Context()
 	r.entry.Peer = (*audit.Peer)(guard.PeerOf(ctx))
 	if c.Request.TLS != nil {
@@ -120,8 +121,23 @@ func (r *record) Unwrap() http.ResponseWriter {
 // which may have secrets.
 func (w headerWriter) ForwardsTo(u *url.URL) {
 	if r, ok := w.ResponseWriter.(*record); ok {
-		r.entry.Host, r.entry.Path = u.Host, u.EscapedPath()
+		r.entry.Host, r.entry.Path = u.Host, withoutTokens(u.EscapedPath())
 	}
+}
+
+// withoutTokens masks the segments of a path that are signed tokens: some APIs have the
+// token of an invitation or a download there.
+func withoutTokens(path string) string {
+	if !strings.Contains(path, "eyJ") { // {" in base64url
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, "eyJ") && strings.Count(s, ".") >= 2 {
+			segments[i] = "(token)"
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // auditFailure is the failure of the audit log in the answer of /readyz.

@@ -137,10 +137,12 @@ func TestAudit_ProxiedCalls(t *testing.T) {
 	d.call(t, "POST", proxyPath+"/calls%2F1?secret="+canaryCode, "body")
 	d.raw(t, get(proxyPath+"/x?secret="+canaryCode, "HOST", auth+"\nTokend-Upstream: "+down.URL))
 	d.call(t, "GET", proxyPath+"/../x", "")
+	d.call(t, "GET", proxyPath+"/eyJnot/eyJhbGciOi.eyJpc3MiOi.SIGNATURE/x", "")
 	want := []string{
 		`{"action":"proxy","audience":"https://api.example.com/","caller":"main","client":"demo","host":"UP","method":"POST","path":"/api/calls%2F1","status":200}`,
 		`{"action":"proxy","audience":"https://api.example.com/","caller":"main","client":"demo","error":"upstream_unreachable","host":"DOWN","method":"GET","path":"/x","status":502}`,
 		`{"action":"proxy","audience":"https://api.example.com/","caller":"main","client":"demo","error":"invalid_request","method":"GET","status":400}`,
+		`{"action":"proxy","audience":"https://api.example.com/","caller":"main","client":"demo","host":"UP","method":"GET","path":"/api/eyJnot/(token)/x","status":200}`,
 	}
 	got := entries(t, path, strings.TrimPrefix(u.URL, "http://"), "UP", strings.TrimPrefix(down.URL, "http://"), "DOWN")
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

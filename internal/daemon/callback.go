@@ -43,12 +43,14 @@ func newPage() (page, error) {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, err
 }
 
-// callback is where the provider redirects the browser after a login.
+// callback is where the provider redirects the browser after a login: the redirect URI of
+// the client. One that only this client has (/callback/NAME) keeps the code of one
+// provider from another one (RFC 9700 section 4.4).
 func (d *api) callback(c *gin.Context) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err == nil {
 		var client string
-		client, err = d.finish(c.Request.Context(), query, nil)
+		client, err = d.finishAt(c, query)
 		note(c, func(e *audit.Entry) { e.Client = client })
 	} else {
 		err = &flow.Error{Op: "callback", Class: flow.ClassRequest, Description: "the query of the callback is malformed", Hint: "start a new login"}
@@ -60,6 +62,17 @@ func (d *api) callback(c *gin.Context) {
 	p := problemOf(err)
 	note(c, func(e *audit.Entry) { e.Error = p.Code })
 	d.showPage(c, pageStatus(p.Status), pageText{Title: "Not logged in", Text: p.Description, Hint: p.Hint})
+}
+
+// finishAt completes the login of a callback: at the address of a client, only one of that
+// client.
+func (d *api) finishAt(c *gin.Context, query url.Values) (client string, err error) {
+	name := c.Param("name")
+	of := d.clients[name]
+	if name != "" && of == nil {
+		return "", flow.ErrState
+	}
+	return d.finish(c.Request.Context(), query, of, c.Request.URL.Path)
 }
 
 // pageStatus is the status of a failed callback: the request was bad, even where an

@@ -78,8 +78,14 @@ type FileStatus struct {
 // interactive reports whether a person can log the client in through /authorize.
 func (c Client) interactive() bool { return c.Login != "" && !c.device() }
 
-// Key is a caller and what it may do: the holder of an API key, or as UIDs, GIDs and
-// Certificates say; see [guard.Key].
+// TokenRule is which tokens of an issuer are a caller's; see [guard.TokenRule].
+type TokenRule struct {
+	Audience, Subject string
+	Issuer            *flow.Verifier
+}
+
+// Key is a caller and what it may do: the holder of an API key, or as UIDs, GIDs,
+// Certificates and Tokens say; see [guard.Key].
 type Key struct {
 	Name   string            // for logs
 	Secret flow.Secret       // "": only its hash is known
@@ -87,6 +93,7 @@ type Key struct {
 
 	UIDs, GIDs   []int
 	Certificates []string
+	Tokens       []TokenRule
 
 	Clients   []string  // names; nil: all clients
 	Audiences []string  // that its tokens may be for; nil: all

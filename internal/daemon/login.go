@@ -120,7 +120,7 @@ func (d *api) finishLogin(c *gin.Context) {
 		d.failFor(c, cl, p)
 		return
 	}
-	if _, err := d.finish(c.Request.Context(), query, cl); err != nil {
+	if _, err := d.finish(c.Request.Context(), query, cl, ""); err != nil {
 		d.failWith(c, cl, err)
 		return
 	}
@@ -128,9 +128,10 @@ func (d *api) finishLogin(c *gin.Context) {
 }
 
 // finish completes the login of a callback, which any process of the store may have
-// begun: a login of that client, or of any client if it is nil. It returns the name of
-// the login's client, "" for an unknown login.
-func (d *api) finish(ctx context.Context, query url.Values, of *client) (client string, err error) {
+// begun: a login of that client, or of any client if it is nil. at is the path at which
+// the browser arrived, which must be that of the redirect URI; "": a person has copied it.
+// It returns the name of the login's client, "" for an unknown login.
+func (d *api) finish(ctx context.Context, query url.Values, of *client, at string) (client string, err error) {
 	states := query["state"]
 	if len(states) != 1 || states[0] == "" {
 		return "", flow.ErrState
@@ -148,6 +149,9 @@ func (d *api) finish(ctx context.Context, query url.Values, of *client) (client 
 	cl := d.clients[l.Login.Client]
 	if cl == nil || !cl.owns(l) {
 		return "", flow.ErrState
+	}
+	if u, err := url.Parse(l.Login.RedirectURL); at != "" && (err != nil || u.Path != at) {
+		return "", &flow.Error{Op: "finish", Class: flow.ClassRequest, Description: "the callback is not at the redirect URI of its login", Hint: "start a new login"}
 	}
 	defer cl.life.use()()
 	_, err = cl.Finish(ctx, l.Login, query)

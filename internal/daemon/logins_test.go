@@ -116,3 +116,37 @@ func TestLogin_StoreDoesNotAnswer(t *testing.T) {
 		t.Errorf("token: %d %s", a.StatusCode, a.body)
 	}
 }
+
+// The browser must arrive at the redirect URI of its login: a code of one provider does
+// not reach another one (RFC 9700 section 4.4, row X35 of docs/guarantees.md).
+func TestCallback_OwnPath(t *testing.T) {
+	for name, c := range map[string]struct {
+		redirect, at string
+		status       int
+		kept         bool // the login can still be finished
+	}{
+		"its own":              {"/callback/web", "/callback/web", 200, false},
+		"the common one":       {"/callback", "/callback", 200, false},
+		"another client's":     {"/callback/web", "/callback/other", 400, true},
+		"an unknown client's":  {"/callback/web", "/callback/none", 400, true},
+		"the common for its":   {"/callback/web", "/callback", 400, false},
+		"its own for the same": {"/callback", "/callback/web", 400, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newTenant(t)
+			web := makeClient(t, flow.Config{
+				Name: "web", Issuer: f.issuer(), ClientID: "web", ClientSecret: canarySecret,
+				Source: flow.AuthorizationCode{}, RedirectURL: "http://localhost:8484" + c.redirect, Scopes: []string{"offline_access"},
+			}, "browser")
+			d := start(t, Config{Clients: []Client{web, person(t, f, "other")}})
+			state := d.begun(t, "web")
+			a := d.raw(t, get(c.at+"?code="+canaryCode+"&state="+state, "HOST", ""))
+			if a.StatusCode != c.status || c.status != 200 && f.posts.Load() != 0 {
+				t.Errorf("%d %s, %d requests to the provider", a.StatusCode, a.body, f.posts.Load())
+			}
+			if a := d.raw(t, get(c.redirect+"?code="+canaryCode+"&state="+state, "HOST", "")); (a.StatusCode == 200) != c.kept {
+				t.Errorf("afterwards: %d %s", a.StatusCode, a.body)
+			}
+		})
+	}
+}

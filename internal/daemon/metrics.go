@@ -46,7 +46,7 @@ func (r routeCounters) time(c *gin.Context, began time.Time) { r[c.FullPath()].T
 // one route.
 func routeName(path string) string {
 	path = strings.TrimSuffix(path, "/*path")
-	return strings.ReplaceAll(path, ":client", "{client}")
+	return strings.NewReplacer(":client", "{client}", ":name", "{client}").Replace(path)
 }
 
 // countProxied counts a request that was forwarded, or not.

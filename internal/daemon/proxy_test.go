@@ -92,7 +92,7 @@ func TestProxy_ForwardsRequestAndAnswer(t *testing.T) {
 	f := newTenant(t)
 	d := start(t, Config{Clients: []Client{proxied(t, f, u.URL+"/v2")}})
 	a := d.raw(t, "PATCH "+proxyPath+"/a%2Fb/c?x=1;y&z=%zz HTTP/1.1\nHost: HOST\nAuthorization: Bearer "+mainKey+
-		"\nContent-Length: 4\nX-Kept: 1\nX-Kept: 2\nCookie: a=1; tokend_session="+canaryCode+"; b=2\nCookie: __Host-tokend=x\nTokend-Other: 1\nAccept-Encoding: br\n\nbody")
+		"\nContent-Length: 4\nX-Kept: 1\nX-Kept: 2\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\nCookie: a=1; tokend_session="+canaryCode+"; b=2\nCookie: __Host-tokend=x\nTokend-Other: 1\nAccept-Encoding: br\n\nbody")
 	if a.StatusCode != 418 || a.body != "body" || a.Header.Get("Content-Type") != "text/x" || len(a.Header["Set-Cookie"]) != 2 {
 		t.Errorf("%d %v %q", a.StatusCode, a.Header, a.body)
 	}
@@ -107,7 +107,7 @@ func TestProxy_ForwardsRequestAndAnswer(t *testing.T) {
 	}
 	want := http.Header{
 		"Authorization": {"Bearer " + canaryToken}, "Content-Length": {"4"}, "X-Kept": {"1", "2"}, "Cookie": {"a=1; b=2"}, "Accept-Encoding": {"br"},
-		"X-Request-Id": {"tokend-0000001"},
+		"X-Request-Id": {"tokend-0000001"}, "Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 	}
 	if fmt.Sprint(r.Header) != fmt.Sprint(want) {
 		t.Errorf("the upstream got %v", r.Header)

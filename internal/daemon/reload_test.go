@@ -301,7 +301,7 @@ func TestReplace_LoginOfAnotherRegistration(t *testing.T) {
 	keep(flow.GrantKey(web.Status().Issuer, "another", "web"), "web", "other")
 	keep(flow.GrantKey(web.Status().Issuer, "id", "gone"), "gone", "gone")
 	for _, state := range []string{"other", "gone"} {
-		if _, err := d.active.Load().finish(t.Context(), url.Values{"state": {state}, "code": {canaryCode}}, nil); !errors.Is(err, flow.ErrState) {
+		if _, err := d.active.Load().finish(t.Context(), url.Values{"state": {state}, "code": {canaryCode}}, nil, ""); !errors.Is(err, flow.ErrState) {
 			t.Errorf("%s: %v", state, err)
 		}
 	}

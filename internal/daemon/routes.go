@@ -38,6 +38,7 @@ func (d *api) table() []route {
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
+		{method: "GET", path: "/callback/:name", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
 	}
@@ -74,6 +75,9 @@ func (d *api) routes() http.Handler {
 // of its allocations.
 func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if c.Request.TransferEncoding != nil { // perhaps with a Content-Length, which net/http ignores (RFC 9112 section 6.1)
+			c.Writer.Header()["Connection"] = []string{"close"}
+		}
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		rec := d.audited(c, r.audit, caller)
 		d.answer(c, r, caller, refusal)

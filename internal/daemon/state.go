@@ -49,7 +49,8 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 	var held []guard.Key
 	for _, k := range keys {
 		g := guard.Key{
-			Name: k.Name, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates, Clients: k.Clients, Audiences: k.Audiences, ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: k.Rate,
+			Name: k.Name, Hash: k.Hash, UIDs: k.UIDs, GIDs: k.GIDs, Certificates: k.Certificates,
+			Tokens: tokenRules(k.Tokens), Clients: k.Clients, Audiences: k.Audiences, ReadOnly: k.ReadOnly, Expires: k.Expires, Rate: k.Rate,
 		}
 		if k.Secret != "" {
 			g.Secret = k.Secret

@@ -31,7 +31,7 @@ func (x *examination) checkClient(ctx context.Context, c Client) []flow.Finding 
 		return skipped("settings", "its configuration is wrong: see configuration")
 	}
 	defer func() { _ = client.Close() }() // it has no error
-	found := slices.Concat(x.checkRedirect(c), x.checkScopes(c), x.checkAudience(c), x.checkState(c), x.checkFiles(c), x.checkGrantEnd(c), x.checkOverlap(c), x.checkWindows(c))
+	found := slices.Concat(x.checkGrantType(c), x.checkRedirect(c), x.checkScopes(c), x.checkAudience(c), x.checkState(c), x.checkFiles(c), x.checkGrantEnd(c), x.checkOverlap(c), x.checkWindows(c))
 	if x.Offline {
 		return append(found, skipped("provider", "not asked: --offline")...)
 	}
@@ -72,8 +72,8 @@ func (x *examination) checkRedirect(c Client) []flow.Finding {
 	case port != strconv.Itoa(l.Port):
 		return problem(check, flow.ClassConfig, fmt.Sprintf("%s leads to port %s, and tokend listens on %d", c.RedirectURL, port, l.Port),
 			advice+", or TOKEND_LISTEN to "+net.JoinHostPort(l.Host, port))
-	case u.Path != "/callback":
-		return problem(check, flow.ClassConfig, fmt.Sprintf("%s leads to path %q, and the path of tokend is /callback", c.RedirectURL, u.Path), advice)
+	case u.Path != "/callback" && u.Path != "/callback/"+c.Name:
+		return problem(check, flow.ClassConfig, fmt.Sprintf("%s leads to path %q, and the paths of tokend are /callback and /callback/%s", c.RedirectURL, u.Path, c.Name), advice)
 	}
 	return ok(check, c.RedirectURL+" comes back to tokend")
 }
@@ -101,6 +101,16 @@ func (x *examination) checkScopes(c Client) []flow.Finding {
 
 // checkAudience checks that the tokens are for an API. The API of a seed was chosen at
 // its login.
+// checkGrantType warns of the grant that RFC 9700 section 2.4 forbids.
+func (x *examination) checkGrantType(c Client) []flow.Finding {
+	const check = "grant type"
+	if _, password := c.Source.(flow.Password); password {
+		return warning(check, "grant: password gives tokend the user's password, which RFC 9700 forbids",
+			"use authorization_code or device_code, where the provider has them: the password then stays with the user")
+	}
+	return ok(check, "the client has no password of a user")
+}
+
 func (x *examination) checkAudience(c Client) []flow.Finding {
 	const check = "audience"
 	if _, seed := c.Source.(flow.Seed); seed {

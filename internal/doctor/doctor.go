@@ -39,6 +39,8 @@ type Deps struct {
 	CheckStore func(context.Context) (exists bool, err error)
 	// StoreUnreachable is the error of CheckStore for a database that does not answer.
 	StoreUnreachable error
+	// CheckAudit returns why the audit file cannot be written; nil: there is none.
+	CheckAudit func() error
 	// LoginHint says how a client gets a grant, and what a person does for it.
 	LoginHint func(*tokend.Status) string
 }
@@ -121,6 +123,7 @@ var checks = []struct {
 	{"service", (*examination).checkCallerKey},
 	{"service", (*examination).checkVersion},
 	{"service", (*examination).checkServed},
+	{"service", (*examination).checkAudit},
 }
 
 // Run makes every check and returns what it found: area by area, problems first, and

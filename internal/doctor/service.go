@@ -209,6 +209,26 @@ func (x *examination) list(ctx context.Context, conn *tokend.Client, accepted []
 }
 
 // checkVersion compares this program with the service.
+// checkAudit reports an audit log that misses entries, or would.
+func (x *examination) checkAudit(ctx context.Context) []flow.Finding {
+	const check = "audit log"
+	if conn := x.running.conn; conn != nil {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		defer conn.Close()
+		if r, err := conn.Ready(ctx); err == nil && r.Audit != nil {
+			return problem(check, ClassService, fmt.Sprintf("degraded since %s: %s; %d entries are in the service's log only", rfc3339(r.Audit.Since), r.Audit.Reason, r.Audit.Missing), r.Audit.Hint)
+		}
+	}
+	if x.CheckAudit == nil {
+		return nil
+	}
+	if err := x.CheckAudit(); err != nil {
+		return problemOf(check, flow.ClassConfig, err)
+	}
+	return ok(check, "its file can be written")
+}
+
 func (x *examination) checkVersion(context.Context) []flow.Finding {
 	const check = "version"
 	own, theirs := x.Version, x.running.version

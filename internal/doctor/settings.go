@@ -194,9 +194,9 @@ func (x *examination) checkMixUp(ctx context.Context) []flow.Finding {
 		if one == "" {
 			continue
 		}
-		found = append(found, warning(check,
+		found = append(found, problem(check, flow.ClassConfig,
 			fmt.Sprintf("clients %s and %s have different issuers and the same redirect_uri %s, and callbacks for %s do not name their issuer", one, other, callback, one),
-			"set redirect_uri of one of them to another address of tokend, such as http://127.0.0.1:8484/callback")...)
+			fmt.Sprintf("set redirect_uri of one of them to an address of its own, such as %s/%s, and allow that at its provider", strings.TrimSuffix(callback, "/"), one))...)
 	}
 	if found == nil {
 		return ok(check, "callbacks tell the issuers apart")

@@ -10,9 +10,26 @@ import (
 // Append opens a file of tokend's own for appending, and creates it with mode 0600 if
 // it is absent. The file must be a regular one, no link, of this user or root, that
 // only its user can read, in a directory that no other user can write to.
-func Append(path string) (*os.File, error) { return appendTo(path, os.Geteuid()) }
+func Append(path string) (*os.File, error) { return appendTo(path, os.Geteuid(), os.O_CREATE) }
 
-func appendTo(path string, uid int) (*os.File, error) {
+// CheckAppend returns the error of [Append], and creates nothing. A file that is absent is
+// not an error, nor is its directory.
+func CheckAppend(path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f, err := appendTo(path, os.Geteuid(), 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return f.Close()
+}
+
+// appendTo opens the file; create is O_CREATE or 0.
+func appendTo(path string, uid, create int) (*os.File, error) {
 	const instead = "name a file in a directory of its own"
 	dir := filepath.Dir(path)
 	fi, err := os.Stat(dir)
@@ -29,7 +46,7 @@ func appendTo(path string, uid int) (*os.File, error) {
 	case !fi.Mode().IsRegular():
 		return nil, refuse("name the file itself", "%s is not a regular file", path)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonBlocking|noFollow, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|create|nonBlocking|noFollow, 0o600)
 	if err != nil {
 		return nil, unwritable(path, err)
 	}

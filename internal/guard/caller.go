@@ -8,7 +8,8 @@ import (
 
 // Caller is who made a request. The zero Caller may use no client.
 type Caller struct {
-	Name string // of its API key; "socket" for a unix socket; "" when no key was checked
+	Name    string // of its API key; "socket" for a unix socket; "" when no key was checked
+	Subject string // of its token; "" without one
 
 	all         bool
 	clients     []string

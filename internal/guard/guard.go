@@ -91,7 +91,8 @@ func (g *Guard) Admit(r *http.Request, need Access, client string) (*Caller, *Re
 }
 
 // identify stops other users and programs of the machine: over TCP the key says who
-// calls, or else the client certificate, and on a unix socket its user.
+// calls, or a token of a configured issuer, or else the client certificate, and on a unix
+// socket its user.
 func (g *Guard) identify(r *http.Request, local net.Addr) (*Caller, *Refusal) {
 	if _, ok := local.(*net.UnixAddr); ok {
 		return g.ofSocket(PeerOf(r.Context()))
@@ -99,9 +100,13 @@ func (g *Guard) identify(r *http.Request, local net.Addr) (*Caller, *Refusal) {
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && r.Header["Authorization"] == nil {
 		return g.ofCertificate(r)
 	}
-	caller, f := g.keys.caller(r.Header)
+	key, f := bearer(r.Header)
 	if f != nil {
 		return &g.anonymous, f
+	}
+	caller := g.keys.caller(key)
+	if caller == nil {
+		return g.ofToken(r.Context(), key)
 	}
 	if !caller.expires.IsZero() && !g.now().Before(caller.expires) {
 		return &g.anonymous, unauthorized("invalid_token", "this API key expired at "+caller.expires.UTC().Format(time.RFC3339),
@@ -138,16 +143,22 @@ type Refusal struct {
 	Client            string // that the key may not use
 	Challenge         string // WWW-Authenticate of a 401
 	RetryAfter        int    // seconds, of a 503
+	Cause             error  // that the answer does not have; nil: none
 }
 
 // Log writes the refusal of a request to a log.
 func (f *Refusal) Log(log *slog.Logger, r *http.Request, caller *Caller) {
 	level := slog.LevelWarn
-	if f.RetryAfter > 0 {
-		level = slog.LevelDebug // there are many
+	if f.RetryAfter > 0 && f.Cause == nil {
+		level = slog.LevelDebug // there are many, of a caller that sends too many requests
 	}
-	log.Log(r.Context(), level, "refused", "error", f.Code, "reason", f.Description, "hint", f.Hint,
-		"caller", caller.Name, "method", r.Method, "remote", r.RemoteAddr)
+	attrs := []any{
+		"error", f.Code, "reason", f.Description, "hint", f.Hint, "caller", caller.Name, "method", r.Method, "remote", r.RemoteAddr,
+	}
+	if f.Cause != nil {
+		attrs = append(attrs, "cause", f.Cause)
+	}
+	log.Log(r.Context(), level, "refused", attrs...)
 }
 
 func forbidden(check, description, hint string) *Refusal {

@@ -14,11 +14,12 @@ import (
 type keyless struct {
 	own          int // the user of this process
 	uids, gids   map[int]*Caller
-	certificates map[string]*Caller // by their names
+	certificates map[string]*Caller     // by their names
+	tokens       map[string][]tokenRule // by their issuers
 }
 
 func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
-	l := keyless{own: os.Geteuid(), uids: map[int]*Caller{}, gids: map[int]*Caller{}, certificates: map[string]*Caller{}}
+	l := keyless{own: os.Geteuid(), uids: map[int]*Caller{}, gids: map[int]*Caller{}, certificates: map[string]*Caller{}, tokens: map[string][]tokenRule{}}
 	var faults []error
 	for _, k := range keys {
 		if !k.keyless() {
@@ -26,7 +27,7 @@ func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
 		}
 		caller := callerOf(k, limitOf(k))
 		faults = append(faults, addAll(l.uids, k.UIDs, "uid", &caller), addAll(l.gids, k.GIDs, "gid", &caller),
-			addAll(l.certificates, k.Certificates, "certificate", &caller))
+			addAll(l.certificates, k.Certificates, "certificate", &caller), l.addTokens(k.Tokens, &caller))
 	}
 	return l, errors.Join(faults...)
 }

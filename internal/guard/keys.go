@@ -15,7 +15,7 @@ import (
 const maxKey = 512
 
 // Key is a caller: how it is recognized, and what it may do. An API key has Secret or
-// Hash, other callers have UIDs, GIDs or Certificates.
+// Hash, other callers have UIDs, GIDs, Certificates or Tokens.
 type Key struct {
 	Name   string                       // of the caller, in the log
 	Secret interface{ Reveal() string } // a type that masks itself; nil: only its hash is known
@@ -23,6 +23,7 @@ type Key struct {
 
 	UIDs, GIDs   []int    // of processes on the unix socket; a user precedes its group
 	Certificates []string // names in verified client certificates: dns:HOST, uri:URI, email:ADDRESS
+	Tokens       []TokenRule
 
 	Clients   []string  // names; nil: all clients
 	Audiences []string  // that its tokens may be for; nil: all
@@ -32,7 +33,9 @@ type Key struct {
 }
 
 // keyless reports whether a caller is recognized without an API key.
-func (k Key) keyless() bool { return k.UIDs != nil || k.GIDs != nil || k.Certificates != nil }
+func (k Key) keyless() bool {
+	return k.UIDs != nil || k.GIDs != nil || k.Certificates != nil || k.Tokens != nil
+}
 
 // keyring knows API keys by their hashes: hashes have the same length, so that
 // comparing takes the same time for every value.
@@ -69,24 +72,29 @@ func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 	return ring, errors.Join(faults...)
 }
 
-// caller returns the caller whose key a request has (RFC 6750 section 2.1). It
-// compares with every key, even after a match, so that the time says nothing.
-func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
+// bearer returns the credential of a request (RFC 6750 section 2.1).
+func bearer(h http.Header) (string, *Refusal) {
 	values := h["Authorization"]
 	if len(values) == 0 {
-		return nil, unauthorized("", "no API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"+
+		return "", unauthorized("", "no API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"+
 			" (over HTTP: Authorization: Bearer KEY), or use the unix socket")
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return nil, unauthorized("invalid_request", "the Authorization header is not one Bearer credential", "send Authorization: Bearer KEY, once")
+		return "", unauthorized("invalid_request", "the Authorization header is not one Bearer credential", "send Authorization: Bearer KEY, once")
 	}
 	key = strings.TrimSpace(key)
 	if key == "" {
-		return nil, unauthorized("invalid_token", "the bearer token is empty", "check that the variable with the API key is set")
+		return "", unauthorized("invalid_token", "the bearer token is empty", "check that the variable with the API key is set")
 	}
+	return key, nil
+}
+
+// caller returns the caller of an API key, or nil. It compares with every key, even after
+// a match, so that the time says nothing.
+func (ring keyring) caller(key string) *Caller {
 	if len(key) > maxKey {
-		return nil, wrongKey()
+		return nil
 	}
 	var buf [maxKey]byte // avoids an allocation
 	sum := sha256.Sum256(buf[:copy(buf[:], key)])
@@ -96,10 +104,7 @@ func (ring keyring) caller(h http.Header) (*Caller, *Refusal) {
 			found = &ring[i].caller
 		}
 	}
-	if found == nil {
-		return nil, wrongKey()
-	}
-	return found, nil
+	return found
 }
 
 func wrongKey() *Refusal {

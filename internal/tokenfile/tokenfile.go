@@ -51,6 +51,8 @@ type Config struct {
 	HookOutput  io.Writer     // nil: discarded
 	HookAlways  bool          // run it the first time even if the file was up to date
 
+	OnWrite func(*flow.Token) // called before another token is in the file; nil: none
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: silent
 }
@@ -208,7 +210,7 @@ func (f *File) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, err := f.put(body)
+	changed, err := f.put(body, t)
 	if err != nil {
 		return err
 	}

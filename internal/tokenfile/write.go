@@ -10,10 +10,12 @@ import (
 
 	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/pkg/flow"
 )
 
-// put writes body to the file, and reports whether the content changed.
-func (f *File) put(body []byte) (changed bool, err error) {
+// put writes body, the form of a token, to the file, and reports whether the content
+// changed.
+func (f *File) put(body []byte, t *flow.Token) (changed bool, err error) {
 	if err := guardDir(filepath.Dir(f.cfg.Path)); err != nil {
 		return false, err
 	}
@@ -25,6 +27,9 @@ func (f *File) put(body []byte) (changed bool, err error) {
 		if was, err := os.ReadFile(f.cfg.Path); err == nil && bytes.Equal(was, body) {
 			return false, nil
 		}
+	}
+	if f.cfg.OnWrite != nil {
+		f.cfg.OnWrite(t)
 	}
 	return true, replace(f.cfg.Path, f.cfg.Mode, body)
 }

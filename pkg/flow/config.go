@@ -44,6 +44,7 @@ type Config struct {
 	Source       Source      // nil: AuthorizationCode{}
 	RedirectURL  string      // of the authorization code flow, as registered
 	Audience     string      // the API that access tokens are for; Auth0's "audience" parameter
+	Resources    []string    // the APIs that access tokens are for, by "resource" parameters (RFC 8707)
 	Scopes       []string    // nil: openid, profile, offline_access if a person logs in, otherwise none
 
 	// Credentials that are rotated outside of this program, read at each use: the

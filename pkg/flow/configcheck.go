@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,11 @@ func (c *Config) check() error {
 	}
 	if c.Provider != nil && c.HTTPClient != nil {
 		report("set the HTTP client of the provider instead", "both a provider and an HTTP client are set")
+	}
+	for _, r := range c.Resources {
+		if u, err := url.Parse(r); err != nil || u.Scheme == "" || strings.Contains(r, "#") {
+			report("set it to the URI that the provider knows the API by", "resource %q is not an absolute URI without a fragment", r) // RFC 8707 section 2
+		}
 	}
 	c.checkAuth(report)
 	c.checkSource(report)
@@ -92,7 +98,7 @@ func (c *Config) checkSource(report func(hint, format string, a ...any)) {
 			report("set it to one of the application's allowed callback URLs", "a headless login needs a redirect_uri")
 		}
 		for k := range s.Params {
-			if slices.Contains(ownParams, k) {
+			if slices.Contains(ownParams, k) || k == "resource" && c.Resources != nil {
 				report("leave it out", "authorization parameter %q is set by the client itself", k)
 			}
 		}
@@ -127,7 +133,7 @@ var ownTokenParams = []string{
 // that it was granted with.
 func (c *Config) checkTokenParams(report func(hint, format string, a ...any)) {
 	for k := range c.TokenParams {
-		if slices.Contains(ownTokenParams, k) {
+		if slices.Contains(ownTokenParams, k) || k == "resource" && c.Resources != nil {
 			report("leave it out", "token parameter %q is set by the client itself", k)
 		}
 	}

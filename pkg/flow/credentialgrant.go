@@ -73,6 +73,7 @@ func (c *Client) credentialHash(s credentialSource, value Secret) string {
 	}
 	v := s.params()
 	maps.Copy(v, c.cfg.TokenParams)
+	c.setResources(v, "")
 	v.Set("secret", value.Reveal())
 	v.Set("audience", c.cfg.Audience)
 	v.Set("scope", strings.Join(c.cfg.Scopes, " "))

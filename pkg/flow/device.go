@@ -104,6 +104,7 @@ func (c *Client) authorizeDevice(ctx context.Context, m *metadata) (Login, *Erro
 	const op = "login"
 	form := url.Values{}
 	setParams(form, c.cfg.Audience, c.cfg.Scopes)
+	c.setResources(form, "")
 	r, body, _, err := c.send(ctx, op, m.Device, form, sendOptions{})
 	if r == nil {
 		return Login{}, asError(op, err)

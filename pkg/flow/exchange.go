@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,6 +91,7 @@ func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) 
 	default:
 		v = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {g.RefreshToken.Reveal()}}
 		setParams(v, audience, scopes)
+		c.setResources(v, audience)
 		return v, nil
 	}
 	if audience == "" {
@@ -100,7 +102,16 @@ func (x *exchange) form(ctx context.Context, g *Grant) (v url.Values, e *Error) 
 	}
 	setParams(v, audience, scopes)
 	maps.Copy(v, c.cfg.TokenParams)
+	c.setResources(v, audience)
 	return v, nil
+}
+
+// setResources names the APIs of a request for the client's own audience (RFC 8707
+// section 2). A token for another audience is not for them.
+func (c *Client) setResources(v url.Values, audience string) {
+	if len(c.cfg.Resources) > 0 && (audience == "" || audience == c.cfg.Audience) {
+		v["resource"] = slices.Clone(c.cfg.Resources)
+	}
 }
 
 func setParams(v url.Values, audience string, scopes []string) {

@@ -149,6 +149,7 @@ func (c *Client) authorizeQuery(ctx context.Context, m *metadata, l Login, verif
 			q.Set(k, v)
 		}
 	}
+	c.setResources(q, "")
 	if !c.pushes(m) {
 		return q, nil
 	}
@@ -290,6 +291,7 @@ func (c *Client) redeem(ctx context.Context, f *flight, h *heldLease, m *metadat
 		"grant_type": {"authorization_code"}, "code": {code.Reveal()}, "redirect_uri": {l.RedirectURL},
 		"code_verifier": {l.Verifier.Reveal()},
 	}
+	c.setResources(form, "")
 	sent := c.cfg.Now().Round(0)
 	a, o, e := c.post(ctx, "exchange", m.Token, form, sendOptions{})
 	if o != succeeded {

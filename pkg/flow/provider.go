@@ -3,6 +3,8 @@ package flow
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +28,7 @@ const (
 type ProviderConfig struct {
 	Issuer     string           // "https://acme.eu.auth0.com/", compared exactly, slash included
 	HTTPClient *http.Client     // nil: one with deadlines; its redirect policy and jar are not used
+	RootCAs    *x509.CertPool   // that the default HTTPClient trusts; nil: those of the system
 	Now        func() time.Time // nil: time.Now
 	Log        *slog.Logger     // nil: silent
 }
@@ -54,7 +57,11 @@ type Provider struct {
 func NewProvider(c ProviderConfig) *Provider {
 	h := c.HTTPClient
 	if h == nil {
-		h = &http.Client{Transport: newTransport()}
+		t := newTransport()
+		if c.RootCAs != nil {
+			t.TLSClientConfig = &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
+		}
+		h = &http.Client{Transport: t}
 	}
 	p := &Provider{
 		issuer: c.Issuer, now: c.Now, log: c.Log,

@@ -81,16 +81,17 @@ func (v *view) verify(ctx context.Context, op, raw string, want expected) (ident
 }
 
 // verifySignature returns the payload of a token that one of the provider's keys
-// has signed, and its algorithm. It never uses keys in the token's own header.
-func (v *view) verifySignature(ctx context.Context, raw string) ([]byte, jose.SignatureAlgorithm, error) {
+// has signed, and its algorithm. It never uses keys in the token's own header. types are
+// those of other tokens than ID tokens that are accepted (RFC 8725 section 3.11).
+func (v *view) verifySignature(ctx context.Context, raw string, types ...string) ([]byte, jose.SignatureAlgorithm, error) {
 	jws, err := jose.ParseSignedCompact(raw, asymmetric())
 	if err != nil {
 		return nil, "", errors.New("it is not a JWT signed with an asymmetric algorithm")
 	}
 	h := jws.Signatures[0].Header
 	alg := jose.SignatureAlgorithm(h.Algorithm)
-	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); strings.HasSuffix(strings.ToLower(typ), "+jwt") {
-		return nil, "", fmt.Errorf("its type is %q: it is a token of another kind", clean(typ, 64)) // RFC 8725 section 3.11
+	if typ, _ := h.ExtraHeaders[jose.HeaderType].(string); strings.HasSuffix(strings.ToLower(typ), "+jwt") && !slices.Contains(types, strings.ToLower(typ)) {
+		return nil, "", fmt.Errorf("its type is %q: it is a token of another kind", clean(typ, 64))
 	}
 	at, announced, err := v.keySource(ctx)
 	if err != nil {
@@ -176,11 +177,9 @@ func (v *view) checkClaims(payload []byte, alg jose.SignatureAlgorithm, want exp
 // checkAudience checks that the client is among the audiences, and is azp if
 // there are several.
 func checkAudience(m map[string]json.RawMessage, clientID string) error {
-	var aud []string
-	if one, ok := text(m, "aud"); ok && one != "" {
-		aud = []string{one}
-	} else if json.Unmarshal(m["aud"], &aud) != nil {
-		return errors.New("its aud is missing or malformed")
+	aud, err := audienceOf(m)
+	if err != nil {
+		return err
 	}
 	if !slices.Contains(aud, clientID) {
 		return fmt.Errorf("its aud does not name the client %q", clientID)

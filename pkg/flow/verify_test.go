@@ -124,6 +124,10 @@ func embedded(key *rsa.PrivateKey, claims map[string]any) string {
 	if err != nil {
 		panic(err)
 	}
+	return compact(signer, claims)
+}
+
+func compact(signer jose.Signer, claims map[string]any) string {
 	p, _ := json.Marshal(claims)
 	jws, _ := signer.Sign(p)
 	t, _ := jws.CompactSerialize()

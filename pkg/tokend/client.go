@@ -110,6 +110,35 @@ func (c *Client) Health(ctx context.Context) (version string, err error) {
 	return health.Version, nil
 }
 
+// Readiness is what the service can do. An error of [Client.Ready] with status 503 says
+// that its store does not answer.
+type Readiness struct {
+	Status        string        `json:"status"`        // "ready"; "degraded": tokens are served, and Audit says what is wrong
+	Notifications string        `json:"notifications"` // of other processes' changes: "ok", "lost"; "": the store has none
+	Audit         *AuditFailure `json:"audit"`         // nil: the audit log is complete
+}
+
+// AuditFailure is why the audit log is not complete.
+type AuditFailure struct {
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Hint    string    `json:"hint"`
+	Missing int64     `json:"missing"` // entries that are in the service's log only
+}
+
+// Ready returns whether the service is ready. It needs no API key.
+func (c *Client) Ready(ctx context.Context) (*Readiness, error) {
+	body, err := c.send(ctx, http.MethodGet, "/readyz", nil, "")
+	if err != nil {
+		return nil, err
+	}
+	var r Readiness
+	if json.Unmarshal(body, &r) != nil || r.Status == "" {
+		return nil, c.unreadable("its readiness")
+	}
+	return &r, nil
+}
+
 // Clients returns the status of every client that the key may use.
 func (c *Client) Clients(ctx context.Context) ([]Status, error) {
 	var all struct {

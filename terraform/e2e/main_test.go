@@ -46,7 +46,7 @@ func build() error {
 		dir  string
 		args []string
 	}{
-		{"../..", []string{"-o", built + "/bin/", "./cmd/tokend", "./cmd/mockauth0"}},
+		{"../..", []string{"-o", built + "/bin/", "./cmd/tokend", "./cmd/mockauth0", "./e2e/internal/calling"}},
 		{"..", []string{"-o", plugin(built, "tokend/tokend"), "."}},
 		{"..", []string{"-o", plugin(built, "hashicorp/external"), "./internal/standin"}},
 	} {

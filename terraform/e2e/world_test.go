@@ -36,6 +36,14 @@ type world struct {
 // a day. settings are further ones of tokend.
 func newWorld(t *testing.T, lifetime int, settings map[string]string) *world {
 	t.Helper()
+	w := newTenant(t, lifetime)
+	w.startTokend(t, settings)
+	return w
+}
+
+// newTenant starts the tenant only.
+func newTenant(t *testing.T, lifetime int) *world {
+	t.Helper()
 	tool(t, terraformCLI())
 	tool(t, "curl")
 	dir, err := os.MkdirTemp("", "tf")
@@ -56,6 +64,12 @@ func newWorld(t *testing.T, lifetime int, settings map[string]string) *world {
 		w.post(t, w.issuer+"_mock/resource-servers", fmt.Sprintf(`{"name":"Calls","identifier":%q,"allow_offline_access":true,"token_lifetime":%d,`+
 			`"scopes":[{"value":"read:calls"},{"value":"write:calls"}]}`, audience, lifetime))
 	}
+	return w
+}
+
+// startTokend starts tokend with a client of the tenant.
+func (w *world) startTokend(t *testing.T, settings map[string]string) {
+	t.Helper()
 	env := map[string]string{
 		"TOKEND_LISTEN": "127.0.0.1:0", "TOKEND_CLIENTS": "demo",
 		"TOKEND_CLIENT_DEMO_ISSUER": w.issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID": "demo", "TOKEND_CLIENT_DEMO_CLIENT_SECRET": "demo-secret",
@@ -67,7 +81,6 @@ func newWorld(t *testing.T, lifetime int, settings map[string]string) *world {
 	}
 	w.tokend = "http://127.0.0.1:" + w.start(t, "tokend", regexp.MustCompile(`msg=listening network=tcp addr=127\.0\.0\.1:(\d+)`), env)
 	w.env["TOKEND_ADDR"] = w.tokend
-	return w
 }
 
 // start starts a server, and returns what its log says where it listens.
