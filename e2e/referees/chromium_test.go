@@ -29,6 +29,14 @@ type chromium struct {
 // newChromium opens a browser that trusts the certificates of both.
 func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	t.Helper()
+	c := launch(t, chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
+	c.do(chromedp.Navigate(app.URL))
+	return c
+}
+
+// launch opens a browser with an empty page.
+func launch(t *testing.T, more ...chromedp.ExecAllocatorOption) *chromium {
+	t.Helper()
 	var path string
 	if mac := "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; runtime.GOOS == "darwin" && exists(mac) {
 		path = mac
@@ -37,8 +45,8 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors-spki-list", pins(t, ten, app)))
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+		chromedp.Flag("disable-component-update", true))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
@@ -47,9 +55,7 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server) *chromium {
 	if err := chromedp.Do(ctx); err != nil {                                        // the browser lives as long as the context of its first call
 		t.Fatal(err)
 	}
-	c := &chromium{t: t, ctx: ctx}
-	c.do(chromedp.Navigate(app.URL))
-	return c
+	return &chromium{t: t, ctx: ctx}
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }

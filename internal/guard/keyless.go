@@ -15,6 +15,7 @@ type keyless struct {
 	own          int // the user of this process
 	uids, gids   map[int]*Caller
 	certificates map[string]*Caller // by their names
+	callers      []*Caller
 }
 
 func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
@@ -25,6 +26,7 @@ func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
 			continue
 		}
 		caller := callerOf(k, limitOf(k))
+		l.callers = append(l.callers, &caller)
 		faults = append(faults, addAll(l.uids, k.UIDs, "uid", &caller), addAll(l.gids, k.GIDs, "gid", &caller),
 			addAll(l.certificates, k.Certificates, "certificate", &caller))
 	}
