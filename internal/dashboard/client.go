@@ -107,71 +107,70 @@ func (p detailPage) Version() string {
 	return version(r.Version(), p.Obtained.String(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), p.Rotation), device, files)
 }
 
-// Dimensions of the timeline's drawing.
-const (
-	lineWidth  = 720
-	lineMargin = 16
-	lineAt     = 34 // y of the axis
-)
+// nowAt is where the drawing of the timeline has the present, in per cent of its width.
+// What is planned has a scale of its own: a day ahead would leave no room for the past.
+const nowAt = 66
 
-// timeline is the drawing of what has happened and what is planned.
+// timeline is the drawing of what has happened and what is planned. Places are in per
+// cent of its width.
 type timeline struct {
 	Marks   []mark
 	Now     int
-	Valid   *span  // the life of the token
+	Valid   *span // the life of the token
+	From    Moment
+	To      Moment // zero: nothing is planned
 	Summary string // for who cannot see it
-	Future  bool
 }
 
 type mark struct {
-	X           int
+	X           float64
 	Label, Tone string
 }
 
-type span struct{ X, Width int }
+type span struct{ X, Width float64 }
 
-// timeline draws events since the first that is kept, and the plan until the end of
-// the token. Times are spread evenly.
+// timeline draws the events that are kept, and the plan until the token expires.
 func (d Detail) timeline() timeline {
-	from, to := d.Now.Add(-time.Minute), d.Now.Add(time.Minute)
-	earlier := func(t time.Time) {
-		if !t.IsZero() && t.Before(from) {
-			from = t
-		}
-	}
-	later := func(t time.Time) {
-		if t.After(to) {
-			to = t
-		}
-	}
+	from, to := d.Now, d.Expiry
 	for _, e := range d.Events {
-		earlier(e.Time)
+		if e.Time.Before(from) {
+			from = e.Time
+		}
 	}
-	earlier(d.Obtained)
-	later(d.Expiry)
-	later(d.NextRefresh)
-	x := func(t time.Time) int {
-		return lineMargin + int(float64(lineWidth-2*lineMargin)*float64(t.Sub(from))/float64(to.Sub(from)))
+	if d.NextRefresh.After(to) {
+		to = d.NextRefresh
 	}
-	l := timeline{Now: x(d.Now)}
+	x := func(t time.Time) float64 {
+		switch {
+		case t.After(d.Now) && to.After(d.Now):
+			return nowAt + (99-nowAt)*share(t.Sub(d.Now), to.Sub(d.Now))
+		case t.Before(from):
+			return 0
+		}
+		return 1 + (nowAt-1)*(1-share(d.Now.Sub(t), d.Now.Sub(from)))
+	}
+	l := timeline{Now: nowAt, From: d.Moment(from), Summary: fmt.Sprintf("%d events since %s", len(d.Events), relative(from, d.Now))}
 	for _, e := range d.Events {
 		label, tone := labelOf(e.Kind)
 		l.Marks = append(l.Marks, mark{x(e.Time), label + " " + relative(e.Time, d.Now), tone})
 	}
-	if d.Expiry.After(d.Now) && !d.Obtained.IsZero() {
-		l.Valid = &span{x(d.Obtained), max(2, x(d.Expiry)-x(d.Obtained))}
-	}
 	if d.NextRefresh.After(d.Now) {
 		l.Marks = append(l.Marks, mark{x(d.NextRefresh), "Next refresh " + relative(d.NextRefresh, d.Now), "plan"})
-	}
-	l.Summary = fmt.Sprintf("%d events since %s", len(d.Events), relative(from, d.Now))
-	if d.NextRefresh.After(d.Now) {
 		l.Summary += "; next refresh " + relative(d.NextRefresh, d.Now)
 	}
 	if d.Expiry.After(d.Now) {
+		l.To = d.Moment(to)
+		l.Valid = &span{x(d.Obtained), x(d.Expiry) - x(d.Obtained)}
 		l.Summary += "; the token expires " + relative(d.Expiry, d.Now)
 	}
 	return l
+}
+
+func share(part, whole time.Duration) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 // Audit is the end of the audit log.

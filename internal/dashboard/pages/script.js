@@ -143,7 +143,7 @@
 
   function connect() {
     clearTimeout(retry);
-    if (ended || document.hidden || (source && source.readyState !== EventSource.CLOSED)) return;
+    if (ended || (source && source.readyState !== EventSource.CLOSED)) return;
     source = new EventSource('/dashboard/events');
     source.onopen = () => {
       banner('');
@@ -190,14 +190,17 @@
   if (data.live) {
     connect();
     setInterval(() => { if (!document.hidden && !ended) update(); }, 30000); // what has no event
+    let pausing;
+    const pause = () => { // a browser has six connections to a host, for all its tabs
+      if (waiting) { pausing = setTimeout(pause, 60000); return; }
+      if (source) source.close();
+      clearTimeout(retry);
+      if (!ended) live('Paused', '');
+    };
     document.addEventListener('visibilitychange', () => {
-      if (document.hidden) { // a browser has six connections to a host, for all its tabs
-        if (source) source.close();
-        clearTimeout(retry);
-        if (!ended) live('Paused', '');
-      } else {
-        connect();
-      }
+      clearTimeout(pausing);
+      if (document.hidden) pausing = setTimeout(pause, 60000);
+      else connect();
     });
   }
 
