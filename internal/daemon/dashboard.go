@@ -67,7 +67,7 @@ func (d *api) linkDashboard(c *gin.Context) {
 	}
 	secret, expires := d.guard.Link(guard.CallerOf(c.Request.Context()))
 	u := url.URL{Scheme: "http", Host: *addr, Path: "/dashboard/open", RawQuery: "link=" + secret}
-	writeJSON(c, http.StatusOK, dashboardLink{u.String(), expires.UTC().Truncate(time.Second), int64(expires.Sub(d.now()) / time.Second)})
+	writeJSON(c, http.StatusOK, dashboardLink{u.String(), expires.UTC().Truncate(time.Second), int64(expires.Sub(d.now()).Round(time.Second) / time.Second)})
 }
 
 // noteListeners remembers where a browser of this machine reaches the service.

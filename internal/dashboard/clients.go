@@ -13,11 +13,11 @@ import (
 )
 
 // perPage is how many clients a page shows: with what each may say it stays below 100 KB.
-const perPage = 50
+const perPage = 40
 
 // maxNote bounds an error's text in the list, in bytes; the page of the client has all
 // of it.
-const maxNote = 240
+const maxNote = 160
 
 // Client is a client as the pages show it.
 type Client struct {

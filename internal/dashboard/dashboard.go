@@ -1,5 +1,5 @@
 // Package dashboard renders the pages of tokend's dashboard: HTML that is complete
-// without a script, with one stylesheet in it and one script beside it. It loads nothing
+// without a script, with its stylesheet, and one script. It loads nothing
 // of another origin.
 //
 // The pages show; what they change goes through the same handlers as the API.
@@ -99,9 +99,6 @@ func (f Frame) Moment(t time.Time) Moment { return Moment{t.UTC(), relative(t, f
 
 // Stamp is the time in the element's datetime.
 func (m Moment) Stamp() string { return m.At.Format("2006-01-02T15:04:05Z") }
-
-// Full is the time in words, for the title.
-func (m Moment) Full() string { return m.At.Format("Mon 2 Jan 2006 15:04:05 UTC") }
 
 // relative is how long until then, or since, in two units. The script does the same.
 func relative(t, now time.Time) string {

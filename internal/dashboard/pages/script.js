@@ -34,11 +34,12 @@
       const s = Math.round((Date.parse(t.dateTime) - now()) / 1000);
       const text = s > 0 ? `in ${long(s)}` : `${long(-s)} ago`;
       if (t.textContent !== text) t.textContent = text;
+      if (!t.title) t.title = new Date(t.dateTime).toLocaleString();
     }
     for (const bar of document.querySelectorAll('.life')) {
       const from = Number(bar.dataset.from), to = Number(bar.dataset.to);
-      const left = to > from ? Math.max(0, Math.min(100, (100 * (to - now())) / (to - from))) : 0;
-      bar.querySelector('.left').setAttribute('width', left.toFixed(1));
+      const left = to > from ? Math.max(0, Math.min(100, (100 * (to - now() / 1000)) / (to - from))) : 0;
+      bar.firstElementChild.setAttribute('width', left.toFixed(1));
     }
   }
   setInterval(tick, 1000);
