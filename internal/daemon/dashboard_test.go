@@ -180,6 +180,24 @@ func TestDashboard_Acts(t *testing.T) {
 	}
 }
 
+// A session has no more rights than the caller who opened it.
+func TestDashboard_ReaderOnlyReads(t *testing.T) {
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo")}, Keys: []Key{{Name: "reader", Secret: ciKey, ReadOnly: true, Audiences: []string{"other"}}}})
+	b := d.browse(t, ciKey)
+	for what, want := range map[string]string{
+		"login": "manage_forbidden", "code": "manage_forbidden", "refresh": "manage_forbidden", "resume": "manage_forbidden", "logout": "manage_forbidden",
+		"token": "audience_forbidden",
+	} {
+		if a := b.post(t, "/dashboard/clients/demo/"+what, ""); a.StatusCode != 403 || a.error(t) != want {
+			t.Errorf("%s: %d %s", what, a.StatusCode, a.body)
+		}
+	}
+	if a := b.get(t, "/dashboard/configuration"); a.StatusCode != 403 {
+		t.Errorf("configuration: %d", a.StatusCode)
+	}
+}
+
 // The log has neither the link nor what opens it.
 func TestDashboard_LinkWorksOnceAndStaysOutOfTheLog(t *testing.T) {
 	d := start(t, Config{})

@@ -273,7 +273,7 @@ func checkOwnPage(r *http.Request) *Refusal {
 func (g *Guard) ofSession(r *http.Request) (*Caller, *Refusal) {
 	cookie, err := r.Cookie(CookieName(r.Host))
 	if err != nil || r.TLS != nil {
-		return nil, noSession("there is no session of the dashboard", "run tokend dashboard, which opens one")
+		return nil, noSession("the dashboard needs a session", "run tokend dashboard, which opens one")
 	}
 	v, ok := g.sessions.read(cookie.Value)
 	if !ok {

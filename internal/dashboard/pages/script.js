@@ -255,6 +255,9 @@
       if (!/^https?:/.test(begun.authorize_url)) throw { text: 'The address of the login page is not a web address.', hint: '' };
       [waiting, state] = [client, begun.state];
       $('login-title').textContent = `Log in ${client}`;
+      $('login-text').textContent = tab ? 'The login page is open in another tab. When you have logged in there, this closes by itself.'
+        : 'Log in on the page behind this link, in a browser on any machine. If it runs here, this closes by itself.';
+      $('login-paste').open = !tab;
       $('login-link').href = begun.authorize_url;
       $('address').value = '';
       $('login').showModal();
