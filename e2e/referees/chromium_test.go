@@ -48,7 +48,7 @@ func launch(t *testing.T, more ...chromedp.ExecAllocatorOption) *chromium {
 		chromedp.Flag("disable-component-update", true))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancel)
 	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it complains of what is newer than itself
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })                                  // and waits until the browser has ended

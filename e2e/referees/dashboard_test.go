@@ -183,7 +183,7 @@ func (c *chromium) until(js string) {
 	c.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
 		if ok, err := chromedp.Run(c.ctx, chromedp.Evaluate[bool]("Boolean("+js+")")); err == nil && ok {
 			return
 		}

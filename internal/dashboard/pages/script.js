@@ -47,14 +47,14 @@
   // Messages.
 
   let hiding;
-  function say(text, hint = '', bad = false) {
+  function say(text, hint = '', bad = false, stays = bad ? 20000 : 6000) {
     const box = $('notice'), p = document.createElement('p'), b = document.createElement('b');
     b.textContent = text;
     p.append(b, hint);
     box.className = bad ? 'notice bad' : 'notice';
     box.replaceChildren(p);
     clearTimeout(hiding);
-    hiding = setTimeout(() => box.replaceChildren(), bad ? 20000 : 6000);
+    hiding = setTimeout(() => box.replaceChildren(), stays);
   }
 
   function banner(text) {
@@ -110,7 +110,7 @@
     document.title = fresh.title;
     if (fresh.body.dataset.process !== data.process) {
       data.process = fresh.body.dataset.process;
-      say('tokend was restarted.', ' This page is connected to it again, and shows its present state.');
+      say('tokend was restarted.', ' This page is connected to it again, and shows its present state.', false, 30000);
     }
     tick();
   }
