@@ -549,8 +549,10 @@ func TestDashboard_Markup(t *testing.T) {
 	t.Parallel()
 	ten := startTenant(t)
 	const text = `<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>`
-	ten.control(http.MethodPost, "faults", object{"endpoint": "token", "client_id": "demo", "kind": "body", "status": 403, "headers": object{"Content-Type": "application/json"},
-		"body": `{"error":"access_denied","error_description":"` + text + `"}`}, nil)
+	ten.control(http.MethodPost, "faults", object{
+		"endpoint": "token", "client_id": "demo", "kind": "body", "status": 403, "headers": object{"Content-Type": "application/json"},
+		"body": `{"error":"access_denied","error_description":"` + text + `"}`,
+	}, nil)
 	s := startService(t, ten, clients)
 	c := s.dashboard()
 	c.until("document.querySelector('#c-ci .note')")
