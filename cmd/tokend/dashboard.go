@@ -67,7 +67,7 @@ func (s settings) shownStore() string {
 	return u.String()
 }
 
-// shownSettings returns the settings in effect for the dashboard.
+// shownSettings returns the settings as they are now, for the dashboard.
 func shownSettings() ([]daemon.Setting, error) {
 	env := config.OS()
 	list, faults := config.Show(env, config.ServicePaths(env))

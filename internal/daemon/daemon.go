@@ -46,7 +46,7 @@ type Config struct {
 
 	Store      string                    // its URL without a password, for the dashboard
 	SessionKey []byte                    // of the dashboard's sessions; nil: they end with the process
-	Settings   func() ([]Setting, error) // in effect, secrets masked, for the dashboard; nil: not shown
+	Settings   func() ([]Setting, error) // as they are now, secrets masked, for the dashboard; nil: not shown
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].

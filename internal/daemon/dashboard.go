@@ -24,7 +24,7 @@ const (
 	maxSettings = 500 // of the configuration on its page
 )
 
-// Setting is a setting in effect, and where it comes from.
+// Setting is a setting, and where it comes from.
 type Setting = dashboard.Setting
 
 // dashboardTable are the routes of the dashboard. Its pages show; its script changes

@@ -194,7 +194,7 @@ type Entry struct {
 // Failed reports whether the request was refused.
 func (e Entry) Failed() bool { return e.Status >= 400 }
 
-// Configuration are the settings in effect.
+// Configuration are the settings as they are now.
 type Configuration struct {
 	Frame
 	Error    string
