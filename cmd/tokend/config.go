@@ -78,13 +78,19 @@ func (p *program) showSettings(list []config.Shown, format string) error {
 	}
 	var lines []string
 	for _, s := range list {
-		value, err := yaml.MarshalWithOptions(s.Value, yaml.Flow(true))
+		value, err := yamlValue(s.Value)
 		if err != nil {
 			return exitWith(exitUnavailable, err)
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s  # %s", s.Setting, strings.TrimSpace(string(value)), s.Source))
+		lines = append(lines, fmt.Sprintf("%s: %s  # %s", s.Setting, value, s.Source))
 	}
 	return p.print(strings.Join(lines, "\n"))
+}
+
+// yamlValue is the value of a setting on one line.
+func yamlValue(v any) (string, error) {
+	b, err := yaml.MarshalWithOptions(v, yaml.Flow(true))
+	return strings.TrimSpace(string(b)), err
 }
 
 func (p *program) configInit() *cobra.Command {

@@ -91,6 +91,7 @@ func (p *program) command() *cobra.Command {
 		p.file(),
 		p.proxy(),
 		p.status(),
+		p.dashboard(),
 		p.events(),
 		p.audit(),
 		p.refresh(),

@@ -35,22 +35,28 @@ func newChromium(t *testing.T, ten *tenant, app *httptest.Server, more ...chrome
 // launchChromium opens a browser at an address.
 func launchChromium(t *testing.T, address string, flags ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
+	c := launch(t, flags...)
+	c.do(chromedp.Navigate(address))
+	return c
+}
+
+// launch opens a browser with an empty page.
+func launch(t *testing.T, flags ...chromedp.ExecAllocatorOption) *chromium {
+	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromiumPath(t)), // in a fresh profile
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("disable-component-update", true))
 	options = append(options, flags...)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancel)
 	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it complains of what is newer than itself
 	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })                                  // and waits until the browser has ended
 	if err := chromedp.Do(ctx); err != nil {                                        // the browser lives as long as the context of its first call
 		t.Fatal(err)
 	}
-	c := &chromium{t: t, ctx: ctx}
-	c.do(chromedp.Navigate(address))
-	return c
+	return &chromium{t: t, ctx: ctx}
 }
 
 // chromiumPath returns the browser of the system.

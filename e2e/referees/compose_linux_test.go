@@ -104,8 +104,8 @@ func inNamespaces(t *testing.T) {
 	lacking(t, "the right to make network namespaces")
 }
 
-// service is one of the file's.
-type service struct {
+// composeService is one of the file's.
+type composeService struct {
 	name  string
 	env   []string
 	ports []string // published: on the host, and in the container
@@ -113,14 +113,14 @@ type service struct {
 }
 
 // readCompose reads the services of the file, of which it knows exactly this form.
-func readCompose(t *testing.T) map[string]*service {
+func readCompose(t *testing.T) map[string]*composeService {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "compose.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]*service{}
-	var current *service
+	out := map[string]*composeService{}
+	var current *composeService
 	section := ""
 	for _, line := range strings.Split(string(b), "\n") {
 		text := strings.TrimSpace(line)
@@ -129,7 +129,7 @@ func readCompose(t *testing.T) map[string]*service {
 		switch {
 		case text == "" || strings.HasPrefix(text, "#"):
 		case indent == 2:
-			current = &service{name: strings.TrimSuffix(text, ":")}
+			current = &composeService{name: strings.TrimSuffix(text, ":")}
 			out[current.name] = current
 		case indent == 4:
 			section = strings.TrimSuffix(text, ":")
@@ -174,7 +174,7 @@ type containerJob struct {
 
 // start runs a service in a network of its own. Sockets stand for the bridge: a
 // published port on the host and a name in the network lead to one.
-func (s *service) start(t *testing.T, dir string, args []string) {
+func (s *composeService) start(t *testing.T, dir string, args []string) {
 	t.Helper()
 	job := containerJob{Name: s.name, Args: args, Names: s.uses}
 	for _, p := range s.ports {

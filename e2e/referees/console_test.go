@@ -41,28 +41,10 @@ func (c *chromium) open(ten *tenant, page string) {
 	c.do(chromedp.Navigate(ten.issuer+"_mock/"+page), visible("body[data-ready] #main"))
 }
 
-// eventually waits until an expression of the page is true.
-func (c *chromium) eventually(js string) {
+// shows waits until an element has a text.
+func (c *chromium) shows(css, want string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
-	defer cancel()
-	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](js))
-		if err == nil && ok {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			c.fail(fmt.Errorf("never true: %s", js))
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// text waits until an element has a text.
-func (c *chromium) text(css, want string) {
-	c.t.Helper()
-	c.eventually(fmt.Sprintf("(document.querySelector(%q)?.innerText || '').includes(%q)", css, want))
+	c.until(fmt.Sprintf("(document.querySelector(%q)?.innerText || '').includes(%q)", css, want))
 }
 
 func (ten *tenant) credentials() int {
@@ -82,21 +64,21 @@ func TestConsoleJournalIsLive(t *testing.T) {
 	t.Parallel()
 	ten, tab, _ := consoleTenant(t)
 	tab.open(ten, "")
-	tab.text("#journal", "No request yet")
+	tab.shows("#journal", "No request yet")
 	ten.credentials()
-	tab.text("#r1 .call", "POST /oauth/token client_credentials")
+	tab.shows("#r1 .call", "POST /oauth/token client_credentials")
 	if res, err := http.PostForm(ten.issuer+"oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {"demo"}, "client_secret": {"x"}}); err == nil {
 		_ = res.Body.Close()
 	}
-	tab.text("#r2 .status", "401")
-	tab.text("#r2 .why", "access_denied: wrong client_secret\n→ GET /_mock/clients shows the client_secret of client demo")
-	tab.text("#announce", "POST /oauth/token, 401. access_denied: wrong client_secret")
+	tab.shows("#r2 .status", "401")
+	tab.shows("#r2 .why", "access_denied: wrong client_secret\n→ GET /_mock/clients shows the client_secret of client demo")
+	tab.shows("#announce", "POST /oauth/token, 401. access_denied: wrong client_secret")
 	tab.do(click("#pause"))
 	ten.credentials()
 	tab.do(click("#pause"))
-	tab.text("#r3", "200")
+	tab.shows("#r3", "200")
 	tab.do(click("#journal-clear"))
-	tab.text("#journal", "No request yet")
+	tab.shows("#journal", "No request yet")
 }
 
 func TestConsoleFaultChangesTheNextAnswer(t *testing.T) {
@@ -104,20 +86,20 @@ func TestConsoleFaultChangesTheNextAnswer(t *testing.T) {
 	ten, tab, _ := consoleTenant(t)
 	tab.open(ten, "console/faults")
 	tab.do(click("#preset-outage"))
-	tab.text("#fault-0", "token: status")
+	tab.shows("#fault-0", "token: status")
 	if got := ten.credentials(); got != http.StatusServiceUnavailable {
 		t.Errorf("armed: %d", got)
 	}
-	tab.text("#faults", "1 hit")
-	tab.text("#clockbar", "1 fault armed")
+	tab.shows("#faults", "1 hit")
+	tab.shows("#clockbar", "1 fault armed")
 	tab.do(click("#fault-0"))
-	tab.eventually("document.getElementById('fault-0').getAttribute('aria-checked') === 'false'")
+	tab.until("document.getElementById('fault-0').getAttribute('aria-checked') === 'false'")
 	if got := ten.credentials(); got != http.StatusOK {
 		t.Errorf("switched off: %d", got)
 	}
-	tab.eventually("document.activeElement.id === 'fault-0'") // the focus stays on the switch
+	tab.until("document.activeElement.id === 'fault-0'") // the focus stays on the switch
 	tab.do(click("#fault-0"))
-	tab.eventually("document.getElementById('fault-0').getAttribute('aria-checked') === 'true'")
+	tab.until("document.getElementById('fault-0').getAttribute('aria-checked') === 'true'")
 	if got := ten.credentials(); got != http.StatusServiceUnavailable {
 		t.Errorf("switched on again: %d", got)
 	}
@@ -129,9 +111,9 @@ func TestConsoleClockExpiresAToken(t *testing.T) {
 	ten, tab, _ := consoleTenant(t)
 	tab.open(ten, "console/clients")
 	tab.do(chromedp.Click(chromedp.CSS("#client-demo .chips li:nth-child(1) a")), visible("#outcome"))
-	tab.text("#outcome", "Logged in")
+	tab.shows("#outcome", "Logged in")
 	for _, want := range []string{"mockauth0", "Demo", "agent@example.com", "read:calls", "request 2"} {
-		tab.text("#login", want)
+		tab.shows("#login", want)
 	}
 	var token string
 	tab.call("[...document.querySelectorAll('section')].find((s) => s.ariaLabel === 'Access token').querySelector('.raw').textContent", &token)
@@ -146,22 +128,22 @@ func TestConsoleClockExpiresAToken(t *testing.T) {
 		t.Errorf("the new token: %d", got)
 	}
 	tab.open(ten, "console/sessions")
-	tab.text("#sessions", "Refresh tokens of demo")
+	tab.shows("#sessions", "Refresh tokens of demo")
 	tab.open(ten, "console/tokens")
-	tab.text("#issued", "Access token of demo")
-	tab.text("#clock-next", "ID token, in 10 h")
+	tab.shows("#issued", "Access token of demo")
+	tab.shows("#clock-next", "ID token, in 10 h")
 	tab.do(click("#clock-next"))
-	tab.text("#clock-next", "access token, in 14 h")
+	tab.shows("#clock-next", "access token, in 14 h")
 	if got := calls(); got != http.StatusOK {
 		t.Errorf("after the ID token: %d", got)
 	}
 	tab.do(click("#clock-next"))
-	tab.eventually("document.querySelectorAll('#issued .tag.warn').length === 2")
+	tab.until("document.querySelectorAll('#issued .tag.warn').length === 2")
 	if got := calls(); got != http.StatusUnauthorized {
 		t.Errorf("after the access token: %d", got)
 	}
 	tab.do(click("#clock-hour"))
-	tab.text("#announce", "Done: +1 h")
+	tab.shows("#announce", "Done: +1 h")
 	var at struct{ Now time.Time }
 	ten.control(http.MethodGet, "clock", nil, &at)
 	if d := time.Until(at.Now); d < 24*time.Hour+59*time.Minute || d > 25*time.Hour+time.Minute {
@@ -174,13 +156,13 @@ func TestConsoleChangesUsersAndSessions(t *testing.T) {
 	ten, tab, _ := consoleTenant(t)
 	tab.open(ten, "console/users")
 	tab.do(chromedp.SendKeys(chromedp.CSS("#new-email"), "new@example.com"), click("#create-user"))
-	tab.text("#users", "new@example.com")
+	tab.shows("#users", "new@example.com")
 	tab.do(chromedp.SendKeys(chromedp.CSS("#new-email"), "new@example.com"), click("#create-user"))
-	tab.text("#error", "the user new@example.com exists")
+	tab.shows("#error", "the user new@example.com exists")
 	tab.do(click("#users li:nth-child(1) [type=checkbox]"), click(`[aria-label="Save the roles of agent@example.com"]`))
-	tab.text("#announce", "Done: Save the roles of agent@example.com")
+	tab.shows("#announce", "Done: Save the roles of agent@example.com")
 	tab.do(click(`[aria-label="Block guest@example.com"]`))
-	tab.text("#users", "blocked")
+	tab.shows("#users", "blocked")
 	var got struct {
 		Users []struct {
 			Email   string
@@ -252,7 +234,7 @@ func TestConsoleGivesOtherPagesNothing(t *testing.T) {
 	} {
 		tab.do(chromedp.Navigate(c.at))
 		if name == "rebinding" {
-			tab.text("body", "A mock Auth0 tenant") // its page, by the attacker's name
+			tab.shows("body", "A mock Auth0 tenant") // its page, by the attacker's name
 		}
 		var read []string
 		tab.call(strings.ReplaceAll(hostile, "BASE", fmt.Sprintf("%q", c.base)), &read)
@@ -261,7 +243,7 @@ func TestConsoleGivesOtherPagesNothing(t *testing.T) {
 		}
 	}
 	tab.do(chromedp.Navigate(rebinding + "/_mock/"))
-	tab.text("body", `host evil.example:`+issuer.Port()+` is not a loopback name`)
+	tab.shows("body", `host evil.example:`+issuer.Port()+` is not a loopback name`)
 	var at struct{ Now time.Time }
 	ten.control(http.MethodGet, "clock", nil, &at)
 	if d := time.Until(at.Now); d > time.Minute {
@@ -276,7 +258,7 @@ func TestConsoleGivesOtherPagesNothing(t *testing.T) {
 	}
 	tab.open(ten, "") // its own page works
 	tab.do(click("#clock-hour"))
-	tab.text("#announce", "Done: +1 h")
+	tab.shows("#announce", "Done: +1 h")
 }
 
 // Every page of the console by keyboard alone: each control has a name, and the focus

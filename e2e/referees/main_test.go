@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// mockauth0 is the program that the tests start.
-var mockauth0 string
+// mockauth0 and tokend are the programs that the tests start.
+var mockauth0, tokend string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -30,12 +30,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	mockauth0 = filepath.Join(dir, "mockauth0")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", mockauth0, "./cmd/mockauth0")
+	mockauth0, tokend = filepath.Join(dir, "mockauth0"), filepath.Join(dir, "tokend")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "./cmd/mockauth0", "./cmd/tokend")
 	build.Dir = filepath.Join("..", "..")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building mockauth0:", err)
+		fmt.Fprintln(os.Stderr, "building mockauth0 and tokend:", err)
 		return 1
 	}
 	return m.Run()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.com/tokend/internal/audit"
+	"example.com/tokend/internal/dashboard"
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/keeper"
@@ -42,6 +43,10 @@ type Config struct {
 	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
 	IDs     *requestid.Source               // of requests without one; nil: not distinguished from other processes'
 	Audit   *audit.Log                      // of the requests that issue or change something; nil: none
+
+	Store      string                    // its URL without a password, for the dashboard
+	SessionKey []byte                    // of the dashboard's sessions; nil: they end with the process
+	Settings   func() ([]Setting, error) // as they are now, secrets masked, for the dashboard; nil: not shown
 
 	// Watch reports the keys of grants that other processes change; see
 	// [keeper.Config].
@@ -119,11 +124,20 @@ type Daemon struct {
 	log     *slog.Logger
 	version string
 	page    page
+	pages   *dashboard.Pages
 	buffers buffers
 	proxy   *proxy.Proxy
 	handler http.Handler
 
 	watchError func() error // nil: nothing is watched
+
+	// Of the dashboard.
+	started     time.Time
+	store       string
+	storeState  storeState
+	settings    func() ([]Setting, error)
+	sessions    *guard.Sessions
+	browserAddr atomic.Pointer[string] // of the TCP listener; nil: none
 
 	stopping context.Context // ends when Run begins to end
 	stop     context.CancelFunc
@@ -131,7 +145,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{audit: c.Audit, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log}
+	d := &Daemon{audit: c.Audit, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log, store: c.Store, settings: c.Settings}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -156,10 +170,12 @@ func New(c Config) (*Daemon, error) {
 	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
 	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain, Peers: func(p guard.Peer) bool { return d.active.Load().guard.Knows(p) }})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
-	page, pageErr := newPage()
-	d.page = page
+	d.started, d.sessions = d.now(), guard.NewSessions(c.SessionKey, nil, d.now)
+	var pageErr, pagesErr error
+	d.page, pageErr = newPage()
+	d.pages, pagesErr = dashboard.New()
 	a, err := d.newAPI(c.Clients, c.Keys)
-	if err := errors.Join(err, pageErr); err != nil {
+	if err := errors.Join(err, pageErr, pagesErr); err != nil {
 		return nil, err
 	}
 	d.active.Store(a)
@@ -174,6 +190,7 @@ func New(c Config) (*Daemon, error) {
 func (d *Daemon) Run(ctx context.Context, listeners ...net.Listener) error {
 	// The clients outlive ctx: a request in flight may begin a refresh, and the
 	// keeper waits for it.
+	d.noteListeners(listeners)
 	d.running.begin(context.WithoutCancel(ctx), &d.active)
 	defer d.running.end()
 	defer context.AfterFunc(ctx, d.stop)()

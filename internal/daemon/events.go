@@ -19,7 +19,7 @@ const (
 )
 
 // events streams the events of the caller's clients as server-sent events, until the
-// caller leaves, the configuration is replaced, which may change what the caller may
+// caller leaves, a session of the dashboard has ended, the configuration is replaced, which may change what the caller may
 // see, or the service ends.
 func (d *api) events(c *gin.Context) {
 	ctx, cancel := context.WithCancel(c.Request.Context())
@@ -40,7 +40,7 @@ func (d *api) events(c *gin.Context) {
 	if s.write([]byte(": events of tokend\n\n")) != nil {
 		return
 	}
-	for s.send(ctx) == nil {
+	for d.guard.Alive(guard.CallerOf(ctx)) && s.send(ctx) == nil {
 	}
 }
 

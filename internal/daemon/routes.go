@@ -18,6 +18,7 @@ type route struct {
 	handler      gin.HandlerFunc
 	cached       func(*gin.Context, *guard.Caller) bool // answers from memory, or returns false; nil: never
 	audit        string                                 // its name in the audit log; "": not there
+	page         bool                                   // of the dashboard: a refusal is a page, too
 }
 
 // actionCallback is the name of the callback in the audit log.
@@ -25,7 +26,7 @@ const actionCallback = "callback"
 
 // table is the whole API except for the proxy, which accepts any method.
 func (d *api) table() []route {
-	return []route{
+	return append(d.dashboardTable(), []route{
 		{method: "GET", path: "/v1/clients", access: guard.NeedsKey, handler: d.listClients},
 		{method: "GET", path: "/v1/clients/:client", access: guard.NeedsKey, handler: d.getClient},
 		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken, audit: "token"},
@@ -36,12 +37,13 @@ func (d *api) table() []route {
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.Manages, handler: d.resume, audit: "resume"},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.Manages, handler: d.forget, audit: "logout"},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
+		{method: "POST", path: "/v1/dashboard", access: guard.NeedsKey, handler: d.linkDashboard, audit: "dashboard"},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
 		{method: "GET", path: "/callback", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/callback/:name", access: guard.CallbackOnly, handler: d.callback, audit: actionCallback},
 		{method: "GET", path: "/healthz", access: guard.Open, handler: d.healthz},
 		{method: "GET", path: "/readyz", access: guard.Open, handler: d.readyz},
-	}
+	}...)
 }
 
 // routes is the handler of the whole API.
@@ -89,6 +91,10 @@ func (d *api) answer(c *gin.Context, r route, caller *guard.Caller, refusal *gua
 	if refusal != nil {
 		c.Request = c.Request.WithContext(d.withID(c))
 		refusal.Log(d.log, c.Request, caller)
+		if r.page {
+			d.refusePage(c, refusal)
+			return
+		}
 		d.fail(c, problemOfRefusal(refusal))
 		return
 	}

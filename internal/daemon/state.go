@@ -58,7 +58,7 @@ func (d *Daemon) newAPI(clients []Client, keys []Key) (*api, error) {
 		held = append(held, g)
 	}
 	var err error
-	if a.guard, err = guard.New(guard.Config{Keys: held, Rate: d.rate, Limits: &d.limits, Now: d.now}); err != nil {
+	if a.guard, err = guard.New(guard.Config{Keys: held, Rate: d.rate, Limits: &d.limits, Sessions: d.sessions, Now: d.now}); err != nil {
 		faults = append(faults, fmt.Errorf("daemon: %w", err))
 	}
 	a.replaced, a.end = context.WithCancel(context.Background())

@@ -233,3 +233,17 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s differs (%v):\n got: %s\nwant: %s", path, err, got, want)
 	}
 }
+
+func TestHub_RecentHasTheKeptEventsOfAClient(t *testing.T) {
+	h := New("x", slog.New(slog.DiscardHandler))
+	for n := range kept + 10 {
+		h.Publish(flow.Event{Client: []string{"a", "b"}[n%2], Generation: int64(n)})
+	}
+	got := h.Recent("b")
+	if len(got) != kept/2 || got[0].Generation != 11 || got[len(got)-1].Generation != kept+9 {
+		t.Errorf("%d events, from %d to %d", len(got), got[0].Generation, got[len(got)-1].Generation)
+	}
+	if got := h.Recent("c"); len(got) != 0 {
+		t.Errorf("an unknown client has %d", len(got))
+	}
+}

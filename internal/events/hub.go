@@ -115,6 +115,19 @@ func (h *Hub) After(id string) *Reader {
 	return r
 }
 
+// Recent returns the events of a client that are kept, oldest first.
+func (h *Hub) Recent(client string) []flow.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []flow.Event
+	for n := h.first(); n < h.next; n++ {
+		if e := h.event(n); e.Client == client {
+			list = append(list, e.Event)
+		}
+	}
+	return list
+}
+
 // first returns the number of the first event that is kept; mu is held.
 func (h *Hub) first() uint64 { return h.next - uint64(len(h.ring)) }
 

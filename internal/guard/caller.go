@@ -11,6 +11,9 @@ type Caller struct {
 	Name    string // of its API key; "socket" for a unix socket; "" when no key was checked
 	Subject string // of its token; "" without one
 
+	id      callerID
+	session *session // of the dashboard; nil: none
+
 	all         bool
 	clients     []string
 	anyAudience bool
@@ -23,7 +26,7 @@ type Caller struct {
 // callerOf returns the caller with the rights of a key.
 func callerOf(k Key, limit *limit) Caller {
 	return Caller{
-		Name: k.Name, all: k.Clients == nil, clients: k.Clients, anyAudience: k.Audiences == nil, audiences: k.Audiences,
+		Name: k.Name, id: idOf("caller", k.Name, k.Hash[:]), all: k.Clients == nil, clients: k.Clients, anyAudience: k.Audiences == nil, audiences: k.Audiences,
 		manage: !k.ReadOnly, expires: k.Expires, limit: limit,
 	}
 }
@@ -33,6 +36,9 @@ func (c *Caller) May(client string) bool { return c.all || slices.Contains(c.cli
 
 // MayManage reports whether the caller may log its clients in and out.
 func (c *Caller) MayManage() bool { return c.manage }
+
+// MayAll reports whether the caller may use and manage every client.
+func (c *Caller) MayAll() bool { return c.all && c.manage }
 
 // MayHave reports whether the caller may have tokens for an audience; "" is a token
 // without one.

@@ -24,14 +24,21 @@ const (
 	Proxied                    // as NeedsKey, for a request that is forwarded to an upstream
 	Open                       // every check but the key: the answer says nothing about a client
 	CallbackOnly               // the Host only: the browser comes from the provider's page, and the state is its credential
+
+	// Of the dashboard, whose own pages may send their Origin and Referer.
+	OwnPage        // every check but the session: the answer says nothing about a client
+	Session        // as OwnPage, and the cookie of a session
+	Acts           // as Session, and the session's CSRF token
+	ActsAndManages // as Acts, and the session may change the client's grant
 )
 
 // Config is who is admitted. The zero value admits only callers of a unix socket.
 type Config struct {
-	Keys   []Key
-	Rate   float64          // requests per second of each caller without a rate of its own; 0: any number
-	Limits *Limits          // nil: new ones
-	Now    func() time.Time // nil: time.Now
+	Keys     []Key
+	Rate     float64          // requests per second of each caller without a rate of its own; 0: any number
+	Limits   *Limits          // nil: new ones
+	Sessions *Sessions        // of the dashboard; nil: new ones
+	Now      func() time.Time // nil: time.Now
 }
 
 // Guard holds the API keys of one configuration.
@@ -40,6 +47,7 @@ type Guard struct {
 	keyless   keyless
 	socket    Caller
 	anonymous Caller
+	sessions  *Sessions
 	now       func() time.Time
 }
 
@@ -51,6 +59,9 @@ func New(c Config) (*Guard, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Sessions == nil {
+		c.Sessions = NewSessions(nil, nil, c.Now)
 	}
 	limitOf := func(k Key) *limit {
 		rate := k.Rate
@@ -65,7 +76,7 @@ func New(c Config) (*Guard, error) {
 		return nil, err
 	}
 	own := Key{Name: "socket"}
-	return &Guard{keys: ring, keyless: others, socket: callerOf(own, limitOf(own)), now: c.Now}, nil
+	return &Guard{keys: ring, keyless: others, socket: callerOf(own, limitOf(own)), sessions: c.Sessions, now: c.Now}, nil
 }
 
 // Admit runs the checks in order and returns the caller, and the first refusal.
@@ -76,6 +87,9 @@ func (g *Guard) Admit(r *http.Request, need Access, client string) (*Caller, *Re
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if f := checkHost(r, local); f != nil || need == CallbackOnly {
 		return &g.anonymous, f
+	}
+	if need.dashboard() {
+		return g.admitPage(r, need, client)
 	}
 	if f := checkBrowser(r, need == Proxied && ownReferer(r, client)); f != nil {
 		return &g.anonymous, f

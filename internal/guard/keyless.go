@@ -16,6 +16,7 @@ type keyless struct {
 	uids, gids   map[int]*Caller
 	certificates map[string]*Caller     // by their names
 	tokens       map[string][]tokenRule // by their issuers
+	callers      []*Caller
 }
 
 func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
@@ -26,6 +27,7 @@ func newKeyless(keys []Key, limitOf func(Key) *limit) (keyless, error) {
 			continue
 		}
 		caller := callerOf(k, limitOf(k))
+		l.callers = append(l.callers, &caller)
 		faults = append(faults, addAll(l.uids, k.UIDs, "uid", &caller), addAll(l.gids, k.GIDs, "gid", &caller),
 			addAll(l.certificates, k.Certificates, "certificate", &caller), l.addTokens(k.Tokens, &caller))
 	}

@@ -64,6 +64,7 @@ func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 			}
 			h.hash = sha256.Sum256([]byte(secret))
 		}
+		h.caller.id = idOf("key", k.Name, h.hash[:])
 		if slices.ContainsFunc(ring, func(o hashedKey) bool { return o.hash == h.hash }) {
 			faults = append(faults, fmt.Errorf("API key %q has the value of another key", k.Name))
 		}

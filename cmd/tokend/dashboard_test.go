@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/tokend/internal/terminal"
+)
+
+// tokend dashboard prints a link that opens a session, and on a terminal opens it in the
+// browser of the person.
+func TestDashboard_OpensTheLinkOnATerminal(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")
+	serve(t)
+	for _, tt := range []struct {
+		name     string
+		args     []string
+		terminal bool
+		opens    bool
+	}{
+		{"terminal", []string{"dashboard"}, true, true},
+		{"pipe", []string{"dashboard"}, false, false},
+		{"--print", []string{"dashboard", "--print"}, true, false},
+		{"--no-input", []string{"dashboard", "--no-input"}, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var opened string
+			var stdout, stderr bytes.Buffer
+			p := &program{
+				stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
+				screen:  func(io.Writer) terminal.Screen { return terminal.Screen{Width: map[bool]int{true: 80}[tt.terminal]} },
+				openURL: func(_ context.Context, url string) error { opened = url; return nil },
+			}
+			if code := p.run(t.Context(), tt.args); code != 0 {
+				t.Fatalf("exit code %d: %s", code, &stderr)
+			}
+			link := strings.TrimSpace(stdout.String())
+			if !strings.HasPrefix(link, "http://127.0.0.1:") || !strings.Contains(link, "/dashboard/open?link=") {
+				t.Fatalf("it printed %q", link)
+			}
+			if (opened == link) != tt.opens || !tt.opens && opened != "" {
+				t.Errorf("it opened %q", opened)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK || len(res.Cookies()) != 1 {
+				t.Errorf("the link answers %s", res.Status)
+			}
+		})
+	}
+	var keys []string
+	_ = filepath.WalkDir(home, func(path string, _ os.DirEntry, _ error) error {
+		if filepath.Base(path) == "dashboard.key" {
+			keys = append(keys, path)
+		}
+		return nil
+	})
+	if len(keys) != 1 {
+		t.Fatalf("the key of the sessions: %q", keys)
+	}
+	if fi, err := os.Stat(keys[0]); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("its mode: %v, %v", fi, err)
+	}
+}
+
+func TestDashboard_NeedsATCPListener(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")
+	serveAt(t, "off")
+	if o := runTokend(t, "dashboard"); o.code != exitConfig || !strings.Contains(o.stderr, "TOKEND_LISTEN") {
+		t.Errorf("%+v", o)
+	}
+}
