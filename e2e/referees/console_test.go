@@ -341,12 +341,13 @@ func TestConsoleScreenshots(t *testing.T) {
 	tab.open(ten, "console/clients")
 	tab.call("document.querySelector('#client-demo .chips a').href", &login)
 	for name, path := range pages {
+		at := ten.issuer + path
+		if name == "callback" {
+			at = login
+		}
+		tab.do(chromedp.Navigate(at), visible("main"))
 		for _, look := range looks {
-			at := ten.issuer + path
-			if name == "callback" {
-				at = login
-			}
-			tab.do(colours(look.scheme), chromedp.EmulateViewport(look.width, 900), chromedp.Navigate(at), visible("main"))
+			tab.do(colours(look.scheme), chromedp.EmulateViewport(look.width, 900))
 			png, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
 			if err == nil {
 				err = os.WriteFile(filepath.Join(dir, strings.TrimSuffix(name, "-")+"-"+look.name+".png"), png, 0o600)

@@ -309,6 +309,14 @@ func TestConsoleSwitchesFaults(t *testing.T) {
 		t.Errorf("a fault of another kind: %d", r.status)
 	}
 	w.pressed("faults", "action", "fault-clear")
+	w.pressed("faults", "action", "fault-arm", "endpoint", "token", "kind", "status", "status", "502", "times", "2")
+	for range 2 { // a switch gives the fault all its calls again
+		if got := []int{ask(), ask(), ask()}; got[0] != 502 || got[1] != 502 || got[2] != 403 {
+			t.Errorf("%v", got)
+		}
+		w.pressed("faults", "action", "fault-switch", "index", "0", "kind", "status")
+	}
+	w.pressed("faults", "action", "fault-clear")
 	if n := len(w.Faults()); n != 0 {
 		t.Errorf("%d faults", n)
 	}
