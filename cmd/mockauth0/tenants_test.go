@@ -278,6 +278,22 @@ func TestIssuerOfTheRequest(t *testing.T) {
 	}
 }
 
+// With a listener of its own, the control API of no tenant is at the others.
+func TestTenantsControlListener(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	if err := os.WriteFile(file, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, 2, map[string]string{"MOCKAUTH0_TENANTS": "a=" + file + ",b.localhost=" + file, "MOCKAUTH0_CONTROL_LISTEN": "127.0.0.1:0"})
+	for _, issuer := range r.issuers {
+		for path, want := range map[string]int{"_mock/clients": 404, "_mock/": 404, "_mock/health": 200, "userinfo": 401} {
+			if status, _, body := newLocalhost(t).do(t, "GET", issuer+path, nil); status != want {
+				t.Errorf("%s%s: %d %s", issuer, path, status, body)
+			}
+		}
+	}
+}
+
 func TestTenantsSettings(t *testing.T) {
 	for value, want := range map[string]string{
 		"a=x.yaml,A=y.yaml": `"A" is used twice`,

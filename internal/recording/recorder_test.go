@@ -140,11 +140,12 @@ func TestRecorder_SaysWhatItLeavesOut(t *testing.T) {
 		u upstream
 		r *http.Request
 	}{
+		"token that no recorded login led to":   {json, with(httptest.NewRequest("GET", "http://recorder.example/userinfo", nil), "Authorization", "Bearer x")},
 		"endpoint that is not recorded":         {json, httptest.NewRequest("GET", "http://recorder.example/api/v2/clients", nil)},
 		"parameter with unknown content":        {json, raw},
 		"DPoP proof":                            {json, with(form("/oauth/token", "grant_type", "password"), "DPoP", "x")},
 		"answer that is neither JSON nor empty": {upstream{contentType: "text/html", body: "<p>a page of the tenant, which is not recorded</p>"}, form("/oauth/token", "grant_type", "password")},
-		"answer that repeats a secret":          {upstream{contentType: "application/json", body: `{"error":"code of sixteen!"}`}, form("/oauth/token", "grant_type", "authorization_code", "code", "code of sixteen!")},
+		"answer that repeats a secret":          {upstream{contentType: "application/json", body: `{"error":"secret of sixteen"}`}, form("/oauth/token", "grant_type", "client_credentials", "client_secret", "secret of sixteen")},
 	} {
 		_, out, skipped := record(t, c.u, c.r)
 		if len(skipped) != 1 || skipped[why] != 1 || out != "[]" {

@@ -40,7 +40,8 @@ var issuedParameters = []string{"code", "refresh_token", "device_code", "token",
 // redacted is a request with placeholders, and the grant of its secrets.
 type redacted struct {
 	contractRequest
-	grant *grant
+	grant   *grant
+	unknown bool // it has a code or token that no recorded login led to
 }
 
 // request returns the request with placeholders, or why it cannot be a case.
@@ -116,6 +117,7 @@ func (r *Recorder) password(x *exchange, name, value string) string {
 func (r *Recorder) issued(out *redacted, value string) string {
 	s := r.grants.find(value)
 	if s == nil {
+		out.unknown = true
 		return unknown
 	}
 	out.grant = s.grant
