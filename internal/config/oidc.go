@@ -46,7 +46,7 @@ func (l *loader) tokenRules(setting string, list []oidcSchema, s Config) []Token
 				break
 			}
 		}
-		rule := TokenRule{Issuer: c.Issuer, Audience: c.Audience, Subject: c.Subject, CAFile: c.CAFile}
+		rule := TokenRule(c)
 		rules, l.rules = append(rules, rule), append(l.rules, rule)
 	}
 	if len(rules) > 0 && s.Listen == Off && s.TLS.Listen == "" {
