@@ -17,6 +17,7 @@ import (
 	"io"
 	"math/big"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -125,6 +126,24 @@ func (r *keyring) current() Key {
 	return r.keys[0]
 }
 
+// list returns the keys, the current one first.
+func (r *keyring) list() []Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.keys)
+}
+
+// revoke removes a key that is not the current one.
+func (r *keyring) revoke(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys[0].ID == id {
+		return
+	}
+	r.keys = slices.DeleteFunc(slices.Clone(r.keys), func(k Key) bool { return k.ID == id })
+	r.jwks = nil
+}
+
 func (r *keyring) byID(id string) (Key, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,15 +182,7 @@ func (r *keyring) document(issuer string) ([]byte, error) {
 
 // jwk renders one key with a self-signed certificate, as Auth0 does.
 func (k Key) jwk(issuer string) (object, error) {
-	domain := issuer
-	if u, err := url.Parse(issuer); err == nil {
-		domain = u.Hostname()
-	}
-	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
-		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.Private)
+	der, err := k.certificate(issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +198,18 @@ func (k Key) jwk(issuer string) (object, error) {
 		{"x5t", base64.RawURLEncoding.EncodeToString(sum[:])},
 		{"x5c", []string{base64.StdEncoding.EncodeToString(der)}},
 	}, nil
+}
+
+func (k Key) certificate(issuer string) ([]byte, error) {
+	domain := issuer
+	if u, err := url.Parse(issuer); err == nil {
+		domain = u.Hostname()
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
+		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
+	}
+	return x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.Private)
 }
 
 // sign makes a compact JWS. Its header has the recorded order (alg, typ, kid), which

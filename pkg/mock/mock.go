@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"example.com/tokend/pkg/mock/management"
 	"example.com/tokend/pkg/mock/tenant"
 )
 
@@ -85,7 +86,8 @@ type Tenant struct {
 
 	crossOrigin http.CrossOriginProtection // of the control API
 	inspector   *tenant.Inspector
-	deliveries  *deliveries // of logout tokens
+	management  func() *management.API // made at the first use
+	deliveries  *deliveries            // of logout tokens
 
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
@@ -105,7 +107,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(),
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(), management: sync.OnceValue(newManagement),
 	}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil

@@ -86,6 +86,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.preflight(w, r)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, managementPrefix) {
+		rt, known = route{"management", "GET POST PATCH PUT DELETE", managementLimit, t.manage}, true
+	}
 	known = known && containsWord(rt.methods, routedMethod(r))
 	c := &call{w: w, r: r, issuer: issuer, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
@@ -130,7 +133,7 @@ func (t *Tenant) commonHeaders(c *call, limit int) {
 	h.Set("X-Mockauth0", "a mock tenant, for tests only")
 	h.Set("Vary", "Accept-Encoding, Origin")
 	setLimit(h, limit, c.now)
-	if _, err := c.r.Cookie("did"); err != nil {
+	if _, err := c.r.Cookie("did"); err != nil && c.entry.Endpoint != "management" {
 		t.deviceCookies(c)
 	}
 	t.allowOrigin(c)

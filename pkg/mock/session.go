@@ -41,14 +41,20 @@ func (t *Tenant) browser(c *call) *session {
 
 // sessionExpired reports whether a session is past its absolute or idle lifetime.
 func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
-	absolute, idle := sessionLifetime, sessionIdle
+	absolute, idle := t.sessionLifetimes()
+	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
+}
+
+// sessionLifetimes are the absolute and the idle lifetime of a session.
+func (t *Tenant) sessionLifetimes() (absolute, idle time.Duration) {
+	absolute, idle = sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {
 		absolute = time.Duration(h * float64(time.Hour))
 	}
 	if h := t.st.settings.IdleSession; h > 0 {
 		idle = time.Duration(h * float64(time.Hour))
 	}
-	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
+	return absolute, idle
 }
 
 // newBrowser starts an anonymous session and sets its cookie.
