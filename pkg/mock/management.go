@@ -233,27 +233,25 @@ func withoutName(list []string, name string) []string {
 
 // storeDatabase adds a database or replaces the one of its id or name.
 func (st *description) storeDatabase(d tenant.Database) {
-	list := slices.Clone(st.databases)
-	for i := range list {
-		if list[i].ID == d.ID || list[i].Name == d.Name {
-			list[i] = d
-			st.databases = list
+	st.databases = slices.Clone(st.databases)
+	for i, old := range st.databases {
+		if old.ID == d.ID || old.Name == d.Name {
+			st.databases[i] = d
 			return
 		}
 	}
-	st.databases = append(list, d)
+	st.databases = append(st.databases, d)
 }
 
 func (st *description) storePasswordless(c tenant.Connection) {
-	list := slices.Clone(st.passwordless)
-	for i := range list {
-		if list[i].ID == c.ID || list[i].Name == c.Name {
-			list[i] = c
-			st.passwordless = list
+	st.passwordless = slices.Clone(st.passwordless)
+	for i, old := range st.passwordless {
+		if old.ID == c.ID || old.Name == c.Name {
+			st.passwordless[i] = c
 			return
 		}
 	}
-	st.passwordless = append(list, c)
+	st.passwordless = append(st.passwordless, c)
 }
 
 func (st *description) dropConnection(id string) {

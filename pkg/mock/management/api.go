@@ -94,8 +94,14 @@ func New() (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{schema: s, scopes: s.scopes()}
-	a.routes = newRoutes(a.table())
+	a := &API{schema: s}
+	table := a.table()
+	a.routes = newRoutes(table)
+	for _, r := range table {
+		a.scopes = append(append(a.scopes, s.Endpoints[r.name()].Scope...), r.scopes...)
+	}
+	slices.Sort(a.scopes)
+	a.scopes = slices.Compact(a.scopes)
 	return a, nil
 }
 

@@ -66,7 +66,7 @@ func (a *API) methods(c *call, u Doc) (Answer, error) {
 		if err := c.storeMethods(u, nil); err != nil {
 			return Answer{}, err
 		}
-		return empty(noContent)
+		return empty()
 	case http.MethodPost:
 		d, err := c.newMethod(c.body)
 		if err != nil {
@@ -102,14 +102,14 @@ func (a *API) method(c *call, u Doc) (Answer, error) {
 	at := slices.IndexFunc(all, func(d Doc) bool { return text(d, "id") == c.params[1] })
 	switch {
 	case at < 0 && c.Method == http.MethodDelete:
-		return empty(noContent)
+		return empty()
 	case at < 0:
 		return Answer{}, errNoMethod
 	case c.Method == http.MethodDelete:
 		if err := c.storeMethods(u, slices.Delete(all, at, at+1)); err != nil {
 			return Answer{}, err
 		}
-		return empty(noContent)
+		return empty()
 	case c.Method == http.MethodPatch:
 		all[at] = patch("", all[at], c.body)
 		if err := c.storeMethods(u, all); err != nil {

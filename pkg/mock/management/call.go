@@ -196,7 +196,7 @@ func answer(status int, v any) (Answer, error) {
 	return Answer{Status: status, Body: b}, nil
 }
 
-func empty(status int) (Answer, error) { return Answer{Status: status}, nil }
+func empty() (Answer, error) { return Answer{Status: noContent}, nil }
 
 func emptyObject(status int) (Answer, error) { return answer(status, Doc{}) }
 

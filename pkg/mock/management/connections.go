@@ -237,7 +237,7 @@ func (a *API) deleteConnection(c *call) (Answer, error) {
 	f := a.connections()
 	d, found := c.get(KindConnection, c.params[0])
 	if !found {
-		return empty(noContent)
+		return empty()
 	}
 	f.ended(c, d)
 	c.State.Remove(KindConnection, c.params[0])
@@ -292,7 +292,7 @@ func (a *API) changeClientsOfConnection(c *call) (Answer, error) {
 	if err := c.put(KindConnection, text(d, "id"), d); err != nil {
 		return Answer{}, err
 	}
-	return empty(noContent)
+	return empty()
 }
 
 func (a *API) deleteUserOfConnection(c *call) (Answer, error) {
@@ -306,7 +306,7 @@ func (a *API) deleteUserOfConnection(c *call) (Answer, error) {
 		endUser(c, u)
 		c.State.Remove(KindUser, text(u, "user_id"))
 	}
-	return empty(noContent)
+	return empty()
 }
 
 // ofConnection is an endpoint below a connection.
@@ -325,9 +325,16 @@ var errNoSCIM = refuse(http.StatusNotFound, "", "This connection type does not s
 func scimMapping() []any {
 	out := []any{}
 	for _, pair := range [][2]string{
-		{"preferred_username", "userName"}, {"email", "emails[primary eq true].value"}, {"app_metadata.external_id", "externalId"},
-		{"blocked", "active"}, {"name", "displayName"}, {"given_name", "name.givenName"}, {"family_name", "name.familyName"},
-		{"app_metadata.middle_name", "name.middleName"}, {"nickname", "nickName"}, {"picture", "photos[type eq \"photo\"].value"},
+		{"preferred_username", "userName"},
+		{"email", "emails[primary eq true].value"},
+		{"app_metadata.external_id", "externalId"},
+		{"blocked", "active"},
+		{"name", "displayName"},
+		{"given_name", "name.givenName"},
+		{"family_name", "name.familyName"},
+		{"app_metadata.middle_name", "name.middleName"},
+		{"nickname", "nickName"},
+		{"picture", "photos[type eq \"photo\"].value"},
 	} {
 		out = append(out, Doc{"auth0": pair[0], "scim": pair[1]})
 	}
@@ -341,7 +348,7 @@ func (a *API) scim(c *call, conn Doc) (Answer, error) {
 	switch {
 	case c.Method == http.MethodDelete:
 		c.State.Remove(kindSCIM, id)
-		return empty(noContent)
+		return empty()
 	case c.Method == http.MethodPost && !slices.Contains([]string{"okta", "oidc", "samlp", "waad"}, text(conn, "strategy")):
 		return Answer{}, errNoSCIM
 	case c.Method == http.MethodPost:
@@ -371,7 +378,7 @@ func (a *API) scimTokens(c *call, conn Doc) (Answer, error) {
 	switch c.Method {
 	case http.MethodDelete:
 		c.State.Remove(kindSCIMToken, c.params[1])
-		return empty(noContent)
+		return empty()
 	case http.MethodPost:
 		if _, found := c.get(kindSCIM, id); !found {
 			return Answer{}, errNotFound
@@ -403,7 +410,7 @@ func (a *API) directory(c *call, conn Doc) (Answer, error) {
 	switch {
 	case c.Method == http.MethodDelete:
 		c.State.Remove(kindDirectory, id)
-		return empty(noContent)
+		return empty()
 	case c.Method == http.MethodPost:
 		d = Doc{
 			"connection_id": id, "connection_name": conn["name"], "strategy": conn["strategy"], "created_at": c.at(), "updated_at": c.at(),
@@ -455,7 +462,7 @@ func (a *API) groups(c *call, conn Doc) (Answer, error) {
 	if err := c.put(kindGroup, id, Doc{"groups": list(all)}); err != nil {
 		return Answer{}, err
 	}
-	return empty(noContent)
+	return empty()
 }
 
 func hostOf(issuer string) string {

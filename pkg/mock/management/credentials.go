@@ -202,7 +202,7 @@ func (a *API) updateCredential(c *call) (Answer, error) {
 func (a *API) deleteCredential(c *call) (Answer, error) {
 	d, err := a.credential(c)
 	if err != nil {
-		return empty(noContent)
+		return empty()
 	}
 	client, _ := c.get(KindClient, c.params[0])
 	used := false
@@ -220,5 +220,5 @@ func (a *API) deleteCredential(c *call) (Answer, error) {
 			return Answer{}, err
 		}
 	}
-	return empty(noContent)
+	return empty()
 }

@@ -144,7 +144,7 @@ func (f *family) remove(c *call) (Answer, error) {
 	if f.deleted == http.StatusOK {
 		return emptyObject(http.StatusOK)
 	}
-	return empty(noContent)
+	return empty()
 }
 
 // without returns a list of texts without some.

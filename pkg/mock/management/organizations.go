@@ -194,7 +194,7 @@ func (a *API) orgConnection(c *call, o Doc) (Answer, error) {
 	at := slices.IndexFunc(all, func(e Doc) bool { return text(e, "connection_id") == c.params[1] })
 	switch {
 	case at < 0 && c.Method == http.MethodDelete:
-		return empty(noContent)
+		return empty()
 	case at < 0:
 		return Answer{}, errNoOrgConnection
 	case c.Method == http.MethodDelete:
@@ -202,7 +202,7 @@ func (a *API) orgConnection(c *call, o Doc) (Answer, error) {
 		if err := c.storeOrganization(o); err != nil {
 			return Answer{}, err
 		}
-		return empty(noContent)
+		return empty()
 	case c.Method == http.MethodPatch:
 		all[at] = patch("", all[at], c.body)
 		if err := checkOrgConnection(all[at]); err != nil {
@@ -264,7 +264,7 @@ func (a *API) changeMembers(c *call, o Doc) (Answer, error) {
 	if err := c.storeOrganization(o); err != nil {
 		return Answer{}, err
 	}
-	return empty(noContent)
+	return empty()
 }
 
 func (a *API) memberRoles(c *call, o Doc) (Answer, error) {
@@ -298,7 +298,7 @@ func (a *API) memberRoles(c *call, o Doc) (Answer, error) {
 	if err := c.storeOrganization(o); err != nil {
 		return Answer{}, err
 	}
-	return empty(noContent)
+	return empty()
 }
 
 // membersWithRole lists the members of an organization that have a role in it.
@@ -360,7 +360,7 @@ func (a *API) removeOrgGrant(c *call, o Doc) (Answer, error) {
 			return Answer{}, err
 		}
 	}
-	return empty(noContent)
+	return empty()
 }
 
 func (c *call) showOrgClient(entry Doc) Doc {
@@ -387,7 +387,7 @@ func (a *API) orgClients(c *call, o Doc) (Answer, error) {
 		if err := c.storeOrganization(o); err != nil {
 			return Answer{}, err
 		}
-		return empty(noContent)
+		return empty()
 	}
 	added := []any{}
 	for _, sent := range objects(c.body, "clients") {
@@ -478,7 +478,7 @@ func (a *API) invitation(c *call, o Doc) (Answer, error) {
 		if found {
 			c.State.Remove(KindInvitation, c.params[1])
 		}
-		return empty(noContent)
+		return empty()
 	}
 	if !found {
 		return Answer{}, errNoInvitation
@@ -534,7 +534,7 @@ func (a *API) discoveryDomain(c *call, o Doc) (Answer, error) {
 		switch c.Method {
 		case http.MethodDelete:
 			c.State.Remove(kindDiscoveryDomain, text(d, "id"))
-			return empty(noContent)
+			return empty()
 		case http.MethodPatch:
 			d = patch("", d, c.body)
 			if err := c.put(kindDiscoveryDomain, text(d, "id"), d); err != nil {
@@ -544,7 +544,7 @@ func (a *API) discoveryDomain(c *call, o Doc) (Answer, error) {
 		return answer(http.StatusOK, showDomain(d))
 	}
 	if c.Method == http.MethodDelete {
-		return empty(noContent)
+		return empty()
 	}
 	return Answer{}, errNoDomain
 }

@@ -110,7 +110,7 @@ func (a *API) changePermissions(f *family, add bool) func(*call) (Answer, error)
 		if add {
 			return emptyObject(http.StatusCreated)
 		}
-		return empty(noContent)
+		return empty()
 	}
 }
 
@@ -182,6 +182,6 @@ func (a *API) changeRolesOfUser(add bool) func(*call) (Answer, error) {
 		if err := a.changeRoles(c, c.params[0], add, texts(c.body, "roles")...); err != nil {
 			return Answer{}, err
 		}
-		return empty(noContent)
+		return empty()
 	}
 }

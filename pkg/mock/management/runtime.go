@@ -22,7 +22,7 @@ func (a *API) endRuntime(kind string, status int) func(*call) (Answer, error) {
 	return func(c *call) (Answer, error) {
 		c.State.Remove(kind, c.params[0])
 		if status == noContent {
-			return empty(noContent)
+			return empty()
 		}
 		return emptyObject(status)
 	}
@@ -85,7 +85,7 @@ func (a *API) deleteConsents(c *call) (Answer, error) {
 	for _, d := range c.all(KindConsent, func(d Doc) bool { return text(d, "user_id") == user }) {
 		c.State.Remove(KindConsent, text(d, "id"))
 	}
-	return empty(noContent)
+	return empty()
 }
 
 // Logs are the tenant's journal, newest first.

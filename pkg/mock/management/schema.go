@@ -3,7 +3,6 @@ package management
 import (
 	_ "embed"
 	"encoding/json"
-	"slices"
 	"strings"
 )
 
@@ -101,13 +100,4 @@ func (f fields) sentBy(mode string) fields {
 		}
 	}
 	return out
-}
-
-func (s *schema) scopes() []string {
-	var out []string
-	for _, e := range s.Endpoints {
-		out = append(out, e.Scope...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -143,15 +143,16 @@ func (a *API) importJob(c *call) (Answer, error) {
 
 // importUser adds or updates a user, and reports whether it was known.
 func (a *API) importUser(c *call, u Doc, connection string, upsert bool) (bool, error) {
-	for _, old := range c.all(KindUser, func(d Doc) bool {
+	known := c.all(KindUser, func(d Doc) bool {
 		return text(d, "connection") == connection && text(u, "email") != "" && strings.EqualFold(text(d, "email"), text(u, "email"))
-	}) {
-		if !upsert {
-			return true, errUserExists
-		}
-		d := patch(KindUser, old, u)
+	})
+	switch {
+	case len(known) > 0 && !upsert:
+		return true, errUserExists
+	case len(known) > 0:
+		d := patch(KindUser, known[0], u)
 		d["updated_at"] = c.at()
-		return true, c.put(KindUser, text(old, "user_id"), d)
+		return true, c.put(KindUser, text(d, "user_id"), d)
 	}
 	d := Doc{}
 	for name, value := range withoutNull(u) {
@@ -207,7 +208,7 @@ func (a *API) jobErrors(c *call) (Answer, error) {
 	}
 	failures := objects(d, "errors")
 	if len(failures) == 0 {
-		return empty(noContent)
+		return empty()
 	}
 	return answer(http.StatusOK, failures)
 }

@@ -267,7 +267,7 @@ func (a *API) blocks(c *call) (Answer, error) {
 	}
 	if c.Method == http.MethodDelete {
 		c.State.Remove(KindBlock, text(u, "user_id"))
-		return empty(noContent)
+		return empty()
 	}
 	list := []any{}
 	if d, blocked := c.get(KindBlock, text(u, "user_id")); blocked {
@@ -310,7 +310,7 @@ func noneOf(key string, f form) func(c *call, u Doc) (Answer, error) {
 	return func(c *call, _ Doc) (Answer, error) { return c.list(docs(key, nil).as(f)) }
 }
 
-func nothing(*call, Doc) (Answer, error) { return empty(noContent) }
+func nothing(*call, Doc) (Answer, error) { return empty() }
 
 // runtimeOfUser lists sessions or refresh tokens.
 func (a *API) runtimeOfUser(kind, key string) func(*call) (Answer, error) {

@@ -79,7 +79,7 @@ func (c *call) validateValue(v any, path string) error {
 	case []any:
 		for _, item := range v {
 			o, isObject := item.(Doc)
-			_, objects := c.endpoint.fields.under(path + "[]")
+			objects := c.endpoint.fields.under(path + "[]")
 			if objects && !isObject {
 				return invalid(shown, "Expected type object but found type %s", typeOf(item))
 			}
@@ -119,19 +119,19 @@ func (f fields) open(path string) bool {
 	if slices.Contains([]string{"options", "addons", "client_metadata", "metadata", "user_metadata", "app_metadata", "flags"}, top) {
 		return true
 	}
-	_, known := f.under(path)
+	known := f.under(path)
 	_, named := f[path+".*"]
 	return !known || named
 }
 
-// under returns a member of the object at a path.
-func (f fields) under(path string) (string, bool) {
+// under reports whether the schema knows a member of the object at a path.
+func (f fields) under(path string) bool {
 	for p := range f {
 		if strings.HasPrefix(p, path+".") {
-			return p, true
+			return true
 		}
 	}
-	return "", false
+	return false
 }
 
 // accepts reports whether a value has a type of the field. Null removes a member of
