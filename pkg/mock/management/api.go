@@ -136,5 +136,24 @@ func (c *call) handle(r *route) (Answer, error) {
 	return r.handle(c)
 }
 
+// Endpoints returns the method and path of every endpoint, sorted.
+func (a *API) Endpoints() []string {
+	var out []string
+	for _, r := range a.table() {
+		out = append(out, r.name())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Endpoint returns the one that a request with an escaped path is for.
+func (a *API) Endpoint(method, path string) (name string, found bool) {
+	r, _ := a.routes.find(method, path)
+	if r == nil {
+		return "", false
+	}
+	return r.name(), true
+}
+
 // Scopes returns every scope of the API, sorted.
 func (a *API) Scopes() []string { return a.scopes }

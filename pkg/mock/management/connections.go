@@ -433,6 +433,14 @@ func (a *API) directory(c *call, conn Doc) (Answer, error) {
 	return answer(http.StatusOK, d)
 }
 
+// synchronize starts a synchronization, which finds nothing new.
+func (a *API) synchronize(c *call, conn Doc) (Answer, error) {
+	if _, found := c.get(kindDirectory, text(conn, "id")); !found {
+		return Answer{}, errNotFound
+	}
+	return answer(http.StatusCreated, Doc{"connection_id": conn["id"], "synchronization_id": "sync_" + c.random(alphanumerics, 16), "status": "pending"})
+}
+
 func directoryMapping() []any {
 	return []any{Doc{"auth0": "external_id", "idp": "id"}, Doc{"auth0": "email", "idp": "primaryEmail"}, Doc{"auth0": "name", "idp": "name.fullName"}}
 }
