@@ -1,10 +1,13 @@
 package mock
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"example.com/tokend/pkg/mock/management"
 	"example.com/tokend/pkg/mock/tenant"
@@ -88,7 +91,7 @@ func (t *Tenant) manage(c *call) {
 		t.writeManagement(c, answer)
 		return
 	}
-	token, refused := management.Authenticate(c.r.Header.Values("Authorization"), c.issuer, c.now, t.openJWT)
+	token, refused := management.Authenticate(c.r.Header.Values("Authorization"), c.issuer, c.now, t.verified.open)
 	c.entry.ClientID = clip(token.ClientID)
 	if refused != nil {
 		t.writeManagement(c, *refused)
@@ -102,6 +105,52 @@ func (t *Tenant) manage(c *call) {
 	})
 	t.mu.Unlock()
 	t.writeManagement(c, answer)
+}
+
+// verifiedTokens remembers the claims of tokens whose signature was verified, because a
+// client of the API sends the same token with every request.
+type verifiedTokens struct {
+	t      *Tenant
+	mu     sync.Mutex
+	claims map[string]verifiedToken
+}
+
+type verifiedToken struct {
+	kid    string
+	claims map[string]any
+}
+
+func (v *verifiedTokens) open(token string) (map[string]any, bool) {
+	v.mu.Lock()
+	known, found := v.claims[token]
+	v.mu.Unlock()
+	if found {
+		_, valid := v.t.keys.byID(known.kid)
+		return known.claims, valid
+	}
+	claims, valid := v.t.openJWT(token)
+	if !valid {
+		return nil, false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.claims == nil || len(v.claims) >= 64 {
+		v.claims = map[string]verifiedToken{}
+	}
+	v.claims[token] = verifiedToken{keyID(token), claims}
+	return claims, true
+}
+
+// keyID returns the kid of a JWT that was verified.
+func keyID(token string) string {
+	head, _, _ := strings.Cut(token, ".")
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	if b, err := base64.RawURLEncoding.DecodeString(head); err == nil {
+		_ = json.Unmarshal(b, &header) // it was read before
+	}
+	return header.KeyID
 }
 
 func (t *Tenant) writeManagement(c *call, a management.Answer) {

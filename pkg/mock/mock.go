@@ -87,7 +87,8 @@ type Tenant struct {
 	crossOrigin http.CrossOriginProtection // of the control API
 	inspector   *tenant.Inspector
 	management  func() *management.API // made at the first use
-	deliveries  *deliveries            // of logout tokens
+	verified    *verifiedTokens
+	deliveries  *deliveries // of logout tokens
 
 	mu     sync.Mutex   // guards the fields below
 	file   *tenant.File // the state after Reset
@@ -109,6 +110,7 @@ func New(c Config) (*Tenant, error) {
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
 		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: tenant.NewInspector(), management: sync.OnceValue(newManagement),
 	}
+	t.verified = &verifiedTokens{t: t}
 	t.routes, t.control = t.table(), t.controlMap()
 	return t, nil
 }

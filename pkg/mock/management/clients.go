@@ -80,8 +80,12 @@ func completeClient(c *call, d Doc) error {
 
 // linkAPI notes at an API the client that stands for it.
 func (c *call) linkAPI(d Doc, client string) error {
-	api, found := c.findAPI(text(d, "resource_server_identifier"))
-	if !found || text(d, "resource_server_identifier") == "" {
+	identifier := text(d, "resource_server_identifier")
+	if identifier == "" {
+		return nil
+	}
+	api, found := c.findAPI(identifier)
+	if !found {
 		return nil
 	}
 	api["client_id"] = client
