@@ -53,6 +53,8 @@ type managed struct {
 	c *call
 
 	storing bool // a connection that the mock only stores is being written
+	logged  map[string]Entry
+	logIDs  []string // of logged, oldest first
 }
 
 // twin connects the documents of a kind with the structs of the description.

@@ -35,7 +35,7 @@ func (m *managed) made(kind string) (made, bool) {
 	case management.KindBlock:
 		return made{func() []string { return nil }, m.block, m.unblock}, true
 	case management.KindLog:
-		return made{m.logIDs, m.log, func(string) {}}, true
+		return made{m.logs, m.log, func(string) {}}, true
 	case management.KindSigningKey:
 		return made{m.keyIDs, m.key, m.t.keys.revoke}, true
 	}
@@ -221,37 +221,38 @@ func logType(e Entry) string {
 
 const mostLogs = 1000 // calls of the journal that the API reads
 
-func (m *managed) logs() []Entry {
-	all := m.t.journal.Find(Query{})
-	all = all[max(0, len(all)-mostLogs):]
-	return slices.DeleteFunc(all, func(e Entry) bool { return logType(e) == "" })
-}
-
-func (m *managed) logIDs() []string {
-	var out []string
-	for _, e := range m.logs() {
-		out = append(out, e.ID)
+// logs reads the journal once for a request.
+func (m *managed) logs() []string {
+	if m.logged != nil {
+		return m.logIDs
 	}
-	return out
+	m.logged = map[string]Entry{}
+	all := m.t.journal.Find(Query{})
+	for _, e := range all[max(0, len(all)-mostLogs):] {
+		if logType(e) != "" {
+			m.logged[e.ID] = e
+			m.logIDs = append(m.logIDs, e.ID)
+		}
+	}
+	return m.logIDs
 }
 
 func (m *managed) log(id string) map[string]any {
-	for _, e := range m.logs() {
-		if e.ID != id {
-			continue
-		}
-		name := ""
-		if client := m.t.st.clients[e.ClientID]; client != nil {
-			name = client.Name
-		}
-		return map[string]any{
-			"_id": e.ID, "log_id": e.ID, "date": formatTime(e.Time), "type": logType(e), "description": e.Reason, "client_id": e.ClientID,
-			"client_name": name, "user_id": "", "user_name": "", "ip": "127.0.0.1", "hostname": m.c.r.Host, "connection": nil, "connection_id": nil,
-			"audience": nil, "scope": nil, "isMobile": false, "strategy": nil, "strategy_type": nil, "user_agent": "",
-			"details": map[string]any{"request": map[string]any{"method": e.Method, "path": e.Path}, "response": map[string]any{"statusCode": e.Status}},
-		}
+	m.logs()
+	e, found := m.logged[id]
+	if !found {
+		return nil
 	}
-	return nil
+	name := ""
+	if client := m.t.st.clients[e.ClientID]; client != nil {
+		name = client.Name
+	}
+	return map[string]any{
+		"_id": e.ID, "log_id": e.ID, "date": formatTime(e.Time), "type": logType(e), "description": e.Reason, "client_id": e.ClientID,
+		"client_name": name, "user_id": "", "user_name": "", "ip": "127.0.0.1", "hostname": m.c.r.Host, "connection": nil, "connection_id": nil,
+		"audience": nil, "scope": nil, "isMobile": false, "strategy": nil, "strategy_type": nil, "user_agent": "",
+		"details": map[string]any{"request": map[string]any{"method": e.Method, "path": e.Path}, "response": map[string]any{"statusCode": e.Status}},
+	}
 }
 
 func (m *managed) keyIDs() []string {

@@ -310,7 +310,7 @@ func FuzzManagement(f *testing.F) {
 		if err != nil || len(body) > 1<<16 || strings.Contains(target, "/keys/signing/rotate") { // slow: it makes an RSA key
 			return
 		}
-		r := request(method, "", body)
+		r := request("GET", "", body)
 		if r.URL = u; !strings.HasPrefix(u.Path, "/api/v2/") {
 			return
 		}

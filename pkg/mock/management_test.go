@@ -378,6 +378,17 @@ func TestManagement_IsInTheJournalAndUnderTheClock(t *testing.T) {
 	}
 }
 
+func TestManagement_LogsOfAFullJournalAreReadOnce(t *testing.T) {
+	m := newManager(t)
+	for range 3000 {
+		m.call("POST", "/roles", `{}`)
+	}
+	allocated := testing.AllocsPerRun(1, func() { m.call("GET", "/logs?per_page=5", "") })
+	if allocated > 300_000 { // a read of the journal for each log would be millions
+		t.Errorf("%.0f allocations for one page of logs", allocated)
+	}
+}
+
 func TestManagement_ABodyOverOneMebibyteIsRefused(t *testing.T) {
 	m := newManager(t)
 	got := m.call(http.MethodPost, "/clients", `{"name":"`+strings.Repeat("a", 1<<20)+`"}`)
