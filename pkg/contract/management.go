@@ -107,7 +107,7 @@ func memberOf(body []byte, path string) (string, error) {
 		if name == "[0]" {
 			list, _ := v.([]any)
 			if len(list) == 0 {
-				return "", errors.New("the answer is no list with an element")
+				return "", errors.New("the answer is not a list with an element")
 			}
 			v = list[0]
 			continue

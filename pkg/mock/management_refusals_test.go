@@ -125,7 +125,7 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"PATCH /users/{user}", `{"email":"guest@example.com"}`, 409, "The user already exists."},
 		{"GET /users-by-email", ``, 400, "Missing required property: email"},
 		{"GET /user-blocks", ``, 400, "Missing required property: identifier"},
-		{"GET /user-blocks?identifier=nobody", ``, 404, "The user does not exist."},
+		{"GET /user-blocks?identifier=unknown", ``, 404, "The user does not exist."},
 		{"POST /users/{user}/identities", `{"link_with":"x"}`, 400, "link_with"},
 		{"POST /users/{user}/identities", `{"provider":"auth0","user_id":"x"}`, 404, "The user does not exist."},
 		{"POST /users/{user}/authentication-methods", `{"type":"magic"}`, 400, "No enum match for: magic"},
