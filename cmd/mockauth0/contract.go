@@ -27,6 +27,7 @@ type contractFlags struct {
 	target       contract.Target
 	secretFile   string
 	passwordFile string
+	tokenFile    string
 	report       string
 	cases        string
 }
@@ -36,6 +37,7 @@ func (p *program) contractCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "contract", Short: "Compare an issuer's answers with Auth0's", Long: contractHelp, Args: cobra.NoArgs,
 		Example: "  mockauth0 contract --issuer http://localhost:8400/\n" +
+			"  mockauth0 contract --issuer http://localhost:8400/ --management\n" +
 			"  mockauth0 contract --issuer https://tenant.example.com/ --client-id abc --client-secret-file secret \\\n" +
 			"      --redirect-uri https://app.example.com/callback --audience https://api.example.com/ --report junit",
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.contract(cmd.Context(), f) },
@@ -48,6 +50,8 @@ func (p *program) contractCommand() *cobra.Command {
 	flags.StringVar(&f.target.Audience, "audience", "", "identifier of an API")
 	flags.StringVar(&f.target.Username, "username", "", "user who can log in on the pages")
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the user's password")
+	flags.BoolVar(&f.target.Management, "management", false, "play the cases of the Management API instead")
+	flags.StringVar(&f.tokenFile, "management-token-file", "", "file with an access token for the Management API of a real tenant")
 	flags.StringVar(&f.target.Control, "control", "", "control API of a mock (default: ISSUER/_mock/ if it answers)")
 	flags.StringVar(&f.cases, "cases", "", "file of mockauth0 record, whose cases run instead of the documented ones")
 	flags.StringVar(&f.report, "report", "text", "format of the report: text, json or junit")
@@ -67,7 +71,7 @@ func (p *program) contract(ctx context.Context, f contractFlags) error {
 	for _, s := range []struct {
 		flag, file string
 		into       *string
-	}{{"client-secret-file", f.secretFile, &f.target.ClientSecret}, {"password-file", f.passwordFile, &f.target.Password}} {
+	}{{"client-secret-file", f.secretFile, &f.target.ClientSecret}, {"password-file", f.passwordFile, &f.target.Password}, {"management-token-file", f.tokenFile, &f.target.ManagementToken}} {
 		if s.file == "" {
 			continue
 		}
@@ -112,7 +116,10 @@ func findControl(ctx context.Context, t *contract.Target) error {
 		t.Control = control
 	case errors.As(err, &op) && op.Op == "dial":
 		return &exitError{exitUnavailable, fmt.Errorf("cannot connect to %s: %w\nhint: start the tenant: mockauth0 serve", t.Issuer, op.Err)}
-	case t.ClientID == "":
+	case t.Management && t.ManagementToken == "":
+		return configError("%s is not a mock, and --management-token-file is empty\n"+
+			"hint: give a file with an access token for the tenant's Management API; only cases that change nothing are played", t.Issuer)
+	case t.ClientID == "" && !t.Management:
 		return configError("%s is not a mock, and --client-id is empty\n"+
 			"hint: for a real tenant, give --client-id of a regular web application, --client-secret-file, --redirect-uri and --audience; for a mock, give --control", t.Issuer)
 	}

@@ -340,6 +340,7 @@ resourceServers: [{identifier: "https://api.example.com/"}]
 clientGrants:
   - {client_id: A, audience: "https://api.example.com/", scope: []}
   - {client_id: A, audience: "https://tenant.example.com/api/v2/", scope: []}
+  - {client_id: A, audience: "https://tenant.example.com/api/", scope: []}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -347,7 +348,7 @@ clientGrants:
 	want := []string{
 		`client "A": the mock does not support the grant urn:openid:params:grant-type:ciba`,
 		`client "A": the mock treats app_type zoom as regular_web`,
-		`the client grant of "A" for https://tenant.example.com/api/v2/ has no effect: no API in resourceServers has this identifier`,
+		`the client grant of "A" for https://tenant.example.com/api/ has no effect: no API in resourceServers has this identifier`,
 	}
 	if !slices.Equal(r.Ignored, want) {
 		t.Errorf("got %s", strings.Join(r.Ignored, "\n"))

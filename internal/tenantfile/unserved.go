@@ -38,7 +38,7 @@ func unserved(e *tenant.File) []string {
 	}
 	for _, g := range e.ClientGrants {
 		hasClient := slices.ContainsFunc(e.Clients, func(c tenant.Client) bool { return g.ClientID == c.ClientID || g.ClientID == c.Name })
-		if hasClient && !hasAPI(g.Audience) {
+		if hasClient && !hasAPI(g.Audience) && !tenant.IsManagementAPI(g.Audience) {
 			out = append(out, fmt.Sprintf("the client grant of %q for %s has no effect: no API in resourceServers has this identifier", g.ClientID, g.Audience))
 		}
 	}

@@ -61,6 +61,7 @@ type Request struct {
 	Form    map[string]string `json:"form,omitempty"`
 	JSON    map[string]string `json:"json,omitempty"`
 	Raw     string            `json:"raw,omitempty"`
+	Object  json.RawMessage   `json:"object,omitempty"` // any JSON value
 }
 
 // Location is a redirect: its target and its parameters in order.
@@ -79,6 +80,8 @@ type Body struct {
 	Keys         []string        `json:"exact_keys_in_order,omitempty"` // except for Optional
 	Shape        json.RawMessage `json:"shape,omitempty"`               // these members; others are drift unless Keys is set
 	Optional     json.RawMessage `json:"optional,omitempty"`            // may be absent
+	List         json.RawMessage `json:"list,omitempty"`                // the body is an array that matches this one
+	Absent       []string        `json:"absent,omitempty"`              // members that must be absent
 	Settings     json.RawMessage `json:"settings,omitempty"`            // may be present; they depend on a real tenant's settings
 	HTMLContains []string        `json:"html_contains,omitempty"`
 	TextContains []string        `json:"text_contains,omitempty"` // of the page without its tags
@@ -105,6 +108,8 @@ type controlCall struct {
 // data is everything that is embedded.
 type data struct {
 	cases    []Case
+	managed  []Case // of the Management API
+	fixtures map[string]fixture
 	features map[string]feature
 	common   struct {
 		Headers       map[string]map[string]*string `json:"headers"`
@@ -120,7 +125,7 @@ type data struct {
 	knownMembers map[string]map[string]bool // by path
 }
 
-//go:embed cases/*.json common.json features.json mock_setup.json
+//go:embed cases/*.json management/*.json common.json features.json mock_setup.json
 var files embed.FS
 
 // load reads the embedded data once. The package's tests ensure that it is valid.
@@ -155,6 +160,9 @@ func read(fsys fs.FS) (*data, error) {
 			return nil, err
 		}
 		d.cases = append(d.cases, list...)
+	}
+	if err := d.readManagement(fsys); err != nil {
+		return nil, err
 	}
 	if err := decodeFile(fsys, "common.json", &d.common); err != nil {
 		return nil, err
@@ -227,7 +235,7 @@ func decodeFile(fsys fs.FS, name string, into any) error {
 // check returns an error for a reference that does not exist.
 func (d *data) check() error {
 	seen := map[string]bool{}
-	for _, c := range d.cases {
+	for _, c := range slices.Concat(d.cases, d.managed) {
 		if seen[c.ID] {
 			return fmt.Errorf("duplicate case %q", c.ID)
 		}

@@ -21,7 +21,7 @@ func Check(ctx context.Context, target Target) (*Report, error) {
 	}
 	defer done()
 	report := &Report{Issuer: r.target.Issuer, Cases: []Result{}}
-	for _, c := range r.data.cases {
+	for _, c := range r.cases() {
 		report.Cases = append(report.Cases, r.play(ctx, c))
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("contract: %w", err)
@@ -49,7 +49,7 @@ func Run(tb TB, target Target) {
 		return
 	}
 	defer done()
-	for _, c := range r.data.cases {
+	for _, c := range r.cases() {
 		play := func(tb TB, isSub bool) {
 			switch res := r.play(ctx, c); {
 			case res.Status == Fail:
@@ -260,6 +260,11 @@ func (s *scene) request(ctx context.Context, req Request) (*answer, error) {
 	}
 	body := req.Raw
 	switch {
+	case len(req.Object) > 0:
+		if body, err = s.fillJSON(req.Object); err != nil {
+			return nil, err
+		}
+		header.Set("Content-Type", "application/json")
 	case len(form) > 0:
 		body = values(form).Encode()
 	case len(object) > 0:
@@ -282,6 +287,8 @@ func (r *runner) skip(c Case) string {
 	}
 	needsUser := slices.ContainsFunc(c.Setup, func(s string) bool { return slices.Contains(usesUser, s) })
 	switch {
+	case r.target.Management && r.target.ManagementToken == "":
+		return "needs a token for the Management API, which is not set"
 	case needsUser && r.target.Username == "":
 		return "needs a user; username and password are not set"
 	case needsUser && r.locked:

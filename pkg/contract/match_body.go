@@ -30,6 +30,9 @@ func (m *match) body(ctx context.Context, want *Body) {
 	if want.SameAs != "" {
 		m.sameAs(ctx, want.SameAs)
 	}
+	if len(want.List) > 0 {
+		m.array(want.List)
+	}
 	if len(want.Exact) == 0 && len(want.Shape) == 0 && want.Keys == nil {
 		return
 	}
@@ -39,7 +42,30 @@ func (m *match) body(ctx context.Context, want *Body) {
 		return
 	}
 	m.object(want, got)
+	for _, name := range want.Absent {
+		if _, found := got.get(name); found {
+			m.differ("body.%s: expected none, got one", name)
+		}
+	}
 	m.tokens(ctx, got)
+}
+
+// array compares a body that is an array.
+func (m *match) array(want json.RawMessage) {
+	expected, err := parseJSON(want)
+	if err == nil {
+		expected, err = m.scene.vars.fillValue(expected)
+	}
+	if err != nil {
+		m.differ("the case: %v", err)
+		return
+	}
+	got, err := parseJSON(m.got.body)
+	if list, isList := got.([]any); err != nil || !isList {
+		m.differ("body: expected a JSON array, got %q", clip(string(m.got.body)))
+	} else {
+		m.value("body", expected, list)
+	}
 }
 
 // escaped returns the variables with HTML escaping.

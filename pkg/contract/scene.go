@@ -78,7 +78,7 @@ func (r *runner) newScene(c Case) (*scene, error) {
 			return nil, err
 		}
 	}
-	if !slices.Contains(c.Setup, "client:private_key_jwt") && !slices.Contains(c.Setup, "client:jar_required") {
+	if !r.target.Management && !slices.Contains(c.Setup, "client:private_key_jwt") && !slices.Contains(c.Setup, "client:jar_required") {
 		return s, nil
 	}
 	key, err := r.key()

@@ -36,6 +36,7 @@ func steps() map[string]stepFunc {
 		"poll":             stepPoll,
 		"wrong_passwords":  stepWrongPasswords,
 		"failed_exchanges": stepFailedExchanges,
+		"with":             stepWith,
 
 		"passwordless_start": stepPasswordlessStart,
 		"mfa":                stepMFA,
@@ -216,6 +217,7 @@ func followUps() map[string]stepFunc {
 
 		"code_lives_with_nonce": mustExchangeWithNonce,
 		"lives_dpop":            mustWorkWithProof,
+		"management":            mustAnswer,
 		"invitation_consumed":   mustBeConsumed,
 		"logout_token":          mustGetLogoutToken,
 		"no_logout_token":       mustGetNoLogoutToken,

@@ -30,6 +30,12 @@ type Target struct {
 	// end. "" means a real tenant.
 	Control string
 
+	// Management plays the cases of the Management API instead of those of logins and
+	// tokens. A mock mints the token for it; a real tenant needs ManagementToken, and
+	// only the cases that change nothing run there.
+	Management      bool
+	ManagementToken string
+
 	Username string // a user who can log in on the tenant's pages; "": cases that need one are skipped
 	Password string
 
@@ -99,7 +105,7 @@ func (t Target) check() error {
 	case u.Scheme == "http" && t.Control == "" && !isLoopback(u.Hostname()):
 		add("use https", "issuer %q would get the client secret in clear text", clip(t.Issuer))
 	}
-	if t.ClientID == "" && len(errs) == 0 { // with a wrong issuer it may still be a mock, which needs none
+	if t.ClientID == "" && len(errs) == 0 && !t.Management { // with a wrong issuer it may still be a mock, which needs none
 		add("give the client_id of a regular web application of the tenant", "client_id is empty")
 	}
 	if t.Control != "" {
@@ -137,6 +143,10 @@ func (t Target) variables() variables {
 			v[name] = value
 		}
 	}
+	if t.ManagementToken != "" {
+		v["management"] = t.ManagementToken
+	}
+	v["management_api"] = url.PathEscape(t.Issuer + "api/v2/")
 	if t.ClientSecret != "" {
 		v["basic"] = basicAuth(t.ClientID, t.ClientSecret)
 	}

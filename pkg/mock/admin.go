@@ -122,7 +122,7 @@ func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
 	if t.st.firstAPI == "" {
 		t.st.firstAPI = api.Identifier
 	}
-	t.st.apis[api.Identifier] = &api
+	t.st.storeAPI(&api)
 	shown := api
 	shown.SigningSecret = ""
 	return shown, nil
@@ -141,7 +141,7 @@ func (t *Tenant) putGrant(g tenant.ClientGrant) (any, error) {
 	if err := t.st.addGrant(g); err != nil {
 		return nil, err
 	}
-	return t.st.grants[grantKey(t.st.client(g.ClientID).ClientID, g.Audience, g.SubjectType)], nil
+	return t.st.grants[grantKey(t.st.client(g.ClientID).ClientID, t.st.normalAudience(g.Audience), g.SubjectType)], nil
 }
 
 func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
@@ -295,7 +295,7 @@ func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	t.mu.Lock()
 	for _, subject := range []string{"client", "user"} {
-		delete(t.st.grants, grantKey(q.Get("client_id"), q.Get("audience"), subject))
+		t.st.dropGrant(grantKey(q.Get("client_id"), t.st.normalAudience(q.Get("audience")), subject))
 	}
 	t.mu.Unlock()
 	respondJSON(w, struct{}{})

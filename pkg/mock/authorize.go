@@ -269,7 +269,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,
 	}
-	g.scopes = t.grantable(req.scopes, req.client, t.st.apis[req.audience], u)
+	g.scopes = t.grantable(req.scopes, req.client, t.st.apis[req.audience], u, req.organization)
 	g.narrowed = len(g.scopes) < len(req.scopes)
 	if req.maxAge >= 0 || req.asks("login") {
 		g.authTime = s.authTime

@@ -106,6 +106,7 @@ func (t *Tenant) showEvents(w http.ResponseWriter, r *http.Request) {
 		writeInputError(w, err)
 		return
 	}
+	signals := t.journal.watch(q).signals // before the client knows that the stream is open
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -117,7 +118,7 @@ func (t *Tenant) showEvents(w http.ResponseWriter, r *http.Request) {
 	idle := time.NewTicker(keepAlive)
 	defer idle.Stop()
 	s.text(": the journal of a mock tenant\n\n")
-	for signals := t.journal.watch(q).signals; s.err == nil; {
+	for s.err == nil {
 		v := t.journal.watch(q)
 		s.send(v.list, v.dropped)
 		if v.signals != signals {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/tokend/pkg/mock/management"
 	"example.com/tokend/pkg/mock/tenant"
 )
 
@@ -16,9 +17,12 @@ type description struct {
 	clients      map[string]*tenant.Client // by client_id
 	clientOrder  []string
 	apis         map[string]*tenant.ResourceServer // by identifier
-	firstAPI     string                            // the audience that /_mock/resource/ requires
-	grants       map[string]tenant.ClientGrant     // by grantKey
-	roles        map[string]tenant.Role
+	apiOrder     []string
+	firstAPI     string                         // the audience that /_mock/resource/ requires
+	grants       map[string]*tenant.ClientGrant // by grantKey
+	grantOrder   []string
+	roles        map[string]*tenant.Role // by name; a second one of a name by its id
+	roleOrder    []string
 	orgs         map[string]*tenant.Organization // by id
 	orgOrder     []string
 	databases    []tenant.Database
@@ -28,14 +32,17 @@ type description struct {
 	byLogin      map[string]*tenant.User // by e-mail address and username in lower case; of several users the first
 	userOrder    []string
 	ignored      []string // of the tenant file
+
+	management *tenant.ResourceServer // the Management API, whose identifier each issuer has
+	documents  documents
 }
 
 // newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
 	st := &description{
-		settings: e.Tenant, actions: e.Actions, roles: map[string]tenant.Role{}, databases: e.Databases,
-		passwordless: e.Connections, ignored: e.Ignored,
-		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]tenant.ClientGrant{},
+		settings: e.Tenant, actions: e.Actions, roles: map[string]*tenant.Role{}, databases: slices.Clone(e.Databases),
+		passwordless: slices.Clone(e.Connections), ignored: e.Ignored, management: newManagementAPI(), documents: documents{},
+		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]*tenant.ClientGrant{},
 		orgs: map[string]*tenant.Organization{}, users: make(map[string]*tenant.User, len(e.Users)),
 		byLogin: make(map[string]*tenant.User, len(e.Users)), userOrder: make([]string, 0, len(e.Users)),
 	}
@@ -72,11 +79,13 @@ func newDescription(e *tenant.File) (*description, error) {
 		errs.add(errors.Join(duplicateName(dup, o.Name), st.repeatedID(o), st.addOrganization(o)), "organizations[%d]", i)
 	}
 	connections := map[string]bool{}
-	for i, d := range e.Databases {
+	for i := range st.databases {
+		d := &st.databases[i]
 		errs.add(errors.Join(duplicateName(connections[d.Name], d.Name), d.Complete()), "databases[%d]", i)
 		connections[d.Name] = d.Name != ""
 	}
-	for i, c := range e.Connections {
+	for i := range st.passwordless {
+		c := &st.passwordless[i]
 		errs.add(errors.Join(duplicateName(connections[c.Name], c.Name), c.Complete()), "connections[%d]", i)
 		connections[c.Name] = c.Name != ""
 	}
@@ -114,7 +123,7 @@ func (st *description) repeatedGrant(g tenant.ClientGrant) error {
 	if c == nil {
 		return nil
 	}
-	if _, dup := st.grants[grantKey(c.ClientID, g.Audience, g.SubjectType)]; !dup {
+	if _, dup := st.grants[grantKey(c.ClientID, st.normalAudience(g.Audience), g.SubjectType)]; !dup {
 		return nil
 	}
 	return fieldError("audience", "client %q has two client grants for %q", g.ClientID, g.Audience)
@@ -141,7 +150,7 @@ func (st *description) addAPI(api tenant.ResourceServer) error {
 	if len(st.apis) == 0 {
 		st.firstAPI = api.Identifier
 	}
-	st.apis[api.Identifier] = &api
+	st.storeAPI(&api)
 	return err
 }
 
@@ -149,7 +158,13 @@ func (st *description) addRole(r tenant.Role) error {
 	if r.Name == "" {
 		return fieldError("name", "a role needs a name")
 	}
-	st.roles[r.Name] = r
+	if old := st.roles[r.Name]; r.ID == "" && old != nil {
+		r.ID = old.ID
+	}
+	if r.ID == "" {
+		r.ID = management.DerivedID("rol_", r.Name, 16)
+	}
+	st.storeRole(r.Name, &r)
 	return nil
 }
 
@@ -161,8 +176,15 @@ func (st *description) addGrant(g tenant.ClientGrant) error {
 	if err := g.Check(); err != nil {
 		return err
 	}
-	g.ClientID = c.ClientID
-	st.grants[grantKey(g.ClientID, g.Audience, g.SubjectType)] = g
+	g.ClientID, g.Audience = c.ClientID, st.normalAudience(g.Audience)
+	key := grantKey(g.ClientID, g.Audience, g.SubjectType)
+	if old := st.grants[key]; g.ID == "" && old != nil {
+		g.ID = old.ID
+	}
+	if g.ID == "" {
+		g.ID = management.DerivedID("cgr_", key, 16)
+	}
+	st.storeGrant(&g)
 	return nil
 }
 

@@ -56,7 +56,9 @@ func TestStoredFieldsChangeNoAnswer(t *testing.T) {
 	schema := map[string]string{}
 	for path, value := range map[string]string{
 		"tenant.support_email": `"x@example.com"`, "tenant.support_url": `"http://x.example/"`, "organizations[0].display_name": `"x"`,
-		"roles[0].description": `"x"`, "databases[0].strategy": `"x"`,
+		"roles[0].description": `"x"`, "databases[0].strategy": `"x"`, "resourceServers[0].id": `"x"`, "clientGrants[0].id": `"x"`,
+		"roles[0].id": `"x"`, "databases[0].id": `"x"`, "connections[0].id": `"x"`,
+		"clients[1].client_authentication_methods.private_key_jwt.credentials[0].id":   `"x"`,
 		"clients[1].client_authentication_methods.private_key_jwt.credentials[0].name": `"x"`,
 	} {
 		schema[regexp.MustCompile(`\[\d+\]`).ReplaceAllString(path, "")] = path
@@ -177,6 +179,12 @@ func setJSON(t *testing.T, at any, path []string, value any) {
 
 const oneGrant = `[{"client_id":"a","audience":"https://api.example.com/"}]`
 
+// onePermission gives the user a permission that no scope matches.
+var onePermission = map[string]string{
+	"resourceServers[0].enforce_policies": "true",
+	"users[0].permissions":                `[{"permission_name":"x","resource_server_identifier":"https://api.example.com/"}]`,
+}
+
 // organizationRequired lets client_credentials use the client's default organization.
 var organizationRequired = map[string]string{
 	"clientGrants[0].organization_usage": `"require"`, "organizations[0].client_grants": oneGrant,
@@ -270,6 +278,7 @@ var fieldRows = []fieldRow{
 	{"clientGrants[0].organization_usage", `"allow"`, "machine", map[string]string{"organizations[0].client_grants": oneGrant}, nil},
 	{"clientGrants[0].allow_any_organization", `true`, "machine", map[string]string{"clientGrants[0].organization_usage": `"allow"`}, nil},
 
+	{"clientGrants[0].allow_all_scopes", `true`, "machine", nil, nil},
 	{"roles[0].name", `"reader"`, "login", nil, map[string]string{"users[0].roles": `["reader"]`}},
 	{"roles[0].permissions[0].permission_name", `"write:calls"`, "login", map[string]string{"resourceServers[0].enforce_policies": "true"}, nil},
 	{"roles[0].permissions[0].resource_server_identifier", `"https://x.example/"`, "login", map[string]string{"resourceServers[0].enforce_policies": "true"}, nil},
@@ -277,6 +286,9 @@ var fieldRows = []fieldRow{
 	{"organizations[0].id", `"org_other"`, "organization", nil, nil},
 	{"organizations[0].name", `"other"`, "organization", map[string]string{"tenant.allow_organization_name_in_authentication_api": "true"}, nil},
 	{"organizations[0].members", `[]`, "organization", nil, nil},
+	{"organizations[0].member_roles", `{"auth0|1":["agent"]}`, "organization", map[string]string{
+		"resourceServers[0].enforce_policies": "true", "users[0].roles": "[]", "users[0].user_id": `"auth0|1"`, "organizations[0].members": `["auth0|1"]`,
+	}, nil},
 	{"organizations[0].client_grants[0].client_id", `"keyed"`, "machine", organizationRequired, nil},
 	{"organizations[0].client_grants[0].audience", `"https://second.example/"`, "machine", organizationRequired, nil},
 	{"organizations[0].connections[0].name", `"Other"`, "organization", map[string]string{"organizations[0].connections": `[{"name":"DB"}]`}, nil},
@@ -313,6 +325,10 @@ var fieldRows = []fieldRow{
 	{"users[0].connection", `"Other"`, "password", nil, nil},
 	{"users[0].password", `"x"`, "password", nil, nil},
 	{"users[0].roles", `[]`, "login", nil, nil},
+	{"users[0].permissions[0].permission_name", `"write:calls"`, "login", onePermission, nil},
+	{"users[0].permissions[0].resource_server_identifier", `"https://api.example.com/"`, "login", map[string]string{
+		"resourceServers[0].enforce_policies": "true", "users[0].permissions": `[{"permission_name":"write:calls","resource_server_identifier":"https://x.example/"}]`,
+	}, nil},
 	{"users[0].authentication_methods[0].id", `"email|2"`, "second factor", secondFactors, nil},
 	{"users[0].authentication_methods[0].type", `"phone"`, "second factor", secondFactors, nil},
 	{"users[0].authentication_methods[0].email", `"y@example.com"`, "second factor", secondFactors, nil},

@@ -19,26 +19,29 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 		return nil, refuse("access_denied", "Non-global clients are not allowed access to APIv1").
 			withHint("send audience, or set default_audience of the tenant")
 	}
-	api := t.st.apis[aud]
+	api := t.api(c, aud)
 	if api == nil {
 		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud)).withHint("%s", t.unknownAPI(aud))
 	}
-	cg, granted := t.st.grants[grantKey(client.ClientID, aud, "client")]
-	if !granted || api.ClientPolicy() == "deny_all" {
+	cg := t.machineGrant(client, api)
+	if cg == nil {
 		return nil, refuse("access_denied", fmt.Sprintf("Client is not authorized to access %q. You need to create a "+
 			"\"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", aud)).
 			withHint("add a client grant of client %s for %s", client.ClientID, aud)
 	}
 	scopes := cg.Scope
+	if cg.AllScopes {
+		scopes = api.ScopeNames()
+	}
 	if asked := uniqueFields(r.Get("scope")); len(asked) > 0 {
-		lacking := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(cg.Scope, s) })
+		lacking := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(scopes, s) })
 		if len(lacking) > 0 {
 			return nil, refuse("access_denied", "Client has not been granted scopes: "+strings.Join(lacking, ", ")).
 				withHint("add %s to scope of the client grant of client %s for %s", clip(strings.Join(lacking, ", ")), client.ClientID, aud)
 		}
 		scopes = asked
 	}
-	organization, bad := t.machineOrganization(client, cg, r.Get("organization"))
+	organization, bad := t.machineOrganization(client, *cg, r.Get("organization"))
 	if bad != nil {
 		return nil, bad
 	}
@@ -55,6 +58,19 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 			return o.tokenBody(access, "", id, len(scopes) > 0)
 		})
 	}, nil
+}
+
+// machineGrant returns the grant with which a client calls an API on its own behalf, or
+// nil. An API that allows all clients needs none.
+func (t *Tenant) machineGrant(client *tenant.Client, api *tenant.ResourceServer) *tenant.ClientGrant {
+	cg := t.st.grants[grantKey(client.ClientID, grantAudience(api), "client")]
+	switch policy := api.ClientPolicy(); {
+	case policy == "deny_all":
+		return nil
+	case cg == nil && policy == "allow_all":
+		return &tenant.ClientGrant{ClientID: client.ClientID, Audience: api.Identifier, AllScopes: true}
+	}
+	return cg
 }
 
 // machineOrganization returns the id of the organization of a token, "" for none, as

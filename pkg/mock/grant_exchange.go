@@ -43,7 +43,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		asked = []string{"openid", "profile", "email"}
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
 	if bad := t.constrain(client, &g, r.proof); bad != nil {
 		return nil, bad

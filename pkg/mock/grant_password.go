@@ -57,7 +57,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		}
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
 	g.narrowed = len(g.scopes) < len(asked)
 	return t.afterLogin(c, client, r, g, func() {})
 }

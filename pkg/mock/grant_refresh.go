@@ -245,7 +245,7 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 	}
 	g.scopes = slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !g.has(s) })
 	if u := t.st.users[g.user]; u != nil { // roles may have changed since the login
-		g.scopes = t.grantable(g.scopes, client, t.st.apis[g.audience], u)
+		g.scopes = t.grantable(g.scopes, client, t.st.apis[g.audience], u, g.organization)
 	}
 	g.narrowed = len(g.scopes) < len(asked)
 	return g, nil

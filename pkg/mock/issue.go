@@ -116,7 +116,10 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 // allScopes are the scopes that a user may have with a client, or a client itself.
 func (t *Tenant) allScopes(client *tenant.Client, user *tenant.User, api *tenant.ResourceServer) []string {
 	if user == nil {
-		return t.st.grants[grantKey(client.ClientID, api.Identifier, "client")].Scope
+		if g := t.st.grants[grantKey(client.ClientID, api.Identifier, "client")]; g != nil {
+			return g.Scope
+		}
+		return nil
 	}
 	asked := []string{"openid", "profile", "email"}
 	if api != nil {
@@ -124,7 +127,7 @@ func (t *Tenant) allScopes(client *tenant.Client, user *tenant.User, api *tenant
 			asked = append(asked, s.Value)
 		}
 	}
-	return t.grantable(asked, client, api, user)
+	return t.grantable(asked, client, api, user, "")
 }
 
 // claimsOf returns claims in the order of their names.

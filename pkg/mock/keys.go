@@ -166,15 +166,7 @@ func (r *keyring) document(issuer string) ([]byte, error) {
 
 // jwk renders one key with a self-signed certificate, as Auth0 does.
 func (k Key) jwk(issuer string) (object, error) {
-	domain := issuer
-	if u, err := url.Parse(issuer); err == nil {
-		domain = u.Hostname()
-	}
-	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
-		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.signing())
+	der, err := k.certificate(issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +182,18 @@ func (k Key) jwk(issuer string) (object, error) {
 		{"x5t", base64.RawURLEncoding.EncodeToString(sum[:])},
 		{"x5c", []string{base64.StdEncoding.EncodeToString(der)}},
 	}, nil
+}
+
+func (k Key) certificate(issuer string) ([]byte, error) {
+	domain := issuer
+	if u, err := url.Parse(issuer); err == nil {
+		domain = u.Hostname()
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain},
+		NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2039, 9, 9, 0, 0, 0, 0, time.UTC),
+	}
+	return x509.CreateCertificate(rand.Reader, cert, cert, &k.Private.PublicKey, k.signing())
 }
 
 // sign makes a compact JWS. Its header has the recorded order (alg, typ, kid), which

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"example.com/tokend/pkg/mock/management"
 	"example.com/tokend/pkg/mock/tenant"
 )
 
@@ -87,9 +88,11 @@ type Tenant struct {
 	random  *lockedReader
 
 	crossOrigin http.CrossOriginProtection // of the control API
-	inspector   func() *tenant.Inspector   // made when the control API first needs it
-	deliveries  *deliveries                // of logout tokens
-	closed      chan struct{}              // ends streams of events
+	inspector   func() *tenant.Inspector // made when the control API first needs it
+	management  func() *management.API   // made at the first use
+	verified    *verifiedTokens
+	deliveries  *deliveries   // of logout tokens
+	closed      chan struct{} // ends streams of events
 	closeOnce   sync.Once
 
 	mu     sync.Mutex   // guards the fields below
@@ -110,9 +113,10 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
-		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: sync.OnceValue(tenant.NewInspector),
+		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: sync.OnceValue(tenant.NewInspector), management: sync.OnceValue(newManagement),
 		closed: make(chan struct{}),
 	}
+	t.verified = &verifiedTokens{t: t}
 	t.routes, t.control = t.table(), t.controlMap()
 	t.armAll(c.Faults)
 	return t, nil

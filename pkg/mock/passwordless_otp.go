@@ -87,7 +87,7 @@ func (t *Tenant) passwordlessOTP(c *call, client *tenant.Client, r tokenRequest)
 		g.audience = ""
 	}
 	asked := uniqueFields(r.Get("scope"))
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u)
+	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
 	g.narrowed = len(g.scopes) < len(asked)
 	next, bad := t.afterLogin(c, client, r, g, func() { t.verifyAddress(conn, key, g.user) })
 	if bad != nil && bad.Code == "mfa_required" {

@@ -13,12 +13,12 @@ var oidcScopes = []string{
 }
 
 // grantable returns the scopes to grant: those of OpenID Connect and of the API, with
-// RBAC only those of the user's roles. It drops others without an error, as Auth0
+// RBAC only those of the user. It drops others without an error, as Auth0
 // does.
-func (t *Tenant) grantable(asked []string, c *tenant.Client, api *tenant.ResourceServer, u *tenant.User) []string {
+func (t *Tenant) grantable(asked []string, c *tenant.Client, api *tenant.ResourceServer, u *tenant.User, organization string) []string {
 	var permitted []string
 	if api != nil && u != nil {
-		permitted = t.st.permissions(u, api.Identifier)
+		permitted = t.st.permissions(u, api.Identifier, organization)
 	}
 	var out []string
 	for _, s := range asked {

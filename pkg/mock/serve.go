@@ -94,6 +94,9 @@ func (t *Tenant) serve(w http.ResponseWriter, r *http.Request, issuer string) {
 		t.preflight(w, r)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, managementPrefix) {
+		rt, known = route{"management", "GET POST PATCH PUT DELETE", managementLimit, t.manage}, true
+	}
 	known = known && containsWord(rt.methods, routedMethod(r))
 	c := &call{address: at, w: w, r: r, now: t.clock.Now(), id: t.requestID()}
 	c.entry = &Entry{ID: c.id, Time: c.now, Method: clip(r.Method), Path: clip(r.URL.Path), Endpoint: rt.endpoint}
@@ -148,7 +151,7 @@ func (t *Tenant) commonHeaders(c *call) {
 	h.Set("X-Mockauth0", "a mock tenant, for tests only")
 	h.Set("Vary", "Accept-Encoding, Origin")
 	c.setLimit(c.recorded)
-	if _, err := c.r.Cookie("did"); err != nil {
+	if _, err := c.r.Cookie("did"); err != nil && c.entry.Endpoint != "management" {
 		t.deviceCookies(c)
 	}
 	t.allowOrigin(c)

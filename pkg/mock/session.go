@@ -45,7 +45,7 @@ func (t *Tenant) sessionExpired(s *session, now time.Time) bool {
 	return now.Sub(s.created) > absolute || now.Sub(s.seen) > idle
 }
 
-// sessionLifetimes are the tenant's settings.
+// sessionLifetimes are the absolute and the idle lifetime of a session.
 func (t *Tenant) sessionLifetimes() (absolute, idle time.Duration) {
 	absolute, idle = sessionLifetime, sessionIdle
 	if h := t.st.settings.SessionLifetime; h > 0 {

@@ -307,6 +307,7 @@ func TestTenantWithoutClientsDoesNotPanic(t *testing.T) {
 	w := newWorld(t, mock.Config{Tenant: tenant.Default()})
 	w.mustControl("DELETE", "/_mock/clients/demo", "")
 	w.mustControl("DELETE", "/_mock/clients/demo-spa", "")
+	w.mustControl("DELETE", "/_mock/clients/management", "")
 	if got := w.OAuth2().ClientID; got != "" {
 		t.Errorf("client %q", got)
 	}

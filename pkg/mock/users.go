@@ -112,14 +112,25 @@ func (st *description) unindexUser(u *tenant.User) {
 	}
 }
 
-// permissions returns the permissions that a user's roles have at an API.
-func (st *description) permissions(u *tenant.User, audience string) []string {
+// permissions returns the permissions of a user at an API: their own and those of
+// their roles, also of the roles in the organization of the login.
+func (st *description) permissions(u *tenant.User, audience, organization string) []string {
 	var out []string
-	for _, r := range u.Roles {
-		for _, p := range st.roles[r].Permissions {
+	add := func(list []tenant.Permission) {
+		for _, p := range list {
 			if p.Resource == audience && !slices.Contains(out, p.Name) {
 				out = append(out, p.Name)
 			}
+		}
+	}
+	add(u.Permissions)
+	roles := u.Roles
+	if o := st.orgs[organization]; o != nil {
+		roles = slices.Concat(roles, o.MemberRoles[u.UserID])
+	}
+	for _, name := range roles {
+		if r := st.roles[name]; r != nil {
+			add(r.Permissions)
 		}
 	}
 	slices.Sort(out)

@@ -7,6 +7,9 @@ func (d *Database) Complete() error {
 	if d.Name == "" {
 		return fieldError("name", "a database needs a name")
 	}
+	if d.ID == "" {
+		d.ID = "con_" + derivedID("connection "+d.Name, 16)
+	}
 	return d.Options.check(d.Name)
 }
 

@@ -2,7 +2,7 @@ package tenant
 
 // Default returns a new copy of the built-in tenant: the confidential client "demo"
 // (secret "demo-secret"), the public client "demo-spa" with rotating refresh tokens,
-// one API, and two users with the password "password".
+// the client "management" (secret "management-secret") for the Management API, one API, and two users with the password "password".
 func Default() *File {
 	callbacks := []string{
 		"http://localhost:8484/callback",
@@ -33,6 +33,9 @@ func Default() *File {
 				RotationType: "rotating", ExpirationType: "expiring",
 				TokenLifetime: DefaultRefreshLifetime, IdleTokenLifetime: DefaultRefreshLifetime,
 			},
+		}, {
+			Name: "Management", ClientID: "management", ClientSecret: "management-secret", AppType: "non_interactive",
+			TokenEndpointAuthMethod: "client_secret_post", GrantTypes: []string{GrantClientCredentials},
 		}},
 		ResourceServers: []ResourceServer{{
 			Name: "Example API", Identifier: "https://api.example.com/", AllowOfflineAccess: true,
@@ -43,6 +46,8 @@ func Default() *File {
 		}},
 		ClientGrants: []ClientGrant{{
 			ClientID: "demo", Audience: "https://api.example.com/", Scope: []string{"read:calls", "write:calls"},
+		}, {
+			ClientID: "management", Audience: ManagementAPI, AllScopes: true,
 		}},
 		Roles: []Role{{Name: "agent", Description: "May call the example API", Permissions: []Permission{
 			{Name: "read:calls", Resource: "https://api.example.com/"},

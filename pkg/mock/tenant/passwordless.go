@@ -5,6 +5,7 @@ import "slices"
 // Connection is a passwordless connection: users log in with a code that is sent to
 // them.
 type Connection struct {
+	ID             string   `json:"id,omitempty"` // "": derived from the name
 	Name           string   `json:"name"`
 	Strategy       string   `json:"strategy"`                 // email, sms
 	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, empty: none
@@ -15,6 +16,9 @@ func (c *Connection) Passwordless() bool { return c.Strategy == "email" || c.Str
 
 // Complete checks a connection.
 func (c *Connection) Complete() error {
+	if c.ID == "" {
+		c.ID = "con_" + derivedID("connection "+c.Name, 16)
+	}
 	switch {
 	case c.Name == "":
 		return fieldError("name", "a connection needs a name")

@@ -13,6 +13,9 @@ func (api *ResourceServer) Complete() error {
 	if api.Identifier == "" {
 		return fieldError("identifier", "API %q needs an identifier", api.Name)
 	}
+	if api.ID == "" {
+		api.ID = derivedID("API "+api.Identifier, 24)
+	}
 	if api.SigningAlg == "" {
 		api.SigningAlg = "RS256"
 	}
@@ -36,7 +39,7 @@ func (api *ResourceServer) Complete() error {
 		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
 		api.ProofOfPossession.check(of),
 		oneOf("subject_type_authorization.user.policy", api.UserPolicy(), of, []string{"allow_all", "require_client_grant", "deny_all"}),
-		oneOf("subject_type_authorization.client.policy", api.ClientPolicy(), of, []string{"require_client_grant", "deny_all"}),
+		oneOf("subject_type_authorization.client.policy", api.ClientPolicy(), of, []string{"allow_all", "require_client_grant", "deny_all"}),
 	)
 }
 
@@ -59,4 +62,13 @@ func (api *ResourceServer) ClientPolicy() string {
 // HasScope reports whether the API has a scope.
 func (api *ResourceServer) HasScope(scope string) bool {
 	return slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.Value == scope })
+}
+
+// ScopeNames returns the names of the API's scopes.
+func (api *ResourceServer) ScopeNames() []string {
+	out := make([]string, 0, len(api.Scopes))
+	for _, s := range api.Scopes {
+		out = append(out, s.Value)
+	}
+	return out
 }

@@ -99,6 +99,7 @@ type ClientAuth struct {
 
 // Credential is one public key of a client, PEM-encoded.
 type Credential struct {
+	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
 	PEM  string `json:"pem,omitempty"`
 	Alg  string `json:"alg,omitempty"` // RS256, RS384, PS256
@@ -137,6 +138,7 @@ type JWTSettings struct {
 
 // ResourceServer is an API.
 type ResourceServer struct {
+	ID                  string         `json:"id,omitempty"` // "": derived from the identifier
 	Name                string         `json:"name"`
 	Identifier          string         `json:"identifier"` // the audience
 	Scopes              []Scope        `json:"scopes,omitempty"`
@@ -171,16 +173,19 @@ type Scope struct {
 
 // ClientGrant allows a client to call an API on its own behalf.
 type ClientGrant struct {
-	ClientID          string   `json:"client_id"` // or the client's name, as in exports
+	ID                string   `json:"id,omitempty"` // "": derived from client and audience
+	ClientID          string   `json:"client_id"`    // or the client's name, as in exports
 	Audience          string   `json:"audience"`
 	Scope             []string `json:"scope"`
 	SubjectType       string   `json:"subject_type,omitempty"`       // client (default), user
 	OrganizationUsage string   `json:"organization_usage,omitempty"` // deny (default), allow, require
 	AllowAnyOrg       bool     `json:"allow_any_organization,omitempty"`
+	AllScopes         bool     `json:"allow_all_scopes,omitempty"`
 }
 
 // Role is a set of permissions.
 type Role struct {
+	ID          string       `json:"id,omitempty"` // "": derived from the name
 	Name        string       `json:"name"`
 	Description string       `json:"description,omitempty"`
 	Permissions []Permission `json:"permissions,omitempty"`
@@ -200,7 +205,8 @@ type Organization struct {
 	Members     []string `json:"members,omitempty"` // e-mail addresses or user ids
 
 	ClientGrants []OrganizationGrant      `json:"client_grants,omitempty"`
-	Connections  []OrganizationConnection `json:"connections,omitzero"` // absent: those of the client
+	Connections  []OrganizationConnection `json:"connections,omitzero"`   // absent: those of the client
+	MemberRoles  map[string][]string      `json:"member_roles,omitempty"` // by user_id: roles inside the organization
 }
 
 // OrganizationGrant allows a client to use its grant for an API in an organization.
@@ -217,6 +223,7 @@ type OrganizationConnection struct {
 
 // Database is a connection with users of its own.
 type Database struct {
+	ID             string   `json:"id,omitempty"` // "": derived from the name
 	Name           string   `json:"name"`
 	Strategy       string   `json:"strategy,omitempty"`
 	EnabledClients []string `json:"enabled_clients,omitzero"` // names or ids; absent: all, as in a file that a person wrote; empty: none, as in an export
@@ -247,4 +254,5 @@ type User struct {
 	AuthenticationMethods []AuthenticationMethod `json:"authentication_methods,omitempty"` // second factors
 	Password              string                 `json:"password,omitempty"`
 	Roles                 []string               `json:"roles,omitempty"`
+	Permissions           []Permission           `json:"permissions,omitempty"` // in addition to those of the roles
 }

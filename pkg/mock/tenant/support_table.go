@@ -125,12 +125,11 @@ var areas = []area{{
 	},
 }, {
 	section:  "clientGrants",
-	emulated: `client_id audience scope subject_type organization_usage allow_any_organization`,
+	emulated: `client_id audience scope subject_type organization_usage allow_any_organization allow_all_scopes`,
 	stored:   `id is_system`,
 	absent: []difference{
 		{"default_for", "", "grants this to all third-party clients"},
 		{"authorization_details_types", "", "accepts authorization_details (RAR)"},
-		{"allow_all_scopes", "", "grants every scope of the API"},
 	},
 }, {
 	section:  "roles",
@@ -143,7 +142,7 @@ var areas = []area{{
 }, {
 	section: "organizations",
 	emulated: `
-		id name members client_grants.client_id client_grants.audience connections.name
+		id name members member_roles client_grants.client_id client_grants.audience connections.name
 		connections.assign_membership_on_login`,
 	stored: `
 		display_name branding metadata is_app_entitlement_active client_grants.id client_grants.scope
@@ -205,16 +204,17 @@ var areas = []area{{
 	section: "users",
 	emulated: `
 		user_id email email_verified username name nickname given_name family_name picture phone_number phone_verified
-		blocked created_at updated_at app_metadata user_metadata connection password roles authentication_methods.id
+		blocked created_at updated_at app_metadata user_metadata connection password roles permissions.permission_name
+		permissions.resource_server_identifier authentication_methods.id
 		authentication_methods.type authentication_methods.totp_secret authentication_methods.phone_number
 		authentication_methods.email authentication_methods.recovery_code`,
 	stored: `
 		authentication_methods.name authentication_methods.confirmed authentication_methods.created_at
 		authentication_methods.last_auth_at authentication_methods.enrolled_at
 		authentication_methods.preferred_authentication_method authentication_methods.authentication_methods
-		identities multifactor_last_modified last_login last_ip last_password_reset logins_count verify_email id provider`,
+		identities permissions.resource_server_name permissions.description permissions.sources
+		multifactor_last_modified last_login last_ip last_password_reset logins_count verify_email id provider`,
 	absent: []difference{
-		{"permissions", "", "grants these permissions, in addition to those of the roles"},
 		{"custom_password_hash", "", "logs in with the password of this hash"},
 		{"multifactor", "", "asks for the enrolled second factor; the mock takes authentication_methods"},
 		{"authentication_methods.key_id", "", "logs in by this passkey"},

@@ -1,5 +1,7 @@
 package tenant
 
+import "net/url"
+
 // The values of grant_type (RFC 6749, RFC 8628, RFC 8693, Auth0's extensions).
 const (
 	GrantAuthorizationCode = "authorization_code"
@@ -24,4 +26,15 @@ const (
 	DefaultIDTokenLifetime = 36000
 	DefaultRefreshLifetime = 2592000
 	DefaultConnection      = "Username-Password-Authentication"
+
+	// ManagementAPI is the audience of a client grant for the tenant's own Management
+	// API, whose identifier depends on the issuer.
+	ManagementAPI = "https://mockauth0/api/v2/"
 )
+
+// IsManagementAPI reports whether an audience is the Management API of a tenant. In an
+// export it has the domain of the tenant that was exported.
+func IsManagementAPI(audience string) bool {
+	u, err := url.Parse(audience)
+	return err == nil && u.Host != "" && u.Path == "/api/v2/" && u.RawQuery == ""
+}
