@@ -88,8 +88,8 @@ type Tenant struct {
 	random  *lockedReader
 
 	crossOrigin http.CrossOriginProtection // of the control API
-	inspector   func() *tenant.Inspector // made when the control API first needs it
-	management  func() *management.API   // made at the first use
+	inspector   func() *tenant.Inspector   // made when the control API first needs it
+	management  func() *management.API     // made at the first use
 	verified    *verifiedTokens
 	deliveries  *deliveries   // of logout tokens
 	closed      chan struct{} // ends streams of events
