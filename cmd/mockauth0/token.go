@@ -30,6 +30,8 @@ type tokenInput struct {
 	Claims   map[string]json.RawMessage `json:"claims,omitempty"`
 	Defects  []string                   `json:"defects,omitempty"`
 	Claim    string                     `json:"claim,omitempty"`
+
+	Management bool `json:"management,omitempty"`
 }
 
 // defectFlags are the defects that a flag without a value makes.
@@ -57,6 +59,7 @@ func (p *program) tokenCommand() *cobra.Command {
 		Use: "token", Short: "Print a token of a running tenant, good or bad", Long: tokenHelp, Args: cobra.NoArgs,
 		Example: "  mockauth0 token --user agent@example.com --audience https://api.example.com/\n" +
 			"  mockauth0 token --client demo --lifetime 90s\n" +
+			"  mockauth0 token --management --scope 'read:clients update:clients'\n" +
 			"  mockauth0 token --user agent@example.com --id-token --expired",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, d := range defectFlags {
@@ -72,6 +75,7 @@ func (p *program) tokenCommand() *cobra.Command {
 	flags.StringVar(&f.input.User, "user", "", "user_id, e-mail address or username (default: a token of the client itself)")
 	flags.StringVar(&f.input.ClientID, "client", "", "client_id or name (default: the first client)")
 	flags.StringVar(&f.input.Audience, "audience", "", "identifier of an API (default: the first one)")
+	flags.BoolVar(&f.input.Management, "management", false, "for the Management API, by default of the client management")
 	flags.StringVar(&f.input.Scope, "scope", "", "scopes, as they are (default: all that user or client may have)")
 	flags.DurationVar(&f.lifetime, "lifetime", 0, "lifetime, such as 90s (default: that of the API)")
 	flags.BoolVar(&f.input.IDToken, "id-token", false, "an ID token for the client, in place of an access token")

@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -90,7 +91,7 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 	if s.Audience == "" && !s.IDToken {
 		s.Audience = t.st.firstAPI
 	}
-	client, user, api := t.st.client(s.ClientID), t.st.userByLogin(s.User), t.st.apis[s.Audience]
+	client, user, api := t.st.client(s.ClientID), t.st.userByLogin(s.User), t.api(c, s.Audience)
 	switch {
 	case client == nil:
 		return issuance{}, fieldError("client_id", "%q does not exist", s.ClientID)
@@ -116,10 +117,18 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 // allScopes are the scopes that a user may have with a client, or a client itself.
 func (t *Tenant) allScopes(client *tenant.Client, user *tenant.User, api *tenant.ResourceServer) []string {
 	if user == nil {
-		if g := t.st.grants[grantKey(client.ClientID, api.Identifier, "client")]; g != nil {
+		g := t.machineGrant(client, api)
+		switch {
+		case g == nil:
+			return nil
+		case !g.AllScopes:
 			return g.Scope
 		}
-		return nil
+		var all []string
+		for _, s := range api.Scopes {
+			all = append(all, s.Value)
+		}
+		return all
 	}
 	asked := []string{"openid", "profile", "email"}
 	if api != nil {
@@ -147,9 +156,13 @@ func (t *Tenant) controlTokens(w http.ResponseWriter, r *http.Request, issuer st
 	}
 	var in struct {
 		TokenSpec
-		Lifetime string `json:"lifetime"`
+		Lifetime   string `json:"lifetime"`
+		Management bool   `json:"management"` // for the Management API, by default of the client "management"
 	}
 	err := decode(r, &in)
+	if in.Management {
+		in.Audience, in.ClientID = issuer+"api/v2/", cmp.Or(in.ClientID, "management")
+	}
 	if err == nil {
 		in.TokenSpec.Lifetime, err = durationOf("lifetime", in.Lifetime)
 	}
