@@ -17,7 +17,7 @@ var removals = []struct {
 	{"1 redirect_uri is registered", "pkg/mock/authorize_request.go", "case !allowsCallback(client, req.redirectURI, t.nameOfOrganization(p)):", "case false:", "01_authorize"},
 	{"1 response_type is known", "pkg/mock/authorize_request.go", "if slices.Equal(words, types) {", "if true {", "01_authorize"},
 	{"1 consent is asked", "pkg/mock/authorize.go", "case missing && t.loginMode(req.client) == LoginForm:", "case false:", "01_consent"},
-	{"1 consent is remembered", "pkg/mock/authorize.go", "t.st.consents[t.consentKey(req, u)] = true", "", "01_consent"},
+	{"1 consent is remembered", "pkg/mock/authorize.go", "t.keepConsent(t.consentKey(req, u), c.now)", "", "01_consent"},
 	{"2 order of the members", "pkg/mock/token.go", `b.add("refresh_token", refresh)
 	b.add("id_token", id)`, `b.add("id_token", id)
 	b.add("refresh_token", refresh)`, "02_token"},
