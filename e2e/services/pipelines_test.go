@@ -164,7 +164,8 @@ func TestJenkins(t *testing.T) {
 	newPipeline(t).succeeds(t, nil, steps[0][1])
 }
 
-// TestDeployPage runs the blocks of docs/deploy.md that are marked sh.
+// TestDeployPage runs the blocks of docs/deploy.md that are marked sh, and parses those of
+// YAML. internal/config reads the one that configures callers.
 func TestDeployPage(t *testing.T) {
 	issuer := mockauth0(t)
 	blocks := regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(read(t, filepath.Join(root, "docs/deploy.md")), -1)
@@ -172,6 +173,12 @@ func TestDeployPage(t *testing.T) {
 	for _, b := range blocks {
 		switch b[1] {
 		case "console":
+			continue
+		case "yaml":
+			var parsed any
+			if err := yaml.Unmarshal([]byte(b[2]), &parsed); err != nil {
+				t.Errorf("%v\n%s", err, b[2])
+			}
 			continue
 		case "sh":
 		default:
