@@ -16,7 +16,7 @@ import (
 
 // consoleAction is POST /_mock/console/PAGE: a form of the console. The answer redirects
 // to the page, or is the page with the error.
-func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, at address) {
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 		controlError(w, http.StatusForbidden, "the console takes requests of its own pages only; GET "+controlPrefix+" lists the calls for programs")
 		return
@@ -29,18 +29,18 @@ func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, issuer st
 	}
 	page := consolePages()[i]
 	if err := r.ParseForm(); err != nil {
-		t.showConsole(w, r, issuer, page, "the form cannot be read: "+err.Error())
+		t.showConsole(w, r, at, page, "the form cannot be read: "+err.Error())
 		return
 	}
 	defer t.journal.signal()
 	switch err := t.act(r.PostForm); {
 	case err == nil && r.PostForm.Get("action") == "decode":
-		t.showDecoded(w, r, issuer, page)
+		t.showDecoded(w, r, at, page)
 	case err == nil:
-		w.Header().Set("Location", page.Path())
+		w.Header().Set("Location", at.path(page.Path()))
 		write(w, http.StatusSeeOther, htmlType, nil)
 	default:
-		t.showConsole(w, r, issuer, page, err.Error())
+		t.showConsole(w, r, at, page, err.Error())
 	}
 }
 

@@ -36,7 +36,7 @@ type openedToken struct {
 }
 
 // showDecoded is the page Tokens with the token that was pasted.
-func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, issuer string, page consolePage) {
+func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, at address, page consolePage) {
 	opened := t.open(strings.TrimSpace(r.PostForm.Get("token")))
 	fill := page.fill
 	page.fill = func(t *Tenant, r *http.Request, v *consoleView) {
@@ -46,7 +46,7 @@ func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, issuer stri
 			v.Data = d
 		}
 	}
-	t.showConsole(w, r, issuer, page, "")
+	t.showConsole(w, r, at, page, "")
 }
 
 // open decodes a token and says what it is to this tenant.
@@ -90,6 +90,7 @@ func indented(raw string) string {
 
 // callbackView is what the page after a login from the console shows.
 type callbackView struct {
+	Base                           string // the path of the tenant
 	Tenant, Client, ClientID, User string
 	Error, Description, Hint       string
 	Scope                          string
@@ -101,9 +102,9 @@ type callbackToken struct{ Name, Raw, Header, Claims string }
 
 // callbackPage is GET /_mock/callback: the redirect_uri of the console's own logins. It
 // exchanges the code as the client would, and shows for whom.
-func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, at address) {
 	q := r.URL.Query()
-	v := callbackView{Error: q.Get("error"), Description: q.Get("error_description")}
+	v := callbackView{Base: at.prefix, Error: q.Get("error"), Description: q.Get("error_description")}
 	t.mu.Lock()
 	v.Tenant = cmp.Or(t.st.settings.FriendlyName, "mockauth0")
 	cd := t.st.codes[hash(q.Get("code"))]
@@ -120,7 +121,7 @@ func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer str
 	case client.TokenEndpointAuthMethod == "private_key_jwt":
 		v.Hint = "The client authenticates with its own key, so the console cannot exchange the code."
 	default:
-		t.exchangeForPage(r.Context(), &v, client, q.Get("code"), issuer)
+		t.exchangeForPage(r.Context(), &v, client, q.Get("code"), at)
 	}
 	status := http.StatusOK
 	if v.Error != "" {
@@ -130,15 +131,15 @@ func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer str
 }
 
 // exchangeForPage sends the token request of a client to the tenant itself.
-func (t *Tenant) exchangeForPage(ctx context.Context, v *callbackView, client tenant.Client, code, issuer string) {
+func (t *Tenant) exchangeForPage(ctx context.Context, v *callbackView, client tenant.Client, code string, at address) {
 	form := url.Values{
 		"grant_type": {tenant.GrantAuthorizationCode}, "client_id": {client.ClientID}, "code": {code},
-		"redirect_uri": {issuer + strings.TrimPrefix(callbackPath, "/")}, "code_verifier": {consoleVerifier},
+		"redirect_uri": {at.pageURL(callbackPath)}, "code_verifier": {consoleVerifier},
 	}
 	if !client.Public() {
 		form.Set("client_secret", client.ClientSecret)
 	}
-	status, header, body := t.callItself(ctx, issuer, "/oauth/token", form)
+	status, header, body := t.callItself(ctx, at.issuer, "/oauth/token", form)
 	for _, e := range t.journal.Find(Query{Endpoint: Token}) {
 		if e.ID == header.Get("X-Auth0-RequestId") {
 			v.Number, v.Hint = e.Number, e.Hint

@@ -118,7 +118,7 @@ func (t *Tenant) fillClients(_ *http.Request, v *consoleView) {
 			case len(c.Logins) == most:
 				c.More++
 			default:
-				c.Logins = append(c.Logins, loginLink{t.userName(user), t.loginURL(v.Issuer, &c.Client, user)})
+				c.Logins = append(c.Logins, loginLink{t.userName(user), t.loginURL(v.at, &c.Client, user)})
 			}
 		}
 		list = append(list, c)
@@ -127,9 +127,9 @@ func (t *Tenant) fillClients(_ *http.Request, v *consoleView) {
 }
 
 // loginURL is an authorization request that ends at the console's callback page.
-func (t *Tenant) loginURL(issuer string, c *tenant.Client, user string) string {
+func (t *Tenant) loginURL(at address, c *tenant.Client, user string) string {
 	q := url.Values{
-		"response_type": {"code"}, "client_id": {c.ClientID}, "redirect_uri": {issuer + strings.TrimPrefix(callbackPath, "/")},
+		"response_type": {"code"}, "client_id": {c.ClientID}, "redirect_uri": {at.pageURL(callbackPath)},
 		"scope": {"openid profile email offline_access"}, "login_hint": {t.userName(user)}, "prompt": {"login"}, "state": {"console"},
 		"nonce": {"console"}, "code_challenge": {consoleChallenge()}, "code_challenge_method": {"S256"},
 	}
@@ -139,7 +139,7 @@ func (t *Tenant) loginURL(issuer string, c *tenant.Client, user string) string {
 			q.Set("scope", q.Get("scope")+" "+s.Value)
 		}
 	}
-	return issuer + "authorize?" + q.Encode()
+	return at.pageURL("/authorize") + "?" + q.Encode()
 }
 
 type userRow struct {
@@ -176,6 +176,7 @@ func (t *Tenant) fillUsers(_ *http.Request, v *consoleView) {
 
 type familyRow struct {
 	FamilyState
+	Base   string    // the path of the tenant
 	End    time.Time // zero: never
 	Tokens []tokenRow
 }
@@ -210,7 +211,7 @@ func (t *Tenant) fillSessions(_ *http.Request, v *consoleView) {
 		if state == nil {
 			continue
 		}
-		row := familyRow{FamilyState: f, End: t.familyEnd(state)}
+		row := familyRow{FamilyState: f, Base: v.Base, End: t.familyEnd(state)}
 		row.User = t.userName(f.User)
 		bySID[state.grant.sid] = append(bySID[state.grant.sid], row)
 	}

@@ -4,6 +4,7 @@
 
 const announce = document.getElementById('announce');
 const failure = document.getElementById('error');
+const address = document.currentScript.dataset.events;
 let events = null;
 let newest = 0;
 let timer = 0;
@@ -66,7 +67,7 @@ function tell() {
 }
 
 function follow() {
-  events = new EventSource('/_mock/events');
+  events = new EventSource(address);
   events.onopen = schedule; // something may have happened before
   events.addEventListener('change', schedule);
   events.addEventListener('request', (e) => {
