@@ -73,11 +73,11 @@ func checkNames(list []hosted) error {
 
 // openTenants makes the tenants. Each of several has a key of its own, so that none
 // accepts the tokens of another.
-func (p *program) openTenants(s settings, list []hosted, b base, c mock.Config) error {
+func (p *program) openTenants(s settings, list []hosted, b base, control []net.Listener, c mock.Config) error {
 	for i := range list {
 		h := &list[i]
 		own := c
-		own.Issuer, own.BrowserURL = b.of(h.name), base(s.BrowserURL).of(h.name)
+		own.Issuer, own.BrowserURL, own.ConsoleURL = b.of(h.name), base(s.BrowserURL).of(h.name), s.consoleURL(control, h.name)
 		if h.name != "" {
 			k, err := mock.GenerateKey()
 			if err != nil {

@@ -294,6 +294,47 @@ func TestTenantsControlListener(t *testing.T) {
 	}
 }
 
+// The page at / links to the console where it is, if that is known.
+func TestHomeLinksToTheControlListener(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	if err := os.WriteFile(file, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	console := regexp.MustCompile(`id="console" href="([^"]*)"`)
+	for what, c := range map[string]struct {
+		env  map[string]string
+		args []string
+		want string // a pattern
+	}{
+		"without a listener of its own": {nil, nil, `^/_mock/$`},
+		"on loopback":                   {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "127.0.0.1:0"}, nil, `^http://localhost:\d+/_mock/$`},
+		"of a tenant by path":           {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "127.0.0.1:0", "MOCKAUTH0_TENANTS": "a=" + file}, nil, `^http://localhost:\d+/a/_mock/$`},
+		"on all addresses":              {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "0.0.0.0:0"}, []string{"serve", "--public"}, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := start(t, 1, c.env, c.args...)
+			_, _, body := newLocalhost(t).do(t, "GET", r.issuers[0], nil, "Accept", "text/html")
+			m := console.FindStringSubmatch(body)
+			if (m != nil) != (c.want != "") || !strings.Contains(body, "A mock Auth0 tenant") {
+				t.Fatalf("%v in %s", m, body)
+			}
+			if m == nil {
+				return
+			}
+			if !regexp.MustCompile(c.want).MatchString(m[1]) {
+				t.Errorf("links to %s", m[1])
+			}
+			at := m[1]
+			if strings.HasPrefix(at, "/") {
+				at = strings.TrimSuffix(r.issuers[0], "/") + at
+			}
+			if status, _, body := newLocalhost(t).do(t, "GET", at, nil, "Accept", "text/html"); status != http.StatusOK || !strings.Contains(body, "<h1>Journal</h1>") {
+				t.Errorf("%d %s", status, body)
+			}
+		})
+	}
+}
+
 func TestTenantsSettings(t *testing.T) {
 	for value, want := range map[string]string{
 		"a=x.yaml,A=y.yaml": `"A" is used twice`,

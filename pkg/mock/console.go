@@ -151,7 +151,7 @@ func (t *Tenant) home(w http.ResponseWriter, at address) {
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("X-Mockauth0", "a mock tenant, for tests only")
 	writePage(w, http.StatusOK, pagePolicy()+"; frame-ancestors 'none'", "home.html", map[string]any{
-		"Name": name, "Issuer": at.issuer, "Base": at.prefix, "Console": at.path(controlPrefix),
+		"Name": name, "Issuer": at.issuer, "Base": at.prefix, "Console": at.console,
 	})
 }
 

@@ -119,3 +119,25 @@ func TestConsoleLogsInAtTheBrowsersAddress(t *testing.T) {
 	}
 	w.open(w.at("GET", html.UnescapeString(links[0][1])).header.Get("Location")).has("Logged in")
 }
+
+// The console may be on another listener, whose address the tenant does not always know.
+func TestPagesLinkToTheConsoleWhereItIs(t *testing.T) {
+	for consoleURL, want := range map[string]string{
+		"": `href="/a/_mock/`, "http://localhost:8401/a/_mock/": `href="http://localhost:8401/a/_mock/`, mock.NoConsole: "",
+	} {
+		w := newWorld(t, mock.Config{Issuer: belowPath, ConsoleURL: consoleURL})
+		links := loginLink.FindAllStringSubmatch(w.open(belowPath+"_mock/console/clients").body, -1)
+		for what, r := range map[string]reply{
+			"home":     w.open(belowPath),
+			"error":    w.open(belowPath + "authorize?client_id=demo&response_type=code&redirect_uri=http://localhost:1/"),
+			"callback": w.open(w.at("GET", html.UnescapeString(links[0][1])).header.Get("Location")),
+		} {
+			if got := strings.Contains(r.body, "_mock/"); got != (want != "") || !strings.Contains(r.body, want) {
+				t.Errorf("%q: %s: %s", consoleURL, what, r.body)
+			}
+		}
+	}
+	if _, err := mock.New(mock.Config{ConsoleURL: "localhost"}); err == nil || !strings.Contains(err.Error(), "console url") {
+		t.Errorf("%v", err)
+	}
+}

@@ -90,7 +90,7 @@ func indented(raw string) string {
 
 // callbackView is what the page after a login from the console shows.
 type callbackView struct {
-	Base                           string // the path of the tenant
+	Console                        string // its address; "" for no link
 	Tenant, Client, ClientID, User string
 	Error, Description, Hint       string
 	Scope                          string
@@ -104,7 +104,7 @@ type callbackToken struct{ Name, Raw, Header, Claims string }
 // exchanges the code as the client would, and shows for whom.
 func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, at address) {
 	q := r.URL.Query()
-	v := callbackView{Base: at.prefix, Error: q.Get("error"), Description: q.Get("error_description")}
+	v := callbackView{Console: at.console, Error: q.Get("error"), Description: q.Get("error_description")}
 	t.mu.Lock()
 	v.Tenant = cmp.Or(t.st.settings.FriendlyName, "mockauth0")
 	cd := t.st.codes[hash(q.Get("code"))]
