@@ -33,14 +33,18 @@ func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, at addres
 		return
 	}
 	defer t.journal.signal()
-	switch err := t.act(r.PostForm); {
-	case err == nil && r.PostForm.Get("action") == "decode":
-		t.showDecoded(w, r, at, page)
-	case err == nil:
+	opened, err := t.actToken(r.PostForm, at.issuer)
+	if opened == nil && err == nil {
+		err = t.act(r.PostForm)
+	}
+	switch {
+	case err != nil:
+		t.showConsole(w, r, at, page, err.Error())
+	case opened != nil:
+		t.showOpened(w, r, at, page, opened)
+	default:
 		w.Header().Set("Location", at.path(page.Path()))
 		write(w, http.StatusSeeOther, htmlType, nil)
-	default:
-		t.showConsole(w, r, at, page, err.Error())
 	}
 }
 
@@ -65,12 +69,19 @@ func (t *Tenant) act(form url.Values) error {
 		return t.actRevokeFamily(form.Get("family"))
 	case "fault-preset":
 		return t.actPreset(form.Get("preset"))
+	case "fault-profile":
+		_, err := t.failProfile(Fault{Profile: form.Get("profile")})
+		return err
 	case "fault-arm":
 		return t.actArm(form)
 	case "fault-switch":
 		return t.actSwitch(form.Get("index"), form.Get("kind"))
 	case "fault-clear":
 		t.Disarm()
+	case "key-rotate":
+		return t.RotateKey()
+	case "key-revoke":
+		return t.RevokeKey(form.Get("kid"))
 	case "journal-clear":
 		t.journal.Reset()
 	case "reset":
@@ -80,7 +91,6 @@ func (t *Tenant) act(form url.Values) error {
 		defer t.mu.Unlock()
 		_, err := t.putSettings(settingsInput{Login: LoginMode(form.Get("mode"))})
 		return err
-	case "decode":
 	default:
 		return fmt.Errorf("unknown action %q", clip(form.Get("action")))
 	}
@@ -190,10 +200,21 @@ func faultPresets() []faultPreset {
 	return []faultPreset{
 		{"limited", "Rate limit: the next token request gets 429", Fault{Endpoint: Token, Times: 1, Kind: FaultStatus, Status: 429}},
 		{"outage", "Outage: every token request gets 503", Fault{Endpoint: Token, Kind: FaultStatus, Status: 503}},
-		{"lost", "Lost answer: the next refresh is done, and its answer is lost", Fault{Endpoint: Token, Grant: "refresh_token", Times: 1, Kind: FaultReset, AfterCommit: true}},
 		{"slow", "Slow: every token request takes three seconds more", Fault{Endpoint: Token, Kind: FaultDelay, Delay: "3s"}},
 		{"keys", "Keys: the JWKS gets 500", Fault{Endpoint: JWKS, Kind: FaultStatus, Status: 500}},
 		{"login", "Login: the next authorization request gets the error page of a 500", Fault{Endpoint: Authorize, Times: 1, Kind: FaultStatus, Status: 500}},
+	}
+}
+
+// faultProfile is a button for a profile of faults.
+type faultProfile struct{ Name, Text string }
+
+func faultProfiles() []faultProfile {
+	return []faultProfile{
+		{"flaky", "Flaky: some requests fail or are slow, and succeed when sent again"},
+		{"outage", "Outage: every request gets 503"},
+		{"rate-limited", "Rate limit: five calls at once to each endpoint, then one in two seconds"},
+		{"rotation-lost", "Lost rotation: the next refresh is done, and its answer is lost"},
 	}
 }
 

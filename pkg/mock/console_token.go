@@ -27,17 +27,35 @@ func consoleChallenge() string {
 	return encode(sum[:])
 }
 
-// openedToken is a token that a person pasted.
+// openedToken is a token that a person pasted, or one that was issued for them.
 type openedToken struct {
+	Raw     string // of an issued one
 	Verdict string
 	Good    bool
 	Header  string
 	Claims  string
 }
 
-// showDecoded is the page Tokens with the token that was pasted.
-func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, at address, page consolePage) {
-	opened := t.open(strings.TrimSpace(r.PostForm.Get("token")))
+// actToken does what a form about a token asks for. It returns nil for any other form.
+func (t *Tenant) actToken(form url.Values, issuer string) (*openedToken, error) {
+	switch form.Get("action") {
+	case "decode":
+		return t.open(strings.TrimSpace(form.Get("token"))), nil
+	case "token-issue":
+		raw, o, err := t.issue(TokenSpec{User: form.Get("user"), Audience: form.Get("audience")}, issuer)
+		if err != nil {
+			return nil, err
+		}
+		opened := t.open(raw)
+		opened.Raw, opened.Good = raw, true
+		opened.Verdict = "Issued for " + o.client.ClientID + ". Expires in " + span(o.lifetime()) + "."
+		return opened, nil
+	}
+	return nil, nil //nolint:nilnil // another form
+}
+
+// showOpened is the page Tokens with a token.
+func (t *Tenant) showOpened(w http.ResponseWriter, r *http.Request, at address, page consolePage, opened *openedToken) {
 	fill := page.fill
 	page.fill = func(t *Tenant, r *http.Request, v *consoleView) {
 		fill(t, r, v)

@@ -13,12 +13,13 @@ let pressed = false;
 const news = [];
 
 // swap replaces the live parts of this page by those of another copy of it. It keeps
-// what a person opened, has the focus on, or is filling in.
+// what a person opened, has the focus on, or is filling in, and a token until the next.
 function swap(text, own) {
   const next = new DOMParser().parseFromString(text, 'text/html');
   for (const part of document.querySelectorAll('[data-live]')) {
     const fresh = next.getElementById(part.id);
     if (!fresh || fresh.innerHTML === part.innerHTML || (part.dataset.dirty && !own)) continue;
+    if (part.dataset.live === 'keep' && !fresh.innerHTML.trim()) continue;
     const focused = part.contains(document.activeElement) ? document.activeElement.id : '';
     const open = [...part.querySelectorAll('details[open]')].map((d) => d.id);
     part.replaceChildren(...fresh.childNodes);
