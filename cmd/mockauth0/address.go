@@ -98,12 +98,16 @@ func (p *program) tenantAt(b base, name string, t *mock.Tenant) http.Handler {
 			http.Error(w, "the Host of the request is not a loopback name; with MOCKAUTH0_ISSUER=request others need --public", http.StatusForbidden)
 			return
 		}
-		scheme := "http://"
-		if r.TLS != nil {
-			scheme = "https://"
-		}
-		t.At(base(scheme+r.Host+"/").of(name)).ServeHTTP(w, r)
+		t.At(requestBase(r).of(name)).ServeHTTP(w, r)
 	})
+}
+
+// requestBase returns the base of a listener that takes it from each request.
+func requestBase(r *http.Request) base {
+	if r.TLS != nil {
+		return base("https://" + r.Host + "/")
+	}
+	return base("http://" + r.Host + "/")
 }
 
 // loopback reports whether the host of a request names this machine.

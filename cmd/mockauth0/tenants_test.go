@@ -256,6 +256,45 @@ func TestTenantsOfADirectory(t *testing.T) {
 	}
 }
 
+// A browser gets links to the tenants, which work at each listener.
+func TestTenantsPageLinksToEachTenant(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	if err := os.WriteFile(file, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`<li><a href="([^"]*)">([^<]*)</a>`)
+	for what, env := range map[string]map[string]string{
+		"the issuer of the settings": {}, "the issuer of each request": {"MOCKAUTH0_ISSUER": "request"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			env["MOCKAUTH0_TENANTS"] = "a=" + file + ",b=" + file + ",c.localhost=" + file
+			r := start(t, 3, env)
+			root, err := url.Parse(strings.TrimSuffix(r.issuers[0], "a/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, header, body := newLocalhost(t).do(t, "GET", root.String(), nil, "Accept", "text/html")
+			if status != http.StatusOK || header.Get("Vary") != "Accept" || !strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("%d %v", status, header)
+			}
+			found := links.FindAllStringSubmatch(body, -1)
+			if len(found) != 3 {
+				t.Fatalf("%d links: %s", len(found), body)
+			}
+			for i, name := range []string{"a", "b", "c.localhost"} {
+				to, err := root.Parse(found[i][1])
+				if err != nil || found[i][2] != name {
+					t.Fatalf("%v: %v", found[i], err)
+				}
+				status, _, body := newLocalhost(t).do(t, "GET", to.String(), nil, "Accept", "text/html")
+				if status != http.StatusOK || !strings.Contains(body, `id="issuer">`+r.issuers[i]+"<") {
+					t.Errorf("%s: %d %s", to, status, body)
+				}
+			}
+		})
+	}
+}
+
 // The issuer is the address of the request, such as a mapped port; other names than
 // loopback ones need --public.
 func TestIssuerOfTheRequest(t *testing.T) {
