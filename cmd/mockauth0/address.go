@@ -52,6 +52,19 @@ func issuerOf(scheme, configured string, addr net.Addr) string {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/"
 }
 
+// consoleURL returns where the pages of a tenant link to the console: "" is the tenant's
+// own address. Which host name reaches a listener on all addresses is not known here.
+func (s settings) consoleURL(control []net.Listener, name string) string {
+	if len(control) == 0 {
+		return ""
+	}
+	host, _, _ := net.SplitHostPort(s.ControlListen)
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return mock.NoConsole
+	}
+	return base(issuerOf("http", s.ControlListen, control[0].Addr())).of(name) + "_mock/"
+}
+
 // of returns the issuer of a tenant: the base itself for the only tenant, below the
 // base for a name, and at a host of its own for a name with a dot.
 func (b base) of(name string) string {
@@ -85,12 +98,16 @@ func (p *program) tenantAt(b base, name string, t *mock.Tenant) http.Handler {
 			http.Error(w, "the Host of the request is not a loopback name; with MOCKAUTH0_ISSUER=request others need --public", http.StatusForbidden)
 			return
 		}
-		scheme := "http://"
-		if r.TLS != nil {
-			scheme = "https://"
-		}
-		t.At(base(scheme+r.Host+"/").of(name)).ServeHTTP(w, r)
+		t.At(requestBase(r).of(name)).ServeHTTP(w, r)
 	})
+}
+
+// requestBase returns the base of a listener that takes it from each request.
+func requestBase(r *http.Request) base {
+	if r.TLS != nil {
+		return base("https://" + r.Host + "/")
+	}
+	return base("http://" + r.Host + "/")
 }
 
 // loopback reports whether the host of a request names this machine.

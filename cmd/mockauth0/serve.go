@@ -51,6 +51,12 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var control []net.Listener
+	if s.ControlListen != "" {
+		if control, err = open.listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN"); err != nil {
+			return err
+		}
+	}
 	log := s.logger(p.stderr)
 	list, err := s.hosted()
 	if err != nil {
@@ -69,12 +75,12 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.openTenants(s, list, main, config); err != nil {
+	if err := p.openTenants(s, list, main, control, config); err != nil {
 		return err
 	}
 	defer closeTenants(list)
 	fmt.Fprintln(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit")
-	endpoints, err := p.endpoints(ctx, &open, s, list, plain)
+	endpoints, err := p.endpoints(ctx, &open, s, list, plain, control)
 	if err != nil {
 		return err
 	}
@@ -109,9 +115,9 @@ func (p *program) untilStdinEnds(ctx context.Context) (context.Context, context.
 	return ctx, cancel
 }
 
-// endpoints opens the listeners for TLS, which has its own issuer and the same state,
-// and for the control API.
-func (p *program) endpoints(ctx context.Context, open *opened, s settings, list []hosted, plain []net.Listener) ([]endpoint, error) {
+// endpoints opens the listener for TLS, which has its own issuer and the same state, and
+// moves the control API to its own listener, if it has one.
+func (p *program) endpoints(ctx context.Context, open *opened, s settings, list []hosted, plain, control []net.Listener) ([]endpoint, error) {
 	plainBase := s.plainBase(plain[0].Addr())
 	endpoints := []endpoint{{handler: p.tenantsAt(plainBase, list), listeners: plain}}
 	p.showIssuers(plainBase, issuerOf("http", s.Listen, plain[0].Addr()), list, "login "+string(s.Login)+"; open it in a browser for the console")
@@ -135,14 +141,13 @@ func (p *program) endpoints(ctx context.Context, open *opened, s settings, list 
 		p.showIssuers(b, issuerOf("https", s.TLSListen, raw[0].Addr()), list, "get its CA with mockauth0 ca")
 		fmt.Fprintf(p.stderr, "mockauth0: TLS certificate for %s at %s\n", strings.Join(hosts, ", "), raw[0].Addr())
 	}
-	if s.ControlListen == "" {
+	if len(control) == 0 {
 		return endpoints, nil
 	}
 	for i := range endpoints {
 		endpoints[i].handler = withoutControl(endpoints[i].handler)
 	}
-	control, err := open.listen(ctx, s.ControlListen, "MOCKAUTH0_CONTROL_LISTEN")
-	return append(endpoints, endpoint{handler: p.tenantsAt(plainBase, list), listeners: control}), err
+	return append(endpoints, endpoint{handler: p.tenantsAt(plainBase, list), listeners: control}), nil
 }
 
 // certificateHosts returns the host names of the TLS certificate.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -73,11 +72,11 @@ func checkNames(list []hosted) error {
 
 // openTenants makes the tenants. Each of several has a key of its own, so that none
 // accepts the tokens of another.
-func (p *program) openTenants(s settings, list []hosted, b base, c mock.Config) error {
+func (p *program) openTenants(s settings, list []hosted, b base, control []net.Listener, c mock.Config) error {
 	for i := range list {
 		h := &list[i]
 		own := c
-		own.Issuer, own.BrowserURL = b.of(h.name), base(s.BrowserURL).of(h.name)
+		own.Issuer, own.BrowserURL, own.ConsoleURL = b.of(h.name), base(s.BrowserURL).of(h.name), s.consoleURL(control, h.name)
 		if h.name != "" {
 			k, err := mock.GenerateKey()
 			if err != nil {
@@ -117,7 +116,8 @@ func (p *program) showIssuers(b base, listener string, list []hosted, note strin
 type router struct {
 	byPath, byHost map[string]http.Handler
 	root           http.Handler // the control API of the first tenant
-	list           string       // what GET / shows
+	base           base
+	names          []string
 }
 
 // tenantsAt returns the handler of a listener.
@@ -125,7 +125,7 @@ func (p *program) tenantsAt(b base, list []hosted) http.Handler {
 	if list[0].name == "" {
 		return p.tenantAt(b, "", list[0].tenant)
 	}
-	r := &router{byPath: map[string]http.Handler{}, byHost: map[string]http.Handler{}, root: list[0].tenant}
+	r := &router{byPath: map[string]http.Handler{}, byHost: map[string]http.Handler{}, root: list[0].tenant, base: b}
 	for _, h := range list {
 		handler := p.tenantAt(b, h.name, h.tenant)
 		if isHost(h.name) {
@@ -133,7 +133,7 @@ func (p *program) tenantsAt(b base, list []hosted) http.Handler {
 		} else {
 			r.byPath[h.name] = handler
 		}
-		r.list += fmt.Sprintf("%s %s\n", h.name, b.of(h.name))
+		r.names = append(r.names, h.name)
 	}
 	return r
 }
@@ -164,9 +164,26 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/_mock/health", path == "/_mock/ca.pem": // of the process
 		rt.root.ServeHTTP(w, r)
 	case path == "/":
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "mockauth0, for tests only. Its tenants:\n"+rt.list) //nolint:gosec // plain text, of this process's settings
+		mock.ServeIndex(w, r, rt.listed(r))
 	default:
 		http.Error(w, "no tenant has this host or path; GET / lists the tenants", http.StatusNotFound)
 	}
+}
+
+// listed returns the tenants as GET / shows them. A link to a path is relative, so that it
+// works at each listener.
+func (rt *router) listed(r *http.Request) []mock.Listed {
+	b := rt.base
+	if b == "" {
+		b = requestBase(r)
+	}
+	list := make([]mock.Listed, 0, len(rt.names))
+	for _, name := range rt.names {
+		l := mock.Listed{Name: name, URL: name + "/", Issuer: b.of(name)}
+		if isHost(name) {
+			l.URL = l.Issuer
+		}
+		list = append(list, l)
+	}
+	return list
 }

@@ -256,6 +256,45 @@ func TestTenantsOfADirectory(t *testing.T) {
 	}
 }
 
+// A browser gets links to the tenants, which work at each listener.
+func TestTenantsPageLinksToEachTenant(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	if err := os.WriteFile(file, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`<li><a href="([^"]*)">([^<]*)</a>`)
+	for what, env := range map[string]map[string]string{
+		"the issuer of the settings": {}, "the issuer of each request": {"MOCKAUTH0_ISSUER": "request"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			env["MOCKAUTH0_TENANTS"] = "a=" + file + ",b=" + file + ",c.localhost=" + file
+			r := start(t, 3, env)
+			root, err := url.Parse(strings.TrimSuffix(r.issuers[0], "a/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, header, body := newLocalhost(t).do(t, "GET", root.String(), nil, "Accept", "text/html")
+			if status != http.StatusOK || header.Get("Vary") != "Accept" || !strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("%d %v", status, header)
+			}
+			found := links.FindAllStringSubmatch(body, -1)
+			if len(found) != 3 {
+				t.Fatalf("%d links: %s", len(found), body)
+			}
+			for i, name := range []string{"a", "b", "c.localhost"} {
+				to, err := root.Parse(found[i][1])
+				if err != nil || found[i][2] != name {
+					t.Fatalf("%v: %v", found[i], err)
+				}
+				status, _, body := newLocalhost(t).do(t, "GET", to.String(), nil, "Accept", "text/html")
+				if status != http.StatusOK || !strings.Contains(body, `id="issuer">`+r.issuers[i]+"<") {
+					t.Errorf("%s: %d %s", to, status, body)
+				}
+			}
+		})
+	}
+}
+
 // The issuer is the address of the request, such as a mapped port; other names than
 // loopback ones need --public.
 func TestIssuerOfTheRequest(t *testing.T) {
@@ -291,6 +330,47 @@ func TestTenantsControlListener(t *testing.T) {
 				t.Errorf("%s%s: %d %s", issuer, path, status, body)
 			}
 		}
+	}
+}
+
+// The page at / links to the console where it is, if that is known.
+func TestHomeLinksToTheControlListener(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	if err := os.WriteFile(file, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	console := regexp.MustCompile(`id="console" href="([^"]*)"`)
+	for what, c := range map[string]struct {
+		env  map[string]string
+		args []string
+		want string // a pattern
+	}{
+		"without a listener of its own": {nil, nil, `^/_mock/$`},
+		"on loopback":                   {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "127.0.0.1:0"}, nil, `^http://localhost:\d+/_mock/$`},
+		"of a tenant by path":           {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "127.0.0.1:0", "MOCKAUTH0_TENANTS": "a=" + file}, nil, `^http://localhost:\d+/a/_mock/$`},
+		"on all addresses":              {map[string]string{"MOCKAUTH0_CONTROL_LISTEN": "0.0.0.0:0"}, []string{"serve", "--public"}, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := start(t, 1, c.env, c.args...)
+			_, _, body := newLocalhost(t).do(t, "GET", r.issuers[0], nil, "Accept", "text/html")
+			m := console.FindStringSubmatch(body)
+			if (m != nil) != (c.want != "") || !strings.Contains(body, "A mock Auth0 tenant") {
+				t.Fatalf("%v in %s", m, body)
+			}
+			if m == nil {
+				return
+			}
+			if !regexp.MustCompile(c.want).MatchString(m[1]) {
+				t.Errorf("links to %s", m[1])
+			}
+			at := m[1]
+			if strings.HasPrefix(at, "/") {
+				at = strings.TrimSuffix(r.issuers[0], "/") + at
+			}
+			if status, _, body := newLocalhost(t).do(t, "GET", at, nil, "Accept", "text/html"); status != http.StatusOK || !strings.Contains(body, "<h1>Journal</h1>") {
+				t.Errorf("%d %s", status, body)
+			}
+		})
 	}
 }
 

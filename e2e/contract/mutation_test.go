@@ -101,6 +101,8 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"the console's callback is one address", "authorize_request.go", "case req.redirectURI == c.url(callbackPath):", "case strings.HasSuffix(req.redirectURI, callbackPath):"},
 	{"the console does not keep tokens", "issued.go", "return strings.Clone(token[:strings.LastIndexByte(token, '.')])", "return token"},
 	{"the console is for browsers", "console.go", `strings.Contains(r.Header.Get("Accept"), "text/html")`, "true"},
+	{"the console stays below the issuer's path", "console_action.go", `at.path(page.Path())`, "page.Path()"},
+	{"a client's token is for an API", "issue.go", "case user == nil && api == nil:", "case false:"},
 	{"a switch arms a fault again", "console_action.go", "a.count = 0", ""},
 	{"what expires next is first", "expiry.go", "cmp.Or(a.At.Compare(b.At),", "cmp.Or(b.At.Compare(a.At),"},
 	{"hints name the call that used a code", "grant_code.go", "cd.usedAt, cd.usedBy = c.now, c.id", "cd.usedAt = c.now"},

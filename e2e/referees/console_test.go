@@ -151,6 +151,58 @@ func TestConsoleClockExpiresAToken(t *testing.T) {
 	}
 }
 
+// A token that the console issues is good, and stays on the page while calls come in.
+func TestConsoleIssuesATokenThatTheAPIAccepts(t *testing.T) {
+	t.Parallel()
+	ten, tab, _ := consoleTenant(t)
+	tab.open(ten, "console/tokens")
+	tab.do(click("#issue"))
+	tab.shows("#opened", "Issued for demo")
+	var token string
+	tab.call("document.querySelector('#opened .raw').textContent", &token)
+	res, err := (&browser{t: t, http: http.DefaultClient}).bearer(ten.issuer+"_mock/resource/calls", token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("the API answers %d", res.StatusCode)
+	}
+	ten.credentials()
+	tab.shows("#issued", "Access token of demo")
+	tab.shows("#opened", "Issued for demo")
+	tab.open(ten, "console/tenant")
+	tab.do(click("#key-rotate"))
+	tab.shows("#settings", "verifies")
+	tab.do(click("#settings .danger[value=key-revoke]"))
+	tab.shows("#settings", "revoked")
+	tab.open(ten, "console/faults")
+	tab.do(click("#profile-outage"))
+	tab.shows("#faults", "profile outage")
+}
+
+// The console of a tenant by path, in a process that has another one.
+func TestConsoleWorksBelowAPath(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join("testdata", "console.yaml")
+	ten := startTenant(t, "MOCKAUTH0_LOGIN=auto", "MOCKAUTH0_TENANTS=a="+file+",b="+file)
+	tab := launchChromium(t, strings.TrimSuffix(ten.issuer, "b/"))
+	tab.do(click("#tenants li:nth-child(2) a"), visible("#console"))
+	tab.do(click("#console"), visible("body[data-ready] #main"))
+	_, _ = http.Get(ten.issuer + "authorize?client_id=demo") //nolint:bodyclose,noctx // only the journal
+	tab.shows("#r1 .call", "/authorize")
+	tab.do(click("#clock-hour"))
+	tab.shows("#announce", "Done: +1 h")
+	tab.open(ten, "console/clients")
+	tab.do(chromedp.Click(chromedp.CSS("#client-demo .chips li:nth-child(1) a")), visible("#outcome"))
+	tab.shows("#outcome", "Logged in")
+	tab.do(click("#console"), visible("body[data-ready] #main"))
+	tab.shows("h1", "Clients")
+	var at string
+	if tab.call("location.href", &at); at != ten.issuer+"_mock/console/clients" {
+		t.Errorf("at %s", at)
+	}
+}
+
 func TestConsoleChangesUsersAndSessions(t *testing.T) {
 	t.Parallel()
 	ten, tab, _ := consoleTenant(t)

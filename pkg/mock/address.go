@@ -13,6 +13,8 @@ type address struct {
 	front  string // where a browser opens the tenant's pages
 	base   string // where this request came in: front or issuer
 	prefix string // the path of base without the slash at its end; "" at most tenants
+
+	console string // where pages link to the console; "" for no link
 }
 
 // addressOf returns the address of a request to an issuer. The host of the request
@@ -28,6 +30,13 @@ func (t *Tenant) addressOf(r *http.Request, issuer string) address {
 	}
 	if u, err := url.Parse(a.base); err == nil {
 		a.prefix = strings.TrimSuffix(u.Path, "/")
+	}
+	switch t.cfg.ConsoleURL {
+	case "":
+		a.console = a.path(controlPrefix)
+	case NoConsole:
+	default:
+		a.console = t.cfg.ConsoleURL
 	}
 	return a
 }

@@ -52,12 +52,15 @@ type consoleView struct {
 	Pages  []consolePage
 	Tenant string
 	Issuer string
+	Base   string // the path of the tenant, before each link
 	Now    time.Time
 	Frozen bool
 	Next   *expiryRow // what expires next
 	Armed  int        // faults
 	Error  string     // why an action was not done
 	Data   any        // of the page
+
+	at address
 }
 
 // wantsPage reports whether the client shows pages. Others get JSON.
@@ -67,16 +70,16 @@ func wantsPage(r *http.Request) bool {
 
 // serveConsole handles the console's pages and actions. It returns false for any other
 // call. The caller has checked that no other site sent the request.
-func (t *Tenant) serveConsole(w http.ResponseWriter, r *http.Request, issuer string) bool {
+func (t *Tenant) serveConsole(w http.ResponseWriter, r *http.Request, at address) bool {
 	switch path := r.URL.Path; {
 	case path == consolePrefix+"style.css" && routedMethod(r) == http.MethodGet:
 		writeAsset(w, "text/css; charset=utf-8", "style.css")
 	case path == consolePrefix+"console.js" && routedMethod(r) == http.MethodGet:
 		writeAsset(w, "text/javascript; charset=utf-8", "console.js")
 	case path == controlPrefix+"callback" && routedMethod(r) == http.MethodGet:
-		t.callbackPage(w, r, issuer)
+		t.callbackPage(w, r, at)
 	case strings.HasPrefix(path, consolePrefix) && r.Method == http.MethodPost:
-		t.consoleAction(w, r, issuer)
+		t.consoleAction(w, r, at)
 	case path == controlPrefix && !wantsPage(r):
 		w.Header().Set("Vary", "Accept")
 		return false
@@ -85,7 +88,7 @@ func (t *Tenant) serveConsole(w http.ResponseWriter, r *http.Request, issuer str
 		if i < 0 || routedMethod(r) != http.MethodGet {
 			return false
 		}
-		t.showConsole(w, r, issuer, consolePages()[i], "")
+		t.showConsole(w, r, at, consolePages()[i], "")
 	}
 	return true
 }
@@ -96,9 +99,9 @@ func writeAsset(w http.ResponseWriter, contentType, name string) {
 }
 
 // showConsole writes a page of the console, with the error of an action.
-func (t *Tenant) showConsole(w http.ResponseWriter, r *http.Request, issuer string, page consolePage, problem string) {
+func (t *Tenant) showConsole(w http.ResponseWriter, r *http.Request, at address, page consolePage, problem string) {
 	v := &consoleView{
-		Page: page, Pages: consolePages(), Issuer: issuer, Now: t.clock.Now(), Frozen: t.clock.Frozen(), Error: problem,
+		Page: page, Pages: consolePages(), Issuer: at.issuer, Base: at.prefix, Now: t.clock.Now(), Frozen: t.clock.Frozen(), Error: problem, at: at,
 	}
 	for _, f := range t.Faults() {
 		if f.Armed {
@@ -148,7 +151,7 @@ func (t *Tenant) home(w http.ResponseWriter, at address) {
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("X-Mockauth0", "a mock tenant, for tests only")
 	writePage(w, http.StatusOK, pagePolicy()+"; frame-ancestors 'none'", "home.html", map[string]any{
-		"Name": name, "Issuer": at.issuer, "Console": at.prefix + controlPrefix,
+		"Name": name, "Issuer": at.issuer, "Base": at.prefix, "Console": at.console,
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 
 // consoleAction is POST /_mock/console/PAGE: a form of the console. The answer redirects
 // to the page, or is the page with the error.
-func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, at address) {
 	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 		controlError(w, http.StatusForbidden, "the console takes requests of its own pages only; GET "+controlPrefix+" lists the calls for programs")
 		return
@@ -29,18 +29,22 @@ func (t *Tenant) consoleAction(w http.ResponseWriter, r *http.Request, issuer st
 	}
 	page := consolePages()[i]
 	if err := r.ParseForm(); err != nil {
-		t.showConsole(w, r, issuer, page, "the form cannot be read: "+err.Error())
+		t.showConsole(w, r, at, page, "the form cannot be read: "+err.Error())
 		return
 	}
 	defer t.journal.signal()
-	switch err := t.act(r.PostForm); {
-	case err == nil && r.PostForm.Get("action") == "decode":
-		t.showDecoded(w, r, issuer, page)
-	case err == nil:
-		w.Header().Set("Location", page.Path())
-		write(w, http.StatusSeeOther, htmlType, nil)
+	opened, err := t.actToken(r.PostForm, at.issuer)
+	if opened == nil && err == nil {
+		err = t.act(r.PostForm)
+	}
+	switch {
+	case err != nil:
+		t.showConsole(w, r, at, page, err.Error())
+	case opened != nil:
+		t.showOpened(w, r, at, page, opened)
 	default:
-		t.showConsole(w, r, issuer, page, err.Error())
+		w.Header().Set("Location", at.path(page.Path()))
+		write(w, http.StatusSeeOther, htmlType, nil)
 	}
 }
 
@@ -65,12 +69,19 @@ func (t *Tenant) act(form url.Values) error {
 		return t.actRevokeFamily(form.Get("family"))
 	case "fault-preset":
 		return t.actPreset(form.Get("preset"))
+	case "fault-profile":
+		_, err := t.failProfile(Fault{Profile: form.Get("profile")})
+		return err
 	case "fault-arm":
 		return t.actArm(form)
 	case "fault-switch":
 		return t.actSwitch(form.Get("index"), form.Get("kind"))
 	case "fault-clear":
 		t.Disarm()
+	case "key-rotate":
+		return t.RotateKey()
+	case "key-revoke":
+		return t.RevokeKey(form.Get("kid"))
 	case "journal-clear":
 		t.journal.Reset()
 	case "reset":
@@ -80,7 +91,6 @@ func (t *Tenant) act(form url.Values) error {
 		defer t.mu.Unlock()
 		_, err := t.putSettings(settingsInput{Login: LoginMode(form.Get("mode"))})
 		return err
-	case "decode":
 	default:
 		return fmt.Errorf("unknown action %q", clip(form.Get("action")))
 	}
@@ -190,10 +200,21 @@ func faultPresets() []faultPreset {
 	return []faultPreset{
 		{"limited", "Rate limit: the next token request gets 429", Fault{Endpoint: Token, Times: 1, Kind: FaultStatus, Status: 429}},
 		{"outage", "Outage: every token request gets 503", Fault{Endpoint: Token, Kind: FaultStatus, Status: 503}},
-		{"lost", "Lost answer: the next refresh is done, and its answer is lost", Fault{Endpoint: Token, Grant: "refresh_token", Times: 1, Kind: FaultReset, AfterCommit: true}},
 		{"slow", "Slow: every token request takes three seconds more", Fault{Endpoint: Token, Kind: FaultDelay, Delay: "3s"}},
 		{"keys", "Keys: the JWKS gets 500", Fault{Endpoint: JWKS, Kind: FaultStatus, Status: 500}},
 		{"login", "Login: the next authorization request gets the error page of a 500", Fault{Endpoint: Authorize, Times: 1, Kind: FaultStatus, Status: 500}},
+	}
+}
+
+// faultProfile is a button for a profile of faults.
+type faultProfile struct{ Name, Text string }
+
+func faultProfiles() []faultProfile {
+	return []faultProfile{
+		{"flaky", "Flaky: some requests fail or are slow, and succeed when sent again"},
+		{"outage", "Outage: every request gets 503"},
+		{"rate-limited", "Rate limit: five calls at once to each endpoint, then one in two seconds"},
+		{"rotation-lost", "Lost rotation: the next refresh is done, and its answer is lost"},
 	}
 }
 

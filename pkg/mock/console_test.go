@@ -1,6 +1,7 @@
 package mock_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -258,6 +259,10 @@ func TestConsoleChangesTheTenant(t *testing.T) {
 	for text, params := range map[string][]string{
 		`"x" is not an email address`:       {"action", "user-create", "email", "x"},
 		"the user " + agent + " exists":     {"action", "user-create", "email", agent},
+		`profile: "x" is not one of`:        {"action", "fault-profile", "profile", "x"},
+		"there is no previous key; rotate":  {"action", "key-revoke"},
+		`user: "x" does not exist`:          {"action", "token-issue", "user", "x"},
+		`audience: "x" is not an API`:       {"action", "token-issue", "audience", "x"},
 		"the user absent does not exist":    {"action", "user-change", "user", "absent", "set", "blocked"},
 		`unknown action "fly"`:              {"action", "fly"},
 		`"soon" is not a duration`:          {"action", "advance", "by", "soon"},
@@ -409,6 +414,86 @@ func TestConsoleDecodesTokens(t *testing.T) {
 	}
 	w.Advance(25 * time.Hour)
 	w.press("tokens", "action", "decode", "token", tk.Access).has("Expired 1 h ago on its clock.")
+}
+
+func TestConsoleIssuesTokens(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	raw := regexp.MustCompile(`<pre class="raw">([^<]*)</pre>`)
+	user := regexp.MustCompile(`<option value="([^"]*)">` + agent).FindStringSubmatch(w.page("/_mock/console/tokens").body)
+	for _, c := range []struct {
+		user string
+		want []string
+	}{
+		{html.UnescapeString(user[1]), []string{"Issued for demo. Expires in 24 h.", `"sub": "` + html.UnescapeString(user[1])}},
+		{"", []string{"Issued for demo.", `"sub": "demo@clients"`, `"gty": "client-credentials"`}},
+	} {
+		r := w.press("tokens", "action", "token-issue", "user", c.user, "audience", api)
+		if r.has(c.want...); r.status != 200 {
+			t.Errorf("%d", r.status)
+		}
+		token := raw.FindStringSubmatch(r.body)
+		if token == nil {
+			t.Fatalf("no token: %s", r.body)
+		}
+		if got, want := w.resource(token[1]), map[bool]int{true: 200, false: 401}[c.user != ""]; got != want {
+			t.Errorf("the API answers %d", got)
+		}
+		if strings.Contains(w.page("/_mock/console/tokens").body, token[1]) {
+			t.Error("the page keeps the token")
+		}
+	}
+	w = newWorld(t, mock.Config{Tenant: &tenant.File{Clients: []tenant.Client{{Name: "App", ClientID: "app"}}}})
+	if r := w.press("tokens", "action", "token-issue"); r.status != 400 || !strings.Contains(r.errorText(), "the tenant has no API") {
+		t.Errorf("without an API: %d %s", r.status, r.errorText())
+	}
+}
+
+// resource calls the protected API and returns the status.
+func (w *world) resource(token string) int {
+	r := httptest.NewRequest("GET", issuer+"_mock/resource/calls", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return w.do(r).status
+}
+
+func TestConsoleRotatesAndRevokesKeys(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	before := w.Keys()[0].ID
+	if body := w.page("/_mock/console/tenant").body; strings.Contains(body, "key-revoke") {
+		t.Error("the page offers to revoke the current key")
+	}
+	w.pressed("tenant", "action", "key-rotate")
+	r := w.page("/_mock/console/tenant")
+	r.has("signs", "next", "verifies", "Revoke the key "+before)
+	kid := regexp.MustCompile(`name="kid" value="([^"]*)"`).FindAllStringSubmatch(r.body, -1)
+	if len(kid) != 1 || kid[0][1] != before {
+		t.Fatalf("%v", kid)
+	}
+	w.pressed("tenant", "action", "key-revoke", "kid", before)
+	if keys := w.Keys(); keys[0].ID == before || keys[len(keys)-1].ID != before || !keys[len(keys)-1].Revoked {
+		t.Errorf("%+v", keys)
+	}
+	w.page("/_mock/console/tenant").has(before, "revoked")
+}
+
+// The console has a button for each profile that MOCKAUTH0_FAULTS may name.
+func TestConsoleArmsProfilesOfFaults(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	buttons := regexp.MustCompile(`name="profile" value="([^"]*)"`).FindAllStringSubmatch(w.page("/_mock/console/faults").body, -1)
+	_, err := mock.New(mock.Config{Faults: []mock.Fault{{Profile: "absent"}}})
+	for _, b := range buttons {
+		if err == nil || !strings.Contains(err.Error(), b[1]) {
+			t.Errorf("%s is not in %v", b[1], err)
+		}
+		w.pressed("faults", "action", "fault-profile", "profile", b[1])
+		w.page("/_mock/console/faults").has("profile " + b[1])
+		if list := w.Faults(); len(list) == 0 || list[0].Profile != b[1] {
+			t.Errorf("%s: %+v", b[1], list)
+		}
+		w.pressed("faults", "action", "fault-clear")
+	}
+	if _, names, _ := strings.Cut(fmt.Sprint(err), "one of "); len(buttons) != len(strings.Split(names, ", ")) {
+		t.Errorf("%d buttons for %v", len(buttons), err)
+	}
 }
 
 func TestConsoleFiltersTheJournal(t *testing.T) {

@@ -27,17 +27,35 @@ func consoleChallenge() string {
 	return encode(sum[:])
 }
 
-// openedToken is a token that a person pasted.
+// openedToken is a token that a person pasted, or one that was issued for them.
 type openedToken struct {
+	Raw     string // of an issued one
 	Verdict string
 	Good    bool
 	Header  string
 	Claims  string
 }
 
-// showDecoded is the page Tokens with the token that was pasted.
-func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, issuer string, page consolePage) {
-	opened := t.open(strings.TrimSpace(r.PostForm.Get("token")))
+// actToken does what a form about a token asks for. It returns nil for any other form.
+func (t *Tenant) actToken(form url.Values, issuer string) (*openedToken, error) {
+	switch form.Get("action") {
+	case "decode":
+		return t.open(strings.TrimSpace(form.Get("token"))), nil
+	case "token-issue":
+		raw, o, err := t.issue(TokenSpec{User: form.Get("user"), Audience: form.Get("audience")}, issuer)
+		if err != nil {
+			return nil, err
+		}
+		opened := t.open(raw)
+		opened.Raw, opened.Good = raw, true
+		opened.Verdict = "Issued for " + o.client.ClientID + ". Expires in " + span(o.lifetime()) + "."
+		return opened, nil
+	}
+	return nil, nil //nolint:nilnil // another form
+}
+
+// showOpened is the page Tokens with a token.
+func (t *Tenant) showOpened(w http.ResponseWriter, r *http.Request, at address, page consolePage, opened *openedToken) {
 	fill := page.fill
 	page.fill = func(t *Tenant, r *http.Request, v *consoleView) {
 		fill(t, r, v)
@@ -46,7 +64,7 @@ func (t *Tenant) showDecoded(w http.ResponseWriter, r *http.Request, issuer stri
 			v.Data = d
 		}
 	}
-	t.showConsole(w, r, issuer, page, "")
+	t.showConsole(w, r, at, page, "")
 }
 
 // open decodes a token and says what it is to this tenant.
@@ -90,6 +108,7 @@ func indented(raw string) string {
 
 // callbackView is what the page after a login from the console shows.
 type callbackView struct {
+	Console                        string // its address; "" for no link
 	Tenant, Client, ClientID, User string
 	Error, Description, Hint       string
 	Scope                          string
@@ -101,9 +120,9 @@ type callbackToken struct{ Name, Raw, Header, Claims string }
 
 // callbackPage is GET /_mock/callback: the redirect_uri of the console's own logins. It
 // exchanges the code as the client would, and shows for whom.
-func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer string) {
+func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, at address) {
 	q := r.URL.Query()
-	v := callbackView{Error: q.Get("error"), Description: q.Get("error_description")}
+	v := callbackView{Console: at.console, Error: q.Get("error"), Description: q.Get("error_description")}
 	t.mu.Lock()
 	v.Tenant = cmp.Or(t.st.settings.FriendlyName, "mockauth0")
 	cd := t.st.codes[hash(q.Get("code"))]
@@ -120,7 +139,7 @@ func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer str
 	case client.TokenEndpointAuthMethod == "private_key_jwt":
 		v.Hint = "The client authenticates with its own key, so the console cannot exchange the code."
 	default:
-		t.exchangeForPage(r.Context(), &v, client, q.Get("code"), issuer)
+		t.exchangeForPage(r.Context(), &v, client, q.Get("code"), at)
 	}
 	status := http.StatusOK
 	if v.Error != "" {
@@ -130,15 +149,15 @@ func (t *Tenant) callbackPage(w http.ResponseWriter, r *http.Request, issuer str
 }
 
 // exchangeForPage sends the token request of a client to the tenant itself.
-func (t *Tenant) exchangeForPage(ctx context.Context, v *callbackView, client tenant.Client, code, issuer string) {
+func (t *Tenant) exchangeForPage(ctx context.Context, v *callbackView, client tenant.Client, code string, at address) {
 	form := url.Values{
 		"grant_type": {tenant.GrantAuthorizationCode}, "client_id": {client.ClientID}, "code": {code},
-		"redirect_uri": {issuer + strings.TrimPrefix(callbackPath, "/")}, "code_verifier": {consoleVerifier},
+		"redirect_uri": {at.pageURL(callbackPath)}, "code_verifier": {consoleVerifier},
 	}
 	if !client.Public() {
 		form.Set("client_secret", client.ClientSecret)
 	}
-	status, header, body := t.callItself(ctx, issuer, "/oauth/token", form)
+	status, header, body := t.callItself(ctx, at.issuer, "/oauth/token", form)
 	for _, e := range t.journal.Find(Query{Endpoint: Token}) {
 		if e.ID == header.Get("X-Auth0-RequestId") {
 			v.Number, v.Hint = e.Number, e.Hint

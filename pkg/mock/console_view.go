@@ -118,7 +118,7 @@ func (t *Tenant) fillClients(_ *http.Request, v *consoleView) {
 			case len(c.Logins) == most:
 				c.More++
 			default:
-				c.Logins = append(c.Logins, loginLink{t.userName(user), t.loginURL(v.Issuer, &c.Client, user)})
+				c.Logins = append(c.Logins, loginLink{t.userName(user), t.loginURL(v.at, &c.Client, user)})
 			}
 		}
 		list = append(list, c)
@@ -127,9 +127,9 @@ func (t *Tenant) fillClients(_ *http.Request, v *consoleView) {
 }
 
 // loginURL is an authorization request that ends at the console's callback page.
-func (t *Tenant) loginURL(issuer string, c *tenant.Client, user string) string {
+func (t *Tenant) loginURL(at address, c *tenant.Client, user string) string {
 	q := url.Values{
-		"response_type": {"code"}, "client_id": {c.ClientID}, "redirect_uri": {issuer + strings.TrimPrefix(callbackPath, "/")},
+		"response_type": {"code"}, "client_id": {c.ClientID}, "redirect_uri": {at.pageURL(callbackPath)},
 		"scope": {"openid profile email offline_access"}, "login_hint": {t.userName(user)}, "prompt": {"login"}, "state": {"console"},
 		"nonce": {"console"}, "code_challenge": {consoleChallenge()}, "code_challenge_method": {"S256"},
 	}
@@ -139,7 +139,7 @@ func (t *Tenant) loginURL(issuer string, c *tenant.Client, user string) string {
 			q.Set("scope", q.Get("scope")+" "+s.Value)
 		}
 	}
-	return issuer + "authorize?" + q.Encode()
+	return at.pageURL("/authorize") + "?" + q.Encode()
 }
 
 type userRow struct {
@@ -176,6 +176,7 @@ func (t *Tenant) fillUsers(_ *http.Request, v *consoleView) {
 
 type familyRow struct {
 	FamilyState
+	Base   string    // the path of the tenant
 	End    time.Time // zero: never
 	Tokens []tokenRow
 }
@@ -210,7 +211,7 @@ func (t *Tenant) fillSessions(_ *http.Request, v *consoleView) {
 		if state == nil {
 			continue
 		}
-		row := familyRow{FamilyState: f, End: t.familyEnd(state)}
+		row := familyRow{FamilyState: f, Base: v.Base, End: t.familyEnd(state)}
 		row.User = t.userName(f.User)
 		bySID[state.grant.sid] = append(bySID[state.grant.sid], row)
 	}
@@ -275,8 +276,13 @@ func (t *Tenant) liveTokens(sid string, now time.Time) []tokenRow {
 	return out
 }
 
+// choice is an option of a form.
+type choice struct{ Value, Name string }
+
 type tokensData struct {
 	Rows   []tokenRow
+	Users  []choice // for whom a token can be issued
+	APIs   []string
 	Opened *openedToken
 }
 
@@ -289,6 +295,10 @@ func (t *Tenant) fillTokens(_ *http.Request, v *consoleView) {
 			d.Rows = append(d.Rows, t.tokenRow(i))
 		}
 	}
+	for _, id := range t.st.userOrder[:min(len(t.st.userOrder), shownRows)] {
+		d.Users = append(d.Users, choice{id, t.userName(id)})
+	}
+	d.APIs = slices.Sorted(maps.Keys(t.st.apis))
 	v.Data = d
 }
 
@@ -301,13 +311,14 @@ type faultRow struct {
 type faultsData struct {
 	Rows      []faultRow
 	Presets   []faultPreset
+	Profiles  []faultProfile
 	Endpoints []string
 	Kinds     []FaultKind
 	Clients   []string
 }
 
 func (t *Tenant) fillFaults(_ *http.Request, v *consoleView) {
-	d := faultsData{Presets: faultPresets(), Endpoints: faultEndpoints, Kinds: consoleKinds()}
+	d := faultsData{Presets: faultPresets(), Profiles: faultProfiles(), Endpoints: faultEndpoints, Kinds: consoleKinds()}
 	for i, f := range t.Faults() {
 		d.Rows = append(d.Rows, faultRow{f, i, faultFacts(f)})
 	}
@@ -325,8 +336,10 @@ func faultFacts(f FaultState) []string {
 			out = append(out, text)
 		}
 	}
+	add(f.Profile != "", "profile "+f.Profile)
 	add(f.Status != 0, "status "+strconv.Itoa(f.Status))
 	add(f.Delay != "", "delay "+f.Delay)
+	add(f.Limit != 0, strconv.Itoa(f.Limit)+" calls in "+f.Per)
 	add(f.AfterCommit, "after the tenant has handled the call")
 	add(f.Grant != "", "grant "+f.Grant)
 	add(f.ClientID != "", "client "+f.ClientID)
@@ -349,9 +362,8 @@ func (t *Tenant) fillClock(_ *http.Request, v *consoleView) {
 }
 
 type keyRow struct {
-	ID    string
-	Bits  int
-	Signs bool
+	KeyState
+	Bits int // 0: revoked
 }
 
 type tenantData struct {
@@ -365,8 +377,12 @@ type tenantData struct {
 
 func (t *Tenant) fillTenant(_ *http.Request, v *consoleView) {
 	d := tenantData{Profile: t.cfg.Profile}
-	for i, k := range t.keys.list() {
-		d.Keys = append(d.Keys, keyRow{k.ID, k.Private.N.BitLen(), i == 0})
+	for _, k := range t.Keys() {
+		row := keyRow{KeyState: k}
+		if key, valid := t.keys.byID(k.ID); valid {
+			row.Bits = key.Private.N.BitLen()
+		}
+		d.Keys = append(d.Keys, row)
 	}
 	mails := t.Mails()
 	slices.Reverse(mails)

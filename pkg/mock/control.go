@@ -37,7 +37,7 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, at address) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if t.serveConsole(w, r, at.issuer) {
+	if t.serveConsole(w, r, at) {
 		return
 	}
 	if routedMethod(r) != http.MethodGet {

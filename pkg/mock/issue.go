@@ -99,6 +99,8 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 		return issuance{}, fieldError("user", "%q does not exist", s.User)
 	case s.Audience != "" && api == nil:
 		return issuance{}, fieldError("audience", "%q is not an API of the tenant; the defect wrong_aud makes a token for another one", s.Audience)
+	case user == nil && api == nil:
+		return issuance{}, fieldError("audience", "the tenant has no API, and a token of a client itself is for one")
 	}
 	g := grant{client: client.ClientID, audience: s.Audience, nonce: s.Nonce, gty: "client-credentials"}
 	if user != nil {

@@ -16,7 +16,6 @@ import (
 	"io"
 	"math/big"
 	"net/url"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -116,13 +115,6 @@ func (r *keyring) current() Key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.keys[0]
-}
-
-// list returns the keys, the current one first.
-func (r *keyring) list() []Key {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.keys)
 }
 
 func (r *keyring) byID(id string) (Key, bool) {

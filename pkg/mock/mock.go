@@ -48,11 +48,15 @@ const (
 	TokenBodyDocumented TokenBody = "documented" // access_token, refresh_token, id_token and token_type only, as in some of Auth0's documentation
 )
 
+// NoConsole is the ConsoleURL of a tenant whose pages do not link to the console.
+const NoConsole = "none"
+
 // Config describes a tenant. The zero value is complete: the built-in tenant, with
 // an issuer taken from the address of each request.
 type Config struct {
 	Issuer         string           // "https://acme.eu.auth0.com/", with a trailing slash; "": from the request's address
 	BrowserURL     string           // "http://localhost:8400/": where browsers reach the tenant, unless at the Issuer, which it requires
+	ConsoleURL     string           // "http://localhost:8401/_mock/": where pages link to the console; "": at the tenant itself
 	Tenant         *tenant.File     // clients, APIs, users…; nil: [tenant.Default]. Do not change it while the tenant is in use
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
@@ -286,6 +290,7 @@ func (c Config) check() error {
 	demand(c.Issuer == "" || validIssuer(c.Issuer), "issuer", "%q is not an http or https URL with a trailing slash", c.Issuer)
 	demand(c.BrowserURL == "" || validIssuer(c.BrowserURL), "browser url", "%q is not an http or https URL with a trailing slash", c.BrowserURL)
 	demand(c.BrowserURL == "" || c.Issuer != "", "browser url", "%q has no effect without an issuer", c.BrowserURL)
+	demand(c.ConsoleURL == "" || c.ConsoleURL == NoConsole || validIssuer(c.ConsoleURL), "console url", "%q is not an http or https URL with a trailing slash", c.ConsoleURL)
 	demand(c.Login == LoginAuto || c.Login == LoginForm, "login", "%q is neither auto nor form", c.Login)
 	demand(c.Profile == ProfileAuth0 || c.Profile == ProfileStrictOIDC, "profile", "%q is neither auth0 nor strict-oidc", c.Profile)
 	demand(c.DeviceInterval >= time.Second, "device interval", "%s is shorter than a second", c.DeviceInterval)

@@ -43,7 +43,7 @@ func sha256Base64(s string) string {
 // render writes a page. Only form_post and web_message may be framed: they answer an
 // authorization request in a frame.
 func render(c *call, status int, name string, data map[string]any) {
-	data["Base"] = c.prefix
+	data["Base"], data["Console"] = c.prefix, c.console
 	var b bytes.Buffer
 	if err := pages().ExecuteTemplate(&b, name, data); err != nil {
 		c.setReason("page " + name + ": " + err.Error())

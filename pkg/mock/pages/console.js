@@ -4,6 +4,7 @@
 
 const announce = document.getElementById('announce');
 const failure = document.getElementById('error');
+const address = document.currentScript.dataset.events;
 let events = null;
 let newest = 0;
 let timer = 0;
@@ -12,12 +13,13 @@ let pressed = false;
 const news = [];
 
 // swap replaces the live parts of this page by those of another copy of it. It keeps
-// what a person opened, has the focus on, or is filling in.
+// what a person opened, has the focus on, or is filling in, and a token until the next.
 function swap(text, own) {
   const next = new DOMParser().parseFromString(text, 'text/html');
   for (const part of document.querySelectorAll('[data-live]')) {
     const fresh = next.getElementById(part.id);
     if (!fresh || fresh.innerHTML === part.innerHTML || (part.dataset.dirty && !own)) continue;
+    if (part.dataset.live === 'keep' && !fresh.innerHTML.trim()) continue;
     const focused = part.contains(document.activeElement) ? document.activeElement.id : '';
     const open = [...part.querySelectorAll('details[open]')].map((d) => d.id);
     part.replaceChildren(...fresh.childNodes);
@@ -66,7 +68,7 @@ function tell() {
 }
 
 function follow() {
-  events = new EventSource('/_mock/events');
+  events = new EventSource(address);
   events.onopen = schedule; // something may have happened before
   events.addEventListener('change', schedule);
   events.addEventListener('request', (e) => {
