@@ -17,7 +17,7 @@ import (
 var canaries = map[string]*regexp.Regexp{
 	"a JWT":             regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{20,}`),
 	"a refresh token":   regexp.MustCompile(`\bv1\.[A-Za-z0-9_-]{20,}`),
-	"a code":            regexp.MustCompile(`\bcode=[A-Za-z0-9_-]{20,}`),
+	"a code":            regexp.MustCompile(`[?&]code=[A-Za-z0-9_-]{20,}|\bcode=[a-z_]{0,19}[A-Z0-9-][A-Za-z0-9_-]{10,}`),
 	"a code verifier":   regexp.MustCompile(`code_verifier=[A-Za-z0-9_-]{20,}`),
 	"a client secret":   regexp.MustCompile(`\bdemo-secret\b`),
 	"an API key":        regexp.MustCompile(`\btokend_[A-Za-z0-9_-]{43}\b|` + agentKey + "|" + limitedKey),

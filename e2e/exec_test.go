@@ -197,7 +197,7 @@ func TestExec_LeavesNothing(t *testing.T) {
 // The file always has a complete and valid token, over many lifetimes.
 func TestTokenFile_Rotates(t *testing.T) {
 	s := execTenant(t)
-	s.control(t, "POST", "resource-servers", `{"name":"Short","identifier":"https://short.example.com/","allow_offline_access":true,"token_lifetime":3}`)
+	s.control(t, "POST", "resource-servers", `{"name":"Short","identifier":"https://short.example.com/","allow_offline_access":true,"token_lifetime":6}`)
 	s.control(t, "PATCH", "clients/demo", `{"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0}}`)
 	cmd := s.tokend("serve")
 	cmd.Env = append(cmd.Env, "TOKEND_CLIENT_DEMO_AUDIENCE=https://short.example.com/", "TOKEND_CLIENT_DEMO_FILE="+filepath.Join(s.dir, "d", "token"))
@@ -206,7 +206,7 @@ func TestTokenFile_Rotates(t *testing.T) {
 	}
 	defer func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }()
 	wait(t, "the file", s.has("d/token"))
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	seen := map[string]bool{}
 	for ctx.Err() == nil {

@@ -21,8 +21,9 @@ arguments=(serve)
 [ "$LAX" = false ] || arguments+=(--lax)
 
 log=$RUNNER_TEMP/mockauth0/mockauth0-$PORT.log
+true >"$log" # it is read before the tenant may have opened it
 export MOCKAUTH0_LISTEN=127.0.0.1:$PORT MOCKAUTH0_LOGIN=$LOGIN
-nohup mockauth0 "${arguments[@]}" </dev/null >"$log" 2>&1 &
+nohup mockauth0 "${arguments[@]}" </dev/null >>"$log" 2>&1 &
 pid=$!
 
 # Its health check alone could be answered by another process on that port.

@@ -16,6 +16,7 @@ import (
 	"io"
 	"math/big"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -109,6 +110,13 @@ func (k Key) signing() crypto.Signer {
 func thumbprint(k Key) string {
 	h := sha256.Sum256(x509.MarshalPKCS1PublicKey(&k.Private.PublicKey))
 	return base64.RawURLEncoding.EncodeToString(h[:])[:21]
+}
+
+// list returns the keys in the order of the JWKS.
+func (r *keyring) list() []Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.keys)
 }
 
 func (r *keyring) current() Key {
