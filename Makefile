@@ -1,6 +1,6 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench peers lint fuzz mutants torture build npm deps clean
+.PHONY: help run test bench peers lint fuzz mutants torture build npm man deps clean
 
 FUZZTIME ?= 10s
 TORTURE ?= 2000
@@ -59,6 +59,9 @@ build: ## the programs, and links of the credential helpers' names, into bin/
 
 npm: ## the npm packages of mockauth0, in dist/npm; VERSION=v1.2.3 is theirs
 	@VERSION='$(VERSION)' scripts/npm.sh
+
+man: ## the man pages of both programs, in bin/man
+	@MAN_DIR=$(CURDIR)/bin/man go test -count=1 -run '^TestMan_' ./cmd/tokend ./cmd/mockauth0
 
 deps: ## the Debian and npm packages that the tests need
 	@scripts/deps.sh --install

@@ -39,7 +39,7 @@ func TestDocs(t *testing.T) {
 	programs.Tool(t, "curl")
 	programs.Tool(t, "git")
 	programs.Tool(t, "python3")
-	for _, page := range []string{"agents.md", "api.md", "cli.md", "metrics.md", "mock.md", "proxy.md"} {
+	for _, page := range []string{"agents.md", "api.md", "cli.md", "getting-started.md", "metrics.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
 			if page != "mock.md" { // an unsuccessful answer fails the block

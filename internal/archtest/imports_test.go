@@ -35,6 +35,7 @@ var rules = []struct {
 	{"formats_know_the_client_only", formatsKnowClientOnly},
 	{"credential_program_is_light", credentialProgramIsLight},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
+	{"test_packages_are_for_tests", testPackagesAreForTests},
 	{"depth", depth},
 }
 
@@ -56,6 +57,20 @@ func TestImports(t *testing.T) {
 			}
 		})
 	}
+}
+
+// testPackagesAreForTests: the packages that compare the documents with the code are
+// imported by tests only, so that no program links what they need.
+func testPackagesAreForTests(g graph) []string {
+	var bad []string
+	for path, p := range g.ours() {
+		for _, imp := range p.Imports {
+			if name := strings.TrimPrefix(imp, module); name == "internal/openapi" || name == "internal/clidocs" {
+				bad = append(bad, violation(path, "imports %s; that is for tests", imp))
+			}
+		}
+	}
+	return bad
 }
 
 // publicStandsAlone: a public package and its tests import nothing of this

@@ -120,6 +120,8 @@ func TestRulesSeeImports(t *testing.T) {
 		{"credential_program_is_light", "our:pkg/tokend", "github.com/tink-crypto/tink-go/v2/aead", "links github.com/tink-crypto"},
 		{"credential_program_is_light", "our:cmd/tokend-credential", "github.com/spf13/cobra", "links github.com/spf13/cobra"},
 		{"credential_program_is_light", "golang.org/x/oauth2", "google.golang.org/protobuf/proto", "links google.golang.org/protobuf/proto"},
+		{"test_packages_are_for_tests", "our:cmd/tokend", "our:internal/openapi", "cmd/tokend: imports " + module + "internal/openapi"},
+		{"test_packages_are_for_tests", "our:internal/daemon", "our:internal/clidocs", "internal/daemon: imports " + module + "internal/clidocs"},
 		{"depth", "our:pkg/flow", "our:pkg/deeper", "import chain of 4: cmd/tokend → "},
 	}
 	for _, tt := range tests {

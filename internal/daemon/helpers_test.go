@@ -150,6 +150,7 @@ func start(t testing.TB, c Config, more ...net.Listener) *running {
 	if r.Daemon, err = New(c); err != nil {
 		t.Fatal(err)
 	}
+	r.compared(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
