@@ -11,6 +11,7 @@ import (
 
 // docs/cli-reference.md has every command and flag, as the program has them.
 func TestCLIReference_IsWhatTheCommandsSay(t *testing.T) {
+	t.Setenv("CI", "") // it sets a default
 	if err := clidocs.Page("../../docs/cli-reference.md", (&program{}).command(), *update); err != nil {
 		t.Errorf("%v; run go test ./cmd/tokend -run CLIReference -update", err)
 	}

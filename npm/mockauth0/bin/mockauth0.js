@@ -12,10 +12,14 @@ try {
   process.exit(1)
 }
 
-const child = spawn(path, process.argv.slice(2), { stdio: 'inherit' })
+// The handlers come first: a signal that arrives before them would leave the tenant running.
+let child
+let early
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => child.kill(signal))
+  process.on(signal, () => (child ? child.kill(signal) : (early = signal)))
 }
+child = spawn(path, process.argv.slice(2), { stdio: 'inherit' })
+if (early) child.kill(early)
 child.on('error', (error) => {
   console.error(`mockauth0: ${error.message}`)
   process.exit(1)
