@@ -100,7 +100,7 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 	for attempt := range 200 {
 		posts, revision := tenant.posts.Load(), a.revision(t)
 		answered := a.refreshLater()
-		for tenant.posts.Load() == posts {
+		for tenant.posts.Load() == posts && len(answered) == 0 {
 			time.Sleep(time.Duration(20+10*(attempt%5)) * time.Microsecond)
 			a.signal(t, syscall.SIGSTOP)
 			a.hasStopped(t)
@@ -111,7 +111,8 @@ func (a *agent) stopBeforePost(t *testing.T, tenant *countedTenant) <-chan reply
 			}
 			a.signal(t, syscall.SIGCONT)
 		}
-		if r := <-answered; r.status != 200 {
+		// databaseFree may hold the lock while the process wants it: an error without a POST.
+		if r := <-answered; r.status != 200 && (r.status != 503 || tenant.posts.Load() != posts) {
 			t.Fatalf("refresh: %d %s", r.status, r.body)
 		}
 	}
