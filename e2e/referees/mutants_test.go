@@ -39,7 +39,7 @@ var mutants = []struct{ what, file, old, new, referee string }{
 	{"no CORS for the client's origin", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")`, "", "OIDCClientTS"},
 	{"no preflight", "pkg/mock/cors.go", `h.Set("Access-Control-Allow-Headers", asked)`, "", "Auth0SPAJS/http"},
-	{"a frame shows the login", "pkg/mock/authorize.go", `return t.refusal(c, req, refuse("login_required", "Login required"))`, `return t.page(c, tx, s, "/u/login")`, "OIDCClientTS"},
+	{"a frame shows the login", "pkg/mock/authorize.go", `return t.refusal(c, req, refuse("login_required", "Login required").withHint("%s", t.sessionHint(c, s)))`, `return t.page(c, tx, s, "/u/login")`, "OIDCClientTS"},
 	{"a message that no frame may have", "pkg/mock/pages.go", `&& !strings.Contains(name, "web_message")`, "", "Auth0SPAJS/https"},
 	{"a session survives the logout", "pkg/mock/logout.go", "delete(t.st.sessions, s.id)\n\t\tt.reportLogout(c, s)\n\t}\n\tt.setSessionCookie(c, \"\", -1e9)", "_ = s\n\t}", "Auth0SPAJS/http"},
 	{"a logout loses its state", "pkg/mock/logout.go", `if bad == nil && target != "" && p.Has("state") {`, "if false {", "ZitadelRP/https"},
