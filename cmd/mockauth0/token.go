@@ -41,7 +41,7 @@ var defectFlags = []struct{ flag, defect, usage string }{
 	{"wrong-aud", "wrong_aud", "for another API or client"},
 	{"wrong-nonce", "wrong_nonce", "with another nonce (an ID token)"},
 	{"wrong-signature", "wrong_signature", "with a signature that does not match"},
-	{"wrong-kid", "wrong_kid", "with a kid that is none of the tenant's"},
+	{"wrong-kid", "wrong_kid", "with a kid that the tenant does not have"},
 	{"alg-none", "alg_none", "with the algorithm none, without a signature"},
 }
 
