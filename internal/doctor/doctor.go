@@ -39,7 +39,7 @@ type Deps struct {
 	CheckStore func(context.Context) (exists bool, err error)
 	// StoreUnreachable is the error of CheckStore for a database that does not answer.
 	StoreUnreachable error
-	// CheckAudit returns why the audit file cannot be written; nil: there is none.
+	// CheckAudit returns why the audit file cannot be written, or nil.
 	CheckAudit func() error
 	// LoginHint says how a client gets a grant, and what a person does for it.
 	LoginHint func(*tokend.Status) string

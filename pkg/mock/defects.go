@@ -19,7 +19,7 @@ const (
 	DefectAudience        Defect = "wrong_aud"         // aud is another API or client
 	DefectNonce           Defect = "wrong_nonce"       // nonce of an ID token is another one
 	DefectSignature       Defect = "wrong_signature"   // the signature does not match
-	DefectKeyID           Defect = "wrong_kid"         // kid is none of the tenant's
+	DefectKeyID           Defect = "wrong_kid"         // the tenant does not have the kid
 	DefectAlgNone         Defect = "alg_none"          // alg is none, without a signature
 	DefectMissingClaim    Defect = "missing_claim"     // a claim is missing; which one is a field of its own
 	DefectNoExpiresIn     Defect = "no_expires_in"     // the answer has no expires_in

@@ -266,8 +266,13 @@ func (m *managed) keyIDs() []string {
 }
 
 func (m *managed) key(id string) map[string]any {
-	states := m.t.keys.states()
-	for i, k := range m.t.keys.list() {
+	var state KeyState
+	for _, s := range m.t.keys.states() {
+		if s.ID == id {
+			state = s
+		}
+	}
+	for _, k := range m.t.keys.list() {
 		if k.ID != id {
 			continue
 		}
@@ -279,7 +284,7 @@ func (m *managed) key(id string) map[string]any {
 		sum := sha1.Sum(der) //nolint:gosec // see the import
 		return map[string]any{
 			"kid": k.ID, "cert": cert, "pkcs7": "-----BEGIN PKCS7-----\r\n" + base64.StdEncoding.EncodeToString(der) + "\r\n-----END PKCS7-----\r\n",
-			"current": states[i].Current, "previous": states[i].Previous, "next": states[i].Next, "revoked": false,
+			"current": state.Current, "previous": state.Previous, "next": state.Next, "revoked": false,
 			"fingerprint": strings.ToUpper(hex.EncodeToString(sum[:])), "thumbprint": strings.ToUpper(hex.EncodeToString(sum[:])),
 		}
 	}
