@@ -4,6 +4,7 @@
 package mutation
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,6 +153,10 @@ var (
 // ErrUnnoticed means that all tests pass with a mutant.
 var ErrUnnoticed = errors.New("no test fails without it")
 
+// ErrTimeout means that the tests did not end in time, which a busy machine can
+// cause as well as the mutant.
+var ErrTimeout = errors.New("the tests did not end in time")
+
 // CaughtBy runs the tests in order, with the mutant instead of its file, and
 // returns the first one that fails, or the crash of the test program. If the
 // mutant does not compile, it returns an error.
@@ -178,6 +183,8 @@ func (m Mutant) CaughtBy(tests ...Tests) (string, error) {
 		names, crash := failed.FindAllStringSubmatch(string(out), -1), crashed.Find(out)
 		switch {
 		case err == nil:
+		case bytes.HasPrefix(crash, []byte("panic: test timed out")):
+			return "", fmt.Errorf("%w\n%s", ErrTimeout, out)
 		case len(names) > 0:
 			return names[len(names)-1][1], nil
 		case crash != nil: // in a goroutine outside of a test

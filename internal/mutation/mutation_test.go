@@ -80,3 +80,14 @@ func TestReplace(t *testing.T) {
 		t.Errorf("what does not compile is held by %q, %v", test, err)
 	}
 }
+
+func TestCaughtBy_EndlessLoop(t *testing.T) {
+	dir, file := place(t)
+	m, err := Replace(file, `return refuse("negative")`, "for {\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if test, err := m.CaughtBy(Tests{Dir: dir, Args: []string{"-timeout=2s", "."}}); !errors.Is(err, ErrTimeout) {
+		t.Errorf("an endless loop is held by %q, %v", test, err)
+	}
+}
