@@ -186,7 +186,7 @@ func (d *Deliverer) post(ctx context.Context, e Event, body []byte) (again bool,
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.target.URL, bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("the webhook of on_event: %w", withoutURL(err))
 	}
 	at := strconv.FormatInt(d.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
@@ -194,11 +194,8 @@ func (d *Deliverer) post(ctx context.Context, e Event, body []byte) (again bool,
 	req.Header.Set(headerTimestamp, at)
 	req.Header.Set(headerSignature, "v1="+Sign(key, at, body))
 	r, err := d.http.Do(req)
-	if failed := (*url.Error)(nil); errors.As(err, &failed) {
-		err = failed.Err // without the URL, which may be secret
-	}
 	if err != nil {
-		return true, fmt.Errorf("the webhook of on_event: %w", err)
+		return true, fmt.Errorf("the webhook of on_event: %w", withoutURL(err))
 	}
 	_, _ = io.CopyN(io.Discard, r.Body, 4<<10) // so that the connection can be reused
 	_ = r.Body.Close()                         // read only
@@ -209,6 +206,14 @@ func (d *Deliverer) post(ctx context.Context, e Event, body []byte) (again bool,
 		again = true
 	}
 	return again, hint.Errorf("check on_event.url and what its server logs", "the webhook answered %d", r.StatusCode)
+}
+
+// withoutURL returns the reason of a failed request without its URL, which may be secret.
+func withoutURL(err error) error {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // Sign returns the signature of a webhook's body: HMAC-SHA256, in hexadecimal digits, of

@@ -172,6 +172,28 @@ func TestWebhook_GivesUp(t *testing.T) {
 	}
 }
 
+// cut is a connection that breaks before the answer.
+type cut struct{ requests int }
+
+func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
+	c.requests++
+	return nil, errors.New("connection reset by peer")
+}
+
+func TestWebhook_ConnectionBreaks_IsRetriedWithoutNamingTheURL(t *testing.T) {
+	c := &cut{}
+	var log strings.Builder
+	target := Target{URL: "https://hooks.example.com/canary", Key: func() (flow.Secret, error) { return "key", nil }}
+	running(t, target, c, slog.New(slog.NewTextHandler(&log, nil)), func(d *Deliverer) {
+		d.Add(testEvent(flow.EventLoginRequired))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+	})
+	if c.requests < 2 || !strings.Contains(log.String(), "connection reset by peer") || strings.Contains(log.String(), "canary") {
+		t.Errorf("%d requests\n%s", c.requests, log.String())
+	}
+}
+
 func TestDeliverer_QueueIsBounded(t *testing.T) {
 	var log strings.Builder
 	d := NewDeliverer(Target{URL: "https://hooks.example.com/"}, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
@@ -205,6 +227,18 @@ func TestCommand_GetsEventOnStandardInputOnly(t *testing.T) {
 	d.target.Command = []string{"sh", "-c", "exit 3"}
 	if err := d.run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 		t.Error(err)
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := d.run(late, nil); err == nil || !strings.Contains(err.Error(), "sh: stopped after 30s") {
+		t.Error(err)
+	}
+}
+
+func TestWebhook_MalformedURL(t *testing.T) {
+	d := NewDeliverer(Target{URL: "https://hooks.example.com/%zz-canary", Key: func() (flow.Secret, error) { return "key", nil }}, time.Now, quiet())
+	if again, err := d.post(t.Context(), testEvent(flow.EventLoginRequired), nil); again || err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("again %v, %v", again, err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 type secret string
@@ -304,6 +307,34 @@ func TestAdmit_OverTLS(t *testing.T) {
 		_, refusal := testGuard(t).Admit(r, NeedsKey, "demo")
 		if got := codeOf(refusal); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestAdmit_Certificates(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	g, err := New(Config{Now: func() time.Time { return now }, Keys: []Key{{Name: "runner", Certificates: []string{"dns:runner.example.com"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		leaf         x509.Certificate
+		caller, want string
+	}{
+		"of a caller":     {x509.Certificate{DNSNames: []string{"Runner.example.com"}, NotAfter: now.Add(time.Second)}, "runner", ""},
+		"of nobody":       {x509.Certificate{DNSNames: []string{"other.example.com"}, NotAfter: now.Add(time.Second)}, "", "not one of a caller"},
+		"expired":         {x509.Certificate{DNSNames: []string{"runner.example.com"}, NotAfter: now}, "", "expired at 2026-01-01T00:00:00Z"},
+		"without a name":  {x509.Certificate{NotAfter: now.Add(time.Second)}, "", "no subject alternative name"},
+		"a subject alone": {x509.Certificate{Subject: pkix.Name{CommonName: "runner.example.com"}, NotAfter: now.Add(time.Second)}, "", "no subject alternative name"},
+	} {
+		r := request(t, get(tokenPath, "tokend.example.com", ""), &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 8443})
+		r.TLS = &tls.ConnectionState{ServerName: "tokend.example.com", VerifiedChains: [][]*x509.Certificate{{&c.leaf}}}
+		caller, refusal := g.Admit(r, NeedsKey, "demo")
+		switch {
+		case caller.Name != c.caller:
+			t.Errorf("%s: caller %q, %+v", name, caller.Name, refusal)
+		case c.want == "" && refusal != nil, c.want != "" && (codeOf(refusal) != "unauthorized" || !strings.Contains(refusal.Description, c.want)):
+			t.Errorf("%s: %+v, want %q", name, refusal, c.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package storeurl_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,20 @@ func TestParse_Rejected(t *testing.T) {
 		} else if strings.Contains(err.Error(), "canary") {
 			t.Errorf("the password is in %v", err)
 		}
+	}
+}
+
+func TestParse_RelativePathInDeletedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Skip("this system keeps a directory in use")
+	}
+	if u, err := storeurl.Parse("sqlite:grants.db"); err == nil || !strings.Contains(err.Error(), `sqlite path "grants.db"`) {
+		t.Errorf("%v, %v", u, err)
 	}
 }
 
