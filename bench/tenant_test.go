@@ -160,7 +160,7 @@ func BenchmarkClientCredentials(b *testing.B) {
 func binaries(b *testing.B) string {
 	b.Helper()
 	dir := b.TempDir()
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
+	cmd := exec.Command("go", "build", "-tags", "nomsgpack", "-o", dir+"/", "./cmd/...")
 	cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"example.com/tokend/internal/durable"
@@ -110,7 +111,9 @@ func Load(path string) ([]Key, error) {
 }
 
 // names matches the names of keys, as those of clients.
-var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var names = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+})
 
 // reserved are the names of callers without such a key.
 var reserved = []string{"main", "socket", "private", "tokend"}
@@ -137,7 +140,7 @@ func (d document) check() error {
 
 func (k Key) check() error {
 	switch {
-	case !names.MatchString(k.Name):
+	case !names().MatchString(k.Name):
 		return hint.Errorf("use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "the name %q is not allowed", k.Name)
 	case slices.Contains(reserved, k.Name):
 		return hint.Errorf("use another one", "the name %q is reserved", k.Name)

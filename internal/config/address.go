@@ -5,6 +5,7 @@ import (
 	"net"
 	"regexp"
 	"strconv"
+	"sync"
 )
 
 // Off is the setting of a listener that is not wanted.
@@ -33,8 +34,11 @@ func Loopback(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// hostEntry is an entry of a client's hosts: where its token may go.
-var hostEntry = regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+// hostEntry is an entry of a client's hosts: where its token may go. It is compiled
+// when first used, like all patterns of the programs, because each start would pay.
+var hostEntry = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([^@\s/:]+@)?([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+})
 
 // ValidHost reports whether s may be one of a client's hosts: [user@]host[:port].
-func ValidHost(s string) bool { return hostEntry.MatchString(s) }
+func ValidHost(s string) bool { return hostEntry().MatchString(s) }

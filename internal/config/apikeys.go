@@ -16,7 +16,7 @@ func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
 	known := setOf(clients)
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		k, at := file[name], "keys."+name
-		if !clientName.MatchString(name) {
+		if !clientName().MatchString(name) {
 			l.add(at, "use a-z, 0-9, - and _", "key name %q is not allowed", name)
 		}
 		secret := l.secretOf(at+".key", "", at+".key", k.Key, k.KeyFile)
@@ -62,7 +62,7 @@ func (l *loader) readCallers(file map[string]callerSchema, clients []string, s C
 	known, owner := setOf(clients), map[string]string{} // of each uid, gid and certificate
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		c, at := file[name], "callers."+name
-		if !clientName.MatchString(name) || slices.Contains([]string{"main", "socket", "private", "tokend"}, name) {
+		if !clientName().MatchString(name) || slices.Contains([]string{"main", "socket", "private", "tokend"}, name) {
 			l.add(at, "use a-z, 0-9, - and _, and not main, socket, private or tokend", "caller name %q is not allowed", name)
 		}
 		if slices.ContainsFunc(slices.Concat(s.Keys, s.StoredKeys), func(k Key) bool { return k.Name == name }) {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"example.com/tokend/internal/apikey"
@@ -75,7 +76,9 @@ const minKey = 16
 
 // clientName matches the names of clients and API keys. They appear in paths, in
 // variables and in the store.
-var clientName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var clientName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+})
 
 // loader reads one configuration and collects its faults.
 type loader struct {
@@ -308,7 +311,7 @@ func (l *loader) clientNames(file fileSchema, fromEnv []string) []string {
 	slices.Sort(names)
 	variables := map[string]string{}
 	for _, name := range names {
-		if !clientName.MatchString(name) {
+		if !clientName().MatchString(name) {
 			l.add("clients."+name, "use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "client name %q is not allowed", name)
 		}
 		if other, ok := variables[VariableOf(name)]; ok {

@@ -281,7 +281,7 @@ func schemaOfSetting(t *testing.T, s setting) object {
 	switch {
 	case s.typ.Kind() == reflect.Map && s.typ.Elem().Kind() == reflect.Struct:
 		o["type"], o["additionalProperties"] = "object", schemaOf(t, s.typ.Elem())
-		o["propertyNames"] = object{"pattern": clientName.String()}
+		o["propertyNames"] = object{"pattern": clientName().String()}
 	case s.typ.Kind() == reflect.Slice && s.typ.Elem().Kind() == reflect.Struct:
 		o["type"], o["items"] = "array", schemaOf(t, s.typ.Elem())
 	case s.typ.Kind() == reflect.Map:

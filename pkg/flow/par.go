@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"regexp"
+	"sync"
 )
 
 // pushes reports whether the client pushes its authorization requests (RFC 9126),
@@ -51,7 +52,9 @@ func (c *Client) push(ctx context.Context, m *metadata, params url.Values) (stri
 	return "", bad
 }
 
-var namesPAR = regexp.MustCompile(`(?i)\bPAR\b|pushed[ _-]authori[sz]ation|request_uri`)
+var namesPAR = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\bPAR\b|pushed[ _-]authori[sz]ation|request_uri`)
+})
 
 // parHint is the hint for an application that accepts only pushed requests.
 const parHint = "this application requires pushed authorization requests (PAR): set par: true"
@@ -59,5 +62,5 @@ const parHint = "this application requires pushed authorization requests (PAR): 
 // wantsPAR reports whether an authorization request was rejected because it was
 // not pushed.
 func (c *Client) wantsPAR(code, words string) bool {
-	return code == "invalid_request" && !c.cfg.PAR && namesPAR.MatchString(words)
+	return code == "invalid_request" && !c.cfg.PAR && namesPAR().MatchString(words)
 }

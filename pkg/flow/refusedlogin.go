@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // refusedLogin returns the error for an error page that the provider shows instead
@@ -19,7 +20,7 @@ func (c *Client) refusedLogin(l Login, words []byte, shown string) *Error {
 	has := func(s string) bool { return bytes.Contains(words, []byte(s)) }
 	e := &Error{Op: "login", Class: ClassConfig}
 	switch {
-	case !c.cfg.PAR && namesPAR.Match(words):
+	case !c.cfg.PAR && namesPAR().Match(words):
 		e.Description, e.Hint = "the provider rejects the login request: "+shown, parHint
 	case has("callback url mismatch"), has("allowed callback urls"):
 		e.Description = "redirect_uri " + l.RedirectURL + " is not among the application's Allowed Callback URLs"
@@ -61,10 +62,12 @@ func shownPage(r *http.Response, body []byte) string {
 	return fmt.Sprintf("the page %q with status %d", titleOf(body), r.StatusCode)
 }
 
-var titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+var titleTag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+})
 
 func titleOf(body []byte) string {
-	m := titleTag.FindSubmatch(body)
+	m := titleTag().FindSubmatch(body)
 	if m == nil {
 		return "untitled"
 	}

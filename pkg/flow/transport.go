@@ -116,7 +116,9 @@ func withToken(req *http.Request, token *Token, body io.ReadCloser) *http.Reques
 	return &out
 }
 
-var insufficientScope = regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
+var insufficientScope = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\berror\s*=\s*"?insufficient_scope\b`)
+})
 
 // needsNewToken reports whether another token may help after this answer.
 func (t *Transport) needsNewToken(resp *http.Response, token *Token) bool {
@@ -124,7 +126,7 @@ func (t *Transport) needsNewToken(resp *http.Response, token *Token) bool {
 		return false
 	}
 	for _, challenge := range resp.Header.Values("WWW-Authenticate") {
-		if insufficientScope.MatchString(challenge) {
+		if insufficientScope().MatchString(challenge) {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -91,7 +92,7 @@ func allowed(upstreams []*url.URL, r *http.Request) bool {
 // no dot segment.
 func plainPath(path string) bool {
 	decoded, err := url.PathUnescape(path)
-	if err != nil || percentEncoded.MatchString(decoded) { // some servers decode again
+	if err != nil || percentEncoded().MatchString(decoded) { // some servers decode again
 		return false
 	}
 	for i, r := range decoded {
@@ -110,7 +111,9 @@ func plainPath(path string) bool {
 	return true
 }
 
-var percentEncoded = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+var percentEncoded = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("%[0-9A-Fa-f]{2}")
+})
 
 // plainRune reports whether a character may stand in a decoded path. first is its
 // first byte. Outside of ASCII these are letters, marks, digits, symbols, dashes,
