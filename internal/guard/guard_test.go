@@ -322,7 +322,7 @@ func TestAdmit_Certificates(t *testing.T) {
 		caller, want string
 	}{
 		"of a caller":     {x509.Certificate{DNSNames: []string{"Runner.example.com"}, NotAfter: now.Add(time.Second)}, "runner", ""},
-		"of another name":       {x509.Certificate{DNSNames: []string{"other.example.com"}, NotAfter: now.Add(time.Second)}, "", "not one of a caller"},
+		"of another name": {x509.Certificate{DNSNames: []string{"other.example.com"}, NotAfter: now.Add(time.Second)}, "", "not one of a caller"},
 		"expired":         {x509.Certificate{DNSNames: []string{"runner.example.com"}, NotAfter: now}, "", "expired at 2026-01-01T00:00:00Z"},
 		"without a name":  {x509.Certificate{NotAfter: now.Add(time.Second)}, "", "no subject alternative name"},
 		"a subject alone": {x509.Certificate{Subject: pkix.Name{CommonName: "runner.example.com"}, NotAfter: now.Add(time.Second)}, "", "no subject alternative name"},
