@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,7 @@ func (p *program) serve() *cobra.Command {
 			} else {
 				p.hangups.reload()
 			}
-			s, err := loadServiceSettings()
+			s, err := collectingLess(loadServiceSettings)
 			switch {
 			case err != nil:
 			case once:
@@ -105,6 +106,16 @@ func (p *program) serve() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "log in, write the token files and exit, without listening: for init containers")
 	return cmd
+}
+
+// collectingLess reads the configuration and lets the heap grow to three times what is in
+// use meanwhile: the parser leaves much garbage of a large file, and nobody waits for
+// an answer yet. A GOGC that somebody has set stays.
+func collectingLess(load func() (settings, error)) (settings, error) {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(200))
+	}
+	return load()
 }
 
 // stopped returns err, or nil if the service was stopped while it started.

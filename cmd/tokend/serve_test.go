@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -232,5 +233,24 @@ func TestServe_WarnsOfPasswordGrant(t *testing.T) {
 	s := serve(t)
 	if log := s.log.String(); strings.Count(log, "RFC 9700 forbids") != 1 || !strings.Contains(log, "client=old") || strings.Contains(log, "the-password") {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+func TestCollectingLess_WhileTheConfigurationIsRead(t *testing.T) {
+	percent := func() int {
+		p := debug.SetGCPercent(100)
+		debug.SetGCPercent(p)
+		return p
+	}
+	before := percent()
+	for gogc, want := range map[string]int{"": 200, "50": before} {
+		t.Setenv("GOGC", gogc)
+		during := 0
+		if _, err := collectingLess(func() (settings, error) { during = percent(); return settings{}, nil }); err != nil || during != want {
+			t.Errorf("GOGC=%q: %d while it is read, want %d; %v", gogc, during, want, err)
+		}
+		if after := percent(); after != before {
+			t.Errorf("GOGC=%q: %d afterwards, want %d", gogc, after, before)
+		}
 	}
 }
