@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,5 +84,18 @@ func TestDashboard_NeedsATCPListener(t *testing.T) {
 	serveAt(t, "off")
 	if o := runTokend(t, "dashboard"); o.code != exitConfig || !strings.Contains(o.stderr, "TOKEND_LISTEN") {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestDashboard_WithoutAKeyFile_SealsWithARandomKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "dashboard.key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	s := serving{port: 8484, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s.settings.APIKeysFile = filepath.Join(dir, "api-keys.json")
+	if key := s.sessionKey(); key != nil || !strings.Contains(log.String(), "sessions of the dashboard end with the service") {
+		t.Errorf("%d bytes\n%s", len(key), log.String())
 	}
 }

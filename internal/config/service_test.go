@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/apikey"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -208,6 +210,36 @@ func TestStore_Postgres(t *testing.T) {
 			if s.Value == canarySecret {
 				t.Errorf("%s: config show prints %+v", name, s)
 			}
+		}
+	}
+}
+
+func TestStore_PasswordOfSQLite(t *testing.T) {
+	home, _ := homeWith(t, goodFile)
+	_, faults := loadAt(t, home, "TOKEND_STORE_PASSWORD="+canarySecret)
+	if len(faults) != 1 || !strings.Contains(faults[0].String(), "TOKEND_STORE_PASSWORD has no effect with a sqlite store") || strings.Contains(faults[0].String(), canarySecret) {
+		t.Error(faults)
+	}
+}
+
+func TestStoredKeys_Faults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "of-the-cli.json")
+	if err := apikey.Add(path, apikey.Key{Name: "ci", Hash: apikey.Hash{1}, Clients: []string{"demo"}, Access: apikey.Read}); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ stored, file, want string }{
+		"malformed":                {"{", goodFile, "TOKEND_API_KEYS_FILE: "},
+		"a name of the file's key": {string(stored), "keys:\n  ci: {key: a-key-0123456789abc, clients: [demo]}\n" + goodFile, `has a key "ci", too; hint: rename one, or revoke the other: tokend key revoke ci`},
+	} {
+		path := write(t, filepath.Join(t.TempDir(), "api-keys.json"), c.stored, 0o600)
+		home, _ := homeWith(t, c.file)
+		_, faults := loadAt(t, home, "TOKEND_API_KEYS_FILE="+path)
+		if len(faults) != 1 || !strings.Contains(faults[0].String(), c.want) || !strings.Contains(faults[0].String(), path) {
+			t.Errorf("%s: %v", name, faults)
 		}
 	}
 }
