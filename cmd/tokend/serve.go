@@ -108,9 +108,9 @@ func (p *program) serve() *cobra.Command {
 	return cmd
 }
 
-// collectingLess reads the configuration and lets the heap grow to three times what is in
-// use meanwhile: the parser leaves much garbage of a large file, and nobody waits for
-// an answer yet. A GOGC that somebody has set stays.
+// collectingLess reads the configuration, and lets the heap grow to three times what is
+// in use while it does: the parser leaves much garbage of a large file, and no caller
+// waits yet. If GOGC is set, it stays.
 func collectingLess(load func() (settings, error)) (settings, error) {
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(200))
