@@ -85,6 +85,15 @@ func (b base) of(name string) string {
 	return u.Scheme + "://" + host + "/"
 }
 
+// path returns the path of the base, with a slash at both ends.
+func (b base) path() string {
+	u, err := url.Parse(string(b))
+	if err != nil || u.Path == "" { // the settings were checked
+		return "/"
+	}
+	return u.Path
+}
+
 // isHost reports whether a tenant's name is the name of its host.
 func isHost(name string) bool { return strings.Contains(name, ".") }
 

@@ -111,8 +111,8 @@ func (p *program) showIssuers(b base, listener string, list []hosted, note strin
 	}
 }
 
-// router serves several tenants on one listener: by the first segment of the path, or
-// by host.
+// router serves several tenants on one listener: by the first segment of the path after
+// that of the base, or by host.
 type router struct {
 	byPath, byHost map[string]http.Handler
 	root           http.Handler // the control API of the first tenant
@@ -151,19 +151,19 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		return
 	}
-	first, _, below := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if name, found := strings.CutPrefix(r.URL.Path, metadataPath+"/"); found && r.URL.RawPath == "" {
-		first, below = strings.TrimSuffix(name, "/"), true
+	root := rt.base.path()
+	if issuer, found := strings.CutPrefix(r.URL.Path, metadataPath); found && strings.HasPrefix(issuer, root) && r.URL.RawPath == "" {
 		r = r.Clone(r.Context())
-		r.URL.Path = "/" + first + metadataPath
+		r.URL.Path = strings.TrimSuffix(issuer, "/") + metadataPath
 	}
+	first, _, below := strings.Cut(strings.TrimPrefix(r.URL.Path, root), "/")
 	h := rt.byPath[first]
 	switch path := r.URL.Path; {
-	case h != nil && below:
+	case h != nil && below && strings.HasPrefix(path, root):
 		h.ServeHTTP(w, r)
 	case path == "/_mock/health", path == "/_mock/ca.pem": // of the process
 		rt.root.ServeHTTP(w, r)
-	case path == "/":
+	case path == "/", path == root:
 		mock.ServeIndex(w, r, rt.listed(r))
 	default:
 		http.Error(w, "no tenant has this host or path; GET / lists the tenants", http.StatusNotFound)
@@ -179,7 +179,7 @@ func (rt *router) listed(r *http.Request) []mock.Listed {
 	}
 	list := make([]mock.Listed, 0, len(rt.names))
 	for _, name := range rt.names {
-		l := mock.Listed{Name: name, URL: name + "/", Issuer: b.of(name)}
+		l := mock.Listed{Name: name, URL: strings.TrimPrefix(b.path(), r.URL.Path) + name + "/", Issuer: b.of(name)}
 		if isHost(name) {
 			l.URL = l.Issuer
 		}

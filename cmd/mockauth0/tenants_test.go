@@ -7,12 +7,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/tokend/pkg/mock"
 )
 
 // running is a mockauth0 in this process.
@@ -392,5 +395,35 @@ func TestTenantsSettings(t *testing.T) {
 	t.Setenv("MOCKAUTH0_TENANT", "x.yaml")
 	if code, _, errs := execute(t, "serve"); code != exitConfig || !strings.Contains(errs, "both set") {
 		t.Errorf("%d %s", code, errs)
+	}
+}
+
+// With a path in MOCKAUTH0_ISSUER the tenants are below it.
+func TestTenantsBelowAPath(t *testing.T) {
+	const root = base("https://mock.example.com/base/")
+	list := []hosted{{name: "a"}, {name: "b.localhost"}}
+	p := &program{stderr: io.Discard}
+	if err := p.openTenants(settings{}, list, root, nil, mock.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	defer closeTenants(list)
+	handler := p.tenantsAt(root, list)
+	for path, want := range map[string]string{
+		"/base/a/.well-known/openid-configuration":       `"issuer":"https://mock.example.com/base/a/"`,
+		"/.well-known/oauth-authorization-server/base/a": `"issuer":"https://mock.example.com/base/a/"`,
+		"/base/":                              `href="a/"`,
+		"/":                                   `href="base/a/"`,
+		"/a/.well-known/openid-configuration": "no tenant has this host or path",
+		"/.well-known/oauth-authorization-server/a":          "no tenant has this host or path",
+		"/base/b.localhost/.well-known/openid-configuration": "no tenant has this host or path",
+		"/_mock/health": "",
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+path, nil)
+		r.Header.Set("Accept", "text/html, application/json;q=0.9")
+		handler.ServeHTTP(w, r)
+		if found := !strings.HasPrefix(want, "no tenant"); found != (w.Code == http.StatusOK) || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }
