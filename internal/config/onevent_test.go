@@ -27,6 +27,7 @@ func TestOnEvent_Faults(t *testing.T) {
 		"both":         {"{command: [sh], url: https://x.example/, key_file: /x}", "both on_event.command and on_event.url are set"},
 		"neither":      {"{types: [resumed]}", "neither a command nor a URL"},
 		"no key":       {"{url: https://x.example/}", "on_event.key_file is missing"},
+		"no key file":  {"{url: https://x.example/, key_file: /nowhere/key}", "on_event.key_file: secret file /nowhere/key cannot be read"},
 		"plain HTTP":   {"{url: http://x.example/, key_file: /x}", "not the URL of a webhook"},
 		"user":         {"{url: https://u:p@x.example/, key_file: /x}", "not the URL of a webhook"},
 		"unknown type": {"{command: [sh], types: [resume]}", "did you mean resumed?"},

@@ -124,3 +124,12 @@ func remove(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func TestTLS_ClientCAs_Faults(t *testing.T) {
+	none := write(t, filepath.Join(t.TempDir(), "ca.pem"), "not a certificate\n", 0o644)
+	for path, want := range map[string]string{none: "contains no certificate", "/nowhere/ca.pem": "no such file"} {
+		if _, err := (TLS{ClientCAFile: path}).ClientCAs(); err == nil || !strings.Contains(err.Error(), "tls_client_ca_file") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
