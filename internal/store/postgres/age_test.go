@@ -155,6 +155,38 @@ func TestReplaced_WhileOpen(t *testing.T) {
 	}
 }
 
+// TestLoad_RowsOfTheStoreChanged: what identifies the store is gone.
+func TestLoad_RowsOfTheStoreChanged(t *testing.T) {
+	for _, c := range []struct{ change, want string }{
+		{"DELETE FROM tokend_meta WHERE name = 'id'", "has no store of this program any more"},
+		{"DELETE FROM tokend_shards", "has no store of this program any more"},
+	} {
+		url := cluster.URL(t)
+		s := open(t, url, postgres.Options{Sealer: newKeys(t)})
+		put(t, s, "a", 1)
+		cluster.SQL(t, pgtest.Database(t, url), c.change)
+		if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrReplaced) || !strings.Contains(err.Error(), c.want) || hint.Of(err) != "restart tokend" {
+			t.Errorf("%s: %v, want %q", c.change, err, c.want)
+		}
+	}
+}
+
+// TestOpen_UnknownShard: a row that no version has written is damage.
+func TestOpen_UnknownShard(t *testing.T) {
+	for _, shard := range []string{"-1", "9999"} {
+		url := cluster.URL(t)
+		o := postgres.Options{Sealer: newKeys(t), MarkFiles: []string{filepath.Join(t.TempDir(), "mark")}}
+		must(t, open(t, url, o).Close())
+		cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_shards SET shard = "+shard+" WHERE shard = 0")
+		if s, err := postgres.Open(t.Context(), url, o); err == nil || !strings.Contains(err.Error(), "unknown shard") {
+			t.Errorf("shard %s: %v", shard, err)
+			if s != nil {
+				must(t, s.Close())
+			}
+		}
+	}
+}
+
 // TestLease_ClockOfDatabase: an expiry that is too far away to have been written by
 // this database's clock has passed.
 func TestLease_ClockOfDatabase(t *testing.T) {

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A value that cannot be opened keeps the former key, and the command says so.
+func TestKeyRotate_UnreadableValue(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_FILE="+filepath.Join(home, "demo"), "TOKEND_LOG_LEVEL=error")
+	if o := runTokend(t, "serve", "--once"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(home, ".local/state/tokend/tokend.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `UPDATE grants SET sealed = substr(sealed, 1, 40)`)
+	if cerr := db.Close(); err != nil || cerr != nil {
+		t.Fatal(err, cerr)
+	}
+	o := runTokend(t, "key", "rotate")
+	if o.code != exitUnavailable || !strings.Contains(o.stderr, "1 values cannot be opened, so the former key stays\nhint: log these clients out and in again") {
+		t.Errorf("%+v", o)
+	}
+}
