@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -256,5 +257,60 @@ func TestDamage_RowsMoved(t *testing.T) {
 				t.Errorf("Load of the neighbour = %v", err)
 			}
 		})
+	}
+}
+
+// foreign is a lease of another store.
+type foreign struct{ flow.Lease }
+
+func (foreign) Key() string { return "a" }
+
+func TestSave_Errors(t *testing.T) {
+	url := cluster.URL(t)
+	s := open(t, url, postgres.Options{Sealer: newKeys(t)})
+	g := put(t, s, "a", 1)
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	if err := s.Save(t.Context(), foreign{l}, g); !errors.Is(err, flow.ErrConflict) {
+		t.Errorf("Save under another store's lease = %v, want ErrConflict", err)
+	}
+	odd := *g
+	odd.LoggedIn = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
+	if err := s.Save(t.Context(), l, &odd); err == nil || !strings.Contains(err.Error(), `postgres: save "a": `) {
+		t.Errorf("Save of a grant that cannot be written = %v", err)
+	}
+	if got, err := s.Load(t.Context(), "a"); err != nil || got.Revision != g.Revision {
+		t.Errorf("Load = %v, %v; want the grant as it was", got, err)
+	}
+	cluster.SQL(t, pgtest.Database(t, url), "DELETE FROM tokend_grants WHERE key = 'a'")
+	if err := s.Save(t.Context(), l, g); !errors.Is(err, flow.ErrConflict) || !strings.Contains(err.Error(), "the lease was lost") {
+		t.Errorf("Save of a deleted row = %v, want ErrConflict", err)
+	}
+}
+
+// TestSave_StoreReplaced: the first operation after the store was replaced is a save.
+func TestSave_StoreReplaced(t *testing.T) {
+	url := cluster.URL(t)
+	s := open(t, url, postgres.Options{Sealer: newKeys(t)})
+	g := put(t, s, "a", 1)
+	l, err := s.Lock(t.Context(), "a", time.Minute)
+	must(t, err)
+	cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_meta SET value = 'other' WHERE name = 'id'; UPDATE tokend_grants SET owner = 'other'")
+	if err := s.Save(t.Context(), l, g); !errors.Is(err, flow.ErrReplaced) {
+		t.Errorf("Save = %v, want ErrReplaced", err)
+	}
+}
+
+// TestLoad_SealedButNotAGrant: sealed data that is not a grant is damaged, and
+// the error does not quote it.
+func TestLoad_SealedButNotAGrant(t *testing.T) {
+	url, keys := cluster.URL(t), newKeys(t)
+	s := open(t, url, postgres.Options{Sealer: keys})
+	g := put(t, s, "a", 1)
+	sealed, err := keys.Seal([]byte(`"canary"`), "grants", "sealed", "a", strconv.FormatInt(g.Revision, 10), strconv.FormatInt(g.Generation, 10))
+	must(t, err)
+	cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_grants SET sealed = decode('"+hex.EncodeToString(sealed)+"', 'hex') WHERE key = 'a'")
+	if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "it is not a grant") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("Load = %v, want ErrCorrupt without the content", err)
 	}
 }
