@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"example.com/tokend/internal/store/postgres"
 	"example.com/tokend/internal/store/postgres/pgtest"
 	"example.com/tokend/internal/store/seal"
+	"example.com/tokend/internal/store/storetest"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -312,5 +314,43 @@ func TestLoad_SealedButNotAGrant(t *testing.T) {
 	cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_grants SET sealed = decode('"+hex.EncodeToString(sealed)+"', 'hex') WHERE key = 'a'")
 	if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "it is not a grant") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("Load = %v, want ErrCorrupt without the content", err)
+	}
+}
+
+func TestLock_InvalidTTL(t *testing.T) {
+	s := open(t, cluster.URL(t), postgres.Options{Sealer: newKeys(t)})
+	for _, ttl := range []time.Duration{0, -time.Second} {
+		if _, err := s.Lock(t.Context(), "a", ttl); err == nil || errors.Is(err, flow.ErrLocked) || !strings.Contains(err.Error(), "must be positive") {
+			t.Errorf("Lock for %v = %v", ttl, err)
+		}
+	}
+}
+
+// TestLogins_Damaged: a login that does not open, or that is none, is damaged, and the
+// error does not quote it.
+func TestLogins_Damaged(t *testing.T) {
+	url, keys := cluster.URL(t), newKeys(t)
+	s := open(t, url, postgres.Options{Sealer: keys})
+	odd := storetest.PendingLogin("a", "odd", time.Now())
+	odd.Started = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
+	if err := s.KeepLogin(t.Context(), odd); err == nil || !strings.Contains(err.Error(), `postgres: keep a login of "a": `) {
+		t.Errorf("KeepLogin of a login that cannot be written = %v", err)
+	}
+	l := storetest.PendingLogin("a", "state", time.Now())
+	must(t, s.KeepLogin(t.Context(), l))
+	id := sha256.Sum256([]byte("login\x00" + l.Login.ID()))
+	sealed, err := keys.Seal([]byte(`"canary"`), "logins", "sealed", hex.EncodeToString(id[:]), "a", strconv.FormatInt(l.Login.Expires.UnixMicro(), 10))
+	must(t, err)
+	for _, c := range []struct{ sealed, want string }{
+		{"decode('" + hex.EncodeToString(sealed) + "', 'hex')", "it is not a login"},
+		{"substr(sealed, 1, 30)", seal.ErrOpen.Error()},
+	} {
+		cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_logins SET sealed = "+c.sealed)
+		if _, err := s.TakeLogin(t.Context(), "a", l.Login.ID()); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("TakeLogin = %v, want ErrCorrupt because %s", err, c.want)
+		}
+		if list, err := s.PendingLogins(t.Context(), "a"); err != nil || len(list) != 0 {
+			t.Errorf("PendingLogins = %d, %v", len(list), err)
+		}
 	}
 }
