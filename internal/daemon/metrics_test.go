@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -148,4 +149,23 @@ func BenchmarkMetrics(b *testing.B) {
 		d.handler.ServeHTTP(&sink{http.Header{}}, r)
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/scrape")
+}
+
+// broken is a connection that takes no bytes.
+type broken struct{ http.ResponseWriter }
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("no space in the pipe") }
+
+func TestMetrics_NotWritten_IsLogged(t *testing.T) {
+	var log strings.Builder
+	d, err := New(Config{Clients: []Client{kept(t, newTenant(t), "demo")}, Keys: []Key{{Name: "main", Secret: mainKey}}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := benchRequest()
+	r.URL.Path, r.RequestURI = "/metrics", "/metrics"
+	d.handler.ServeHTTP(broken{httptest.NewRecorder()}, r)
+	if !strings.Contains(log.String(), "metrics not written") || !strings.Contains(log.String(), "no space in the pipe") {
+		t.Errorf("the log: %s", log.String())
+	}
 }
