@@ -132,6 +132,23 @@ func TestServe_TLS(t *testing.T) {
 	}
 }
 
+func TestServe_TLS_BusyPort(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t)
+	dir := filepath.Join(home, "tls")
+	makeCertificate(t, dir, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	setenv(t, "TOKEND_LISTEN=127.0.0.1:0", "TOKEND_TLS_LISTEN="+l.Addr().String(),
+		"TOKEND_TLS_CERT_FILE="+filepath.Join(dir, "tls.crt"), "TOKEND_TLS_KEY_FILE="+filepath.Join(dir, "tls.key"))
+	if o := runTokend(t, "serve"); o.code != exitUnavailable || !strings.Contains(o.stderr, "tls_listen: ") || !strings.Contains(o.stderr, "hint: set TOKEND_TLS_LISTEN to another address") {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestServe_TLS_Refused(t *testing.T) {
 	home := clean(t)
 	newTenant(t).configure(t)
