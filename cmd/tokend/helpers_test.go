@@ -110,7 +110,12 @@ func tokendWith(t *testing.T, p program, args ...string) output {
 			return os.ErrPermission
 		}
 	}
-	code := p.run(t.Context(), args)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a service that should have refused runs on
+	defer cancel()
+	code := p.run(ctx, args)
+	if ctx.Err() != nil {
+		t.Errorf("tokend %q runs for a minute", args)
+	}
 	return output{code, stdout.String(), stderr.String()}
 }
 
