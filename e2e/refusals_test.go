@@ -48,7 +48,7 @@ var parts = []struct {
 	{"internal/store", 30, own("internal/store")},
 	{"internal/store/seal", 7, own("internal/store/seal")},
 	{"internal/store/sqlite", 40, sqliteTests()},
-	{"internal/store/postgres", 30, own("internal/store/postgres")},
+	{"internal/store/postgres", 30, postgresTests()},
 	{"internal/storeurl", 2, own("internal/storeurl")},
 	{"internal/events", 3, own("internal/events")},
 	{"internal/systemd", 8, own("internal/systemd")},
@@ -114,6 +114,13 @@ func sqliteTests() []mutation.Tests {
 		{Dir: dir, Args: []string{"-run", slow, "."}},
 		{Dir: filepath.Dir(dir), Args: []string{"-run", "^TestOpen_DirectoryNotWritable$", "."}},
 	}
+}
+
+// postgresTests returns the tests of postgres, the fast ones first.
+func postgresTests() []mutation.Tests {
+	const slow = "^Test(Store|Failover|Lost|Down|Hangs|Synchronous|PoolExhausted|PgBouncer|Processes|UseKey|Watch|ReadOnly)"
+	dir := filepath.Join("..", "internal", "store", "postgres")
+	return []mutation.Tests{{Dir: dir, Args: []string{"-skip", slow, "."}}, {Dir: dir, Args: []string{"-run", slow, "."}}}
 }
 
 // TestEveryRefusalOfTokend removes the refusals of tokend and of its Terraform

@@ -397,3 +397,31 @@ func TestSave_KeyOfShardDamaged(t *testing.T) {
 		t.Errorf("Save = %v", err)
 	}
 }
+
+// TestReplaced_RotationOfKeys: what a rotation does reports another store, or none.
+func TestReplaced_RotationOfKeys(t *testing.T) {
+	for change, want := range map[string]string{
+		"UPDATE tokend_meta SET value = 'other' WHERE name = 'id'": "was overwritten with another store",
+		"DELETE FROM tokend_meta WHERE name = 'id'":                "store", // of this program, or another one
+	} {
+		r := newRotating(t)
+		s := r.open(t)
+		cluster.SQL(t, r.db, change)
+		_, keyErr := s.SealingKey(t.Context())
+		_, countErr := s.SealedWith(t.Context())
+		for op, err := range map[string]error{"UseKey": s.UseKey(t.Context(), r.next), "SealingKey": keyErr, "SealedWith": countErr} {
+			if !errors.Is(err, flow.ErrReplaced) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s after %s: %v", op, change, err)
+			}
+		}
+	}
+}
+
+func TestSealingKey_KeyCheckDamaged(t *testing.T) {
+	r := newRotating(t)
+	s := r.open(t)
+	cluster.SQL(t, r.db, "UPDATE tokend_meta SET value = '!' WHERE name = 'keycheck'")
+	if _, err := s.SealingKey(t.Context()); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "not base64") {
+		t.Errorf("SealingKey = %v", err)
+	}
+}
