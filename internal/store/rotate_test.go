@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -582,4 +583,22 @@ func TestAddKey_Output(t *testing.T) {
 	must(t, os.WriteFile(r.keyset, b, 0o600))
 	r.onlyKey(t, r.Store)
 	complete(t, r.process(t))
+}
+
+// TestSpill_KeyReplacedBetween: the keys are rotated after a grant was sealed and before
+// its file exists, where the rotation cannot see it.
+func TestSpill_KeyReplacedBetween(t *testing.T) {
+	r := newRotating(t)
+	keys := store.KeysOf(r.Store)
+	next, err := keys.Added()
+	must(t, err)
+	keys.Follow(func() (*seal.Keyset, error) { return next, nil })
+	must(t, r.Spill(t.Context(), "a", storetest.Grant()))
+	b, err := os.ReadFile(r.spillFiles(t)[0])
+	must(t, err)
+	var file struct{ Sealed []byte }
+	must(t, json.Unmarshal(b, &file))
+	if id, ok := seal.KeyOf(file.Sealed); !ok || id != next.Primary() {
+		t.Errorf("the file is sealed with key %d, want the new key %d", id, next.Primary())
+	}
 }
