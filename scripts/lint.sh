@@ -40,6 +40,8 @@ check go -C terraform vet ./...
 check go -C e2e/referees vet ./...
 check tool golangci-lint run
 check tool golangci-lint run --build-tags otel ./internal/trace ./cmd/tokend
+check tool_in bench golangci-lint run
+check tool_in deploy golangci-lint run
 check tool_in terraform golangci-lint run
 check tool_in e2e/referees golangci-lint run
 check formatted
