@@ -10,7 +10,8 @@ TOOL := go tool -modfile=tools/go.mod
 # Static, as releases are: a program that needs no C library starts sooner. Without
 # the msgpack codec of gin, which nothing uses, it is a quarter smaller. A checkout
 # that belongs to somebody else has no version that git would tell.
-BUILD := CGO_ENABLED=0 go build -tags nomsgpack $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
+comma := ,
+BUILD := CGO_ENABLED=0 go build -tags nomsgpack$(if $(TAGS),$(comma)$(TAGS)) $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1	/p' Makefile | expand -t 8
@@ -23,6 +24,7 @@ test: ## every test, with what they need installed first
 	@go -C e2e/consumers test -count=1 ./...
 	@go -C terraform test -count=1 $$(scripts/deps.sh --race) ./...
 	@go test -count=1 -timeout 20m $$(scripts/deps.sh --race) ./...
+	@go test -count=1 -tags otel -run '^TestTraces' ./cmd/tokend
 	@go -C e2e/referees test -count=1 ./...
 	@go -C deploy test -count=1 ./...
 
@@ -53,7 +55,7 @@ mutants: ## every refusal and documented line taken out, one at a time: a test m
 torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABLE=file); TORTURE_SEED=N repeats a run; STORE=postgres: of replicas
 	@TORTURE=$(TORTURE) TORTURE_STORE=$(STORE) go test -count=1 -v -timeout 2h -run '^TestTorture$$' ./e2e/torture
 
-build: ## the programs, and links of the credential helpers' names, into bin/
+build: ## the programs, and links of the credential helpers' names, into bin/; TAGS=otel: with OpenTelemetry traces
 	@$(BUILD) -o bin/ ./cmd/...
 	@for helper in docker-credential git-credential terraform-credentials; do ln -sf tokend-credential "bin/$$helper-tokend"; done
 

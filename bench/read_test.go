@@ -3,10 +3,12 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,14 +25,38 @@ var bareLine = regexp.MustCompile(`listening (\S+)`)
 // BenchmarkTokenRead: reads of a token that the service has in memory, with all
 // guards, over 16 connections, compared with a gin handler that answers the same
 // bytes and checks nothing. Both are processes of their own. They take turns of a
-// few thousand requests, so that a busy moment of the machine affects both.
+// few hundred requests, so that a busy moment of the machine affects both.
 //
 // rate-ratio is the service's requests per second divided by the bare handler's,
 // cpu-ratio its CPU time per request divided by the bare handler's: the medians of
-// all turns.
+// all turns. The callers are the main API key without an audit log, and with an audit
+// log, a limit of requests per second and metrics a key for one client and a token of
+// an OpenID Connect issuer.
 func BenchmarkTokenRead(b *testing.B) {
-	s := startService(b, binaries(b))
-	request := "GET /v1/clients/demo/token HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAuthorization: Bearer " + s.key + "\r\n\r\n"
+	bin := binaries(b)
+	b.Run("key", func(b *testing.B) {
+		s := startService(b, bin, "")
+		compareReads(b, s, s.key)
+	})
+	const everything = "audit_file: HOME/audit.jsonl\ncaller_rate_limit: \"1000000\"\n"
+	b.Run("key_of_caller_audited", func(b *testing.B) {
+		const key = "key-of-the-caller-of-this-benchmark"
+		file := filepath.Join(b.TempDir(), "key")
+		if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		compareReads(b, startService(b, bin, everything+"keys: {ci: {key_file: "+file+", clients: [demo]}}\n"), key)
+	})
+	b.Run("oidc_audited", func(b *testing.B) {
+		s := startService(b, bin, everything+`callers: {ci: {oidc: [{issuer: "ISSUER", audience: "https://api.example.com/", subject: "demo@clients"}], clients: [demo]}}`+"\n")
+		compareReads(b, s, clientToken(b, s.issuer))
+	})
+}
+
+// compareReads compares reads with a bearer token with the bare handler.
+func compareReads(b *testing.B, s service, bearer string) {
+	b.Helper()
+	request := "GET /v1/clients/demo/token HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAuthorization: Bearer " + bearer + "\r\n\r\n"
 	const turn = 800 // requests
 	service := newReader(b, s.address, request, s.cmd)
 	service.read(b, turn) // at once: the service closes a connection without a request
@@ -46,6 +72,25 @@ func BenchmarkTokenRead(b *testing.B) {
 	}
 	b.ReportMetric(median(rate), "rate-ratio")
 	b.ReportMetric(median(cost), "cpu-ratio")
+}
+
+// clientToken returns a token of the tenant's client demo.
+func clientToken(b *testing.B, issuer string) string {
+	b.Helper()
+	a, err := http.PostForm(issuer+"oauth/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {"demo"}, "client_secret": {"demo-secret"}, "audience": {"https://api.example.com/"},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = a.Body.Close() }()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(a.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
+		b.Fatal(a.Status, err)
+	}
+	return answer.AccessToken
 }
 
 func median(v []float64) float64 {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -82,8 +83,9 @@ type service struct {
 	key     string
 }
 
-// startService starts a tenant and a service from the programs in bin.
-func startService(b *testing.B, bin string) service {
+// startService starts a tenant and a service from the programs in bin. In the service's
+// configuration file, ISSUER stands for the tenant's and HOME for its directory.
+func startService(b *testing.B, bin, config string) service {
 	b.Helper()
 	s := service{}
 	s.issuer, _ = server(b, issuerLine, []string{"MOCKAUTH0_LISTEN=127.0.0.1:0"}, bin+"/mockauth0")
@@ -94,6 +96,13 @@ func startService(b *testing.B, bin string) service {
 	}
 	s.env = []string{
 		"XDG_STATE_HOME=" + dir, "XDG_RUNTIME_DIR=" + run, "XDG_CONFIG_HOME=" + dir,
+	}
+	config = strings.NewReplacer("ISSUER", s.issuer, "HOME", dir).Replace(config)
+	if err := os.MkdirAll(filepath.Join(dir, "tokend"), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokend", "tokend.yaml"), []byte(config), 0o600); err != nil {
+		b.Fatal(err)
 	}
 	s.address, s.cmd = server(b, listenLine, append(slices.Clone(s.env), "TOKEND_LISTEN=127.0.0.1:0",
 		"TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER="+s.issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
@@ -115,7 +124,7 @@ func startService(b *testing.B, bin string) service {
 func tokenProcesses(b *testing.B) []process {
 	b.Helper()
 	bin := binaries(b)
-	s := startService(b, bin)
+	s := startService(b, bin, "")
 	url := "http://" + s.address + "/v1/clients/demo/token?format=text"
 	tcp := append(slices.Clone(s.env), "TOKEND_ADDR=http://"+s.address, "TOKEND_API_KEY_FILE="+s.keyFile)
 	processes := []process{

@@ -20,8 +20,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
@@ -70,7 +71,7 @@ func build(ctx context.Context, dir string) error {
 	for _, p := range []struct{ dir, pkg, tags string }{
 		{"..", "./cmd/mockauth0", "nomsgpack"}, {".", "./bare", ""}, {".", "./peers/mockoidc", ""}, {".", "./peers/limit", ""},
 	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags", p.tags, "-o", dir+"/", p.pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-tags", p.tags, "-o", dir+"/", p.pkg) //nolint:gosec // constants, and a directory of ours
 		cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", p.pkg, err, out)

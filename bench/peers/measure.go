@@ -148,7 +148,7 @@ func measureStarts(ctx context.Context, r *results, mocks []mock, o options) err
 			}
 			cpu, err := s.cpu()
 			if err == nil && i < 3 {
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) //nolint:forbidigo // idle is a time without an event
 				var mib float64
 				mib, err = s.resident()
 				idle[m.name] = append(idle[m.name], mib)

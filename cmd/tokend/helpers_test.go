@@ -55,11 +55,11 @@ func unset(t *testing.T, name string) {
 	}
 }
 
-// tokendVariables are the names of the process's variables with our prefix.
+// tokendVariables are the names of the process's variables that tokend reads.
 func tokendVariables() []string {
 	var names []string
 	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "TOKEND_") {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "TOKEND_") || strings.HasPrefix(name, "OTEL_") {
 			names = append(names, name)
 		}
 	}

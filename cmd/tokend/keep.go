@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -49,7 +50,8 @@ type keeper struct {
 	event  func(flow.Event)  // called after every change of a grant; nil: none
 	ending time.Duration     // how long before its end a grant has its event
 
-	refreshed func(flow.Refresh) // called after every refresh of a client; nil: none
+	refreshed func(flow.Refresh)                                                        // called after every refresh of a client; nil: none
+	started   func(context.Context, flow.Operation) (context.Context, func(flow.Class)) // called when an operation of a client begins; nil: none
 
 	audit *audit.Log // of the tokens that are written to files; nil: none
 
@@ -115,7 +117,7 @@ func (k keeper) client(made *kept) (err error) {
 	made.changes = &changes{note: k.note}
 	c := made.settings.Config
 	c.Store, c.Log, c.OnChange, c.RedirectURL = k.grants, k.log, made.changes.report, k.redirect(made.settings)
-	c.OnEvent, c.EndingAhead, c.OnRefresh = k.event, k.ending, k.refreshed
+	c.OnEvent, c.EndingAhead, c.OnRefresh, c.OnStart = k.event, k.ending, k.refreshed, k.started
 	c.Provider = k.providers.of(c.Issuer, k.log)
 	made.client, err = flow.New(c)
 	return err

@@ -9,6 +9,7 @@ import (
 	"example.com/tokend/internal/events"
 	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/store"
+	"example.com/tokend/internal/trace"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -19,7 +20,7 @@ func (s *serving) measure() {
 		notified = func() bool { return lost() == nil }
 	}
 	s.metrics = metrics.New(buildVersion(), notified)
-	s.keeper.grants = measuredStore{s.grants, s.metrics}
+	s.keeper.grants = measuredStore{s.grants, s.metrics, s.trace}
 	s.keeper.refreshed = func(r flow.Refresh) {
 		s.metrics.Refreshed(r.Client, string(cmp.Or(r.Class, "success")), r.Took)
 	}
@@ -27,7 +28,7 @@ func (s *serving) measure() {
 
 // ping reports whether the store answers.
 func (s *serving) ping(ctx context.Context) error {
-	return measuredStore{s.grants, s.metrics}.ping(ctx)
+	return measuredStore{s.grants, s.metrics, s.trace}.ping(ctx)
 }
 
 // countLost counts an event that on_event did not get.
@@ -39,10 +40,11 @@ func (s *serving) countLost(reason error) {
 	s.metrics.Undelivered(metrics.Failed)
 }
 
-// measuredStore is a store whose operations are counted.
+// measuredStore is a store whose operations are counted, and each save is a span.
 type measuredStore struct {
 	*store.Store
 	metrics *metrics.Metrics
+	trace   *trace.Tracer
 }
 
 // Load implements [flow.Store].
@@ -56,7 +58,9 @@ func (m measuredStore) Load(ctx context.Context, key string) (*flow.Grant, error
 // Save implements [flow.Store].
 func (m measuredStore) Save(ctx context.Context, l flow.Lease, g *flow.Grant) error {
 	began := time.Now()
+	ctx, span := m.trace.Begin(ctx, "store_save")
 	err := m.Store.Save(ctx, l, g)
+	span.Ended(classOfSave(err))
 	m.done(metrics.OpSave, began, err)
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"example.com/tokend/internal/requestid"
 	"example.com/tokend/internal/store"
 	"example.com/tokend/internal/systemd"
+	"example.com/tokend/internal/trace"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -33,7 +34,8 @@ type serving struct {
 	restored *restoredWarning
 	hub      *events.Hub
 	metrics  *metrics.Metrics
-	audit    *audit.Log // nil: none
+	audit    *audit.Log    // nil: none
+	trace    *trace.Tracer // nil: none
 	issuers  issuers
 
 	keysVersion fileVersion // of the file of the API keys
@@ -65,7 +67,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, IDs: requestid.New(rand.Text()[:12]),
+		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, Trace: s.trace, IDs: requestid.New(rand.Text()[:12]),
 		Store: s.settings.shownStore(), SessionKey: s.sessionKey(), Settings: shownSettings,
 	})
 	activate(s.kept, nil)

@@ -155,6 +155,10 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 	for _, name := range s.withPassword() {
 		log.WarnContext(ctx, passwordGrant, "client", name, "hint", passwordGrantHint)
 	}
+	tracer, err := startTracing(ctx, log)
+	if err != nil {
+		return err
+	}
 	grants, err := s.openStore(ctx)
 	if err != nil {
 		return exitWith(exitConfig, err)
@@ -169,8 +173,9 @@ func (p *program) runService(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, trail.Close()) }()
-	svc := &serving{settings: s, audit: trail, issuers: issuers{}, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
+	svc := &serving{settings: s, audit: trail, trace: tracer, issuers: issuers{}, port: tcpPort(listeners[0]), grants: grants, manager: systemd.NewNotifier(namesOf(s.Clients), log), restored: newRestoredWarning(s.Clients, log), log: log}
 	svc.keeper = keeper{grants: grants, log: log, own: ownRedirect(svc.port), note: svc.note, audit: trail, providers: providers{}}
+	defer svc.traceClients()()
 	svc.measure()
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)

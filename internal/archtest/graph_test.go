@@ -47,10 +47,10 @@ func (g graph) ours() map[string]*pkg {
 	return own
 }
 
-// load runs the go command and returns the graph of this module.
-func load(t *testing.T) graph {
+// load runs the go command and returns the graph of this module, built with tags.
+func load(t *testing.T, tags ...string) graph {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "-tags", strings.Join(tags, ","), "./...")
 	cmd.Dir = filepath.Join("..", "..")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

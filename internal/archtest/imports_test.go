@@ -16,6 +16,7 @@ const (
 	qr         = "rsc.io/qr"
 	pgx        = "github.com/jackc/pgx"
 	prometheus = "github.com/prometheus"
+	otel       = "go.opentelemetry.io"
 	maxDepth   = 3
 	mathRand   = "math/rand"
 	mathRandV2 = "math/rand/v2"
@@ -36,13 +37,14 @@ var rules = []struct {
 	{"credential_program_is_light", credentialProgramIsLight},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
 	{"test_packages_are_for_tests", testPackagesAreForTests},
+	{"no_tracing_without_its_tag", noTracing},
 	{"depth", depth},
 }
 
 func TestImports(t *testing.T) {
 	g := load(t)
 	for _, must := range []string{
-		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/mock/management", "pkg/contract", "internal/apikey", "internal/audit", "internal/dashboard", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid",
+		"pkg/flow", "pkg/mock", "pkg/mock/tenant", "pkg/mock/management", "pkg/contract", "internal/apikey", "internal/audit", "internal/dashboard", "internal/daemon", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid", "internal/trace",
 		"internal/near", "internal/hint", "internal/durable", "internal/config", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/storeurl",
 		"internal/tokenfile", "internal/format", "internal/doctor", "internal/child", "internal/harden", "internal/systemd", "internal/terminal", "cmd/internal/exitcode", "cmd/tokend", "cmd/tokend-credential", "cmd/mockauth0",
 	} {
@@ -57,6 +59,29 @@ func TestImports(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With its tag, OpenTelemetry is used in one package.
+func TestImports_OfTracing(t *testing.T) {
+	g := load(t, "otel")
+	if len(noTracing(g)) == 0 {
+		t.Error("the tag otel builds no tracing: the rule sees nothing")
+	}
+	for _, v := range confined(g, otel, "internal/trace") {
+		t.Error(v)
+	}
+}
+
+// noTracing: a program without the tag otel does not link OpenTelemetry, by way of
+// another library either.
+func noTracing(g graph) []string {
+	var bad []string
+	for path := range g {
+		if within(path, otel) {
+			bad = append(bad, violation(path, "is built; that is for the tag otel"))
+		}
+	}
+	return bad
 }
 
 // testPackagesAreForTests: the packages that compare the documents with the code are
@@ -101,7 +126,7 @@ var leaves = []string{"internal/near", "internal/hint", "internal/durable", "int
 func facesKnowWhatTheyNeed(g graph) []string {
 	var bad []string
 	for folder, may := range map[string][]string{
-		"internal/daemon":    append([]string{"pkg/flow", "internal/audit", "internal/dashboard", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid"}, leaves...),
+		"internal/daemon":    append([]string{"pkg/flow", "internal/audit", "internal/dashboard", "internal/events", "internal/guard", "internal/keeper", "internal/metrics", "internal/proxy", "internal/requestid", "internal/trace"}, leaves...),
 		"internal/apikey":    leaves,
 		"internal/audit":     leaves,
 		"internal/dashboard": {"pkg/flow"}, // it renders what the API gives it
@@ -112,6 +137,7 @@ func facesKnowWhatTheyNeed(g graph) []string {
 		"internal/guard":     nil, // the proxy imports it, and no chain is longer than three
 		"internal/requestid": append([]string{"pkg/flow"}, leaves...),
 		"internal/tokenfile": append([]string{"pkg/flow"}, leaves...),
+		"internal/trace":     leaves, // what it traces are names and statuses
 		"internal/recording": {"pkg/contract"},
 		"internal/near":      nil,
 		"internal/hint":      nil,

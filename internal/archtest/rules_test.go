@@ -33,7 +33,7 @@ func sound() map[string][]string {
 		"our:pkg/flow":                  {"github.com/go-jose/go-jose/v4", "time"},
 		"our:pkg/mock":                  {"our:pkg/mock/tenant", "github.com/go-jose/go-jose/v4", "golang.org/x/oauth2"},
 		"our:pkg/mock/tenant":           {"encoding/json"},
-		"our:internal/daemon":           {"our:pkg/flow", "our:internal/audit", "our:internal/dashboard", "our:internal/events", "our:internal/guard", "our:internal/keeper", "our:internal/metrics", "our:internal/proxy", "our:internal/requestid", "our:internal/near", "our:internal/hint", gin},
+		"our:internal/daemon":           {"our:pkg/flow", "our:internal/audit", "our:internal/dashboard", "our:internal/events", "our:internal/guard", "our:internal/keeper", "our:internal/metrics", "our:internal/proxy", "our:internal/requestid", "our:internal/trace", "our:internal/near", "our:internal/hint", gin},
 		"our:internal/dashboard":        {"our:pkg/flow", qr},
 		"our:internal/guard":            {"net/http"},
 		"our:internal/apikey":           {"our:internal/hint"},
@@ -43,6 +43,7 @@ func sound() map[string][]string {
 		"our:internal/events":           {"our:pkg/flow", "our:internal/hint"},
 		"our:internal/proxy":            {"our:pkg/flow", "our:internal/guard", "net/http"},
 		"our:internal/requestid":        {"our:pkg/flow"},
+		"our:internal/trace":            {"our:internal/hint", "net/http"},
 		"our:internal/recording":        {"our:pkg/contract"},
 		"our:internal/near":             {"time"},
 		"our:internal/hint":             {"time"},
@@ -122,6 +123,9 @@ func TestRulesSeeImports(t *testing.T) {
 		{"credential_program_is_light", "golang.org/x/oauth2", "google.golang.org/protobuf/proto", "links google.golang.org/protobuf/proto"},
 		{"test_packages_are_for_tests", "our:cmd/tokend", "our:internal/openapi", "cmd/tokend: imports " + module + "internal/openapi"},
 		{"test_packages_are_for_tests", "our:internal/daemon", "our:internal/clidocs", "internal/daemon: imports " + module + "internal/clidocs"},
+		{"no_tracing_without_its_tag", "our:internal/trace", otel + "/otel/trace", otel + "/otel/trace: is built"},
+		{"no_tracing_without_its_tag", "golang.org/x/oauth2", otel + "/otel", otel + "/otel: is built"},
+		{"faces_know_what_they_need", "our:internal/trace", "our:pkg/flow", "internal/trace: imports " + module + "pkg/flow"},
 		{"depth", "our:pkg/flow", "our:pkg/deeper", "import chain of 4: cmd/tokend → "},
 	}
 	for _, tt := range tests {

@@ -23,6 +23,7 @@ import (
 	"example.com/tokend/internal/metrics"
 	"example.com/tokend/internal/proxy"
 	"example.com/tokend/internal/requestid"
+	"example.com/tokend/internal/trace"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	Metrics *metrics.Metrics                // of the service, for /metrics; nil: its own
 	IDs     *requestid.Source               // of requests without one; nil: not distinguished from other processes'
 	Audit   *audit.Log                      // of the requests that issue or change something; nil: none
+	Trace   *trace.Tracer                   // of requests; nil: none
 
 	Store      string                    // its URL without a password, for the dashboard
 	SessionKey []byte                    // of the dashboard's sessions; nil: they end with the process
@@ -117,6 +119,7 @@ type Daemon struct {
 	metrics *metrics.Metrics
 	ids     *requestid.Source
 	audit   *audit.Log
+	trace   *trace.Tracer
 	rate    float64
 	limits  guard.Limits
 	ready   func(ctx context.Context) error
@@ -145,7 +148,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{audit: c.Audit, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log, store: c.Store, settings: c.Settings}
+	d := &Daemon{audit: c.Audit, trace: c.Trace, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log, store: c.Store, settings: c.Settings}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}
@@ -168,7 +171,7 @@ func New(c Config) (*Daemon, error) {
 	d.stopping, d.stop = context.WithCancel(context.Background())
 	d.logins = newLogins(c.Logins, d.now)
 	d.running.keeper = keeper.New(keeper.Config{Watch: c.Watch, Now: d.now, Log: d.log})
-	d.proxy = proxy.New(proxy.Config{Base: c.Base, Now: d.now, Log: d.log, Drain: c.Drain, Peers: func(p guard.Peer) bool { return d.active.Load().guard.Knows(p) }})
+	d.proxy = proxy.New(proxy.Config{Base: d.upstreamsBy(c.Base), Now: d.now, Log: d.log, Drain: c.Drain, Peers: func(p guard.Peer) bool { return d.active.Load().guard.Knows(p) }})
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.active.Load().engine.ServeHTTP(w, r) })
 	d.started, d.sessions = d.now(), guard.NewSessions(c.SessionKey, nil, d.now)
 	var pageErr, pagesErr error

@@ -54,6 +54,9 @@ func (d *api) routes() http.Handler {
 	e.RedirectTrailingSlash = false
 	e.UseRawPath = true // %2F is not a slash
 	d.routed = routeCounters{}
+	if d.trace != nil {
+		e.Use(d.traceRequest)
+	}
 	e.Use(d.routed.count, d.accessLog, d.recovery)
 	for _, r := range d.table() {
 		e.Handle(r.method, r.path, d.guarded(r))
@@ -81,6 +84,7 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 			c.Writer.Header()["Connection"] = []string{"close"}
 		}
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
+		d.beginSpan(c, caller, refusal == nil)
 		rec := d.audited(c, r.audit, caller)
 		d.answer(c, r, caller, refusal)
 		rec.end() // not after a panic, which is answered later

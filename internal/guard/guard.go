@@ -45,6 +45,7 @@ type Config struct {
 type Guard struct {
 	keys      keyring
 	keyless   keyless
+	verified  verified
 	socket    Caller
 	anonymous Caller
 	sessions  *Sessions

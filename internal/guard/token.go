@@ -3,6 +3,7 @@ package guard
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // TokenRule recognizes a caller by a signed token (JWT) of an issuer, such as that of a
@@ -35,6 +37,7 @@ type Verifier interface {
 type Identity struct {
 	Subject  string
 	Audience []string
+	Expiry   time.Time // of the token
 }
 
 // Unavailable is the error of a [Verifier] without the keys of its issuer.
@@ -111,8 +114,16 @@ func pattern(subject string) *regexp.Regexp {
 
 // ofToken returns the caller of a bearer token other than an API key.
 func (g *Guard) ofToken(ctx context.Context, raw string) (*Caller, *Refusal) {
+	if len(g.keyless.tokens) == 0 {
+		return &g.anonymous, wrongKey()
+	}
+	var buf [2048]byte // avoids an allocation for most tokens
+	hash := sha256.Sum256(append(buf[:0], raw...))
+	if c := g.verified.caller(hash, g.now()); c != nil {
+		return c, nil
+	}
 	issuer, signed := issuerOf(raw)
-	if !signed || len(g.keyless.tokens) == 0 {
+	if !signed {
 		return &g.anonymous, wrongKey()
 	}
 	rules := g.keyless.tokens[issuer]
@@ -129,7 +140,11 @@ func (g *Guard) ofToken(ctx context.Context, raw string) (*Caller, *Refusal) {
 	if err != nil {
 		return &g.anonymous, rejected("the token of "+issuer+" is rejected: "+err.Error(), "request another one for this audience, and use it before it expires")
 	}
-	return g.ofIdentity(rules, id)
+	caller, refusal := g.ofIdentity(rules, id)
+	if refusal == nil {
+		g.verified.keep(hash, caller, g.now(), id.Expiry)
+	}
+	return caller, refusal
 }
 
 // ofIdentity returns the caller that a verified token is about.

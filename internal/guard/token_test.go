@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 // tokens verifies tokens that signedBy has made; err is its answer instead.
 type tokens struct {
-	err   error
-	calls int
+	err    error
+	expiry time.Time
+	calls  int
 }
 
 func (v *tokens) Verify(_ context.Context, token string) (Identity, error) {
@@ -28,7 +30,7 @@ func (v *tokens) Verify(_ context.Context, token string) (Identity, error) {
 	}
 	var c struct{ Sub, Aud string }
 	err = json.Unmarshal(payload, &c)
-	return Identity{c.Sub, []string{"other", c.Aud}}, err
+	return Identity{c.Sub, []string{"other", c.Aud}, v.expiry}, err
 }
 
 const actions = "https://token.actions.githubusercontent.com"
@@ -95,6 +97,71 @@ func TestAdmit_Tokens(t *testing.T) {
 		if c.caller != "" && c.caller != "main" && !strings.HasPrefix(caller.Subject, "repo:acme/") {
 			t.Errorf("%s: the subject is %q", name, caller.Subject)
 		}
+	}
+}
+
+// A token is verified once a minute at most, and again when it has expired, when the clock
+// was set back, and if too many others came. A rejected one is verified each time.
+func TestAdmit_TokensThatWereVerified(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	now := began
+	v := &tokens{expiry: began.Add(100 * time.Second)}
+	g := withTokens(t, v)
+	g.now = func() time.Time { return now }
+	admit := func(token string) (*Caller, *Refusal) {
+		return g.Admit(request(t, get(tokenPath, "HOST", "\nAuthorization: Bearer "+token), tcp), NeedsKey, "demo")
+	}
+	token := signedBy(actions, "tokend", "repo:acme/app:ref:refs/heads/main")
+	others := func() {
+		for i := range maxVerified {
+			_, _ = admit(signedBy(actions, "tokend", fmt.Sprint("repo:acme/", i)))
+		}
+		v.calls = 0
+	}
+	for _, c := range []struct {
+		when  string
+		now   time.Time
+		then  func()
+		calls int
+	}{
+		{"the first", began, func() {}, 1},
+		{"at once", began, func() {}, 0},
+		{"a minute later", began.Add(time.Minute), func() {}, 1},
+		{"before its end", began.Add(99 * time.Second), func() {}, 0},
+		{"at its end", began.Add(100 * time.Second), func() {}, 1}, // the verifier allows for other clocks
+		{"the clock is set back", began.Add(-time.Hour), func() {}, 1},
+		{"many others", began.Add(-time.Hour), others, 1},
+		{"after them", began.Add(-time.Hour), func() {}, 0},
+		{"the verifier has no keys", began.Add(-time.Hour), func() { v.err = &Unavailable{errors.New("down")} }, 0},
+	} {
+		now = c.now
+		c.then()
+		v.calls = 0
+		caller, f := admit(token)
+		if f != nil || caller.Name != "main-branch" || caller.Subject != "repo:acme/app:ref:refs/heads/main" || v.calls != c.calls {
+			t.Errorf("%s: %q, %+v, verified %d times, want %d", c.when, caller.Name, f, v.calls, c.calls)
+		}
+	}
+	if n := len(g.verified.list); n > maxVerified {
+		t.Errorf("%d tokens are kept", n)
+	}
+	v.err, v.calls = nil, 0
+	for range 2 {
+		if caller, f := admit(signedBy(actions, "tokend", "repo:other/app")); codeOf(f) != "unauthorized" || caller.Name != "" {
+			t.Errorf("a subject of no caller: %q, %+v", caller.Name, f)
+		}
+	}
+	v.err, v.calls = errors.New("bad signature"), 0
+	for range 2 {
+		if _, f := admit(token + "x"); codeOf(f) != "unauthorized" {
+			t.Errorf("a bad token: %+v", f)
+		}
+	}
+	if v.calls != 2 {
+		t.Errorf("a bad token was verified %d times", v.calls)
+	}
+	if _, f := withTokens(t, v).Admit(request(t, get(tokenPath, "HOST", "\nAuthorization: Bearer "+token), tcp), NeedsKey, "demo"); codeOf(f) != "unauthorized" {
+		t.Errorf("another configuration: %+v", f)
 	}
 }
 

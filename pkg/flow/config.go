@@ -81,6 +81,11 @@ type Config struct {
 	OnEvent     func(Event)   // called after every change that this process has stored, as OnChange is; nil: none
 	EndingAhead time.Duration // how long before its end a grant has its event, at most; 0: 7 days
 	OnRefresh   func(Refresh) // called after every refresh that was tried, as OnChange is; nil: none
+
+	// OnStart is called when an operation begins, and the function that it returns when
+	// the operation ends, with the class of its error, "" without one. The operation
+	// uses the returned context. For traces; must not block; nil: none.
+	OnStart func(context.Context, Operation) (context.Context, func(Class))
 }
 
 // Limits of what is read and waited for.

@@ -192,7 +192,9 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 	}
 	w.newLogin = w.newLogin || d.newLogin // the decision under the lease counts
 	x := &exchange{c: c, f: f, l: l, meta: meta, w: w, began: time.Now()}
+	ctx, end := c.begin(ctx, OpRefresh, "")
 	t, e = x.run(ctx, g, revision)
+	end(e)
 	c.refreshed(x.began, e)
 	if e != nil {
 		c.reportFailure(ctx, l, w, e)

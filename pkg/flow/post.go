@@ -24,6 +24,14 @@ func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values,
 		return answer{}, notSent, e
 	}
 	defer release()
+	ctx, end := c.begin(ctx, OpTokenRequest, form.Get("grant_type"))
+	a, o, e := c.exchangeOnce(ctx, op, endpoint, form, opts)
+	end(e)
+	return a, o, e
+}
+
+// exchangeOnce sends the request and classifies the answer.
+func (c *Client) exchangeOnce(ctx context.Context, op, endpoint string, form url.Values, opts sendOptions) (answer, outcome, *Error) {
 	r, body, o, err := c.send(ctx, op, endpoint, form, opts)
 	if r == nil {
 		return answer{}, o, asError(op, err)

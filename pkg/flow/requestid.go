@@ -25,11 +25,9 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// detached returns a context of its own for work that outlives the request of ctx: it
-// keeps only the id.
-func detached(ctx context.Context) context.Context {
-	return WithRequestID(context.Background(), RequestID(ctx))
-}
+// detached returns a context for work that outlives the request of ctx. It keeps the
+// values, such as the id and a trace.
+func detached(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 // setRequestID adds the id of ctx to a request to the provider.
 func setRequestID(ctx context.Context, h http.Header) {

@@ -30,6 +30,7 @@ type Verifier struct {
 type Claims struct {
 	Subject  string
 	Audience []string
+	Expiry   time.Time
 }
 
 // NewVerifier returns the verifier of an issuer, or an error for an issuer whose
@@ -85,6 +86,7 @@ func (v *Verifier) claims(payload []byte) (Claims, error) {
 	}
 	var c Claims
 	var ok bool
+	c.Expiry, _, _ = seconds(m, "exp") // checked above
 	if c.Subject, ok = text(m, "sub"); !ok || c.Subject == "" {
 		return Claims{}, errors.New("it has no sub")
 	}

@@ -29,7 +29,7 @@ func run() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, r.FormValue("redirect_uri")+"?code=c&state=s", http.StatusFound)
+		http.Redirect(w, r, r.FormValue("redirect_uri")+"?code=c&state=s", http.StatusFound) //nolint:gosec // the lower limit checks nothing
 	})
 	mux.HandleFunc("POST /oauth/token", func(w http.ResponseWriter, r *http.Request) {
 		n := 2 // an access token and an ID token
@@ -46,6 +46,6 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("listening %d\n", l.Addr().(*net.TCPAddr).Port)
+	fmt.Fprintf(os.Stdout, "listening %d\n", l.Addr().(*net.TCPAddr).Port)
 	return http.Serve(l, mux) //nolint:gosec // no timeouts: it is the lower limit
 }

@@ -10,12 +10,11 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "mockoidc:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "mockoidc:", run())
+	os.Exit(1)
 }
 
+// run returns only if the server cannot start.
 func run() error {
 	m, err := mockoidc.NewServer(nil)
 	if err != nil {
@@ -29,6 +28,6 @@ func run() error {
 	if err := m.Start(l, nil); err != nil {
 		return err
 	}
-	fmt.Printf("listening %d\n", l.Addr().(*net.TCPAddr).Port)
+	fmt.Fprintf(os.Stdout, "listening %d\n", l.Addr().(*net.TCPAddr).Port)
 	select {}
 }
