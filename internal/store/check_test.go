@@ -145,3 +145,30 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestCheck_Postgres(t *testing.T) {
+	keys, url, made := newKeys(t), cluster.URL(t), cluster.URL(t)
+	must(t, openAt(t, made, store.Options{Keys: keys, StateDir: t.TempDir()}).Close())
+	const nowhere = "postgres://tokend@127.0.0.1:1/tokend?connect_timeout=1"
+	dir := t.TempDir()
+	for name, tc := range map[string]struct {
+		url  string
+		o    store.Options
+		made bool
+		want string // in the error; "": none
+	}{
+		"no store":               {url, store.Options{Keys: keys, StateDir: dir}, false, ""},
+		"good":                   {made, store.Options{Keys: keys, StateDir: dir}, true, ""},
+		"other keys":             {made, store.Options{Keys: newKeys(t), StateDir: dir}, true, "sealed with another keyset"},
+		"no keys yet":            {url, store.Options{StateDir: dir}, false, ""},
+		"keyset gone":            {made, store.Options{StateDir: dir}, true, "there is no keyset file k.json"},
+		"no answer":              {nowhere, store.Options{Keys: keys, StateDir: dir}, false, "store postgres://tokend@127.0.0.1:1/"},
+		"no answer, and no keys": {nowhere, store.Options{StateDir: dir}, false, "store postgres://tokend@127.0.0.1:1/"},
+		"nowhere to spill":       {made, store.Options{Keys: keys}, false, "set TOKEND_SPILL_DIR, HOME or XDG_STATE_HOME"},
+	} {
+		found, err := store.Check(t.Context(), tc.url, tc.o, "k.json")
+		if found != tc.made || (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error()+"\nhint: "+hint.Of(err), tc.want) {
+			t.Errorf("%s: made %v, error %v", name, found, err)
+		}
+	}
+}

@@ -424,4 +424,10 @@ func TestSealingKey_KeyCheckDamaged(t *testing.T) {
 	if _, err := s.SealingKey(t.Context()); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "not base64") {
 		t.Errorf("SealingKey = %v", err)
 	}
+	if s, err := postgres.Open(t.Context(), r.url, postgres.Options{Sealer: newKeys(t)}); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "not base64") {
+		t.Errorf("Open = %v", err)
+		if s != nil {
+			must(t, s.Close())
+		}
+	}
 }
