@@ -215,7 +215,7 @@ func (t *Tenant) needsConsent(tx *transaction, u *tenant.User) bool {
 	case t.hasConsent(t.consentKey(req, u)):
 		return false
 	}
-	api := t.st.apis[req.audience]
+	api := t.api(req.issuer, req.audience)
 	skip := api == nil || api.SkipConsent
 	return !skip || req.client.ThirdParty() || isLoopbackURL(req.redirectURI)
 }
@@ -269,7 +269,7 @@ func (t *Tenant) grantAuthorization(c *call, tx *transaction, s *session, u *ten
 		client: req.client.ClientID, user: u.UserID, audience: req.audience, sid: s.sid,
 		nonce: req.nonce, organization: req.organization, entry: tx.entry,
 	}
-	g.scopes = t.grantable(req.scopes, req.client, t.st.apis[req.audience], u, req.organization)
+	g.scopes = t.grantable(req.scopes, req.client, t.api(req.issuer, req.audience), u, req.organization)
 	g.narrowed = len(g.scopes) < len(req.scopes)
 	if req.maxAge >= 0 || req.asks("login") {
 		g.authTime = s.authTime

@@ -269,7 +269,7 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
-	api := t.st.apis[aud]
+	api := t.api(req.issuer, aud)
 	switch {
 	case aud == "" || api == nil && aud == req.issuer+"userinfo":
 		return nil
@@ -277,7 +277,7 @@ func (t *Tenant) checkAudience(req *authRequest, p parameters) *oauthError {
 		return refuse("access_denied", "Service not found: "+clip(aud)).withHint("%s", t.unknownAPI(aud))
 	}
 	req.audience = aud
-	_, granted := t.st.grants[grantKey(req.client.ClientID, aud, "user")]
+	_, granted := t.st.grants[grantKey(req.client.ClientID, grantAudience(api), "user")]
 	if policy := api.UserPolicy(); policy == "deny_all" || policy == "require_client_grant" && !granted {
 		return refuse("invalid_request", fmt.Sprintf(
 			`Client "%s" is not authorized to access resource server "%s".`, req.client.ClientID, aud))

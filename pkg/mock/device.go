@@ -109,7 +109,7 @@ func (t *Tenant) pollDevice(c *call, client *tenant.Client, r tokenRequest) (fun
 		return nil, refuse("access_denied", "User cancelled the confirmation prompt.")
 	}
 	g := d.grant
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
+	if bad := t.constrain(c.issuer, client, &g, r.proof); bad != nil {
 		return nil, bad
 	}
 	delete(t.st.devices, hash(value))
@@ -160,7 +160,7 @@ func (t *Tenant) activate(c *call) {
 		next = func() { donePage(c, "Device not connected", "You cancelled the request. You can close this page.") }
 	case d != nil && c.r.Method == http.MethodPost:
 		tx := &transaction{req: &authRequest{
-			client: client, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
+			client: client, issuer: c.issuer, scopes: d.scopes, audience: d.audience, maxAge: -1, device: d,
 		}, created: c.now, entry: c.id}
 		next = t.advance(c, tx, t.browser(c))
 	}

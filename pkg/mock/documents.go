@@ -78,9 +78,9 @@ func (m *managed) twin(kind string) (twin, bool) {
 	case management.KindAPI:
 		return twin{m.apiIDs, m.findAPI, m.putAPI, m.dropAPI, management.DefaultAPI, reflect.TypeFor[tenant.ResourceServer]()}, true
 	case management.KindGrant:
-		return twin{m.grantIDs, m.findGrant, m.putGrant, m.dropGrant, nil, reflect.TypeFor[tenant.ClientGrant]()}, true
+		return twin{m.grantIDs, m.findGrant, m.putGrant, m.dropGrant, management.DefaultGrant, reflect.TypeFor[tenant.ClientGrant]()}, true
 	case management.KindRole:
-		return twin{m.roleIDs, m.findRole, m.putRole, m.dropRole, nil, reflect.TypeFor[tenant.Role]()}, true
+		return twin{m.roleIDs, m.findRole, m.putRole, m.dropRole, management.DefaultRole, reflect.TypeFor[tenant.Role]()}, true
 	case management.KindUser:
 		return twin{
 			func() []string { return st.userOrder }, func(id string) any { return pointer(st.users[id]) }, m.putUser, m.dropUser,

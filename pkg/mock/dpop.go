@@ -187,8 +187,8 @@ func (t *Tenant) useProof(c *call, p *proof) *oauthError {
 // refuses the request if the client or the API requires a proof
 // (https://auth0.com/docs/secure/sender-constraining/configure-sender-constraining).
 // A proof for an API without DPoP is ignored.
-func (t *Tenant) constrain(client *tenant.Client, g *grant, p *proof) *oauthError {
-	api := t.st.apis[g.audience]
+func (t *Tenant) constrain(issuer string, client *tenant.Client, g *grant, p *proof) *oauthError {
+	api := t.api(issuer, g.audience)
 	g.jkt = ""
 	if bound := p != nil && (api == nil || api.TakesDPoP()); bound {
 		g.jkt = p.thumbprint

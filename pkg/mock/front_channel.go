@@ -10,7 +10,7 @@ import (
 func (t *Tenant) frontChannel(c *call, req *authRequest, g grant, params []member) func() {
 	g.web = true
 	if req.wants("token") { // no proof can come with it
-		if bad := t.constrain(req.client, &g, nil); bad != nil {
+		if bad := t.constrain(req.issuer, req.client, &g, nil); bad != nil {
 			return t.refusal(c, req, bad)
 		}
 	}

@@ -19,7 +19,7 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 		return nil, refuse("access_denied", "Non-global clients are not allowed access to APIv1").
 			withHint("send audience, or set default_audience of the tenant")
 	}
-	api := t.api(c, aud)
+	api := t.api(c.issuer, aud)
 	if api == nil {
 		return nil, refuse("access_denied", "Service not enabled within domain: "+clip(aud)).withHint("%s", t.unknownAPI(aud))
 	}
@@ -49,7 +49,7 @@ func (t *Tenant) clientCredentials(c *call, client *tenant.Client, r tokenReques
 		return nil, bad
 	}
 	g := grant{client: client.ClientID, audience: aud, scopes: scopes, gty: "client-credentials", organization: organization}
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
+	if bad := t.constrain(c.issuer, client, &g, r.proof); bad != nil {
 		return nil, bad
 	}
 	o := t.prepare(c, g)

@@ -50,7 +50,7 @@ func (t *Tenant) exchangeCode(c *call, client *tenant.Client, r tokenRequest) (f
 	g := cd.grant
 	bad := checkKey("authorization code", cd.jkt, r.proof)
 	if bad == nil {
-		bad = t.constrain(client, &g, r.proof)
+		bad = t.constrain(c.issuer, client, &g, r.proof)
 	}
 	if bad != nil {
 		return nil, bad

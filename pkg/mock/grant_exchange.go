@@ -35,7 +35,7 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 	}
 	delete(t.st.attempts, key)
 	aud := t.requestedAPI(r.parameters)
-	if aud != "" && t.st.apis[aud] == nil {
+	if aud != "" && t.api(c.issuer, aud) == nil {
 		return nil, refuse("access_denied", "Service not found: "+clip(aud))
 	}
 	asked := uniqueFields(r.Get("scope"))
@@ -43,9 +43,9 @@ func (t *Tenant) tokenExchange(c *call, client *tenant.Client, r tokenRequest) (
 		asked = []string{"openid", "profile", "email"}
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantTokenExchange, entry: c.id}
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
+	g.scopes = t.grantable(asked, client, t.api(c.issuer, aud), u, g.organization)
 	g.scopes = slices.DeleteFunc(g.scopes, func(s string) bool { return s == "offline_access" })
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
+	if bad := t.constrain(c.issuer, client, &g, r.proof); bad != nil {
 		return nil, bad
 	}
 	o := t.prepare(c, g)

@@ -18,7 +18,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		return nil, missing("password")
 	case r.Get("grant_type") == tenant.GrantPasswordRealm && r.Get("realm") == "":
 		return nil, missing("realm")
-	case aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo":
+	case aud != "" && t.api(c.issuer, aud) == nil && aud != c.issuer+"userinfo":
 		return nil, refuse("invalid_request", "invalid audience specified for password grant exchange").withHint("%s", t.unknownAPI(aud))
 	}
 	connection, bad := t.connectionOf(client, r.Get("realm"))
@@ -50,14 +50,14 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 		aud = t.st.settings.DefaultAudience
 	}
 	asked := uniqueFields(r.Get("scope"))
-	if t.st.apis[aud] == nil {
+	if t.api(c.issuer, aud) == nil {
 		aud = ""
 		if len(asked) == 0 || len(asked) == 1 && asked[0] == "openid" {
 			asked = []string{"openid", "profile", "email", "address", "phone"} // recorded
 		}
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, gty: tenant.GrantPassword, entry: c.id}
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
+	g.scopes = t.grantable(asked, client, t.api(c.issuer, aud), u, g.organization)
 	g.narrowed = len(g.scopes) < len(asked)
 	return t.afterLogin(c, client, r, g, func() {})
 }
@@ -67,7 +67,7 @@ func (t *Tenant) password(c *call, client *tenant.Client, r tokenRequest) (func(
 func (t *Tenant) afterLogin(c *call, client *tenant.Client, r tokenRequest, g grant, done func()) (func(), *oauthError) {
 	issue := func(c *call, client *tenant.Client, r tokenRequest) (func(), *oauthError) {
 		g := g
-		if bad := t.constrain(client, &g, r.proof); bad != nil {
+		if bad := t.constrain(c.issuer, client, &g, r.proof); bad != nil {
 			return nil, bad
 		}
 		done()

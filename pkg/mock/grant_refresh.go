@@ -113,7 +113,7 @@ func (t *Tenant) exchangeRefresh(c *call, client *tenant.Client, r tokenRequest)
 	if bad := t.checkRefresh(c, client, rt, r); bad != nil {
 		return nil, bad
 	}
-	g, bad := t.narrow(client, f.grant, r)
+	g, bad := t.narrow(c.issuer, client, f.grant, r)
 	if bad == nil {
 		bad = t.denied(tenant.TriggerPostLogin, client.ClientID)
 	}
@@ -148,7 +148,7 @@ func (t *Tenant) checkRefresh(c *call, client *tenant.Client, rt *refreshToken, 
 
 // renew returns new tokens for a refresh token that was checked.
 func (t *Tenant) renew(c *call, client *tenant.Client, rt *refreshToken, r tokenRequest, g grant) (func(), *oauthError) {
-	if bad := t.constrain(client, &g, r.proof); bad != nil {
+	if bad := t.constrain(c.issuer, client, &g, r.proof); bad != nil {
 		return nil, bad
 	}
 	f := rt.family
@@ -226,10 +226,10 @@ func (t *Tenant) checkGeneration(c *call, client *tenant.Client, rt *refreshToke
 
 // narrow applies scope and audience of a refresh. It never grants more than the
 // login did. Another audience must be listed in the client's policies.
-func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, *oauthError) {
+func (t *Tenant) narrow(issuer string, client *tenant.Client, g grant, r tokenRequest) (grant, *oauthError) {
 	if aud := r.Get("audience"); aud != "" && aud != g.audience {
 		target := slices.IndexFunc(client.RefreshPolicy().Policies, func(p tenant.RefreshTarget) bool { return p.Audience == aud })
-		if target < 0 || t.st.apis[aud] == nil {
+		if target < 0 || t.api(issuer, aud) == nil {
 			return g, refuse("access_denied", "Service not found: "+clip(aud)).
 				withReason("no refresh_token.policies entry of the client names the audience").
 				withHint("add %s to refresh_token.policies of client %s, or log in with it", clip(aud), client.ClientID)
@@ -245,7 +245,7 @@ func (t *Tenant) narrow(client *tenant.Client, g grant, r tokenRequest) (grant, 
 	}
 	g.scopes = slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !g.has(s) })
 	if u := t.st.users[g.user]; u != nil { // roles may have changed since the login
-		g.scopes = t.grantable(g.scopes, client, t.st.apis[g.audience], u, g.organization)
+		g.scopes = t.grantable(g.scopes, client, t.api(issuer, g.audience), u, g.organization)
 	}
 	g.narrowed = len(g.scopes) < len(asked)
 	return g, nil

@@ -91,7 +91,7 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 	if s.Audience == "" && !s.IDToken {
 		s.Audience = t.st.firstAPI
 	}
-	client, user, api := t.st.client(s.ClientID), t.st.userByLogin(s.User), t.api(c, s.Audience)
+	client, user, api := t.st.client(s.ClientID), t.st.userByLogin(s.User), t.api(c.issuer, s.Audience)
 	switch {
 	case client == nil:
 		return issuance{}, fieldError("client_id", "%q does not exist", s.ClientID)

@@ -83,7 +83,7 @@ func (t *Tenant) consentPage(c *call) {
 		"State": tx.state, "Client": tx.req.client.Name, "Tenant": t.st.settings.FriendlyName,
 		"User": u.Email, "Scopes": t.describeScopes(tx.req), "API": "",
 	}
-	if api := t.st.apis[tx.req.audience]; api != nil {
+	if api := t.api(tx.req.issuer, tx.req.audience); api != nil {
 		view["API"] = api.Name
 	}
 	t.mu.Unlock()
@@ -97,7 +97,7 @@ func (t *Tenant) describeScopes(req *authRequest) []string {
 		"address": "Address: access to your address", "phone": "Phone: access to your phone number",
 		"offline_access": "Offline access: keep access when you are not here",
 	}
-	if api := t.st.apis[req.audience]; api != nil {
+	if api := t.api(req.issuer, req.audience); api != nil {
 		for _, s := range api.Scopes {
 			words[s.Value] = strings.TrimPrefix(s.Value+": "+s.Description, ": ")
 		}

@@ -48,15 +48,23 @@ func (t *Tenant) managementAPI(issuer string) *tenant.ResourceServer {
 	return &api
 }
 
-// api returns an API of the tenant, the Management API included, or nil.
-func (t *Tenant) api(c *call, audience string) *tenant.ResourceServer {
+// api returns an API of the tenant, the Management API included, or nil. The issuer is
+// the one of the request.
+func (t *Tenant) api(issuer, audience string) *tenant.ResourceServer {
 	if api := t.st.apis[audience]; api != nil {
 		return api
 	}
-	if issuer, found := strings.CutSuffix(audience, "api/v2/"); found && issuer != "" && t.ownIssuer(c, issuer) {
-		return t.managementAPI(issuer)
+	if own, found := strings.CutSuffix(audience, "api/v2/"); found && own != "" && (own == issuer || t.st.issuers[own]) {
+		return t.managementAPI(own)
 	}
 	return nil
+}
+
+// currentUserScopes are the scopes of the Management API that a token of a user can have
+// (https://auth0.com/docs/secure/tokens/access-tokens/management-api-access-tokens/get-management-api-tokens-for-single-page-applications).
+var currentUserScopes = []string{
+	"read:current_user", "update:current_user_identities", "create:current_user_metadata", "update:current_user_metadata",
+	"delete:current_user_metadata", "create:current_user_device_credentials", "delete:current_user_device_credentials",
 }
 
 // normalAudience returns the audience under which grants are kept. A tenant file names

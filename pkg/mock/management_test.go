@@ -360,6 +360,23 @@ func TestManagement_ShowsChangesByOtherWays(t *testing.T) {
 	}
 }
 
+func TestManagement_ObjectsOfOtherWaysHaveTheDefaultsOfACreate(t *testing.T) {
+	m := newManager(t)
+	m.mustControl("POST", "/_mock/clients", `{"client_id":"partner","name":"Partner","is_first_party":false}`)
+	for path, want := range map[string][2]string{
+		"/clients/partner":                            {"third_party_security_mode", "permissive"},
+		"/roles/" + m.first("/roles"):                 {"type", "tenant"},
+		"/client-grants/" + m.first("/client-grants"): {"subject_type", "client"},
+	} {
+		if got := m.must("GET", path, ""); got[want[0]] != want[1] {
+			t.Errorf("%s: %s is %v, not %s", path, want[0], got[want[0]], want[1])
+		}
+	}
+	if got := m.must("GET", "/clients/demo", ""); got["third_party_security_mode"] != nil {
+		t.Errorf("a first-party client has third_party_security_mode %v", got["third_party_security_mode"])
+	}
+}
+
 func TestManagement_IsInTheJournalAndUnderTheClock(t *testing.T) {
 	m := newManager(t)
 	m.Advance(time.Hour)

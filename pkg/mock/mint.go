@@ -71,7 +71,7 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 	if len(t.st.issuers) < 64 { // a limit, because issuers come from Host headers
 		t.st.issuers[c.issuer] = true
 	}
-	o := issuance{g: g, client: *t.st.clients[g.client], api: t.api(c, g.audience), issuer: c.issuer, now: c.now, damage: c.damage}
+	o := issuance{g: g, client: *t.st.clients[g.client], api: t.api(c.issuer, g.audience), issuer: c.issuer, now: c.now, damage: c.damage}
 	if u := t.st.users[g.user]; u != nil {
 		c.entry.User = u.UserID
 		cp := *u

@@ -67,7 +67,7 @@ func (t *Tenant) passwordlessOTP(c *call, client *tenant.Client, r tokenRequest)
 	if aud == "" {
 		aud = t.st.settings.DefaultAudience
 	}
-	if aud != "" && t.st.apis[aud] == nil && aud != c.issuer+"userinfo" {
+	if aud != "" && t.api(c.issuer, aud) == nil && aud != c.issuer+"userinfo" {
 		return nil, refuse("access_denied", "Service not found: "+clip(aud))
 	}
 	address, wrong := strings.ToLower(r.Get("username")), "Wrong email or verification code."
@@ -83,11 +83,11 @@ func (t *Tenant) passwordlessOTP(c *call, client *tenant.Client, r tokenRequest)
 		return nil, bad
 	}
 	g := grant{client: client.ClientID, user: u.UserID, audience: aud, entry: c.id}
-	if t.st.apis[aud] == nil {
+	if t.api(c.issuer, aud) == nil {
 		g.audience = ""
 	}
 	asked := uniqueFields(r.Get("scope"))
-	g.scopes = t.grantable(asked, client, t.st.apis[aud], u, g.organization)
+	g.scopes = t.grantable(asked, client, t.api(c.issuer, aud), u, g.organization)
 	g.narrowed = len(g.scopes) < len(asked)
 	next, bad := t.afterLogin(c, client, r, g, func() { t.verifyAddress(conn, key, g.user) })
 	if bad != nil && bad.Code == "mfa_required" {

@@ -29,6 +29,10 @@ func (t *Tenant) grantable(asked []string, c *tenant.Client, api *tenant.Resourc
 			}
 		case slices.Contains(oidcScopes, s):
 			out = append(out, s)
+		case api != nil && api.ID == managementID:
+			if slices.Contains(currentUserScopes, s) {
+				out = append(out, s)
+			}
 		case api != nil && api.HasScope(s) && (!api.EnforcePolicies || slices.Contains(permitted, s)):
 			out = append(out, s)
 		}

@@ -72,7 +72,8 @@ func (c *call) checkScope() error {
 	var lacking []string
 	for _, s := range c.endpoint.Scope {
 		own := strings.Contains(s, ":current_user")
-		if c.has(s) && (!own || len(c.params) > 0 && c.params[0] == c.Subject) {
+		has := c.has(s) || s == "update:current_user_metadata" && c.has("create:current_user_metadata")
+		if has && (!own || len(c.params) > 0 && c.params[0] == c.Subject) {
 			return nil
 		}
 		lacking = append(lacking, s)

@@ -28,7 +28,7 @@ func completeGrant(c *call, d Doc) error {
 	case text(client, "app_type") == "express_configuration":
 		return refuse(http.StatusBadRequest, "validation_error", "Client of type express_configuration cannot be used")
 	}
-	setDefault(d, Doc{"subject_type": "client", "scope": []any{}})
+	DefaultGrant(d)
 	for _, g := range c.all(KindGrant, nil) {
 		if text(g, "client_id") == text(d, "client_id") && text(g, "audience") == text(d, "audience") && subjectOf(g) == subjectOf(d) {
 			return refuse(http.StatusConflict, "", "A client grant for this client and audience already exists")
@@ -36,6 +36,9 @@ func completeGrant(c *call, d Doc) error {
 	}
 	return nil
 }
+
+// DefaultGrant sets the members that every client grant has.
+func DefaultGrant(d Doc) { setDefault(d, Doc{"subject_type": "client", "scope": []any{}}) }
 
 func subjectOf(g Doc) string {
 	if s := text(g, "subject_type"); s != "" {

@@ -53,7 +53,6 @@ func completeClient(c *call, d Doc) error {
 		setDefault(jwt, Doc{"alg": "RS256"})
 	}
 	if d["is_first_party"] == false {
-		setDefault(d, Doc{"third_party_security_mode": "permissive"})
 		if c.body["refresh_token"] == nil {
 			d["refresh_token"] = Doc{
 				"rotation_type": "rotating", "expiration_type": "expiring", "leeway": 0, "token_lifetime": 2592000,
@@ -106,6 +105,9 @@ func DefaultClient(d Doc) {
 		"is_token_endpoint_ip_header_trusted": false, "oidc_conformant": false, "sso_disabled": false,
 		"jwt_configuration": Doc{}, "refresh_token": Doc{},
 	})
+	if d["is_first_party"] == false {
+		setDefault(d, Doc{"third_party_security_mode": "permissive"})
+	}
 	if jwt := child(d, "jwt_configuration"); jwt != nil {
 		setDefault(jwt, Doc{"lifetime_in_seconds": 36000, "secret_encoded": false})
 	}

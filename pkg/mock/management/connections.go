@@ -19,7 +19,7 @@ const (
 
 func (a *API) connections() *family {
 	return &family{
-		kind: KindConnection, key: "connections", missing: errNoConnection,
+		kind: KindConnection, key: "connections", missing: errNoConnection, kept: []string{"id", "authentication", "connected_accounts"},
 		newID:    func(c *call) string { return "con_" + c.random(alphanumerics, 16) },
 		complete: completeConnection, change: changeConnection, ended: endConnection, shown: showConnection,
 	}

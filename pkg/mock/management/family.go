@@ -13,6 +13,7 @@ type family struct {
 	key      string // of lists
 	id       string // the member with the id; "" is id
 	hidden   []string
+	kept     []string // members of one object that ?fields= does not leave out
 	missing  *Error
 	deleted  int  // status of a delete
 	strict   bool // a delete of an object that is gone is refused
@@ -109,7 +110,7 @@ func (f *family) read(c *call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return answer(http.StatusOK, c.selectFields(f.show(c, d)))
+	return answer(http.StatusOK, c.selectFields(f.show(c, d), f.kept...))
 }
 
 func (f *family) update(c *call) (Answer, error) {

@@ -147,8 +147,11 @@ func (c *call) actionsPage(l items) (Answer, error) {
 	if page <= l.n {
 		start = min(page*size, l.n)
 	}
-	o := Doc{l.key: l.slice(start, min(start+size, l.n))}
-	for name, n := range map[string]int{"page": page, "per_page": size, "total": l.n} {
+	o, total := Doc{l.key: l.slice(start, min(start+size, l.n))}, l.n
+	if start == l.n && l.extra == nil { // clients ask for pages until a page has no total
+		total = 0
+	}
+	for name, n := range map[string]int{"page": page, "per_page": size, "total": total} {
 		if n != 0 || l.extra != nil {
 			o[name] = n
 		}
@@ -179,8 +182,9 @@ func (c *call) link(page, size, total int) string {
 	return strings.Join(append(links, at(last, "last")), ", ")
 }
 
-// selectFields keeps or removes the members that ?fields= names.
-func (c *call) selectFields(d Doc) Doc {
+// selectFields keeps or removes the members that ?fields= names. Others are kept in any
+// case.
+func (c *call) selectFields(d Doc, others ...string) Doc {
 	names := c.Query.Get("fields")
 	if names == "" {
 		return d
@@ -189,7 +193,7 @@ func (c *call) selectFields(d Doc) Doc {
 	keep := c.Query.Get("include_fields") != "false"
 	out := Doc{}
 	for name, value := range d {
-		if slices.Contains(listed, name) == keep || name == "is_domain_connection" { // recorded in lists of connections
+		if slices.Contains(listed, name) == keep || slices.Contains(others, name) || name == "is_domain_connection" { // recorded in lists of connections
 			out[name] = value
 		}
 	}

@@ -18,12 +18,15 @@ func (a *API) roles() *family {
 			if text(d, "name") == "" {
 				return invalid("name", "String is too short (0 chars), minimum 1")
 			}
-			setDefault(d, Doc{"type": "tenant"})
+			DefaultRole(d)
 			d["permissions"] = []any{}
 			return nil
 		},
 	}
 }
+
+// DefaultRole sets the members that every role has.
+func DefaultRole(d Doc) { setDefault(d, Doc{"type": "tenant"}) }
 
 func endRole(c *call, d Doc) {
 	id := text(d, "id")
@@ -43,7 +46,7 @@ func endRole(c *call, d Doc) {
 func listedRole(c *call, d Doc) bool {
 	part, owner, kind := c.Query.Get("name_filter"), c.Query.Get("owner_id"), c.Query.Get("type")
 	return strings.Contains(strings.ToLower(text(d, "name")), strings.ToLower(part)) &&
-		(owner == "" || text(d, "owner_id") == owner) && (kind == "" || kind == "tenant" && d["type"] == nil || text(d, "type") == kind)
+		(owner == "" || text(d, "owner_id") == owner) && (kind == "" || text(d, "type") == kind)
 }
 
 // permissionsOf are the permissions of a role or user.

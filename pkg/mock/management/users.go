@@ -206,6 +206,8 @@ func (a *API) linkUser(c *call) (Answer, error) {
 		second, found = c.get(KindUser, provider+"|"+id)
 	}
 	switch {
+	case !c.has("update:users") && text(c.body, "link_with") == "": // a user proves by a token that both accounts are theirs
+		return Answer{}, refuse(http.StatusForbidden, "insufficient_scope", "Insufficient scope, expected any of: update:users")
 	case text(c.body, "link_with") != "":
 		return Answer{}, refuse(http.StatusBadRequest, "invalid_body", "link_with is not supported by the mock; send provider and user_id")
 	case !found:
