@@ -36,12 +36,13 @@ func blocks(t *testing.T, page string) []string {
 // TestDocs runs the shell blocks of the documentation in a home directory of
 // their own, with both programs started. Only ports are replaced.
 func TestDocs(t *testing.T) {
-	programs.Tool(t, "curl")
+	curls := curlFolder(t)
 	programs.Tool(t, "git")
 	programs.Tool(t, "python3")
 	for _, page := range []string{"agents.md", "api.md", "cli.md", "getting-started.md", "metrics.md", "mock.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
+			d.compare(t, curls)
 			if page != "mock.md" { // an unsuccessful answer fails the block
 				if err := os.WriteFile(filepath.Join(d.home, ".curlrc"), []byte("fail\n"), 0o600); err != nil {
 					t.Fatal(err)
@@ -89,6 +90,22 @@ func (d *docs) run(t *testing.T, block string) ([]byte, error) {
 	out, err := cmd.CombinedOutput()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // usually no process is left
 	return out, err
+}
+
+// compare makes the curl of the blocks use a relay, which compares the answers with
+// docs/openapi.yaml.
+func (d *docs) compare(t *testing.T, curls string) {
+	t.Helper()
+	r := &relays{}
+	if err := r.add(d.service[strings.LastIndex(d.service, ":")+1:]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, deviation := range r.close() {
+			t.Error(deviation)
+		}
+	})
+	d.env = append(d.env, "PATH="+strings.Join([]string{curls, bin, os.Getenv("PATH")}, string(os.PathListSeparator)), relayVariable+"="+r.variable())
 }
 
 // freePort returns an address that is free at the moment.
