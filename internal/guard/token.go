@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // TokenRule recognizes a caller by a signed token (JWT) of an issuer, such as that of a
@@ -35,6 +36,7 @@ type Verifier interface {
 type Identity struct {
 	Subject  string
 	Audience []string
+	Expires  time.Time // of the token; zero: unknown
 }
 
 // Unavailable is the error of a [Verifier] without the keys of its issuer.
@@ -142,7 +144,7 @@ func (g *Guard) ofIdentity(rules []tokenRule, id Identity) (*Caller, *Refusal) {
 		known = true
 		if r.subject.MatchString(id.Subject) {
 			c := *r.caller
-			c.Subject = shortened(id.Subject)
+			c.Subject, c.expires = shortened(id.Subject), id.Expires
 			return &c, nil
 		}
 	}

@@ -30,6 +30,7 @@ type Verifier struct {
 type Claims struct {
 	Subject  string
 	Audience []string
+	Expires  time.Time
 }
 
 // NewVerifier returns the verifier of an issuer, or an error for an issuer whose
@@ -88,6 +89,7 @@ func (v *Verifier) claims(payload []byte) (Claims, error) {
 	if c.Subject, ok = text(m, "sub"); !ok || c.Subject == "" {
 		return Claims{}, errors.New("it has no sub")
 	}
+	c.Expires, _, _ = seconds(m, "exp") // it was checked
 	c.Audience, err = audienceOf(m)
 	return c, err
 }
