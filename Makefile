@@ -1,6 +1,6 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench peers lint fuzz mutants torture build install npm man deps clean
+.PHONY: help run test bench peers lint fuzz mutants torture build install screenshots npm man deps clean
 
 FUZZTIME ?= 10s
 TORTURE ?= 2000
@@ -61,6 +61,9 @@ build: ## the programs, and links of the credential helpers' names, into bin/
 install: build man ## what "make build" makes, the man pages and the completions of bash, zsh and fish, into PREFIX (/usr/local) under DESTDIR
 	@scripts/completions.sh bin/completions bin
 	@scripts/install.sh bin '$(DESTDIR)$(PREFIX)'
+
+screenshots: ## docs/images, by the browser tests
+	@scripts/screenshots.sh
 
 npm: ## the npm packages of mockauth0, in dist/npm; VERSION=v1.2.3 is theirs
 	@VERSION='$(VERSION)' scripts/npm.sh

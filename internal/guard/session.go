@@ -213,7 +213,7 @@ func (s *Sessions) read(cookie string) (v session, ok bool) {
 	}
 	copy(v.id[:], b)
 	v.began = time.Unix(int64(binary.BigEndian.Uint64(b[16:])), 0) //nolint:gosec // sealed here
-	v.ends = time.Unix(int64(binary.BigEndian.Uint64(b[24:])), 0) //nolint:gosec // likewise
+	v.ends = time.Unix(int64(binary.BigEndian.Uint64(b[24:])), 0)  //nolint:gosec // likewise
 	copy(v.of[:], b[32:])
 	if s.now().Before(v.began.Add(-time.Minute)) || !s.now().Before(v.ends) {
 		return v, false
