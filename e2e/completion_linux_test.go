@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +35,7 @@ func TestInstall_CompletesInBash(t *testing.T) {
 		}
 	}
 	shell := exec.Command("bash", "--noprofile", "--norc", "-i")
-	shell.Env = append(d.env, "TERM=dumb", "PS1=> ", "PATH="+prefix+"/bin:/usr/bin:/bin", "XDG_DATA_DIRS="+prefix+"/share")
+	shell.Env = slices.Concat(d.env, []string{"TERM=dumb", "PS1=> ", "PATH=" + prefix + "/bin:/usr/bin:/bin", "XDG_DATA_DIRS=" + prefix + "/share"})
 	for line, want := range map[string]string{
 		"tokend refresh de\t\n":    "tokend refresh demo",
 		"tokend comple\tpow\t\n":   "tokend completion powershell",

@@ -155,7 +155,7 @@ func (d *api) clientPage(c *gin.Context) {
 // pastActions are the labels of what the audit log has of a client, but requests for its
 // token.
 func pastActions() map[string]string {
-	return map[string]string{"login": "Login requested", "code": "Logged in", "refresh": "Refresh requested", "resume": "Resumed", "logout": "Logged out"}
+	return map[string]string{"login": "Login requested", "code": "Logged in", "callback": "Logged in", "refresh": "Refresh requested", "resume": "Resumed", "logout": "Logged out"}
 }
 
 // pastOf is what happened to a client before this process was started, by the audit log,
@@ -169,14 +169,18 @@ func (d *api) pastOf(s flow.Status, events []flow.Event) []dashboard.Past {
 		if !ok || e.Client != s.Client || labels[e.Action] == "" || !e.Time.Before(d.started) {
 			continue
 		}
-		p := dashboard.Past{At: e.Time, Label: labels[e.Action], Text: "by " + e.Caller}
+		p := dashboard.Past{At: e.Time, Label: labels[e.Action]}
+		if e.Caller != "" { // a callback has none
+			p.Text = "by " + e.Caller
+		}
 		if e.Status >= http.StatusBadRequest {
-			p.Tone, p.Text = "bad", p.Text+": "+e.Error
+			p.Tone, p.Text = "bad", strings.TrimPrefix(p.Text+": "+e.Error, ": ")
 		}
 		past = append(past, p)
 	}
 	known := func(at time.Time) bool {
-		return at.IsZero() || slices.ContainsFunc(events, func(e flow.Event) bool { return e.Time.Sub(at).Abs() < sameEvent })
+		return at.IsZero() || slices.ContainsFunc(events, func(e flow.Event) bool { return e.Time.Sub(at).Abs() < sameEvent }) ||
+			slices.ContainsFunc(past, func(p dashboard.Past) bool { return p.At.Sub(at).Abs() < sameEvent && p.Tone != "bad" })
 	}
 	if !known(s.LoggedIn) {
 		past = append(past, dashboard.Past{At: s.LoggedIn, Label: "Logged in", Tone: "good"})

@@ -145,6 +145,7 @@ func TestDashboard_TimelineHasWhatWasBefore(t *testing.T) {
 	for _, line := range []string{
 		`"action":"login","caller":"ada","client":"demo","status":200`,
 		`"action":"refresh","caller":"bob","client":"demo","status":503,"error":"idp_timeout"`,
+		`"action":"callback","client":"demo","status":400,"error":"invalid_state"`,
 		`"action":"refresh","caller":"eve","client":"ci","status":200`,
 		`"action":"token","caller":"job","client":"demo","status":200`,
 	} {
@@ -162,7 +163,7 @@ func TestDashboard_TimelineHasWhatWasBefore(t *testing.T) {
 	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}, Audit: trail})
 	d.call(t, "GET", tokenPath, "")
 	page := d.browse(t, mainKey).get(t, "/dashboard/clients/demo").body
-	for _, want := range []string{"<b>Login requested</b> <span>by ada</span>", "<b>Refresh requested</b> <span>by bob: idp_timeout</span>", "<b>Logged in</b></li>"} {
+	for _, want := range []string{"<b>Login requested</b> <span>by ada</span>", "<b>Refresh requested</b> <span>by bob: idp_timeout</span>", "<b>Logged in</b> <span>invalid_state</span>", "<b>Logged in</b></li>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s:\n%s", want, page)
 		}
