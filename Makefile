@@ -1,10 +1,11 @@
 # The whole of it: make run, make test. "make help" lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench peers lint fuzz mutants torture build npm man deps clean
+.PHONY: help run test bench peers lint fuzz mutants torture build install screenshots npm man deps clean
 
 FUZZTIME ?= 10s
 TORTURE ?= 2000
 PEERS_JSON ?= bench/peers.json
+PREFIX ?= /usr/local
 TOOL := go tool -modfile=tools/go.mod
 
 # Static, as releases are: a program that needs no C library starts sooner. Without
@@ -58,6 +59,13 @@ torture: ## 2000 kills (TORTURE=N) of real processes, with a table (TORTURE_TABL
 build: ## the programs, and links of the credential helpers' names, into bin/; TAGS=otel: with OpenTelemetry traces
 	@$(BUILD) -o bin/ ./cmd/...
 	@for helper in docker-credential git-credential terraform-credentials; do ln -sf tokend-credential "bin/$$helper-tokend"; done
+
+install: build man ## what "make build" makes, the man pages and the completions of bash, zsh and fish, into PREFIX (/usr/local) under DESTDIR
+	@scripts/completions.sh bin/completions bin
+	@scripts/install.sh bin '$(DESTDIR)$(PREFIX)'
+
+screenshots: ## docs/images, by the browser tests
+	@scripts/screenshots.sh
 
 npm: ## the npm packages of mockauth0, in dist/npm; VERSION=v1.2.3 is theirs
 	@VERSION='$(VERSION)' scripts/npm.sh

@@ -3,11 +3,14 @@ module example.com/tokend/deploy
 go 1.26.0
 
 require (
+	github.com/PaesslerAG/jsonpath v0.1.1
 	github.com/moby/buildkit v0.30.0
 	k8s.io/api v0.36.2
 	k8s.io/apimachinery v0.36.2
 	sigs.k8s.io/yaml v1.6.0
 )
+
+require github.com/PaesslerAG/gval v1.0.0 // indirect
 
 require (
 	example.com/tokend v0.0.0

@@ -42,6 +42,8 @@ type agent struct {
 	env []string
 	url string
 
+	http *http.Client // of its API
+
 	pg     *pgtest.Cluster // of its store; nil: the store is a file
 	pgName string          // of its database there
 }
@@ -79,7 +81,13 @@ func (a *agent) start(t *testing.T, line string) {
 			t.Errorf("%v in the log:\n%s", kinds, log)
 		}
 	})
-	a.url = "http://127.0.0.1:" + a.WaitFor(t, programs.Port)
+	a.listens(t)
+}
+
+// listens waits until the process listens.
+func (a *agent) listens(t *testing.T) {
+	t.Helper()
+	a.url, a.http = "http://127.0.0.1:"+a.WaitFor(t, programs.Port), compared(t)
 }
 
 // ask sends a request and returns status and body; status 0 without an answer.
@@ -89,8 +97,7 @@ func (a *agent) ask(ctx context.Context, method, path string) (int, string) {
 		return 0, err.Error()
 	}
 	req.Header.Set("Authorization", "Bearer "+agentKey)
-	h := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
-	r, err := h.Do(req)
+	r, err := a.http.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}

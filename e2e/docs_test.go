@@ -33,15 +33,49 @@ func blocks(t *testing.T, page string) []string {
 	return out
 }
 
+// documentPages are the pages whose blocks TestDocs runs.
+var documentPages = []string{
+	"agents.md", "api.md", "ci.md", "cli.md", "contract-tests.md", "deploy.md", "getting-started.md", "local-development.md", "management.md", "metrics.md", "mock.md", "proxy.md",
+}
+
+// otherPages are those whose blocks another test runs.
+var otherPages = map[string]string{
+	"exec.md":           "TestExecDocs",
+	"mock-languages.md": "e2e/referees",
+	"terraform.md":      "terraform/e2e",
+}
+
+// TestDocs_EveryPageIsRun: no page has a block marked sh that no test runs.
+func TestDocs_EveryPageIsRun(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join("..", "docs", "*.md"))
+	if err != nil || len(pages) < 20 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		name := filepath.Base(page)
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has, run := strings.Contains(string(b), "\n```sh\n"), slices.Contains(documentPages, name) || otherPages[name] != ""; has != run {
+			t.Errorf("%s: it has blocks %v, and a test runs them %v", name, has, run)
+		}
+	}
+}
+
 // TestDocs runs the shell blocks of the documentation in a home directory of
 // their own, with both programs started. Only ports are replaced.
 func TestDocs(t *testing.T) {
-	programs.Tool(t, "curl")
+	curls := curlFolder(t)
 	programs.Tool(t, "git")
 	programs.Tool(t, "python3")
-	for _, page := range []string{"agents.md", "api.md", "cli.md", "getting-started.md", "management.md", "metrics.md", "mock.md", "proxy.md"} {
+	for _, page := range documentPages {
 		t.Run(page, func(t *testing.T) {
 			d := newDocs(t)
+			d.compare(t, curls)
+			if page == "ci.md" { // a machine without a service
+				d.env = append(d.env, "TOKEND_SOCKET="+filepath.Join(d.home, "ci.sock"), "TOKEND_AUDIT_FILE=off")
+			}
 			if page != "mock.md" { // an unsuccessful answer fails the block
 				if err := os.WriteFile(filepath.Join(d.home, ".curlrc"), []byte("fail\n"), 0o600); err != nil {
 					t.Fatal(err)
@@ -94,6 +128,22 @@ func (d *docs) run(t *testing.T, block string) ([]byte, error) {
 	return out, err
 }
 
+// compare makes the curl of the blocks use a relay, which compares the answers with
+// docs/openapi.yaml.
+func (d *docs) compare(t *testing.T, curls string) {
+	t.Helper()
+	r := &relays{}
+	if err := r.add(d.service[strings.LastIndex(d.service, ":")+1:]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, deviation := range r.close() {
+			t.Error(deviation)
+		}
+	})
+	d.env = append(d.env, "PATH="+strings.Join([]string{curls, bin, os.Getenv("PATH")}, string(os.PathListSeparator)), relayVariable+"="+r.variable())
+}
+
 // freePort returns an address that is free at the moment.
 func freePort(t *testing.T) string {
 	t.Helper()
@@ -117,6 +167,15 @@ func newDocs(t *testing.T) *docs {
 	home := programs.Folder(t)
 	if err := os.Symlink(bin, filepath.Join(home, "bin")); err != nil { // as in the repository
 		t.Fatal(err)
+	}
+	for _, folder := range []string{"deploy", "examples"} {
+		repository, err := filepath.Abs(filepath.Join("..", folder))
+		if err == nil {
+			err = os.Symlink(repository, filepath.Join(home, folder))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	d := &docs{home: home}
 	for name, value := range defaults(home) {

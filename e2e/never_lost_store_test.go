@@ -122,7 +122,7 @@ func (a *agent) login(ctx context.Context) (int, string) {
 	}
 	req.Header.Set("Authorization", "Bearer "+agentKey)
 	req.Header.Set("Content-Type", "application/json")
-	r, err := http.DefaultClient.Do(req)
+	r, err := a.http.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}

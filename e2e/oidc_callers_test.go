@@ -189,7 +189,7 @@ func askAs(t *testing.T, bearer, method, at string) (int, string) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+bearer)
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := compared(t).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

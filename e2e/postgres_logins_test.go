@@ -108,7 +108,7 @@ func (a *agent) post(ctx context.Context, path string, v any) (int, string) {
 	}
 	req.Header.Set("Authorization", "Bearer "+agentKey)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := (&http.Client{Timeout: time.Minute}).Do(req)
+	res, err := a.http.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}

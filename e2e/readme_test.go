@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,6 +126,47 @@ func sameLines(t *testing.T, want, got []string) {
 		}
 		if w != g {
 			t.Fatalf("line %d\nREADME: %s\nprinted: %s", i+1, w, g)
+		}
+	}
+}
+
+// TestReadme_BlocksAreOfTheGuides: each block that shows how to use it is in a page of
+// docs/, whose tests run it. The pictures stay small.
+func TestReadme_BlocksAreOfTheGuides(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var guides strings.Builder
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guides.Write(b)
+	}
+	_, use, _ := strings.Cut(string(readme), "\n## Use it\n")
+	use, _, _ = strings.Cut(use, "\n## ")
+	shown := regexp.MustCompile("(?ms)^```[a-z]+\n(.*?)^```$").FindAllStringSubmatch(use, -1)
+	if len(shown) < 6 {
+		t.Errorf("%d blocks", len(shown))
+	}
+	for _, block := range shown {
+		if !strings.Contains(guides.String(), strings.TrimPrefix(block[1], "$ ")) {
+			t.Errorf("no page of docs/ has\n%s", block[1])
+		}
+	}
+	pictures, err := filepath.Glob("../docs/images/*.png")
+	if err != nil || len(pictures) == 0 {
+		t.Fatal(pictures, err)
+	}
+	for _, name := range pictures {
+		if info, err := os.Stat(name); err != nil || info.Size() > 150_000 {
+			t.Errorf("%s: more than 150 KB, or %v", name, err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func signalDuringStart(t *testing.T, line string) {
 	time.Sleep(100 * time.Millisecond) // for the process to get the signal before it continues
 	_, err = pipe.WriteString(noClients)
 	must(t, errors.Join(err, pipe.Close()))
-	a.url = "http://127.0.0.1:" + a.WaitFor(t, programs.Port)
+	a.listens(t)
 	eventually(t, func() error {
 		if log := a.Log.String(); !strings.Contains(log, reloaded+" added=ci ") {
 			return fmt.Errorf("not reloaded:\n%s", log)

@@ -144,7 +144,7 @@ func TestReload_RemovedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+key)
-		r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		r, err := a.http.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,10 +23,10 @@ import (
 // TestScripts runs testdata/script/*.txtar, each with its own processes and
 // directories.
 func TestScripts(t *testing.T) {
-	programs.Tool(t, "curl")
+	curls := curlFolder(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
-		Setup: setup,
+		Setup: func(e *testscript.Env) error { return setup(e, curls) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "curl": curl, "field": fieldCmd, "jwt": jwtCmd, "location": locationCmd, "until": until, "listen-again": listenAgain, "hup": hup,
 			"relay": relay, "steadily": steadily,
@@ -53,20 +53,24 @@ func defaults(dir string) map[string]string {
 	}
 }
 
-// setup prepares a script's directory and variables.
-func setup(e *testscript.Env) error {
+// setup prepares a script's directory and variables. curls is the folder with curl.
+func setup(e *testscript.Env, curls string) error {
 	for k, v := range defaults(e.WorkDir) {
 		e.Setenv(k, v)
 	}
-	e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	e.Setenv("PATH", strings.Join([]string{curls, bin, os.Getenv("PATH")}, string(os.PathListSeparator)))
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("AUDIENCE", "https://api.example.com/")
 	e.Setenv("CALLBACK", "http://localhost:8484/callback")
 	e.Setenv("SCOPE", "openid profile email offline_access")
 	e.Values[procsKey{}] = map[string]*process{}
+	e.Values[relaysKey{}] = &relays{}
 	e.Defer(func() {
 		for _, p := range e.Values[procsKey{}].(map[string]*process) {
 			p.kill()
+		}
+		if deviations := e.Values[relaysKey{}].(*relays).close(); deviations != nil {
+			e.T().Fatal(strings.Join(deviations, "\n"))
 		}
 		if found := scan(e.WorkDir); found != nil {
 			e.T().Fatal("secrets in logs: ", strings.Join(found, "; "))
@@ -75,7 +79,10 @@ func setup(e *testscript.Env) error {
 	return os.Mkdir(filepath.Join(e.WorkDir, "run"), 0o700)
 }
 
-type procsKey struct{}
+type (
+	procsKey  struct{}
+	relaysKey struct{}
+)
 
 // process is a server that a script started.
 type process struct {
@@ -128,6 +135,9 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	found := waitLog(ts, p, pattern)
 	if name == "tokend" {
+		all := ts.Value(relaysKey{}).(*relays)
+		ts.Check(all.add(found))
+		ts.Setenv(relayVariable, all.variable())
 		found = "http://127.0.0.1:" + found
 	}
 	ts.Setenv(variable, found)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -47,10 +48,13 @@ func (a *agent) raw(t *testing.T, request string) (status int, header http.Heade
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.WriteString(conn, strings.NewReplacer("HOST", host, "PORT", port, "\n", "\r\n").Replace(request)); err != nil {
+	request = strings.NewReplacer("HOST", host, "PORT", port, "\n", "\r\n").Replace(request)
+	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	var answer bytes.Buffer
+	defer func() { comparedConnection(t, request, &answer) }()
+	r, err := http.ReadResponse(bufio.NewReader(io.TeeReader(conn, &answer)), nil)
 	if err != nil {
 		return 0, nil, err.Error()
 	}
@@ -154,7 +158,7 @@ func TestX_LimitedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+limitedKey)
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := a.http.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ has() {
     systemd-analyze) # of Linux alone
         [ "$(uname -s)" != Linux ] || command -v systemd-analyze
         ;;
+    bash-completion) [ "$(uname -s)" != Linux ] || [ -e /usr/share/bash-completion/bash_completion ] ;;
     oidc-agent) # packaged for Linux
         [ "$(uname -s)" != Linux ] || command -v oidc-agent
         ;;
@@ -61,7 +62,7 @@ packages() {
 }
 
 missing() {
-    for tool in authlib cc chromium curl git node npm oidc-agent pgbouncer postgres promtool python3 systemd-analyze; do
+    for tool in authlib bash-completion cc chromium curl git node npm oidc-agent pgbouncer postgres promtool python3 systemd-analyze; do
         has "$tool" || echo "$tool"
     done
 }

@@ -16,6 +16,10 @@ const completionHelp = `Prints the completion script of a shell.
   bash  tokend completion bash > ~/.local/share/bash-completion/completions/tokend
   zsh   tokend completion zsh > "${fpath[1]}/_tokend"
   fish  tokend completion fish > ~/.config/fish/completions/tokend.fish
+  PowerShell  tokend completion powershell >> $PROFILE
+
+Bash needs the package bash-completion. "make install" installs those of
+bash, zsh and fish, for both programs.
 
 Names of clients come from the running service, or from the configuration when none
 answers in time.`
@@ -25,8 +29,8 @@ const completionTimeout = 300 * time.Millisecond
 
 func (p *program) completion() *cobra.Command {
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish", Short: "Print the completion script of a shell", Long: completionHelp,
-		Args: cobra.ExactArgs(1), ValidArgs: []string{"bash", "zsh", "fish"},
+		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell", Long: completionHelp,
+		Args: cobra.ExactArgs(1), ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			switch args[0] {
@@ -36,8 +40,10 @@ func (p *program) completion() *cobra.Command {
 				return exitWith(exitUnavailable, root.GenZshCompletion(p.stdout))
 			case "fish":
 				return exitWith(exitUnavailable, root.GenFishCompletion(p.stdout, true))
+			case "powershell":
+				return exitWith(exitUnavailable, root.GenPowerShellCompletionWithDesc(p.stdout))
 			}
-			return exitf(exitUsage, "shell %q is not one of bash, zsh, fish", args[0])
+			return exitf(exitUsage, "shell %q is not one of bash, zsh, fish, powershell", args[0])
 		},
 	}
 }

@@ -11,13 +11,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"example.com/tokend/e2e/internal/programs"
+	"example.com/tokend/internal/openapi"
 )
 
 const apiKey = "an-api-key-of-the-torture"
+
+// openAPI is docs/openapi.yaml, which every answer of tokend is compared with.
+var openAPI = sync.OnceValues(func() (*openapi.Document, error) {
+	return openapi.Load(filepath.Join("..", "..", "docs", "openapi.yaml"))
+})
 
 // process is one "tokend serve".
 type process struct {
@@ -26,11 +33,18 @@ type process struct {
 	log   *programs.Log
 	ended chan struct{}
 	url   string
+	http  *http.Client
 }
 
-// startProcess starts tokend and waits until it listens.
-func startProcess(name, dir string, env []string) (*process, error) {
+// startProcess starts tokend and waits until it listens. report gets what of its answers
+// docs/openapi.yaml does not have.
+func startProcess(name, dir string, env []string, report func(error)) (*process, error) {
+	document, err := openAPI()
+	if err != nil {
+		return nil, err
+	}
 	p := &process{name: name, log: &programs.Log{}, ended: make(chan struct{})}
+	p.http = &http.Client{Transport: document.Transport(&http.Transport{DisableKeepAlives: true}, report)}
 	p.cmd = exec.Command(filepath.Join(bin, "tokend"), "serve") //nolint:gosec,noctx // the program under test
 	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = env, dir, p.log, p.log
 	if err := p.cmd.Start(); err != nil {
@@ -119,8 +133,7 @@ func (p *process) ask(method, path, body string, limit time.Duration) answer {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	h := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := h.Do(req)
+	res, err := p.http.Do(req)
 	if err != nil {
 		return answer{body: err.Error()}
 	}

@@ -157,15 +157,16 @@ func (r *round) start() bool {
 // startProcess starts a process, on a machine of its own where the store is a
 // database: then it has only that and the store key in common with the others.
 func (r *round) startProcess(name string) (*process, error) {
+	deviation := func(err error) { r.failf("%v", err) }
 	if r.db == nil {
-		return startProcess(name, r.dir, environment(r.dir, r.tenant.Issuer(), r.overlap))
+		return startProcess(name, r.dir, environment(r.dir, r.tenant.Issuer(), r.overlap), deviation)
 	}
 	home := filepath.Join(r.dir, name)
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
 	env := append(environment(home, r.tenant.Issuer(), r.overlap), "TOKEND_STORE="+r.db.DSN("postgres"), "TOKEND_STORE_KEY_FILE="+filepath.Join(r.dir, "keyset.json"))
-	return startProcess(name, home, env)
+	return startProcess(name, home, env, deviation)
 }
 
 // poll reads the state of each process in turn until the function it returns

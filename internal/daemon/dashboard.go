@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,7 +148,62 @@ func (d *api) clientPage(c *gin.Context) {
 	for _, f := range v.Files {
 		page.Files = append(page.Files, dashboard.File(f))
 	}
+	page.Past = d.pastOf(v.Status, page.Events)
 	d.showHTML(c, http.StatusOK, d.pages.Client(page))
+}
+
+// pastActions are the labels of what the audit log has of a client, but requests for its
+// token.
+func pastActions() map[string]string {
+	return map[string]string{"login": "Login requested", "code": "Logged in", "callback": "Logged in", "refresh": "Refresh requested", "resume": "Resumed", "logout": "Logged out"}
+}
+
+// pastOf is what happened to a client before this process was started, by the audit log,
+// and its login and last exchange, which the store has, also those of other processes.
+func (d *api) pastOf(s flow.Status, events []flow.Event) []dashboard.Past {
+	var past []dashboard.Past
+	lines, _ := d.audit.Tail() // the page of the audit log says why it cannot be read
+	labels := pastActions()
+	for _, line := range lines {
+		e, ok := parseEntry(line)
+		if !ok || e.Client != s.Client || labels[e.Action] == "" || !e.Time.Before(d.started) {
+			continue
+		}
+		p := dashboard.Past{At: e.Time, Label: labels[e.Action]}
+		if e.Caller != "" { // a callback has none
+			p.Text = "by " + e.Caller
+		}
+		if e.Status >= http.StatusBadRequest {
+			p.Tone, p.Text = "bad", strings.TrimPrefix(p.Text+": "+e.Error, ": ")
+		}
+		past = append(past, p)
+	}
+	known := func(at time.Time) bool {
+		return at.IsZero() || slices.ContainsFunc(events, func(e flow.Event) bool { return e.Time.Sub(at).Abs() < sameEvent }) ||
+			slices.ContainsFunc(past, func(p dashboard.Past) bool { return p.At.Sub(at).Abs() < sameEvent && p.Tone != "bad" })
+	}
+	if !known(s.LoggedIn) {
+		past = append(past, dashboard.Past{At: s.LoggedIn, Label: "Logged in", Tone: "good"})
+	}
+	if !known(s.LastExchange) && s.LastExchange.Sub(s.LoggedIn) >= sameEvent {
+		past = append(past, dashboard.Past{At: s.LastExchange, Label: "Refreshed", Tone: "good"})
+	}
+	return past
+}
+
+// sameEvent is how much later than in the store the time of an event may be.
+const sameEvent = 5 * time.Second
+
+// auditEntry is an entry of the audit log as it is read back.
+type auditEntry struct {
+	Time                                                        time.Time
+	Action, Caller, Client, Audience, Method, Host, Path, Error string
+	Status, Missing                                             int
+}
+
+func parseEntry(line []byte) (e auditEntry, ok bool) {
+	ok = json.Unmarshal(line, &e) == nil
+	return e, ok
 }
 
 // auditPage shows the latest entries about the clients of the caller.
@@ -159,12 +215,8 @@ func (d *api) auditPage(c *gin.Context) {
 	}
 	caller := guard.CallerOf(c.Request.Context())
 	for i := len(lines) - 1; i >= 0 && len(page.Entries) < maxEntries; i-- {
-		var e struct {
-			Time                                                        time.Time
-			Action, Caller, Client, Audience, Method, Host, Path, Error string
-			Status, Missing                                             int
-		}
-		if json.Unmarshal(lines[i], &e) != nil || !caller.May(e.Client) || page.Client != "" && e.Client != page.Client {
+		e, ok := parseEntry(lines[i])
+		if !ok || !caller.May(e.Client) || page.Client != "" && e.Client != page.Client {
 			continue
 		}
 		entry := dashboard.Entry{At: page.Moment(e.Time), Action: e.Action, Caller: e.Caller, Client: e.Client, What: e.Audience, Status: e.Status, Error: e.Error}

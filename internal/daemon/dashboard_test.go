@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/guard"
@@ -132,6 +134,45 @@ func TestDashboard_PagesOfASession(t *testing.T) {
 		t.Errorf("the API accepts the cookie: %d", a.StatusCode)
 	}
 	noCanary(t, "log", d.log.String())
+}
+
+// TestDashboard_TimelineHasWhatWasBefore: of the audit log and the store, also after a
+// restart of the service.
+func TestDashboard_TimelineHasWhatWasBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	before := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	var lines string
+	for _, line := range []string{
+		`"action":"login","caller":"ada","client":"demo","status":200`,
+		`"action":"refresh","caller":"bob","client":"demo","status":503,"error":"idp_timeout"`,
+		`"action":"callback","client":"demo","status":400,"error":"invalid_state"`,
+		`"action":"refresh","caller":"eve","client":"ci","status":200`,
+		`"action":"token","caller":"job","client":"demo","status":200`,
+	} {
+		lines += `{"time":"` + before + `",` + line + "}\n"
+	}
+	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trail, err := audit.Open(audit.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = trail.Close() })
+	f := newTenant(t)
+	d := start(t, Config{Clients: []Client{kept(t, f, "demo"), kept(t, f, "ci")}, Audit: trail})
+	d.call(t, "GET", tokenPath, "")
+	page := d.browse(t, mainKey).get(t, "/dashboard/clients/demo").body
+	for _, want := range []string{"<b>Login requested</b> <span>by ada</span>", "<b>Refresh requested</b> <span>by bob: idp_timeout</span>", "<b>Logged in</b> <span>invalid_state</span>", "<b>Logged in</b></li>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+	for _, not := range []string{"by eve", "by job"} { // of another client, and no action
+		if strings.Contains(page, not) {
+			t.Errorf("the page has %s:\n%s", not, page)
+		}
+	}
 }
 
 func TestDashboard_Acts(t *testing.T) {

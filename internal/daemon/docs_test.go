@@ -82,6 +82,25 @@ func errorTable(t *testing.T) map[string][]int {
 	return documented
 }
 
+// TestTroubleshooting_HasEveryCode: docs/troubleshooting.md has a row for each error code of
+// docs/api.md, and no other.
+func TestTroubleshooting_HasEveryCode(t *testing.T) {
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := errorTable(t)
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(string(page), -1) {
+		if documented[row[1]] == nil {
+			t.Errorf("docs/troubleshooting.md has %s, which is not a code, or twice", row[1])
+		}
+		delete(documented, row[1])
+	}
+	for code := range documented {
+		t.Errorf("docs/troubleshooting.md has no row for %s", code)
+	}
+}
+
 // TestEveryErrorIsDocumented compares the table with the codes in the source, and
 // with the status of every class of flow's.
 func TestEveryErrorIsDocumented(t *testing.T) {

@@ -20,6 +20,14 @@ type Detail struct {
 	Upstreams          []string
 	Files              []File
 	Events             []flow.Event // of this process, oldest first
+	Past               []Past       // what the events do not have, in any order
+}
+
+// Past is something that the store or the audit log knows, such as what happened before
+// this process was started.
+type Past struct {
+	At                time.Time
+	Label, Tone, Text string
 }
 
 // File is a token file.
@@ -69,6 +77,11 @@ func (d Detail) page() detailPage {
 		}
 		p.Recent = append(p.Recent, line)
 	}
+	for _, past := range d.Past {
+		p.Recent = append(p.Recent, eventLine{At: d.Moment(past.At), Label: past.Label, Tone: past.Tone, Text: past.Text})
+	}
+	slices.SortStableFunc(p.Recent, func(a, b eventLine) int { return b.At.At.Compare(a.At.At) })
+	p.Recent = p.Recent[:min(len(p.Recent), maxEvents)]
 	return p
 }
 
@@ -104,7 +117,7 @@ func (p detailPage) Version() string {
 		device = l.UserCode + textOf(l.Failure)
 	}
 	files := fmt.Sprint(p.Files)
-	return version(r.Version(), p.Obtained.String(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), p.Rotation), device, files)
+	return version(r.Version(), p.Obtained.String(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), len(p.Past), p.Rotation), device, files)
 }
 
 // nowAt is where the drawing of the timeline has the present, in per cent of its width.
@@ -129,13 +142,17 @@ type mark struct {
 
 type span struct{ X, Width float64 }
 
-// timeline draws the events that are kept, and the plan until the token expires.
+// timeline draws the past, and the plan until the token expires.
 func (d Detail) timeline() timeline {
 	from, to := d.Now, d.Expiry
+	past := slices.Clone(d.Past)
 	for _, e := range d.Events {
-		if e.Time.Before(from) {
-			from = e.Time
-		}
+		label, tone := labelOf(e.Kind)
+		past = append(past, Past{At: e.Time, Label: label, Tone: tone})
+	}
+	slices.SortStableFunc(past, func(a, b Past) int { return a.At.Compare(b.At) })
+	if len(past) > 0 && past[0].At.Before(from) {
+		from = past[0].At
 	}
 	if d.NextRefresh.After(to) {
 		to = d.NextRefresh
@@ -149,10 +166,9 @@ func (d Detail) timeline() timeline {
 		}
 		return 1 + (nowAt-1)*(1-share(d.Now.Sub(t), d.Now.Sub(from)))
 	}
-	l := timeline{Now: nowAt, From: d.Moment(from), Summary: fmt.Sprintf("%d events since %s", len(d.Events), relative(from, d.Now))}
-	for _, e := range d.Events {
-		label, tone := labelOf(e.Kind)
-		l.Marks = append(l.Marks, mark{x(e.Time), label + " " + relative(e.Time, d.Now), tone})
+	l := timeline{Now: nowAt, From: d.Moment(from), Summary: fmt.Sprintf("%d events since %s", len(past), relative(from, d.Now))}
+	for _, e := range past {
+		l.Marks = append(l.Marks, mark{x(e.At), e.Label + " " + relative(e.At, d.Now), e.Tone})
 	}
 	if d.NextRefresh.After(d.Now) {
 		l.Marks = append(l.Marks, mark{x(d.NextRefresh), "Next refresh " + relative(d.NextRefresh, d.Now), "plan"})

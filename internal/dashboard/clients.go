@@ -115,16 +115,16 @@ func viewOf(s flow.ClientState) stateView {
 
 func (l List) page() listPage {
 	p := listPage{List: l}
-	byState := map[flow.ClientState][]Client{}
-	found := 0
-	for _, c := range l.Clients {
-		if strings.Contains(c.Name(), strings.ToLower(l.Query)) {
+	byState := map[flow.ClientState][]*Client{} // pointers: a Client is large
+	found, query := 0, strings.ToLower(l.Query)
+	for i := range l.Clients {
+		if c := &l.Clients[i]; strings.Contains(c.Status.Client, query) {
 			byState[c.State] = append(byState[c.State], c)
 			found++
 		}
 	}
 	p.Filters = append(p.Filters, filter{Label: "All", Address: l.address("", 1), Count: found, Current: l.State == ""})
-	var matching []Client
+	var matching []*Client
 	for _, s := range states() {
 		if n := len(byState[s]); n > 0 || string(s) == l.State {
 			v := viewOf(s)
@@ -139,7 +139,7 @@ func (l List) page() listPage {
 	number := min(max(l.Number, 1), last)
 	from, to := (number-1)*perPage, min(number*perPage, p.Matching)
 	for _, c := range matching[from:to] {
-		p.Rows = append(p.Rows, l.row(c))
+		p.Rows = append(p.Rows, l.row(*c))
 	}
 	p.From, p.To = from+1, to
 	if number > 1 {
@@ -264,8 +264,8 @@ func (s Service) Fingerprint() string {
 // Waiting is how many clients need somebody, for the title.
 func (p listPage) Waiting() int {
 	n := 0
-	for _, c := range p.Clients {
-		if viewOf(c.State).Tone == "bad" {
+	for i := range p.Clients {
+		if viewOf(p.Clients[i].State).Tone == "bad" {
 			n++
 		}
 	}

@@ -230,6 +230,23 @@ func TestTimeline_KeepsTheOrder(t *testing.T) {
 	}
 }
 
+// TestTimeline_HasThePast: what happened before this process was started is in its place.
+func TestTimeline_HasThePast(t *testing.T) {
+	d := Detail{
+		Frame: frame(), Client: Client{Status: flow.Status{Client: "demo"}},
+		Events: []flow.Event{{Kind: flow.EventRefreshed, Time: start.Add(-time.Minute)}},
+		Past:   []Past{{At: start.Add(-time.Second), Label: "Later"}, {At: start.Add(-time.Hour), Label: "Logged in", Text: "by <b>main</b>"}},
+	}
+	l := d.timeline()
+	if len(l.Marks) != 3 || l.Marks[0].X > l.Marks[1].X || l.Marks[1].X > l.Marks[2].X || !strings.HasPrefix(l.Marks[0].Label, "Logged in 1 h ago") || !strings.HasPrefix(l.Summary, "3 events since 1 h ago") {
+		t.Errorf("%+v", l)
+	}
+	page := string(newPages(t).Client(d))
+	if !regexp.MustCompile(`(?s)<b>Later</b>.*<b>Refreshed</b>.*<b>Logged in</b> <span>by &lt;b&gt;main`).MatchString(page) {
+		t.Error(page)
+	}
+}
+
 // A row changes its version with everything that the row shows, or the script would
 // leave it as it was.
 func TestRow_VersionFollowsWhatItShows(t *testing.T) {

@@ -24,6 +24,7 @@ const (
 	sessionLifetime = 8 * time.Hour
 	maxLinks        = 32 // that wait to be used
 	maxSessions     = 32 // one more ends the oldest
+	payloadSize     = 48 // of a cookie, in bytes
 )
 
 // Sessions are the sessions of the dashboard and the links that open them. They outlive
@@ -53,6 +54,7 @@ type (
 type link struct {
 	of      callerID
 	expires time.Time
+	ends    time.Time // when its session ends at the latest; zero: no such time
 	used    bool
 }
 
@@ -60,6 +62,7 @@ type link struct {
 type session struct {
 	id    sessionID
 	began time.Time
+	ends  time.Time
 	of    callerID
 }
 
@@ -107,7 +110,7 @@ func (g *Guard) Link(c *Caller) (secret string, expires time.Time) {
 	if len(s.links) >= maxLinks {
 		dropOldest(s.links, func(l *link) time.Time { return l.expires })
 	}
-	s.links[sha256.Sum256([]byte(secret))] = &link{of: c.id, expires: expires}
+	s.links[sha256.Sum256([]byte(secret))] = &link{of: c.id, expires: expires, ends: c.expires}
 	return secret, expires
 }
 
@@ -134,8 +137,15 @@ func (g *Guard) Open(secret string) (*Opened, *Refusal) {
 		return nil, noSession("the caller who made the link was removed", "make another one: tokend dashboard")
 	}
 	v := session{id: sessionID(s.random(16)), began: s.now().Truncate(time.Second), of: l.of}
+	v.ends = v.began.Add(sessionLifetime)
+	if !l.ends.IsZero() && l.ends.Before(v.ends) {
+		v.ends = l.ends.Truncate(time.Second) // a token of an issuer is proof until then only
+	}
+	if !s.now().Before(v.ends) {
+		return nil, noSession("the token or the key that made the link has expired", "make another link with a new one: tokend dashboard")
+	}
 	s.enter(v)
-	return &Opened{Cookie: s.seal(v), CSRF: s.csrf(v), Lifetime: sessionLifetime}, nil
+	return &Opened{Cookie: s.seal(v), CSRF: s.csrf(v), Lifetime: v.ends.Sub(v.began)}, nil
 }
 
 // enter counts an open session, and ends the oldest if there are too many; mu is held.
@@ -178,6 +188,7 @@ func (s *Sessions) mac(use string, payload []byte) []byte {
 func (v session) payload() []byte {
 	b := append([]byte{}, v.id[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(v.began.Unix())) //nolint:gosec // after 1970
+	b = binary.BigEndian.AppendUint64(b, uint64(v.ends.Unix()))  //nolint:gosec // likewise
 	return append(b, v.of[:]...)
 }
 
@@ -194,17 +205,17 @@ func (s *Sessions) csrf(v session) string {
 // not ended.
 func (s *Sessions) read(cookie string) (v session, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(cookie)
-	if err != nil || len(b) != 40+sha256.Size {
+	if err != nil || len(b) != payloadSize+sha256.Size {
 		return v, false
 	}
-	if subtle.ConstantTimeCompare(b[40:], s.mac("session", b[:40])) != 1 {
+	if subtle.ConstantTimeCompare(b[payloadSize:], s.mac("session", b[:payloadSize])) != 1 {
 		return v, false
 	}
 	copy(v.id[:], b)
 	v.began = time.Unix(int64(binary.BigEndian.Uint64(b[16:])), 0) //nolint:gosec // sealed here
-	copy(v.of[:], b[24:])
-	age := s.now().Sub(v.began)
-	if age < -time.Minute || age >= sessionLifetime {
+	v.ends = time.Unix(int64(binary.BigEndian.Uint64(b[24:])), 0)  //nolint:gosec // likewise
+	copy(v.of[:], b[32:])
+	if s.now().Before(v.began.Add(-time.Minute)) || !s.now().Before(v.ends) {
 		return v, false
 	}
 	s.mu.Lock()

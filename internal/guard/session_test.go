@@ -252,6 +252,50 @@ func TestSession_Ends(t *testing.T) {
 	}
 }
 
+// TestSession_OfATokenEndsWithIt: the session of a caller that a token of an issuer has
+// identified ends when the token expires, also after a restart.
+func TestSession_OfATokenEndsWithIt(t *testing.T) {
+	key := bytes.Repeat([]byte("k"), 32)
+	start := func() *dashboardGuard {
+		d := newDashboardGuard(t, key)
+		d.config = append(d.config, Key{Name: "job", Clients: []string{"ci"}, Tokens: []TokenRule{
+			{Issuer: actions, Audience: "tokend", Subject: "repo:acme/app", Verifier: &tokens{}},
+		}})
+		d.reload(d.sessions)
+		return d
+	}
+	d := start()
+	link := func(lifetime time.Duration) string {
+		c, f := d.ofToken(t.Context(), signedUntil(d.now.Add(lifetime)))
+		if f != nil {
+			t.Fatal(f)
+		}
+		secret, _ := d.Link(c)
+		return secret
+	}
+	o, f := d.Open(link(10 * time.Minute))
+	if f != nil || o.Lifetime != 10*time.Minute {
+		t.Fatalf("%+v %v", o, f)
+	}
+	for _, at := range []struct {
+		after time.Duration
+		want  string
+	}{{10*time.Minute - time.Second, ""}, {10 * time.Minute, "unauthorized"}} {
+		for name, g := range map[string]*dashboardGuard{"this process": d, "after a restart": start()} {
+			g.now = sessionStart.Add(at.after)
+			if _, f := g.Admit(page("GET", o), Session, ""); codeOf(f) != at.want {
+				t.Errorf("%s, after %s: %q, want %q", name, at.after, codeOf(f), at.want)
+			}
+		}
+	}
+	if o, f := d.Open(link(24 * time.Hour)); f != nil || o.Lifetime != sessionLifetime {
+		t.Errorf("with a token that lives longer: %+v %v", o, f)
+	}
+	if _, f := d.Open(link(-time.Second)); codeOf(f) != "unauthorized" {
+		t.Errorf("with a token that expired within the clock skew: %v", f)
+	}
+}
+
 func TestSession_SurvivesARestart(t *testing.T) {
 	key := bytes.Repeat([]byte("k"), 32)
 	o := newDashboardGuard(t, key).opened("main-key")

@@ -157,7 +157,7 @@ func (g *Guard) ofIdentity(rules []tokenRule, id Identity) (*Caller, *Refusal) {
 		known = true
 		if r.subject.MatchString(id.Subject) {
 			c := *r.caller
-			c.Subject = shortened(id.Subject)
+			c.Subject, c.expires = shortened(id.Subject), id.Expiry
 			return &c, nil
 		}
 	}

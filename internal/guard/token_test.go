@@ -28,9 +28,16 @@ func (v *tokens) Verify(_ context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	var c struct{ Sub, Aud string }
+	var c struct {
+		Sub, Aud string
+		Exp      int64
+	}
 	err = json.Unmarshal(payload, &c)
-	return Identity{c.Sub, []string{"other", c.Aud}, v.expiry}, err
+	expiry := v.expiry
+	if c.Exp != 0 {
+		expiry = time.Unix(c.Exp, 0)
+	}
+	return Identity{c.Sub, []string{"other", c.Aud}, expiry}, err
 }
 
 const actions = "https://token.actions.githubusercontent.com"
@@ -38,6 +45,12 @@ const actions = "https://token.actions.githubusercontent.com"
 // signedBy has the form of a token.
 func signedBy(iss, aud, sub string) string {
 	payload, _ := json.Marshal(map[string]string{"iss": iss, "aud": aud, "sub": sub})
+	return "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".SIGNATURE"
+}
+
+// signedUntil is signedBy of a token for this subject that expires.
+func signedUntil(exp time.Time) string {
+	payload, _ := json.Marshal(map[string]any{"iss": actions, "aud": "tokend", "sub": "repo:acme/app", "exp": exp.Unix()})
 	return "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".SIGNATURE"
 }
 

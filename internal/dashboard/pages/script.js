@@ -34,7 +34,6 @@
       const s = Math.round((Date.parse(t.dateTime) - now()) / 1000);
       const text = s > 0 ? `in ${long(s)}` : `${long(-s)} ago`;
       if (t.textContent !== text) t.textContent = text;
-      if (!t.title) t.title = new Date(t.dateTime).toLocaleString();
     }
     for (const bar of document.querySelectorAll('.life')) {
       const from = Number(bar.dataset.from), to = Number(bar.dataset.to);
@@ -43,6 +42,20 @@
     }
   }
   setInterval(tick, 1000);
+
+  // A time in full is for the mouse: to format one takes longer than to show the page.
+  document.addEventListener('pointerover', (e) => {
+    const t = e.target.closest && e.target.closest('time');
+    if (t && !t.title) t.title = new Date(t.dateTime).toLocaleString();
+  });
+
+  // afterPaint runs f when the page was painted, or will not be.
+  function afterPaint(f) {
+    let done = false;
+    const once = () => { if (!done) { done = true; f(); } };
+    requestAnimationFrame(() => setTimeout(once));
+    setTimeout(once, 300); // a tab in the background is not painted
+  }
 
   // Messages.
 
@@ -189,7 +202,7 @@
   }
 
   if (data.live) {
-    connect();
+    afterPaint(connect);
     setInterval(() => { if (!document.hidden && !ended) update(); }, 30000); // what has no event
     let pausing;
     const pause = () => { // a browser has six connections to a host, for all its tabs
@@ -333,5 +346,5 @@
     const search = document.querySelector('input[type=search]');
     if (e.key === '/' && search && !e.target.closest('input, dialog')) { e.preventDefault(); search.focus(); }
   });
-  tick();
+  afterPaint(tick);
 })();
