@@ -81,6 +81,12 @@ func endOrganization(c *call, d Doc) {
 	for _, in := range c.all(KindInvitation, func(in Doc) bool { return text(in, "organization_id") == text(d, "id") }) {
 		c.State.Remove(KindInvitation, text(in, "id"))
 	}
+	for _, client := range c.all(KindClient, func(client Doc) bool {
+		return text(child(client, "default_organization"), "organization_id") == text(d, "id")
+	}) {
+		delete(client, "default_organization")
+		_ = c.put(KindClient, text(client, "client_id"), client) // it was valid before
+	}
 }
 
 func (a *API) organizationByName(c *call) (Answer, error) {
