@@ -102,7 +102,7 @@ func newDescription(e *tenant.File) (*description, error) {
 	if err := errs.err(); err != nil {
 		return st, err
 	}
-	st.revision = 0 // the objects of the file are no changes
+	st.revision = 0 // the file itself is not a change
 	return st, st.loadDocuments(e)
 }
 

@@ -1,7 +1,9 @@
 package mock_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"reflect"
 	"strings"
@@ -195,4 +197,31 @@ func (m *manager) signUp(t *testing.T, email string) {
 	if r.status != 200 {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
+}
+
+// failing is a source of randomness without 32 bytes at once.
+type failing struct{ is bool }
+
+func (f *failing) Read(p []byte) (int, error) {
+	if f.is && len(p) == 32 {
+		return 0, errors.New("no randomness")
+	}
+	return rand.Read(p)
+}
+
+// A request that ends with a panic does not keep others from the tenant.
+func TestManagement_PanicLeavesTheTenantUnlocked(t *testing.T) {
+	f := &failing{}
+	w := newWorld(t, mock.Config{Tenant: tenant.Default(), Rand: f})
+	m := &manager{w, w.managementToken("management", "management-secret")}
+	f.is = true
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the create does not panic")
+			}
+		}()
+		m.call("POST", "/clients", `{"name":"c"}`)
+	}()
+	m.must("GET", "/tenants/settings", "")
 }
