@@ -225,3 +225,16 @@ func TestManagement_PanicLeavesTheTenantUnlocked(t *testing.T) {
 	}()
 	m.must("GET", "/tenants/settings", "")
 }
+
+// The scopes of the current user open the user's own paths.
+func TestManagement_ScopesOfTheUserOpenTheirOwnPaths(t *testing.T) {
+	m := newManager(t)
+	token := decodeJSON[map[string]any](t, m.mustControl("POST", "/_mock/tokens", `{"user":"`+agent+`","client_id":"demo","audience":"`+issuer+`api/v2/","scope":"read:current_user"}`).body)
+	own := &manager{m.world, token["access_token"].(string)}
+	if got := own.call("GET", "/users/"+escape(m.userID(agent)), ""); got.status != 200 {
+		t.Errorf("the user's own: %d %s", got.status, got.body)
+	}
+	if got := own.call("GET", "/users/"+escape(m.userID(guest)), ""); got.status != 403 {
+		t.Errorf("another user's: %d %s", got.status, got.body)
+	}
+}
