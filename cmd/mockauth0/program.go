@@ -28,6 +28,7 @@ type program struct {
 	untilEOF       bool // end when stdin ends
 	tenant         []string
 	replay         string
+	persistFile    string
 	several        bool // MOCKAUTH0_TENANTS is set
 }
 
@@ -66,7 +67,7 @@ func (p *program) command() *cobra.Command {
 		Use:   "mockauth0",
 		Short: "A mock Auth0 tenant that rejects what a real one rejects",
 		Long: "A mock Auth0 tenant for tests and local development. It answers as Auth0 is documented\n" +
-			"and recorded to answer, keeps everything in memory and loses it at exit.",
+			"and recorded to answer, keeps everything in memory and loses it at exit, unless serve has --persist.",
 		Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
@@ -86,10 +87,11 @@ func (p *program) command() *cobra.Command {
 	for _, c := range []*cobra.Command{root, serve} {
 		c.Flags().StringSliceVar(&p.tenant, "tenant", nil, "file or directory of an auth0-deploy-cli export (default: MOCKAUTH0_TENANT)")
 		c.Flags().StringVar(&p.replay, "replay", "", "answer as recorded in a file of mockauth0 record (default: MOCKAUTH0_REPLAY)")
+		c.Flags().StringVar(&p.persistFile, "persist", "", "file that keeps clients, users and the other objects of a tenant file over restarts; it has secrets (default: MOCKAUTH0_PERSIST)")
 		c.Flags().BoolVar(&p.public, "public", false, "allow listeners on other than loopback addresses, where anyone on the network can use them, and any host name for /_mock/")
 		c.Flags().BoolVar(&p.lax, "lax", false, "accept settings with which a real tenant refuses what the mock allows; they have no effect")
 		c.Flags().BoolVar(&p.untilEOF, "until-eof", false, "end when standard input ends, so that the tenant does not outlive the program that started it")
 	}
-	root.AddCommand(serve, p.caCommand(), p.contractCommand(), p.recordCommand(), health, p.tokenCommand(), p.versionCommand())
+	root.AddCommand(serve, p.caCommand(), p.contractCommand(), p.recordCommand(), p.exportCommand(), health, p.tokenCommand(), p.versionCommand())
 	return root
 }

@@ -37,6 +37,9 @@ func (p *program) serve(ctx context.Context) error {
 	if p.replay != "" {
 		s.Replay = p.replay
 	}
+	if p.persistFile != "" {
+		s.Persist = p.persistFile
+	}
 	for _, l := range []struct{ setting, addr string }{
 		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
 	} {
@@ -75,11 +78,21 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loaded, err := p.restore(s, &config)
+	if err != nil {
+		return err
+	}
 	if err := p.openTenants(s, list, main, control, config); err != nil {
 		return err
 	}
 	defer closeTenants(list)
-	fmt.Fprintln(p.stderr, "mockauth0: a mock Auth0 tenant, for tests only; its state is lost at exit")
+	var keep *persister
+	if s.Persist != "" {
+		if keep, err = p.persist(s.Persist, list[0].tenant, loaded); err != nil {
+			return err
+		}
+	}
+	p.showLifetime(s, loaded)
 	endpoints, err := p.endpoints(ctx, &open, s, list, plain, control)
 	if err != nil {
 		return err
@@ -101,7 +114,28 @@ func (p *program) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { closeTenants(list) })() // streams of events would delay the end
 	group.Go(func() error { return serveEndpoints(ctx, log, endpoints) })
 	group.Go(func() error { return p.reloadOnHangup(ctx, list) })
-	return group.Wait()
+	if keep == nil {
+		return group.Wait()
+	}
+	group.Go(func() error { return keep.run(ctx) })
+	err = group.Wait()
+	if last := keep.save(); last != nil {
+		err = errors.Join(err, &exitError{exitFailure, fmt.Errorf("cannot write %s: %w\nhint: the last changes are lost; make room, or let this user write the file", keep.path, last)})
+	}
+	return err
+}
+
+// showLifetime logs what of the state is lost at exit.
+func (p *program) showLifetime(s settings, loaded bool) {
+	const what = "mockauth0: a mock Auth0 tenant, for tests only; "
+	if s.Persist == "" {
+		fmt.Fprintln(p.stderr, what+"its state is lost at exit")
+		return
+	}
+	fmt.Fprintf(p.stderr, what+"%s keeps its objects, and sessions and tokens are lost at exit\n", s.Persist)
+	if loaded {
+		fmt.Fprintf(p.stderr, "mockauth0: started with the objects of %s; a reset returns to the tenant file\n", s.Persist)
+	}
 }
 
 // untilStdinEnds returns a context that also ends with standard input. A read of it

@@ -31,6 +31,7 @@ type settings struct {
 	Faults         []string       `default:""`
 	Tenants        []string       `default:""`
 	Replay         string         `default:""`
+	Persist        string         `default:""`
 	CACertFile     string         `default:"" envconfig:"CA_CERT_FILE"`
 	CAKeyFile      string         `default:"" envconfig:"CA_KEY_FILE"`
 	ControlListen  string         `default:"" split_words:"true"`
@@ -49,6 +50,8 @@ const settingsHelp = `Listen until interrupted. Settings come from the environme
   MOCKAUTH0_TENANTS          several tenants: NAME=FILE, separated by commas, or a directory with a file for each;
                              issuer http://localhost:PORT/NAME/, or http://NAME:PORT/ for a name with a dot (none)
   MOCKAUTH0_REPLAY           file of mockauth0 record; what is not in it is answered by the tenant (none)
+  MOCKAUTH0_PERSIST          file that keeps the objects of the tenant over restarts: clients, users, … as mockauth0 export
+                             writes them, with secrets; its objects win over those of MOCKAUTH0_TENANT (none)
   MOCKAUTH0_TLS_LISTEN       address of a TLS listener with its own issuer (none)
   MOCKAUTH0_CA_CERT_FILE     PEM certificate and key of the CA for TLS (new ones at each start)
   MOCKAUTH0_CA_KEY_FILE

@@ -16,6 +16,14 @@ var refusers = []string{
 	"badSignup", "dbError", "exists", "badStart",
 }
 
+// managementRefusers are those of pkg/mock/management, and the errors that it returns.
+var managementRefusers = []string{
+	"refuse", "invalid", "validation", "bad", "badToken", "refused", "missing", "errNotFound", "errMalformed", "errUserExists",
+	"errNoAPI", "errNoAction", "errNoClient", "errNoConnection", "errNoCredential", "errNoDomain", "errNoExecution", "errNoGrant",
+	"errNoInvitation", "errNoJob", "errNoKey", "errNoLog", "errNoMethod", "errNoModule", "errNoOrgClient", "errNoOrgConnection",
+	"errNoOrganization", "errNoRole", "errNoSCIM", "errNoSession", "errNoToken", "errNoUser", "errNoVersion",
+}
+
 // behaviours are what the mock does without a refusal, each with a text that removes it.
 var behaviours = []struct{ what, file, old, new string }{
 	{"reserved claims are dropped", "actions.go", "if tenant.ReservedClaim(name) {", "if false {"},
@@ -170,6 +178,15 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"a device opens the browser's address", "device.go", `c.pageURL("/activate")`, `c.url("/activate")`},
 	{"cookies stay below the issuer's path", "session.go", `Path: c.path("/")`, `Path: "/"`},
 	{"a client has a login mode", "authorize.go", `if client.Login != "" {`, "if false {"},
+	{"an endpoint of the Management API needs a scope", "management/auth.go", "if c.has(s) && (!own ||", "if true || (!own ||"},
+	{"a user's own scopes open the user's own paths", "management/auth.go", "if c.has(s) && (!own || len(c.params) > 0 && c.params[0] == c.Subject) {", "if c.has(s) {"},
+	{"an export has the roles of its users", "export.go", `d["roles"] = s.roleNames(d["roles"])`, ""},
+	{"an export says which members an object lacks", "export.go", "e.Management.Omitted = objects.missingFrom(again)", "_ = again"},
+	{"an export has no references to what is gone", "export.go", `keep("members", func(v any) bool { return s.users[asText(v)] })`, ""},
+	{"changes of users are signalled", "users.go", "st.revision++\n\tst.users[u.UserID] = u", "st.users[u.UserID] = u"},
+	{"changes by the control API are signalled", "control.go", "defer t.changed()", ""},
+	{"keywords in an export are escaped", "../../internal/tenantfile/write.go", "case keyword && (r == '#' || r == '@'), r < 0x100", "case r < 0x100"},
+	{"an export may have settings that a file may not", "../../internal/tenantfile/ignored.go", "&& !l.Lax && !l.export:", "&& !l.Lax:"},
 	{"a login mode is auto or form", "tenant/client.go", `oneOf("x-login", c.Login, of, []string{"auto", "form"}),`, ""},
 }
 
@@ -195,6 +212,9 @@ func TestEveryBehaviourIsHeld(t *testing.T) {
 }
 
 var (
+	managementTests         = mutation.Tests{Args: []string{"-run", "^Test(Management|Export|State|Changes)", "../../pkg/mock"}}
+	managementContractTests = mutation.Tests{Args: []string{"-run", "^TestManagementContract$", "."}}
+
 	contractTests = mutation.Tests{Args: []string{"-run", "^TestContract$", "."}}
 	fileTests     = mutation.Tests{Args: []string{"-run", "^Test", "../../internal/tenantfile"}}
 	mockTests     = mutation.Tests{Args: []string{"-run", "^Test", "../../pkg/mock", "../../pkg/mock/tenant"}}
@@ -234,6 +254,29 @@ func TestEveryRefusalIsHeld(t *testing.T) {
 		}
 		t.Run(m.Name, func(t *testing.T) {
 			test, err := m.CaughtBy(contractTests, mockTests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("caught by %s", test)
+		})
+	}
+}
+
+// TestEveryManagementRefusalIsHeld is the same for pkg/mock/management.
+func TestEveryManagementRefusalIsHeld(t *testing.T) {
+	list, err := mutation.RefusalsIn("../../pkg/mock/management", managementRefusers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 120 {
+		t.Fatalf("only %d refusals were found in pkg/mock/management", len(list))
+	}
+	for i, m := range list {
+		if all := os.Getenv("MUTANTS"); all == "" && i%60 > 0 || all != "" && all != "all" && !wanted("management/"+m.Name) {
+			continue
+		}
+		t.Run(m.Name, func(t *testing.T) {
+			test, err := m.CaughtBy(managementTests, managementContractTests)
 			if err != nil {
 				t.Fatal(err)
 			}

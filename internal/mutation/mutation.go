@@ -65,8 +65,8 @@ func RefusalsIn(dir string, makers []string) ([]Mutant, error) {
 }
 
 // Refusals finds every condition, of an if or a case, whose statements reject
-// something: they call one of makers, or create a value of a type of that name,
-// directly or in a return. In the mutant the condition is false.
+// something: they call one of makers, create a value of a type of that name, directly or
+// in a return, or return a variable of that name. In the mutant the condition is false.
 func Refusals(file string, makers []string) ([]Mutant, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -107,8 +107,12 @@ func Refusals(file string, makers []string) ([]Mutant, error) {
 // refuses reports whether one of the statements is, or returns, a refusal.
 func refuses(list []ast.Stmt, makers []string) bool {
 	return slices.ContainsFunc(list, func(s ast.Stmt) bool {
-		switch s.(type) {
-		case *ast.ReturnStmt, *ast.ExprStmt, *ast.AssignStmt:
+		switch s := s.(type) {
+		case *ast.ReturnStmt:
+			if slices.ContainsFunc(s.Results, func(e ast.Expr) bool { return slices.Contains(makers, nameOf(e)) }) {
+				return true
+			}
+		case *ast.ExprStmt, *ast.AssignStmt:
 		default:
 			return false
 		}

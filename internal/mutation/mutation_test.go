@@ -10,9 +10,14 @@ import (
 
 const code = `package p
 
+const tooSmall = "too small"
+
 func check(n int) string {
 	if n < 0 {
 		return refuse("negative")
+	}
+	if n == 0 {
+		return tooSmall
 	}
 	switch {
 	case n > 9:
@@ -52,8 +57,8 @@ func place(t *testing.T) (dir, file string) {
 
 func TestRefusals(t *testing.T) {
 	dir, _ := place(t)
-	list, err := RefusalsIn(dir, []string{"refuse"})
-	if err != nil || len(list) != 2 || list[0].Name != "p.go:4 n < 0" || list[1].Name != "p.go:8 n > 9" {
+	list, err := RefusalsIn(dir, []string{"refuse", "tooSmall"})
+	if err != nil || len(list) != 3 || list[0].Name != "p.go:6 n < 0" || list[1].Name != "p.go:9 n == 0" || list[2].Name != "p.go:13 n > 9" {
 		t.Fatalf("%v, %v", list, err)
 	}
 	tests := Tests{Dir: dir, Args: []string{"."}}

@@ -75,11 +75,17 @@ func (l *loader) where(what string) string {
 }
 
 // inspect notes the members of an object that the mock does not use, and reports those
-// with which a real tenant refuses what the mock allows.
-func (l *loader) inspect(path, section string, n ast.Node, object map[string]any) {
-	for _, f := range l.inspector.Inspect(section, object) {
+// with which a real tenant refuses what the mock allows. It returns whether there are
+// any. In an export the Management API has accepted all of them; those remain to be
+// noted with which a real tenant answers otherwise.
+func (l *loader) inspect(path, section string, n ast.Node, object map[string]any) bool {
+	found := l.inspector.Inspect(section, object)
+	for _, f := range found {
 		at := lineOf(n, f.Member...)
-		if f.Changes && f.Field.Support == tenant.Refused && !l.Lax {
+		switch {
+		case l.export && !f.Changes:
+			continue
+		case f.Changes && f.Field.Support == tenant.Refused && !l.Lax && !l.export:
 			l.report(path, at, "%s: a real tenant %s, and the mock does not; --lax accepts this without effect",
 				f.Field.Path, f.Field.Effect)
 			continue
@@ -88,6 +94,7 @@ func (l *loader) inspect(path, section string, n ast.Node, object map[string]any
 		l.unused[what] = f
 		l.ignore(what, fmt.Sprintf("%s:%d", path, at))
 	}
+	return len(found) > 0
 }
 
 func meaningOf(section string) string {

@@ -58,13 +58,21 @@ func (l *loader) file(path, section string) {
 		l.section(path, section, body, true)
 		return
 	}
-	for _, kv := range entries(body) {
-		l.section(path, kv.Key.String(), kv.Value, false)
+	all := entries(body)
+	l.export = slices.ContainsFunc(all, func(kv *ast.MappingValueNode) bool { return sectionName(kv) == exportSection })
+	for _, kv := range all {
+		l.section(path, sectionName(kv), kv.Value, false)
 	}
+	l.export = false
 	if _, isMap := body.(ast.MapNode); !isMap {
 		l.unread(path, line(body), "not a mapping of sections like clients and resourceServers")
 	}
 }
+
+// exportSection is the section that only mockauth0 export writes.
+const exportSection = "x-management"
+
+func sectionName(kv *ast.MappingValueNode) string { return strings.Trim(kv.Key.String(), `"'`) }
 
 // anchor returns the first anchor or alias of a document, or nil.
 func anchor(text []byte, body ast.Node) ast.Node {
@@ -169,11 +177,10 @@ func line(n ast.Node) int {
 
 // section adds a section, or with single one object of it.
 func (l *loader) section(path, name string, n ast.Node, single bool) {
-	name = strings.Trim(name, `"'`)
 	e := l.tenant
 	switch name {
 	case "tenant":
-		l.place(path, name, n, l.decode(path, name, n, &e.Tenant))
+		l.place(path, name, n, l.object(path, name, name, n, &e.Tenant))
 	case "clients":
 		list(l, path, name, n, single, &e.Clients)
 	case "resourceServers":
@@ -192,6 +199,17 @@ func (l *loader) section(path, name string, n ast.Node, single bool) {
 		list(l, path, name, n, single, &e.Users)
 	case "x-actions":
 		list(l, path, name, n, single, &e.Actions)
+	case exportSection:
+		if _, empty := n.(*ast.NullNode); e.Management == nil {
+			e.Management = &tenant.Management{}
+			good := empty
+			if !empty {
+				_, good = l.decode(path, name, n, e.Management)
+			}
+			l.place(path, name, n, good)
+		} else {
+			l.unread(path, line(n), "a second %s; an export is one file", name)
+		}
 	default:
 		if _, empty := n.(*ast.NullNode); !empty && n.String() != "[]" && n.String() != "{}" {
 			l.strange(name, fmt.Sprintf("%s:%d", path, line(n)), likeSections(name))
@@ -227,13 +245,13 @@ func list[T any](l *loader, path, name string, n ast.Node, single bool, into *[]
 	}
 	for _, n := range nodes {
 		var v T
-		good := l.decode(path, name, n, &v)
-		l.place(path, fmt.Sprintf("%s[%d]", name, len(*into)), n, good)
+		at := fmt.Sprintf("%s[%d]", name, len(*into))
+		l.place(path, at, n, l.object(path, name, at, n, &v))
 		*into = append(*into, v) // keep an object with errors, because others refer to it
 	}
 }
 
-// connections adds passwordless connections. The mock has no others.
+// connections adds passwordless connections. The mock only stores others.
 func (l *loader) connections(path, name string, n ast.Node, single bool) {
 	nodes := []ast.Node{n}
 	if seq, isList := n.(*ast.SequenceNode); isList && !single {
@@ -248,6 +266,9 @@ func (l *loader) connections(path, name string, n ast.Node, single bool) {
 		}
 		if err := yaml.NodeToValue(n, &c); err == nil && c.Strategy != "" && !(&tenant.Connection{Strategy: c.Strategy}).Passwordless() {
 			l.ignore(name, fmt.Sprintf("%s:%d", path, line(n)))
+			if b, err := rawJSON(n); err == nil {
+				l.tenant.OtherConnections = append(l.tenant.OtherConnections, b)
+			}
 			continue
 		}
 		list(l, path, name, n, true, &l.tenant.Connections)
@@ -261,38 +282,85 @@ func (l *loader) place(path, name string, n ast.Node, good bool) {
 	}
 }
 
+// object reads an object of a section, and keeps it as the file has it if it has members
+// that the mock does not use: the Management API shows them.
+func (l *loader) object(path, section, at string, n ast.Node, into any) bool {
+	whole, good := l.decode(path, section, n, into)
+	if whole == nil || section == "x-actions" {
+		return good
+	}
+	if l.tenant.Stored == nil {
+		l.tenant.Stored = map[string]json.RawMessage{}
+	}
+	l.tenant.Stored[at] = joined(l.tenant.Stored[at], whole)
+	return good
+}
+
+// joined returns an object with the members of two; several files can have the settings
+// of the tenant.
+func joined(a, b json.RawMessage) json.RawMessage {
+	if a == nil {
+		return b
+	}
+	var both map[string]json.RawMessage
+	for _, part := range []json.RawMessage{a, b} {
+		if json.Unmarshal(part, &both) != nil {
+			return b
+		}
+	}
+	out, err := json.Marshal(both)
+	if err != nil {
+		return b
+	}
+	return out
+}
+
+// rawJSON returns an object of a file as JSON.
+func rawJSON(n ast.Node) (json.RawMessage, error) {
+	var v any
+	if err := yaml.NodeToValue(n, &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(jsonable(v))
+}
+
 // decode reads an object by way of JSON, because the types have JSON names. It notes
 // members that the mock does not use and reports members of a wrong type with their line.
-func (l *loader) decode(path, section string, n ast.Node, into any) bool {
+// It returns the whole object if it has such members or the file is an export.
+func (l *loader) decode(path, section string, n ast.Node, into any) (whole json.RawMessage, good bool) {
 	if _, isMap := n.(ast.MapNode); !isMap {
 		l.unread(path, line(n), "%s: must be an object, not %q", section, clip(n.String()))
-		return false
+		return nil, false
 	}
 	var v any
 	if err := yaml.NodeToValue(n, &v); err != nil {
 		l.syntax(path, err)
-		return false
+		return nil, false
 	}
 	v = jsonable(v)
-	if object, isObject := v.(map[string]any); isObject {
-		l.inspect(path, section, n, object)
+	more := l.export
+	if object, isObject := v.(map[string]any); isObject && section != exportSection {
+		more = l.inspect(path, section, n, object) || more
 	}
-	for good := true; ; good = false {
+	for good = true; ; good = false {
 		b, err := json.Marshal(v)
 		if err == nil {
+			if more && whole == nil {
+				whole = b
+			}
 			err = json.Unmarshal(b, into)
 		}
 		var wrong *json.UnmarshalTypeError
 		switch {
 		case err == nil:
-			return good
+			return whole, good
 		case !errors.As(err, &wrong):
 			l.unread(path, line(n), "%s: %v", section, err)
-			return false
+			return nil, false
 		}
 		l.report(path, lineOf(n, strings.Split(wrong.Field, ".")...), "%s: %s must be a %s, not %s", section, wrong.Field, kindName(wrong.Type), valueName(wrong))
 		if !drop(v, strings.Split(wrong.Field, ".")) {
-			return false
+			return nil, false
 		}
 	}
 }

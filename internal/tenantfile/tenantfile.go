@@ -93,6 +93,7 @@ type loader struct {
 	Options
 	tenant    *tenant.File
 	places    map[string]place // only with slow, because they keep the whole text in memory
+	export    bool             // the file that is read was written by mockauth0 export
 	slow      bool             // record the lines of a JSON file too
 	errs      []error
 	partial   bool                // an object is missing, so references to it are not errors

@@ -119,9 +119,6 @@ func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
 	if err := api.Complete(); err != nil {
 		return nil, err
 	}
-	if t.st.firstAPI == "" {
-		t.st.firstAPI = api.Identifier
-	}
 	t.st.storeAPI(&api)
 	shown := api
 	shown.SigningSecret = ""
@@ -277,7 +274,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var ignored []string
 	t.mu.Lock()
-	s := t.st.settings
+	s := *t.st.settings
 	if err == nil {
 		s, ignored, err = merge(t, "tenant", s, body)
 	}
@@ -285,7 +282,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 		err = s.Check()
 	}
 	if err == nil {
-		t.st.settings = s
+		t.st.settings = &s
 	}
 	t.mu.Unlock()
 	writeObject(w, s, ignored, err)

@@ -84,7 +84,7 @@ func (t *Tenant) fillJournal(r *http.Request, v *consoleView) {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	endpoints := map[string]bool{}
+	endpoints := map[string]bool{"management": true} // it has no path in the table
 	for _, rt := range t.routes {
 		endpoints[rt.endpoint] = true
 	}
@@ -133,9 +133,9 @@ func (t *Tenant) loginURL(at address, c *tenant.Client, user string) string {
 		"scope": {"openid profile email offline_access"}, "login_hint": {t.userName(user)}, "prompt": {"login"}, "state": {"console"},
 		"nonce": {"console"}, "code_challenge": {consoleChallenge()}, "code_challenge_method": {"S256"},
 	}
-	if t.st.firstAPI != "" {
-		q.Set("audience", t.st.firstAPI)
-		for _, s := range t.st.apis[t.st.firstAPI].Scopes {
+	if audience := t.st.firstAPI(); audience != "" {
+		q.Set("audience", audience)
+		for _, s := range t.st.apis[audience].Scopes {
 			q.Set("scope", q.Get("scope")+" "+s.Value)
 		}
 	}

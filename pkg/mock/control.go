@@ -37,6 +37,9 @@ func (t *Tenant) controls(w http.ResponseWriter, r *http.Request, at address) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if routedMethod(r) != http.MethodGet {
+		defer t.changed()
+	}
 	if t.serveConsole(w, r, at) {
 		return
 	}
@@ -71,6 +74,7 @@ func (t *Tenant) controlTable() []control {
 		{"GET /_mock/families", "refresh-token families, and why they ended", t.showFamilies},
 		{"GET /_mock/state", "how many codes, sessions, tokens… the tenant keeps, and how many it dropped", t.showState},
 		{"GET /_mock/mails", "the e-mails and text messages that a tenant would send, with their codes and links", t.showMails},
+		{"GET /_mock/export", "the tenant file of the objects as they are now, with secrets and passwords", t.showExport},
 		{"GET /_mock/ca.pem", "the CA of the TLS listener", t.showCA},
 	}, t.adminTable(), t.keyTable(), []control{
 		{"GET /_mock/resource/PATH", "a protected API, for any method: requires an access token for the first API and the role agent", nil},

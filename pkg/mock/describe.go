@@ -12,13 +12,12 @@ import (
 // description is the tenant as an administrator configures it. Its objects are
 // replaced, never changed: handlers read them without the lock.
 type description struct {
-	settings     tenant.Settings
+	settings     *tenant.Settings
 	actions      []tenant.Action
 	clients      map[string]*tenant.Client // by client_id
 	clientOrder  []string
 	apis         map[string]*tenant.ResourceServer // by identifier
 	apiOrder     []string
-	firstAPI     string                         // the audience that /_mock/resource/ requires
 	grants       map[string]*tenant.ClientGrant // by grantKey
 	grantOrder   []string
 	roles        map[string]*tenant.Role // by name; a second one of a name by its id
@@ -33,14 +32,17 @@ type description struct {
 	userOrder    []string
 	ignored      []string // of the tenant file
 
+	revision int // counts changes by logins and the Management API
+
 	management *tenant.ResourceServer // the Management API, whose identifier each issuer has
 	documents  documents
 }
 
 // newDescription copies a tenant file and checks it.
 func newDescription(e *tenant.File) (*description, error) {
+	settings := e.Tenant
 	st := &description{
-		settings: e.Tenant, actions: e.Actions, roles: map[string]*tenant.Role{}, databases: slices.Clone(e.Databases),
+		settings: &settings, actions: e.Actions, roles: map[string]*tenant.Role{}, databases: slices.Clone(e.Databases),
 		passwordless: slices.Clone(e.Connections), ignored: e.Ignored, management: newManagementAPI(), documents: documents{},
 		clients: map[string]*tenant.Client{}, apis: map[string]*tenant.ResourceServer{}, grants: map[string]*tenant.ClientGrant{},
 		orgs: map[string]*tenant.Organization{}, users: make(map[string]*tenant.User, len(e.Users)),
@@ -61,8 +63,7 @@ func newDescription(e *tenant.File) (*description, error) {
 		errs.add(errors.Join(st.repeatedGrant(g), st.addGrant(g)), "clientGrants[%d]", i)
 	}
 	for i, r := range e.Roles {
-		_, dup := st.roles[r.Name]
-		errs.add(errors.Join(duplicateName(dup, r.Name), st.addRole(r)), "roles[%d]", i)
+		errs.add(st.addFileRole(r), "roles[%d]", i)
 	}
 	users := slices.Clone(e.Users) // one allocation for all
 	for i := range users {
@@ -95,10 +96,22 @@ func newDescription(e *tenant.File) (*description, error) {
 	for i, a := range e.Actions {
 		errs.add(a.Check(), "x-actions[%d]", i)
 	}
-	if len(e.Clients) == 0 {
+	if len(e.Clients) == 0 && e.Management == nil { // the Management API can delete all
 		errs.add(fieldError("clients", "a tenant needs at least one"), "tenant")
 	}
-	return st, errs.err()
+	if err := errs.err(); err != nil {
+		return st, err
+	}
+	st.revision = 0 // the file itself is not a change
+	return st, st.loadDocuments(e)
+}
+
+// firstAPI returns the audience that /_mock/resource/ requires, "" for none.
+func (st *description) firstAPI() string {
+	if len(st.apiOrder) == 0 {
+		return ""
+	}
+	return st.apiOrder[0]
 }
 
 // duplicateName returns an error when another object has the name.
@@ -147,11 +160,22 @@ func (st *description) addAPI(api tenant.ResourceServer) error {
 	if _, dup := st.apis[api.Identifier]; dup {
 		return errors.Join(err, fieldError("identifier", "%q is used twice", api.Identifier))
 	}
-	if len(st.apis) == 0 {
-		st.firstAPI = api.Identifier
-	}
 	st.storeAPI(&api)
 	return err
+}
+
+// addFileRole adds a role of a tenant file. A second one of a name needs an id of its own,
+// under which users have it.
+func (st *description) addFileRole(r tenant.Role) error {
+	if st.roles[r.Name] == nil || r.ID == "" {
+		_, dup := st.roles[r.Name]
+		return errors.Join(duplicateName(dup, r.Name), st.addRole(r))
+	}
+	if _, other := st.roleByID(r.ID); other != nil {
+		return fieldError("id", "%q is used twice", r.ID)
+	}
+	st.storeRole(r.ID, &r)
+	return nil
 }
 
 func (st *description) addRole(r tenant.Role) error {
@@ -231,7 +255,7 @@ func (st *description) addOrganization(o tenant.Organization) error {
 		if c == nil {
 			return fieldError("client_grants", "organization %q has a grant of %q, which is neither a client's id nor its name", o.Name, g.ClientID)
 		}
-		grants = append(grants, tenant.OrganizationGrant{ClientID: c.ClientID, Audience: g.Audience})
+		grants = append(grants, tenant.OrganizationGrant{ClientID: c.ClientID, Audience: st.normalAudience(g.Audience)})
 	}
 	o.ClientGrants = grants
 	if st.orgs[o.ID] == nil {

@@ -142,15 +142,50 @@ func (m *managed) Read(kind, id string) (json.RawMessage, bool) {
 	case object == nil:
 		return nil, false
 	case known && doc.twin == object:
-		return doc.body, true
+		return m.atIssuer(object, doc.body), true
+	}
+	system := kind == management.KindAPI && id == managementID // made for each issuer
+	if system {
+		doc, known = document{}, false
 	}
 	d := m.refresh(kind, doc.body, object, tw.schema)
 	if tw.defaults != nil && !known {
 		tw.defaults(d)
 	}
+	if system {
+		return encodeDoc(d), true
+	}
 	doc = document{object, encodeDoc(d)}
 	all.put(id, doc)
-	return doc.body, true
+	return m.atIssuer(object, doc.body), true
+}
+
+// atIssuer returns the document of a grant for the Management API, or of an organization
+// with one, with the API's audience at the issuer of the request.
+func (m *managed) atIssuer(object any, body json.RawMessage) json.RawMessage {
+	own := m.c.issuer + "api/v2/"
+	switch o := object.(type) {
+	case *tenant.ClientGrant:
+		if o.Audience != tenant.ManagementAPI {
+			return body
+		}
+		d := decodeDoc(body)
+		d["audience"] = own
+		return encodeDoc(d)
+	case *tenant.Organization:
+		if !slices.ContainsFunc(o.ClientGrants, func(g tenant.OrganizationGrant) bool { return g.Audience == tenant.ManagementAPI }) {
+			return body
+		}
+		d := decodeDoc(body)
+		grants, _ := d["client_grants"].([]any)
+		for _, g := range grants {
+			if ref, isObject := g.(map[string]any); isObject && m.t.st.normalAudience(asText(ref["audience"])) == tenant.ManagementAPI {
+				ref["audience"] = own
+			}
+		}
+		return encodeDoc(d)
+	}
+	return body
 }
 
 // Write implements management.State.
@@ -163,6 +198,7 @@ func (m *managed) Write(kind, id string, body json.RawMessage) error {
 		}
 		object = tw.find(id)
 	}
+	m.t.st.revision++
 	m.wrote(kind, id, body)
 	m.t.st.documents.of(kind).put(id, document{object, slices.Clone(body)})
 	return nil
@@ -174,6 +210,7 @@ func (m *managed) Remove(kind, id string) {
 		made.remove(id)
 		return
 	}
+	m.t.st.revision++
 	if tw, has := m.twin(kind); has {
 		tw.drop(id)
 	}
@@ -236,7 +273,7 @@ func overlay(old, fresh any) any {
 }
 
 // outward replaces what a struct has in another form than the API: the names of roles,
-// the audience of the Management API, empty objects that are not set.
+// empty objects that are not set.
 func (m *managed) outward(kind string, d map[string]any) {
 	switch kind {
 	case management.KindUser:
@@ -245,10 +282,6 @@ func (m *managed) outward(kind string, d map[string]any) {
 		all, _ := d["member_roles"].(map[string]any)
 		for user, names := range all {
 			all[user] = m.roleIDsOf(names)
-		}
-	case management.KindGrant:
-		if d["audience"] == tenant.ManagementAPI {
-			d["audience"] = m.c.issuer + "api/v2/"
 		}
 	case management.KindAPI:
 		if d["id"] == managementID {

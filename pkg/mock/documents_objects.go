@@ -226,12 +226,7 @@ func (m *managed) putOrganization(_ string, body []byte) error {
 	return m.t.st.addOrganization(o)
 }
 
-// settings returns a copy, which is another one at each call: the document is always
-// brought up to date.
-func (m *managed) settings(string) any {
-	s := m.t.st.settings
-	return &s
-}
+func (m *managed) settings(string) any { return m.t.st.settings }
 
 func (m *managed) putSettings(_ string, body []byte) error {
 	var s tenant.Settings
@@ -244,7 +239,7 @@ func (m *managed) putSettings(_ string, body []byte) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
-	m.t.st.settings = s
+	m.t.st.settings = &s
 	return nil
 }
 

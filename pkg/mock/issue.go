@@ -89,7 +89,7 @@ func (t *Tenant) specified(s TokenSpec, c *call) (issuance, error) {
 		s.ClientID = first
 	}
 	if s.Audience == "" && !s.IDToken {
-		s.Audience = t.st.firstAPI
+		s.Audience = t.st.firstAPI()
 	}
 	client, user, api := t.st.client(s.ClientID), t.st.userByLogin(s.User), t.api(c.issuer, s.Audience)
 	switch {

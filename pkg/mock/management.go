@@ -105,14 +105,18 @@ func (t *Tenant) manage(c *call) {
 		t.writeManagement(c, *refused)
 		return
 	}
-	t.mu.Lock()
-	answer := t.management().Do(management.Request{
+	t.writeManagement(c, t.do(management.Request{
 		Method: c.r.Method, Path: strings.TrimPrefix(c.r.URL.EscapedPath(), strings.TrimSuffix(managementPrefix, "/")),
 		Query: c.query(), Body: body, MediaType: c.r.Header.Get("Content-Type"), Issuer: c.issuer,
 		Subject: token.Subject, Scopes: token.Scopes, Now: c.now, Rand: t.random, State: &managed{t: t, c: c},
-	})
-	t.mu.Unlock()
-	t.writeManagement(c, answer)
+	}))
+}
+
+// do answers a request to the Management API. A panic does not leave the tenant locked.
+func (t *Tenant) do(r management.Request) management.Answer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.management().Do(r)
 }
 
 // verifiedTokens remembers the claims of tokens whose signature was verified, because a

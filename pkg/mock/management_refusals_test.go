@@ -30,9 +30,15 @@ func furnished(tb testing.TB) (*manager, func(string) string) {
 	add("other", m.id("/organizations", `{"name":"other"}`))
 	user := m.userID(agent)
 	add("user", escape(user))
+	add("bare", strings.TrimPrefix(user, "auth0|"))
 	add("guest", escape(m.userID(guest)))
 	add("action", m.id("/actions/actions", `{"name":"a","supported_triggers":[{"id":"post-login"}]}`))
 	add("second", m.id("/actions/actions", `{"name":"b","supported_triggers":[{"id":"post-login"}]}`))
+	m.must("POST", strings.NewReplacer(ids...).Replace("/organizations/{other}/members"), `{"members":["`+m.userID(guest)+`"]}`)
+	m.must("POST", "/connections", `{"name":"sms","strategy":"sms"}`)
+	add("module", m.id("/actions/modules", `{"name":"m","code":""}`))
+	client := ids[3]
+	add("credential", m.id("/clients/"+client+"/credentials", `{"credential_type":"public_key","pem":"`+keyPEM+`"}`))
 	fill := strings.NewReplacer(ids...).Replace
 	m.must("POST", fill("/actions/actions/{second}/deploy"), "")
 	m.must("PATCH", "/actions/triggers/post-login/bindings", fill(`{"bindings":[{"ref":{"type":"action_id","value":"{second}"}}]}`))
@@ -87,6 +93,7 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"POST /clients/{client}/credentials", `{"credential_type":"public_key","pem":"-----BEGIN X-----\nAAAA\n-----END X-----\n"}`, 400, "format pem"},
 		{"POST /clients/{client}/credentials", `{"credential_type":"cert_subject_dn"}`, 400, "Missing required property: pem"},
 		{"GET /clients/{client}/credentials/cred_x", ``, 404, "The credential does not exist"},
+		{"PATCH /clients/{client}/credentials/{credential}", `{"expires_at":"tomorrow"}`, 400, "format date-time: tomorrow"},
 		{"PATCH /clients/unknown", `{}`, 404, "The client does not exist"},
 		{"POST /clients/unknown/rotate-secret", ``, 404, "The client does not exist"},
 		{"GET /clients/unknown/connections", ``, 404, "The client does not exist"},
@@ -118,8 +125,11 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"DELETE /users/{user}/permissions", `{}`, 400, "Missing required property: permissions"},
 		{"POST /users", `{"connection":"unknown","email":"a@example.com","password":"x"}`, 400, "The connection does not exist."},
 		{"POST /users", `{"connection":"Username-Password-Authentication","email":"a@example.com"}`, 400, "Missing required property: password"},
+		{"POST /users", `{"connection":"sms","email":"a@example.com"}`, 400, "Missing required property: phone_number"},
 		{"POST /users", `{"connection":"Username-Password-Authentication","password":"x"}`, 400, "Missing required property: email"},
 		{"POST /users", `{"connection":"Username-Password-Authentication","email":"AGENT@example.com","password":"x"}`, 409, "The user already exists."},
+		{"POST /users", `{"connection":"Username-Password-Authentication","email":"z@example.com","password":"x","user_id":"{bare}"}`, 409, "The user already exists."},
+		{"POST /users/{user}/identities", `{"provider":"auth0","user_id":"{bare}"}`, 400, "Main account and linked account cannot be the same."},
 		{"PATCH /users/{user}", `{"connection":"unknown"}`, 400, "The connection does not exist."},
 		{"PATCH /users/{user}", `{"password":"x","email":"b@example.com"}`, 400, "simultaneously"},
 		{"PATCH /users/{user}", `{"email":"guest@example.com"}`, 409, "The user already exists."},
@@ -139,6 +149,8 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"PATCH /connections/{db}/clients", `[{"client_id":"x","status":true}]`, 404, "The client does not exist"},
 		{"PATCH /connections/{db}/clients", `{}`, 400, "Expected type array"},
 		{"GET /connections/unknown/clients", ``, 404, "The connection does not exist"},
+		{"POST /connections/{db}/scim-configuration/tokens", `{}`, 404, "Not Found"},
+		{"POST /connections/{db}/directory-provisioning/synchronizations", ``, 404, "Not Found"},
 		{"GET /connections/{db}/directory-provisioning", ``, 404, "Not Found"},
 		{"POST /organizations", `{"name":"A"}`, 400, "organization-name"},
 		{"POST /organizations", `{"name":"o"}`, 409, "An organization with this name already exists"},
@@ -149,6 +161,8 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"POST /organizations/{org}/members/{user}/roles", `{"roles":["{role}"]}`, 400, "not a member"},
 		{"POST /organizations/{org}/client-grants", `{"grant_id":"x"}`, 404, "The grant does not exist."},
 		{"POST /organizations/{org}/clients", `{"clients":[{"client_id":"x"}]}`, 404, "The client does not exist"},
+		{"POST /organizations/{other}/members/{guest}/roles", `{"roles":["rol_x"]}`, 404, "The role does not exist."},
+		{"GET /organizations/name/unknown", ``, 404, "No organization found by that id or name"},
 		{"GET /organizations/{org}/clients/x", ``, 404, "No client found by that id"},
 		{"POST /organizations/{org}/invitations", `{"client_id":"x","inviter":{"name":"a"},"invitee":{"email":"a@example.com"}}`, 404, "The client does not exist"},
 		{"POST /organizations/{org}/invitations", `{"client_id":"{plain}","inviter":{"name":"a"},"invitee":{"email":"a@example.com"}}`, 400, "does not support organizations"},
@@ -161,6 +175,8 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 		{"DELETE /actions/actions/{second}", ``, 400, "currently bound"},
 		{"GET /actions/actions/{action}/versions/x", ``, 404, "That action version does not exist."},
 		{"GET /actions/modules/x", ``, 404, "That module does not exist."},
+		{"GET /actions/modules/{module}/versions/x", ``, 404, "That module does not exist."},
+		{"POST /actions/modules/{module}/rollback", `{"module_version_id":"x"}`, 404, "That module does not exist."},
 		{"GET /actions/triggers/magic/bindings", ``, 400, "Path validation error: 'No enum match for: magic' on property triggerId"},
 		{"PATCH /actions/triggers/magic/bindings", `{"bindings":[]}`, 400, "Path validation error"},
 		{"PATCH /actions/triggers/post-login/bindings", `{"bindings":[{"ref":{"type":"magic","value":"a"}}]}`, 400, "No enum match for: magic"},
@@ -204,6 +220,48 @@ func TestManagement_RefusesWhatIsNotValid(t *testing.T) {
 				t.Errorf("got %s, want %q", got.body, c.text)
 			}
 		})
+	}
+}
+
+// A file of users is imported into a connection. What is wrong with the form or the file
+// is refused as a whole, and a user who is there already is a failure of the job.
+func TestManagement_ImportsUsers(t *testing.T) {
+	m, fill := furnished(t)
+	send := func(body string) reply {
+		r := request("POST", "", strings.ReplaceAll(fill(body), "\n", "\r\n"))
+		r.URL, _ = url.Parse(issuer + "api/v2/jobs/users-imports")
+		r.Header.Set("Authorization", "Bearer "+m.token)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		return m.do(r)
+	}
+	part := func(name, value string) string {
+		return "--b\nContent-Disposition: form-data; name=\"" + name + "\"\n\n" + value + "\n"
+	}
+	into := part("connection_id", "{db}")
+	for _, c := range []struct {
+		name, body string
+		status     int
+		text       string
+	}{
+		{"a part without an end", part("connection_id", "{db}"), 400, "Invalid multipart payload format"},
+		{"an unknown connection", part("connection_id", "con_x") + part("users", "[]") + "--b--\n", 404, "The connection does not exist"},
+		{"a file of one user", into + part("users", `{"email":"new@example.com"}`) + "--b--\n", 400, "Users file is not a JSON array"},
+	} {
+		if got := send(c.body); got.status != c.status || !strings.Contains(got.body, c.text) {
+			t.Errorf("%s: %d %s", c.name, got.status, got.body)
+		}
+	}
+	file := part("users", `[{"email":"new@example.com"},{"email":"AGENT@example.com","name":"Other"}]`)
+	for _, c := range []struct {
+		upsert, name string
+		failures     int // status of the job's errors
+	}{{"false", "Example Agent", 200}, {"true", "Other", 204}} {
+		job := decodeJSON[map[string]any](t, send(into+part("upsert", c.upsert)+file+"--b--\n").body)
+		failures := m.call("GET", "/jobs/"+job["id"].(string)+"/errors", "")
+		if got := m.must("GET", fill("/users/{user}"), ""); got["name"] != c.name || failures.status != c.failures {
+			t.Errorf("upsert %s: %v, %d %s", c.upsert, got["name"], failures.status, failures.body)
+		}
+		m.userID("new@example.com")
 	}
 }
 

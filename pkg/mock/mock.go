@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -58,6 +59,7 @@ type Config struct {
 	BrowserURL     string           // "http://localhost:8400/": where browsers reach the tenant, unless at the Issuer, which it requires
 	ConsoleURL     string           // "http://localhost:8401/_mock/": where pages link to the console; "": at the tenant itself
 	Tenant         *tenant.File     // clients, APIs, users…; nil: [tenant.Default]. Do not change it while the tenant is in use
+	State          *tenant.File     // the objects to start with, as Export made them; nil: Tenant. Reset returns to Tenant
 	Login          LoginMode        // "" is LoginAuto
 	Profile        Profile          // "" is ProfileAuth0
 	TokenBody      TokenBody        // "" is TokenBodyRecorded
@@ -98,11 +100,14 @@ type Tenant struct {
 	deliveries  *deliveries   // of logout tokens
 	closed      chan struct{} // ends streams of events
 	closeOnce   sync.Once
+	changes     chan struct{} // see Changes
+	watched     atomic.Bool   // Changes was called
 
-	mu     sync.Mutex   // guards the fields below
-	file   *tenant.File // the state after Reset
-	st     *state
-	faults []*Armed
+	mu       sync.Mutex   // guards the fields below
+	file     *tenant.File // the state after Reset
+	st       *state
+	faults   []*Armed
+	revision int // of st when the last change was signalled
 }
 
 // New makes a tenant that does not listen: mount it as a handler, or use [Start].
@@ -112,13 +117,16 @@ func New(c Config) (*Tenant, error) {
 	c = c.withDefaults()
 	keys, keysErr := newKeyring(c.Keys)
 	st, stateErr := newState(c.Tenant, c.Login)
+	if stateErr == nil && c.State != nil {
+		st, stateErr = newState(c.State, c.Login)
+	}
 	if err := errors.Join(c.check(), keysErr, stateErr); err != nil {
 		return nil, fmt.Errorf("mock: %w", err)
 	}
 	t := &Tenant{
 		cfg: c, issuer: c.Issuer, clock: newClock(c.Now), journal: newJournal(), keys: keys, random: &lockedReader{r: c.Rand},
 		deliveries: newDeliveries(), file: c.Tenant, st: st, inspector: sync.OnceValue(tenant.NewInspector), management: sync.OnceValue(newManagement),
-		closed: make(chan struct{}),
+		closed: make(chan struct{}), changes: make(chan struct{}, 1),
 	}
 	t.verified = &verifiedTokens{t: t}
 	t.routes, t.control = t.table(), t.controlMap()
@@ -233,9 +241,10 @@ func (t *Tenant) Reset() {
 	t.mu.Lock()
 	st, err := newState(t.file, t.cfg.Login)
 	if err == nil { // the file was valid before
-		t.st, t.faults = st, nil
+		t.st, t.faults, t.revision = st, nil, 0
 	}
 	t.mu.Unlock()
+	t.changed()
 	if err != nil {
 		panic("mock: Config.Tenant was changed while the tenant used it: " + err.Error())
 	}

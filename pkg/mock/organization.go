@@ -87,6 +87,7 @@ func (st *description) addMember(o *tenant.Organization, u *tenant.User) *tenant
 	more := *o
 	more.Members = append(slices.Clone(o.Members), u.UserID)
 	st.orgs[o.ID] = &more
+	st.revision++
 	return &more
 }
 

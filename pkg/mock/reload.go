@@ -15,8 +15,8 @@ func (t *Tenant) Reload(e *tenant.File) error {
 		return fmt.Errorf("mock: %w", err)
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.st.description = *d
-	t.file = e
+	t.st.description, t.file, t.revision = *d, e, 0
+	t.mu.Unlock()
+	t.changed()
 	return nil
 }

@@ -77,9 +77,9 @@ func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) 
 func (t *Tenant) namesAPI(aud any) bool {
 	switch aud := aud.(type) {
 	case string:
-		return aud == t.st.firstAPI
+		return aud == t.st.firstAPI()
 	case []any:
-		return slices.ContainsFunc(aud, func(a any) bool { return a == t.st.firstAPI })
+		return slices.ContainsFunc(aud, func(a any) bool { return a == t.st.firstAPI() })
 	}
 	return false
 }

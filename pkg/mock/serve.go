@@ -139,6 +139,7 @@ func routedMethod(r *http.Request) string {
 func (t *Tenant) record(c *call, rec *recorder) {
 	c.entry.Status = rec.status
 	t.journal.add(c.entry)
+	t.signalChanges()
 }
 
 // commonHeaders sets the headers of every response, errors included.

@@ -29,6 +29,7 @@ func (st *description) addUser(u *tenant.User) error {
 	if err := st.checkLogins(nil, u); err != nil {
 		return err
 	}
+	st.revision++
 	st.users[u.UserID] = u
 	st.userOrder = append(st.userOrder, u.UserID)
 	st.indexUser(u)
@@ -84,6 +85,7 @@ func (st *description) replaceUser(old, u *tenant.User) error {
 	if err := st.checkLogins(old, u); err != nil {
 		return err
 	}
+	st.revision++
 	st.unindexUser(old)
 	st.users[u.UserID] = u
 	st.indexUser(u)

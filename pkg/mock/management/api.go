@@ -55,6 +55,16 @@ const (
 	KindTicket       = "ticket"
 )
 
+// Stored reports whether the tenant makes nothing of the documents of a kind, and keeps
+// them as they are: those that [State] has no object for, without those that end by
+// themselves (tickets, invitations, jobs).
+func Stored(kind string) bool {
+	return slices.Contains([]string{
+		KindCredential, kindAction, kindVersion, kindBindings, kindModule, kindModVer, kindSCIM, kindSCIMToken, kindDirectory, kindGroup,
+		kindDiscoveryDomain, kindConnectionKeys, kindFactor, kindRule, kindBranding, kindPrompts,
+	}, kind)
+}
+
 // TenantID is the id of the one document of [KindTenant].
 const TenantID = "settings"
 

@@ -34,10 +34,11 @@ func (c *call) readBody() error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(c.Body))
 	var v any
-	if err := dec.Decode(&v); err != nil {
-		return errMalformed
+	err := dec.Decode(&v)
+	if err == nil {
+		_, err = dec.Token() // what follows the value
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if !errors.Is(err, io.EOF) {
 		return errMalformed
 	}
 	if c.endpoint.Array {

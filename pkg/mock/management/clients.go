@@ -215,6 +215,7 @@ func endClient(c *call, d Doc) {
 	id := text(d, "client_id")
 	_ = c.linkAPI(d, "") // the API was valid before
 	for _, g := range c.all(KindGrant, func(g Doc) bool { return text(g, "client_id") == id }) {
+		endGrant(c, g)
 		c.State.Remove(KindGrant, text(g, "id"))
 	}
 	for _, cred := range c.all(KindCredential, func(cred Doc) bool { return text(cred, "client_id") == id }) {

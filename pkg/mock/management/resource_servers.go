@@ -108,6 +108,7 @@ func checkScopes(d Doc) error {
 func endAPI(c *call, d Doc) {
 	identifier := text(d, "identifier")
 	for _, g := range c.all(KindGrant, func(g Doc) bool { return text(g, "audience") == identifier }) {
+		endGrant(c, g)
 		c.State.Remove(KindGrant, text(g, "id"))
 	}
 	for _, kind := range []string{KindRole, KindUser} {

@@ -156,7 +156,7 @@ func (a *API) table() []route {
 	add("/keys/signing/{kid}", on{get: a.runtimeOne(KindSigningKey, errNoKey)})
 	add("/keys/signing/{kid}/revoke", on{put: a.revokeKey})
 
-	branding, prompts := a.singleton("branding", func() Doc { return Doc{} }), a.singleton("prompts", defaultPrompts)
+	branding, prompts := a.singleton(kindBranding, func() Doc { return Doc{} }), a.singleton(kindPrompts, defaultPrompts)
 	add("/branding", on{get: branding, patch: branding})
 	add("/prompts", on{get: prompts, patch: prompts})
 	add("/guardian/factors", on{get: a.listFactors})

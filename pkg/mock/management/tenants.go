@@ -85,7 +85,11 @@ func defaultPrompts() Doc {
 	return Doc{"universal_login_experience": "new", "identifier_first": false, "webauthn_platform_first_factor": false}
 }
 
-const kindFactor = "guardian_factor"
+const (
+	kindFactor   = "guardian_factor"
+	kindBranding = "branding"
+	kindPrompts  = "prompts"
+)
 
 var factorNames = []string{"sms", "push-notification", "otp", "email", "duo", "webauthn-roaming", "webauthn-platform", "recovery-code"}
 

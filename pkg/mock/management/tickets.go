@@ -181,10 +181,10 @@ func (c *call) multipart() (map[string]string, error) {
 		if err == io.EOF { //nolint:errorlint // documented to be io.EOF itself
 			return out, nil
 		}
-		if err != nil {
-			return nil, refuse(http.StatusBadRequest, "", "Invalid multipart payload format")
+		var b []byte
+		if err == nil {
+			b, err = io.ReadAll(part)
 		}
-		b, err := io.ReadAll(part)
 		if err != nil {
 			return nil, refuse(http.StatusBadRequest, "", "Invalid multipart payload format")
 		}

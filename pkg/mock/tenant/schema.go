@@ -1,5 +1,7 @@
 package tenant
 
+import "encoding/json"
+
 // File describes a tenant in the vocabulary of Auth0's Management API, as
 // auth0-deploy-cli exports it, plus users. The JSON names are Auth0's.
 type File struct {
@@ -13,6 +15,14 @@ type File struct {
 	Connections     []Connection     `json:"connections"` // passwordless ones
 	Users           []User           `json:"users"`
 	Actions         []Action         `json:"x-actions"`
+
+	Management *Management `json:"-"` // x-management of an export
+
+	// Stored are objects as the file has them, by their place as in "clients[1]" or
+	// "tenant": with members of the Management API that no login depends on.
+	Stored map[string]json.RawMessage `json:"-"`
+	// OtherConnections are connections of strategies that the mock only stores.
+	OtherConnections []json.RawMessage `json:"-"`
 
 	Ignored []string `json:"-"` // what of the source has no effect; the console shows these lines
 }

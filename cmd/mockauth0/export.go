@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/tenantfile"
+	"example.com/tokend/pkg/mock"
+)
+
+const exportHelp = `Print the tenant file of the objects of the running tenant at MOCKAUTH0_LISTEN (or
+MOCKAUTH0_CONTROL_LISTEN) as they are now, also of those that the Management API made.
+serve --tenant loads it again. It has the secrets of clients and the passwords of users,
+and no sessions, tokens, invitations, keys and journal.`
+
+func (p *program) exportCommand() *cobra.Command {
+	var output, url string
+	c := &cobra.Command{
+		Use: "export", Short: "Print the tenant file of a running tenant", Long: exportHelp, Args: cobra.NoArgs,
+		Example: "  mockauth0 export --output tenant.yaml\n  mockauth0 serve --tenant tenant.yaml",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.export(cmd.Context(), url, output) },
+	}
+	c.Flags().StringVar(&output, "output", "", "file to write, which only its user can read, because it has secrets (default: standard output)")
+	c.Flags().StringVar(&url, "url", "", "address of the tenant's plain listener (default: from MOCKAUTH0_LISTEN)")
+	return c
+}
+
+func (p *program) export(ctx context.Context, url, output string) error {
+	base, err := controlURL(url)
+	if err != nil {
+		return err
+	}
+	e, err := fetchExport(ctx, base+"_mock/export")
+	if err != nil {
+		return err
+	}
+	text, err := tenantfile.YAML(e.File)
+	if err != nil {
+		return err
+	}
+	for _, line := range e.NotExported {
+		fmt.Fprintf(p.stderr, "mockauth0: not exported: %s\n", line)
+	}
+	if output == "" {
+		_, err = p.stdout.Write(text)
+		return err
+	}
+	if err := durable.Replace(output, 0o600, text); err != nil {
+		return &exitError{exitFailure, fmt.Errorf("cannot write the export: %w\nhint: name a file in a directory that you can write to: --output", err)}
+	}
+	return nil
+}
+
+const mostExport = 256 << 20 // bytes
+
+// fetchExport gets the export of a running tenant, without a proxy.
+func fetchExport(ctx context.Context, url string) (*mock.Export, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
+	if err != nil {
+		return nil, &exitError{exitUnavailable, fmt.Errorf("cannot reach the tenant: %w\nhint: start it: mockauth0 serve", err)}
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return nil, &exitError{exitUnavailable, fmt.Errorf("%s answers %s\nhint: give the address of a mockauth0: --url", url, res.Status)}
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, mostExport))
+	if err != nil {
+		return nil, &exitError{exitUnavailable, fmt.Errorf("the tenant's answer is incomplete: %w", err)}
+	}
+	var e mock.Export
+	if err := json.Unmarshal(b, &e); err != nil || e.File == nil {
+		return nil, &exitError{exitUnavailable, fmt.Errorf("%s does not answer with an export\nhint: give the address of a mockauth0: --url", url)}
+	}
+	return &e, nil
+}

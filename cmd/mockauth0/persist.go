@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"example.com/tokend/internal/durable"
+	"example.com/tokend/internal/tenantfile"
+	"example.com/tokend/pkg/mock"
+)
+
+const (
+	persistDelay = 200 * time.Millisecond // from a change to its file, for the changes that come together
+	persistRetry = 5 * time.Second        // after a file that could not be written
+)
+
+// persister keeps the objects of a tenant in a file.
+type persister struct {
+	path   string
+	tenant *mock.Tenant
+	stderr io.Writer
+	last   []byte // content of the file
+}
+
+// loadPersisted returns the objects of the file of an earlier run, or nil if there is
+// none. It never changes the file.
+func (p *program) loadPersisted(path string) (*tenantfile.Result, error) {
+	const hint = "hint: correct the file, or move it away to start with the objects of the tenant file"
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil //nolint:nilnil // the first run
+	case err != nil:
+		return nil, configError("--persist: %w\nhint: let this user read the file", err)
+	case !info.Mode().IsRegular():
+		return nil, configError("--persist: %s is not a regular file\nhint: name a file, which may be absent", path)
+	}
+	file, err := tenantfile.Load([]string{path}, tenantfile.Options{Lax: true})
+	if err != nil {
+		return nil, configError("--persist: the file is not valid:\n%w\n%s", err, hint)
+	}
+	if _, err := mock.New(mock.Config{Tenant: file.Tenant}); err != nil {
+		return nil, configError("--persist: the file is not valid:\n%w\n%s", file.Explain(err), hint)
+	}
+	return file, nil
+}
+
+// restore sets the objects with which the tenant starts. It returns whether there are
+// any of an earlier run.
+func (p *program) restore(s settings, c *mock.Config) (loaded bool, err error) {
+	switch {
+	case s.Persist == "":
+		return false, nil
+	case len(s.Tenants) > 0:
+		return false, configError("--persist is for one tenant, and MOCKAUTH0_TENANTS is set\nhint: start a process for each tenant that is kept")
+	}
+	file, err := p.loadPersisted(s.Persist)
+	if err != nil || file == nil {
+		return false, err
+	}
+	c.State = file.Tenant
+	return true, nil
+}
+
+// persist starts to keep the objects of a tenant in a file. It writes the file, so that
+// one that cannot be written is an error at the start.
+func (p *program) persist(path string, t *mock.Tenant, loaded bool) (*persister, error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	k := &persister{path: path, tenant: t, stderr: p.stderr}
+	err := error(nil)
+	if loaded { // as it is: a person may have edited it
+		var b []byte
+		if b, err = os.ReadFile(path); err == nil {
+			err = k.write(b)
+		}
+	} else {
+		err = k.save()
+	}
+	if err != nil {
+		return nil, configError("--persist: cannot write the file: %w\nhint: name a file in a directory that this user can write to", err)
+	}
+	return k, nil
+}
+
+// run writes the file after each change, until ctx ends. The last change is not in the
+// file then: see save.
+func (k *persister) run(ctx context.Context) error {
+	changes := k.tenant.Changes()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changes:
+		}
+		for wait := persistDelay; wait > 0; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+			wait = 0
+			if err := k.save(); err != nil {
+				fmt.Fprintf(k.stderr, "mockauth0: cannot write %s: %v; retrying in %s\n", k.path, err, persistRetry)
+				wait = persistRetry
+			}
+		}
+	}
+}
+
+// save writes the objects as they are now, if the file has others.
+func (k *persister) save() error {
+	e, err := k.tenant.Export()
+	if err != nil {
+		return err
+	}
+	text, err := tenantfile.YAML(e.File)
+	if err != nil || bytes.Equal(text, k.last) {
+		return err
+	}
+	return k.write(text)
+}
+
+// write replaces the file: a process that is killed leaves the old content or the new.
+func (k *persister) write(text []byte) error {
+	if err := durable.Replace(k.path, 0o600, text); err != nil {
+		return err
+	}
+	k.last = text
+	return durable.SyncDir(filepath.Dir(k.path))
+}
