@@ -485,7 +485,7 @@ func TestRotateKeys_Replicas(t *testing.T) {
 	}
 	r.copyKeyset(t, other)
 	late := other.process(t)
-	if g, err := late.Load(t.Context(), "spilled"); err == nil || errors.Is(err, flow.ErrNotFound) || !strings.Contains(hint.Of(err), "former store key") {
+	if g, err := late.Load(t.Context(), "spilled"); err == nil || errors.Is(err, flow.ErrNotFound) || !strings.Contains(hint.Of(err), "former store key") || !strings.Contains(err.Error(), other.spillFiles(t)[0]) {
 		t.Errorf("Load of a grant that is spilled under a missing key = %v, %v", g, err)
 	}
 	complete(late)

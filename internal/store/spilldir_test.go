@@ -205,3 +205,26 @@ func TestSpill_ReplacedStore(t *testing.T) {
 		t.Errorf("Load = %v, want the spilled grant", g)
 	}
 }
+
+// TestSpill_DirectoryUnreadable: what cannot be read may be a later grant, so nothing goes
+// on without it.
+func TestSpill_DirectoryUnreadable(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"a file":                  func(t *testing.T, dir string) { must(t, errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600))) },
+		"a directory for a grant": func(t *testing.T, dir string) { must(t, os.MkdirAll(filepath.Join(dir, "x"), 0o700)) },
+	} {
+		r := newRotating(t)
+		r.fill(t)
+		spoil(t, filepath.Join(r.dir, "tokend.db.spill"))
+		if _, err := r.RotateKeys(t.Context(), r.keyset, false); err == nil || !strings.Contains(err.Error(), "store: spill: ") {
+			t.Errorf("%s: RotateKeys = %v", name, err)
+		}
+		var listErr error
+		for _, err := range r.List(t.Context()) {
+			listErr = err
+		}
+		if listErr == nil || !strings.Contains(listErr.Error(), "store: spill: ") {
+			t.Errorf("%s: List = %v", name, listErr)
+		}
+	}
+}

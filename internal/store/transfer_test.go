@@ -199,3 +199,31 @@ func without(b string) string {
 	start := strings.Index(b, `{"key":`)
 	return b[:start] + b[start+strings.Index(b[start:], `},`)+2:]
 }
+
+// TestExport_MarksStay: the store fails while its marks are removed.
+func TestExport_MarksStay(t *testing.T) {
+	s, broken := filled(t), errors.New("disk full")
+	_, err := s.Export(t.Context(), time.Now(), func([]byte) error {
+		must(t, s.Close())
+		return broken
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "active stays marked as moved") {
+		t.Errorf("Export = %v", err)
+	}
+}
+
+// TestExport_DamagedGrant: nothing is exported, and nothing stays marked.
+func TestExport_DamagedGrant(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokend.db")
+	s := open(t, "sqlite:"+path, newKeys(t))
+	saveOne(t, s, "a")
+	saveOne(t, s, "b")
+	change(t, path, `UPDATE grants SET sealed = substr(sealed, 1, 40) WHERE key = 'b'`)
+	n, err := s.Export(t.Context(), time.Now(), func([]byte) error { t.Error("written"); return nil })
+	if n != 0 || !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "store: export b: ") {
+		t.Errorf("Export = %d, %v", n, err)
+	}
+	if g, err := s.Load(t.Context(), "a"); err != nil || g.Moved {
+		t.Errorf("%v, %v; want the other grant not marked", g, err)
+	}
+}

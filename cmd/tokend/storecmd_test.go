@@ -27,3 +27,15 @@ func TestKeyRotate_UnreadableValue(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+func TestStoreImport_FileCannotBeRead(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENT_DEMO_FILE="+filepath.Join(home, "demo"), "TOKEND_LOG_LEVEL=error")
+	if o := runTokend(t, "serve", "--once"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	path := filepath.Join(home, "demo", "grants") // demo is a file
+	if o := runTokend(t, "store", "import", path); o.code != exitConfig || !strings.Contains(o.stderr, path+" cannot be read: not a directory\nhint: name a file that tokend store export wrote") {
+		t.Errorf("%+v", o)
+	}
+}
