@@ -110,8 +110,9 @@ func tokendWith(t *testing.T, p program, args ...string) output {
 			return os.ErrPermission
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a service that should have refused runs on
+	ctx, cancel := context.WithCancel(t.Context()) // without a deadline, which a login would show
 	defer cancel()
+	defer time.AfterFunc(time.Minute, cancel).Stop() // a service that should have refused runs on
 	code := p.run(ctx, args)
 	if ctx.Err() != nil {
 		t.Errorf("tokend %q runs for a minute", args)
