@@ -90,7 +90,7 @@ func (s Client) SameGrant(o Client) bool {
 		a.Rotation == b.Rotation && a.Leeway == b.Leeway && a.Advisory == b.Advisory && a.Mandatory == b.Mandatory &&
 		a.Lifetime == b.Lifetime && a.Idle == b.Idle && a.Absolute == b.Absolute && a.InsecureAllowHTTP == b.InsecureAllowHTTP &&
 		s.sameFunc(a.Now != nil, b.Now != nil, o) && a.Rand == b.Rand && a.Log == b.Log &&
-		s.sameFunc(a.OnChange != nil, b.OnChange != nil, o) && s.sameFunc(a.OnEvent != nil, b.OnEvent != nil, o) &&
+		s.sameFunc(a.OnChange != nil, b.OnChange != nil, o) && s.sameFunc(a.OnStart != nil, b.OnStart != nil, o) && s.sameFunc(a.OnEvent != nil, b.OnEvent != nil, o) &&
 		s.sameFunc(a.OnRefresh != nil, b.OnRefresh != nil, o) && a.EndingAhead == b.EndingAhead
 }
 

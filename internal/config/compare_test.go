@@ -91,6 +91,9 @@ func second(t *testing.T, place string, typ reflect.Type) reflect.Value {
 		[]tokenfile.Config{{Path: "/other"}},
 		slog.Default(), http.DefaultClient, &flow.Provider{}, otherKey(t),
 		func(context.Context) (flow.Secret, error) { return "", nil }, time.Now, func(flow.Status) {}, func(flow.Event) {}, func(flow.Refresh) {}, func(*flow.Token) {},
+		func(ctx context.Context, _ flow.Operation) (context.Context, func(flow.Class)) {
+			return ctx, func(flow.Class) {}
+		},
 	} {
 		if reflect.TypeOf(known).AssignableTo(typ) {
 			v.Set(reflect.ValueOf(known))
