@@ -53,6 +53,7 @@ var addedByTenant = []string{
 	`resourceServers[*].subject_type_authorization: {"client":{"policy":"require_client_grant"},"user":{"policy":"allow_all"}}`,
 	`roles[*].type: "tenant"`,
 	`tenant.acr_values_supported: []`,
+	`tenant.allow_organization_name_in_authentication_api: false`,
 	`tenant.customize_mfa_in_postlogin_action: false`,
 	`tenant.enabled_locales: ["en"]`,
 	`tenant.flags.disable_clickjack_protection_headers: false`,
