@@ -68,7 +68,7 @@ var steps = []struct {
 	{"a grant that is spilled then gets the new key", "internal/store/spill.go", "for err == nil && s.keys.Refresh() {", "for false {", "internal/store"},
 	{"replicas seal with the key of their store", "internal/store/postgres/rotate.go", "AND key_id = $2::bigint `", "AND (key_id = $2::bigint OR true) `", "internal/store/postgres"},
 	{"the lock of a shard orders save and rotation", "internal/store/postgres/rotate.go", "toUpdate = \"FOR NO KEY UPDATE\"", "toUpdate = \"\"", "internal/store/postgres"},
-	{"a save that was sealed again is recognized", "internal/store/postgres/grants.go", "return err == nil && bytes.Equal(plain, w.plain)", "return err == nil && false", "internal/store/postgres"},
+	{"a save that was sealed again is recognized", "internal/store/postgres/grants.go", "return err == nil && bytes.Equal(plain, w.plain)", "return err == nil && bytes.Equal(plain, w.plain) && false", "internal/store/postgres"},
 	{"other machines keep the former key", "internal/store/rotate.go", "|| r.Shared || stay {", "|| r.Shared {", "internal/store"},
 	{"a replica without the key stops its use", "internal/store/rotate.go", "if lacks {", "if lacks && false {", "internal/store"},
 	{"a spilled grant without its key is an error", "internal/store/spill.go", "err != nil && ok && !keys.Knows(id)", "err != nil && ok && !keys.Knows(id) && false", "internal/store"},

@@ -92,6 +92,7 @@ var unreachable = map[string]string{
 	"internal/store/spill.go err != nil":                                         "a sealed grant always has a JSON form; the directory was just written to",
 	"internal/store/rotate.go err != nil":                                        "a spilled grant was read just before, without its lease",
 	"internal/store/transfer.go err != nil":                                      "grants that were read have a JSON form",
+	"internal/store/transfer.go err == nil && len(b) > maxExport":                "a file above 2 GiB is not tried",
 	"storecmd.go err != nil":                                                     "a file above 2 GiB is not tried",
 	"internal/store/seal/seal.go err != nil":                                     "randomness, encryption and writing to memory do not fail",
 	"internal/store/postgres/postgres.go err == nil && tag.RowsAffected() == 0":  "followNow detects another store before; this is for a change between the two",

@@ -227,3 +227,14 @@ func TestExport_DamagedGrant(t *testing.T) {
 		t.Errorf("%v, %v; want the other grant not marked", g, err)
 	}
 }
+
+// TestImport_CannotSave: the error names the grant.
+func TestImport_CannotSave(t *testing.T) {
+	from := filled(t)
+	b := exportOf(t, from)
+	to := open(t, "sqlite:"+filepath.Join(t.TempDir(), "tokend.db"), newKeys(t))
+	must(t, to.Close())
+	if _, err := to.Import(t.Context(), b, store.KeysOf(from)); err == nil || !strings.Contains(err.Error(), "store: import active: ") {
+		t.Errorf("Import = %v", err)
+	}
+}

@@ -354,3 +354,24 @@ func TestLogins_Damaged(t *testing.T) {
 		}
 	}
 }
+
+// failing does not seal.
+type failing struct{ *seal.Keyset }
+
+var errBroken = errors.New("no sealing today")
+
+func (failing) Seal([]byte, ...string) ([]byte, error) { return nil, errBroken }
+
+// TestOpen_SealerFails: no tables are made without a key check.
+func TestOpen_SealerFails(t *testing.T) {
+	url := cluster.URL(t)
+	if _, err := postgres.Open(t.Context(), url, postgres.Options{Sealer: failing{newKeys(t)}}); !errors.Is(err, errBroken) {
+		t.Errorf("Open = %v, want the sealer's error", err)
+	}
+	if made, err := postgres.Exists(t.Context(), url, postgres.Options{}); made || err != nil {
+		t.Errorf("Exists = %v, %v", made, err)
+	}
+	if made, err := postgres.Check(t.Context(), url, postgres.Options{}); made || err == nil || !strings.Contains(err.Error(), "no sealer") {
+		t.Errorf("Check without a sealer = %v, %v", made, err)
+	}
+}
