@@ -189,7 +189,7 @@ func TestServe_SharedSocket(t *testing.T) {
 	dir := filepath.Join(home, "run")
 	path := filepath.Join(dir, "s")
 	config := filepath.Join(home, "tokend.yaml")
-	setenv(t, "TOKEND_CONFIG="+config, "TOKEND_SOCKET="+path)
+	setenv(t, "TOKEND_CONFIG="+config, "TOKEND_SOCKET="+path, "TOKEND_LISTEN=127.0.0.1:0")
 	for name, c := range map[string]struct {
 		callers string
 		dir     os.FileMode

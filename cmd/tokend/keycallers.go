@@ -91,7 +91,11 @@ func (s settings) checkKeyClients(clients []string) error {
 	}
 	for _, c := range clients {
 		if c != apikey.AllClients && !slices.Contains(known, c) {
-			return hintf(exitNoClient, "the clients are "+strings.Join(known, ", "), "--clients: no client %q is configured", c)
+			advice := "the clients are " + strings.Join(known, ", ")
+			if len(known) == 0 {
+				advice = "run it with the variables of the service, or with its TOKEND_CONFIG"
+			}
+			return hintf(exitNoClient, advice, "--clients: no client %q is configured", c)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"example.com/tokend/internal/store/seal"
@@ -25,5 +26,13 @@ func TestKeyNew(t *testing.T) {
 	}
 	if _, err := os.Stat("keyset.json"); err == nil {
 		t.Error("a keyset file was written")
+	}
+}
+
+// In a terminal without the service's variables, no client is known.
+func TestKeyAdd_WithoutTheServicesSettings(t *testing.T) {
+	clean(t)
+	if o := runTokend(t, "key", "add", "agent", "--clients", "demo"); o.code != exitNoClient || !strings.Contains(o.stderr, "hint: run it with the variables of the service, or with its TOKEND_CONFIG") {
+		t.Errorf("%+v", o)
 	}
 }
