@@ -24,12 +24,11 @@ type endpoint struct {
 	listeners []net.Listener
 }
 
-// serve listens first, so that a taken port is an error, and then serves until
-// ctx ends.
-func (p *program) serve(ctx context.Context) error {
+// settings returns the variables with what the command line has instead.
+func (p *program) settings() (settings, error) {
 	s, err := readSettings()
 	if err != nil {
-		return err
+		return s, err
 	}
 	if len(p.tenant) > 0 {
 		s.Tenant = p.tenant
@@ -44,9 +43,19 @@ func (p *program) serve(ctx context.Context) error {
 		{"MOCKAUTH0_LISTEN", s.Listen}, {"MOCKAUTH0_TLS_LISTEN", s.TLSListen}, {"MOCKAUTH0_CONTROL_LISTEN", s.ControlListen},
 	} {
 		if l.addr != "" && !p.public && !isLoopback(l.addr) {
-			return configError("%s: %s is not a loopback address, and a mock tenant gives tokens to anyone\n"+
+			return s, configError("%s: %s is not a loopback address, and a mock tenant gives tokens to anyone\n"+
 				"hint: listen on 127.0.0.1, or allow it: --public", l.setting, l.addr)
 		}
+	}
+	return s, nil
+}
+
+// serve listens first, so that a taken port is an error, and then serves until
+// ctx ends.
+func (p *program) serve(ctx context.Context) error {
+	s, err := p.settings()
+	if err != nil {
+		return err
 	}
 	var open opened
 	defer open.close()
@@ -105,6 +114,12 @@ func (p *program) serve(ctx context.Context) error {
 			p.showClients(h.tenant)
 		}
 	}
+	return p.untilEnd(ctx, log, list, endpoints, keep)
+}
+
+// untilEnd serves until ctx ends, and then keeps the last changes. keep is nil without
+// --persist.
+func (p *program) untilEnd(ctx context.Context, log *slog.Logger, list []hosted, endpoints []endpoint, keep *persister) error {
 	if p.untilEOF {
 		var cancel context.CancelFunc
 		ctx, cancel = p.untilStdinEnds(ctx)
@@ -118,7 +133,7 @@ func (p *program) serve(ctx context.Context) error {
 		return group.Wait()
 	}
 	group.Go(func() error { return keep.run(ctx) })
-	err = group.Wait()
+	err := group.Wait()
 	if last := keep.save(); last != nil {
 		err = errors.Join(err, &exitError{exitFailure, fmt.Errorf("cannot write %s: %w\nhint: the last changes are lost; make room, or let this user write the file", keep.path, last)})
 	}

@@ -20,7 +20,7 @@ func TestCheck_ReportsWhatTheDocumentDoesNotHave(t *testing.T) {
 	stream := http.Header{"Content-Type": {"text/event-stream"}}
 	for name, c := range map[string]struct {
 		x    Exchange
-		want string // a part of the error; "": there is none
+		want string // a part of the error; "": no error
 	}{
 		"a token":                {Exchange{Path: path, Status: 200, Header: json, Answer: []byte(token)}, ""},
 		"an unknown member":      {Exchange{Path: path, Status: 200, Header: json, Answer: []byte(strings.Replace(token, "{", `{"more":1,`, 1))}, "more"},

@@ -47,7 +47,7 @@ const (
 	client
 )
 
-// Span is an operation that runs. A nil span is none.
+// Span is an operation that runs. The methods of a nil span do nothing.
 type Span struct {
 	s    sdkSpan
 	kind kind

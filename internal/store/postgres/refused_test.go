@@ -326,7 +326,7 @@ func TestLock_InvalidTTL(t *testing.T) {
 	}
 }
 
-// TestLogins_Damaged: a login that does not open, or that is none, is damaged, and the
+// TestLogins_Damaged: a row that does not open, or does not hold a login, is damaged, and the
 // error does not quote it.
 func TestLogins_Damaged(t *testing.T) {
 	url, keys := cluster.URL(t), newKeys(t)
