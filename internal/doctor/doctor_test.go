@@ -155,6 +155,7 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"no socket":       {nil, func(t *testing.T, d *Deps, _ *provider) { d.Settings.Socket = file(t, 0o600) }, "socket path", flow.ClassConfig, "open to others", "chmod 700"},
 		"keyset":          {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Settings.KeysetErr = errors.New("no keyset") }, "keyset", flow.ClassConfig, "no keyset", "put back"},
 		"store":           {nil, func(_ *testing.T, d *Deps, _ *provider) { d.CheckStore = stored(hint.Errorf("move it", "no store")) }, "store", flow.ClassConfig, "no store", "move it"},
+		"password in URL": {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Settings.PasswordInURL = true }, "store", "", "the store's URL has a password", "TOKEND_STORE_PASSWORD_FILE"},
 		"damaged store":   {nil, func(_ *testing.T, d *Deps, _ *provider) { d.CheckStore = stored(flow.ErrCorrupt) }, "store", flow.ClassStoreCorrupt, "cannot be read", ""},
 		"read-only": {nil, func(_ *testing.T, d *Deps, _ *provider) {
 			d.Machine.Writable = func(string) error { return fs.ErrPermission }
