@@ -210,8 +210,9 @@ func (c *Client) failureOf(e *Error) *Failure {
 }
 
 // failed records the error of w, delays further attempts, and returns it. If
-// something to send could not be read on this machine, only Run is delayed: a
-// caller's next request reads it again.
+// something to send could not be read on this machine, or the store did not answer,
+// only Run is delayed: a caller's next request asks again, and before anything is
+// sent it has an answer of the store.
 func (c *Client) failed(ctx context.Context, w want, e *Error) *Error {
 	if e.local {
 		c.backOff(localBackoff, e)
@@ -224,6 +225,8 @@ func (c *Client) failed(ctx context.Context, w want, e *Error) *Error {
 		return e
 	}
 	switch e.Class {
+	case ClassStoreUnavailable, ClassStoreCorrupt:
+		c.backOff(localBackoff, e)
 	case ClassRequest:
 		c.backOff(w.key, e)
 	case ClassLoginRequired, ClassLeaseBusy, ClassClientRejected:
@@ -268,10 +271,38 @@ func (c *Client) fail(ctx context.Context, e *Error) {
 }
 
 func (c *Client) setFailure(e *Error) {
-	f := c.failureOf(e)
+	f, at := c.failureOf(e), exchangeOf(c.mem.Load())
+	if e.local {
+		at = nil // no other process can end it
+	}
 	c.mu.Lock()
-	c.failure = f
+	c.failure, c.failedAt = f, at
 	c.mu.Unlock()
+}
+
+// exchangeID identifies an exchange of a client's grants.
+type exchangeID struct {
+	loggedIn   time.Time
+	generation int64
+}
+
+// exchangeOf returns the last exchange of s, zero if there is none.
+func exchangeOf(s *snapshot) *exchangeID {
+	if s == nil || s.grant == nil {
+		return &exchangeID{}
+	}
+	return &exchangeID{s.grant.LoggedIn, s.grant.Generation}
+}
+
+// othersSucceeded clears the failure and the back-off if another process has
+// exchanged the refresh token since, or has logged in: g is what it has stored.
+func (c *Client) othersSucceeded(g *Grant) {
+	c.mu.Lock()
+	at := c.failedAt
+	c.mu.Unlock()
+	if at != nil && g.exists() && g.State == GrantActive && (!g.LoggedIn.Equal(at.loggedIn) || g.Generation > at.generation) {
+		c.succeeded()
+	}
 }
 
 // succeeded clears the failure and the back-off, unless a grant is still unsaved.
@@ -281,7 +312,7 @@ func (c *Client) succeeded() {
 	if c.unsaved != nil {
 		return
 	}
-	c.failure = nil
+	c.failure, c.failedAt = nil, nil
 	delete(c.backoffs, "")
 	delete(c.backoffs, localBackoff)
 }

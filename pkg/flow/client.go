@@ -31,6 +31,7 @@ type Client struct {
 	backoffs       map[string]*backoff  // by request; "" is for all requests
 	noGainRuns     map[string]noGainRun // by request: consecutive refreshes that gained no time
 	failure        *Failure             // the last failure of the default token
+	failedAt       *exchangeID          // what the grant's last exchange was then; nil: only this process can end it
 	probe          bool                 // send one request although the provider rejects the client
 	unsaved        *Grant               // issued by the provider, not in the store yet
 	replaces       *time.Time           // login time of the row that unsaved replaces; nil: unknown

@@ -11,8 +11,9 @@ import (
 	"net/url"
 	"time"
 
-	"example.com/tokend/pkg/flow"
 	"golang.org/x/oauth2"
+
+	"example.com/tokend/pkg/flow"
 )
 
 // A *Client is an oauth2.TokenSource: an HTTP client with it always sends a valid

@@ -175,8 +175,11 @@ func (c *Client) refreshOrLoad(ctx context.Context, f *flight, w want) (t *Token
 		return nil, false, c.reportUnsent(ctx, f, w, g, c.failed(ctx, w, e))
 	}
 	l, e := c.lock(ctx, f)
-	if e != nil {
+	switch {
+	case e != nil && e.Class == ClassLeaseBusy: // nothing is wrong
 		return nil, false, e
+	case e != nil:
+		return nil, false, c.failed(ctx, w, e)
 	}
 	defer l.release()
 	g, revision, e := c.load(ctx) // another process may have refreshed it since

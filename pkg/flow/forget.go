@@ -60,7 +60,7 @@ func (c *Client) forget(ctx context.Context, f *flight) *Error {
 		return storeError("forget", err)
 	}
 	c.mu.Lock()
-	c.failure, c.unsaved = nil, nil
+	c.failure, c.failedAt, c.unsaved = nil, nil, nil
 	c.nextRefresh = time.Time{} // it was planned for the deleted grant
 	clear(c.backoffs)
 	clear(c.noGainRuns)

@@ -15,7 +15,7 @@ const (
 	maxRedirects = 10
 	headlessKey  = "headless login"
 	loginBackoff = "login" // back-off of logins without a person
-	localBackoff = "local" // back-off of Run alone, while a file on this machine cannot be read
+	localBackoff = "local" // back-off of Run alone, while a file on this machine cannot be read or the store does not answer
 )
 
 // LoginHeadless logs in without a person: headless, by the seed, by client credentials,

@@ -17,6 +17,7 @@ func (c *Client) load(ctx context.Context) (*Grant, int64, *Error) {
 	}
 	if !c.hasUnsaved() {
 		c.setSnapshot(g)
+		c.othersSucceeded(g)
 	}
 	return g, revision, nil
 }
