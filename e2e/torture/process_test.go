@@ -4,6 +4,7 @@ package torture_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,8 +20,6 @@ import (
 	"example.com/tokend/internal/openapi"
 )
 
-const apiKey = "an-api-key-of-the-torture"
-
 // openAPI is docs/openapi.yaml, which every answer of tokend is compared with.
 var openAPI = sync.OnceValues(func() (*openapi.Document, error) {
 	return openapi.Load(filepath.Join("..", "..", "docs", "openapi.yaml"))
@@ -29,6 +28,7 @@ var openAPI = sync.OnceValues(func() (*openapi.Document, error) {
 // process is one "tokend serve".
 type process struct {
 	name  string // p0, p1, …
+	key   string // of its API. It has one of its own: once it has ended, a process of another round can have its port
 	cmd   *exec.Cmd
 	log   *programs.Log
 	ended chan struct{}
@@ -43,10 +43,10 @@ func startProcess(name, dir string, env []string, report func(error)) (*process,
 	if err != nil {
 		return nil, err
 	}
-	p := &process{name: name, log: &programs.Log{}, ended: make(chan struct{})}
+	p := &process{name: name, key: rand.Text(), log: &programs.Log{}, ended: make(chan struct{})}
 	p.http = &http.Client{Transport: document.Transport(&http.Transport{DisableKeepAlives: true}, report)}
 	p.cmd = exec.Command(filepath.Join(bin, "tokend"), "serve") //nolint:gosec,noctx // the program under test
-	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = env, dir, p.log, p.log
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = append(env, "TOKEND_API_KEY="+p.key), dir, p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (p *process) ask(method, path, body string, limit time.Duration) answer {
 	if err != nil {
 		return answer{body: err.Error()}
 	}
-	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Authorization", "Bearer "+p.key)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}

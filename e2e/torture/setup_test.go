@@ -17,7 +17,7 @@ func environment(dir, issuer string, overlap int) []string {
 		"HOME=" + dir, "PATH=" + os.Getenv("PATH"),
 		"XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"),
 		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
-		"TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=off", "TOKEND_API_KEY=" + apiKey, "TOKEND_CLIENTS=demo",
+		"TOKEND_LISTEN=127.0.0.1:0", "TOKEND_SOCKET=off", "TOKEND_CLIENTS=demo",
 		"TOKEND_CLIENT_DEMO_ISSUER=" + issuer, "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
 		"TOKEND_CLIENT_DEMO_CLIENT_SECRET=demo-secret", "TOKEND_CLIENT_DEMO_LOGIN=headless",
 		"TOKEND_CLIENT_DEMO_REDIRECT_URI=http://localhost:8484/callback",
