@@ -60,6 +60,7 @@ func (w *restoredWarning) known(client string) {
 	if len(w.starting) > 0 {
 		return
 	}
+	w.starting = nil // an empty map keeps its memory
 	select {
 	case <-w.loaded:
 	default:

@@ -41,6 +41,9 @@ func (l *loader) readClient(name string, c clientSchema, redirect string) Client
 	if l.variables.hasPrefix(r.prefix() + "_") {
 		r.override(&c)
 	}
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.ClientSecretFile, &c.RedirectURI} {
+		*text = l.common(*text)
+	}
 	r.c = &c
 	if l.written != nil {
 		l.written.clients[name] = c

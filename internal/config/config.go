@@ -87,8 +87,21 @@ type loader struct {
 	fields    []field // of a client
 	file      document
 	faults    Faults
-	rules     []TokenRule // of all callers
-	written   *written    // the configuration as read, for [Show]; nil: not kept
+	rules     []TokenRule       // of all callers
+	written   *written          // the configuration as read, for [Show]; nil: not kept
+	texts     map[string]string // the settings that many clients have in common: see common
+}
+
+// common returns s, and the same memory for the same text.
+func (l *loader) common(s string) string {
+	if t, ok := l.texts[s]; ok {
+		return t
+	}
+	if l.texts == nil {
+		l.texts = map[string]string{}
+	}
+	l.texts[s] = s
+	return s
 }
 
 // Load reads the variables, and the file that they name or else the default one of

@@ -23,15 +23,18 @@ type Notifier struct {
 	changed chan struct{}
 
 	mu     sync.Mutex
-	states map[string]flow.ClientState
+	states map[string]flow.ClientState // nil without a service manager
 }
 
 // NewNotifier reads the environment of the service manager. clients are the names of
 // those of the service.
 func NewNotifier(clients []string, log *slog.Logger) *Notifier {
-	n := &Notifier{log: log, changed: make(chan struct{}, 1), states: map[string]flow.ClientState{}}
-	for _, name := range clients {
-		n.states[name] = flow.StateStarting
+	n := &Notifier{log: log, changed: make(chan struct{}, 1)}
+	if managed() {
+		n.states = make(map[string]flow.ClientState, len(clients))
+		for _, name := range clients {
+			n.states[name] = flow.StateStarting
+		}
 	}
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -40,6 +43,9 @@ func NewNotifier(clients []string, log *slog.Logger) *Notifier {
 	n.every = interval / 2
 	return n
 }
+
+// managed reports whether a service manager waits for notifications.
+func managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 // Note records a client's state for the status line. It does not block.
 func (n *Notifier) Note(s flow.Status) {
@@ -53,8 +59,11 @@ func (n *Notifier) Note(s flow.Status) {
 
 // Keep makes the status line show these clients and no others.
 func (n *Notifier) Keep(clients []*flow.Client) {
+	if !managed() {
+		return
+	}
 	n.mu.Lock()
-	n.states = map[string]flow.ClientState{}
+	n.states = make(map[string]flow.ClientState, len(clients))
 	for _, c := range clients { // with mu held, so that a later change comes after this
 		n.states[c.Name()] = c.Status().State
 	}
@@ -76,7 +85,7 @@ func (n *Notifier) update() {
 // The service is ready when it listens and its store is open. Logins continue then: an
 // unreachable provider must not delay clients of other providers.
 func (n *Notifier) Start(ctx context.Context, ping func(context.Context) error) (stop func()) {
-	if os.Getenv("NOTIFY_SOCKET") == "" {
+	if !managed() {
 		return func() {}
 	}
 	n.Ready()

@@ -32,14 +32,14 @@ type Client struct {
 	noGainRuns     map[string]noGainRun // by request: consecutive refreshes that gained no time
 	failure        *Failure             // the last failure of the default token
 	failedAt       *exchangeID          // what the grant's last exchange was then; nil: only this process can end it
-	probe          bool                 // send one request although the provider rejects the client
 	unsaved        *Grant               // issued by the provider, not in the store yet
 	replaces       *time.Time           // login time of the row that unsaved replaces; nil: unknown
+	jitter         float64              // in [0, 1): when this client refreshes, within what refreshAt allows
+	nextRefresh    time.Time            // when the grant is refreshed
+	probe          bool                 // send one request although the provider rejects the client
+	stale          bool                 // the stored grant may have changed
+	lifetimeWarned bool                 // the warning about a missing lifetime was logged
 	ownTransport   bool
-	jitter         float64   // in [0, 1): when this client refreshes, within what refreshAt allows
-	stale          bool      // the stored grant may have changed
-	nextRefresh    time.Time // when the grant is refreshed
-	lifetimeWarned bool      // the warning about a missing lifetime was logged
 
 	device  shared[Login]
 	polling *poll // the last device login, pending or finished; guarded by mu
