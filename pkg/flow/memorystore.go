@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -98,6 +99,9 @@ func (s *MemoryStore) Delete(ctx context.Context, key string) error {
 func (s *MemoryStore) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if ttl <= 0 {
+		return nil, fmt.Errorf("flow: lock %q for %v: the ttl must be positive", key, ttl)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -29,7 +29,7 @@ type Store interface {
 	// there is none. A logout is a stored state, not a deletion.
 	Delete(ctx context.Context, key string) error
 
-	// Lock takes the lease of a key for ttl, measured by the store's own clock,
+	// Lock takes the lease of a key for ttl, which must be positive, measured by the store's own clock,
 	// or returns [ErrLocked] at once if another holder has it. A holder whose
 	// process has ended loses it, if the store can detect that. After Lock the
 	// caller must Load again, because another holder may have refreshed.

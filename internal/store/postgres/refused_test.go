@@ -262,20 +262,12 @@ func TestDamage_RowsMoved(t *testing.T) {
 	}
 }
 
-// foreign is a lease of another store.
-type foreign struct{ flow.Lease }
-
-func (foreign) Key() string { return "a" }
-
 func TestSave_Errors(t *testing.T) {
 	url := cluster.URL(t)
 	s := open(t, url, postgres.Options{Sealer: newKeys(t)})
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	must(t, err)
-	if err := s.Save(t.Context(), foreign{l}, g); !errors.Is(err, flow.ErrConflict) {
-		t.Errorf("Save under another store's lease = %v, want ErrConflict", err)
-	}
 	odd := *g
 	odd.LoggedIn = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
 	if err := s.Save(t.Context(), l, &odd); err == nil || !strings.Contains(err.Error(), `postgres: save "a": `) {
@@ -314,15 +306,6 @@ func TestLoad_SealedButNotAGrant(t *testing.T) {
 	cluster.SQL(t, pgtest.Database(t, url), "UPDATE tokend_grants SET sealed = decode('"+hex.EncodeToString(sealed)+"', 'hex') WHERE key = 'a'")
 	if _, err := s.Load(t.Context(), "a"); !errors.Is(err, flow.ErrCorrupt) || !strings.Contains(err.Error(), "it is not a grant") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("Load = %v, want ErrCorrupt without the content", err)
-	}
-}
-
-func TestLock_InvalidTTL(t *testing.T) {
-	s := open(t, cluster.URL(t), postgres.Options{Sealer: newKeys(t)})
-	for _, ttl := range []time.Duration{0, -time.Second} {
-		if _, err := s.Lock(t.Context(), "a", ttl); err == nil || errors.Is(err, flow.ErrLocked) || !strings.Contains(err.Error(), "must be positive") {
-			t.Errorf("Lock for %v = %v", ttl, err)
-		}
 	}
 }
 

@@ -87,15 +87,6 @@ func TestMigrate_Fails(t *testing.T) {
 	}
 }
 
-func TestLock_InvalidTTL(t *testing.T) {
-	s := open(t, ":memory:", sqlite.Options{Sealer: newKeys(t)})
-	for _, ttl := range []time.Duration{0, -time.Second} {
-		if _, err := s.Lock(t.Context(), "a", ttl); err == nil || errors.Is(err, flow.ErrLocked) || !strings.Contains(err.Error(), "must be positive") {
-			t.Errorf("Lock for %v = %v", ttl, err)
-		}
-	}
-}
-
 // TestLock_AliveFileCannotBeCreated: without an alive file no lease is taken.
 func TestLock_AliveFileCannotBeCreated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokend.db")
@@ -106,20 +97,12 @@ func TestLock_AliveFileCannotBeCreated(t *testing.T) {
 	}
 }
 
-// foreign is a lease of another store.
-type foreign struct{ flow.Lease }
-
-func (foreign) Key() string { return "a" }
-
 func TestSave_Errors(t *testing.T) {
 	sealer := &failing{Keyset: newKeys(t)}
 	s := open(t, ":memory:", sqlite.Options{Sealer: sealer})
 	g := put(t, s, "a", 1)
 	l, err := s.Lock(t.Context(), "a", time.Minute)
 	must(t, err)
-	if err := s.Save(t.Context(), foreign{l}, g); !errors.Is(err, flow.ErrConflict) {
-		t.Errorf("Save under another store's lease = %v, want ErrConflict", err)
-	}
 	odd := *g
 	odd.LoggedIn = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
 	if err := s.Save(t.Context(), l, &odd); err == nil || !strings.Contains(err.Error(), `sqlite: save "a": `) {

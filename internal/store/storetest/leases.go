@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +34,26 @@ func testLockExcludes(t *testing.T, o Opened) {
 	lock(t, o.Other, "b")
 	release(t, l)
 	lock(t, o.Other, "a")
+}
+
+func testLockWithoutTTL(t *testing.T, o Opened) {
+	for _, ttl := range []time.Duration{0, -time.Second} {
+		if _, err := o.Store.Lock(t.Context(), "a", ttl); err == nil || errors.Is(err, flow.ErrLocked) || !strings.Contains(err.Error(), "the ttl must be positive") {
+			t.Errorf("Lock for %v = %v, want an error", ttl, err)
+		}
+	}
+	lock(t, o.Other, "a")
+}
+
+// ofAnotherStore is the lease of a key of another store.
+type ofAnotherStore struct{ flow.Lease }
+
+func testLeaseOfAnotherStore(t *testing.T, o Opened) {
+	l := lock(t, o.Store, "a")
+	g := Grant()
+	save(t, o.Store, l, g)
+	unchanged(t, o.Store, ofAnotherStore{l}, g)
+	save(t, o.Store, l, g)
 }
 
 func testReleasedLease(t *testing.T, o Opened) {

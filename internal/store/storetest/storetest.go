@@ -53,6 +53,8 @@ func Run(t *testing.T, open func(t testing.TB) Opened) {
 		{"RevisionsDoNotReturn", testRevisionsDoNotReturn},
 		{"Delete", testDelete},
 		{"LockExcludes", testLockExcludes},
+		{"LockWithoutTTL", testLockWithoutTTL},
+		{"LeaseOfAnotherStore", testLeaseOfAnotherStore},
 		{"ReleasedLease", testReleasedLease},
 		{"LeaseRunsOut", testLeaseRunsOut},
 		{"LateSave", testLateSave},
