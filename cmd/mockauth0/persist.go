@@ -26,7 +26,7 @@ type persister struct {
 	path   string
 	tenant *mock.Tenant
 	stderr io.Writer
-	last   []byte // content of the file
+	last   []byte // the objects in the file, as text writes them
 }
 
 // loadPersisted returns the objects of the file of an earlier run, or nil if there is
@@ -76,15 +76,18 @@ func (p *program) persist(path string, t *mock.Tenant, loaded bool) (*persister,
 		path = target
 	}
 	k := &persister{path: path, tenant: t, stderr: p.stderr}
-	err := error(nil)
-	if loaded { // as it is: a person may have edited it
-		var b []byte
-		if b, err = os.ReadFile(path); err == nil {
-			err = k.write(b)
-		}
-	} else {
-		err = k.save()
+	text, err := k.text()
+	if err != nil {
+		return nil, err
 	}
+	content := text
+	if loaded { // it stays as it is: a person may have edited it
+		if content, err = os.ReadFile(path); err != nil {
+			return nil, configError("--persist: %w\nhint: let this user read the file", err)
+		}
+	}
+	err = k.write(content)
+	k.last = text
 	if err != nil {
 		return nil, configError("--persist: cannot write the file: %w\nhint: name a file in a directory that this user can write to", err)
 	}
@@ -118,15 +121,24 @@ func (k *persister) run(ctx context.Context) error {
 
 // save writes the objects as they are now, if the file has others.
 func (k *persister) save() error {
-	e, err := k.tenant.Export()
-	if err != nil {
-		return err
-	}
-	text, err := tenantfile.YAML(e.File)
+	text, err := k.text()
 	if err != nil || bytes.Equal(text, k.last) {
 		return err
 	}
-	return k.write(text)
+	if err := k.write(text); err != nil {
+		return err
+	}
+	k.last = text
+	return nil
+}
+
+// text returns the tenant file of the objects as they are now.
+func (k *persister) text() ([]byte, error) {
+	e, err := k.tenant.Export()
+	if err != nil {
+		return nil, err
+	}
+	return tenantfile.YAML(e.File)
 }
 
 // write replaces the file: a process that is killed leaves the old content or the new.
@@ -134,6 +146,5 @@ func (k *persister) write(text []byte) error {
 	if err := durable.Replace(k.path, 0o600, text); err != nil {
 		return err
 	}
-	k.last = text
 	return durable.SyncDir(filepath.Dir(k.path))
 }

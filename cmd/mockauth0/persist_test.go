@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -229,11 +230,16 @@ func TestPersist_RefusesAFileThatIsNotATenant(t *testing.T) {
 func TestPersist_RefusesWhatItCannotWrite(t *testing.T) {
 	t.Setenv("MOCKAUTH0_LISTEN", "127.0.0.1:0")
 	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ file, problem string }{
 		"no directory": {filepath.Join(dir, "absent", "f.yaml"), "cannot write the file"},
 		"a directory":  {dir, "is not a regular file"},
+		"in a file":    {filepath.Join(plain, "f.yaml"), "not a directory"},
 	} {
-		if code, _, stderr := execute(t, "serve", "--persist", c.file); code != exitConfig || !strings.Contains(stderr, c.problem) || !strings.Contains(stderr, "hint: name a file") {
+		if code, _, stderr := execute(t, "serve", "--persist", c.file); code != exitConfig || !strings.Contains(stderr, c.problem) || !strings.Contains(stderr, "hint: ") {
 			t.Errorf("%s: exit code %d\n%s", name, code, stderr)
 		}
 	}
@@ -243,6 +249,48 @@ func TestPersist_RefusesWhatItCannotWrite(t *testing.T) {
 	}
 	if code, _, stderr := execute(t, "serve", "--persist", filepath.Join(dir, "f.yaml")); code != exitConfig || !strings.Contains(stderr, "--persist is for one tenant") {
 		t.Errorf("several tenants: exit code %d\n%s", code, stderr)
+	}
+}
+
+// A file that a person has edited stays as it is until an object changes. Then it is
+// replaced as a whole, at the end of a link if it is one.
+func TestPersister_ReplacesTheFileAfterAChange(t *testing.T) {
+	dir := t.TempDir()
+	file, link, before := filepath.Join(dir, "state.yaml"), filepath.Join(dir, "link.yaml"), filepath.Join(dir, "before.yaml")
+	edited := []byte("clients: [{name: App}] # mine\n")
+	if err := errors.Join(os.WriteFile(file, edited, 0o600), os.Symlink("state.yaml", link)); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{stdout: io.Discard, stderr: io.Discard}
+	loaded, err := p.loadPersisted(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tn, err := mock.New(mock.Config{State: loaded.Tenant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := p.persist(link, tn, true)
+	if err == nil {
+		err = k.save()
+	}
+	if b, readErr := os.ReadFile(file); err != nil || readErr != nil || !bytes.Equal(b, edited) {
+		t.Fatalf("without a change the file is %q, %v, %v", b, err, readErr)
+	}
+	if err := os.Link(file, before); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tn.Reload(&tenant.File{Clients: []tenant.Client{{Name: "Other"}}}), k.save()); err != nil {
+		t.Fatal(err)
+	}
+	if got := namesIn(t, file); !slices.Equal(got, []string{"Other"}) {
+		t.Errorf("after a change the file has %q", got)
+	}
+	if b, err := os.ReadFile(before); err != nil || !bytes.Equal(b, edited) {
+		t.Errorf("it was written in place: %q, %v", b, err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "state.yaml" {
+		t.Errorf("the link is %q, %v", to, err)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // YAML writes a tenant file, given as JSON, as YAML: [Load] reads the same from both.
@@ -236,7 +235,7 @@ func block(s string) (lines []string, style string) {
 		text, style = rest, "|"
 	}
 	lines = strings.Split(text, "\n")
-	if len(lines) < 2 || lines[0] == "" || lines[0][0] == ' ' || !utf8.ValidString(s) || strings.Contains(s, "##") || strings.Contains(s, "@@") {
+	if len(lines) < 2 || lines[0] == "" || lines[0][0] == ' ' || strings.Contains(s, "##") || strings.Contains(s, "@@") {
 		return nil, ""
 	}
 	for _, l := range lines {
