@@ -2,17 +2,22 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"regexp"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // execute runs the command with arguments and returns its exit code and output.
 func execute(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	defer time.AfterFunc(30*time.Second, cancel).Stop() // a tenant that should have refused runs on
 	var out, errs bytes.Buffer
-	code = (&program{args: args, stdout: &out, stderr: &errs}).main(t.Context())
+	code = (&program{args: args, stdout: &out, stderr: &errs}).main(ctx)
 	return code, out.String(), errs.String()
 }
 

@@ -174,10 +174,10 @@ func (w *yamlWriter) value(v any, indent, by int) {
 	}
 }
 
-// number writes a number so that YAML reads the same: integers that need more than 53
+// number writes a number so that YAML reads the same: integers that need more than 64
 // bits, and numbers with an exponent, as floating point.
 func number(n json.Number) string {
-	if _, err := strconv.ParseInt(string(n), 10, 54); err == nil {
+	if _, err := strconv.ParseInt(string(n), 10, 64); err == nil {
 		return string(n)
 	}
 	f, err := n.Float64()

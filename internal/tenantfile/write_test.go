@@ -113,7 +113,7 @@ func TestYAML_ReadsBackAsWritten(t *testing.T) {
 
 // The file is one that a person reads: names first, keys in PEM and code as they are.
 func TestYAML_IsReadable(t *testing.T) {
-	got, err := YAML([]byte(`{"clients":[{"callbacks":["http://localhost:3000/cb"],"client_id":"a","grant_types":[],"jwt_configuration":{"alg":"RS256"},"name":"My app","pem":"BEGIN\nEND\n"}]}`))
+	got, err := YAML([]byte(`{"clients":[{"callbacks":["http://localhost:3000/cb"],"client_id":"a","grant_types":[],"jwt_configuration":{"alg":"RS256"},"name":"My app","pem":"BEGIN\n\nEND\n"}]}`))
 	const want = `clients:
   - name: My app
     client_id: a
@@ -124,6 +124,7 @@ func TestYAML_IsReadable(t *testing.T) {
       alg: RS256
     pem: |
       BEGIN
+
       END
 `
 	if err != nil || string(got) != want {
