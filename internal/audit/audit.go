@@ -93,6 +93,14 @@ func Open(c Config) (*Log, error) {
 	return l, l.reopen()
 }
 
+// Files returns the path of the file, and how many older ones are kept; "" for a nil Log.
+func (l *Log) Files() (path string, keep int) {
+	if l == nil {
+		return "", 0
+	}
+	return l.path, l.keep
+}
+
 // Check returns why Open could not write the file, and changes nothing.
 func Check(path string) error { return durable.CheckAppend(path) }
 

@@ -39,6 +39,7 @@ func (d *api) table() []route {
 		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.Manages, handler: d.refresh, audit: "refresh"},
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.Manages, handler: d.resume, audit: "resume"},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.Manages, handler: d.forget, audit: "logout"},
+		{method: "GET", path: "/v1/service", access: guard.NeedsKey, handler: d.service},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "POST", path: "/v1/dashboard", access: guard.NeedsKey, handler: d.linkDashboard, audit: "dashboard"},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},

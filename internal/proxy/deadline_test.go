@@ -31,7 +31,7 @@ func pipe(t *testing.T) (c *lazyConn, other net.Conn, changes *int) {
 }
 
 // Each deadline is that which was set last, whatever was set before or is set during the
-// call. A step of zero is no deadline.
+// call. Zero removes it.
 func TestLazyConn_DeadlinesAreExact(t *testing.T) {
 	const never = time.Hour // when the other end answers
 	for name, c := range map[string]struct {
