@@ -44,8 +44,9 @@ func (s *second) appendTime(b []byte, t time.Time) []byte {
 	if unix := t.Unix(); unix != s.unix || s.text == nil {
 		s.unix, s.text = unix, t.UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.")
 	}
+	const digits = "0123456789"
 	ms := t.Nanosecond() / int(time.Millisecond)
-	return append(append(b, s.text...), byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+	return append(append(b, s.text...), digits[ms/100], digits[ms/10%10], digits[ms%10], 'Z')
 }
 
 // appendTo appends the entry as a line of JSON.
