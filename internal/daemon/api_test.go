@@ -62,6 +62,9 @@ func TestTokenAnswer(t *testing.T) {
 			w := httptest.NewRecorder()
 			d.writeToken(w, cl, fixedToken(), q, d.now())
 			golden(t, name, dump(w.Result(), w.Body.String()))
+			if n := w.Header().Get("Content-Length"); n != strconv.Itoa(w.Body.Len()) {
+				t.Errorf("%s: Content-Length %s of %d bytes", name, n, w.Body.Len())
+			}
 			if q.format == "json" && !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s: no JSON", name)
 			}
