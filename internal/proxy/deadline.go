@@ -9,8 +9,8 @@ import (
 )
 
 // deadlines returns a listener whose connections change their deadlines rarely. net/http
-// sets them eight times in a request, which is half of what the checks and timeouts of a
-// token read cost.
+// sets them eight times in a request, which is a large part of what the checks and timeouts
+// of a token read cost.
 func deadlines(l *net.TCPListener) net.Listener { return lazyListener{l} }
 
 type lazyListener struct{ *net.TCPListener }
