@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,11 +17,13 @@ import (
 
 	"example.com/tokend/internal/audit"
 	"example.com/tokend/internal/terminal"
+	"example.com/tokend/pkg/tokend"
 )
 
 const auditHelp = `Prints the audit log, or what it says of the named clients: who got which token, who
-logged in or out, and every proxied request. It reads audit_file and the older files,
-so it needs no running service, but the configuration and the user of the service.
+logged in or out, and every proxied request. It reads audit_file and the older files as
+the user of the service. Without audit_file here, the service on the unix socket says
+which file it writes; no service has to run if the configuration is here.
 
 --format json prints the lines as they are in the files.`
 
@@ -45,10 +49,11 @@ func (p *program) printAudit(ctx context.Context, names []string, format string,
 		return err
 	}
 	const advice = "set audit_file or TOKEND_AUDIT_FILE as the service has it"
-	if s.Audit.File == "" {
-		return hintf(exitConfig, advice, "there is no audit log: audit_file is not set")
+	file, keep := p.auditFiles(ctx, s)
+	if file == "" {
+		return hintf(exitConfig, advice, "no audit log is known: audit_file is not set here, and no service that writes one answers on the unix socket")
 	}
-	err = audit.Print(ctx, s.Audit.File, s.Audit.Keep, follow, func(line []byte) error {
+	err = audit.Print(ctx, file, keep, follow, func(line []byte) error {
 		e, ok := parseAuditLine(line)
 		switch {
 		case len(names) > 0 && !slices.Contains(names, e.Client):
@@ -62,11 +67,46 @@ func (p *program) printAudit(ctx context.Context, names []string, format string,
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return hintf(exitConfig, advice+"; the service makes the file when it starts", "%s does not exist", s.Audit.File)
+		return hintf(exitConfig, advice+"; the service makes the file when it starts", "%s does not exist", file)
 	case err != nil:
 		return exitWith(exitUnavailable, err)
 	}
 	return nil
+}
+
+// serviceTimeout is how long a command waits for a service that it could do without.
+const serviceTimeout = 2 * time.Second
+
+// auditFiles returns the file of the configuration, or without one that of the running
+// service, which may have been started with other variables. It warns if both are set and
+// differ.
+func (p *program) auditFiles(ctx context.Context, s settings) (path string, keep int) {
+	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
+	defer cancel()
+	info := &tokend.ServiceInfo{}
+	if there, err := findService(); err == nil && there.answersOnSocket(ctx) { // a service on TCP may be on another machine
+		if i, err := there.Info(ctx); err == nil {
+			info = i
+		}
+	}
+	switch {
+	case s.Audit.File == "":
+		return info.AuditFile, info.AuditKeep
+	case info.AuditFile != "" && !sameFile(info.AuditFile, s.Audit.File):
+		p.tell("warning: the service that is running writes %s; this is %s\nhint: set TOKEND_AUDIT_FILE=%s to read that\n",
+			info.AuditFile, s.Audit.File, info.AuditFile)
+	}
+	return s.Audit.File, s.Audit.Keep
+}
+
+// sameFile reports whether two paths are of one file, which may not exist.
+func sameFile(a, b string) bool {
+	if b, err := filepath.Abs(b); err == nil && a == b {
+		return true
+	}
+	x, xerr := os.Stat(a)
+	y, yerr := os.Stat(b)
+	return xerr == nil && yerr == nil && os.SameFile(x, y)
 }
 
 // auditLine is a line of the audit file.

@@ -96,7 +96,7 @@ func (p *program) keepFile(ctx context.Context, name string, hook []string, f fi
 
 // config returns the file of the command line.
 func (f fileFlags) config(name string, hook []string) (tokenfile.Config, error) {
-	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{config.DefaultVariable(name)}, Hook: hook, HookEnv: config.WithoutSettings(os.Environ())}
+	c := tokenfile.Config{Format: f.format, MinValidity: f.minValidity, Variables: []string{config.DefaultVariable(name)}, Hook: hook, HookEnv: config.HookEnvironment(os.Environ())}
 	if f.to == "" {
 		return c, exitf(exitUsage, "file needs --to PATH")
 	}

@@ -53,6 +53,7 @@ type Log struct {
 	size   int64
 	torn   bool // the file ends in the middle of a line
 	looked time.Time
+	second second
 	buf    []byte
 	wait   time.Duration
 
@@ -90,6 +91,14 @@ func Open(c Config) (*Log, error) {
 		return nil, &fs.PathError{Op: "make the directory of", Path: c.Path, Err: durable.Cause(err)}
 	}
 	return l, l.reopen()
+}
+
+// Files returns the path of the file, and how many older ones are kept; "" for a nil Log.
+func (l *Log) Files() (path string, keep int) {
+	if l == nil {
+		return "", 0
+	}
+	return l.path, l.keep
 }
 
 // Check returns why Open could not write the file, and changes nothing.
@@ -150,7 +159,13 @@ func (l *Log) unlock() { <-l.turn }
 // write writes an entry, nil for none, after a line about the missing ones. The lock is
 // held.
 func (l *Log) write(e *Entry) error {
-	if now := l.now(); l.file == nil || now.Sub(l.looked) >= lookAgain || now.Before(l.looked) {
+	var now time.Time
+	if e != nil {
+		now = e.Time // reading the clock twice would be a large part of an entry's cost
+	} else {
+		now = l.now()
+	}
+	if l.file == nil || now.Sub(l.looked) >= lookAgain || now.Before(l.looked) {
 		if err := l.look(); err != nil {
 			return err
 		}
@@ -164,7 +179,7 @@ func (l *Log) write(e *Entry) error {
 		b = appendGap(b, l.now(), missing)
 	}
 	if e != nil {
-		b = e.appendTo(b)
+		b = e.appendTo(b, &l.second)
 	}
 	l.buf = b
 	var unrotated error
@@ -197,7 +212,7 @@ func (l *Log) write(e *Entry) error {
 // appendGap appends the line about entries that are in the service's log only.
 func appendGap(b []byte, now time.Time, missing int64) []byte {
 	b = append(b, `{"time":"`...)
-	b = now.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = new(second).appendTime(b, now)
 	b = append(b, `","action":"gap","missing":`...)
 	return append(strconv.AppendInt(b, missing, 10), '}', '\n')
 }
@@ -207,7 +222,7 @@ func (l *Log) missed(e *Entry, err error) {
 	l.missing.Add(1)
 	hint := hintOf(err)
 	l.fail(err, hint)
-	line := e.appendTo(nil)
+	line := e.appendTo(nil, new(second))
 	l.log.Error("an audit entry is here only", "reason", err.Error(), "hint", hint, "entry", string(line[:len(line)-1])) //nolint:sloglint // the request's context may have ended
 }
 

@@ -72,6 +72,21 @@ func TestRecord_IsOneLineOfJSON(t *testing.T) {
 	}
 }
 
+// The text of a second is kept for the entries of the same second only.
+func TestRecord_TimeOfEachEntry(t *testing.T) {
+	l, _ := newLog(t, Config{})
+	at := time.Date(2025, 12, 31, 23, 59, 59, 9e6, time.UTC)
+	for _, d := range []time.Duration{0, 990 * time.Millisecond, time.Second, 999 * time.Microsecond, -24 * time.Hour} {
+		l.Record(&Entry{Time: at.Add(d), Action: "token"})
+	}
+	want := []string{"2025-12-31T23:59:59.009Z", "2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00.009Z", "2025-12-31T23:59:59.009Z", "2025-12-30T23:59:59.009Z"}
+	for i, line := range lines(t, l.path, 1) {
+		if !strings.Contains(line, want[i]) {
+			t.Errorf("%s, not %s", line, want[i])
+		}
+	}
+}
+
 func TestOpen_ContinuesAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	if err := os.WriteFile(path, []byte(`{"action":"old"}`+"\n"+`{"action":"ha`), 0o600); err != nil {

@@ -32,10 +32,27 @@ type Peer struct{ UID, GID, PID int }
 // maxText bounds a text of an entry, in bytes: the caller chooses path and audience.
 const maxText = 2048
 
+// second is the text of the second that was formatted last: entries come in bursts, and a
+// date costs as much as the rest of an entry.
+type second struct {
+	unix int64
+	text []byte // 2006-01-02T15:04:05.
+}
+
+// appendTime appends a time in UTC, to the millisecond.
+func (s *second) appendTime(b []byte, t time.Time) []byte {
+	if unix := t.Unix(); unix != s.unix || s.text == nil {
+		s.unix, s.text = unix, t.UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.")
+	}
+	const digits = "0123456789"
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(append(b, s.text...), digits[ms/100], digits[ms/10%10], digits[ms%10], 'Z')
+}
+
 // appendTo appends the entry as a line of JSON.
-func (e *Entry) appendTo(b []byte) []byte {
+func (e *Entry) appendTo(b []byte, s *second) []byte {
 	b = append(b, `{"time":"`...)
-	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = s.appendTime(b, e.Time)
 	b = append(b, `","action":`...)
 	b = appendText(b, e.Action)
 	b = appendMember(b, "caller", e.Caller)

@@ -175,6 +175,17 @@ func WithoutSettings(environ []string) []string {
 	return env
 }
 
+// HookEnvironment returns the environment of a hook or a command of on_event, which has
+// no use for the service's credentials: [WithoutSettings], and without the headers of a
+// collector of traces, which may hold a token. The command of tokend exec keeps these: it
+// is a program of its own, whose traces they may be for.
+func HookEnvironment(environ []string) []string {
+	return slices.DeleteFunc(WithoutSettings(environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && strings.HasSuffix(name, "HEADERS")
+	})
+}
+
 // IsVariable reports whether POSIX allows s as the name of a variable.
 func IsVariable(s string) bool {
 	for i, r := range s {

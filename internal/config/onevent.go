@@ -42,7 +42,7 @@ func (l *loader) readOnEvent(s onEventSchema) OnEvent {
 	case len(s.Command) > 0 && s.URL != "":
 		l.add("on_event.url", "set one of them", "both on_event.command and on_event.url are set")
 	case len(s.Command) > 0:
-		o.Env = WithoutSettings(l.env.Environ())
+		o.Env = HookEnvironment(l.env.Environ())
 		if _, err := exec.LookPath(s.Command[0]); err != nil {
 			l.add("on_event.command", "name a program and its arguments as a list", "on_event.command: %v", err)
 		}

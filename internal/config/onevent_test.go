@@ -22,6 +22,21 @@ func TestOnEvent(t *testing.T) {
 	}
 }
 
+// A hook gets no credential of the service.
+func TestHooks_GetNoSecretOfTheService(t *testing.T) {
+	env := []string{
+		"PATH=/bin:/usr/bin", "TOKEND_API_KEY=" + canaryKey, "OTEL_EXPORTER_OTLP_HEADERS=authorization=" + canaryKey,
+		"OTEL_EXPORTER_OTLP_TRACES_HEADERS=authorization=" + canaryKey, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318",
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	c := mustLoad(t, goodFile+"files: [{client: demo, path: "+file+", hook: [sh, -c, true]}]\non_event: {command: [sh, -c, true]}\n", env...)
+	for name, got := range map[string][]string{"on_event": c.OnEvent.Env, "a token file": c.Clients[0].Files[0].HookEnv} {
+		if text := strings.Join(got, " "); strings.Contains(text, canaryKey) || !slices.Contains(got, env[0]) || !slices.Contains(got, env[4]) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
 func TestOnEvent_Faults(t *testing.T) {
 	for name, tc := range map[string]struct{ file, want string }{
 		"both":         {"{command: [sh], url: https://x.example/, key_file: /x}", "both on_event.command and on_event.url are set"},

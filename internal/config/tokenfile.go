@@ -48,7 +48,7 @@ func (l *loader) readFiles(s *Config, list []tokenFileSchema) {
 
 // checkFile completes a file and reports what is wrong with it.
 func (l *loader) checkFile(cl Client, c *tokenfile.Config, paths map[string]bool) {
-	c.Variables, c.HookEnv = cl.Env, WithoutSettings(l.env.Environ())
+	c.Variables, c.HookEnv = cl.Env, HookEnvironment(l.env.Environ())
 	if c.Variables == nil {
 		c.Variables = []string{DefaultVariable(cl.Name)}
 	}

@@ -60,8 +60,11 @@ func TestTokenAnswer(t *testing.T) {
 		}
 		for range 2 { // rendered, and from what was rendered
 			w := httptest.NewRecorder()
-			d.writeToken(w, cl, fixedToken(), q)
+			d.writeToken(w, cl, fixedToken(), q, d.now())
 			golden(t, name, dump(w.Result(), w.Body.String()))
+			if n := w.Header().Get("Content-Length"); n != strconv.Itoa(w.Body.Len()) {
+				t.Errorf("%s: Content-Length %s of %d bytes", name, n, w.Body.Len())
+			}
 			if q.format == "json" && !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s: no JSON", name)
 			}
@@ -70,7 +73,7 @@ func TestTokenAnswer(t *testing.T) {
 	other := fixedToken()
 	other.Audience, other.AccessToken = "https://other.example.com/", "another"
 	w := httptest.NewRecorder()
-	d.writeToken(w, cl, other, tokenQuery{})
+	d.writeToken(w, cl, other, tokenQuery{}, d.now())
 	if !strings.Contains(w.Body.String(), `"access_token":"another"`) || !strings.Contains(w.Body.String(), `"audience":"https://other.example.com/"`) {
 		t.Errorf("another token: %s", w.Body)
 	}

@@ -33,14 +33,31 @@ func (d *Daemon) audited(c *gin.Context, action string, caller *guard.Caller) *r
 	if action == "" || d.audit == nil || caller.Name == "" && action != actionCallback {
 		return nil
 	}
-	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: audit.Entry{Action: action, Caller: caller.Name, Subject: caller.Subject, Client: c.Param("client")}}
-	ctx := c.Request.Context()
-	r.entry.Peer = (*audit.Peer)(guard.PeerOf(ctx))
-	if c.Request.TLS != nil {
-		r.entry.Remote, _, _ = net.SplitHostPort(c.Request.RemoteAddr)
-	}
+	r := &record{ResponseWriter: c.Writer, log: d.audit, entry: entryOf(c, action, caller)}
 	c.Writer = r
 	return r
+}
+
+// entryOf begins an entry.
+func entryOf(c *gin.Context, action string, caller *guard.Caller) audit.Entry {
+	e := audit.Entry{Action: action, Caller: caller.Name, Subject: caller.Subject, Client: c.Param("client")}
+	e.Peer = (*audit.Peer)(guard.PeerOf(c.Request.Context()))
+	if c.Request.TLS != nil {
+		e.Remote, _, _ = net.SplitHostPort(c.Request.RemoteAddr)
+	}
+	return e
+}
+
+// recordCached writes the entry of a token in memory, before the answer. It does without
+// a [record], which would be most of the allocations of such an answer.
+func (d *Daemon) recordCached(c *gin.Context, caller *guard.Caller, audience string, now time.Time) {
+	if d.audit == nil {
+		return
+	}
+	e := entryOf(c, actionToken, caller)
+	e.Time, e.Audience, e.Status = now, audience, http.StatusOK
+	e.RequestID = c.Writer.Header().Get(requestid.Header)
+	d.audit.Record(&e)
 }
 
 // note changes the entry of a request that has one.

@@ -30,6 +30,28 @@ func (r *running) as(t testing.TB, key, method, path, body string) answered {
 	}, "\n"))
 }
 
+// The files of the service are shown to callers that may do everything.
+func TestService_ItsFiles(t *testing.T) {
+	l, path := auditLog(t)
+	for _, c := range []struct {
+		config    Config
+		key, want string
+	}{
+		{Config{Audit: l}, mainKey, `{"version":"v1","audit_file":"` + path + `","audit_keep":1}`},
+		{Config{Audit: l}, readerKey, `{"version":"v1"}`},
+		{Config{}, mainKey, `{"version":"v1"}`},
+	} {
+		c.config.Keys, c.config.Version = readers(), "v1"
+		d := start(t, c.config)
+		if a := d.as(t, c.key, "GET", "/v1/service", ""); a.StatusCode != 200 || a.body != c.want {
+			t.Errorf("%d: %s, not %s", a.StatusCode, a.body, c.want)
+		}
+		if a := d.as(t, "wrong", "GET", "/v1/service", ""); a.StatusCode != 401 {
+			t.Errorf("without a key: %d", a.StatusCode)
+		}
+	}
+}
+
 func TestRights_OfAReader(t *testing.T) {
 	f := newTenant(t)
 	u := newUpstream(t, nil)

@@ -21,21 +21,25 @@ type route struct {
 	page         bool                                   // of the dashboard: a refusal is a page, too
 }
 
-// actionCallback is the name of the callback in the audit log.
-const actionCallback = "callback"
+// Names of routes in the audit log.
+const (
+	actionCallback = "callback"
+	actionToken    = "token"
+)
 
 // table is the whole API except for the proxy, which accepts any method.
 func (d *api) table() []route {
 	return append(d.dashboardTable(), []route{
 		{method: "GET", path: "/v1/clients", access: guard.NeedsKey, handler: d.listClients},
 		{method: "GET", path: "/v1/clients/:client", access: guard.NeedsKey, handler: d.getClient},
-		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken, audit: "token"},
+		{method: "GET", path: "/v1/clients/:client/token", access: guard.NeedsKey, handler: d.getToken, cached: d.cachedToken, audit: actionToken},
 		{method: "GET", path: "/v1/clients/:client/actions-id-token", access: guard.NeedsKey, handler: d.actionsIDToken, audit: "actions-id-token"},
 		{method: "POST", path: "/v1/clients/:client/login", access: guard.Manages, handler: d.startLogin, audit: "login"},
 		{method: "POST", path: "/v1/clients/:client/code", access: guard.Manages, handler: d.finishLogin, audit: "code"},
 		{method: "POST", path: "/v1/clients/:client/refresh", access: guard.Manages, handler: d.refresh, audit: "refresh"},
 		{method: "POST", path: "/v1/clients/:client/resume", access: guard.Manages, handler: d.resume, audit: "resume"},
 		{method: "DELETE", path: "/v1/clients/:client/grant", access: guard.Manages, handler: d.forget, audit: "logout"},
+		{method: "GET", path: "/v1/service", access: guard.NeedsKey, handler: d.service},
 		{method: "GET", path: "/v1/events", access: guard.NeedsKey, handler: d.events},
 		{method: "POST", path: "/v1/dashboard", access: guard.NeedsKey, handler: d.linkDashboard, audit: "dashboard"},
 		{method: "GET", path: "/metrics", access: guard.NeedsKey, handler: d.scrape},
@@ -77,7 +81,7 @@ func (d *api) routes() http.Handler {
 // guarded puts a route behind the guard. The 404 and the 405 are behind it, too: a
 // refused request learns nothing about the API. The handler finds the caller in the
 // request's context. A cached answer does not need that context, which would be most
-// of its allocations.
+// of its allocations, and writes its own entry in the audit log.
 func (d *api) guarded(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.TransferEncoding != nil { // perhaps with a Content-Length, which net/http ignores (RFC 9112 section 6.1)
@@ -85,6 +89,9 @@ func (d *api) guarded(r route) gin.HandlerFunc {
 		}
 		caller, refusal := d.guard.Admit(c.Request, r.access, c.Param("client"))
 		d.beginSpan(c, caller, refusal == nil)
+		if refusal == nil && r.cached != nil && !d.log.Enabled(c.Request.Context(), accessLevel) && r.cached(c, caller) {
+			return
+		}
 		rec := d.audited(c, r.audit, caller)
 		d.answer(c, r, caller, refusal)
 		rec.end() // not after a panic, which is answered later
@@ -100,10 +107,6 @@ func (d *api) answer(c *gin.Context, r route, caller *guard.Caller, refusal *gua
 			return
 		}
 		d.fail(c, problemOfRefusal(refusal))
-		return
-	}
-	ctx := c.Request.Context()
-	if r.cached != nil && !d.log.Enabled(ctx, accessLevel) && r.cached(c, caller) {
 		return
 	}
 	defer d.routed.time(c, time.Now())

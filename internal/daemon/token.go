@@ -36,6 +36,7 @@ type client struct {
 	Client
 	life      *life
 	rendered  atomic.Pointer[rendered]
+	length    atomic.Pointer[contentLength]
 	upstreams *proxy.Client
 }
 
@@ -70,6 +71,21 @@ type rendered struct {
 	head, tail []byte // before expires_in; between it and min_validity_satisfied
 }
 
+// contentLength is a Content-Length header. Answers with one token have one or two lengths.
+type contentLength struct {
+	bytes  int
+	header []string // read only
+}
+
+func (cl *client) contentLength(n int) []string {
+	l := cl.length.Load()
+	if l == nil || l.bytes != n {
+		l = &contentLength{n, []string{strconv.Itoa(n)}}
+		cl.length.Store(l)
+	}
+	return l.header
+}
+
 // buffers saves the cached read an allocation per answer.
 type buffers struct{ pool sync.Pool }
 
@@ -98,8 +114,9 @@ func (d *api) cachedToken(c *gin.Context, caller *guard.Caller) bool {
 	if len(c.Request.Header[requestid.Header]) > 0 { // otherwise nothing refers to an id
 		d.identify(c)
 	}
-	noteAudience(c, cl, q.Audience)
-	d.writeToken(c.Writer, cl, t, q)
+	now := d.now()
+	d.recordCached(c, caller, cmp.Or(q.Audience, cl.Audience), now)
+	d.writeToken(c.Writer, cl, t, q, now)
 	return true
 }
 
@@ -126,12 +143,12 @@ func (d *api) getToken(c *gin.Context) {
 		d.failWith(c, cl, err)
 		return
 	}
-	d.writeToken(c.Writer, cl, t, q)
+	d.writeToken(c.Writer, cl, t, q, d.now())
 }
 
 // writeToken answers with t in the form of q. text and header have no newline at
 // the end: scripts use them unchanged.
-func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery) {
+func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q tokenQuery, now time.Time) {
 	buf := d.buffers.get()
 	defer d.buffers.pool.Put(buf)
 	body := (*buf)[:0]
@@ -143,13 +160,13 @@ func (d *Daemon) writeToken(w http.ResponseWriter, cl *client, t *flow.Token, q 
 		body = append(append(body, "Authorization: Bearer "...), t.AccessToken.Reveal()...)
 	default:
 		contentType = jsonType
-		body = cl.appendJSON(body, t, q, d.now())
+		body = cl.appendJSON(body, t, q, now)
 	}
 	h := w.Header()
 	h["Content-Type"] = contentType
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Length"] = cl.contentLength(len(body))
 	_, _ = w.Write(body) // the caller may be gone
 	*buf = body
 }

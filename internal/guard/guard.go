@@ -132,8 +132,10 @@ func (g *Guard) identify(r *http.Request, local net.Addr) (*Caller, *Refusal) {
 
 // authorize stops callers that may not do this, or do too much.
 func (g *Guard) authorize(caller *Caller, need Access, client string) *Refusal {
-	if wait := caller.limit.take(g.now()); wait > 0 {
-		return tooMany(wait)
+	if caller.limit != nil {
+		if wait := caller.limit.take(g.now()); wait > 0 {
+			return tooMany(wait)
+		}
 	}
 	if client != "" && !caller.May(client) {
 		return &Refusal{

@@ -22,7 +22,8 @@ type limit struct {
 	last time.Time
 }
 
-// get returns the limit of a caller, with its present rate.
+// get returns the limit of a caller, with its present rate; nil: any number of requests,
+// which needs neither a lock nor the time.
 func (l *Limits) get(name string, rate float64) *limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,6 +32,9 @@ func (l *Limits) get(name string, rate float64) *limit {
 	}
 	one := l.of[name]
 	if one == nil {
+		if rate <= 0 {
+			return nil
+		}
 		one = &limit{}
 		l.of[name] = one
 	}
@@ -39,6 +43,9 @@ func (l *Limits) get(name string, rate float64) *limit {
 	if one.rate != rate {
 		one.rate, one.left = rate, burst(rate)
 	}
+	if rate <= 0 {
+		return nil
+	}
 	return one
 }
 
@@ -46,9 +53,6 @@ func burst(rate float64) float64 { return max(1, rate) }
 
 // take takes a request, or returns how long to wait for one.
 func (l *limit) take(now time.Time) (wait time.Duration) {
-	if l == nil {
-		return 0
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rate <= 0 {

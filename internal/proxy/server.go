@@ -31,8 +31,11 @@ func (p *Proxy) Serve(ctx context.Context, h http.Handler, listeners ...net.List
 	server := p.server(h)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
-		if u, ok := l.(*net.UnixListener); ok {
-			l = guard.Peers(u, p.peers, p.log)
+		switch of := l.(type) {
+		case *net.UnixListener:
+			l = guard.Peers(of, p.peers, p.log)
+		case *net.TCPListener:
+			l = deadlines(of)
 		}
 		group.Go(func() error {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

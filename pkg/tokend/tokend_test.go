@@ -332,6 +332,7 @@ func TestCalls_AnswerIsSomethingElse(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"health":   func() error { _, err := c.Health(t.Context()); return err },
 		"clients":  func() error { _, err := c.Clients(t.Context()); return err },
+		"info":     func() error { _, err := c.Info(t.Context()); return err },
 		"status":   func() error { _, err := c.Status(t.Context(), "demo"); return err },
 		"login":    func() error { _, err := c.Login(t.Context(), "demo"); return err },
 		"headless": func() error { _, err := c.LoginHeadless(t.Context(), "demo"); return err },
@@ -363,6 +364,7 @@ func TestCalls_SendWhatTheAPITakes(t *testing.T) {
 	c := s.dial(t, nil)
 	for want, call := range map[string]func() error{
 		"GET /v1/clients":                func() error { _, err := c.Clients(t.Context()); return err },
+		"GET /v1/service":                func() error { _, err := c.Info(t.Context()); return err },
 		"GET /v1/clients/a%2Fb":          func() error { _, err := c.Status(t.Context(), "a/b"); return err },
 		"POST /v1/clients/demo/login":    func() error { _, err := c.Login(t.Context(), "demo"); return err },
 		"POST /v1/clients/demo/code":     func() error { _, err := c.Finish(t.Context(), "demo", "http://x/"); return err },
