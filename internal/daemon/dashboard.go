@@ -33,6 +33,7 @@ type Setting = dashboard.Setting
 func (d *api) dashboardTable() []route {
 	return []route{
 		{method: "GET", path: "/", access: guard.Session, handler: d.clientsPage, page: true},
+		{method: "GET", path: "/dashboard", access: guard.Session, handler: d.toClients, page: true},
 		{method: "GET", path: "/dashboard/clients/:client", access: guard.Session, handler: d.clientPage, page: true},
 		{method: "GET", path: "/dashboard/audit", access: guard.Session, handler: d.auditPage, page: true},
 		{method: "GET", path: "/dashboard/configuration", access: guard.Session, handler: d.configurationPage, page: true},
@@ -124,6 +125,12 @@ func (d *api) clientsPage(c *gin.Context) {
 		}
 	}
 	d.showHTML(c, http.StatusOK, d.pages.Clients(list))
+}
+
+// toClients leads somebody who types /dashboard to the first page.
+func (d *api) toClients(c *gin.Context) {
+	c.Header("Location", "/")
+	d.showText(c, http.StatusSeeOther, dashboard.Text{Title: "The dashboard is at /", Text: "This page leads there."})
 }
 
 // dashboardClient is a client's state without what the store would have to be asked for.
