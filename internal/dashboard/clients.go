@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"cmp"
+	"fmt"
 	"hash/fnv"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,13 +43,33 @@ type List struct {
 
 // Service is the service and its store.
 type Service struct {
-	Version       string
-	Started       time.Time
-	Store         string // its URL without a password
-	StoreError    string // why it does not answer; "": it does
-	Notifications string // of other replicas' changes: "ok", "lost"; "": the store has none
-	AuditError    string // why entries of the audit log are not in its file; "": they are
+	Version          string
+	Started          time.Time
+	Store            string         // its URL without a password
+	StoreError       string         // why it does not answer; "": it does
+	Notifications    string         // of other replicas' changes: "ok", "lost"; "": the store has none
+	Processes        []flow.Process // that have the store open; none: it does not know
+	ProcessesUnknown bool           // it does not answer
+	AuditError       string         // why entries of the audit log are not in its file; "": they are
 }
+
+// maxProcesses is how many processes the page lists.
+const maxProcesses = 20
+
+// Listed are the processes that the page lists: the own one, and others.
+func (s Service) Listed() []flow.Process {
+	if len(s.Processes) <= maxProcesses {
+		return s.Processes
+	}
+	listed := slices.Clone(s.Processes[:maxProcesses])
+	if i := slices.IndexFunc(s.Processes, func(p flow.Process) bool { return p.Own }); i >= maxProcesses {
+		listed[maxProcesses-1] = s.Processes[i]
+	}
+	return listed
+}
+
+// More is how many processes the page does not list.
+func (s Service) More() int { return len(s.Processes) - len(s.Listed()) }
 
 // Shared reports whether other machines can use the store.
 func (s Service) Shared() bool { return strings.HasPrefix(s.Store, "postgres") }
@@ -258,7 +280,7 @@ func (c Client) Method() string {
 
 // Fingerprint changes when the script must replace what it shows of the service.
 func (s Service) Fingerprint() string {
-	return version(s.Version, s.Started.String(), s.Store, s.StoreError, s.Notifications, s.AuditError)
+	return version(s.Version, s.Started.String(), s.Store, s.StoreError, s.Notifications, s.AuditError, fmt.Sprint(s.Processes, s.ProcessesUnknown))
 }
 
 // Waiting is how many clients need somebody, for the title.
