@@ -40,7 +40,7 @@ func TestExport_IsATenantFile(t *testing.T) {
 }
 
 // A file that exists, perhaps one that a person wrote, is replaced only on request.
-func TestExport_ReplacesNoFileUnasked(t *testing.T) {
+func TestExport_ReplacesAFileWithForceOnly(t *testing.T) {
 	r := start(t, 1, nil)
 	file := filepath.Join(t.TempDir(), "tenant.yaml")
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {

@@ -26,10 +26,10 @@ func TestAdvise(t *testing.T) {
 			problem{Code: "idp_unreachable", Status: 503, Hint: "to retry now, log in again", method: "paste"},
 			"to retry now, log in again: tokend login demo --paste",
 		},
-		"unavailable":    {problem{Code: "idp_unreachable", Status: 503}, "try again; tokend doctor demo shows more"},
-		"nonsense":       {problem{Code: "idp_bad_response", Status: 502}, "tokend doctor demo shows what the provider answers"},
-		"audience":       {problem{Code: "invalid_request", Status: 400, Hint: "audience (--audience) …"}, "audience (--audience) …"},
-		"internal":       {problem{Code: "internal", Status: 500}, ""},
+		"unavailable": {problem{Code: "idp_unreachable", Status: 503}, "try again; tokend doctor demo shows more"},
+		"nonsense":    {problem{Code: "idp_bad_response", Status: 502}, "tokend doctor demo shows what the provider answers"},
+		"audience":    {problem{Code: "invalid_request", Status: 400, Hint: "audience (--audience) …"}, "audience (--audience) …"},
+		"internal":    {problem{Code: "internal", Status: 500}, ""},
 	} {
 		p := tt.p
 		p.Client = "demo"

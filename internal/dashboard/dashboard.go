@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -99,6 +100,14 @@ func (f Frame) Moment(t time.Time) Moment { return Moment{t.UTC(), relative(t, f
 
 // Stamp is the time in the element's datetime.
 func (m Moment) Stamp() string { return m.At.Format("2006-01-02T15:04:05Z") }
+
+// Due is the time of something planned: what is late happens now.
+func (m Moment) Due() string {
+	if strings.HasSuffix(m.Text, " ago") {
+		return "now"
+	}
+	return m.Text
+}
 
 // relative is how long until then, or since, in two units. The script does the same.
 func relative(t, now time.Time) string {

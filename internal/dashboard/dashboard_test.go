@@ -292,3 +292,15 @@ func BenchmarkClients(b *testing.B) {
 		})
 	}
 }
+
+// A refresh that is late happens now, not some time ago.
+func TestPages_LateRefreshIsNow(t *testing.T) {
+	p, late := newPages(t), Client{Status: flow.Status{Client: "web", State: flow.StateUnavailable, NextRefresh: start.Add(-time.Second)}}
+	for name, page := range map[string][]byte{
+		"list": p.Clients(List{Frame: frame(), Clients: []Client{late}}), "client": p.Client(Detail{Frame: frame(), Client: late}),
+	} {
+		if text := string(page); !strings.Contains(text, `data-due>now</time>`) || strings.Contains(text, `data-due>1 s ago`) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
