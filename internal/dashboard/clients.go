@@ -77,7 +77,7 @@ func (s Service) Shared() bool { return strings.HasPrefix(s.Store, "postgres") }
 // listPage is a List for the template.
 type listPage struct {
 	List
-	Rows     []row
+	Rows     []line
 	Filters  []filter
 	Matching int
 	From, To int
@@ -99,6 +99,32 @@ type row struct {
 	View  stateView
 	Host  string // of the issuer
 	Note  *note
+}
+
+// line is a row for the template. It has fields only: a call of a method costs a template
+// more than all else.
+type line struct {
+	Name, Version, Host       string
+	State                     flow.ClientState
+	View                      stateView
+	Expires, NextRefresh, End Moment
+	Life                      life
+	Needs, Method             string
+	Note                      *note
+}
+
+func (r row) line() line {
+	return line{
+		Name: r.Name(), Version: r.Version(), Host: r.Host, State: r.State, View: r.View,
+		Expires: r.Frame.Moment(r.Expiry), NextRefresh: r.Frame.Moment(r.NextRefresh), End: r.Frame.Moment(r.GrantEnds),
+		Life: r.life(r.Frame.Now), Needs: r.Needs(), Method: r.Method(), Note: r.Note,
+	}
+}
+
+// life is the bar next to the token's time.
+type life struct {
+	From, To int64 // in seconds, for the script
+	Left     int   // in per cent
 }
 
 // note is an error with what to do about it.
@@ -161,7 +187,7 @@ func (l List) page() listPage {
 	number := min(max(l.Number, 1), last)
 	from, to := (number-1)*perPage, min(number*perPage, p.Matching)
 	for _, c := range matching[from:to] {
-		p.Rows = append(p.Rows, l.row(*c))
+		p.Rows = append(p.Rows, l.row(*c).line())
 	}
 	p.From, p.To = from+1, to
 	if number > 1 {
@@ -244,17 +270,15 @@ func version(parts ...string) string {
 	return strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 
-// Life is how much of the token's life is left, in per cent.
-func (c Client) life(now time.Time) int {
+// life is how much of the token's life is left.
+func (c Client) life(now time.Time) life {
+	l := life{From: c.Obtained.Unix(), To: c.Expiry.Unix()}
 	whole, left := c.Expiry.Sub(c.Obtained), c.Expiry.Sub(now)
-	if c.Expiry.IsZero() || whole <= 0 || left <= 0 {
-		return 0
+	if !c.Expiry.IsZero() && whole > 0 && left > 0 {
+		l.Left = min(100, int(100*left/whole))
 	}
-	return min(100, int(100*left/whole))
+	return l
 }
-
-// Life is for the bar next to the token's time.
-func (r row) Life() int { return r.life(r.Frame.Now) }
 
 // Needs is the action that the list offers.
 func (r row) Needs() string {

@@ -91,15 +91,19 @@ func (p *Pages) render(name string, data any) []byte {
 
 // Moment is a time as the pages show it. The script counts on.
 type Moment struct {
-	At   time.Time
-	Text string
+	At    time.Time
+	Stamp string // in the element's datetime; "": there is none
+	Text  string
 }
 
 // Moment returns a time relative to the page's.
-func (f Frame) Moment(t time.Time) Moment { return Moment{t.UTC(), relative(t, f.Now)} }
-
-// Stamp is the time in the element's datetime.
-func (m Moment) Stamp() string { return m.At.Format("2006-01-02T15:04:05Z") }
+func (f Frame) Moment(t time.Time) Moment {
+	m := Moment{At: t.UTC(), Text: relative(t, f.Now)}
+	if !t.IsZero() {
+		m.Stamp = m.At.Format("2006-01-02T15:04:05Z")
+	}
+	return m
+}
 
 // Due is the time of something planned: what is late happens now.
 func (m Moment) Due() string {
