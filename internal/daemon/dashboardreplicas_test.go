@@ -31,7 +31,7 @@ func TestDashboard_ListsProcessesOfTheStore(t *testing.T) {
 			"unknown",
 		},
 		"many":        {many, nil, []string{"process 19", "<li>node, process 50 <b>(this page)</b>", "<li>and 30 more"}, "process 20"},
-		"no answer":   {nil, errors.New("postgres: no answer"), []string{"Which processes use it now is unknown"}, "<li>"},
+		"no answer":   {nil, errors.New("postgres: no answer"), []string{"Which processes use the store now is unknown"}, "<li>"},
 		"unsupported": {nil, errors.ErrUnsupported, []string{"Replicas"}, "unknown:"},
 	} {
 		t.Run(name, func(t *testing.T) {
