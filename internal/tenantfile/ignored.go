@@ -86,8 +86,7 @@ func (l *loader) inspect(path, section string, n ast.Node, object map[string]any
 	found := l.inspector.Inspect(section, object)
 	for _, f := range found {
 		at := lineOf(n, f.Member...)
-		switch {
-		case f.Changes && f.Field.Support == tenant.Refused && !l.Lax && !l.export:
+		if f.Changes && f.Field.Support == tenant.Refused && !l.Lax && !l.export {
 			l.report(path, at, "%s: a real tenant %s, and the mock does not; --lax accepts this without effect",
 				f.Field.Path, f.Field.Effect)
 			continue

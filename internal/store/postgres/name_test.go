@@ -24,7 +24,8 @@ func TestProcessName(t *testing.T) {
 	if p := parseProcess("tokend 5f3a9c-of somebody else"); p.ID != 0 {
 		t.Errorf("%+v", p)
 	}
-	if processName("5f3a9c", "h", 1) == processName("5f3a9c", "h", 1) {
+	one, other := processName("5f3a9c", "h", 1), processName("5f3a9c", "h", 1)
+	if one == other {
 		t.Error("two processes have one name")
 	}
 }
