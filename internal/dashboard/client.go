@@ -117,7 +117,7 @@ func (p detailPage) Version() string {
 		device = l.UserCode + textOf(l.Failure)
 	}
 	files := fmt.Sprint(p.Files)
-	return version(r.Version(), p.Obtained.String(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), len(p.Past), p.Rotation), device, files)
+	return version(r.Version(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), len(p.Past), p.Rotation), device, files)
 }
 
 // nowAt is where the drawing of the timeline has the present, in per cent of its width.

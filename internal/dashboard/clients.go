@@ -252,7 +252,7 @@ func hostOf(issuer string) string {
 
 // Version changes when the script must replace what it shows of the client.
 func (r row) Version() string {
-	return version(string(r.State), r.Expiry.String(), r.NextRefresh.String(), r.GrantEnds.String(), textOf(r.Failure), textOf(r.LoginFailure))
+	return version(string(r.State), r.Obtained.String(), r.Expiry.String(), r.NextRefresh.String(), r.GrantEnds.String(), textOf(r.Failure), textOf(r.LoginFailure))
 }
 
 func textOf(f *flow.Failure) string {

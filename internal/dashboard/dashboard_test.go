@@ -255,6 +255,7 @@ func TestRow_VersionFollowsWhatItShows(t *testing.T) {
 	seen := map[string]string{l.row(l.Clients[0]).Version(): "unchanged"}
 	for name, change := range map[string]func(*Client){
 		"state":         func(c *Client) { c.State = flow.StateDegraded },
+		"obtained":      func(c *Client) { c.Obtained = c.Obtained.Add(time.Millisecond) }, // refreshed within a second
 		"expiry":        func(c *Client) { c.Expiry = c.Expiry.Add(time.Second) },
 		"next refresh":  func(c *Client) { c.NextRefresh = c.NextRefresh.Add(time.Second) },
 		"end":           func(c *Client) { c.GrantEnds = c.GrantEnds.Add(time.Second) },
