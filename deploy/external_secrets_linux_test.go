@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/PaesslerAG/jsonpath"
+	apps "k8s.io/api/apps/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -75,11 +76,11 @@ type (
 // TLS, and its answer is read by the operator's JSONPath library.
 func TestExternalSecrets_RecipeGetsAToken(t *testing.T) {
 	page := read(t, filepath.Join(root, "docs", "external-secrets.md"))
-	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(page)
-	if block == nil {
-		t.Fatal("docs/external-secrets.md has no block marked yaml")
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1)
+	if len(blocks) != 2 {
+		t.Fatalf("docs/external-secrets.md has %d blocks marked yaml, not a patch and the objects", len(blocks))
 	}
-	objects := strings.Split(block[1], "---\n")
+	objects := strings.Split(blocks[1][1], "---\n")
 	if len(objects) != 2 {
 		t.Fatalf("%d objects", len(objects))
 	}
@@ -97,8 +98,12 @@ func TestExternalSecrets_RecipeGetsAToken(t *testing.T) {
 	if settings == nil {
 		t.Fatal("docs/external-secrets.md has no settings of tokend")
 	}
+	mounted := patchedMount(t, blocks[0][1], hook.Secrets[0].SecretRef.Name) + "/key"
+	if !strings.Contains(settings[1], " "+mounted+",") {
+		t.Fatalf("the settings do not read %s, where the patch mounts the Secret:\n%s", mounted, settings[1])
+	}
 	file := write(t, filepath.Join(t.TempDir(), "key"), key, 0o600)
-	port, ca := tlsService(t, strings.ReplaceAll(settings[1], "/run/secrets/external-secrets.key", file))
+	port, ca := tlsService(t, strings.ReplaceAll(settings[1], mounted, file))
 	request := func(client string) (int, []byte) {
 		values := map[string]map[string]string{"remoteRef": {"key": url.QueryEscape(client)}, hook.Secrets[0].Name: {"key": key}}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, rendered(t, hook.URL, values), nil)
@@ -130,6 +135,44 @@ func TestExternalSecrets_RecipeGetsAToken(t *testing.T) {
 	if err != nil || validity <= wanted.Spec.RefreshInterval.Duration {
 		t.Errorf("a token that is valid for %s is replaced every %s", validity, wanted.Spec.RefreshInterval.Duration)
 	}
+}
+
+// patchedMount returns where the patch mounts the Secret in the Deployment of
+// replicas.yaml. The patch merges its lists by name, so it must name the container, and
+// neither a volume nor a path that is there already.
+func patchedMount(t *testing.T, patch, secret string) string {
+	t.Helper()
+	is, was := strict[apps.Deployment](t, patch).Spec.Template.Spec, replicas(t).Spec.Template.Spec
+	if len(is.Containers) != 1 || is.Containers[0].Name != was.Containers[0].Name || len(is.Containers[0].VolumeMounts) != 1 || len(is.Volumes) != 1 {
+		t.Fatalf("the patch is not one volume of container %s:\n%s", was.Containers[0].Name, patch)
+	}
+	volume, mount := is.Volumes[0], is.Containers[0].VolumeMounts[0]
+	if mount.Name != volume.Name || volume.Secret == nil || volume.Secret.SecretName != secret {
+		t.Errorf("the patch does not mount the Secret %s:\n%s", secret, patch)
+	}
+	for _, v := range was.Volumes {
+		if v.Name == volume.Name {
+			t.Errorf("replicas.yaml has a volume %s", v.Name)
+		}
+	}
+	for _, m := range was.Containers[0].VolumeMounts {
+		if m.MountPath == mount.MountPath || strings.HasPrefix(mount.MountPath, m.MountPath+"/") {
+			t.Errorf("%s is mounted at %s, inside %s", mount.Name, mount.MountPath, m.MountPath)
+		}
+	}
+	return mount.MountPath
+}
+
+// replicas returns the Deployment of replicas.yaml.
+func replicas(t *testing.T) apps.Deployment {
+	t.Helper()
+	for _, doc := range strings.Split(read(t, filepath.Join(root, "deploy", "kubernetes", "replicas.yaml")), "\n---\n") {
+		if strings.Contains(doc, "kind: Deployment\n") {
+			return strict[apps.Deployment](t, doc)
+		}
+	}
+	t.Fatal("replicas.yaml has no Deployment")
+	return apps.Deployment{}
 }
 
 func mustQuery(t *testing.T, address string) url.Values {

@@ -39,6 +39,7 @@ var dashboardSteps = []step{
 	{"no other site sends it", "internal/daemon/dashboard.go", "HttpOnly: true, SameSite: http.SameSiteStrictMode,\n", "HttpOnly: true,\n", "internal/daemon TestDashboard"},
 	{"a page has a policy", "internal/daemon/dashboard.go", `h.Set("Content-Security-Policy", d.pages.Policy)`, "", "internal/daemon TestDashboard"},
 	{"programs get JSON", "internal/daemon/dashboard.go", "if !wantsHTML(c.Request) {", "if false {", "internal/daemon TestDashboard"},
+	{"the store is asked for a second at most", "internal/daemon/dashboard.go", "context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)", "context.WithCancel(context.WithoutCancel(ctx))", "internal/daemon TestDashboard_ListsProcesses"},
 	{"a page has at most so many clients", "internal/dashboard/clients.go", "min(number*perPage, p.Matching)", "p.Matching", "internal/dashboard"},
 	{"and a bounded text of each", "internal/dashboard/clients.go", "if len(s) <= maxNote {", "if true {", "internal/dashboard"},
 }

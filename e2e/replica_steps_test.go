@@ -19,6 +19,8 @@ var replicaSteps = []step{
 	{"a save is notified", "internal/store/postgres/grants.go", "SELECT saves, pg_notify(", "SELECT saves, concat(", "TestPostgres_Notified"},
 	{"a replica listens", "internal/store/postgres/watch.go", "s.note(shard, saves)\n\tchanged(string(key))", "s.note(shard, saves)\n\t_ = key", "TestPostgres_Notified"},
 	{"lost notifications are reported", "internal/store/postgres/watch.go", "s.watching.Store(&watchState{err: plain(err)})", "_ = plain(err)", "TestPostgres_Readiness"},
+	{"replicas are listed", "internal/store/postgres/processes.go", `c.RuntimeParams["application_name"] = s.name`, "", "internal/store/postgres TestProcesses_Listed"},
+	{"of this store only", "internal/store/postgres/processes.go", "starts_with(application_name, $1::text)", "$1::text <> ''", "internal/store/postgres TestProcesses_OfThisStore"},
 	{"a logout is stored", "pkg/flow/forget.go", "t.State, t.LoggedIn = GrantLoggedOut, time.Time{}", "t.LoggedIn = time.Time{}", "TestPostgres_Logout"},
 	{"pending logins are in the database", "cmd/tokend/reload.go", "Logins: s.grants, ", "", "TestPostgres_LoginFinishedElsewhere"},
 

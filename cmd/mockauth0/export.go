@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,17 +23,22 @@ and no sessions, tokens, invitations, keys and journal.`
 
 func (p *program) exportCommand() *cobra.Command {
 	var output, url string
+	var force bool
 	c := &cobra.Command{
 		Use: "export", Short: "Print the tenant file of a running tenant", Long: exportHelp, Args: cobra.NoArgs,
 		Example: "  mockauth0 export --output tenant.yaml\n  mockauth0 serve --tenant tenant.yaml",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return p.export(cmd.Context(), url, output) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.export(cmd.Context(), url, output, force) },
 	}
 	c.Flags().StringVar(&output, "output", "", "file to write, which only its user can read, because it has secrets (default: standard output)")
+	c.Flags().BoolVar(&force, "force", false, "replace the file of --output if there is one")
 	c.Flags().StringVar(&url, "url", "", "address of the tenant's plain listener (default: from MOCKAUTH0_LISTEN)")
 	return c
 }
 
-func (p *program) export(ctx context.Context, url, output string) error {
+func (p *program) export(ctx context.Context, url, output string, force bool) error {
+	if _, err := os.Lstat(output); err == nil && !force {
+		return &exitError{exitFailure, fmt.Errorf("%s exists\nhint: name another file, or replace it: --force", output)}
+	}
 	base, err := controlURL(url)
 	if err != nil {
 		return err

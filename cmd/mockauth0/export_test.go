@@ -25,6 +25,9 @@ func TestExport_IsATenantFile(t *testing.T) {
 	}
 	t.Run("second", func(t *testing.T) {
 		r := start(t, 1, nil, "serve", "--tenant", first)
+		if log := strings.Join(r.log, "\n"); strings.Contains(log, "ignored") {
+			t.Errorf("what the export has is ignored:\n%s", log)
+		}
 		if code, stdout, _ := execute(t, "export", "--url", r.issuers[0]); code != 0 || !strings.Contains(stdout, "name: created") {
 			t.Fatalf("exit code %d %s", code, stdout)
 		} else if b, err := os.ReadFile(first); err != nil || string(b) != stdout {
@@ -34,6 +37,23 @@ func TestExport_IsATenantFile(t *testing.T) {
 			t.Errorf("exit code %d %s", code, stderr)
 		}
 	})
+}
+
+// A file that exists, perhaps one that a person wrote, is replaced only on request.
+func TestExport_ReplacesAFileWithForceOnly(t *testing.T) {
+	r := start(t, 1, nil)
+	file := filepath.Join(t.TempDir(), "tenant.yaml")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := execute(t, "export", "--url", r.issuers[0], "--output", file)
+	if b, err := os.ReadFile(file); code != exitFailure || !strings.Contains(stderr, "tenant.yaml exists\nhint: name another file, or replace it: --force") || string(b) != "mine" {
+		t.Errorf("exit code %d %s; the file is %q, %v", code, stderr, b, err)
+	}
+	code, _, stderr = execute(t, "export", "--url", r.issuers[0], "--output", file, "--force")
+	if b, err := os.ReadFile(file); code != 0 || stderr != "" || !strings.Contains(string(b), "x-management:") {
+		t.Errorf("with --force: exit code %d %s; the file is %q, %v", code, stderr, b, err)
+	}
 }
 
 // Invitations, tickets and jobs end by themselves; they are reported.

@@ -22,6 +22,7 @@ import (
 type running struct {
 	t       *testing.T
 	issuers []string
+	log     []string // until then
 }
 
 // start runs mockauth0 with variables, and waits until it has logged n issuers.
@@ -51,6 +52,7 @@ func start(t *testing.T, n int, env map[string]string, args ...string) *running 
 	r := &running{t: t}
 	lines := bufio.NewScanner(log)
 	for len(r.issuers) < n && lines.Scan() {
+		r.log = append(r.log, lines.Text())
 		if m := regexp.MustCompile(`(?:issuer|at) (https?://\S+),`).FindStringSubmatch(lines.Text()); m != nil {
 			r.issuers = append(r.issuers, m[1])
 		}

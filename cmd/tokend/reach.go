@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -237,13 +238,9 @@ func (r *reached) tooShort(ctx context.Context, name string, t *tokend.Token, mi
 	case err != nil:
 		return err
 	case c.Failure != nil:
-		hint := "try again"
-		switch {
-		case c.Failure.Class != tokend.CodeLoginRequired:
-		case r.private && c.Failure.Remedy != tokend.RemedySetting:
+		hint := cmp.Or(format.FailureHint(c), "try again")
+		if r.private && c.Failure.Class == tokend.CodeLoginRequired && c.Failure.Remedy != tokend.RemedySetting {
 			hint = loginFirst(name)
-		default:
-			hint = format.LoginHint(c)
 		}
 		return hintf(codeOfClass(flow.Class(c.Failure.Class)), hint,
 			"%s, and the refresh failed: %s: %s", text, c.Failure.Class, c.Failure.Description)

@@ -67,7 +67,7 @@ func (s *serving) build() (err error) {
 	}
 	s.daemon, err = daemon.New(daemon.Config{
 		Clients: s.keeper.served(s.kept), Keys: keys, Logins: s.grants, Ready: s.ping, Version: buildVersion(), Log: s.log,
-		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Metrics: s.metrics, Trace: s.trace, IDs: requestid.New(rand.Text()[:12]),
+		Events: s.hub, Audit: s.audit, Rate: float64(s.settings.CallerRate), Watch: watchOf(s.grants), WatchError: s.grants.WatchErrors(), Processes: s.grants.Processes, Metrics: s.metrics, Trace: s.trace, IDs: requestid.New(rand.Text()[:12]),
 		Store: s.settings.shownStore(), SessionKey: s.sessionKey(), Settings: shownSettings,
 	})
 	activate(s.kept, nil)

@@ -157,7 +157,7 @@ func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 	if f := c.Failure; f != nil {
 		note("%s: %s (%s)", f.Class, f.Description, v.Moment(f.Time, v.now))
 		if f.Hint != "" && c.State != tokend.StateLoginRequired { // whose hint is below
-			note("hint: %s", f.Hint)
+			note("hint: %s", format.FailureHint(c))
 		}
 	}
 	if f := c.LoginFailure; f != nil {

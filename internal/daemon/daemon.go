@@ -56,6 +56,9 @@ type Config struct {
 	// WatchError returns why Watch does not hear of changes at the moment, for
 	// /readyz; nil: there is nothing to hear.
 	WatchError func() error
+
+	// Processes are those that have the store open, for the dashboard; nil: unknown.
+	Processes func(context.Context) ([]flow.Process, error)
 }
 
 // Client is a client whose grant the daemon keeps, and its settings in the API.
@@ -137,7 +140,9 @@ type Daemon struct {
 	// Of the dashboard.
 	started     time.Time
 	store       string
-	storeState  storeState
+	storeState  recent[struct{}]
+	processes   func(context.Context) ([]flow.Process, error)
+	replicas    recent[[]flow.Process]
 	settings    func() ([]Setting, error)
 	sessions    *guard.Sessions
 	browserAddr atomic.Pointer[string] // of the TCP listener; nil: none
@@ -148,7 +153,7 @@ type Daemon struct {
 
 // New checks c and returns its daemon. It does no I/O.
 func New(c Config) (*Daemon, error) {
-	d := &Daemon{audit: c.Audit, trace: c.Trace, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, version: c.Version, now: c.Now, log: c.Log, store: c.Store, settings: c.Settings}
+	d := &Daemon{audit: c.Audit, trace: c.Trace, rate: c.Rate, ready: c.Ready, watchError: c.WatchError, processes: c.Processes, version: c.Version, now: c.Now, log: c.Log, store: c.Store, settings: c.Settings}
 	if d.ready == nil {
 		d.ready = func(context.Context) error { return nil }
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ type Setting = dashboard.Setting
 func (d *api) dashboardTable() []route {
 	return []route{
 		{method: "GET", path: "/", access: guard.Session, handler: d.clientsPage, page: true},
+		{method: "GET", path: "/dashboard", access: guard.Session, handler: d.toClients, page: true},
 		{method: "GET", path: "/dashboard/clients/:client", access: guard.Session, handler: d.clientPage, page: true},
 		{method: "GET", path: "/dashboard/audit", access: guard.Session, handler: d.auditPage, page: true},
 		{method: "GET", path: "/dashboard/configuration", access: guard.Session, handler: d.configurationPage, page: true},
@@ -124,6 +126,12 @@ func (d *api) clientsPage(c *gin.Context) {
 		}
 	}
 	d.showHTML(c, http.StatusOK, d.pages.Clients(list))
+}
+
+// toClients leads somebody who types /dashboard to the first page.
+func (d *api) toClients(c *gin.Context) {
+	c.Header("Location", "/")
+	d.showText(c, http.StatusSeeOther, dashboard.Text{Title: "The dashboard is at /", Text: "This page leads there."})
 }
 
 // dashboardClient is a client's state without what the store would have to be asked for.
@@ -257,7 +265,11 @@ func (d *api) configurationPage(c *gin.Context) {
 
 func (d *api) serviceView(ctx context.Context) dashboard.Service {
 	s := dashboard.Service{Version: d.version, Started: d.started, Store: d.store, Notifications: d.notifications(ctx)}
-	if err := d.storeState.get(ctx, d.now(), d.ready); err != nil {
+	var both sync.WaitGroup
+	both.Go(func() { s.Processes, s.ProcessesUnknown = d.processesNow(ctx) })
+	_, err := d.storeState.get(ctx, d.now(), func(ctx context.Context) (struct{}, error) { return struct{}{}, d.ready(ctx) })
+	both.Wait()
+	if err != nil {
 		reason, advice := reasonAndHint(err, "tokend doctor shows what is wrong with the store")
 		s.StoreError = reason + "; " + advice
 	}
@@ -267,25 +279,37 @@ func (d *api) serviceView(ctx context.Context) dashboard.Service {
 	return s
 }
 
-// storeState is whether the store answers. It is asked every few seconds at most, because
-// an open page asks after every event.
-type storeState struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
+// processesNow returns the processes that have the store open, and whether they are
+// unknown because it does not answer.
+func (d *api) processesNow(ctx context.Context) (found []flow.Process, unknown bool) {
+	if d.processes == nil {
+		return nil, false
+	}
+	found, err := d.replicas.get(ctx, d.now(), d.processes)
+	return found, err != nil && !errors.Is(err, errors.ErrUnsupported)
 }
 
-const storeStateAge = 5 * time.Second
+// recent is an answer of the store. It is asked every few seconds at most, because an open
+// page asks after every event, and a page waits for it a second at most.
+type recent[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+	err   error
+}
 
-func (s *storeState) get(ctx context.Context, now time.Time, ready func(context.Context) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.at.IsZero() || now.Sub(s.at) >= storeStateAge || now.Before(s.at) {
-		ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+const recentAge = 5 * time.Second
+
+func (r *recent[T]) get(ctx context.Context, now time.Time, ask func(context.Context) (T, error)) (T, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at.IsZero() || now.Sub(r.at) >= recentAge || now.Before(r.at) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout) // the answer is also for other pages
 		defer cancel()
-		s.at, s.err = now, ready(ctx)
+		value, err := ask(ctx)
+		r.at, r.value, r.err = now, value, err
 	}
-	return s.err
+	return r.value, r.err
 }
 
 // wantsHTML reports whether a browser shows the answer.

@@ -68,6 +68,8 @@ func TestDashboard_WithoutASession(t *testing.T) {
 		{"/", "\nAccept: text/html" + auth, "text/html", "<code>tokend dashboard</code>"},
 		{"/", "\nAccept: application/json", "application/json", `"error":"unauthorized"`},
 		{"/", "", "application/json", `"error":"unauthorized"`},
+		{"/dashboard", "\nAccept: text/html", "text/html", "<code>tokend dashboard</code>"},
+		{"/dashboard", "", "application/json", `"hint":"run tokend dashboard, which opens one"`},
 		{"/dashboard/audit", "\nAccept: text/html", "text/html", "<code>tokend dashboard</code>"},
 		{"/dashboard/open?link=x", "\nAccept: text/html", "text/html", "older than a minute"},
 		{"/dashboard/open", "", "application/json", `"error":"unauthorized"`},
@@ -103,6 +105,7 @@ func TestDashboard_PagesOfASession(t *testing.T) {
 	}{
 		{of: all, path: "/", status: 200, has: `id="c-demo"`},
 		{of: ci, path: "/", status: 200, has: `id="c-ci"`, lacks: "demo"},
+		{of: all, path: "/dashboard", status: 303, has: "The dashboard is at /"},
 		{of: all, path: "/dashboard/clients/demo", status: 200, has: "<h1>demo "},
 		{of: ci, path: "/dashboard/clients/demo", status: 403, has: "may not use this client"},
 		{of: all, path: "/dashboard/clients/dem", status: 404, has: "did you mean demo?"},

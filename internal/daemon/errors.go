@@ -37,6 +37,7 @@ type problem struct {
 
 	Status    int    `json:"-"`
 	challenge string // of a 401
+	method    string // how the client logs in; "": no person is needed
 }
 
 // codeInternal is the code of an error without a code of its own.
@@ -62,7 +63,7 @@ func (d *Daemon) fail(c *gin.Context, p *problem) {
 // failWith answers with an error of package flow.
 func (d *api) failWith(c *gin.Context, cl *client, err error) {
 	p := problemOf(err)
-	p.Client = cl.Name()
+	p.Client, p.method = cl.Name(), cl.Login
 	if p.Code == codeInternal {
 		d.log.ErrorContext(c.Request.Context(), "unexpected error", "client", cl.Name(), "reason", err.Error(), "hint", bugHint)
 	}

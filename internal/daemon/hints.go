@@ -1,10 +1,15 @@
 package daemon
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 
 	"example.com/tokend/pkg/flow"
 )
+
+// loginAgain ends the hints of package flow for which a login is one way out.
+const loginAgain = "log in again"
 
 // advise completes the hint for a client: how to log in, or which command shows more.
 // Callers print it unchanged.
@@ -13,10 +18,12 @@ func (p *problem) advise() {
 	switch {
 	case p.Code == string(flow.ClassLoginRequired):
 		p.Hint = p.loginHint()
-	case p.Code == string(flow.ClassClientRejected) && p.Hint != "":
-		p.Hint += "; " + doctor + " shows more"
+	case p.Code == string(flow.ClassClientRejected):
+		p.Hint = cmp.Or(p.Hint, "compare client_id, client_secret and token_auth with the application") + "; " + doctor + " --probe-secret tries the secret"
+	case strings.HasSuffix(p.Hint, loginAgain):
+		p.Hint += ": " + loginCommand(p.Client, p.method)
 	case p.Hint != "":
-	case p.Code == string(flow.ClassClientRejected), p.Status == http.StatusBadGateway:
+	case p.Status == http.StatusBadGateway:
 		p.Hint = doctor + " shows what the provider answers"
 	case p.Status == http.StatusServiceUnavailable:
 		p.Hint = "try again; " + doctor + " shows more"

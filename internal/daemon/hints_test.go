@@ -20,12 +20,16 @@ func TestAdvise(t *testing.T) {
 		"device pending": {problem{Code: "login_required", Login: "device", UserCode: "AB-CD", VerificationURIComplete: page}, "confirm the code AB-CD at " + page},
 		"password":       {problem{Code: "login_required", Hint: "correct the password, or log in again"}, "correct the password, or log in again: tokend login demo"},
 		"seed":           {problem{Code: "login_required", Remedy: "setting", Hint: "give a new refresh token"}, "give a new refresh token"},
-		"rejected":       {problem{Code: "client_rejected", Hint: "check client_id"}, "check client_id; tokend doctor demo shows more"},
-		"rejected, bare": {problem{Code: "client_rejected"}, "tokend doctor demo shows what the provider answers"},
-		"unavailable":    {problem{Code: "idp_unreachable", Status: 503}, "try again; tokend doctor demo shows more"},
-		"nonsense":       {problem{Code: "idp_bad_response", Status: 502}, "tokend doctor demo shows what the provider answers"},
-		"audience":       {problem{Code: "invalid_request", Status: 400, Hint: "audience (--audience) …"}, "audience (--audience) …"},
-		"internal":       {problem{Code: "internal", Status: 500}, ""},
+		"rejected":       {problem{Code: "client_rejected", Hint: "check client_id"}, "check client_id; tokend doctor demo --probe-secret tries the secret"},
+		"rejected, bare": {problem{Code: "client_rejected"}, "compare client_id, client_secret and token_auth with the application; tokend doctor demo --probe-secret tries the secret"},
+		"outcome unknown": {
+			problem{Code: "idp_unreachable", Status: 503, Hint: "to retry now, log in again", method: "paste"},
+			"to retry now, log in again: tokend login demo --paste",
+		},
+		"unavailable": {problem{Code: "idp_unreachable", Status: 503}, "try again; tokend doctor demo shows more"},
+		"nonsense":    {problem{Code: "idp_bad_response", Status: 502}, "tokend doctor demo shows what the provider answers"},
+		"audience":    {problem{Code: "invalid_request", Status: 400, Hint: "audience (--audience) …"}, "audience (--audience) …"},
+		"internal":    {problem{Code: "internal", Status: 500}, ""},
 	} {
 		p := tt.p
 		p.Client = "demo"

@@ -18,7 +18,7 @@ const bugHint = "report it as a bug, with this line"
 // another's login.
 func failureOf(ctx context.Context, cl *client, err error) []any {
 	p := problemOf(err)
-	p.Client, p.Login = cl.Name(), cl.Login
+	p.Client, p.Login, p.method = cl.Name(), cl.Login, cl.Login
 	p.advise()
 	return []any{
 		"client", p.Client, "error", p.Code, "reason", p.Description,

@@ -103,8 +103,8 @@ func labelOf(k flow.EventKind) (label, tone string) {
 	return string(k), ""
 }
 
-// Life is how much of the token's life is left, in per cent.
-func (p detailPage) Life() int { return p.life(p.Now) }
+// Life is how much of the token's life is left.
+func (p detailPage) Life() life { return p.life(p.Now) }
 
 // Valid reports whether there is a token to copy.
 func (p detailPage) Valid() bool { return p.Expiry.After(p.Now) }
@@ -117,7 +117,7 @@ func (p detailPage) Version() string {
 		device = l.UserCode + textOf(l.Failure)
 	}
 	files := fmt.Sprint(p.Files)
-	return version(r.Version(), p.Obtained.String(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), len(p.Past), p.Rotation), device, files)
+	return version(r.Version(), p.Subject, fmt.Sprint(p.Generation, len(p.Events), len(p.Past), p.Rotation), device, files)
 }
 
 // nowAt is where the drawing of the timeline has the present, in per cent of its width.

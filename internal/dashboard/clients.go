@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"cmp"
+	"fmt"
 	"hash/fnv"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,13 +43,33 @@ type List struct {
 
 // Service is the service and its store.
 type Service struct {
-	Version       string
-	Started       time.Time
-	Store         string // its URL without a password
-	StoreError    string // why it does not answer; "": it does
-	Notifications string // of other replicas' changes: "ok", "lost"; "": the store has none
-	AuditError    string // why entries of the audit log are not in its file; "": they are
+	Version          string
+	Started          time.Time
+	Store            string         // its URL without a password
+	StoreError       string         // why it does not answer; "": it does
+	Notifications    string         // of other replicas' changes: "ok", "lost"; "": the store has none
+	Processes        []flow.Process // that have the store open; none: it does not know
+	ProcessesUnknown bool           // it does not answer
+	AuditError       string         // why entries of the audit log are not in its file; "": they are
 }
+
+// maxProcesses is how many processes the page lists.
+const maxProcesses = 20
+
+// Listed are the processes that the page lists: the own one, and others.
+func (s Service) Listed() []flow.Process {
+	if len(s.Processes) <= maxProcesses {
+		return s.Processes
+	}
+	listed := slices.Clone(s.Processes[:maxProcesses])
+	if i := slices.IndexFunc(s.Processes, func(p flow.Process) bool { return p.Own }); i >= maxProcesses {
+		listed[maxProcesses-1] = s.Processes[i]
+	}
+	return listed
+}
+
+// More is how many processes the page does not list.
+func (s Service) More() int { return len(s.Processes) - len(s.Listed()) }
 
 // Shared reports whether other machines can use the store.
 func (s Service) Shared() bool { return strings.HasPrefix(s.Store, "postgres") }
@@ -55,7 +77,7 @@ func (s Service) Shared() bool { return strings.HasPrefix(s.Store, "postgres") }
 // listPage is a List for the template.
 type listPage struct {
 	List
-	Rows     []row
+	Rows     []line
 	Filters  []filter
 	Matching int
 	From, To int
@@ -77,6 +99,32 @@ type row struct {
 	View  stateView
 	Host  string // of the issuer
 	Note  *note
+}
+
+// line is a row for the template. It has fields only: a call of a method costs a template
+// more than all else.
+type line struct {
+	Name, Version, Host       string
+	State                     flow.ClientState
+	View                      stateView
+	Expires, NextRefresh, End Moment
+	Life                      life
+	Needs, Method             string
+	Note                      *note
+}
+
+func (r row) line() line {
+	return line{
+		Name: r.Name(), Version: r.Version(), Host: r.Host, State: r.State, View: r.View,
+		Expires: r.Frame.Moment(r.Expiry), NextRefresh: r.Frame.Moment(r.NextRefresh), End: r.Frame.Moment(r.GrantEnds),
+		Life: r.life(r.Frame.Now), Needs: r.Needs(), Method: r.Method(), Note: r.Note,
+	}
+}
+
+// life is the bar next to the token's time.
+type life struct {
+	From, To int64 // in seconds, for the script
+	Left     int   // in per cent
 }
 
 // note is an error with what to do about it.
@@ -139,7 +187,7 @@ func (l List) page() listPage {
 	number := min(max(l.Number, 1), last)
 	from, to := (number-1)*perPage, min(number*perPage, p.Matching)
 	for _, c := range matching[from:to] {
-		p.Rows = append(p.Rows, l.row(*c))
+		p.Rows = append(p.Rows, l.row(*c).line())
 	}
 	p.From, p.To = from+1, to
 	if number > 1 {
@@ -204,7 +252,7 @@ func hostOf(issuer string) string {
 
 // Version changes when the script must replace what it shows of the client.
 func (r row) Version() string {
-	return version(string(r.State), r.Expiry.String(), r.NextRefresh.String(), r.GrantEnds.String(), textOf(r.Failure), textOf(r.LoginFailure))
+	return version(string(r.State), r.Obtained.String(), r.Expiry.String(), r.NextRefresh.String(), r.GrantEnds.String(), textOf(r.Failure), textOf(r.LoginFailure))
 }
 
 func textOf(f *flow.Failure) string {
@@ -222,17 +270,15 @@ func version(parts ...string) string {
 	return strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 
-// Life is how much of the token's life is left, in per cent.
-func (c Client) life(now time.Time) int {
+// life is how much of the token's life is left.
+func (c Client) life(now time.Time) life {
+	l := life{From: c.Obtained.Unix(), To: c.Expiry.Unix()}
 	whole, left := c.Expiry.Sub(c.Obtained), c.Expiry.Sub(now)
-	if c.Expiry.IsZero() || whole <= 0 || left <= 0 {
-		return 0
+	if !c.Expiry.IsZero() && whole > 0 && left > 0 {
+		l.Left = min(100, int(100*left/whole))
 	}
-	return min(100, int(100*left/whole))
+	return l
 }
-
-// Life is for the bar next to the token's time.
-func (r row) Life() int { return r.life(r.Frame.Now) }
 
 // Needs is the action that the list offers.
 func (r row) Needs() string {
@@ -258,7 +304,7 @@ func (c Client) Method() string {
 
 // Fingerprint changes when the script must replace what it shows of the service.
 func (s Service) Fingerprint() string {
-	return version(s.Version, s.Started.String(), s.Store, s.StoreError, s.Notifications, s.AuditError)
+	return version(s.Version, s.Started.String(), s.Store, s.StoreError, s.Notifications, s.AuditError, fmt.Sprint(s.Processes, s.ProcessesUnknown))
 }
 
 // Waiting is how many clients need somebody, for the title.

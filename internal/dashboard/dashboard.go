@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -90,15 +91,27 @@ func (p *Pages) render(name string, data any) []byte {
 
 // Moment is a time as the pages show it. The script counts on.
 type Moment struct {
-	At   time.Time
-	Text string
+	At    time.Time
+	Stamp string // in the element's datetime; "": there is none
+	Text  string
 }
 
 // Moment returns a time relative to the page's.
-func (f Frame) Moment(t time.Time) Moment { return Moment{t.UTC(), relative(t, f.Now)} }
+func (f Frame) Moment(t time.Time) Moment {
+	m := Moment{At: t.UTC(), Text: relative(t, f.Now)}
+	if !t.IsZero() {
+		m.Stamp = m.At.Format("2006-01-02T15:04:05Z")
+	}
+	return m
+}
 
-// Stamp is the time in the element's datetime.
-func (m Moment) Stamp() string { return m.At.Format("2006-01-02T15:04:05Z") }
+// Due is the time of something planned: what is late happens now.
+func (m Moment) Due() string {
+	if strings.HasSuffix(m.Text, " ago") {
+		return "now"
+	}
+	return m.Text
+}
 
 // relative is how long until then, or since, in two units. The script does the same.
 func relative(t, now time.Time) string {

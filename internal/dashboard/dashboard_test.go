@@ -255,6 +255,7 @@ func TestRow_VersionFollowsWhatItShows(t *testing.T) {
 	seen := map[string]string{l.row(l.Clients[0]).Version(): "unchanged"}
 	for name, change := range map[string]func(*Client){
 		"state":         func(c *Client) { c.State = flow.StateDegraded },
+		"obtained":      func(c *Client) { c.Obtained = c.Obtained.Add(time.Millisecond) }, // refreshed within a second
 		"expiry":        func(c *Client) { c.Expiry = c.Expiry.Add(time.Second) },
 		"next refresh":  func(c *Client) { c.NextRefresh = c.NextRefresh.Add(time.Second) },
 		"end":           func(c *Client) { c.GrantEnds = c.GrantEnds.Add(time.Second) },
@@ -290,5 +291,17 @@ func BenchmarkClients(b *testing.B) {
 				p.Clients(l)
 			}
 		})
+	}
+}
+
+// A refresh that is late happens now, not some time ago.
+func TestPages_LateRefreshIsNow(t *testing.T) {
+	p, late := newPages(t), Client{Status: flow.Status{Client: "web", State: flow.StateUnavailable, NextRefresh: start.Add(-time.Second)}}
+	for name, page := range map[string][]byte{
+		"list": p.Clients(List{Frame: frame(), Clients: []Client{late}}), "client": p.Client(Detail{Frame: frame(), Client: late}),
+	} {
+		if text := string(page); !strings.Contains(text, `data-due>now</time>`) || strings.Contains(text, `data-due>1 s ago`) {
+			t.Errorf("%s:\n%s", name, text)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (x *examination) checkSettings(context.Context) []flow.Finding {
 		found = append(found, problem(check, flow.ClassConfig, oneLine(f.Text), oneLine(f.Hint))...)
 	}
 	if x.remote != "" {
-		return warning(check, "no client is configured here; the service at "+x.remote+" has a configuration of its own", "run tokend doctor with the service's variables, as its user")
+		return warning(check, "no client is configured here; the service at "+x.remote+" has a configuration of its own", "the service and its clients are checked below; to check the settings, too, run tokend doctor with the service's variables, as its user")
 	}
 	return found
 }

@@ -1,6 +1,10 @@
 package format
 
-import "example.com/tokend/pkg/tokend"
+import (
+	"strings"
+
+	"example.com/tokend/pkg/tokend"
+)
 
 // LoginHint says how to log the client in, and whether the service retries by itself.
 func LoginHint(c *tokend.Status) string {
@@ -25,6 +29,19 @@ func LoginHint(c *tokend.Status) string {
 		command += "; the service retries at " + expiry(c.NextRefresh)
 	}
 	return command
+}
+
+// FailureHint says what to do about the client's failure, "" if nothing is known.
+func FailureHint(c *tokend.Status) string {
+	switch {
+	case c.Failure == nil:
+		return ""
+	case c.Failure.Class == tokend.CodeLoginRequired:
+		return LoginHint(c)
+	case strings.HasSuffix(c.Failure.Hint, "log in again"):
+		return c.Failure.Hint + ": " + LoginCommand(c.Client, c.Login)
+	}
+	return c.Failure.Hint
 }
 
 // LoginCommand logs in a client that is configured with login; "" needs no person.

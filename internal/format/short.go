@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -18,12 +19,8 @@ func tooShort(ctx context.Context, s Source, t *tokend.Token, r Request) error {
 		return errorf(Configuration, "ask for less, or raise the token lifetime of the API at the provider",
 			"%s: the provider's tokens do not live longer", text)
 	}
-	hint := "try again"
-	if c.Failure.Class == tokend.CodeLoginRequired {
-		hint = LoginHint(c)
-	}
 	return &Error{
-		Kind: Provider, Class: c.Failure.Class, hint: hint,
+		Kind: Provider, Class: c.Failure.Class, hint: cmp.Or(FailureHint(c), "try again"),
 		err: fmt.Errorf("%s, and the refresh failed: %s: %s", text, c.Failure.Class, c.Failure.Description),
 	}
 }

@@ -51,6 +51,8 @@ var (
 	_ flow.Watcher     = (*Store)(nil)
 	_ flow.Lister      = (*Store)(nil)
 	_ flow.LoginKeeper = (*Store)(nil)
+
+	_ flow.ProcessLister = (*Store)(nil)
 )
 
 // Open opens the store at a URL and creates it if there is none. Package storeurl
@@ -94,6 +96,15 @@ func (s *Store) WatchErrors() func() error {
 		return w.WatchError
 	}
 	return nil
+}
+
+// Processes implements [flow.ProcessLister]. It returns errors.ErrUnsupported if the
+// medium does not know the processes.
+func (s *Store) Processes(ctx context.Context) ([]flow.Process, error) {
+	if p, ok := s.medium.(flow.ProcessLister); ok {
+		return p.Processes(ctx)
+	}
+	return nil, fmt.Errorf("store: processes: %w", errors.ErrUnsupported)
 }
 
 // Load implements [flow.Store]. It returns the saved grant, or the spilled one if

@@ -106,6 +106,7 @@ var exportChanges = []string{
 	`POST /clients {"name":"app N","description":"line\nother","callbacks":[],"client_metadata":{"a b":"##KEY##","c":"@@KEY@@"}}`,
 	`POST /clients {"name":"app N","app_type":"spa","jwt_configuration":{"alg":"RS256"},"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0}}`,
 	`POST /clients {"name":"m2m N","app_type":"non_interactive","organization_usage":"allow","default_organization":{"organization_id":"{org}","flows":["client_credentials"]}}`,
+	`POST /clients {"name":"backchannel N","app_type":"regular_web","grant_types":["urn:openid:params:grant-type:ciba"]}`,
 	`POST /clients {"name":"key N","client_authentication_methods":{"private_key_jwt":{"credentials":[{"credential_type":"public_key","pem":"PEM","name":"k"}]}}}`,
 	`POST /clients {"name":"third N","is_first_party":false,"compliance_level":"fapi1_adv_pkj_par","addons":{"samlp":{"x":[1,null,{"y":""}]}}}`,
 	`PATCH /clients/{client} {"description":null,"jwt_configuration":null,"custom_login_page_on":null}`,
@@ -261,6 +262,9 @@ func (m *managed) reloaded(t fataler, dir string) (*managed, []byte) {
 	r, err := Load([]string{path}, Options{Mappings: map[string]any{"KEY": "replaced"}})
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	if len(r.Ignored) > 0 {
+		t.Fatalf("of the tenant's own export it ignores:\n%s", strings.Join(r.Ignored, "\n"))
 	}
 	return manage(t, m.scopes, mock.Config{Tenant: r.Tenant, Now: m.Now}), text
 }

@@ -11,8 +11,13 @@ import (
 	"example.com/tokend/pkg/mock/tenant"
 )
 
-// ignore notes something that the mock ignores.
-func (l *loader) ignore(what, where string) { l.ignored[what] = append(l.ignored[what], where) }
+// ignore notes something that the mock ignores. In an export there is nothing to note:
+// the tenant that wrote it had all of it, and one that loads it answers as that one did.
+func (l *loader) ignore(what, where string) {
+	if !l.export {
+		l.ignored[what] = append(l.ignored[what], where)
+	}
+}
 
 // meaning says what ignoring a section means.
 var meaning = map[string]string{
@@ -76,16 +81,12 @@ func (l *loader) where(what string) string {
 
 // inspect notes the members of an object that the mock does not use, and reports those
 // with which a real tenant refuses what the mock allows. It returns whether there are
-// any. In an export the Management API has accepted all of them; those remain to be
-// noted with which a real tenant answers otherwise.
+// any.
 func (l *loader) inspect(path, section string, n ast.Node, object map[string]any) bool {
 	found := l.inspector.Inspect(section, object)
 	for _, f := range found {
 		at := lineOf(n, f.Member...)
-		switch {
-		case l.export && !f.Changes:
-			continue
-		case f.Changes && f.Field.Support == tenant.Refused && !l.Lax && !l.export:
+		if f.Changes && f.Field.Support == tenant.Refused && !l.Lax && !l.export {
 			l.report(path, at, "%s: a real tenant %s, and the mock does not; --lax accepts this without effect",
 				f.Field.Path, f.Field.Effect)
 			continue

@@ -217,6 +217,20 @@ func (c *Client) outcomeUnknown(g *Grant, at, now time.Time) *Error {
 	return e
 }
 
+// failedUnknown is failed for a request with an unknown outcome. If the token is not sent
+// again soon, the error says what helps: trying again would only return outcomeUnknown.
+func (c *Client) failedUnknown(ctx context.Context, w want, g *Grant, e *Error) *Error {
+	now := c.cfg.Now()
+	at := c.replayAt(g, now)
+	if at.Sub(now) > time.Minute {
+		e.Hint = "the provider may have used the refresh token, so it is not sent again until " + at.UTC().Format(time.RFC3339) +
+			"; to retry now, " + c.loginHint()
+	}
+	own := *c.failed(ctx, w, e) // the back-off keeps e
+	own.RetryAfter = max(own.RetryAfter, at.Sub(now))
+	return &own
+}
+
 // inLeeway reports whether a replay that is sent now arrives within the overlap.
 func (c *Client) inLeeway(g *Grant, now time.Time) bool {
 	return !now.Before(g.Intent.Time) && now.Before(c.leewayEnds(g))

@@ -520,10 +520,13 @@ func TestRefresh_OutcomeUnknown_IsReported(t *testing.T) {
 		c := s.loggedIn(t, nil)
 		s.script(refuse(503, ""))
 		_, err := c.Refresh(t.Context())
-		wantError(t, err, ClassUnreachable, "")
+		e := wantError(t, err, ClassUnreachable, "")
+		if e.RetryAfter != 59*time.Minute || e.Hint != "the provider may have used the refresh token, so it is not sent again until 2000-01-01T00:59:00Z; to retry now, log in again" {
+			t.Errorf("of the request itself: %v, %q", e.RetryAfter, e.Hint)
+		}
 		time.Sleep(5 * time.Minute)
 		_, err = c.Refresh(t.Context())
-		e := wantError(t, err, ClassUnreachable, "may or may not have reached the provider; retrying at 2000-01-01T00:59:00Z")
+		e = wantError(t, err, ClassUnreachable, "may or may not have reached the provider; retrying at 2000-01-01T00:59:00Z")
 		if e.RetryAfter != 54*time.Minute || e.Hint != "to retry now, log in again" {
 			t.Errorf("%v, %q", e.RetryAfter, e.Hint)
 		}

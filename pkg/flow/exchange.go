@@ -155,7 +155,7 @@ func (x *exchange) refresh(ctx context.Context, g *Grant) (*Token, *Error) {
 			if x.replayNow(ctx, g, e, attempt) {
 				continue
 			}
-			return nil, c.failed(ctx, x.w, e)
+			return nil, c.failedUnknown(ctx, x.w, g, e)
 		case notSent, refused:
 			g.State, g.Intent = state, intent
 			if e.Class == ClassClientRejected && attempt == 1 && c.clientCredentialHash(ctx) != credential {

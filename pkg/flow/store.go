@@ -84,6 +84,23 @@ type StoredGrant struct {
 	Saved      time.Time
 }
 
+// ProcessLister is an optional interface of a [Store] that knows which processes have it
+// open.
+type ProcessLister interface {
+	// Processes returns them, this one as well, oldest first. One that has just started or
+	// has lost its connection may be missing. It returns errors.ErrUnsupported if that
+	// cannot be known here.
+	Processes(ctx context.Context) ([]Process, error)
+}
+
+// Process is a process that has a store open.
+type Process struct {
+	Host  string    // the name of its machine, perhaps shortened; "": this one
+	ID    int       // on its machine, or in its container; 0: unknown
+	Since time.Time // when it opened the store or connected again; zero: unknown
+	Own   bool      // this process
+}
+
 // MaxPendingLogins bounds the pending logins of one client in a [LoginKeeper].
 const MaxPendingLogins = 16
 

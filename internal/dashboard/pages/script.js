@@ -32,7 +32,7 @@
   function tick() {
     for (const t of document.querySelectorAll('time')) {
       const s = Math.round((Date.parse(t.dateTime) - now()) / 1000);
-      const text = s > 0 ? `in ${long(s)}` : `${long(-s)} ago`;
+      const text = s > 0 ? `in ${long(s)}` : 'due' in t.dataset ? 'now' : `${long(-s)} ago`;
       if (t.textContent !== text) t.textContent = text;
     }
     for (const bar of document.querySelectorAll('.life')) {

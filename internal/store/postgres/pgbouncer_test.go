@@ -57,6 +57,9 @@ func TestPgBouncer(t *testing.T) {
 	}
 	put(t, other, "last", 1)
 	h.await(t, "last")
+	if found := ids(t, s); len(found) != 1 {
+		t.Errorf("one process listens, and %d are listed", found)
+	}
 	if n := cluster.SQL(t, pgtest.Database(t, direct), "SELECT count(*) <= 4 FROM pg_stat_activity WHERE datname = current_database()"); n != "t" {
 		t.Error("the statements did not go through PgBouncer")
 	}

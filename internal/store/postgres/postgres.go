@@ -48,6 +48,7 @@ type Store struct {
 	seal Sealer
 	skew func() time.Duration
 	id   string // from tokend_meta
+	name string // of this process, for [Store.Processes]
 	mark *mark  // nil: none
 	seen [shards]atomic.Int64
 	rows sync.Map // id to the highest revision of its grant that this process knows
@@ -102,6 +103,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.prepare(ctx); err != nil {
 		return opening(err)
 	}
+	s.nameProcess()
 	var err error
 	if s.mark, err = openMark(s.id, o.MarkFiles); err != nil {
 		return err

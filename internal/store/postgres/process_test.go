@@ -24,7 +24,8 @@ const childEnv = "POSTGRES_TEST_CHILD"
 
 type childTask struct {
 	URL, Keys string
-	Times     int // number of increments; 0: until killed
+	Times     int  // number of increments; 0: until killed
+	Watch     bool // only listens: it prints a line when it does, until killed
 }
 
 func childMain() {
@@ -52,6 +53,9 @@ func (c childTask) run(ctx context.Context) error {
 	s, err := postgres.Open(ctx, c.URL, postgres.Options{Sealer: keys})
 	if err != nil {
 		return err
+	}
+	if c.Watch {
+		return s.Watch(ctx, func(string) { fmt.Println("listens") })
 	}
 	for i := 0; c.Times == 0 || i < c.Times; i++ {
 		if err := increment(ctx, s); err != nil {

@@ -70,7 +70,7 @@ func (s *Store) WatchError() error {
 func (s *Store) listen(ctx context.Context, changed func(key string)) (heard bool, err error) {
 	connectCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	c, err := pgx.ConnectConfig(connectCtx, s.dsn.listen)
+	c, err := pgx.ConnectConfig(connectCtx, s.listenConfig())
 	if err != nil {
 		return false, err
 	}

@@ -72,6 +72,7 @@ func (a *alive) create() error {
 		err = tryLock(f)
 		switch {
 		case err == nil && linked(f):
+			_, _ = fmt.Fprintln(f, os.Getpid()) // for people: without it the file works, too
 			a.name, a.file = name, f
 			return nil
 		case err == nil || errors.Is(err, errLocked):
