@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -40,23 +37,4 @@ func (p *program) ca(ctx context.Context, url string) error {
 		"  export REQUESTS_CA_BUNDLE=$PWD/ca.pem    # Python's requests\n"+
 		"  curl --cacert ca.pem …\n")
 	return err
-}
-
-// get fetches a small document without a proxy.
-func get(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %s", res.Status)
-	}
-	return io.ReadAll(io.LimitReader(res.Body, 1<<20))
 }

@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -64,31 +63,20 @@ func (p *program) export(ctx context.Context, url, output string, force bool) er
 	return nil
 }
 
-const mostExport = 256 << 20 // bytes
-
-// fetchExport gets the export of a running tenant, without a proxy.
+// fetchExport gets the export of a running tenant.
 func fetchExport(ctx context.Context, url string) (*mock.Export, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
-	if err != nil {
-		return nil, &exitError{exitUnavailable, fmt.Errorf("cannot reach the tenant: %w\nhint: start it: mockauth0 serve", err)}
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, &exitError{exitUnavailable, fmt.Errorf("%s answers %s\nhint: give the address of a mockauth0: --url", url, res.Status)}
-	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, mostExport))
-	if err != nil {
-		return nil, &exitError{exitUnavailable, fmt.Errorf("the tenant's answer is incomplete: %w", err)}
-	}
+	b, err := getWithin(ctx, url, time.Minute, 256<<20)
+	var status statusError
 	var e mock.Export
-	if err := json.Unmarshal(b, &e); err != nil || e.File == nil {
-		return nil, &exitError{exitUnavailable, fmt.Errorf("%s does not answer with an export\nhint: give the address of a mockauth0: --url", url)}
+	switch {
+	case errors.As(err, &status):
+		err = fmt.Errorf("%s answers %s\nhint: give the address of a mockauth0: --url", url, string(status))
+	case err != nil:
+		err = fmt.Errorf("cannot reach the tenant: %w\nhint: start it: mockauth0 serve", err)
+	case json.Unmarshal(b, &e) != nil || e.File == nil:
+		err = fmt.Errorf("%s does not answer with an export\nhint: give the address of a mockauth0: --url", url)
+	default:
+		return &e, nil
 	}
-	return &e, nil
+	return nil, &exitError{exitUnavailable, err}
 }
