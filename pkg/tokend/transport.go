@@ -115,6 +115,7 @@ func withToken(req *http.Request, token *Token) *http.Request {
 // [Transport.Origins]. Nothing was sent.
 type OriginError struct{ Origin string }
 
+// Error implements error.
 func (e *OriginError) Error() string {
 	return "the token is not sent to " + e.Origin + "\nhint: add it to the origins of the transport"
 }

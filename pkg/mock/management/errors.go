@@ -16,6 +16,7 @@ type Error struct {
 	Attributes map[string]any `json:"attributes,omitempty"`
 }
 
+// Error implements error.
 func (e *Error) Error() string { return e.Message }
 
 // refuse returns an error. The code may be empty.

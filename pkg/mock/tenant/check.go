@@ -17,6 +17,7 @@ type FieldError struct {
 	Reason string
 }
 
+// Error implements error.
 func (e *FieldError) Error() string {
 	if e.Object == "" {
 		return e.Field + ": " + e.Reason
