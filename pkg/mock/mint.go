@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -296,6 +297,23 @@ func canonical(token string) bool {
 		}
 	}
 	return true
+}
+
+// unmarshalClaims reads the claims of a JWT. encoding/json ignores the case of names,
+// which has a meaning in a JWT (RFC 7519 section 10.1.1), so other names are removed.
+func unmarshalClaims(payload []byte, into any) error {
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return err
+	}
+	maps.DeleteFunc(claims, func(name string, _ json.RawMessage) bool {
+		return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != ""
+	})
+	exact, err := json.Marshal(claims)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(exact, into)
 }
 
 // openOpaque decrypts an opaque access token of this tenant.
