@@ -42,7 +42,7 @@ type Options struct {
 // objects only if it can read all objects.
 func Load(paths []string, o Options) (*Result, error) {
 	l := read(paths, o, false)
-	r := &Result{Tenant: l.tenant, Ignored: append(l.describeIgnored(), unserved(l.tenant)...), places: func() map[string]place {
+	r := &Result{Tenant: l.tenant, Ignored: l.describeIgnored(), places: func() map[string]place {
 		return read(paths, o, true).places // needed for errors only
 	}}
 	if len(l.errs) == 0 {
