@@ -27,6 +27,7 @@ var managementRefusers = []string{
 // behaviours are what the mock does without a refusal, each with a text that removes it.
 var behaviours = []struct{ what, file, old, new string }{
 	{"reserved claims are dropped", "actions.go", "if tenant.ReservedClaim(name) {", "if false {"},
+	{"tokens for the Management API have namespaced claims", "mint.go", "if o.api != nil && t.st.apis[g.audience] == nil {", "if o.api == nil && false {"},
 	{"a claim occurs once", "response.go", "if at < 0 {", "if true {"},
 	{"/userinfo has the claims of Actions", "token.go", "t.keepProfile(access, o)", ""},
 	{"/userinfo has them for implicit tokens", "front_channel.go", "t.keepProfile(access, o)", ""},
@@ -97,9 +98,9 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"two organizations have two ids", "describe.go", "repeatedID(o.ID, st.orgs[o.ID] != nil), ", ""},
 	{"two databases have two ids", "describe.go", "repeatedID(d.ID, ids[d.ID]), ", ""},
 	{"two connections have two ids", "describe.go", "repeatedID(c.ID, ids[c.ID]), ", ""},
-	{"two APIs have two ids", "ids.go", "other.ID == api.ID && other.Identifier != api.Identifier", "false"},
-	{"two client grants have two ids", "ids.go", "old.ID == g.ID && other != key", "false"},
-	{"two roles have two ids", "ids.go", "other != nil && key != r.Name", "false"},
+	{"two APIs have two ids", "ids.go", "other.ID == api.ID && other.Identifier != api.Identifier", "other == nil"},
+	{"two client grants have two ids", "ids.go", "old.ID == g.ID && other != key", `old == nil && other == ""`},
+	{"two roles have two ids", "ids.go", "other != nil && key != r.Name", `other == nil && key != ""`},
 	{"a database has not the name of a connection", "ids.go", "c.Name == name && database ||", ""},
 	{"a connection has not the name of a database", "ids.go", "case d.Name == name && !database:", "case false:"},
 	{"a connection has not the id of another", "ids.go", "|| c.ID == id && c.Name != name", ""},

@@ -82,6 +82,9 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 		}
 	}
 	o.access, o.id = t.customClaims(g, o.user)
+	if o.api != nil && t.st.apis[g.audience] == nil { // the Management API
+		o.access = slices.DeleteFunc(o.access, func(m member) bool { return !tenant.NamespacedClaim(m.name) })
+	}
 	o.org.add("org_id", g.organization)
 	if org := t.st.orgs[g.organization]; org != nil && t.st.settings.OrganizationNames {
 		o.org.add("org_name", org.Name)
