@@ -60,7 +60,7 @@ func (e *File) Unresolved(k Known) []string {
 	}
 	for _, g := range e.ClientGrants {
 		switch unknown := unknownScopes(k.API(g.Audience), g.Scope); {
-		case !k.Client(g.ClientID): // an error
+		case !k.Client(g.ClientID) || g.Audience == "": // an error
 		case !hasAPI(g.Audience):
 			note("the client grant of %q for %s has no effect: no API in resourceServers has this identifier", g.ClientID, clip(g.Audience))
 		case len(unknown) > 0:
