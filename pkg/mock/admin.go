@@ -301,11 +301,26 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	if name := unknownKey(q, "client_id", "audience"); name != "" {
+		writeInputError(w, fieldError(clip(name), "unknown; there are client_id and audience"))
+		return
+	}
+	id, audience := q.Get("client_id"), q.Get("audience")
 	t.mu.Lock()
+	if c := t.st.client(id); c != nil {
+		id = c.ClientID
+	}
+	found := false
 	for _, subject := range []string{"client", "user"} {
-		t.st.dropGrant(grantKey(q.Get("client_id"), t.st.normalAudience(q.Get("audience")), subject))
+		key := grantKey(id, t.st.normalAudience(audience), subject)
+		found = found || t.st.grants[key] != nil
+		t.st.dropGrant(key)
 	}
 	t.mu.Unlock()
+	if !found {
+		controlError(w, http.StatusNotFound, "client-grants: client "+clip(id)+" has none for "+clip(audience))
+		return
+	}
 	respondJSON(w, struct{}{})
 }
 

@@ -279,6 +279,8 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		{"POST", "resource-servers", `{"identifier":"x","token_lifetime":-1}`, "token_lifetime"},
 		{"POST", "resource-servers", `{"identifier":"x","token_dialect":"klingon"}`, "token_dialect"},
 		{"POST", "client-grants", `{"client_id":"nope"}`, "nope"},
+		{"DELETE", "client-grants?client_id=demo&audience=nope", ``, `{"error":"client-grants: client demo has none for nope"}`},
+		{"DELETE", "client-grants?client_id=demo&audiance=" + api, ``, `{"error":"audiance: unknown; there are client_id and audience"}`},
 		{"POST", "roles", `{}`, "name"},
 		{"POST", "organizations", `{}`, "name"},
 		{"POST", "organizations", `{"name":"x","members":["nope"]}`, "nope"},
