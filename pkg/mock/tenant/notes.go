@@ -142,8 +142,6 @@ func (c *Client) refreshNotes() []string {
 		return []string{fmt.Sprintf("client %q: refresh_token has no rotation_type, so refresh tokens do not rotate", c.title())}
 	case p.RotationType != "rotating" && p.Leeway > 0:
 		return []string{fmt.Sprintf("client %q: refresh_token.leeway has no effect with rotation_type %s", c.title(), p.RotationType)}
-	case p.ExpirationType != "expiring" && p.TokenLifetime > 0 && !p.InfiniteTokenLifetime:
-		return []string{fmt.Sprintf("client %q: refresh_token.token_lifetime has no effect without expiration_type expiring", c.title())}
 	}
 	return nil
 }
