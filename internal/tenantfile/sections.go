@@ -55,13 +55,11 @@ func (l *loader) file(path, section string) {
 		return
 	}
 	if section != "" {
-		l.written = true
 		l.section(path, section, body, true)
 		return
 	}
 	all := entries(body)
 	l.export = slices.ContainsFunc(all, func(kv *ast.MappingValueNode) bool { return sectionName(kv) == exportSection })
-	l.written = l.written || !l.export
 	for _, kv := range all {
 		l.section(path, sectionName(kv), kv.Value, false)
 	}

@@ -42,11 +42,7 @@ type Options struct {
 // objects only if it can read all objects.
 func Load(paths []string, o Options) (*Result, error) {
 	l := read(paths, o, false)
-	ignored := l.describeIgnored()
-	if l.written {
-		ignored = append(ignored, unserved(l.tenant)...)
-	}
-	r := &Result{Tenant: l.tenant, Ignored: ignored, places: func() map[string]place {
+	r := &Result{Tenant: l.tenant, Ignored: l.describeIgnored(), places: func() map[string]place {
 		return read(paths, o, true).places // needed for errors only
 	}}
 	if len(l.errs) == 0 {
@@ -98,7 +94,6 @@ type loader struct {
 	tenant    *tenant.File
 	places    map[string]place // only with slow, because they keep the whole text in memory
 	export    bool             // the file that is read was written by mockauth0 export
-	written   bool             // a file that was read is not an export
 	slow      bool             // record the lines of a JSON file too
 	errs      []error
 	partial   bool                // an object is missing, so references to it are not errors

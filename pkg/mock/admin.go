@@ -52,6 +52,7 @@ func putObject[T any](t *Tenant, section string, store func(T) (any, error)) htt
 		if err == nil {
 			t.mu.Lock()
 			v, err = store(in)
+			ignored = append(ignored, t.unresolved(in)...)
 			t.mu.Unlock()
 		}
 		writeObject(w, v, ignored, err)
@@ -116,7 +117,7 @@ func shownUser(u *tenant.User) tenant.User {
 }
 
 func (t *Tenant) putAPI(api tenant.ResourceServer) (any, error) {
-	if err := api.Complete(); err != nil {
+	if err := errors.Join(api.Complete(), t.st.checkAPIID(&api)); err != nil {
 		return nil, err
 	}
 	t.st.storeAPI(&api)
@@ -142,6 +143,9 @@ func (t *Tenant) putGrant(g tenant.ClientGrant) (any, error) {
 }
 
 func (t *Tenant) putOrganization(o tenant.Organization) (any, error) {
+	if old := t.st.organizationNamed(o.Name); old != nil && o.ID != "" && o.ID != old.ID {
+		return nil, duplicateName(true, o.Name)
+	}
 	if err := t.st.addOrganization(o); err != nil {
 		return nil, err
 	}
@@ -153,6 +157,9 @@ func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
 	if err := d.Complete(); err != nil {
 		return nil, err
 	}
+	if err := t.st.checkConnectionID(d.ID, d.Name, true); err != nil {
+		return nil, err
+	}
 	list := slices.DeleteFunc(slices.Clone(t.st.databases), func(old tenant.Database) bool { return old.Name == d.Name })
 	list = append(list, d)
 	t.st.databases = list
@@ -162,6 +169,9 @@ func (t *Tenant) putDatabase(d tenant.Database) (any, error) {
 // putConnection adds a passwordless connection or replaces the one of its name.
 func (t *Tenant) putConnection(c tenant.Connection) (any, error) {
 	if err := c.Complete(); err != nil {
+		return nil, err
+	}
+	if err := t.st.checkConnectionID(c.ID, c.Name, false); err != nil {
 		return nil, err
 	}
 	list := slices.DeleteFunc(slices.Clone(t.st.passwordless), func(old tenant.Connection) bool { return old.Name == c.Name })
@@ -283,6 +293,7 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		t.st.settings = &s
+		ignored = append(ignored, t.unresolved(s)...)
 	}
 	t.mu.Unlock()
 	writeObject(w, s, ignored, err)
@@ -290,11 +301,26 @@ func (t *Tenant) patchTenant(w http.ResponseWriter, r *http.Request) {
 
 func (t *Tenant) deleteClientGrant(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	if name := unknownKey(q, "client_id", "audience"); name != "" {
+		writeInputError(w, fieldError(clip(name), "unknown; there are client_id and audience"))
+		return
+	}
+	id, audience := q.Get("client_id"), q.Get("audience")
 	t.mu.Lock()
+	if c := t.st.client(id); c != nil {
+		id = c.ClientID
+	}
+	found := false
 	for _, subject := range []string{"client", "user"} {
-		t.st.dropGrant(grantKey(q.Get("client_id"), t.st.normalAudience(q.Get("audience")), subject))
+		key := grantKey(id, t.st.normalAudience(audience), subject)
+		found = found || t.st.grants[key] != nil
+		t.st.dropGrant(key)
 	}
 	t.mu.Unlock()
+	if !found {
+		controlError(w, http.StatusNotFound, "client-grants: client "+clip(id)+" has none for "+clip(audience))
+		return
+	}
 	respondJSON(w, struct{}{})
 }
 
@@ -343,7 +369,7 @@ func (t *Tenant) patchClient(c *tenant.Client, body []byte) (any, []string, erro
 		return nil, nil, err
 	}
 	v, err := t.putClient(merged)
-	return v, ignored, err
+	return v, append(ignored, t.unresolved(merged)...), err
 }
 
 func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, []string, error) {
@@ -354,5 +380,5 @@ func (t *Tenant) patchUser(u *tenant.User, body []byte) (any, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return shownUser(&merged), ignored, nil
+	return shownUser(&merged), append(ignored, t.unresolved(merged)...), nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -41,22 +42,58 @@ func (t *Tenant) decodeObject(section string, b []byte, into any) (ignored []str
 		return nil, err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return nil, err
+		return nil, plainJSON(err)
 	}
 	return append(ignored, notes(reflect.ValueOf(into).Elem().Interface())...), nil
 }
 
-// notes returns what Auth0 accepts and then does not use.
-func notes(object any) []string {
+// notes returns what has no effect although it is valid.
+func notes(object any) []string { return fileOf(object).ObjectNotes() }
+
+// unresolved returns the references of an object to what the tenant does not have. The
+// caller holds t.mu.
+func (t *Tenant) unresolved(object any) []string {
+	st := t.st
+	return fileOf(object).Unresolved(tenant.Known{
+		API:    func(identifier string) *tenant.ResourceServer { return st.apis[identifier] },
+		Client: func(ref string) bool { return st.client(ref) != nil },
+		Role: func(name string) bool {
+			_, other := st.roleByID(name)
+			return st.roles[name] != nil || other != nil
+		},
+		Connection: func(name string) bool {
+			return name == st.settings.DefaultDirectory || slices.Contains(st.connections, name) ||
+				st.passwordlessConnection(name) != nil || st.database(name) != nil
+		},
+	})
+}
+
+// fileOf returns a tenant file that has the object only.
+func fileOf(object any) *tenant.File {
+	f := &tenant.File{}
 	switch o := object.(type) {
+	case tenant.Settings:
+		f.Tenant = o
 	case tenant.Client:
-		return (&tenant.File{Clients: []tenant.Client{o}}).Notes()
+		f.Clients = []tenant.Client{o}
 	case tenant.ResourceServer:
-		return (&tenant.File{ResourceServers: []tenant.ResourceServer{o}}).Notes()
+		f.ResourceServers = []tenant.ResourceServer{o}
+	case tenant.ClientGrant:
+		f.ClientGrants = []tenant.ClientGrant{o}
+	case tenant.Role:
+		f.Roles = []tenant.Role{o}
+	case tenant.User:
+		f.Users = []tenant.User{o}
+	case tenant.Organization:
+		f.Organizations = []tenant.Organization{o}
+	case tenant.Database:
+		f.Databases = []tenant.Database{o}
+	case tenant.Connection:
+		f.Connections = []tenant.Connection{o}
 	case tenant.Action:
-		return (&tenant.File{Actions: []tenant.Action{o}}).Notes()
+		f.Actions = []tenant.Action{o}
 	}
-	return nil
+	return f
 }
 
 // writeObject answers with the stored object and what of it has no effect, as the

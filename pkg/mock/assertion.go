@@ -2,7 +2,6 @@ package mock
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ func assertionSubject(raw string) string {
 		return ""
 	}
 	var claims assertionClaims
-	if json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &claims) != nil {
+	if unmarshalClaims(jws.UnsafePayloadWithoutVerification(), &claims) != nil {
 		return ""
 	}
 	return claims.Sub
@@ -113,7 +112,7 @@ func verifiedBy(jws *jose.JSONWebSignature, client *tenant.Client, claims *asser
 			continue
 		}
 		if payload, err := jws.Verify(key); err == nil {
-			return json.Unmarshal(payload, claims) == nil
+			return unmarshalClaims(payload, claims) == nil
 		}
 	}
 	return false

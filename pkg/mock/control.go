@@ -2,6 +2,7 @@ package mock
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -181,12 +183,27 @@ func decodeBytes(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return err
+		return plainJSON(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("more than one JSON value")
 	}
 	return nil
+}
+
+// plainJSON describes a value of a wrong type without the words of Go.
+func plainJSON(err error) error {
+	wrong := new(json.UnmarshalTypeError)
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	kinds := map[reflect.Kind]string{
+		reflect.String: "a string", reflect.Bool: "a boolean", reflect.Int: "a whole number", reflect.Float64: "a number", reflect.Slice: "a list",
+	}
+	values := map[string]string{"string": "a string", "bool": "a boolean", "number": "a number", "array": "a list", "object": "an object"}
+	sent := strings.TrimPrefix(wrong.Value, "number ") // a fraction, or too large
+	return fieldError(cmp.Or(wrong.Field, "the body"), "must be %s, not %s",
+		cmp.Or(kinds[wrong.Type.Kind()], "an object"), cmp.Or(values[sent], sent))
 }
 
 func (t *Tenant) health(w http.ResponseWriter, _ *http.Request) {

@@ -279,6 +279,8 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		{"POST", "resource-servers", `{"identifier":"x","token_lifetime":-1}`, "token_lifetime"},
 		{"POST", "resource-servers", `{"identifier":"x","token_dialect":"klingon"}`, "token_dialect"},
 		{"POST", "client-grants", `{"client_id":"nope"}`, "nope"},
+		{"DELETE", "client-grants?client_id=demo&audience=nope", ``, `{"error":"client-grants: client demo has none for nope"}`},
+		{"DELETE", "client-grants?client_id=demo&audiance=" + api, ``, `{"error":"audiance: unknown; there are client_id and audience"}`},
 		{"POST", "roles", `{}`, "name"},
 		{"POST", "organizations", `{}`, "name"},
 		{"POST", "organizations", `{"name":"x","members":["nope"]}`, "nope"},
@@ -294,7 +296,19 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		{"PATCH", "tenant", `{"mtls":{"enable_endpoint_aliases":true}}`, "tenant.mtls"},
 		{"PATCH", "users/" + agent, `{"emali":"x"}`, "email?"},
 		{"POST", "roles", `{"name":"x","permisions":[]}`, "permissions?"}, //nolint:misspell // that is the test
-		{"PUT", "actions", `{}`, "cannot unmarshal"},
+		{"PUT", "actions", `{}`, `{"error":"the body: must be a list, not an object"}`},
+		{"PUT", "actions", `[{"trigger":"post-login","set_id_token":[1]}]`, `{"error":"actions[0]: set_id_token: must be an object, not a list"}`},
+		{"POST", "clients", `{"client_id":5}`, `{"error":"client_id: must be a string, not a number"}`},
+		{"POST", "clients", `{"client_id":"x","jwt_configuration":{"lifetime_in_seconds":1.5}}`, `{"error":"jwt_configuration.lifetime_in_seconds: must be a whole number, not 1.5"}`},
+		{"PATCH", "clients/demo", `{"is_first_party":[]}`, `{"error":"is_first_party: must be a boolean, not a list"}`},
+		{"PATCH", "tenant", `{"session_lifetime":"1"}`, `{"error":"session_lifetime: must be a number, not a string"}`},
+		{"POST", "clients", `{"client_id":"x","jwt_configuration":{"lifetime_in_seconds":3162240001}}`, `"jwt_configuration.lifetime_in_seconds: 3162240001 of client \"x\" is longer than 100 years"`},
+		{"POST", "clients", `{"client_id":"x","refresh_token":{"leeway":99999999999}}`, "longer than 100 years"},
+		{"POST", "clients", `{"client_id":"x","refresh_token":{"token_lifetime":99999999999}}`, "longer than 100 years"},
+		{"POST", "clients", `{"client_id":"x","refresh_token":{"idle_token_lifetime":99999999999}}`, "longer than 100 years"},
+		{"POST", "resource-servers", `{"identifier":"x","token_lifetime":99999999999}`, "longer than 100 years"},
+		{"POST", "resource-servers", `{"identifier":"x","token_lifetime_for_web":99999999999}`, "longer than 100 years"},
+		{"POST", "client-grants", `{"client_id":"demo"}`, `{"error":"audience: a client grant needs an audience"}`},
 		{"PUT", "actions", `[{"trigger":"post-login","colour":1}]`, "actions[0]: x-actions.colour: unknown"},
 		{"PUT", "actions", `[{"trigger":"post-login","deny":1}]`, "deny"},
 		{"PUT", "actions", `[{"trigger":"post-logout"}]`, "trigger"},
@@ -308,6 +322,40 @@ func TestControlRejectsInvalidObjects(t *testing.T) {
 		t.Errorf("a refused change changed something:\n%s\n%s", before, after)
 	}
 	w.tokens("demo")
+}
+
+// An object with the name or the id of another one would hide that.
+func TestControlRejectsRepeatedNamesAndIDs(t *testing.T) {
+	w := newWorld(t, mock.Config{})
+	w.mustControl("POST", "/_mock/databases", `{"name":"d","id":"con_d"}`)
+	w.mustControl("POST", "/_mock/connections", `{"name":"c","id":"con_c","strategy":"email"}`)
+	w.mustControl("POST", "/_mock/organizations", `{"name":"o","id":"org_o"}`)
+	w.mustControl("POST", "/_mock/resource-servers", `{"identifier":"https://a.example/","id":"api_a"}`)
+	w.mustControl("POST", "/_mock/client-grants", `{"client_id":"demo","audience":"https://a.example/","id":"cgr_a"}`)
+	w.mustControl("POST", "/_mock/roles", `{"name":"r","id":"rol_r"}`)
+	for _, c := range []struct{ path, body, want string }{
+		{"databases", `{"name":"c"}`, `name: "c" is used twice`},
+		{"databases", `{"name":"e","id":"con_d"}`, `id: "con_d" is used twice`},
+		{"databases", `{"name":"e","id":"con_c"}`, `id: "con_c" is used twice`},
+		{"connections", `{"name":"d","strategy":"sms"}`, `name: "d" is used twice`},
+		{"connections", `{"name":"e","id":"con_d","strategy":"sms"}`, `id: "con_d" is used twice`},
+		{"connections", `{"name":"e","id":"con_c","strategy":"sms"}`, `id: "con_c" is used twice`},
+		{"organizations", `{"name":"o","id":"org_p"}`, `name: "o" is used twice`},
+		{"resource-servers", `{"identifier":"https://b.example/","id":"api_a"}`, `id: "api_a" is used twice`},
+		{"client-grants", `{"client_id":"demo","audience":"https://b.example/","id":"cgr_a"}`, `id: "cgr_a" is used twice`},
+		{"roles", `{"name":"s","id":"rol_r"}`, `id: "rol_r" is used twice`},
+	} {
+		r := w.control("POST", "/_mock/"+c.path, c.body)
+		if want, _ := json.Marshal(map[string]string{"error": c.want}); r.status != 400 || r.body != string(want) {
+			t.Errorf("%s %s: %d %s", c.path, c.body, r.status, r.body)
+		}
+	}
+	w.mustControl("POST", "/_mock/databases", `{"name":"d","id":"con_d","disable_signup":true}`)
+	w.mustControl("POST", "/_mock/connections", `{"name":"c","id":"con_c","strategy":"sms"}`)
+	w.mustControl("POST", "/_mock/organizations", `{"name":"p","id":"org_o"}`)
+	w.mustControl("POST", "/_mock/client-grants", `{"client_id":"demo","audience":"https://a.example/","id":"cgr_b"}`)
+	w.mustControl("POST", "/_mock/roles", `{"name":"r","id":"rol_s"}`)
+	w.mustControl("GET", "/_mock/export", "")
 }
 
 // Members of the Management API that the mock does not use are accepted and named in
@@ -328,6 +376,20 @@ func TestControlReportsWhatItIgnores(t *testing.T) {
 		{"POST", "roles", `{"name":"r","owner_id":"o"}`, `"x-ignored":["roles.owner_id: `},
 		{"POST", "databases", `{"name":"d","realms":["d"]}`, `"x-ignored":["databases.realms: `},
 		{"PUT", "actions", `[{"trigger":"post-login","set_id_token":{"iss":"x","https://x/y":"z"}}]`, `"x-ignored":["x-actions[0]: Auth0 drops the claims iss: their names are reserved"]}]`},
+		{"POST", "clients", `{"client_id":"app","app_type":"zoom"}`, `"x-ignored":["client \"app\": the mock treats app_type zoom as regular_web"]}`},
+		{"PATCH", "clients/demo", `{"refresh_token":{"leeway":1}}`, `"x-ignored":["client \"Demo\": refresh_token.leeway has no effect with rotation_type non-rotating"]}`},
+		{"PATCH", "clients/demo", `{"refresh_token":{"policies":[{"audience":"https://nope.example/"}]}}`, `"x-ignored":["client \"Demo\": refresh_token.leeway has no effect with rotation_type non-rotating","client \"Demo\": refresh_token.policies: no API in resourceServers has the identifier https://nope.example/"]}`},
+		{"PATCH", "tenant", `{"default_audience":"https://nope.example/"}`, `"x-ignored":["tenant: default_audience: no API in resourceServers has the identifier https://nope.example/"]}`},
+		{"POST", "client-grants", `{"client_id":"demo","audience":"https://nope.example/","scope":[]}`, `"x-ignored":["the client grant of \"demo\" for https://nope.example/ has no effect: `},
+		{"POST", "client-grants", `{"client_id":"demo","audience":"` + api + `","scope":["nope"]}`, `has scopes that the API does not have: nope"]}`},
+		{"POST", "roles", `{"name":"q","permissions":[{"permission_name":"nope","resource_server_identifier":"` + api + `"}]}`, `"x-ignored":["the permissions of role \"q\" for ` + api + ` have no effect: the API has no scope nope"]}`},
+		{"PATCH", "users/" + guest, `{"permissions":[{"permission_name":"x","resource_server_identifier":"y"}]}`, `for y have no effect: no API in resourceServers has this identifier"]}`},
+		{"POST", "databases", `{"name":"d2","enabled_clients":["demo","nope"]}`, `"x-ignored":["database \"d2\": enabled_clients: the tenant has no client nope"]}`},
+		{"POST", "connections", `{"name":"c2","strategy":"email","enabled_clients":["nope"]}`, `"x-ignored":["connection \"c2\": enabled_clients: the tenant has no client nope"]}`},
+		{
+			"POST", "organizations", `{"name":"o2","connections":[{"name":"d2"},{"name":"c2"},{"name":"Username-Password-Authentication"},{"name":"nope"}],"member_roles":{"auth0|1":["agent","nope"]}}`,
+			`"x-ignored":["organization \"o2\": the tenant has no connection \"nope\"","organization \"o2\": member_roles of auth0|1: the tenant has no role nope"]}`,
+		},
 		{"PATCH", "clients/rotating", `{"callbacks":["https://a.*.example.com/"]}`, `"x-ignored":["client \"rotating\": callbacks: \"https://a.*.example.com/\" never matches`},
 	} {
 		r := w.mustControl(c.method, "/_mock/"+c.path, c.body)
@@ -335,6 +397,7 @@ func TestControlReportsWhatItIgnores(t *testing.T) {
 			t.Errorf("%s %s: %s lacks %s", c.method, c.path, r.body, c.want)
 		}
 	}
+	w.mustControl("PATCH", "/_mock/clients/demo", `{"refresh_token":null}`)
 	if r := w.mustControl("PATCH", "/_mock/clients/demo", `{"name":"Demo"}`); strings.Contains(r.body, "x-ignored") {
 		t.Errorf("%s", r.body)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"example.com/tokend/pkg/mock/tenant"
 )
@@ -60,6 +61,22 @@ func text(m map[string]any, name string) string {
 	return s
 }
 
+// signupTexts are the members of /dbconnections that are strings.
+const signupTexts = "client_id connection email username password name nickname given_name family_name picture organization"
+
+// wrongType returns what is wrong with a member of another type, or "".
+func wrongType(m map[string]any) string {
+	for name := range strings.FieldsSeq(signupTexts) {
+		if _, isText := m[name].(string); !isText && m[name] != nil {
+			return "Parameter " + name + " must be a string"
+		}
+	}
+	if _, isObject := m["user_metadata"].(map[string]any); !isObject && m["user_metadata"] != nil {
+		return "Parameter user_metadata must be an object"
+	}
+	return ""
+}
+
 // dbSignup is POST /dbconnections/signup
 // (https://auth0.com/docs/api/authentication/signup/create-a-new-user).
 func (t *Tenant) dbSignup(c *call) {
@@ -106,7 +123,7 @@ func (t *Tenant) signUpIn(c *call, m map[string]any) (tenant.User, *dbError) {
 		return u, badSignup("invalid_password", "The password is missing")
 	case db.Options.RequiresUsername && u.Username == "":
 		return u, badSignup("invalid_username", "The username is missing")
-	case len(u.Username) > 128 || strings.ContainsAny(u.Username, "@ \r\n\t"):
+	case len(u.Username) > 128 || strings.ContainsFunc(u.Username, func(r rune) bool { return r == '@' || notInEmail(r) }):
 		return u, badSignup("invalid_username", "The username is not valid")
 	case t.st.userInConnection(u.Email, db.Name) != nil:
 		return u, t.exists("The user already exists.")
@@ -148,6 +165,9 @@ func (t *Tenant) addSignup(u *tenant.User) bool {
 func (t *Tenant) requestedDatabase(c *call, m map[string]any) (*tenant.Database, *dbError) {
 	id, name := text(m, "client_id"), text(m, "connection")
 	client := t.st.clients[id]
+	if wrong := wrongType(m); wrong != "" {
+		return nil, badSignup("invalid_request", wrong)
+	}
 	switch {
 	case id != "" && client == nil:
 		return nil, badSignup("invalid_request", "Unknown client: "+clip(id))
@@ -232,10 +252,12 @@ func weakTag(body []byte) string {
 	return fmt.Sprintf(`W/"%x-%s"`, len(body), encode(sum[:])[:27])
 }
 
+func notInEmail(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
 // validEmail reports whether a text can be an e-mail address.
 func validEmail(s string) bool {
 	local, domain, found := strings.Cut(s, "@")
-	return found && local != "" && domain != "" && !strings.ContainsAny(s, " \r\n\t") && len(s) <= 254
+	return found && local != "" && domain != "" && !strings.Contains(domain, "@") && !strings.ContainsFunc(s, notInEmail) && len(s) <= 254
 }
 
 // randomHex returns n hexadecimal digits.

@@ -77,18 +77,18 @@ func newDescription(e *tenant.File) (*description, error) {
 	}
 	for i, o := range e.Organizations {
 		dup := o.Name != "" && st.organization(o.Name) != nil
-		errs.add(errors.Join(duplicateName(dup, o.Name), st.repeatedID(o), st.addOrganization(o)), "organizations[%d]", i)
+		errs.add(errors.Join(duplicateName(dup, o.Name), repeatedID(o.ID, st.orgs[o.ID] != nil), st.addOrganization(o)), "organizations[%d]", i)
 	}
-	connections := map[string]bool{}
+	names, ids := map[string]bool{}, map[string]bool{} // of connections
 	for i := range st.databases {
 		d := &st.databases[i]
-		errs.add(errors.Join(duplicateName(connections[d.Name], d.Name), d.Complete()), "databases[%d]", i)
-		connections[d.Name] = d.Name != ""
+		errs.add(errors.Join(duplicateName(names[d.Name], d.Name), repeatedID(d.ID, ids[d.ID]), d.Complete()), "databases[%d]", i)
+		names[d.Name], ids[d.ID] = d.Name != "", true
 	}
 	for i := range st.passwordless {
 		c := &st.passwordless[i]
-		errs.add(errors.Join(duplicateName(connections[c.Name], c.Name), c.Complete()), "connections[%d]", i)
-		connections[c.Name] = c.Name != ""
+		errs.add(errors.Join(duplicateName(names[c.Name], c.Name), repeatedID(c.ID, ids[c.ID]), c.Complete()), "connections[%d]", i)
+		names[c.Name], ids[c.ID] = c.Name != "", true
 	}
 	for i, c := range e.Clients {
 		errs.add(st.checkDefaultOrganization(c), "clients[%d]", i)
@@ -122,14 +122,6 @@ func duplicateName(dup bool, name string) error {
 	return fieldError("name", "%q is used twice", name)
 }
 
-// repeatedID returns an error when another organization has the id.
-func (st *description) repeatedID(o tenant.Organization) error {
-	if o.ID == "" || st.orgs[o.ID] == nil {
-		return nil
-	}
-	return fieldError("id", "%q is used twice", o.ID)
-}
-
 // repeatedGrant returns an error for a second client grant of a client for an API.
 func (st *description) repeatedGrant(g tenant.ClientGrant) error {
 	c := st.client(g.ClientID)
@@ -156,7 +148,7 @@ func (st *description) addClient(c tenant.Client) error {
 
 // addAPI adds an API even if it is not valid; see addClient.
 func (st *description) addAPI(api tenant.ResourceServer) error {
-	err := api.Complete()
+	err := errors.Join(api.Complete(), st.checkAPIID(&api))
 	if _, dup := st.apis[api.Identifier]; dup {
 		return errors.Join(err, fieldError("identifier", "%q is used twice", api.Identifier))
 	}
@@ -188,6 +180,9 @@ func (st *description) addRole(r tenant.Role) error {
 	if r.ID == "" {
 		r.ID = management.DerivedID("rol_", r.Name, 16)
 	}
+	if err := st.checkRoleID(&r); err != nil {
+		return err
+	}
 	st.storeRole(r.Name, &r)
 	return nil
 }
@@ -207,6 +202,9 @@ func (st *description) addGrant(g tenant.ClientGrant) error {
 	}
 	if g.ID == "" {
 		g.ID = management.DerivedID("cgr_", key, 16)
+	}
+	if err := st.checkGrantID(key, &g); err != nil {
+		return err
 	}
 	st.storeGrant(&g)
 	return nil

@@ -91,7 +91,7 @@ func openProof(raw string) (thumbprint string, claims proofClaims, bad *oauthErr
 		return "", claims, badProof("jwk of the DPoP proof has private members")
 	}
 	jws, err := jose.ParseSignedCompact(raw, proofAlgs)
-	if err != nil {
+	if err != nil || !canonical(raw) {
 		return "", claims, badProof("The DPoP proof is not a JWT signed with ES256 or RS256")
 	}
 	header := jws.Signatures[0].Protected
@@ -107,7 +107,7 @@ func openProof(raw string) (thumbprint string, claims proofClaims, bad *oauthErr
 	if err != nil || noSum != nil {
 		return "", claims, badProof("The signature of the DPoP proof is invalid")
 	}
-	if json.Unmarshal(payload, &claims) != nil {
+	if unmarshalClaims(payload, &claims) != nil {
 		return "", claims, badProof("The claims of the DPoP proof are malformed")
 	}
 	return encode(sum), claims, nil
@@ -118,11 +118,10 @@ func openProof(raw string) (thumbprint string, claims proofClaims, bad *oauthErr
 func hasPrivateMember(raw string) bool {
 	encoded, _, _ := strings.Cut(raw, ".")
 	b, _ := base64.RawURLEncoding.DecodeString(encoded)
-	var header struct {
-		JWK map[string]json.RawMessage `json:"jwk"`
-	}
+	var header, jwk map[string]json.RawMessage
 	_ = json.Unmarshal(b, &header) // go-jose reports a malformed header
-	for name := range header.JWK {
+	_ = json.Unmarshal(header["jwk"], &jwk)
+	for name := range jwk {
 		if containsWord("d p q dp dq qi oth k", name) {
 			return true
 		}
@@ -156,8 +155,8 @@ func pathOf(u *url.URL) string {
 
 // isThumbprint reports whether a value can be the SHA-256 thumbprint of a key.
 func isThumbprint(s string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil && len(b) == sha256.Size
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && encode(b) == s
 }
 
 // acceptProof checks what the tenant's state says about a proof: its nonce, and that

@@ -221,33 +221,37 @@ func TestDPoP_BadProofs(t *testing.T) {
 		proofs []string
 		want   string
 	}{
-		"empty":              {[]string{""}, unsigned},
-		"garbage":            {[]string{"garbage"}, unsigned},
-		"two headers":        {[]string{build(nil), build(nil)}, "The request has more than one DPoP proof"},
-		"large":              {[]string{build(map[string]any{"x": strings.Repeat("x", 8<<10)})}, "The DPoP proof is larger than 8 KB"},
-		"PS256":              {[]string{ps.proof("POST", tokenURL, start, nil)}, unsigned},
-		"alg none":           {[]string{base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"dpop+jwt"}`)) + "." + good[1] + "."}, unsigned},
-		"typ":                {[]string{signed(map[jose.HeaderKey]any{"typ": "JWT", "jwk": jwk})}, "typ of the DPoP proof is not dpop+jwt"},
-		"no typ":             {[]string{signed(map[jose.HeaderKey]any{"jwk": jwk})}, "typ of the DPoP proof is not dpop+jwt"},
-		"no jwk":             {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt"})}, "The DPoP proof has no jwk"},
-		"private key":        {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": json.RawMessage(private)})}, "jwk of the DPoP proof has private members"},
-		"prime of a key":     {[]string{rs.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": factors}, rs.claims("POST", tokenURL, start, nil))}, "jwk of the DPoP proof has private members"},
-		"another key":        {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jose.JSONWebKey{Key: other.key.Public()}})}, "The signature of the DPoP proof is invalid"},
-		"claims":             {[]string{p.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jwk}, []byte(`{"jti":1}`))}, "The claims of the DPoP proof are malformed"},
-		"no jti":             {[]string{build(map[string]any{"jti": nil})}, "The DPoP proof has no jti"},
-		"method":             {[]string{build(map[string]any{"htm": "GET"})}, "htm of the DPoP proof is not the request's method"},
-		"path":               {[]string{build(map[string]any{"htu": issuer})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
-		"host":               {[]string{build(map[string]any{"htu": "http://localhost:8401/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
-		"scheme":             {[]string{build(map[string]any{"htu": "https://localhost:8400/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
-		"user in the URL":    {[]string{build(map[string]any{"htu": "http://a@localhost:8400/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
-		"no htu":             {[]string{build(map[string]any{"htu": nil})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
-		"no iat":             {[]string{build(map[string]any{"iat": nil})}, "The DPoP proof has no iat"},
-		"five minutes old":   {[]string{build(map[string]any{"iat": start.Add(-5 * time.Minute).Unix()})}, "The DPoP proof is older than five minutes"},
-		"a minute ahead":     {[]string{build(map[string]any{"iat": start.Add(time.Minute).Unix() + 1})}, "iat of the DPoP proof is in the future"},
-		"far ahead":          {[]string{build(map[string]any{"iat": 1e300})}, "iat of the DPoP proof is in the future"},
-		"long before":        {[]string{build(map[string]any{"iat": -1e300})}, "The DPoP proof is older than five minutes"},
-		"used before":        {[]string{used}, "jti of the DPoP proof was used before"},
-		"used jti, new body": {[]string{build(map[string]any{"jti": "once", "x": 1})}, "jti of the DPoP proof was used before"},
+		"empty":                    {[]string{""}, unsigned},
+		"garbage":                  {[]string{"garbage"}, unsigned},
+		"two headers":              {[]string{build(nil), build(nil)}, "The request has more than one DPoP proof"},
+		"large":                    {[]string{build(map[string]any{"x": strings.Repeat("x", 8<<10)})}, "The DPoP proof is larger than 8 KB"},
+		"PS256":                    {[]string{ps.proof("POST", tokenURL, start, nil)}, unsigned},
+		"alg none":                 {[]string{base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"dpop+jwt"}`)) + "." + good[1] + "."}, unsigned},
+		"typ":                      {[]string{signed(map[jose.HeaderKey]any{"typ": "JWT", "jwk": jwk})}, "typ of the DPoP proof is not dpop+jwt"},
+		"no typ":                   {[]string{signed(map[jose.HeaderKey]any{"jwk": jwk})}, "typ of the DPoP proof is not dpop+jwt"},
+		"no jwk":                   {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt"})}, "The DPoP proof has no jwk"},
+		"private key":              {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": json.RawMessage(private)})}, "jwk of the DPoP proof has private members"},
+		"prime of a key":           {[]string{rs.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": factors}, rs.claims("POST", tokenURL, start, nil))}, "jwk of the DPoP proof has private members"},
+		"another key":              {[]string{signed(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jose.JSONWebKey{Key: other.key.Public()}})}, "The signature of the DPoP proof is invalid"},
+		"claims":                   {[]string{p.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jwk}, []byte(`{"jti":1}`))}, "The claims of the DPoP proof are malformed"},
+		"no jti":                   {[]string{build(map[string]any{"jti": nil})}, "The DPoP proof has no jti"},
+		"method":                   {[]string{build(map[string]any{"htm": "GET"})}, "htm of the DPoP proof is not the request's method"},
+		"path":                     {[]string{build(map[string]any{"htu": issuer})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
+		"host":                     {[]string{build(map[string]any{"htu": "http://localhost:8401/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
+		"scheme":                   {[]string{build(map[string]any{"htu": "https://localhost:8400/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
+		"user in the URL":          {[]string{build(map[string]any{"htu": "http://a@localhost:8400/oauth/token"})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
+		"no htu":                   {[]string{build(map[string]any{"htu": nil})}, "htu of the DPoP proof is not the request's URL, " + tokenURL},
+		"no iat":                   {[]string{build(map[string]any{"iat": nil})}, "The DPoP proof has no iat"},
+		"five minutes old":         {[]string{build(map[string]any{"iat": start.Add(-5 * time.Minute).Unix()})}, "The DPoP proof is older than five minutes"},
+		"a minute ahead":           {[]string{build(map[string]any{"iat": start.Add(time.Minute).Unix() + 1})}, "iat of the DPoP proof is in the future"},
+		"far ahead":                {[]string{build(map[string]any{"iat": 1e300})}, "iat of the DPoP proof is in the future"},
+		"long before":              {[]string{build(map[string]any{"iat": -1e300})}, "The DPoP proof is older than five minutes"},
+		"name of a claim":          {[]string{p.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jwk}, []byte(strings.Replace(string(p.claims("POST", tokenURL, start, nil)), `"jti"`, `"JTI"`, 1)))}, "The DPoP proof has no jti"},
+		"name, other letter":       {[]string{p.sign(map[jose.HeaderKey]any{"typ": "dpop+jwt", "jwk": jwk}, []byte(strings.Replace(string(p.claims("POST", tokenURL, start, nil)), `"jti"`, `"ȷti"`, 1)))}, "The DPoP proof has no jti"},
+		"variant of claims":        {[]string{variantOf(t, build, 1)}, unsigned},
+		"variant of the signature": {[]string{variantOf(t, build, 2)}, unsigned},
+		"used before":              {[]string{used}, "jti of the DPoP proof was used before"},
+		"used jti, new body":       {[]string{build(map[string]any{"jti": "once", "x": 1})}, "jti of the DPoP proof was used before"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := w.seenBy(t).proven(machineForm("demo", "allowed"), c.proofs...)
@@ -273,6 +277,82 @@ func TestDPoP_BadProofs(t *testing.T) {
 	form := machineForm("demo", "allowed")
 	form.Set("client_secret", "wrong")
 	w.proven(form, "garbage").refused(401, "access_denied", "Unauthorized")
+}
+
+// variantOf returns a JWT with other trailing bits in one of its parts, which most
+// decoders ignore.
+func variantOf(t *testing.T, build func(map[string]any) string, at int) string {
+	t.Helper()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for n := range 3 { // a part of some lengths has no trailing bits
+		parts := strings.Split(build(map[string]any{"x": strings.Repeat("x", n)}), ".")
+		end := len(parts[at]) - 1
+		if last := strings.IndexByte(alphabet, parts[at][end]); len(parts[at])%4 != 0 && last%2 == 0 {
+			parts[at] = parts[at][:end] + string(alphabet[last+1])
+			return strings.Join(parts, ".")
+		}
+	}
+	t.Fatalf("part %d has no variant", at)
+	return ""
+}
+
+// A private key cannot hide behind a second member, which encoding/json would read.
+func TestDPoP_PrivateKeyWithAnotherMember(t *testing.T) {
+	w := newWorld(t, mock.Config{Tenant: dpopTenant()})
+	p := newProver(t)
+	private, err := json.Marshal(jose.JSONWebKey{Key: p.key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{`null`, `{}`, `1`} {
+		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"dpop+jwt","jwk":` + string(private) + `,"JWK":` + other + `}`))
+		payload := base64.RawURLEncoding.EncodeToString(p.claims("POST", tokenURL, start, nil))
+		sum := sha256.Sum256([]byte(header + "." + payload))
+		r, s, err := ecdsa.Sign(rand.Reader, p.key.(*ecdsa.PrivateKey), sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		raw := header + "." + payload + "." + base64.RawURLEncoding.EncodeToString(signature)
+		w.proven(machineForm("demo", "allowed"), raw).refused(400, "invalid_dpop_proof", "jwk of the DPoP proof has private members")
+	}
+}
+
+// A proof at /oauth/par is as good as dpop_jkt (RFC 9449 section 10.1).
+func TestDPoP_PushedRequests(t *testing.T) {
+	const parURL = issuer + "oauth/par"
+	w := newWorld(t, mock.Config{Tenant: dpopTenant()})
+	p, other := newProver(t), newProver(t)
+	push := func(jkt string, proofs ...string) reply {
+		form := pairs("client_id", "demo", "client_secret", "demo-secret", "response_type", "code", "redirect_uri", callback, "audience", "https://allowed.example/")
+		if jkt != "" {
+			form.Set("dpop_jkt", jkt)
+		}
+		r := formRequest("/oauth/par", form)
+		r.Header["Dpop"] = proofs
+		return w.do(r)
+	}
+	build := func(change map[string]any) string { return p.proof("POST", parURL, start, change) }
+	used := build(nil)
+	uri := decodeJSON[map[string]any](t, push("", used).body)["request_uri"].(string)
+	code := w.get("/authorize?" + pairs("client_id", "demo", "request_uri", uri).Encode()).param("code")
+	form := pairs("grant_type", "authorization_code", "client_id", "demo", "client_secret", "demo-secret", "code", code, "redirect_uri", callback)
+	w.proven(form).refused(400, "invalid_dpop_proof", "The authorization code is bound to a key, and the request has no DPoP proof")
+	w.proven(form, other.proof("POST", tokenURL, start, nil)).refused(400, "invalid_dpop_proof", "The authorization code is bound to another key than the DPoP proof's")
+	if tk := w.proven(form, p.proof("POST", tokenURL, start, nil)).tokens(); tk.Type != "DPoP" {
+		t.Errorf("%+v", tk)
+	}
+
+	push("", used).refused(400, "invalid_dpop_proof", "jti of the DPoP proof was used before")
+	push("", "garbage").refused(400, "invalid_dpop_proof", "The DPoP proof is not a JWT signed with ES256 or RS256")
+	push("", build(map[string]any{"nonce": "x"})).refused(400, "use_dpop_nonce", "Authorization server requires nonce in DPoP proof")
+	push(other.jkt(), build(nil)).refused(400, "invalid_dpop_proof", "dpop_jkt is not the thumbprint of the DPoP proof's key")
+	if r := push(p.jkt(), build(nil)); r.status != 201 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := push("", p.proof("POST", tokenURL, start, nil)); r.status != 400 { // of another endpoint
+		t.Errorf("%d %s", r.status, r.body)
+	}
 }
 
 // After five minutes a used proof is too old, and after Reset none is used.
@@ -364,7 +444,7 @@ func TestDPoP_CodeForOneKey(t *testing.T) {
 	if tk := w.proven(form, p.proof("POST", tokenURL, start, nil)).tokens(); tk.Type != "DPoP" {
 		t.Errorf("%+v", tk)
 	}
-	for _, bad := range []string{"x", p.jkt() + "A", p.jkt()[:42], p.jkt() + "="} {
+	for _, bad := range []string{"x", p.jkt() + "A", p.jkt()[:42], p.jkt() + "=", p.jkt()[:20] + "\n" + p.jkt()[20:]} {
 		w.authorize("dpop_jkt", bad).redirectsError("invalid_request", "dpop_jkt is not the SHA-256 thumbprint of a key")
 	}
 	strict := pairs("grant_type", "authorization_code", "client_id", "strict", "client_secret", "strict-secret",

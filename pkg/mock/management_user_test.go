@@ -32,6 +32,21 @@ func TestManagement_UserTokenHasScopesOfTheCurrentUserOnly(t *testing.T) {
 	}
 }
 
+// Otherwise an action could give a user's token every scope.
+func TestManagement_TokenHasNamespacedClaimsOfActionsOnly(t *testing.T) {
+	m := newManager(t)
+	m.mustControl("PUT", "/_mock/actions", `[{"trigger":"post-login","set_access_token":{
+		"scope":"read:users","email":"x","plan":"gold","https://x.example/plan":"gold","urn:x:plan":"gold"}}]`)
+	own, _ := m.userOf("openid read:current_user")
+	got := claims(t, own.token)
+	if got["scope"] != "openid read:current_user" || got["email"] != nil || got["plan"] != nil || got["https://x.example/plan"] != "gold" || got["urn:x:plan"] != "gold" {
+		t.Errorf("%v", got)
+	}
+	if got := claims(t, m.world.tokens("demo").Access); got["plan"] != "gold" {
+		t.Errorf("of another API: %v", got)
+	}
+}
+
 func TestManagement_UserTokenOpensTheUsersOwnProfileOnly(t *testing.T) {
 	m := newManager(t)
 	own, user := m.userOf("openid read:current_user create:current_user_metadata update:current_user_identities")

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,6 +82,9 @@ func (t *Tenant) prepare(c *call, g grant) issuance {
 		}
 	}
 	o.access, o.id = t.customClaims(g, o.user)
+	if o.api != nil && t.st.apis[g.audience] == nil { // the Management API
+		o.access = slices.DeleteFunc(o.access, func(m member) bool { return !tenant.NamespacedClaim(m.name) })
+	}
 	o.org.add("org_id", g.organization)
 	if org := t.st.orgs[g.organization]; org != nil && t.st.settings.OrganizationNames {
 		o.org.add("org_name", org.Name)
@@ -296,6 +300,23 @@ func canonical(token string) bool {
 		}
 	}
 	return true
+}
+
+// unmarshalClaims reads the claims of a JWT. encoding/json ignores the case of names,
+// which has a meaning in a JWT (RFC 7519 section 10.1.1), so other names are removed.
+func unmarshalClaims(payload []byte, into any) error {
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return err
+	}
+	maps.DeleteFunc(claims, func(name string, _ json.RawMessage) bool {
+		return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != ""
+	})
+	exact, err := json.Marshal(claims)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(exact, into)
 }
 
 // openOpaque decrypts an opaque access token of this tenant.

@@ -33,8 +33,11 @@ func (t *Tenant) par(c *call) {
 		t.refuseToken(c, bad)
 		return
 	}
+	p, proofErr := c.readProof("") // verifies a signature, so it runs without the lock
+	r.proof = p
 	t.mu.Lock()
-	uri, bad := t.push(c, r)
+	t.offerNonce(c)
+	uri, bad := t.push(c, r, proofErr)
 	t.mu.Unlock()
 	if bad != nil {
 		t.refuseToken(c, bad)
@@ -54,9 +57,17 @@ func (t *Tenant) parSupported() bool {
 	return on == nil || *on
 }
 
-func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
+// push keeps a request. A DPoP proof with it is as good as its dpop_jkt (RFC 9449
+// section 10.1).
+func (t *Tenant) push(c *call, r tokenRequest, proofErr *oauthError) (string, *oauthError) {
 	client, bad := t.authenticateClient(c, r)
 	if bad != nil {
+		return "", bad
+	}
+	if proofErr != nil {
+		return "", proofErr
+	}
+	if bad := t.acceptProof(c, client, r.proof); bad != nil {
 		return "", bad
 	}
 	if len(r.Encode()) > parMaxSize {
@@ -72,6 +83,12 @@ func (t *Tenant) push(c *call, r tokenRequest) (string, *oauthError) {
 		}
 	}
 	p.Set("client_id", client.ClientID)
+	if r.proof != nil {
+		if jkt := p.Get("dpop_jkt"); jkt != "" && jkt != r.proof.thumbprint {
+			return "", badProof("dpop_jkt is not the thumbprint of the DPoP proof's key")
+		}
+		p.Set("dpop_jkt", r.proof.thumbprint)
+	}
 	if _, bad := t.parseAuthorize(c, p, true); bad != nil {
 		return "", bad
 	}

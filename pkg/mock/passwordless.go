@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,7 +10,10 @@ import (
 )
 
 // startMembers are the members that /passwordless/start accepts.
-const startMembers = "client_id client_secret client_assertion client_assertion_type connection email phone_number send authParams"
+const (
+	startMembers = startTexts + " send authParams"
+	startTexts   = "client_id client_secret client_assertion client_assertion_type connection email phone_number"
+)
 
 // startRequest is a valid POST /passwordless/start.
 type startRequest struct {
@@ -47,6 +51,11 @@ func (t *Tenant) passwordlessStart(c *call) {
 // parseStart checks the members in the order of the reference's list of errors.
 func (t *Tenant) parseStart(c *call, m map[string]any) (startRequest, *oauthError) {
 	s := startRequest{link: text(m, "send") != "code"}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if _, isText := m[name].(string); !isText && m[name] != nil && containsWord(startTexts, name) {
+			return s, badStart(name, "error in "+name+" - invalid type: "+typeOf(m[name])+" (expected string)")
+		}
+	}
 	for _, name := range []string{"client_id", "connection"} {
 		if text(m, name) == "" {
 			return s, badStart(name, "Missing required property: "+name)
@@ -79,10 +88,25 @@ func (t *Tenant) parseStart(c *call, m map[string]any) (startRequest, *oauthErro
 	}
 	var isObject bool
 	if s.parameters, isObject = m["authParams"].(map[string]any); !isObject && m["authParams"] != nil {
-		return s, badStart("authParams", "error in authParams - invalid type: string (expected object)")
+		return s, badStart("authParams", "error in authParams - invalid type: "+typeOf(m["authParams"])+" (expected object)")
 	}
 	s.link = s.link && s.connection.Strategy == "email"
 	return s, nil
+}
+
+// typeOf returns JSON's name of a value's type.
+func typeOf(v any) string {
+	switch v.(type) {
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	}
+	return "number"
 }
 
 // unknownMembers returns the members that are not allowed, sorted.

@@ -197,6 +197,11 @@ func TestPasswordless_StartRefusals(t *testing.T) {
 		"letters":               {[]any{"connection", "sms", "phone_number", "+1a"}, 400, "bad.phone_number", `String does not match pattern: ^\\+[0-9]{1,15}$`},
 		"plus":                  {[]any{"connection", "sms", "phone_number", "+"}, 400, "bad.phone_number", `String does not match pattern: ^\\+[0-9]{1,15}$`},
 		"send":                  {[]any{"send", "pigeon"}, 400, "bad.send", "error in send - No enum match for: pigeon"},
+		"secret is a number":    {[]any{"client_secret", 5}, 400, "bad.client_secret", "error in client_secret - invalid type: number (expected string)"},
+		"email is a list":       {[]any{"email", []string{agent}}, 400, "bad.email", "error in email - invalid type: array (expected string)"},
+		"connection is true":    {[]any{"connection", true}, 400, "bad.connection", "error in connection - invalid type: boolean (expected string)"},
+		"authParams is a list":  {[]any{"authParams", []any{}}, 400, "bad.authParams", "error in authParams - invalid type: array (expected object)"},
+		"phone is an object":    {[]any{"phone_number", map[string]any{}}, 400, "bad.phone_number", "error in phone_number - invalid type: object (expected string)"},
 		"authParams":            {[]any{"authParams", "x"}, 400, "bad.authParams", "error in authParams - invalid type: string (expected object)"},
 	} {
 		t.Run(name, func(t *testing.T) {

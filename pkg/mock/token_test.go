@@ -327,6 +327,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 		"aud an array":        call(s.assert(jose.RS256, "k1", map[string]any{"aud": []string{issuer}})),
 		"iss another":         call(s.assert(jose.RS256, "k1", map[string]any{"iss": "demo"})),
 		"sub another":         call(s.assert(jose.RS256, "k1", map[string]any{"sub": "demo"}), "client_id", "keyed"),
+		"jti in capitals":     call(s.assert(jose.RS256, "k1", map[string]any{"jti": nil, "JTI": "a"})),
 		"no jti":              call(s.assert(jose.RS256, "k1", map[string]any{"jti": nil})),
 		"no exp":              call(s.assert(jose.RS256, "k1", map[string]any{"exp": nil})),
 		"expired":             call(s.assert(jose.RS256, "k1", map[string]any{"exp": start.Unix()})),

@@ -51,6 +51,13 @@ func ReservedClaim(name string) bool {
 	})
 }
 
+// NamespacedClaim reports whether the name of a claim is a URI. Access tokens for the
+// Management API have no other claims of Actions.
+func NamespacedClaim(name string) bool {
+	u, err := url.Parse(name)
+	return err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "")
+}
+
 // Dropped returns the names of the claims that Auth0 drops, sorted.
 func (a Action) Dropped() []string {
 	var out []string

@@ -54,11 +54,17 @@ func oneOf(field, value, of string, list []string) error {
 	return fieldError(field, "%.200q of %s is not one of %s", value, of, strings.Join(list, ", "))
 }
 
-func notNegative(field string, n int, of string) error {
-	if n >= 0 {
-		return nil
+const longest = 24 * 366 * 100 // hours of the longest lifetime, so that no time overflows
+
+// lifetime returns an error for a number of seconds that is not a lifetime.
+func lifetime(field string, n int, of string) error {
+	switch {
+	case n < 0:
+		return fieldError(field, "%d of %s is negative", n, of)
+	case n > longest*3600:
+		return fieldError(field, "%d of %s is longer than 100 years", n, of)
 	}
-	return fieldError(field, "%d of %s is negative", n, of)
+	return nil
 }
 
 // signingAlgs are the algorithms of tokens, as discovery lists them.
@@ -82,10 +88,9 @@ func (p ErrorPage) check() error {
 }
 
 func (s Settings) checkSessions() error {
-	const most = 24 * 366 * 100 // hours
-	if s.SessionLifetime < 0 || s.SessionLifetime > most || s.IdleSession < 0 || s.IdleSession > most {
+	if s.SessionLifetime < 0 || s.SessionLifetime > longest || s.IdleSession < 0 || s.IdleSession > longest {
 		return fieldError("session_lifetime, idle_session_lifetime", "%v and %v must be between 0 and %d hours",
-			s.SessionLifetime, s.IdleSession, most)
+			s.SessionLifetime, s.IdleSession, longest)
 	}
 	return nil
 }

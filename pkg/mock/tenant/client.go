@@ -21,7 +21,7 @@ func (c *Client) Complete() error {
 	if c.TokenEndpointAuthMethod == "" {
 		c.TokenEndpointAuthMethod = defaultAuthMethod(*c)
 	}
-	if c.ClientSecret == "" && strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") {
+	if c.ClientSecret == "" && (strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") || c.JWT.Alg == "HS256") {
 		c.ClientSecret = derivedID("client_secret of "+c.ClientID, 64) // exports leave it out
 	}
 	if c.GrantTypes == nil {
@@ -32,7 +32,7 @@ func (c *Client) Complete() error {
 		knownGrants(c.GrantTypes, of),
 		oneOf("token_endpoint_auth_method", c.TokenEndpointAuthMethod, of, authMethods),
 		oneOf("jwt_configuration.alg", c.JWT.Alg, of, signingAlgs),
-		notNegative("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
+		lifetime("jwt_configuration.lifetime_in_seconds", c.JWT.LifetimeInSeconds, of),
 		oneOf("organization_usage", c.OrganizationUsage, of, organizationUsages),
 		oneOf("redirection_policy", c.RedirectionPolicy, of, []string{"allow_always", "open_redirect_protection"}),
 		c.Authentication.check(of),
@@ -64,9 +64,9 @@ func (p *RefreshPolicy) check(of string) error {
 	return errors.Join(
 		oneOf("refresh_token.rotation_type", p.RotationType, of, []string{"rotating", "non-rotating"}),
 		oneOf("refresh_token.expiration_type", p.ExpirationType, of, []string{"expiring", "non-expiring"}),
-		notNegative("refresh_token.leeway", p.Leeway, of),
-		notNegative("refresh_token.token_lifetime", p.TokenLifetime, of),
-		notNegative("refresh_token.idle_token_lifetime", p.IdleTokenLifetime, of),
+		lifetime("refresh_token.leeway", p.Leeway, of),
+		lifetime("refresh_token.token_lifetime", p.TokenLifetime, of),
+		lifetime("refresh_token.idle_token_lifetime", p.IdleTokenLifetime, of),
 	)
 }
 
@@ -125,6 +125,9 @@ func (c *Client) DefaultOrganizationFor(flow string) string {
 
 // Check returns an error for values that are not valid.
 func (g *ClientGrant) Check() error {
+	if g.Audience == "" {
+		return fieldError("audience", "a client grant needs an audience")
+	}
 	of := fmt.Sprintf("the client grant for %q", g.Audience)
 	return errors.Join(
 		oneOf("organization_usage", g.OrganizationUsage, of, organizationUsages),

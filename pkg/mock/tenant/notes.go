@@ -2,20 +2,33 @@ package tenant
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
 
-// Notes returns one line for each setting that Auth0 accepts and then does not use: a
-// URL that can match no request, a claim that it drops.
-func (e *File) Notes() []string {
+// Notes returns one line for each setting that has no effect: a URL that can match no
+// request, a claim that Auth0 drops, a grant that the mock does not have, a reference to
+// nothing.
+func (e *File) Notes() []string { return append(e.ObjectNotes(), e.Unresolved(e.known())...) }
+
+// ObjectNotes is Notes without references to other objects.
+func (e *File) ObjectNotes() []string {
 	var out []string
 	for _, c := range e.Clients {
 		out = append(out, c.notes()...)
 	}
 	for _, api := range e.ResourceServers {
+		if slices.ContainsFunc(api.Scopes, func(s Scope) bool { return len(strings.Fields(s.Value)) != 1 || strings.TrimSpace(s.Value) != s.Value }) {
+			out = append(out, fmt.Sprintf("API %q: a scope that is empty or has a space cannot be requested", api.Identifier))
+		}
 		if p := api.ProofOfPossession; p != nil && p.Required && p.Mechanism == "none" {
 			out = append(out, fmt.Sprintf("API %q: proof_of_possession.required has no effect with the mechanism none", api.Identifier))
+		}
+	}
+	for _, o := range e.Organizations {
+		if strings.Trim(o.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			out = append(out, fmt.Sprintf("organization %q: logins cannot name it: a name has lower-case letters, digits, - and _ only", o.Name))
 		}
 	}
 	for i, a := range e.Actions {
@@ -31,8 +44,8 @@ func (e *File) Notes() []string {
 
 func (c *Client) notes() []string {
 	var out []string
-	note := func(field, url, why string) {
-		out = append(out, fmt.Sprintf("client %q: %s: %q never matches: %s", c.title(), field, clip(url), why))
+	note := func(field, entry, why string) {
+		out = append(out, fmt.Sprintf("client %q: %s: %q never matches: %s", c.title(), field, clip(entry), why))
 	}
 	for _, list := range []struct {
 		field         string
@@ -45,22 +58,28 @@ func (c *Client) notes() []string {
 		{"web_origins", c.WebOrigins, false, true},
 		{"allowed_origins", c.AllowedOrigins, true, true},
 	} {
-		for _, url := range list.urls {
-			p, err := ParsePattern(url)
+		for _, entry := range list.urls {
+			p, err := ParsePattern(entry)
 			switch {
 			case err != nil:
-				note(list.field, url, err.Error())
+				note(list.field, entry, err.Error())
 			case !p.Whole() && c.ThirdParty():
-				note(list.field, url, "third-party clients have no placeholders")
+				note(list.field, entry, "third-party clients have no placeholders")
 			case p.HasOrganization() && !list.organizations:
-				note(list.field, url, "the field has no "+organizationName)
+				note(list.field, entry, "the field has no "+organizationName)
 			case p.HasOrganization() && !c.UsesOrganizations():
-				note(list.field, url, organizationName+" needs organization_usage allow or require")
-			case list.origins && strings.Count(url, "/") > 2:
-				note(list.field, url, "an origin has no path, not even a slash")
+				note(list.field, entry, organizationName+" needs organization_usage allow or require")
+			case list.origins && strings.Count(entry, "/") > 2:
+				note(list.field, entry, "an origin has no path, not even a slash")
+			case list.origins && !isOrigin(entry):
+				note(list.field, entry, "a browser's origin is like http://localhost:3000, in lower case and without the port of its scheme")
+			case list.field == "callbacks" && !isCallback(entry):
+				note(list.field, entry, "a redirect_uri has a scheme and no fragment or space")
 			}
 		}
 	}
+	out = append(out, c.unserved()...)
+	out = append(out, c.refreshNotes()...)
 	if c.Authentication != nil {
 		for _, credential := range c.Authentication.PrivateKeyJWT.Credentials {
 			if !credential.readable() {
@@ -72,6 +91,59 @@ func (c *Client) notes() []string {
 		out = append(out, fmt.Sprintf("client %q: organization_require_behavior pre_login_prompt has no effect without organization_usage require", c.title()))
 	}
 	return out
+}
+
+// isOrigin reports whether browsers send an origin, with any label for a star.
+func isOrigin(raw string) bool {
+	u, err := url.Parse(strings.NewReplacer("*", "x", organizationName, "x").Replace(raw))
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && raw == strings.ToLower(raw) &&
+		(u.Scheme != "http" || u.Port() != "80") && (u.Scheme != "https" || u.Port() != "443")
+}
+
+// isCallback reports whether a URL can be a redirect_uri.
+func isCallback(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.IsAbs() && !strings.Contains(raw, "#") && !strings.ContainsAny(raw, "\r\n\t ")
+}
+
+// The grant types and application types of the mock. Auth0 has more of both
+// (https://auth0.com/docs/get-started/applications/application-grant-types).
+var (
+	servedGrants = []string{
+		GrantAuthorizationCode, GrantImplicit, GrantRefreshToken, GrantClientCredentials,
+		GrantPassword, GrantPasswordRealm, GrantPasswordlessOTP, GrantDeviceCode, GrantTokenExchange,
+		GrantMFAOTP, GrantMFAOOB, GrantMFARecoveryCode,
+	}
+	servedTypes = []string{"", "regular_web", "spa", "native", "non_interactive"}
+)
+
+// unserved returns one line for each valid value that has no effect in the mock.
+func (c *Client) unserved() []string {
+	var out []string
+	for i, g := range c.GrantTypes {
+		isError, isRepeated := !strings.Contains(g, ":"), slices.Contains(c.GrantTypes[:i], g)
+		if !isError && !isRepeated && !slices.Contains(servedGrants, g) {
+			out = append(out, fmt.Sprintf("client %q: the mock does not support the grant %s", c.title(), g))
+		}
+	}
+	if !slices.Contains(servedTypes, c.AppType) {
+		out = append(out, fmt.Sprintf("client %q: the mock treats app_type %s as regular_web", c.title(), c.AppType))
+	}
+	return out
+}
+
+// refreshNotes returns what of refresh_token has no effect.
+func (c *Client) refreshNotes() []string {
+	p := c.RefreshToken
+	switch {
+	case p == nil:
+		return nil
+	case p.RotationType == "":
+		return []string{fmt.Sprintf("client %q: refresh_token has no rotation_type, so refresh tokens do not rotate", c.title())}
+	case p.RotationType != "rotating" && p.Leeway > 0:
+		return []string{fmt.Sprintf("client %q: refresh_token.leeway has no effect with rotation_type %s", c.title(), p.RotationType)}
+	}
+	return nil
 }
 
 // title returns the client's name, or its id.

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -40,9 +41,9 @@ func ParsePattern(raw string) (Pattern, error) {
 		return Pattern{}, errors.New("a placeholder is for http and https")
 	case !strings.Contains(label, "*") && !strings.Contains(label, organizationName):
 		return Pattern{}, errors.New("a placeholder must be in the first label of the host")
-	case strings.ContainsAny(label, "@:"):
+	case strings.ContainsAny(label, "@:"), strings.Contains(domain, "@"):
 		return Pattern{}, errors.New("a placeholder must be in the first label of the host")
-	case !strings.Contains(domain, "."):
+	case !twoLabels(domain):
 		return Pattern{}, errors.New("a placeholder needs two labels after it")
 	case names == 1 && label != organizationName:
 		return Pattern{}, errors.New(organizationName + " must be the whole label")
@@ -50,6 +51,13 @@ func ParsePattern(raw string) (Pattern, error) {
 	p := Pattern{before: scheme + "://", after: hostAndPath[len(label):], organization: names == 1, star: stars == 1}
 	p.prefix, p.suffix, _ = strings.Cut(label, "*")
 	return p, nil
+}
+
+// twoLabels reports whether a domain, with or without a port, has at least two labels.
+func twoLabels(domain string) bool {
+	domain, _, _ = strings.Cut(domain, ":")
+	labels := strings.Split(domain, ".")
+	return len(labels) > 1 && !slices.Contains(labels, "")
 }
 
 // Whole reports whether the pattern has no placeholder.

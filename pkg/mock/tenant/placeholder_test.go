@@ -48,6 +48,7 @@ func TestPatternsThatBreakARule(t *testing.T) {
 	for _, raw := range []string{
 		"https://sub.*.example.com/cb", "https://*.*.example.com/cb", "https://*.com/cb", "https://*/cb", "https://example.com/*",
 		"https://example.com/?a=*", "com.example.app://*.x.y/cb", "https://a:*.example.com/", "https://*@a.example.com/", "*",
+		"https://*.com@a.example.com/cb", "https://*..com/cb", "https://*.com./cb", "https://*.com:80.0/cb", "https://{organization_name}.com./",
 		"https://app-{organization_name}.example.com/cb", "https://{organization_name}.*.example.com/cb", "https://{organization_name}.com/",
 		"https://x.{organization_name}.example.com/", "https://{organization.metadata.public_x}.example.com/", "https://{custom_domain.metadata.public_x}/",
 	} {

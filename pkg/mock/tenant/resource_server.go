@@ -34,8 +34,8 @@ func (api *ResourceServer) Complete() error {
 	of := fmt.Sprintf("API %q", api.Identifier)
 	return errors.Join(
 		oneOf("signing_alg", api.SigningAlg, of, signingAlgs),
-		notNegative("token_lifetime", api.TokenLifetime, of),
-		notNegative("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
+		lifetime("token_lifetime", api.TokenLifetime, of),
+		lifetime("token_lifetime_for_web", api.TokenLifetimeForWeb, of),
 		oneOf("token_dialect", api.TokenDialect, of, tokenDialects),
 		api.ProofOfPossession.check(of),
 		oneOf("subject_type_authorization.user.policy", api.UserPolicy(), of, []string{"allow_all", "require_client_grant", "deny_all"}),
