@@ -23,10 +23,11 @@ const (
 
 // persister keeps the objects of a tenant in a file.
 type persister struct {
-	path   string
-	tenant *mock.Tenant
-	stderr io.Writer
-	last   []byte // the objects in the file, as text writes them
+	path    string
+	tenant  *mock.Tenant
+	changes <-chan struct{}
+	stderr  io.Writer
+	last    []byte // the objects in the file, as text writes them
 }
 
 // loadPersisted returns the objects of the file of an earlier run, or nil if there is
@@ -75,7 +76,7 @@ func (p *program) persist(path string, t *mock.Tenant, loaded bool) (*persister,
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	k := &persister{path: path, tenant: t, stderr: p.stderr}
+	k := &persister{path: path, tenant: t, changes: t.Changes(), stderr: p.stderr} // before the first text, so that no change is missed
 	text, err := k.text()
 	if err != nil {
 		return nil, err
@@ -97,12 +98,11 @@ func (p *program) persist(path string, t *mock.Tenant, loaded bool) (*persister,
 // run writes the file after each change, until ctx ends. The last change is not in the
 // file then: see save.
 func (k *persister) run(ctx context.Context) error {
-	changes := k.tenant.Changes()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changes:
+		case <-k.changes:
 		}
 		for wait := persistDelay; wait > 0; {
 			select {
