@@ -176,6 +176,28 @@ func TestRecord_TwoProcesses_LoseNothing(t *testing.T) {
 	}
 }
 
+// Of two processes with the same full file, the first one renames it. The second one, which
+// has no reason to look at the path, does not rename the new file over it.
+func TestRecord_OneOfTwoProcessesRenamesTheFile(t *testing.T) {
+	config := Config{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Max: 1000, Keep: 1}
+	first, _ := newLog(t, config)
+	full := 0
+	for ; ; full++ {
+		if fi, err := os.Stat(config.Path); err != nil || fi.Size() > 900 {
+			break
+		}
+		first.Record(&Entry{Action: "full"})
+	}
+	second, _ := newLog(t, config)
+	text := strings.Repeat("x", 100)
+	first.Record(&Entry{Action: "renames", Client: text})
+	second.Record(&Entry{Action: "follows", Client: text})
+	got := lines(t, config.Path, 1)
+	if len(got) != full+2 || !strings.Contains(got[full], "renames") || !strings.Contains(got[full+1], "follows") {
+		t.Errorf("%d entries before, now %q", full, got)
+	}
+}
+
 func TestRecord_RenamedFile(t *testing.T) {
 	now := time.Now()
 	l, _ := newLog(t, Config{Now: func() time.Time { return now }})
