@@ -422,7 +422,7 @@ func (f countedFile) Stat() (fs.FileInfo, error) {
 	return f.file.Stat()
 }
 
-// An entry that has waited for others is older than the last look at the file, and is no
+// An entry that has waited for others is older than the last check of the file, and is no
 // reason for another one: otherwise each entry of many callers at once would cost one.
 func TestRecord_OfManyCallersLooksOnce(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
