@@ -58,7 +58,7 @@ func TestStoreError_DelaysRun(t *testing.T) {
 		time.Sleep(2 * time.Hour) // the token has expired
 		tries = 0
 		time.Sleep(time.Hour)
-		if tries < 60 || tries > 3600/int(storeRetry.Seconds()) {
+		if tries < 60 || tries > 3600/int(storeRetry.Seconds())+1 { // perhaps one at each end of the hour
 			t.Errorf("%d tries in an hour", tries)
 		}
 	})
