@@ -49,6 +49,8 @@ var steps = []struct {
 	{"a store that answers again is asked", "pkg/flow/accept.go", "case ClassStoreUnavailable, ClassStoreCorrupt:\n\t\tc.backOff(localBackoff, e)", "case ClassStoreUnavailable, ClassStoreCorrupt:\n\t\tc.backOff(\"\", e)", "pkg/flow"},
 	{"and not all the time", "pkg/flow/flight.go", "return nil, false, c.failed(ctx, w, e)\n\t}\n\tdefer l.release()", "return nil, false, e\n\t}\n\tdefer l.release()", "pkg/flow"},
 	{"another process's refresh ends a failure", "pkg/flow/persist.go", "c.othersSucceeded(g)", "", "pkg/flow"},
+	{"a failed one does not", "pkg/flow/accept.go", "if g.Failure == nil && !slices", "if !slices", "pkg/flow"},
+	{"nor one that is not verified", "pkg/flow/accept.go", " && !slices.ContainsFunc(g.Tokens, pending)", " && (true || slices.ContainsFunc(g.Tokens, pending))", "pkg/flow"},
 	{"but not that of this machine", "pkg/flow/accept.go", "at = nil // no other", "_ = nil == at // no other", "pkg/flow"},
 	{"a dead holder's lease is free", "internal/store/sqlite/lease.go", "if s.alive.ended(h.holder) {", "if false {", "internal/store/sqlite"},
 	{"a clock that is set takes no lease", "internal/store/sqlite/lease.go", "(uptime.Seconds() >= h.uptime || !s.lives(h.holder))", "true", "internal/store/sqlite"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,9 @@ func (p *program) exportCommand() *cobra.Command {
 }
 
 func (p *program) export(ctx context.Context, url, output string, force bool) error {
-	if _, err := os.Lstat(output); err == nil && !force {
-		return &exitError{exitFailure, fmt.Errorf("%s exists\nhint: name another file, or replace it: --force", output)}
+	output, err := mayReplace(output, force)
+	if err != nil {
+		return err
 	}
 	base, err := controlURL(url)
 	if err != nil {
@@ -61,6 +63,25 @@ func (p *program) export(ctx context.Context, url, output string, force bool) er
 		return &exitError{exitFailure, fmt.Errorf("cannot write the export: %w\nhint: name a file in a directory that you can write to: --output", err)}
 	}
 	return nil
+}
+
+// mayReplace returns the file to write, which for a link is the one that it leads to. A
+// directory or a device, such as /dev/null, is never replaced.
+func mayReplace(path string, force bool) (string, error) {
+	if _, err := os.Lstat(path); err != nil { // there is none, or writing it says why not
+		return path, nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return "", &exitError{exitFailure, fmt.Errorf("%s is not a regular file\nhint: name another file, or leave out --output for standard output", path)}
+	case !force:
+		return "", &exitError{exitFailure, fmt.Errorf("%s exists\nhint: name another file, or replace it: --force", path)}
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target, nil
+	}
+	return path, nil
 }
 
 // fetchExport gets the export of a running tenant.

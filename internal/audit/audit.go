@@ -165,7 +165,8 @@ func (l *Log) write(e *Entry) error {
 	} else {
 		now = l.now()
 	}
-	if l.file == nil || now.Sub(l.looked) >= lookAgain || now.Before(l.looked) {
+	// An entry that has waited for others is a little older than the last look.
+	if l.file == nil || now.Sub(l.looked).Abs() >= lookAgain {
 		if err := l.look(); err != nil {
 			return err
 		}

@@ -432,3 +432,35 @@ func BenchmarkRecord(b *testing.B) {
 		l.Record(&Entry{Action: "token", Caller: "main", Client: "demo", Audience: "https://api.example.com/", Status: 200})
 	}
 }
+
+// countedFile counts how often the file is compared with the one at the path.
+type countedFile struct {
+	file
+	looks *int
+}
+
+func (f countedFile) Stat() (fs.FileInfo, error) {
+	*f.looks++
+	return f.file.Stat()
+}
+
+// An entry that has waited for others is older than the last check of the file, and is no
+// reason for another one: otherwise each entry of many callers at once would cost one.
+func TestRecord_OfManyCallersLooksOnce(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	l, _ := newLog(t, Config{Now: func() time.Time { return now }})
+	looks := 0
+	l.file = countedFile{l.file, &looks}
+	now = now.Add(lookAgain)
+	for i := range 64 {
+		l.Record(&Entry{Time: now.Add(-time.Duration(i) * time.Millisecond), Action: "token"})
+	}
+	if looks != 1 {
+		t.Errorf("%d looks for 64 entries at once", looks)
+	}
+	now = now.Add(-time.Hour) // the clock was set back
+	l.Record(&Entry{Time: now, Action: "token"})
+	if looks != 2 {
+		t.Errorf("%d looks after the clock was set back", looks)
+	}
+}

@@ -303,7 +303,8 @@ const recentAge = 5 * time.Second
 func (r *recent[T]) get(ctx context.Context, now time.Time, ask func(context.Context) (T, error)) (T, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.at.IsZero() || now.Sub(r.at) >= recentAge || now.Before(r.at) {
+	// A page that has waited for the answer to another one has an earlier time.
+	if r.at.IsZero() || now.Sub(r.at).Abs() >= recentAge {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout) // the answer is also for other pages
 		defer cancel()
 		value, err := ask(ctx)

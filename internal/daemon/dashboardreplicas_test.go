@@ -56,3 +56,28 @@ func TestDashboard_ListsProcessesOfTheStore(t *testing.T) {
 		})
 	}
 }
+
+// Pages that wait for an answer of the store get the same one, also if their time was
+// taken before that of the page that asked: else each would wait for an answer of its own.
+func TestRecent_IsOneAnswerForPagesAtOnce(t *testing.T) {
+	var r recent[int]
+	asked, now := 0, time.Now()
+	get := func(at time.Time) int {
+		n, err := r.get(t.Context(), at, func(context.Context) (int, error) {
+			asked++
+			return asked, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for i, tt := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {-time.Millisecond, 1}, {recentAge - 1, 1}, {recentAge, 2}, {-time.Hour, 3}} {
+		if n := get(now.Add(tt.after)); n != tt.want {
+			t.Errorf("%d: after %s it is answer %d, not %d", i, tt.after, n, tt.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -295,12 +296,18 @@ func exchangeOf(s *snapshot) *exchangeID {
 }
 
 // othersSucceeded clears the failure and the back-off if another process has
-// exchanged the refresh token since, or has logged in: g is what it has stored.
+// exchanged the refresh token since, or has logged in: g is what it has stored. An
+// exchange whose answer is rejected, or not verified yet, ends nothing: otherwise
+// processes that all fail would end each other's back-off, and send without a pause.
 func (c *Client) othersSucceeded(g *Grant) {
 	c.mu.Lock()
 	at := c.failedAt
 	c.mu.Unlock()
-	if at != nil && g.exists() && g.State == GrantActive && (!g.LoggedIn.Equal(at.loggedIn) || g.Generation > at.generation) {
+	if at == nil || !g.exists() || g.State != GrantActive || g.LoggedIn.Equal(at.loggedIn) && g.Generation <= at.generation {
+		return
+	}
+	pending := func(t *Token) bool { return t.unverified && t.Generation == g.Generation }
+	if g.Failure == nil && !slices.ContainsFunc(g.Tokens, pending) {
 		c.succeeded()
 	}
 }
