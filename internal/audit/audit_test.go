@@ -176,8 +176,8 @@ func TestRecord_TwoProcesses_LoseNothing(t *testing.T) {
 	}
 }
 
-// Of two processes with the same full file, the first one renames it. The second one, which
-// has no reason to look at the path, does not rename the new file over it.
+// Of two processes with the same full file, the first one renames it. The second one has
+// no reason yet to check which file is at the path, and does not rename the new one over it.
 func TestRecord_OneOfTwoProcessesRenamesTheFile(t *testing.T) {
 	config := Config{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Max: 1000, Keep: 1}
 	first, _ := newLog(t, config)

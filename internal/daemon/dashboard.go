@@ -266,7 +266,9 @@ func (d *api) configurationPage(c *gin.Context) {
 func (d *api) serviceView(ctx context.Context) dashboard.Service {
 	s := dashboard.Service{Version: d.version, Started: d.started, Store: d.store, Notifications: d.notifications(ctx)}
 	var both sync.WaitGroup
-	both.Go(func() { s.Processes, s.ProcessesUnknown = d.processesNow(ctx) })
+	if guard.CallerOf(ctx).MayAll() { // the names of hosts are not for every caller
+		both.Go(func() { s.Processes, s.ProcessesUnknown = d.processesNow(ctx) })
+	}
 	_, err := d.storeState.get(ctx, d.now(), func(ctx context.Context) (struct{}, error) { return struct{}{}, d.ready(ctx) })
 	both.Wait()
 	if err != nil {

@@ -50,6 +50,9 @@ func TestDashboard_ListsProcessesOfTheStore(t *testing.T) {
 					t.Errorf("no %q in\n%s", want, a.body)
 				}
 			}
+			if a := d.browse(t, ciKey).get(t, "/"); a.StatusCode != 200 || strings.Contains(a.body, "<li>") || strings.Contains(a.body, "Which processes") {
+				t.Errorf("for a caller with one client: %d\n%s", a.StatusCode, a.body)
+			}
 			if n := strings.Count(a.body, "(this page)"); tt.processes != nil && n != 1 {
 				t.Errorf("%d processes are this page's", n)
 			}
