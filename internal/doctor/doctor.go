@@ -122,6 +122,7 @@ var checks = []struct {
 	{"environment", (*examination).checkProxy},
 	{"environment", (*examination).checkLoopbackProxy},
 	{"service", (*examination).checkEndpoints},
+	{"service", (*examination).checkReady},
 	{"service", (*examination).checkCallerKey},
 	{"service", (*examination).checkVersion},
 	{"service", (*examination).checkServed},
