@@ -78,6 +78,41 @@ func TestDashboard_OpensTheLinkOnATerminal(t *testing.T) {
 	}
 }
 
+// An API key that is set is the caller, although the unix socket answers without one.
+func TestDashboard_KeyIsSet_NotTheSocketsRights(t *testing.T) {
+	clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")
+	added := runTokend(t, "key", "add", "reader", "--clients", "demo")
+	key := strings.TrimSpace(added.stdout)
+	if key == "" {
+		t.Fatalf("%+v", added)
+	}
+	s := serve(t)
+	other := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(other, []byte("another-key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, variable, value, listen string
+		code                          int
+		says                          string
+	}{
+		{"its key", "TOKEND_API_KEY", key, s.tcp, 0, ""},
+		{"unknown key", "TOKEND_API_KEY", "another-key", s.tcp, exitNoPerm, "unknown API key"},
+		{"unknown key in a file", "TOKEND_API_KEY_FILE", other, s.tcp, exitNoPerm, "unknown API key"},
+		{"listener elsewhere", "TOKEND_API_KEY", key, "127.0.0.1:" + freePort(t), exitUnavailable, "the session of TOKEND_API_KEY needs the TCP listener"},
+		{"socket only", "TOKEND_API_KEY", key, "off", exitConfig, "where the key has no effect"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("TOKEND_LISTEN", tt.listen)
+			t.Setenv(tt.variable, tt.value)
+			if o := runTokend(t, "dashboard", "--print"); o.code != tt.code || !strings.Contains(o.stderr, tt.says) || (o.stdout == "") != (tt.code != 0) {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
 func TestDashboard_NeedsATCPListener(t *testing.T) {
 	clean(t)
 	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")

@@ -34,7 +34,7 @@ func (p *program) doctorDeps(names []string) (doctor.Deps, error) {
 	d := doctor.Deps{
 		Settings: s.forDoctor(f), Names: names, Version: buildVersion(),
 		Getenv: os.Getenv, Locate: locate(), Now: p.clock, Machine: doctor.ThisMachine(),
-		CheckStore: s.checkStore, StoreUnreachable: store.ErrUnreachable, LoginHint: format.LoginHint,
+		CheckStore: s.checkStore, StoreUnreachable: store.ErrUnreachable, LoginHint: format.LoginHint, FailureHint: format.FailureHint,
 	}
 	if s.Audit.File != "" {
 		d.CheckAudit = s.checkAudit

@@ -119,6 +119,9 @@ func (p *place) service(t *testing.T, version, clients string) *httptest.Server 
 		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok", "version": version})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if strings.Contains(p.ready, `"error"`) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		_, _ = io.WriteString(w, cmp.Or(p.ready, `{"status":"ready"}`))
 	})
 	mux.HandleFunc("GET /v1/clients", func(w http.ResponseWriter, r *http.Request) {

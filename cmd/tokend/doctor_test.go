@@ -271,6 +271,10 @@ var serviceCases = []doctorCase{
 		p.ready = `{"status":"degraded","audit":{"since":"2026-01-02T03:04:05Z","reason":"no space left","hint":"free some","missing":7}}`
 		p.service(t, buildVersion(), `{"client":"demo","state":"ready"}`)
 	}, "audit log", "problem", "degraded since 2026-01-02T03:04:05Z: no space left; 7 entries are in the service's log only", "free some", 69},
+	{"store lost", func(t *testing.T, p *place) {
+		p.ready = `{"error":"store_unavailable","error_description":"the store was deleted or replaced while it was in use","hint":"restart tokend"}`
+		p.service(t, "", `{"client":"demo","state":"ready"}`)
+	}, "service", "problem", "the running service is not ready: the store was deleted or replaced while it was in use", "restart tokend", 69},
 	{"another", func(t *testing.T, p *place) { p.service(t, "v0.0.1", "") }, "version", "warning", "the service is v0.0.1", "restart", 0},
 	{"older", func(t *testing.T, p *place) { p.service(t, "", "") }, "version", "warning", "the service is older", "restart", 0},
 	{"none", fine, "version", "skipped", "does not run", "", 0},

@@ -117,7 +117,7 @@ func TestExecPassesOverAnotherUsersService(t *testing.T) {
 			unset(t, name)
 		}
 	}
-	if o, _ := execWith(t, "demo", "--", "true"); o.code != 69 || !strings.Contains(o.stderr, "there is no key for it, and no client is configured") {
+	if o, _ := execWith(t, "demo", "--", "true"); o.code != exitNoPerm || !strings.Contains(o.stderr, "there is no API key for the service at ") || !strings.Contains(o.stderr, ".local/state/tokend/api.key") {
 		t.Errorf("%+v", o)
 	}
 }

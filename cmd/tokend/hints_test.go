@@ -99,6 +99,22 @@ func TestStatusShowsAFailedLogin(t *testing.T) {
 	}
 }
 
+// A client that needs a login has one hint, and no login that failed before the service
+// tried again by itself.
+func TestStatus_LoginRequired_OneHintOfTheLatestAttempt(t *testing.T) {
+	const failed = `"login_failure":{"time":"2026-08-01T12:00:00Z","class":"idp_unreachable","description":"no answer"`
+	for client, want := range map[string]string{
+		failed + `}`: "demo: the last login failed: idp_unreachable: no answer (2026-08-01T12:00:00Z)\ndemo: tokend login demo\n",
+		failed + `,"hint":"start it"},"failure":{"time":"2026-08-01T13:00:00Z","class":"login_required","description":"wrong password"}`: "demo: login_required: wrong password (2026-08-01T13:00:00Z)\ndemo: tokend login demo\n",
+	} {
+		clean(t)
+		answering(t, 200, `{"clients":[{"client":"demo","state":"login_required","login":"headless",`+client+`}]}`)
+		if o := runTokend(t, "status"); !strings.HasSuffix(o.stdout, "0\n"+want) {
+			t.Errorf("%s: %s", client, o.stdout)
+		}
+	}
+}
+
 func TestHelpIsOfTheCommand(t *testing.T) {
 	clean(t)
 	for args, want := range map[string]string{

@@ -58,7 +58,10 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 			p.warnOfOwn(ctx, there, names)
 			return &reached{service: there, started: func() {}, end: func() error { return nil }}, nil
 		case err == nil:
-			found, err = false, fmt.Errorf("the service at %s is not this user's: there is no key for it", there.BaseURL())
+			if err := there.notReady(ctx); err != nil { // a private one would make a second store in its place
+				return nil, err
+			}
+			found, err = false, there.keyless(ctx)
 		case named:
 			return there.awaited(ctx)
 		case errors.Is(err, tokend.ErrForeign):
@@ -72,6 +75,9 @@ func (p *program) reachOrKeep(ctx context.Context, names []string, flags reachFl
 	if f := config.Faults(nil); errors.As(err, &f) && f.NoClient() {
 		if _, waits := ctx.Value(waitLimit{}).(time.Duration); waits && found {
 			return there.awaited(ctx)
+		}
+		if e := (*exitError)(nil); errors.As(absent, &e) && e.code == exitNoPerm { // it runs
+			return nil, hintf(exitNoPerm, e.Hint(), "%w, and no client is configured here", absent)
 		}
 		return nil, hintf(exitUnavailable, fmt.Sprintf("start it with tokend serve, or set TOKEND_CLIENTS=%s and TOKEND_CLIENT_%s_ISSUER, …", names[0], config.VariableOf(names[0])),
 			"%w, and no client is configured here", absent)

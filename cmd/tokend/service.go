@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"strings"
 
@@ -57,7 +59,10 @@ func call[T any](ctx context.Context, do func(context.Context) (T, error)) (T, e
 
 func (s service) health(ctx context.Context) (string, error) { return call(ctx, s.Health) }
 
-func (s service) clients(ctx context.Context) ([]tokend.Status, error) { return call(ctx, s.Clients) }
+func (s service) clients(ctx context.Context) ([]tokend.Status, error) {
+	all, err := call(ctx, s.Clients)
+	return all, s.explainKey(ctx, err)
+}
 
 // aboutClient calls a method about one client.
 func aboutClient[T any](ctx context.Context, name string, do func(context.Context, string) (T, error)) (T, error) {
@@ -65,7 +70,42 @@ func aboutClient[T any](ctx context.Context, name string, do func(context.Contex
 }
 
 func (s service) status(ctx context.Context, name string) (*tokend.Status, error) {
-	return aboutClient(ctx, name, s.Status)
+	c, err := aboutClient(ctx, name, s.Status)
+	return c, s.explainKey(ctx, err)
+}
+
+// explainKey replaces the service's refusal of a request without a key by keyless.
+func (s service) explainKey(ctx context.Context, err error) error {
+	var e *exitError
+	if !errors.As(err, &e) || e.reason != tokend.CodeUnauthorized {
+		return err
+	}
+	if key, keyErr := s.Key(); keyErr != nil || key != "" {
+		return err
+	}
+	return s.keyless(ctx)
+}
+
+// keyless returns why a service that answers cannot be asked: its store was lost, perhaps
+// with the directory that has its key, or the key is elsewhere.
+func (s service) keyless(ctx context.Context) error {
+	if err := s.notReady(ctx); err != nil {
+		return err
+	}
+	return hintf(exitNoPerm, "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to its key, by default in ~/.local/state/tokend/api.key (XDG_STATE_HOME)",
+		"unauthorized: there is no API key for the service at %s", s.BaseURL())
+}
+
+// notReady returns an error if the service reports that its store does not answer. It
+// needs no key.
+func (s service) notReady(ctx context.Context) error {
+	_, err := s.Ready(ctx)
+	var e *tokend.Error
+	if !errors.As(err, &e) || e.Code != tokend.CodeStoreUnavailable {
+		return nil
+	}
+	return hintf(exitUnavailable, cmp.Or(e.Hint, "the service's log has the reason; check the database or the disk, and restart tokend"),
+		"the service at %s is not ready: %s", s.BaseURL(), e.Description)
 }
 
 func (s service) login(ctx context.Context, name string) (*tokend.Login, error) {

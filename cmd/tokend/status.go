@@ -160,9 +160,11 @@ func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 			note("hint: %s", format.FailureHint(c))
 		}
 	}
-	if f := c.LoginFailure; f != nil {
+	if f := c.LoginFailure; f != nil && !outdated(c) {
 		note("the last login failed: %s: %s (%s)", f.Class, f.Description, v.Moment(f.Time, v.now))
-		note("hint: %s", cmp.Or(f.Hint, "to try again: "+newGrantHint(c)))
+		if f.Hint != "" || c.State != tokend.StateLoginRequired { // whose hint below says how to log in
+			note("hint: %s", cmp.Or(f.Hint, "to try again: "+newGrantHint(c)))
+		}
 	}
 	for _, f := range c.Files {
 		if f.Failure != "" {
@@ -178,6 +180,12 @@ func (v statusView) notesOf(c *tokend.Status) (notes []string) {
 		note("%s", format.LoginHint(c))
 	}
 	return notes
+}
+
+// outdated reports whether the service has tried to log in by itself since the last failed
+// login: that attempt is the client's failure, and the login hint is about it.
+func outdated(c *tokend.Status) bool {
+	return c.State == tokend.StateLoginRequired && c.Failure != nil && c.Failure.Time.After(c.LoginFailure.Time)
 }
 
 // newGrantHint says how a client gets another grant: by a login, or by a seed where

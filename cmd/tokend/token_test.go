@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -127,5 +129,56 @@ func TestGitHelper_WithoutClient_ChoosesByHost(t *testing.T) {
 	}
 	if o := tokendWith(t, p(""), "a", "b", "get"); o.code != 64 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// When the directory of the store and the key is deleted, commands lead to the service
+// that has lost it, and make no second store in its place.
+func TestStoreDeletedInUse_CommandsSayToRestart(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")
+	s := serve(t)
+	t.Setenv("TOKEND_LISTEN", s.tcp)
+	state := filepath.Join(home, ".local", "state", "tokend")
+	if err := os.RemoveAll(state); err != nil {
+		t.Fatal(err)
+	}
+	check := func(t *testing.T, args ...string) {
+		t.Helper()
+		o := runTokend(t, args...)
+		if o.code != exitUnavailable || !strings.Contains(o.stderr+o.stdout, "the store was deleted or replaced while it was in use") || !strings.Contains(o.stderr+o.stdout, "hint: restart tokend") {
+			t.Errorf("%v: %+v", args, o)
+		}
+		if _, err := os.Stat(filepath.Join(state, "tokend.db")); err == nil {
+			t.Errorf("%v made a second store", args)
+		}
+	}
+	check(t, "token", "demo")
+	check(t, "status")
+	check(t, "doctor")
+	for _, name := range tokendVariables() {
+		unset(t, name)
+	}
+	t.Setenv("TOKEND_LISTEN", s.tcp)
+	check(t, "token", "demo")
+	check(t, "status", "demo")
+	check(t, "doctor")
+}
+
+// Without a key, token and status say the same, and where it is by default.
+func TestNoKey_TokenAndStatusSayTheSame(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_CLIENT_DEMO_GRANT=client_credentials", "TOKEND_CLIENTS=demo")
+	s := serve(t)
+	for _, name := range tokendVariables() {
+		unset(t, name)
+	}
+	t.Setenv("HOME", filepath.Join(home, "other"))
+	t.Setenv("TOKEND_LISTEN", s.tcp)
+	for _, args := range [][]string{{"token", "demo"}, {"status"}, {"status", "demo"}} {
+		o := runTokend(t, args...)
+		if o.code != exitNoPerm || !strings.Contains(o.stderr, "unauthorized: there is no API key for the service at http://"+s.tcp) || !strings.Contains(o.stderr, "by default in ~/.local/state/tokend/api.key") {
+			t.Errorf("%v: %+v", args, o)
+		}
 	}
 }

@@ -21,7 +21,7 @@ type clientView struct {
 	Login        string        `json:"login,omitempty"`         // how it is configured to log in
 	Hosts        []string      `json:"hosts,omitempty"`         // that credential helpers may give its tokens to
 	AuthorizeURL string        `json:"authorize_url,omitempty"` // where a person can log in, when one must
-	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last failed login, until one succeeds
+	LoginFailure *flow.Failure `json:"login_failure,omitempty"` // of the last failed login, until a login or a refresh succeeds
 	Env          []string      `json:"env,omitempty"`           // variables that "tokend exec" sets
 	Files        []FileStatus  `json:"files,omitempty"`         // that hold its token
 	Upstreams    []string      `json:"upstreams,omitempty"`     // that the proxy may reach
@@ -57,7 +57,8 @@ func (d *api) nearNames(caller *guard.Caller, name string) string {
 }
 
 func (d *api) view(ctx context.Context, cl *client) clientView {
-	v := clientView{Status: cl.Status(), Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(cl.Name()), Env: cl.Env}
+	st := cl.Status()
+	v := clientView{Status: st, Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(&st), Env: cl.Env}
 	if cl.Files != nil {
 		v.Files = cl.Files()
 	}

@@ -136,7 +136,8 @@ func (d *api) toClients(c *gin.Context) {
 
 // dashboardClient is a client's state without what the store would have to be asked for.
 func (d *api) dashboardClient(cl *client) dashboard.Client {
-	return dashboard.Client{Status: cl.Status(), Login: cl.Login, LoginFailure: d.logins.failure(cl.Name())}
+	st := cl.Status()
+	return dashboard.Client{Status: st, Login: cl.Login, LoginFailure: d.logins.failure(&st)}
 }
 
 func (d *api) clientPage(c *gin.Context) {

@@ -105,8 +105,14 @@ func (s *logins) ended(client string, p *problem) {
 	}
 }
 
-func (s *logins) failure(client string) *flow.Failure {
+// failure returns why the last login of a client failed. A token that it got since, by
+// a refresh or by another login, ends the failure: nothing is left to do about it.
+func (s *logins) failure(st *flow.Status) *flow.Failure {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failures[client]
+	f := s.failures[st.Client]
+	if f == nil || st.Obtained.After(f.Time) || st.LastExchange.After(f.Time) || st.LoggedIn.After(f.Time) {
+		return nil
+	}
+	return f
 }

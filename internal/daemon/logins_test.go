@@ -150,3 +150,24 @@ func TestCallback_OwnPath(t *testing.T) {
 		})
 	}
 }
+
+// A login that failed is reported until the client gets a token, also by a refresh.
+func TestLogin_FailureEndsWithALaterToken(t *testing.T) {
+	f := newTenant(t)
+	d := onStore(t, f, flow.NewMemoryStore())
+	if a := d.callback(t, d.begun(t, "web")); a.StatusCode != 200 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	state := d.begun(t, "web")
+	f.answer(refuseWith(400, "invalid_grant"))
+	if a := d.callback(t, state); a.StatusCode == 200 {
+		t.Fatalf("the second login succeeded: %s", a.body)
+	}
+	f.answer(goodToken)
+	if v := d.call(t, "GET", "/v1/clients/web", ""); !strings.Contains(v.body, `"login_failure"`) {
+		t.Errorf("after the failed login: %s", v.body)
+	}
+	if a := d.call(t, "POST", "/v1/clients/web/refresh", ""); a.StatusCode != 200 || strings.Contains(a.body, `"login_failure"`) {
+		t.Errorf("after the refresh: %d %s", a.StatusCode, a.body)
+	}
+}

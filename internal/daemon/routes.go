@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"example.com/tokend/internal/guard"
 	"example.com/tokend/internal/proxy"
+	"example.com/tokend/pkg/flow"
 )
 
 // route is one route of the API. What GET answers, HEAD answers without a body.
@@ -136,10 +138,14 @@ func (d *Daemon) readyz(c *gin.Context) {
 	if err := d.ready(c.Request.Context()); err != nil {
 		reason, advice := reasonAndHint(err, "tokend doctor shows what is wrong with the store")
 		d.log.WarnContext(c.Request.Context(), "not ready", "reason", reason, "hint", advice)
-		d.fail(c, &problem{
+		p := &problem{
 			Status: http.StatusServiceUnavailable, Code: "store_unavailable",
 			Description: "the store does not answer", RetryAfter: 1,
-		})
+		}
+		if errors.Is(err, flow.ErrReplaced) { // without the error's text, whose path and host are not for every caller
+			p.Description, p.Hint = "the store was deleted or replaced while it was in use", "restart tokend"
+		}
+		d.fail(c, p)
 		return
 	}
 	ready := struct {

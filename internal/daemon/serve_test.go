@@ -20,6 +20,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -290,4 +291,15 @@ func TestLogins_WorkOnceAndExpire(t *testing.T) {
 			t.Errorf("there after drop: %v", err)
 		}
 	})
+}
+
+// A lost store is named without its path, which is not for callers without a key.
+func TestReadyz_StoreLost_SaysSoWithoutItsPath(t *testing.T) {
+	d := start(t, Config{Clients: []Client{kept(t, newTenant(t), "demo")}, Ready: func(context.Context) error {
+		return hint.Errorf("restart tokend", "sqlite: /secret/path was deleted while it was in use: %w", flow.ErrReplaced)
+	}})
+	a := d.raw(t, "GET /readyz HTTP/1.1\nHost: HOST\n\n")
+	if a.StatusCode != 503 || !strings.Contains(a.body, "the store was deleted or replaced while it was in use") || !strings.Contains(a.body, `"hint":"restart tokend"`) || strings.Contains(a.body, "/secret") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
 }

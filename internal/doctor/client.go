@@ -163,6 +163,9 @@ func (x *examination) checkState(c Client) []flow.Finding {
 		return ok(check, text)
 	case flow.StateDegraded:
 		hint := "the token is served until it expires; the other lines of this client may say why there is no new one"
+		if x.remote != "" { // no other line asks the provider
+			hint = "the token is served until it expires; " + cmp.Or(x.FailureHint(&st), "the service retries")
+		}
 		if strings.Contains(why, "may or may not have reached") {
 			hint = "to retry now: " + x.loginHint(c)
 		}
@@ -173,22 +176,34 @@ func (x *examination) checkState(c Client) []flow.Finding {
 		st.Login = cmp.Or(st.Login, c.Login)
 		return problem(check, flow.ClassLoginRequired, text, x.LoginHint(&st))
 	case flow.StateClientRejected:
-		return problem(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service retries, and at once after tokend refresh "+c.Name+"; --probe-secret tries the secret")
+		return problem(check, flow.ClassClientRejected, text, "compare client_id, client_secret and token_auth with the application; the service retries, and at once after tokend refresh "+c.Name+"; "+x.probeHint(c.Name))
 	case flow.StateRestored:
 		return problem(check, flow.ClassRestored, "an older copy of the store was put back, or the grant was exported: nothing is sent, because its refresh token may be spent",
 			"tokend login "+c.Name+"; or tokend resume "+c.Name+", if the token was not used since, and no other store uses it")
 	case flow.StateUnavailable:
-		return unavailable(&st, check, text)
+		return x.unavailable(&st, check, text)
 	}
 	return warning(check, "state "+text+" is unknown here", "use the command line of the service's version")
 }
 
 // unavailable tells what passes by itself from what a person must fix.
-func unavailable(c *tokend.Status, check, text string) []flow.Finding {
+func (x *examination) unavailable(c *tokend.Status, check, text string) []flow.Finding {
 	if c.Failure == nil || temporary(flow.Class(c.Failure.Class)) {
-		return problem(check, flow.ClassUnreachable, text, "it recovers by itself when the provider and the store work again")
+		hint := "it recovers by itself when the provider and the store work again"
+		if own := x.FailureHint(c); x.remote != "" && own != "" { // no other line asks the provider
+			hint += "; " + own
+		}
+		return problem(check, flow.ClassUnreachable, text, hint)
 	}
 	return problem(check, flow.Class(c.Failure.Class), text, cmp.Or(c.Failure.Hint, "fix this; tokend keeps retrying"))
+}
+
+// probeHint says how to try a client's secret, which needs its settings.
+func (x *examination) probeHint(name string) string {
+	if x.remote != "" {
+		return "tokend doctor " + name + " --probe-secret with the service's variables tries the secret"
+	}
+	return "--probe-secret tries the secret"
 }
 
 // checkGrantEnd reports a login that must soon be repeated.

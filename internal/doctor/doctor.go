@@ -43,6 +43,8 @@ type Deps struct {
 	CheckAudit func() error
 	// LoginHint says how a client gets a grant, and what a person does for it.
 	LoginHint func(*tokend.Status) string
+	// FailureHint says what to do about the client's failure, "" if nothing is known.
+	FailureHint func(*tokend.Status) string
 }
 
 // Settings are the configuration of the service, as far as it could be read.
@@ -120,6 +122,7 @@ var checks = []struct {
 	{"environment", (*examination).checkProxy},
 	{"environment", (*examination).checkLoopbackProxy},
 	{"service", (*examination).checkEndpoints},
+	{"service", (*examination).checkReady},
 	{"service", (*examination).checkCallerKey},
 	{"service", (*examination).checkVersion},
 	{"service", (*examination).checkServed},

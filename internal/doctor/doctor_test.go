@@ -65,6 +65,12 @@ func healthy(t *testing.T, env map[string]string) (Deps, *provider) {
 		},
 		CheckStore: func(context.Context) (bool, error) { return true, nil },
 		LoginHint:  func(c *tokend.Status) string { return "log in " + c.Client },
+		FailureHint: func(c *tokend.Status) string {
+			if c.Failure == nil {
+				return ""
+			}
+			return c.Failure.Hint
+		},
 	}, p
 }
 
@@ -300,6 +306,39 @@ func TestRun_OfflineAsksNoProvider(t *testing.T) {
 	}
 	if asked != 0 {
 		t.Errorf("asked %d times", asked)
+	}
+}
+
+// What needs the service's settings is not checked where they are missing, and no hint
+// refers to it.
+func TestRun_Remote_HintsNeedNoSettings(t *testing.T) {
+	const failure = `,"failure":{"class":"idp_unreachable","description":"connection refused","hint":"is the provider running?"}`
+	for name, tt := range map[string]struct {
+		client, check string
+		result        flow.Result
+		text, hint    string
+	}{
+		"degraded":     {`"state":"degraded"` + failure, "state", flow.ResultWarning, "degraded: idp_unreachable: connection refused", "the token is served until it expires; is the provider running?"},
+		"unavailable":  {`"state":"unavailable"` + failure, "state", flow.ResultProblem, "unavailable: idp_unreachable: connection refused", "it recovers by itself when the provider and the store work again; is the provider running?"},
+		"rejected":     {`"state":"client_rejected"`, "state", flow.ResultProblem, "client_rejected", "at once after tokend refresh demo; tokend doctor demo --probe-secret with the service's variables tries the secret"},
+		"probe secret": {`"state":"ready"`, "secret", flow.ResultWarning, "not tried: the secret is in the service's settings", "run tokend doctor demo --probe-secret with the service's variables, as its user"},
+		"no store":     {`"state":"ready"`, "store", flow.ResultSkipped, "it is the service's", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := healthy(t, nil)
+			remote(&d)
+			d.ProbeSecret = true
+			d.CheckStore = func(context.Context) (bool, error) { return false, nil }
+			s := newService(t, `{"client":"demo",`+tt.client+`}`)
+			d.Settings.Listen.Addr = s.Listener.Addr().String()
+			found := Run(t.Context(), d)
+			for _, f := range found {
+				if f.Check == tt.check && f.Result == tt.result && strings.HasPrefix(f.Text, tt.text) && strings.HasSuffix(f.Hint, tt.hint) && (f.Hint == "") == (tt.hint == "") {
+					return
+				}
+			}
+			t.Errorf("want %s %s: %s; hint %s; got %+v", tt.result, tt.check, tt.text, tt.hint, found)
+		})
 	}
 }
 

@@ -66,5 +66,8 @@ func (x *examination) unknownNames(check string) []flow.Finding {
 func (x *examination) checkServedClient(st tokend.Status) []flow.Finding {
 	c := Client{Config: flow.Config{Name: st.Client}, Login: st.Login}
 	found := slices.Concat(x.checkState(c), x.checkFiles(c), x.checkGrantEnd(c), x.checkWindows(c))
+	if x.ProbeSecret {
+		found = append(found, warning("secret", "not tried: the secret is in the service's settings", "run tokend doctor "+st.Client+" --probe-secret with the service's variables, as its user")...)
+	}
 	return append(found, skipped("tenant", "its settings are the service's: run tokend doctor with the variables of the service")...)
 }

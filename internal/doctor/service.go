@@ -18,6 +18,9 @@ import (
 	"example.com/tokend/pkg/tokend"
 )
 
+// keyHint says where a caller finds the API key.
+const keyHint = "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service, by default in ~/.local/state/tokend/api.key (XDG_STATE_HOME)"
+
 // probeTimeout is how long the service may take to answer.
 const probeTimeout = 5 * time.Second
 
@@ -180,7 +183,7 @@ func (x *examination) checkCallerKey(ctx context.Context) []flow.Finding {
 		return serviceProblem(check, flow.ClassConfig, err)
 	}
 	if key == "" {
-		return warning(check, "there is none for callers of the listener", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+		return warning(check, "there is none for callers of the listener", keyHint)
 	}
 	return x.list(ctx, x.running.needKey, ok(check, "the service accepts it"))
 }
@@ -206,6 +209,22 @@ func (x *examination) list(ctx context.Context, conn *tokend.Client, accepted []
 		x.running.clients[c.Client] = c
 	}
 	return accepted
+}
+
+// checkReady reports a service that answers without its store.
+func (x *examination) checkReady(ctx context.Context) []flow.Finding {
+	conn := x.running.conn
+	if conn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	defer conn.Close()
+	_, err := conn.Ready(ctx)
+	if e := (*tokend.Error)(nil); errors.As(err, &e) && e.Code == tokend.CodeStoreUnavailable {
+		return problem("service", ClassService, "the running service is not ready: "+oneLine(e.Description), cmp.Or(oneLine(e.Hint), "its log has the reason; check the database or the disk, and restart tokend"))
+	}
+	return nil
 }
 
 // checkVersion compares this program with the service.

@@ -104,6 +104,8 @@ func (x *examination) checkStore(ctx context.Context) []flow.Finding {
 		return problemOf(check, flow.ClassConfig, err)
 	case s.PasswordInURL:
 		return warning(check, "the store's URL has a password: other users and logs may show it", "move it to a file: TOKEND_STORE_PASSWORD_FILE, or PGPASSFILE")
+	case !exists && x.remote != "":
+		return skipped(check, "it is the service's, which has a configuration of its own")
 	case !exists:
 		return ok(check, "tokend serve makes it at its first start: "+s.Store)
 	}

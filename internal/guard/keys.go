@@ -77,8 +77,8 @@ func newKeyring(keys []Key, limitOf func(Key) *limit) (keyring, error) {
 func bearer(h http.Header) (string, *Refusal) {
 	values := h["Authorization"]
 	if len(values) == 0 {
-		return "", unauthorized("", "no API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"+
-			" (over HTTP: Authorization: Bearer KEY), or use the unix socket")
+		return "", unauthorized("", "no API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service, by default in ~/.local/state/tokend/api.key (XDG_STATE_HOME)"+
+			"; over HTTP: Authorization: Bearer KEY; or use the unix socket")
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {

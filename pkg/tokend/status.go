@@ -36,7 +36,7 @@ type Status struct {
 	Login        string   `json:"login,omitempty"` // how the client is configured to log in
 	Hosts        []string `json:"hosts,omitempty"` // that credential helpers may hand the token to
 	AuthorizeURL string   `json:"authorize_url,omitempty"`
-	LoginFailure *Failure `json:"login_failure,omitempty"` // of the last login, until one succeeds
+	LoginFailure *Failure `json:"login_failure,omitempty"` // of the last login, until a login or a refresh succeeds
 	Env          []string `json:"env,omitempty"`           // variables that tokend exec sets
 	Files        []File   `json:"files,omitempty"`         // that hold the token
 	Upstreams    []string `json:"upstreams,omitempty"`     // that the proxy may reach
