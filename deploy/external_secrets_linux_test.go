@@ -17,6 +17,7 @@ import (
 
 	"github.com/PaesslerAG/jsonpath"
 	apps "k8s.io/api/apps/v1"
+	networking "k8s.io/api/networking/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -77,8 +78,12 @@ type (
 func TestExternalSecrets_RecipeGetsAToken(t *testing.T) {
 	page := read(t, filepath.Join(root, "docs", "external-secrets.md"))
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1)
-	if len(blocks) != 2 {
-		t.Fatalf("docs/external-secrets.md has %d blocks marked yaml, not a patch and the objects", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("docs/external-secrets.md has %d blocks marked yaml, not a patch, the objects and a rule", len(blocks))
+	}
+	if spec := strict[networking.NetworkPolicySpec](t, blocks[2][1]); len(spec.Ingress) != 1 || len(spec.Ingress[0].From) != 1 ||
+		spec.Ingress[0].From[0].PodSelector == nil || spec.Ingress[0].From[0].NamespaceSelector == nil {
+		t.Errorf("the rule is not of pods in any namespace: %s", blocks[2][1])
 	}
 	objects := strings.Split(blocks[1][1], "---\n")
 	if len(objects) != 2 {

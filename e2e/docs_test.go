@@ -87,6 +87,7 @@ func TestDocs(t *testing.T) {
 				}
 				block = strings.ReplaceAll(block, "http://localhost:8400/", d.issuer)
 				block = strings.ReplaceAll(block, "http://localhost:8484/", d.service+"/")
+				block = strings.ReplaceAll(block, "127.0.0.1:8410", freePort(t))
 				block = strings.ReplaceAll(block, "127.0.0.1:8490", freePort(t))
 				out, err := d.run(t, block)
 				if err != nil || strings.Contains(string(out), "error: ") {

@@ -477,10 +477,10 @@ func TestPostgres_MoveGrants(t *testing.T) {
 	move := func(from, to *agent, keyset string) {
 		t.Helper()
 		grants := filepath.Join(t.TempDir(), "grants")
-		if out, code := from.run(t, "store", "export", grants); code != 0 || !strings.Contains(out, "exported 1 grants") {
+		if out, code := from.run(t, "store", "export", grants); code != 0 || !strings.Contains(out, "exported 1 grant") {
 			t.Fatalf("export: exit %d: %s", code, out)
 		}
-		if out, code := to.run(t, "store", "import", "--keyset", keyset, grants); code != 0 || !strings.Contains(out, "imported 1 grants") {
+		if out, code := to.run(t, "store", "import", "--keyset", keyset, grants); code != 0 || !strings.Contains(out, "imported 1 grant") {
 			t.Fatalf("import: exit %d: %s", code, out)
 		}
 		if status, body := from.ask(t.Context(), "POST", "/v1/clients/demo/refresh"); status == 200 || !strings.Contains(body, "was exported") {

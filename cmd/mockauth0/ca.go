@@ -31,7 +31,7 @@ func (p *program) ca(ctx context.Context, url string) error {
 	if _, err := p.stdout.Write(body); err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(p.stderr, "mockauth0: save the lines above as ca.pem, then use one of\n"+
+	_, err = fmt.Fprint(p.stderr, "mockauth0: the certificate is on standard output; with it in a file ca.pem, use one of\n"+
 		"  export SSL_CERT_FILE=$PWD/ca.pem         # Go, OpenSSL, Python's ssl\n"+
 		"  export NODE_EXTRA_CA_CERTS=$PWD/ca.pem   # Node\n"+
 		"  export REQUESTS_CA_BUNDLE=$PWD/ca.pem    # Python's requests\n"+

@@ -140,6 +140,24 @@ func TestPersist_ResetReturnsToTheTenantFile(t *testing.T) {
 	}
 }
 
+// Without a tenant file, a reset returns to the default tenant, and the log says so.
+func TestPersist_LogSaysWhatAResetReturnsTo(t *testing.T) {
+	dir := t.TempDir()
+	given := filepath.Join(dir, "tenant.yaml")
+	if err := os.WriteFile(given, []byte(clientOfTenants), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, more := range map[string][]string{"the default tenant": nil, "the tenant file": {"--tenant", given}} {
+		arguments := append([]string{"serve", "--persist", filepath.Join(dir, want)}, more...)
+		t.Run(want, func(t *testing.T) { start(t, 1, nil, arguments...) })
+		t.Run(want+" again", func(t *testing.T) {
+			if r := start(t, 1, nil, arguments...); !slices.ContainsFunc(r.log, func(line string) bool { return strings.HasSuffix(line, "; a reset returns to "+want) }) {
+				t.Errorf("log:\n%q", r.log)
+			}
+		})
+	}
+}
+
 // A process that is killed leaves a whole file, with every change but those of the last
 // moment.
 func TestPersist_KilledProcessLeavesAWholeFile(t *testing.T) {

@@ -74,11 +74,18 @@ func (p *program) record(ctx context.Context, f recordFlags) error {
 		return err
 	}
 	cases, skipped := r.Summary()
-	fmt.Fprintf(p.stderr, "mockauth0: recorded %d cases\n", cases)
+	fmt.Fprintf(p.stderr, "mockauth0: recorded %s\n", counted(cases))
 	for _, why := range slices.Sorted(maps.Keys(skipped)) {
 		fmt.Fprintf(p.stderr, "mockauth0: not recorded: %d × %s\n", skipped[why], why)
 	}
 	return failed
+}
+
+func counted(cases int) string {
+	if cases == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", cases)
 }
 
 // writeRecording replaces the file.

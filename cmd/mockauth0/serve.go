@@ -149,7 +149,11 @@ func (p *program) showLifetime(s settings, loaded bool) {
 	}
 	fmt.Fprintf(p.stderr, what+"%s keeps its objects, and sessions and tokens are lost at exit\n", s.Persist)
 	if loaded {
-		fmt.Fprintf(p.stderr, "mockauth0: started with the objects of %s; a reset returns to the tenant file\n", s.Persist)
+		start := "the default tenant"
+		if len(s.Tenant) > 0 {
+			start = "the tenant file"
+		}
+		fmt.Fprintf(p.stderr, "mockauth0: started with the objects of %s; a reset returns to %s\n", s.Persist, start)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,13 +15,17 @@ import (
 
 	"example.com/tokend/internal/apikey"
 	"example.com/tokend/internal/config"
+	"example.com/tokend/internal/durable"
 	"example.com/tokend/internal/terminal"
 )
 
 const keyAddHelp = `Makes an API key and prints it, once: only its hash is kept, in api_keys_file. A running
 service uses the key within a second, without a restart.
 
-  tokend key add ci --clients demo --expires 720h >ci.key
+  tokend key add ci --clients demo --expires 720h --output ci.key
+
+--output replaces a file that has an API key and nothing else, and no other file. A key
+of the same name is replaced if it has expired, so the command can be run again then.
 
 The key may read tokens and states of its clients, and send proxied requests. With
 --manage it may also log in and out, refresh and resume. The name is the caller in the
@@ -31,6 +37,7 @@ type keyFlags struct {
 	manage             bool
 	expires            string
 	rate               int
+	output             string
 }
 
 func (p *program) keyAdd() *cobra.Command {
@@ -43,6 +50,7 @@ func (p *program) keyAdd() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.audiences, "audiences", nil, "audiences that its tokens may be for; default: all")
 	cmd.Flags().BoolVar(&f.manage, "manage", false, "it may also log in and out, refresh and resume")
 	cmd.Flags().StringVar(&f.expires, "expires", "", "when it expires: a duration such as 720h, or a `time` such as 2026-01-31T00:00:00Z; default: never")
+	cmd.Flags().StringVar(&f.output, "output", "", "write the key to a `file` that only its owner can read; default: print it")
 	cmd.Flags().IntVar(&f.rate, "rate-limit", 0, "requests per second; default: caller_rate_limit")
 	return cmd
 }
@@ -65,6 +73,10 @@ func (p *program) addKey(name string, f keyFlags) error {
 	if slices.ContainsFunc(s.Keys, func(o config.Key) bool { return o.Name == name }) {
 		return hintf(exitConfig, "use another name", "keys.%s of the configuration has that name", name)
 	}
+	write, err := p.newKeyFile(f.output)
+	if err != nil {
+		return err
+	}
 	key, hash, err := apikey.New(rand.Reader)
 	if err != nil {
 		return exitWith(exitUnavailable, err)
@@ -76,9 +88,43 @@ func (p *program) addKey(name string, f keyFlags) error {
 	case err != nil:
 		return exitWith(exitConfig, err)
 	}
+	if err := write([]byte(key + "\n")); err != nil {
+		// A key that its caller never gets must not block the name.
+		return exitWith(exitConfig, errors.Join(err, apikey.Revoke(s.APIKeysFile, name)))
+	}
+	if f.output != "" && f.output != "-" {
+		p.tell("made the API key %s, which is only in %s; %s has its hash\n", name, f.output, s.APIKeysFile)
+		return nil
+	}
 	p.tell("made the API key %s, which is shown only now; %s has its hash\n", name, s.APIKeysFile)
-	return p.print(key)
+	return nil
 }
+
+// newKeyFile returns a function that writes an API key: to a file for its owner alone, or
+// to stdout. A former key's file is replaced, as is an empty one; any other is refused, so
+// that a wrong path destroys nothing.
+func (p *program) newKeyFile(path string) (write func([]byte) error, err error) {
+	if path == "" {
+		path = "-"
+	}
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return p.newSecretFile(path)
+	}
+	b, err := durable.ReadOwn(path, maxKeyFile)
+	if err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("--output: %w", err))
+	}
+	if former := strings.TrimSpace(string(b)); former != "" && !apikey.IsKey(former) {
+		return nil, hintf(exitConfig, "name a new file", "--output: %s exists, and is not the file of an API key", path)
+	}
+	return func(b []byte) error {
+		return cmp.Or(durable.Replace(path, 0o600, b), durable.SyncDir(filepath.Dir(path)))
+	}, nil
+}
+
+// maxKeyFile is more than the file of an API key has.
+const maxKeyFile = 1 << 10
 
 // checkKeyClients refuses a key that would open nothing.
 func (s settings) checkKeyClients(clients []string) error {

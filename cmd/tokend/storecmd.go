@@ -73,7 +73,7 @@ func (p *program) exportStore(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return transferFailed(err)
 	}
-	p.tell("exported %d grants; this store sends nothing for them until tokend resume NAME or a login\n", n)
+	p.tell("exported %s; this store sends nothing for them until tokend resume NAME or a login\n", counted(n, "grant"))
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (p *program) importStore(ctx context.Context, path, keysetFile string) (err
 	if err != nil {
 		return transferFailed(err)
 	}
-	fmt.Fprintf(p.stdout, "imported %d grants; the store already had %d\n", r.Grants, r.Present)
+	fmt.Fprintf(p.stdout, "imported %s; the store already had %d\n", counted(r.Grants, "grant"), r.Present)
 	if len(r.Refused) > 0 {
 		return hintf(exitConfig, "nothing is to be done if the store's grants are the ones in use",
 			"%d grants were not imported, because the store has later ones: %s", len(r.Refused), terminal.Printable(strings.Join(r.Refused, ", ")))

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,9 @@ type Key struct {
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires,omitzero"`
 }
+
+// ExpiredAt reports whether the key opens nothing any more at a time.
+func (k Key) ExpiredAt(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
 // Hash is the SHA-256 of a key, base64url in the file.
 type Hash [sha256.Size]byte
@@ -74,6 +78,13 @@ func New(random io.Reader) (key string, hash Hash, err error) {
 	}
 	key = prefix + base64.RawURLEncoding.EncodeToString(b)
 	return key, sha256.Sum256([]byte(key)), nil
+}
+
+// IsKey reports whether a text has the form of a key of [New].
+func IsKey(text string) bool {
+	random, ok := strings.CutPrefix(text, prefix)
+	b, err := base64.RawURLEncoding.DecodeString(random)
+	return ok && err == nil && len(b) == 32
 }
 
 // document is the content of the file.
@@ -162,16 +173,22 @@ var (
 	ErrUnknown = errors.New("there is no key of that name")
 )
 
-// Add adds a key to the file, and creates the file if it is absent.
+// Add adds a key to the file, and creates the file if it is absent. It replaces a key of
+// the same name that had expired when k was created: that one opens nothing any more.
 func Add(path string, k Key) error {
 	if err := k.check(); err != nil {
 		return err
 	}
 	return change(path, func(keys []Key) ([]Key, error) {
-		if slices.ContainsFunc(keys, func(o Key) bool { return o.Name == k.Name }) {
+		i := slices.IndexFunc(keys, func(o Key) bool { return o.Name == k.Name })
+		switch {
+		case i < 0:
+			return append(keys, k), nil
+		case !keys[i].ExpiredAt(k.Created):
 			return nil, ErrExists
 		}
-		return append(keys, k), nil
+		keys[i] = k
+		return keys, nil
 	})
 }
 

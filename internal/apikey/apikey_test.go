@@ -60,6 +60,43 @@ func TestAdd_KeepsTheHashOnly(t *testing.T) {
 	}
 }
 
+func TestAdd_ReplacesAnExpiredKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "api-keys.json")
+	_, former := newKey(t, "ci")
+	former.Expires = former.Created.Add(time.Hour)
+	_, other := newKey(t, "other")
+	for _, k := range []Key{former, other} {
+		if err := Add(path, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, k := newKey(t, "ci")
+	k.Created = former.Expires.Add(-time.Second)
+	if err := Add(path, k); !errors.Is(err, ErrExists) {
+		t.Errorf("a second before it expires: %v", err)
+	}
+	k.Created = former.Expires
+	if err := Add(path, k); err != nil {
+		t.Error(err)
+	}
+	if keys, err := Load(path); err != nil || len(keys) != 2 || keys[0].Hash != k.Hash || keys[1].Hash != other.Hash {
+		t.Errorf("%+v, %v", keys, err)
+	}
+	k.Name, k.Created = "other", k.Created.AddDate(100, 0, 0)
+	if err := Add(path, k); !errors.Is(err, ErrExists) {
+		t.Errorf("a key that never expires: %v", err)
+	}
+}
+
+func TestIsKey(t *testing.T) {
+	secret, _ := newKey(t, "ci")
+	for text, want := range map[string]bool{secret: true, secret + "A": false, secret[1:]: false, prefix: false, "": false, "tokend_notes": false} {
+		if IsKey(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
+
 func TestAdd_AtTheSameTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "api-keys.json")
 	var all sync.WaitGroup
