@@ -89,12 +89,11 @@ func runEach(ctx context.Context, program, dir string, environments chan []strin
 		env := <-environments
 		all.Go(func() {
 			defer func() { environments <- env }()
-			ctx, cancel := context.WithTimeout(ctx, time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, program, "-test.v", "-test.run", "^"+name+"$")
-			cmd.Env, cmd.Dir = env, dir
-			out, err := cmd.CombinedOutput()
-			if err != nil || !bytes.Contains(out, []byte("--- PASS: "+name)) {
+			out, passed := runOne(ctx, program, dir, env, name)
+			if !passed && bytes.Contains(out, []byte("with this name already exists")) {
+				out, passed = runOne(ctx, program, dir, env, name) // it names objects by random numbers below 999, some of them twice
+			}
+			if !passed {
 				mu.Lock()
 				failures[name] = string(out[:min(len(out), 3000)])
 				mu.Unlock()
@@ -103,4 +102,14 @@ func runEach(ctx context.Context, program, dir string, environments chan []strin
 	}
 	all.Wait()
 	return failures
+}
+
+// runOne runs a test, and returns its output and whether it passed.
+func runOne(ctx context.Context, program, dir string, env []string, name string) ([]byte, bool) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-test.v", "-test.run", "^"+name+"$")
+	cmd.Env, cmd.Dir = env, dir
+	out, err := cmd.CombinedOutput()
+	return out, err == nil && bytes.Contains(out, []byte("--- PASS: "+name))
 }
