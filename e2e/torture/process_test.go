@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +47,7 @@ func startProcess(name, dir string, env []string, report func(error)) (*process,
 	p := &process{name: name, key: rand.Text(), log: &programs.Log{}, ended: make(chan struct{})}
 	p.http = &http.Client{Transport: document.Transport(&http.Transport{DisableKeepAlives: true}, report)}
 	p.cmd = exec.Command(filepath.Join(bin, "tokend"), "serve") //nolint:gosec,noctx // the program under test
-	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = append(env, "TOKEND_API_KEY="+p.key), dir, p.log, p.log
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = slices.Concat(env, []string{"TOKEND_API_KEY=" + p.key}), dir, p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
