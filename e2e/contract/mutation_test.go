@@ -216,7 +216,7 @@ var behaviours = []struct{ what, file, old, new string }{
 	{"an export has no references to what is gone", "export.go", `keep("members", func(v any) bool { return s.users[asText(v)] })`, ""},
 	{"changes of users are signalled", "users.go", "st.revision++\n\tst.users[u.UserID] = u", "st.users[u.UserID] = u"},
 	{"changes by the control API are signalled", "control.go", "defer t.changed()", ""},
-	{"keywords in an export are escaped", "../../internal/tenantfile/write.go", "case keyword && (r == '#' || r == '@'), r < 0x100", "case r < 0x100"},
+	{"keywords in an export are escaped", "../../internal/tenantfile/write.go", "case keyword && (r == '#' || r == '@'), r < 0x100", "case keyword && false, r < 0x100"},
 	{"an export may have settings that a file may not", "../../internal/tenantfile/ignored.go", "&& !l.Lax && !l.export {", "&& !l.Lax {"},
 	{"a login mode is auto or form", "tenant/client.go", `oneOf("x-login", c.Login, of, []string{"auto", "form"}),`, ""},
 }
