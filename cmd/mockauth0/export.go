@@ -68,7 +68,7 @@ func (p *program) export(ctx context.Context, url, output string, force bool) er
 // mayReplace returns the file to write, which for a link is the one that it leads to. A
 // directory or a device, such as /dev/null, is never replaced.
 func mayReplace(path string, force bool) (string, error) {
-	if _, err := os.Lstat(path); err != nil { // there is none, or writing it says why not
+	if _, err := os.Lstat(path); err != nil { // nothing is replaced, or the write reports why it cannot be
 		return path, nil
 	}
 	info, err := os.Stat(path)

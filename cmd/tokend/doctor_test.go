@@ -253,7 +253,7 @@ var serviceCases = []doctorCase{
 		answersOnly(`"state":"ready"`)(t, p)
 		setenv(t, "TOKEND_API_KEY=another-key-of-another")
 	}, "api key", "problem", "rejects this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE", 77},
-	{"missing", func(t *testing.T, p *place) { answersOnly(`"state":"ready"`)(t, p); unset(t, "TOKEND_API_KEY") }, "api key", "warning", "there is none", "set TOKEND_API_KEY", 0},
+	{"missing", func(t *testing.T, p *place) { answersOnly(`"state":"ready"`)(t, p); unset(t, "TOKEND_API_KEY") }, "api key", "warning", "no API key is set for callers", "set TOKEND_API_KEY", 0},
 	{"nonsense", func(t *testing.T, p *place) { p.service(t, "", `"x"`) }, "api key", "problem", "is not a list of clients", "version", 69},
 
 	{"the same", runs, "version", "ok", "", "", 0},

@@ -59,6 +59,11 @@ func (d *api) nearNames(caller *guard.Caller, name string) string {
 func (d *api) view(ctx context.Context, cl *client) clientView {
 	st := cl.Status()
 	v := clientView{Status: st, Login: cl.Login, Hosts: cl.Hosts, LoginFailure: d.logins.failure(&st), Env: cl.Env}
+	if f := v.Failure; f != nil && f.Class != flow.ClassLoginRequired { // whose hint depends on the login
+		own := *f
+		own.Hint = withLogin(f.Hint, cl.Name(), cl.Login)
+		v.Failure = &own
+	}
 	if cl.Files != nil {
 		v.Files = cl.Files()
 	}

@@ -128,7 +128,7 @@ func (d *api) clientsPage(c *gin.Context) {
 	d.showHTML(c, http.StatusOK, d.pages.Clients(list))
 }
 
-// toClients leads somebody who types /dashboard to the first page.
+// toClients redirects /dashboard to the list of clients.
 func (d *api) toClients(c *gin.Context) {
 	c.Header("Location", "/")
 	d.showText(c, http.StatusSeeOther, dashboard.Text{Title: "The dashboard is at /", Text: "This page leads there."})

@@ -8,9 +8,6 @@ import (
 	"example.com/tokend/pkg/flow"
 )
 
-// loginAgain ends the hints of package flow for which a login is one way out.
-const loginAgain = "log in again"
-
 // advise completes the hint for a client: how to log in, or which command shows more.
 // Callers print it unchanged.
 func (p *problem) advise() {
@@ -20,14 +17,22 @@ func (p *problem) advise() {
 		p.Hint = p.loginHint()
 	case p.Code == string(flow.ClassClientRejected):
 		p.Hint = cmp.Or(p.Hint, "compare client_id, client_secret and token_auth with the application") + "; " + doctor + " --probe-secret tries the secret"
-	case strings.HasSuffix(p.Hint, loginAgain):
-		p.Hint += ": " + loginCommand(p.Client, p.method)
 	case p.Hint != "":
+		p.Hint = withLogin(p.Hint, p.Client, p.method)
 	case p.Status == http.StatusBadGateway:
 		p.Hint = doctor + " shows what the provider answers"
 	case p.Status == http.StatusServiceUnavailable:
 		p.Hint = "try again; " + doctor + " shows more"
 	}
+}
+
+// withLogin adds the command to a hint for which a login is a way out, so that callers
+// need not know its words.
+func withLogin(hint, client, login string) string {
+	if strings.HasSuffix(hint, flow.LoginAgain) {
+		return hint + ": " + loginCommand(client, login)
+	}
+	return hint
 }
 
 // loginHint returns how to log the client in.

@@ -1,6 +1,12 @@
 package daemon
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tokend/pkg/flow"
+)
 
 func TestAdvise(t *testing.T) {
 	const page = "http://t.test/a"
@@ -36,5 +42,33 @@ func TestAdvise(t *testing.T) {
 		if p.advise(); p.Hint != tt.want {
 			t.Errorf("%s: %q, want %q", name, p.Hint, tt.want)
 		}
+	}
+}
+
+// The hint of a client's failure is complete in its state, too: whoever prints it need not
+// know what the words mean.
+func TestView_HintNamesTheLogin(t *testing.T) {
+	f, store := newTenant(t), flow.NewMemoryStore()
+	c := makeClient(t, flow.Config{
+		Name: "demo", Issuer: f.issuer(), ClientID: "demo", ClientSecret: canarySecret, Store: store,
+		Source: flow.AuthorizationCode{}, RedirectURL: "http://localhost:8484/callback",
+	}, "paste")
+	l, err := store.Lock(t.Context(), c.Key(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &flow.Grant{
+		Issuer: f.issuer(), ClientID: "demo", State: flow.GrantActive, Generation: 1, RefreshToken: "rt",
+		Held: time.Now().Add(time.Minute), Failure: &flow.Failure{Class: flow.ClassTimeout, Description: "unknown", Hint: "to retry now, " + flow.LoginAgain},
+	}
+	if err := store.Save(t.Context(), l, g); err != nil {
+		t.Fatal(err)
+	}
+	if c.Next(t.Context()); c.Status().Failure == nil { // loads it
+		t.Fatal("the stored failure is not loaded")
+	}
+	d := start(t, Config{Clients: []Client{c}})
+	if a := d.as(t, mainKey, "GET", "/v1/clients/demo", ""); !strings.Contains(a.body, `"hint":"to retry now, log in again: tokend login demo --paste"`) {
+		t.Error(a.body)
 	}
 }

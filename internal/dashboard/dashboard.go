@@ -92,7 +92,7 @@ func (p *Pages) render(name string, data any) []byte {
 // Moment is a time as the pages show it. The script counts on.
 type Moment struct {
 	At    time.Time
-	Stamp string // in the element's datetime; "": there is none
+	Stamp string // in the element's datetime; "": no time
 	Text  string
 }
 

@@ -183,7 +183,7 @@ func (x *examination) checkCallerKey(ctx context.Context) []flow.Finding {
 		return serviceProblem(check, flow.ClassConfig, err)
 	}
 	if key == "" {
-		return warning(check, "there is none for callers of the listener", keyHint)
+		return warning(check, "no API key is set for callers of the listener", keyHint)
 	}
 	return x.list(ctx, x.running.needKey, ok(check, "the service accepts it"))
 }

@@ -1,10 +1,6 @@
 package format
 
-import (
-	"strings"
-
-	"example.com/tokend/pkg/tokend"
-)
+import "example.com/tokend/pkg/tokend"
 
 // LoginHint says how to log the client in, and whether the service retries by itself.
 func LoginHint(c *tokend.Status) string {
@@ -38,8 +34,6 @@ func FailureHint(c *tokend.Status) string {
 		return ""
 	case c.Failure.Class == tokend.CodeLoginRequired:
 		return LoginHint(c)
-	case strings.HasSuffix(c.Failure.Hint, "log in again"):
-		return c.Failure.Hint + ": " + LoginCommand(c.Client, c.Login)
 	}
 	return c.Failure.Hint
 }

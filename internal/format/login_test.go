@@ -18,7 +18,7 @@ func TestFailureHint_NamesTheCommand(t *testing.T) {
 			tokend.Status{Failure: &tokend.Failure{Class: "idp_redirect", Hint: "set issuer"}}, "set issuer",
 		},
 		"outcome unknown": {
-			tokend.Status{Client: "web", Login: "paste", Failure: &tokend.Failure{Class: "idp_unreachable", Hint: "to retry now, log in again"}},
+			tokend.Status{Client: "web", Login: "paste", Failure: &tokend.Failure{Class: "idp_unreachable", Hint: "to retry now, log in again: tokend login web --paste"}},
 			"to retry now, log in again: tokend login web --paste",
 		},
 		"rejected while the token is valid": {

@@ -36,7 +36,7 @@ func newLazyConn(c net.Conn) *lazyConn {
 	return &lazyConn{Conn: c, read: deadline{apply: c.SetReadDeadline}, write: deadline{apply: c.SetWriteDeadline}}
 }
 
-// deadline is that of reads, or of writes. The zero time is none.
+// deadline is the deadline of reads, or of writes. The zero time means no deadline.
 type deadline struct {
 	apply func(time.Time) error
 

@@ -80,8 +80,7 @@ func (l *loader) where(what string) string {
 }
 
 // inspect notes the members of an object that the mock does not use, and reports those
-// with which a real tenant refuses what the mock allows. It returns whether there are
-// any.
+// with which a real tenant refuses what the mock allows. It returns whether it found any.
 func (l *loader) inspect(path, section string, n ast.Node, object map[string]any) bool {
 	found := l.inspector.Inspect(section, object)
 	for _, f := range found {

@@ -62,11 +62,11 @@ func (c *Client) loginHint() string {
 	if c.kind.seed != "" {
 		return seedHint
 	}
-	return "log in again"
+	return LoginAgain
 }
 
 func loggedOut() *Error {
-	return &Error{Op: "token", Class: ClassLoginRequired, Description: "the client was logged out", Hint: "log in again"}
+	return &Error{Op: "token", Class: ClassLoginRequired, Description: "the client was logged out", Hint: LoginAgain}
 }
 
 // blockedBy returns a decision with an error while the provider rejects the

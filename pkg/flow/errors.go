@@ -49,6 +49,10 @@ const (
 	RemedySetting Remedy = "setting" // a changed setting; the hint names it
 )
 
+// LoginAgain ends the hint of an error for which a login is a way out. A program may add
+// how its user logs in.
+const LoginAgain = "log in again"
+
 // Error is the error of every operation of a [Client]. It never contains a token,
 // a secret, a code or a response body.
 type Error struct {

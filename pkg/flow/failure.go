@@ -92,7 +92,7 @@ type exchangeID struct {
 	generation int64
 }
 
-// exchangeOf returns the last exchange of s, zero if there is none.
+// exchangeOf returns the last exchange of s, zero without a grant.
 func exchangeOf(s *snapshot) *exchangeID {
 	if s == nil || s.grant == nil {
 		return &exchangeID{}

@@ -21,7 +21,7 @@ func TestProcessName(t *testing.T) {
 			t.Errorf("%q is read as %+v, want host %s", name, p, want)
 		}
 	}
-	if p := parseProcess("tokend 5f3a9c-of somebody else"); p.ID != 0 {
+	if p := parseProcess("tokend 5f3a9c-of another program"); p.ID != 0 {
 		t.Errorf("%+v", p)
 	}
 	one, other := processName("5f3a9c", "h", 1), processName("5f3a9c", "h", 1)
