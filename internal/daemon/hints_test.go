@@ -45,7 +45,7 @@ func TestAdvise(t *testing.T) {
 	}
 }
 
-// The hint of a client's failure is complete in its state, too: whoever prints it need not
+// The hint of a client's failure is complete in its state, too: a caller that prints it need not
 // know what the words mean.
 func TestView_HintNamesTheLogin(t *testing.T) {
 	f, store := newTenant(t), flow.NewMemoryStore()
