@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // Handler passes requests to next and reports what of an exchange the document does not
@@ -25,23 +26,34 @@ func (d *Document) Handler(next http.Handler, report func(error)) http.Handler {
 		if answer.status == 0 {
 			answer.status = http.StatusOK
 		}
-		x.Body, x.Status, x.Header, x.Answer = body.read.Bytes(), answer.status, w.Header(), answer.body.Bytes()
+		x.Body, x.Status, x.Header, x.Answer = body.bytes(), answer.status, w.Header(), answer.body.Bytes()
 		if err := d.Check(x); err != nil {
 			report(err)
 		}
 	})
 }
 
-// recordedBody keeps what is read of a request's body.
+// recordedBody keeps what is read of a request's body. A transport may read on after it
+// has returned the answer.
 type recordedBody struct {
 	io.ReadCloser
-	read bytes.Buffer
+
+	mu   sync.Mutex
+	read []byte
 }
 
 func (b *recordedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.read.Write(p[:n])
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read = append(b.read, p[:n]...)
 	return n, err
+}
+
+func (b *recordedBody) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.read
 }
 
 // recordedAnswer keeps a copy of an answer, for HEAD without the body, which is not sent.

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -55,3 +56,37 @@ func TestCheck_ReportsWhatTheDocumentDoesNotHave(t *testing.T) {
 		})
 	}
 }
+
+// The transport of net/http may read a request's body after it has returned the answer.
+func TestTransport_BodyReadAfterTheAnswer(t *testing.T) {
+	d, err := Load(filepath.Join("..", "..", "docs", "openapi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reported []error
+	ended := make(chan struct{})
+	next := roundTripper(func(r *http.Request) (*http.Response, error) {
+		go func() {
+			defer close(ended)
+			_, _ = io.Copy(io.Discard, r.Body)
+		}()
+		return &http.Response{StatusCode: 418, Header: http.Header{}, Body: http.NoBody}, nil
+	})
+	r, err := http.NewRequestWithContext(t.Context(), "POST", "http://127.0.0.1/v1/clients/demo/login", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := d.Transport(next, func(err error) { reported = append(reported, err) }).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	<-ended
+	if len(reported) != 1 {
+		t.Errorf("reported %v, want the status once", reported)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -36,7 +36,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return res, nil
 	}
 	res.Body = &answerBody{ReadCloser: res.Body, ended: func(answer []byte) {
-		x.Body, x.Answer = sent.read.Bytes(), answer
+		x.Body, x.Answer = sent.bytes(), answer
 		if err := t.document.Check(x); err != nil {
 			t.report(err)
 		}
