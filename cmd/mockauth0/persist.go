@@ -28,7 +28,11 @@ type persister struct {
 	changes <-chan struct{}
 	stderr  io.Writer
 	last    []byte // the objects in the file, as text writes them
+	written []byte // what the file has unless somebody else has changed it; nil: not known yet
 }
+
+// errChanged is that the file has changes that write would lose.
+var errChanged = errors.New("another process or a person has changed it")
 
 // loadPersisted returns the objects of the file of an earlier run, or nil if there is
 // none. It never changes the file.
@@ -96,7 +100,7 @@ func (p *program) persist(path string, t *mock.Tenant, loaded bool) (*persister,
 }
 
 // run writes the file after each change, until ctx ends. The last change is not in the
-// file then: see save.
+// file then: see end.
 func (k *persister) run(ctx context.Context) error {
 	for {
 		select {
@@ -112,7 +116,7 @@ func (k *persister) run(ctx context.Context) error {
 			}
 			wait = 0
 			if err := k.save(); err != nil {
-				fmt.Fprintf(k.stderr, "mockauth0: cannot write %s: %v; retrying in %s\n", k.path, err, persistRetry)
+				fmt.Fprintf(k.stderr, "mockauth0: cannot write %s: %v; retrying in %s\n%s\n", k.path, err, persistRetry, hintFor(err))
 				wait = persistRetry
 			}
 		}
@@ -132,6 +136,22 @@ func (k *persister) save() error {
 	return nil
 }
 
+// end writes the last changes: into a second file if somebody else has changed the first.
+func (k *persister) end() error {
+	err := k.save()
+	lost, hint := "; the last changes are lost", hintFor(err)
+	if errors.Is(err, errChanged) {
+		own := k.path + ".unsaved"
+		if text, textErr := k.text(); textErr == nil && durable.Replace(own, 0o600, text) == nil {
+			lost, hint = "", fmt.Sprintf("hint: the objects of this process are in %s; start with one of the two files", own)
+		}
+	}
+	if err != nil {
+		return &exitError{exitFailure, fmt.Errorf("cannot write %s: %w%s\n%s", k.path, err, lost, hint)}
+	}
+	return nil
+}
+
 // text returns the tenant file of the objects as they are now.
 func (k *persister) text() ([]byte, error) {
 	e, err := k.tenant.Export()
@@ -142,9 +162,26 @@ func (k *persister) text() ([]byte, error) {
 }
 
 // write replaces the file: a process that is killed leaves the old content or the new.
+// A file that somebody else has changed stays as it is; one that is gone is written again.
 func (k *persister) write(text []byte) error {
+	switch now, err := os.ReadFile(k.path); {
+	case k.written == nil || errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !bytes.Equal(now, k.written):
+		return errChanged
+	}
 	if err := durable.Replace(k.path, 0o600, text); err != nil {
 		return err
 	}
+	k.written = text
 	return durable.SyncDir(filepath.Dir(k.path))
+}
+
+// hintFor says what to do about an error of write.
+func hintFor(err error) string {
+	if errors.Is(err, errChanged) {
+		return "hint: to keep both, move the file away: it is written again; a file belongs to one mockauth0"
+	}
+	return "hint: make room, or let this user write the file"
 }

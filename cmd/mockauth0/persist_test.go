@@ -314,6 +314,54 @@ func TestPersister_ReplacesTheFileAfterAChange(t *testing.T) {
 	}
 }
 
+// A file that somebody else has changed is not replaced, so that neither the changes of a
+// person nor those of a second process are lost. One that is moved away is written again.
+func TestPersister_KeepsChangesOfOthers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.yaml")
+	p := &program{stdout: io.Discard, stderr: io.Discard}
+	tenants := make([]*mock.Tenant, 2)
+	keepers := make([]*persister, 2)
+	for i := range tenants {
+		loaded, err := p.loadPersisted(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c mock.Config
+		if loaded != nil {
+			c.State = loaded.Tenant
+		}
+		if tenants[i], err = mock.New(c); err == nil {
+			keepers[i], err = p.persist(file, tenants[i], loaded != nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []error{nil, errChanged} {
+		if err := tenants[i].Reload(&tenant.File{Clients: []tenant.Client{{Name: fmt.Sprintf("App %d", i)}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := keepers[i].save(); !errors.Is(err, want) {
+			t.Fatalf("process %d: %v, want %v", i, err, want)
+		}
+		if got := namesIn(t, file); !slices.Equal(got, []string{"App 0"}) {
+			t.Fatalf("the file has %q", got)
+		}
+	}
+	if err := keepers[1].end(); !errors.Is(err, errChanged) || !strings.Contains(err.Error(), file+".unsaved") {
+		t.Errorf("at the end: %v", err)
+	}
+	if got := namesIn(t, file+".unsaved"); !slices.Equal(got, []string{"App 1"}) {
+		t.Errorf("the second file has %q", got)
+	}
+	if err := errors.Join(os.Rename(file, file+".other"), keepers[1].save()); err != nil {
+		t.Fatal(err)
+	}
+	if got := namesIn(t, file); !slices.Equal(got, []string{"App 1"}) {
+		t.Errorf("after the move the file has %q", got)
+	}
+}
+
 // Changes are in the file a moment after them, together; a file that cannot be written
 // is tried again, and a tenant that does not change is not written.
 func TestPersister_WritesAMomentAfterAChange(t *testing.T) {

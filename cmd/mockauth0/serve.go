@@ -133,11 +133,7 @@ func (p *program) untilEnd(ctx context.Context, log *slog.Logger, list []hosted,
 		return group.Wait()
 	}
 	group.Go(func() error { return keep.run(ctx) })
-	err := group.Wait()
-	if last := keep.save(); last != nil {
-		err = errors.Join(err, &exitError{exitFailure, fmt.Errorf("cannot write %s: %w\nhint: the last changes are lost; make room, or let this user write the file", keep.path, last)})
-	}
-	return err
+	return errors.Join(group.Wait(), keep.end())
 }
 
 // showLifetime logs what of the state is lost at exit.
