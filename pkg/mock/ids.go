@@ -1,10 +1,6 @@
 package mock
 
-import (
-	"slices"
-
-	"example.com/tokend/pkg/mock/tenant"
-)
+import "example.com/tokend/pkg/mock/tenant"
 
 // A tenant file and the control API may give an object the id of another one. The
 // Management API could then show only one of them.
@@ -41,22 +37,30 @@ func (st *description) checkRoleID(r *tenant.Role) error {
 }
 
 // checkConnectionID checks the id and the name of a database, or of a passwordless
-// connection. Another one of its kind and name is replaced.
+// connection, against all others.
 func (st *description) checkConnectionID(id, name string, database bool) error {
 	for _, d := range st.databases {
-		switch {
-		case d.Name == name && !database:
-			return duplicateName(true, name)
-		case d.ID == id && (d.Name != name || !database):
-			return repeatedID(id, true)
+		if err := connectionConflict(id, name, d.ID, d.Name, database); err != nil {
+			return err
 		}
 	}
-	if i := slices.IndexFunc(st.passwordless, func(c tenant.Connection) bool {
-		return c.Name == name && database || c.ID == id && c.Name != name
-	}); i >= 0 && st.passwordless[i].Name == name {
-		return duplicateName(true, name)
-	} else if i >= 0 {
-		return repeatedID(id, true)
+	for i := range st.passwordless {
+		c := &st.passwordless[i]
+		if err := connectionConflict(id, name, c.ID, c.Name, !database); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// connectionConflict returns an error when a connection conflicts with another one. One
+// of its kind and name it replaces.
+func connectionConflict(id, name, otherID, otherName string, sameKind bool) error {
+	switch {
+	case name == otherName && sameKind:
+		return nil
+	case name == otherName:
+		return duplicateName(true, name)
+	}
+	return repeatedID(id, id == otherID)
 }
