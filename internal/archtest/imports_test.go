@@ -36,6 +36,7 @@ var rules = []struct {
 	{"formats_know_the_client_only", formatsKnowClientOnly},
 	{"credential_program_is_light", credentialProgramIsLight},
 	{"time_and_randomness_are_fields", timeAndRandomnessAreFields},
+	{"hidden_secrets_are_masked", hiddenSecretsAreMasked},
 	{"test_packages_are_for_tests", testPackagesAreForTests},
 	{"no_tracing_without_its_tag", noTracing},
 	{"depth", depth},

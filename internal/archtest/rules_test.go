@@ -168,6 +168,7 @@ func TestRulesSeeTests(t *testing.T) {
 
 func TestRulesSeeSource(t *testing.T) {
 	const signatures, fields = "frameworks_stay_where_they_are_used", "time_and_randomness_are_fields"
+	const secrets = "hidden_secrets_are_masked"
 	tests := []struct {
 		name, rule, source, want string
 	}{
@@ -183,6 +184,20 @@ func TestRulesSeeSource(t *testing.T) {
 			type Daemon struct { engine *gin.Engine }
 			type hidden struct { Engine *gin.Engine }
 			func New() http.Handler { return gin.New() }`, ""},
+
+		{"a hidden secret", secrets, `type Client struct { key Secret }`, "Client has a secret in key"},
+		{"a hidden secret of another package", secrets, `type Client struct { key flow.Secret }`, "Client has a secret in key"},
+		{"a secret below", secrets, `type Client struct { cfg Config }; type Config struct { Keys map[string][]Secret }`, "Client has a secret in cfg"},
+		{"a masked one below", secrets, `type Client struct { t token }; type token struct { Text Secret }; func (t token) Format(fmt.State, rune) {}`, "Client has a secret in t"},
+		{"a secret behind a pointer", secrets, `type Client struct { Token *token; next *Client }; type token struct { Text Secret }`, "Client has a secret in Token"},
+		{"an embedded one", secrets, `type Client struct { core }; type core struct { key Secret }`, "Client has a secret in key"},
+		{"secrets that mask themselves", secrets, `
+			type Config struct { Key Secret; Options struct { More []Secret } }
+			type Client struct { key Secret; token *Token }
+			type Source struct { Client *Client }
+			func (c *Client) Format(f fmt.State, _ rune) {}
+			type Token struct { Text Secret }
+			type inner struct { key Secret }`, ""},
 
 		{"clock", fields, `import "time"; var now = time.Now`, "now holds a clock"},
 		{"clock type", fields, `import "time"; var now func() time.Time`, "now holds a clock"},

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,6 +38,9 @@ type Relay struct {
 	guard  *guard.Guard
 	proxy  *Proxy
 }
+
+// Format implements [fmt.Formatter] and masks the API key for every verb.
+func (r *Relay) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "relay to "+r.cfg.Upstream) }
 
 // NewRelay checks c and returns its relay. It does no I/O.
 func NewRelay(c RelayConfig) (*Relay, error) {

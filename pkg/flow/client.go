@@ -3,6 +3,8 @@ package flow
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,6 +61,12 @@ type Request struct {
 	Force       bool          // refresh even if a valid token is in memory
 	Not         Secret        // a token that an API rejected; refreshes only if there is no other one
 }
+
+// String names the client and its issuer.
+func (c *Client) String() string { return fmt.Sprintf("client %s of %s", c.cfg.Name, c.cfg.Issuer) }
+
+// Format implements [fmt.Formatter] and masks the secrets of the client for every verb.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Name returns the client's name.
 func (c *Client) Name() string { return c.cfg.Name }

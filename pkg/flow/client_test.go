@@ -278,6 +278,9 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		}
 		print(*c.grant())
 		print(c.cfg.ClientSecret)
+		print(c)
+		print(&MemoryStore{logins: []PendingLogin{{Login: Login{Verifier: "CANARY-verifier"}}}})
+		print(&Transport{Source: c, renewed: "CANARY-renewed"})
 		for _, secret := range []string{"CANARY", `"rt-`, " rt-", "code-", string(c.grant().IDToken)} {
 			if strings.Contains(out.String(), secret) {
 				at := strings.Index(out.String(), secret)

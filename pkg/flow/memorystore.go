@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -17,6 +18,9 @@ type MemoryStore struct {
 	leases map[string]*memoryLease // nil until the first Lock
 	logins []PendingLogin          // oldest first
 }
+
+// Format implements [fmt.Formatter] and masks the grants for every verb.
+func (*MemoryStore) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "grants in memory") }
 
 var (
 	_ Lister      = (*MemoryStore)(nil)

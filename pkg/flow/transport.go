@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -46,6 +47,11 @@ type Transport struct {
 // renewalPause is how long a token that replaced a rejected one is not replaced
 // itself.
 const renewalPause = time.Minute
+
+// Format implements [fmt.Formatter] and masks the token for every verb.
+func (t *Transport) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "transport to %s", t.Upstreams)
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,11 @@ type Verifier struct {
 	mu      sync.Mutex // guards what follows
 	failed  time.Time
 	failure error
+}
+
+// Format implements [fmt.Formatter]: what the verifier keeps of the provider is not printed.
+func (v *Verifier) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "verifier of tokens of "+v.view.issuer)
 }
 
 // Claims is what a verified token says about its subject.

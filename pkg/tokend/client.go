@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -24,6 +25,12 @@ type Client struct {
 	key     *apiKey
 	now     func() time.Time
 }
+
+// String names the service.
+func (c Client) String() string { return "tokend at " + strings.Join(c.service.Addrs, " or ") }
+
+// Format implements [fmt.Formatter] and masks the API key for every verb.
+func (c Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Dial returns a client of the service at addr, "http://127.0.0.1:8484",
 // "https://tokend.example.com" or "unix:/path"; "" is the service that the command line uses. The key is found as

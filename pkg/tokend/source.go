@@ -2,6 +2,8 @@ package tokend
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -22,6 +24,11 @@ type Source struct {
 	token *Token
 	fresh time.Time // when token is replaced
 	until time.Time // when token expires, by the clock of this process
+}
+
+// Format implements [fmt.Formatter] and masks the token for every verb.
+func (s *Source) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "tokens of client "+s.request.Client)
 }
 
 // Source returns the token source of r. ctx ends the requests of

@@ -3,6 +3,8 @@ package tokend
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,11 +36,19 @@ type Token struct {
 	// requested.
 	MinValiditySatisfied bool `json:"min_validity_satisfied"`
 
-	raw []byte
+	raw Secret // the answer
 }
 
 // RawJSON returns the service's answer, which contains the token.
-func (t *Token) RawJSON() []byte { return t.raw }
+func (t *Token) RawJSON() []byte { return []byte(t.raw.Reveal()) }
+
+// String describes the token without its secrets.
+func (t Token) String() string {
+	return fmt.Sprintf("access token of client %s, audience %q, scope %q, until %s", t.Client, t.Audience, t.Scope, t.ExpiresAt.Format(time.RFC3339))
+}
+
+// Format implements [fmt.Formatter] and masks the token for every verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // Token gets a token from the service, which refreshes it first if needed.
 func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
@@ -63,7 +73,7 @@ func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{raw: body}
+	t := &Token{raw: Secret(body)}
 	if json.Unmarshal(body, t) != nil || t.AccessToken == "" {
 		return nil, c.unreadable("a token")
 	}

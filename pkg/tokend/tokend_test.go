@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -186,6 +187,44 @@ func TestSource_WaitsNoLongerThanItsContext(t *testing.T) {
 	cancel()
 	_, err := source.Get(ctx, "")
 	wantError(t, err, CodeUnreachable, "context canceled")
+}
+
+// No verb of fmt and no handler of slog shows the token or the API key.
+func TestNoSecretIsPrinted(t *testing.T) {
+	s := &fakeService{}
+	s.set(func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, 200, map[string]any{"access_token": "CANARY-access", "id_token": "CANARY-id", "client": "demo"})
+	})
+	c := s.dial(t, nil)
+	token, err := c.Token(t.Context(), TokenRequest{Client: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw := string(token.RawJSON()); !strings.Contains(raw, "CANARY-access") {
+		t.Errorf("the answer is %s", raw)
+	}
+	source := c.Source(t.Context(), TokenRequest{Client: "demo"})
+	if _, err := source.Token(); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	logs := []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))}
+	for _, v := range []any{token, *token, []Token{*token}, c, *c, c.service, source, &Transport{Source: source, fresh: "CANARY-fresh"}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			text := fmt.Sprintf(verb, v)
+			for _, form := range []string{"CANARY", fmt.Sprintf("%x", "CANARY"), strings.Trim(fmt.Sprint([]byte("CANARY")), "[]")} {
+				if strings.Contains(text, form) {
+					t.Errorf("%s of %T: %s", verb, v, text)
+				}
+			}
+		}
+		for _, log := range logs {
+			log.Info("x", "v", v)
+		}
+	}
+	if strings.Contains(out.String(), "CANARY") {
+		t.Errorf("log:\n%s", &out)
+	}
 }
 
 func TestErrors(t *testing.T) {

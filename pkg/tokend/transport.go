@@ -1,6 +1,7 @@
 package tokend
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -30,6 +31,11 @@ type Transport struct {
 	mu    sync.Mutex
 	fresh Secret    // replaced a rejected token
 	until time.Time // before this, fresh is not replaced
+}
+
+// Format implements [fmt.Formatter] and masks the token for every verb.
+func (t *Transport) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "transport to "+strings.Join(t.Origins, ", "))
 }
 
 // RoundTrip implements [http.RoundTripper].
