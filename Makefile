@@ -67,7 +67,7 @@ install: build man ## what "make build" makes, the man pages and the completions
 screenshots: ## docs/images, by the browser tests
 	@scripts/screenshots.sh
 
-npm: ## the npm packages of mockauth0, in dist/npm; VERSION=v1.2.3 is theirs
+npm: ## the npm packages of mockauth0, in dist/npm: of this machine; with VERSION=v1.2.3 of every platform
 	@VERSION='$(VERSION)' scripts/npm.sh
 
 man: ## the man pages of both programs, in bin/man

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 
@@ -28,6 +29,8 @@ class Mock:
 
 @pytest.fixture(scope="session")
 def process():
+    if not shutil.which("mockauth0"):
+        pytest.exit("mockauth0 is not on the PATH; in a clone, make build puts it into bin", returncode=1)
     env = {name: value for name, value in os.environ.items() if not name.startswith("MOCKAUTH0_")}
     env["MOCKAUTH0_LISTEN"] = "127.0.0.1:0"
     # It ends with its standard input, so also when pytest is killed.

@@ -50,6 +50,13 @@ func TestReplace_PutsContentAndMode(t *testing.T) {
 	}
 }
 
+func TestReplace_ErrorNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent", "f")
+	if err := Replace(path, 0o600, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+":") {
+		t.Errorf("got %v, want an error with %s", err, path)
+	}
+}
+
 func TestReplace_FailureLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")

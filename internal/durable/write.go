@@ -52,6 +52,10 @@ func SyncDir(dir string) error {
 func temporary(path string, mode fs.FileMode, content []byte) (name string, err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), prefix(path)+"*") // 0600, new
 	if err != nil {
+		var of *fs.PathError
+		if errors.As(err, &of) {
+			of.Path = path // the name that the caller knows
+		}
 		return "", err
 	}
 	_, err = tmp.Write(content)

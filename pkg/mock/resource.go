@@ -21,8 +21,7 @@ func (t *Tenant) resource(c *call) {
 		return
 	case token == "":
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
-		write(c.w, http.StatusUnauthorized, jsonType,
-			object{{"error", "invalid_token"}, {"error_description", "No access token was sent"}}.bytes())
+		writeLine(c.w, http.StatusUnauthorized, object{{"error", "invalid_token"}, {"error_description", "No access token was sent"}})
 		return
 	case strings.Count(token, ".") != 2:
 		t.refuseResource(c, "invalid_token", "The access token is malformed")
@@ -36,7 +35,7 @@ func (t *Tenant) resource(c *call) {
 	if bad := t.checkBinding(c, cred, claims, false); bad != nil {
 		c.setReason(bad.Error())
 		c.w.Header().Set("WWW-Authenticate", dpopChallenge("api", bad))
-		write(c.w, http.StatusUnauthorized, jsonType, object{{"error", bad.Code}, {"error_description", bad.Description}}.bytes())
+		writeLine(c.w, http.StatusUnauthorized, object{{"error", bad.Code}, {"error_description", bad.Description}})
 		return
 	}
 	code, problem := t.mayCall(c, claims)
@@ -45,9 +44,9 @@ func (t *Tenant) resource(c *call) {
 		c.setHint("%s", tokenHint(claims, c.now, problem))
 		return
 	}
-	write(c.w, http.StatusOK, jsonType, object{
+	writeLine(c.w, http.StatusOK, object{
 		{"path", strings.TrimPrefix(c.r.URL.Path, controlPrefix+"resource/")}, {"sub", claims["sub"]}, {"scope", claims["scope"]},
-	}.bytes())
+	})
 }
 
 func (t *Tenant) mayCall(c *call, claims map[string]any) (code, problem string) {
@@ -91,5 +90,10 @@ func (t *Tenant) refuseResource(c *call, code, description string) {
 		challenge = `Bearer realm="api", error="insufficient_scope"`
 	}
 	c.w.Header().Set("WWW-Authenticate", challenge)
-	write(c.w, http.StatusUnauthorized, jsonType, object{{"error", code}, {"error_description", description}}.bytes())
+	writeLine(c.w, http.StatusUnauthorized, object{{"error", code}, {"error_description", description}})
+}
+
+// writeLine ends the body with a newline: curl shows it in a terminal.
+func writeLine(w http.ResponseWriter, status int, o object) {
+	write(w, status, jsonType, append(o.bytes(), '\n'))
 }

@@ -104,7 +104,16 @@ func TestUserinfoRefusals(t *testing.T) {
 
 func TestProtectedResource(t *testing.T) {
 	w := newWorld(t, mock.Config{})
-	call := func(token string) reply { return w.bearer("/_mock/resource/v1/calls", token) }
+	call := func(token string) reply {
+		t.Helper()
+		r := w.bearer("/_mock/resource/v1/calls", token)
+		line, ok := strings.CutSuffix(r.body, "\n")
+		if !ok {
+			t.Errorf("no newline after %s", r.body)
+		}
+		r.body = line
+		return r
+	}
 	good := w.tokens("demo").Access
 	if r := call(good); r.status != 200 || !strings.HasPrefix(r.body, `{"path":"v1/calls","sub":"auth0|`) {
 		t.Errorf("%d %s", r.status, r.body)
