@@ -52,8 +52,7 @@ func record(t *testing.T, u upstream, r *http.Request) (*http.Response, string, 
 	}
 	w := httptest.NewRecorder()
 	rec.ServeHTTP(w, r)
-	_, skipped := rec.Summary()
-	return w.Result(), out, skipped
+	return w.Result(), out, rec.Summary().Skipped
 }
 
 func form(path string, params ...string) *http.Request {
@@ -159,5 +158,21 @@ func TestRecorder_RefusesAnUpstream(t *testing.T) {
 		if _, err := recording.New(u, "http://recorder.example/", nil, nil); err == nil {
 			t.Errorf("%q is accepted", u)
 		}
+	}
+}
+
+func TestRecorder_CountsRequestsAndCases(t *testing.T) {
+	server := httptest.NewServer(upstream{contentType: "text/html", body: "<p>a page</p>"})
+	t.Cleanup(server.Close)
+	r, err := recording.New(server.URL+"/", "http://recorder.example/", http.DefaultTransport, func(*contract.Recording) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Summary(); s.Requests != 0 || s.Cases != 0 {
+		t.Errorf("before any request: %+v", s)
+	}
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://recorder.example/u/login", nil))
+	if s := r.Summary(); s.Requests != 1 || s.Cases != 0 {
+		t.Errorf("after a page: %+v", s)
 	}
 }
