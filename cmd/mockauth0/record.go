@@ -73,19 +73,34 @@ func (p *program) record(ctx context.Context, f recordFlags) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	cases, skipped := r.Summary()
-	fmt.Fprintf(p.stderr, "mockauth0: recorded %s\n", counted(cases))
-	for _, why := range slices.Sorted(maps.Keys(skipped)) {
-		fmt.Fprintf(p.stderr, "mockauth0: not recorded: %d × %s\n", skipped[why], why)
-	}
+	p.summary(r, own)
 	return failed
 }
 
-func counted(cases int) string {
-	if cases == 1 {
-		return "1 case"
+// summary says what was recorded. If that is nothing, the cause is usually that the
+// application uses another address.
+func (p *program) summary(r *recording.Recorder, own string) {
+	s := r.Summary()
+	switch {
+	case s.Requests == 0:
+		fmt.Fprintf(p.stderr, "mockauth0: recorded 0 cases: nothing was requested\n"+
+			"hint: while it runs, use the application with the issuer's endpoints at %s\n", own)
+	case s.Cases == 0:
+		fmt.Fprintf(p.stderr, "mockauth0: recorded 0 cases of %s\n"+
+			"hint: log in and get a token at %s; pages are not recorded\n", counted(s.Requests, "request"), own)
+	default:
+		fmt.Fprintf(p.stderr, "mockauth0: recorded %s\n", counted(s.Cases, "case"))
 	}
-	return fmt.Sprintf("%d cases", cases)
+	for _, why := range slices.Sorted(maps.Keys(s.Skipped)) {
+		fmt.Fprintf(p.stderr, "mockauth0: not recorded: %d × %s\n", s.Skipped[why], why)
+	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // writeRecording replaces the file.
@@ -107,9 +122,13 @@ func writeRecording(name string, r *contract.Recording) error {
 func readRecording(name string) (*contract.Recording, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w\nhint: make the file with mockauth0 record", err)
 	}
-	return contract.ReadRecording(b)
+	rec, err := contract.ReadRecording(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", name, withHints(err))
+	}
+	return rec, nil
 }
 
 // replayer returns what puts the recording of the settings before a tenant. Both sign
@@ -124,7 +143,7 @@ func (s settings) replayer(list []hosted, b base, c *mock.Config) (func(http.Han
 	}
 	rec, err := readRecording(s.Replay)
 	if err != nil {
-		return nil, configError("MOCKAUTH0_REPLAY: %w\nhint: make the file with mockauth0 record", err)
+		return nil, configError("MOCKAUTH0_REPLAY: %w", err)
 	}
 	k, err := mock.GenerateKey()
 	if err != nil {

@@ -16,11 +16,19 @@ import (
 	"example.com/tokend/pkg/mock"
 )
 
-// TestContract plays every documented answer of Auth0 against the mock; each
-// case is a subtest of its own name.
-func TestContract(t *testing.T) {
-	tenant := mock.Start(t, mock.Config{})
-	contract.Run(t, contract.Target{Issuer: tenant.Issuer(), Control: tenant.Issuer() + "_mock/"})
+// TestDocs_ContractInGo: the Go program of docs/contract-tests.md is documented_test.go.
+func TestDocs_ContractInGo(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contract-tests.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("documented_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```go\n"+string(program)+"```\n") {
+		t.Errorf("docs/contract-tests.md does not have\n%s", program)
+	}
 }
 
 // TestAbsentFeatures: docs/mock.md lists what the mock does not have, and cases apply

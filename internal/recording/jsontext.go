@@ -31,7 +31,7 @@ func mapStrings(raw []byte, text func(key, value string) any, number func(key st
 	})
 }
 
-// mustJSON encodes a text, a number or a request, which cannot fail.
+// mustJSON encodes a value of texts, numbers and valid JSON, which cannot fail.
 func mustJSON(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -25,11 +26,12 @@ type Recorder struct {
 	proxy         *httputil.ReverseProxy
 	save          func(*contract.Recording)
 
-	mu      sync.Mutex
-	out     contract.Recording
-	skipped map[string]int            // exchanges that are not recorded, by reason
-	grants  *grants                   // what the issuer issued
-	pages   map[string]*authorization // by the state of a page: the request that led to it
+	mu       sync.Mutex
+	requests int
+	out      contract.Recording
+	skipped  map[string]int            // exchanges that are not recorded, by reason
+	grants   *grants                   // what the issuer issued
+	pages    map[string]*authorization // by the state of a page: the request that led to it
 }
 
 // New makes a recorder of an issuer, at the URL at which clients reach the recorder. It
@@ -65,6 +67,9 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	r.requests++
+	r.mu.Unlock()
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
 	if err != nil {
 		http.Error(w, "the body is larger than 1 MiB", http.StatusRequestEntityTooLarge)
@@ -163,14 +168,16 @@ func (r *Recorder) record(x *exchange) {
 	r.save(&r.out)
 }
 
-// Summary returns how many cases were recorded, and how many exchanges were not, with
-// the reasons.
-func (r *Recorder) Summary() (cases int, skipped map[string]int) {
+// Summary is what a recorder did.
+type Summary struct {
+	Requests int // those that reached it
+	Cases    int
+	Skipped  map[string]int // exchanges that are not recorded, by reason
+}
+
+// Summary returns what was recorded so far, and what was not.
+func (r *Recorder) Summary() Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := map[string]int{}
-	for why, n := range r.skipped {
-		out[why] = n
-	}
-	return len(r.out.Cases), out
+	return Summary{Requests: r.requests, Cases: len(r.out.Cases), Skipped: maps.Clone(r.skipped)}
 }

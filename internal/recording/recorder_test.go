@@ -52,8 +52,7 @@ func record(t *testing.T, u upstream, r *http.Request) (*http.Response, string, 
 	}
 	w := httptest.NewRecorder()
 	rec.ServeHTTP(w, r)
-	_, skipped := rec.Summary()
-	return w.Result(), out, skipped
+	return w.Result(), out, rec.Summary().Skipped
 }
 
 func form(path string, params ...string) *http.Request {
@@ -159,5 +158,41 @@ func TestRecorder_RefusesAnUpstream(t *testing.T) {
 		if _, err := recording.New(u, "http://recorder.example/", nil, nil); err == nil {
 			t.Errorf("%q is accepted", u)
 		}
+	}
+}
+
+// A tenant that rotates its keys has two or three of them. A case has what they have in
+// common, once, which a contract takes for one or more.
+func TestRecorder_ANumberOfKeysIsNotPartOfTheCase(t *testing.T) {
+	const rsa, ec = `{"kty":"RSA","use":"sig","kid":"a","n":"b"}`, `{"kid":"c","kty":"EC","use":"sig","crv":"P-256"}`
+	for name, c := range map[string]struct{ keys, want string }{
+		"one":           {`[` + rsa + `]`, `[{"kty":"RSA","use":"sig","kid":"$string","n":"$string"}]`},
+		"two":           {`[` + rsa + `,` + rsa + `]`, `[{"kid":"$string","kty":"RSA","n":"$string","use":"sig"}]`},
+		"three":         {`[` + rsa + `, ` + rsa + `,` + rsa + `]`, `[{"kid":"$string","kty":"RSA","n":"$string","use":"sig"}]`},
+		"of two types":  {`[` + rsa + `,` + ec + `]`, `[{"kid":"$string","kty":"$any","use":"sig"}]`},
+		"none":          {`[]`, `[]`},
+		"of other form": {`"x"`, `"$string"`},
+	} {
+		u := upstream{contentType: "application/json", body: `{"a":1,"keys":` + c.keys + `,"b":2}`}
+		_, out, _ := record(t, u, httptest.NewRequest("GET", "http://recorder.example/.well-known/jwks.json", nil))
+		if want := `"exact":{"a":1,"keys":` + c.want + `,"b":2}`; !strings.Contains(out, want) {
+			t.Errorf("%s: recorded %s, want %s", name, out, want)
+		}
+	}
+}
+
+func TestRecorder_CountsRequestsAndCases(t *testing.T) {
+	server := httptest.NewServer(upstream{contentType: "text/html", body: "<p>a page</p>"})
+	t.Cleanup(server.Close)
+	r, err := recording.New(server.URL+"/", "http://recorder.example/", http.DefaultTransport, func(*contract.Recording) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Summary(); s.Requests != 0 || s.Cases != 0 {
+		t.Errorf("before any request: %+v", s)
+	}
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://recorder.example/u/login", nil))
+	if s := r.Summary(); s.Requests != 1 || s.Cases != 0 {
+		t.Errorf("after a page: %+v", s)
 	}
 }

@@ -32,7 +32,8 @@ type Config struct {
 
 // Replay answers requests as they are recorded. It issues new codes and tokens in the
 // place of the recorded ones, and knows which of them a request may use. It accepts any
-// client secret and password, because a recording has none.
+// client secret and password, because a recording has none, except for the one that stands
+// for those which the issuer refused.
 type Replay struct {
 	Config
 	mu     sync.Mutex
@@ -152,7 +153,10 @@ func (p *Replay) matches(c *contract.Case, r *http.Request, form url.Values) (s 
 	case !strings.EqualFold(scheme, wantScheme):
 		return nil, "", false
 	case strings.EqualFold(scheme, "Basic"):
-		id, _, _ := r.BasicAuth()
+		id, secret, _ := r.BasicAuth()
+		if secret == wrongSecret && wantValue == "{{basic}}" {
+			return nil, "", false
+		}
 		given["client_id"] = id
 	case want != "" && !p.value(wantValue, value, given, &s, &issued):
 		return nil, "", false
@@ -193,6 +197,8 @@ func (p *Replay) value(want, got string, given map[string]string, s **session, i
 		}
 		*s, *issued = known.session, name
 		return true
+	case isVariable && got == wrongSecret:
+		return false
 	case isVariable:
 		given[name] = got
 		return true

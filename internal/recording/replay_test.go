@@ -25,7 +25,15 @@ const recorded = `{"jwt":{},"cases":[
  {"id":"refresh","request":{"method":"POST","path":"/oauth/token","form":{"grant_type":"refresh_token","client_id":"{{client_id}}","refresh_token":"{{rt}}"}},
   "setup":["code","exchange"],"portable":true,"status":200,"body":{"exact":{"access_token":"$opaque","refresh_token":"$opaque"}},"sources":[],"confidence":"recorded"},
  {"id":"userinfo","request":{"method":"GET","path":"/userinfo","headers":{"Authorization":"Bearer {{at}}"}},
-  "setup":["code","exchange"],"portable":true,"status":200,"body":{"exact":{"sub":"$sub"}},"sources":[],"confidence":"recorded"}
+  "setup":["code","exchange"],"portable":true,"status":200,"body":{"exact":{"sub":"$sub"}},"sources":[],"confidence":"recorded"},
+ {"id":"machine","request":{"method":"POST","path":"/oauth/token","form":{"grant_type":"client_credentials","client_secret":"{{client_secret}}"}},
+  "portable":true,"status":200,"body":{"exact":{"access_token":"$opaque"}},"sources":[],"confidence":"recorded"},
+ {"id":"machine.refused","request":{"method":"POST","path":"/oauth/token","form":{"grant_type":"client_credentials","client_secret":"wrong-secret"}},
+  "portable":true,"status":401,"body":{"exact":{"error":"access_denied"}},"sources":[],"confidence":"recorded"},
+ {"id":"basic","request":{"method":"POST","path":"/oauth/token","headers":{"Authorization":"Basic {{basic}}"},"form":{"grant_type":"client_credentials"}},
+  "portable":true,"status":200,"body":{"exact":{"access_token":"$opaque"}},"sources":[],"confidence":"recorded"},
+ {"id":"basic.refused","request":{"method":"POST","path":"/oauth/token","headers":{"Authorization":"Basic d3Jvbmc6d3Jvbmctc2VjcmV0"},"form":{"grant_type":"client_credentials"}},
+  "portable":true,"status":401,"body":{"exact":{"error":"access_denied"}},"sources":[],"confidence":"recorded"}
 ]}`
 
 // replayOf returns a replay, before a tenant that answers 418.
@@ -109,5 +117,30 @@ func TestReplay_OnlyWhatWasIssuedForIt(t *testing.T) {
 	refused("a rotated refresh token", refresh(old))
 	if _, _, body := do(form("/oauth/token", "grant_type", "password", "username", "u")); body != "grant_type=password&username=u" {
 		t.Errorf("the tenant gets the body %q", body)
+	}
+}
+
+// Any client secret is right, because the recording has none, and the one that stands for
+// the secrets which the issuer refused is refused.
+func TestReplay_RefusesTheRecordedWrongSecret(t *testing.T) {
+	do := replayOf(t)
+	basic := func(secret string) *http.Request {
+		r := form("/oauth/token", "grant_type", "client_credentials")
+		r.SetBasicAuth("app", secret)
+		return r
+	}
+	for _, c := range []struct {
+		what string
+		r    *http.Request
+		want int
+	}{
+		{"form", form("/oauth/token", "grant_type", "client_credentials", "client_secret", "any"), http.StatusOK},
+		{"form, wrong", form("/oauth/token", "grant_type", "client_credentials", "client_secret", "wrong-secret"), http.StatusUnauthorized},
+		{"Basic", basic("any"), http.StatusOK},
+		{"Basic, wrong", basic("wrong-secret"), http.StatusUnauthorized},
+	} {
+		if status, _, body := do(c.r); status != c.want {
+			t.Errorf("%s: %d %s, want %d", c.what, status, body, c.want)
+		}
 	}
 }

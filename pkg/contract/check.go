@@ -40,7 +40,7 @@ type TB interface {
 }
 
 // Run runs every case against a target, each as a subtest if tb has subtests. It logs
-// drift.
+// drift. The test fails if every case is skipped or not applicable.
 func Run(tb TB, target Target) {
 	ctx := tb.Context()
 	r, done, err := start(ctx, target)
@@ -49,9 +49,12 @@ func Run(tb TB, target Target) {
 		return
 	}
 	defer done()
+	var played Report
 	for _, c := range r.cases() {
 		play := func(tb TB, isSub bool) {
-			switch res := r.play(ctx, c); {
+			res := r.play(ctx, c)
+			played.Cases = append(played.Cases, res)
+			switch {
 			case res.Status == Fail:
 				tb.Errorf("%s (%s)\n%s", c.ID, c.Confidence, res.Diff)
 			case res.Status == NotApplicable:
@@ -68,6 +71,11 @@ func Run(tb TB, target Target) {
 	}
 	for _, d := range r.seen.list() {
 		tb.Logf("drift: %s: %s", d.Case, d.What)
+	}
+	if len(played.Cases) == len(r.cases()) { // go test -run may choose a few, which say themselves that they are skipped
+		if err := played.compared(); err != nil {
+			tb.Errorf("contract: %v", err)
+		}
 	}
 	if err := r.finish(ctx); err != nil {
 		tb.Errorf("%v", err)

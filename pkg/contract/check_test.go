@@ -306,6 +306,11 @@ func TestCheckReportsAnInvalidTarget(t *testing.T) {
 		"no client": {func(t *Target) { t.ClientID = "" }, "client_id is empty"},
 		"user only": {func(t *Target) { t.Username = "u" }, "must both be set"},
 		"control":   {func(t *Target) { t.Control = "localhost" }, "control \"localhost\""},
+		"no case":   {func(t *Target) { t.Recording = &Recording{} }, "the recording has no case"},
+		"both": {
+			func(t *Target) { t.Management, t.Recording = true, &Recording{Cases: make([]Case, 1)} },
+			"a recording has no cases of the Management API",
+		},
 	} {
 		target := good
 		tc.change(&target)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"html"
 	"maps"
 	"slices"
@@ -188,18 +189,40 @@ func (m *match) list(at string, want, got []any) {
 			m.value(at+"[]", want[0], item)
 		}
 		return
+	case kind:
+		m.differ("%s: expected one or more of %s, got none", at, show(want[0]))
+		return
+	case len(want) != len(got) && isShort(want) && isShort(got):
+		m.differ("%s: expected %s %s, got %d %s", at, elements(len(want)), show(want), len(got), show(got))
+		return
 	case len(want) != len(got):
-		m.differ("%s: expected %s, got %s", at, show(want), show(got))
+		m.differ("%s: expected %s, got %d", at, elements(len(want)), len(got))
 		return
 	}
+	m.items(at, want, got)
+}
+
+// items compares lists of one length, up to the first item that differs. The difference is
+// that of the whole list, or of the item if the lists are too long to be shown.
+func (m *match) items(at string, want, got []any) {
 	for i := range want {
 		before := len(m.diff)
-		if m.value(at, want[i], got[i]); len(m.diff) > before { // one difference for the list
+		if m.value(fmt.Sprintf("%s[%d]", at, i), want[i], got[i]); len(m.diff) == before {
+			continue
+		}
+		if isShort(want) && isShort(got) {
 			m.diff = m.diff[:before]
 			m.differ("%s: expected %s, got %s", at, show(want), show(got))
-			return
 		}
+		return
 	}
+}
+
+func elements(n int) string {
+	if n == 1 {
+		return "1 element"
+	}
+	return fmt.Sprintf("%d elements", n)
 }
 
 func (m *match) text(at, want string, got any) {

@@ -119,6 +119,29 @@ func TestCompareReportsEveryDifference(t *testing.T) {
 	}
 }
 
+// Differences of lists say what is different, however long the lists are.
+func TestCompareArrays(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for name, tc := range map[string]struct{ want, got, diff string }{
+		"as many":       {`["a","b"]`, `["a","c"]`, `body.l: expected ["a","b"], got ["a","c"]`},
+		"fewer":         {`["a","b"]`, `["a"]`, `body.l: expected 2 elements ["a","b"], got 1 ["a"]`},
+		"more":          {`["a"]`, `["a","b"]`, `body.l: expected 1 element ["a"], got 2 ["a","b"]`},
+		"fewer, long":   {`["` + long + `","` + long + `"]`, `["a"]`, "body.l: expected 2 elements, got 1"},
+		"more, long":    {`["a"]`, `["` + long + `","` + long + `"]`, "body.l: expected 1 element, got 2"},
+		"as many, long": {`["` + long + `","` + long + `","a"]`, `["` + long + `","` + long + `","b"]`, `body.l[2]: expected "a", got "b"`},
+		"an item":       {`["` + long + `",{"a":"` + long + `","b":1}]`, `["` + long + `",{"a":"` + long + `","b":2}]`, "body.l[1].b: expected 1, got 2"},
+		"none of some":  {`["$string"]`, `[]`, `body.l: expected one or more of "$string", got none`},
+		"some":          {`["$string"]`, `["a","b"]`, ""},
+	} {
+		c := Case{Request: Request{Path: "/oauth/token"}, Status: 403, Body: &Body{Exact: json.RawMessage(`{"l":` + tc.want + `}`)}}
+		a := refusal()
+		a.body = []byte(`{"l":` + tc.got + `}`)
+		if got := strings.Join(judged(t, c, a, true).diff, "\n"); got != tc.diff {
+			t.Errorf("%s: %q, want %q", name, got, tc.diff)
+		}
+	}
+}
+
 func TestCompareListsDrift(t *testing.T) {
 	a := refusal()
 	a.header.Set("X-New", "1")

@@ -113,11 +113,17 @@ func parseObject(b []byte) (*object, error) {
 // show renders a value for a difference.
 func show(v any) string {
 	b := appendJSON(nil, v)
-	if len(b) > 300 {
-		return string(bytes.ToValidUTF8(b[:300], nil)) + "…"
+	if len(b) > maxShown {
+		return string(bytes.ToValidUTF8(b[:maxShown], nil)) + "…"
 	}
 	return string(b)
 }
+
+// maxShown is how many bytes of a value a message shows.
+const maxShown = 300
+
+// isShort reports whether show shows the whole of a value.
+func isShort(v any) bool { return len(appendJSON(nil, v)) <= maxShown }
 
 func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {

@@ -44,6 +44,31 @@ type Drift struct {
 // Failed returns how many cases failed.
 func (r *Report) Failed() int { return r.count(Fail) }
 
+// Err returns an error if a case failed, or if none ran: then nothing was compared.
+// An error with an interface{ Hint() string } says what to do.
+func (r *Report) Err() error {
+	if failed := r.Failed(); failed > 0 {
+		return fmt.Errorf("%d of %s failed", failed, counted(len(r.Cases)))
+	}
+	return r.compared()
+}
+
+// compared returns an error if no case ran.
+func (r *Report) compared() error {
+	if r.count(Pass)+r.count(Fail) > 0 {
+		return nil
+	}
+	return hinted("give what the skipped cases need, such as a user with a password; each has its reason",
+		"nothing was compared: %s, %d skipped, %d not applicable", counted(len(r.Cases)), r.count(Skip), r.count(NotApplicable))
+}
+
+func counted(cases int) string {
+	if cases == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", cases)
+}
+
 func (r *Report) count(s Status) int {
 	n := 0
 	for _, c := range r.Cases {
@@ -101,8 +126,8 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "      %s (%s)\n", d.What, d.Case)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s: %d cases, %d passed, %d failed, %d skipped, %d not applicable\n",
-		r.Issuer, len(r.Cases), r.count(Pass), r.count(Fail), r.count(Skip), r.count(NotApplicable))
+	fmt.Fprintf(&b, "\n%s: %s, %d passed, %d failed, %d skipped, %d not applicable\n",
+		r.Issuer, counted(len(r.Cases)), r.count(Pass), r.count(Fail), r.count(Skip), r.count(NotApplicable))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -39,11 +39,15 @@ type subTB struct {
 	plainTB
 	skipped string
 	subs    map[string]*subTB
+	run     []string // the subtests that run; nil: all
 }
 
 func (s *subTB) Skipf(format string, args ...any) { s.skipped = fmt.Sprintf(format, args...) }
 
 func (s *subTB) Run(name string, f func(*subTB)) bool {
+	if s.run != nil && !slices.Contains(s.run, name) {
+		return true
+	}
 	sub := &subTB{plainTB: plainTB{ctx: s.ctx}}
 	s.subs[name] = sub
 	f(sub)
@@ -81,6 +85,83 @@ func TestRun(t *testing.T) {
 	Run(broken, Target{})
 	if len(broken.failed) != 1 {
 		t.Errorf("an invalid target: %q", broken.failed)
+	}
+}
+
+// A test in which every case is left out has tested nothing and fails, unless go test
+// -run chose the cases.
+func TestRun_FailsIfNothingIsCompared(t *testing.T) {
+	c := newCanned(t)
+	c.answer = discoveryOnly
+	target := c.target()
+	login := Case{ID: "login", Request: Request{Method: "GET", Path: "/authorize"}, Setup: []string{"session"}, Portable: true}
+	refused := Case{ID: "refused", Request: Request{Method: "POST", Path: "/oauth/token"}, Portable: true, Status: 403}
+	for name, tc := range map[string]struct {
+		cases []Case
+		run   string // the cases that are played
+		want  int    // failures of the test itself
+	}{
+		"all are skipped": {[]Case{login}, "login", 1},
+		"one is skipped":  {[]Case{login, refused}, "login refused", 0},
+		"the skipped one": {[]Case{login, refused}, "login", 0},
+		"no such case":    {[]Case{login, refused}, "", 0}, // go test reports it
+	} {
+		target.Recording = &Recording{Cases: tc.cases}
+		sub := &subTB{plainTB: plainTB{ctx: t.Context()}, subs: map[string]*subTB{}, run: strings.Fields(tc.run)}
+		Run(sub, target)
+		if len(sub.failed) != tc.want || tc.want > 0 && !strings.Contains(sub.failed[0], "nothing was compared: 1 case, 1 skipped, 0 not applicable") {
+			t.Errorf("%s: failures %q", name, sub.failed)
+		}
+	}
+	target.Recording = &Recording{Cases: []Case{login}}
+	plain := &plainTB{ctx: t.Context()}
+	if Run(plain, target); len(plain.failed) != 1 {
+		t.Errorf("without subtests: failures %q", plain.failed)
+	}
+}
+
+func TestReport_Err(t *testing.T) {
+	pass, fail, skip, absent := Result{Status: Pass}, Result{Status: Fail}, Result{Status: Skip}, Result{Status: NotApplicable}
+	for _, tc := range []struct {
+		cases []Result
+		want  string
+		hint  bool
+	}{
+		{[]Result{pass}, "", false},
+		{[]Result{pass, skip, absent}, "", false},
+		{[]Result{fail}, "1 of 1 case failed", false},
+		{[]Result{fail, pass, skip}, "1 of 3 cases failed", false},
+		{[]Result{skip, skip, absent}, "nothing was compared: 3 cases, 2 skipped, 1 not applicable", true},
+		{nil, "nothing was compared: 0 cases, 0 skipped, 0 not applicable", true},
+	} {
+		err := (&Report{Cases: tc.cases}).Err()
+		if got := fmt.Sprint(err); tc.want == "" && err != nil || tc.want != "" && got != tc.want || hasHint(err) != tc.hint {
+			t.Errorf("%v: %v, want %q", tc.cases, err, tc.want)
+		}
+	}
+}
+
+func TestReport_CountsOneCaseInTheSingular(t *testing.T) {
+	var b strings.Builder
+	if err := (&Report{Issuer: "https://acme.example/", Cases: []Result{{ID: "a", Status: Pass}}}).WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "https://acme.example/: 1 case, 1 passed,") {
+		t.Error(b.String())
+	}
+}
+
+// A file that is not a recording, or an empty one, is an error that says how to make one.
+func TestReadRecording_Refuses(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"cases":[]}`: "the recording has no case",
+		`{}`:           "the recording has no case",
+		`[]`:           "cannot unmarshal",
+		`{"cases":[{"id":"a","portable":true,"setup":["x"]}]}`: `no step "x"`,
+	} {
+		if _, err := ReadRecording([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || !hasHint(err) {
+			t.Errorf("%s: %v, want %q and a hint", text, err, want)
+		}
 	}
 }
 

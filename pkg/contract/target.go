@@ -116,6 +116,14 @@ func (t Target) check() error {
 	if (t.Username == "") != (t.Password == "") {
 		add("set both or neither", "username and password must both be set")
 	}
+	if t.Recording != nil {
+		if err := t.Recording.empty(); err != nil {
+			errs = append(errs, err)
+		}
+		if t.Management {
+			add("leave one of them out", "a recording has no cases of the Management API, so the two cannot be combined")
+		}
+	}
 	return errors.Join(errs...)
 }
 
