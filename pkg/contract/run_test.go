@@ -215,3 +215,14 @@ func TestReportForms(t *testing.T) {
 		t.Errorf("%d failed, want 1", r.Failed())
 	}
 }
+
+func TestTarget_PrintsNoSecret(t *testing.T) {
+	target := Target{Issuer: "https://tenant.example.com/", ClientSecret: "CANARY", ManagementToken: "CANARY", Password: "CANARY"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+		for _, v := range []any{target, &target, []*Target{&target}} {
+			if text := fmt.Sprintf(verb, v); strings.Contains(text, "CANARY") || !strings.Contains(text, target.Issuer) {
+				t.Errorf("%s of %T: %s", verb, v, text)
+			}
+		}
+	}
+}

@@ -3,6 +3,8 @@ package contract
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,6 +46,9 @@ type Target struct {
 	Now   func() time.Time                           // nil: time.Now
 	Sleep func(context.Context, time.Duration) error // waits for the tenant's rate limit; nil: a timer
 }
+
+// Format implements [fmt.Formatter] and masks the secrets for every verb.
+func (t Target) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "target "+t.Issuer) }
 
 const (
 	defaultRedirectURI = "http://localhost:8484/callback"

@@ -280,8 +280,9 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		print(c.cfg.ClientSecret)
 		print(c)
 		print(&MemoryStore{logins: []PendingLogin{{Login: Login{Verifier: "CANARY-verifier"}}}})
+		print(&Verifier{})
 		print(&Transport{Source: c, renewed: "CANARY-renewed"})
-		for _, secret := range []string{"CANARY", `"rt-`, " rt-", "code-", string(c.grant().IDToken)} {
+		for _, secret := range []string{"PANIC", "CANARY", `"rt-`, " rt-", "code-", string(c.grant().IDToken)} {
 			if strings.Contains(out.String(), secret) {
 				at := strings.Index(out.String(), secret)
 				t.Errorf("%q is in the output: …%s", secret, out.String()[max(0, at-300):at])

@@ -29,7 +29,11 @@ type Verifier struct {
 
 // Format implements [fmt.Formatter]: what the verifier keeps of the provider is not printed.
 func (v *Verifier) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "verifier of tokens of "+v.view.issuer)
+	issuer := "no issuer"
+	if v.view.Provider != nil { // not so in a zero value
+		issuer = v.view.issuer
+	}
+	_, _ = io.WriteString(f, "verifier of tokens of "+issuer)
 }
 
 // Claims is what a verified token says about its subject.
