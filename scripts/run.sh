@@ -125,6 +125,7 @@ issuer=$(sed -n 's/^mockauth0: issuer \(.*\), login .*/\1/p' "$dir/mockauth0.log
 unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY_FILE TOKEND_STORE_PASSWORD CREDENTIALS_DIRECTORY
 export XDG_CONFIG_HOME="$PWD/$dir"
 export TOKEND_SOCKET=off TOKEND_STORE="$store" TOKEND_API_KEY_FILE="$dir/api.key"
+export TOKEND_API_KEYS_FILE="$PWD/$dir/api-keys.json"
 export TOKEND_STORE_KEY_FILE="$PWD/$dir/keyset.json" XDG_STATE_HOME="$PWD/$dir"
 export TOKEND_LOG_LEVEL=info TOKEND_LOG_FORMAT=text TOKEND_CLIENTS=demo
 export TOKEND_CLIENT_DEMO_ISSUER="${TOKEND_CLIENT_DEMO_ISSUER-$issuer}"
@@ -183,6 +184,7 @@ cat <<LINES
 
 For another terminal, in this directory:
   export TOKEND_ADDR=http://$address TOKEND_API_KEY_FILE=$PWD/$dir/api.key PATH="$PWD/bin:\$PATH"
+  export TOKEND_API_KEYS_FILE=$TOKEND_API_KEYS_FILE
   tokend status
 and a fresh token for a protected API:
   tokend token demo --format header | curl -sS --noproxy '*' -H @- ${issuer}_mock/resource/calls

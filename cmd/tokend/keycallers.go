@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ service uses the key within a second, without a restart.
 
   tokend key add ci --clients demo --expires 720h --output ci.key
 
---output replaces a file that has an API key and nothing else, and no other file. A key
-of the same name is replaced if it has expired, so the command can be run again then.
+--output replaces a file that has an API key and nothing else, and no other file; that of
+a valid key of another name stays, too. A key of the same name is replaced if it has
+expired, so the command can be run again then.
 
 The key may read tokens and states of its clients, and send proxied requests. With
 --manage it may also log in and out, refresh and resume. The name is the caller in the
@@ -44,7 +46,7 @@ func (p *program) keyAdd() *cobra.Command {
 	var f keyFlags
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Make an API key for a caller", Long: keyAddHelp, Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return p.addKey(args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error { return p.addKey(cmd.Context(), args[0], f) },
 	}
 	cmd.Flags().StringSliceVar(&f.clients, "clients", nil, `clients that it may use, "*" for all; required`)
 	cmd.Flags().StringSliceVar(&f.audiences, "audiences", nil, "audiences that its tokens may be for; default: all")
@@ -55,7 +57,7 @@ func (p *program) keyAdd() *cobra.Command {
 	return cmd
 }
 
-func (p *program) addKey(name string, f keyFlags) error {
+func (p *program) addKey(ctx context.Context, name string, f keyFlags) error {
 	s, err := storeSettings()
 	if err != nil {
 		return err
@@ -73,7 +75,7 @@ func (p *program) addKey(name string, f keyFlags) error {
 	if slices.ContainsFunc(s.Keys, func(o config.Key) bool { return o.Name == name }) {
 		return hintf(exitConfig, "use another name", "keys.%s of the configuration has that name", name)
 	}
-	write, err := p.newKeyFile(f.output)
+	write, err := p.newKeyFile(f.output, s.APIKeysFile, name)
 	if err != nil {
 		return err
 	}
@@ -92,18 +94,20 @@ func (p *program) addKey(name string, f keyFlags) error {
 		// A key that its caller never gets must not block the name.
 		return exitWith(exitConfig, errors.Join(err, apikey.Revoke(s.APIKeysFile, name)))
 	}
+	where := "is shown only now"
 	if f.output != "" && f.output != "-" {
-		p.tell("made the API key %s, which is only in %s; %s has its hash\n", name, f.output, s.APIKeysFile)
-		return nil
+		where = "is only in " + f.output
 	}
-	p.tell("made the API key %s, which is shown only now; %s has its hash\n", name, s.APIKeysFile)
+	p.tell("made the API key %s, which %s; %s has its hash\n", name, where, s.APIKeysFile)
+	p.warnIfUnknown(ctx, key, s.APIKeysFile)
 	return nil
 }
 
 // newKeyFile returns a function that writes an API key: to a file for its owner alone, or
 // to stdout. A former key's file is replaced, as is an empty one; any other is refused, so
-// that a wrong path destroys nothing.
-func (p *program) newKeyFile(path string) (write func([]byte) error, err error) {
+// that a wrong path destroys nothing. So is that of a key of another name that is valid:
+// there is no other copy of it.
+func (p *program) newKeyFile(path, keysFile, name string) (write func([]byte) error, err error) {
 	if path == "" {
 		path = "-"
 	}
@@ -117,6 +121,15 @@ func (p *program) newKeyFile(path string) (write func([]byte) error, err error) 
 	}
 	if former := strings.TrimSpace(string(b)); former != "" && !apikey.IsKey(former) {
 		return nil, hintf(exitConfig, "name a new file", "--output: %s exists, and is not the file of an API key", path)
+	}
+	keys, err := apikey.Load(keysFile)
+	if err != nil {
+		return nil, exitWith(exitConfig, err)
+	}
+	for _, k := range keys {
+		if k.Name != name && k.Hash == apikey.HashOf(strings.TrimSpace(string(b))) && !k.ExpiredAt(p.clock()) {
+			return nil, hintf(exitConfig, "name a new file, or first tokend key revoke "+k.Name, "--output: %s has the API key %q, which is valid", path, k.Name)
+		}
 	}
 	return func(b []byte) error {
 		return cmp.Or(durable.Replace(path, 0o600, b), durable.SyncDir(filepath.Dir(path)))
@@ -236,27 +249,47 @@ func (p *program) listAPIKeys(format string) error {
 		lines = append(lines, fmt.Sprintf("%-20s  %-6s  %-20s  %-20s  %s", k.Name, k.Access, expires, terminal.Printable(strings.Join(k.Clients, ",")),
 			cmp.Or(terminal.Printable(strings.Join(k.Audiences, ",")), "all")))
 	}
+	p.tell("keys of tokend key add are in %s\n", s.APIKeysFile)
 	return p.print(strings.Join(lines, "\n"))
 }
 
 func (p *program) keyRevoke() *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke NAME", Short: "Revoke an API key", Args: cobra.ExactArgs(1),
-		Long: "Removes an API key that \"tokend key add\" has made. A running service refuses it within a\nsecond, and ends its streams of events. A proxied request in flight is not cut off.",
-		RunE: func(_ *cobra.Command, args []string) error { return p.revokeKey(args[0]) },
+		Use: "revoke NAME…", Short: "Revoke API keys", Args: cobra.MinimumNArgs(1), Aliases: []string{"remove"},
+		Long: "Removes API keys that \"tokend key add\" has made: all of the named ones or none. A running\nservice refuses them within a second, and ends their streams of events. A proxied request\nin flight is not cut off.",
+		RunE: func(_ *cobra.Command, names []string) error { return p.revokeKeys(names) },
 	}
 }
 
-func (p *program) revokeKey(name string) error {
+func (p *program) revokeKeys(names []string) error {
 	s, err := storeSettings()
 	if err != nil {
 		return err
 	}
-	switch err := apikey.Revoke(s.APIKeysFile, name); {
-	case errors.Is(err, apikey.ErrUnknown):
-		return hintf(exitConfig, "tokend key list shows the keys; those of the configuration are removed there", "%s has no API key %q", s.APIKeysFile, name)
+	var unknown *apikey.UnknownError
+	switch err := apikey.Revoke(s.APIKeysFile, names...); {
+	case errors.As(err, &unknown):
+		return hintf(exitConfig, s.otherKey(unknown.Name), "%s has no API key %q", s.APIKeysFile, unknown.Name)
 	case err != nil:
 		return exitWith(exitConfig, err)
 	}
-	return p.print("revoked the API key " + name)
+	for _, name := range names {
+		if err := p.print("revoked the API key " + name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherKey says where a key is removed that is not in the file of API keys.
+func (s settings) otherKey(name string) string {
+	switch {
+	case slices.ContainsFunc(s.Keys, func(k config.Key) bool { return k.Name == name }):
+		return "it is in the configuration, keys." + name + ": remove it there"
+	case name == "main" && s.APIKeyFile != "":
+		return "it is the service's own, in " + s.APIKeyFile + ": remove the file, and restart the service, which makes a new one"
+	case name == "main" && s.APIKey != "":
+		return "it is the service's own, of TOKEND_API_KEY"
+	}
+	return "tokend key list shows the keys"
 }

@@ -77,8 +77,11 @@ func New(random io.Reader) (key string, hash Hash, err error) {
 		return "", hash, err
 	}
 	key = prefix + base64.RawURLEncoding.EncodeToString(b)
-	return key, sha256.Sum256([]byte(key)), nil
+	return key, HashOf(key), nil
 }
+
+// HashOf returns the hash of a key.
+func HashOf(key string) Hash { return sha256.Sum256([]byte(key)) }
 
 // IsKey reports whether a text has the form of a key of [New].
 func IsKey(text string) bool {
@@ -167,11 +170,13 @@ func (k Key) check() error {
 	return nil
 }
 
-// ErrExists and ErrUnknown are errors of [Add] and [Revoke].
-var (
-	ErrExists  = errors.New("there is a key of that name")
-	ErrUnknown = errors.New("there is no key of that name")
-)
+// ErrExists is an error of [Add].
+var ErrExists = errors.New("there is a key of that name")
+
+// UnknownError is an error of [Revoke].
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string { return fmt.Sprintf("there is no key %q", e.Name) }
 
 // Add adds a key to the file, and creates the file if it is absent. It replaces a key of
 // the same name that had expired when k was created: that one opens nothing any more.
@@ -192,14 +197,17 @@ func Add(path string, k Key) error {
 	})
 }
 
-// Revoke removes a key from the file.
-func Revoke(path, name string) error {
+// Revoke removes keys from the file: all of them, or none if one is unknown.
+func Revoke(path string, names ...string) error {
 	return change(path, func(keys []Key) ([]Key, error) {
-		i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })
-		if i < 0 {
-			return nil, ErrUnknown
+		for _, name := range names {
+			i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })
+			if i < 0 {
+				return nil, &UnknownError{name}
+			}
+			keys = slices.Delete(keys, i, i+1)
 		}
-		return slices.Delete(keys, i, i+1), nil
+		return keys, nil
 	})
 }
 

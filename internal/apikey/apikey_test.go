@@ -49,8 +49,12 @@ func TestAdd_KeepsTheHashOnly(t *testing.T) {
 	if err := Add(path, k); !errors.Is(err, ErrExists) {
 		t.Errorf("twice: %v", err)
 	}
-	if err := Revoke(path, "other"); !errors.Is(err, ErrUnknown) {
+	var unknown *UnknownError
+	if err := Revoke(path, "ci", "other"); !errors.As(err, &unknown) || unknown.Name != "other" {
 		t.Errorf("unknown: %v", err)
+	}
+	if keys, err := Load(path); len(keys) != 1 || err != nil {
+		t.Errorf("one of two is unknown: %v, %v", keys, err)
 	}
 	if err := Revoke(path, "ci"); err != nil {
 		t.Error(err)

@@ -137,7 +137,7 @@ func TestLog_NamesTheCaller(t *testing.T) {
 	for _, want := range []string{
 		"msg=request method=GET route=/v1/clients/:client/token client=ci caller=ci status=200",
 		"msg=request method=GET route=/v1/clients client=\"\" caller=socket status=200",
-		"msg=refused error=client_forbidden reason=\"this API key may not use this client\" hint=\"use another key, or add the client to those of this key in the configuration\" caller=ci",
+		"msg=refused error=client_forbidden reason=\"this API key may not use this client\" hint=\"use another key, or give this one the client: in the configuration if it is there, or else by tokend key revoke and tokend key add\" caller=ci",
 		"msg=refused error=unauthorized reason=\"no API key\" hint=\"set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service, by default in ~/.local/state/tokend/api.key (XDG_STATE_HOME); over HTTP: Authorization: Bearer KEY; or use the unix socket\" caller=\"\"",
 	} {
 		if !strings.Contains(d.log.String(), want) {

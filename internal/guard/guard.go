@@ -140,7 +140,7 @@ func (g *Guard) authorize(caller *Caller, need Access, client string) *Refusal {
 	if client != "" && !caller.May(client) {
 		return &Refusal{
 			Status: http.StatusForbidden, Code: "client_forbidden", Client: client,
-			Description: "this API key may not use this client", Hint: "use another key, or add the client to those of this key in the configuration",
+			Description: "this API key may not use this client", Hint: "use another key, or give this one the client: in the configuration if it is there, or else by tokend key revoke and tokend key add",
 		}
 	}
 	if need == Manages && !caller.MayManage() {
