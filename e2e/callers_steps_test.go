@@ -20,7 +20,7 @@ var callerSteps = []step{
 	{"no more files than said", "internal/audit/rotate.go", "for n := l.keep; n > 0; n-- {", "for n := l.keep + 1; n > 0; n-- {", "internal/audit"},
 	{"the audit file is its user's alone", "internal/durable/append.go", "err = checkSecret(path, fi, Private, uid)", "_ = fi", "internal/audit"},
 	{"and in a directory of its user", "internal/durable/append.go", "if err := checkDir(dir, fi, Written, instead, uid); err != nil {", "if false {", "internal/audit"},
-	{"a key is a hash in the file", "internal/apikey/apikey.go", "return key, sha256.Sum256([]byte(key)), nil", "copy(hash[:], b)\n\treturn key, hash, nil", "internal/apikey"},
+	{"a key is a hash in the file", "internal/apikey/apikey.go", "func HashOf(key string) Hash { return sha256.Sum256([]byte(key)) }", "func HashOf(key string) (h Hash) { copy(h[:], key); return h }", "internal/apikey"},
 	{"two processes lose no key", "internal/apikey/apikey.go", "durable.Lock(lock)", "", "internal/apikey"},
 	{"an expired key is refused", "internal/guard/guard.go", "if !caller.expires.IsZero() && !g.now().Before(caller.expires) {", "if false {", "internal/guard"},
 	{"a reader changes nothing", "internal/guard/guard.go", "if need == Manages && !caller.MayManage() {", "if false {", "internal/daemon"},

@@ -73,7 +73,7 @@ func (r *lives) close(l *life) {
 		l.entry.Remove()
 	}
 	if !r.ended {
-		r.all.Go(func() { _ = l.client.Close() }) // it only waits
+		r.all.Go(func() { _ = l.client.Close() }) // the log has what it could not store
 	}
 }
 

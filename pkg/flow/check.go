@@ -45,7 +45,7 @@ func (c *Client) Check(ctx context.Context) []Finding {
 	r := &recorder{next: c.http.Transport, now: c.cfg.Now}
 	h := &http.Client{Transport: r, Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect}
 	p := &Provider{issuer: c.cfg.Issuer, http: h, now: c.cfg.Now, log: c.log(), keys: map[string]*keySet{}}
-	v := &view{Provider: p, cfg: &c.cfg, tasks: &c.tasks}
+	v := &view{Provider: p, cfg: c.cfg, tasks: &c.tasks}
 	var found []Finding
 	m := v.configured()
 	if v.missing(m) == "" {

@@ -18,8 +18,8 @@ import (
 // Client is one OAuth client and the grant that it keeps. It is safe for
 // concurrent use; [New] returns one.
 type Client struct {
-	cfg      Config
-	key      string // of the grant in the store
+	cfg      *Config // a pointer, so that fmt shows no secret of a client in an unexported field
+	key      string  // of the grant in the store
 	kind     kind
 	http     *http.Client
 	provider *view
@@ -35,6 +35,7 @@ type Client struct {
 	failure        *Failure             // the last failure of the default token
 	failedAt       *exchangeID          // what the grant's last exchange was then; nil: only this process can end it
 	unsaved        *Grant               // issued by the provider, not in the store yet
+	spilled        int64                // generation of the last grant that was spilled
 	replaces       *time.Time           // login time of the row that unsaved replaces; nil: unknown
 	jitter         float64              // in [0, 1): when this client refreshes, within what refreshAt allows
 	nextRefresh    time.Time            // when the grant is refreshed

@@ -279,6 +279,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		print(*c.grant())
 		print(c.cfg.ClientSecret)
 		print(c)
+		print(struct{ c *Client }{c})
 		print(&MemoryStore{logins: []PendingLogin{{Login: Login{Verifier: "CANARY-verifier"}}}})
 		print(&Verifier{})
 		print(&Transport{Source: c, renewed: "CANARY-renewed"})

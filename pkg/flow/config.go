@@ -117,7 +117,7 @@ func New(c Config) (*Client, error) {
 		p = NewProvider(ProviderConfig{Issuer: c.Issuer, HTTPClient: c.HTTPClient, Now: c.Now, Log: c.Log.With("client", c.Name)})
 	}
 	cl := &Client{
-		cfg:  c,
+		cfg:  &c,
 		key:  GrantKey(c.Issuer, c.ClientID, c.Name),
 		kind: kindOf(c.Source),
 		http: p.http,
@@ -126,7 +126,7 @@ func New(c Config) (*Client, error) {
 		ownTransport: c.HTTPClient == nil && c.Provider == nil,
 		jitter:       fraction(c.Rand),
 	}
-	cl.provider = &view{Provider: p, cfg: &cl.cfg, tasks: &cl.tasks}
+	cl.provider = &view{Provider: p, cfg: cl.cfg, tasks: &cl.tasks}
 	cl.device.transient = true
 	if c.Leeway > 0 && c.Leeway < ShortLeeway {
 		cl.log().Warn("the leeway is short: a lost answer may not be recovered in time", "leeway", c.Leeway, "recommended", ShortLeeway)
@@ -162,6 +162,7 @@ func (c *Config) fallbacks() {
 	if c.Source == nil {
 		c.Source = AuthorizationCode{}
 	}
+	c.Source = valueOf(c.Source)
 	if c.Auth == "" {
 		switch {
 		case c.ClientSecret != "" || c.ClientSecretFrom != nil:

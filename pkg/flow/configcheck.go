@@ -91,6 +91,12 @@ func (c *Config) checkSource(report func(hint, format string, a ...any)) {
 			report("set it to a callback URL of the application, without a fragment", "redirect_uri %q is not an absolute URL", c.RedirectURL)
 		}
 	}
+	switch c.Source.(type) {
+	case AuthorizationCode, Device, Seed, ClientCredentials, Exchange, Password:
+	default:
+		report("use one of this package, such as flow.ClientCredentials{}", "the source is a %T", c.Source)
+		return
+	}
 	c.checkTokenParams(report)
 	switch s := c.Source.(type) {
 	case AuthorizationCode:

@@ -80,7 +80,7 @@ func TestRefresh_DeadLeaseHolder_ReplaysInsideOverlap(t *testing.T) {
 			s.rotate("rt-2", map[string]any{})
 			s.mu.Unlock()
 			begun := time.Now()
-			next := mustNew(t, c.cfg)
+			next := mustNew(t, *c.cfg)
 			if g, err := next.Refresh(t.Context()); err != nil || g.Generation != 2 || s.revoked != 0 {
 				t.Errorf("%v: %v, %v, %d revoked", overlap, g, err, s.revoked)
 			}
@@ -244,6 +244,85 @@ func TestRefresh_FirstSaveFails_GrantIsSpilled(t *testing.T) {
 	})
 }
 
+// carelessStore answers nothing at all.
+type carelessStore struct {
+	*MemoryStore
+	load bool // Load does, otherwise Lock
+}
+
+func (s *carelessStore) Load(ctx context.Context, key string) (*Grant, error) {
+	if s.load {
+		return nil, nil
+	}
+	return s.MemoryStore.Load(ctx, key)
+}
+
+func (s *carelessStore) Lock(ctx context.Context, key string, ttl time.Duration) (Lease, error) {
+	if !s.load {
+		return nil, nil
+	}
+	return s.MemoryStore.Lock(ctx, key, ttl)
+}
+
+func TestStore_AnswersNothing(t *testing.T) {
+	for _, load := range []bool{true, false} {
+		bubble(t, func(t *testing.T, s *tenant) {
+			cfg := s.config()
+			cfg.Store = &carelessStore{MemoryStore: NewMemoryStore(), load: load}
+			_, err := mustNew(t, cfg).Get(t.Context(), Request{})
+			wantError(t, err, ClassStoreUnavailable, "the store returned neither a ")
+		})
+	}
+}
+
+// lastingFault is a store that saves nothing after a login, and has no place to spill.
+type lastingFault struct {
+	*MemoryStore
+	broken atomic.Bool
+}
+
+func (s *lastingFault) Save(ctx context.Context, l Lease, g *Grant) error {
+	if s.broken.Load() && g.Generation > 1 {
+		return errDisk
+	}
+	return s.MemoryStore.Save(ctx, l, g)
+}
+
+// The last word on a grant that could not be stored.
+func TestClose_SaysWhatIsNotStored(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		store := &lastingFault{MemoryStore: NewMemoryStore()}
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
+		store.broken.Store(true)
+		_, err := c.Get(t.Context(), Request{Force: true})
+		wantError(t, err, ClassStoreUnavailable, "")
+		wantError(t, c.Close(), ClassStoreUnavailable, "the refreshed grant is in no store")
+		store.broken.Store(false)
+		if err := c.Close(); err != nil {
+			t.Errorf("the store works again: %v", err)
+		}
+		if g, _ := store.Load(t.Context(), demoKey); g.RefreshToken != "rt-3" {
+			t.Errorf("stored %v", g)
+		}
+	})
+	bubble(t, func(t *testing.T, s *tenant) { // a spilled grant is durable
+		store := &stoppedStore{MemoryStore: NewMemoryStore()}
+		c := s.loggedIn(t, func(c *Config) { c.Store = store })
+		store.fail = func(g *Grant) error {
+			if g.Generation > 1 {
+				return errDisk
+			}
+			return nil
+		}
+		if _, err := c.Get(t.Context(), Request{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("after a spill: %v", err)
+		}
+	})
+}
+
 // A logout is stored: no process and no later start sends a request before a
 // login, with any grant.
 //
@@ -389,7 +468,7 @@ func TestRefresh_RateLimitIsStored(t *testing.T) {
 		})
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassRateLimited, "")
-		second := mustNew(t, c.cfg)
+		second := mustNew(t, *c.cfg)
 		_, err = second.Refresh(t.Context())
 		if e := wantError(t, err, ClassRateLimited, ""); e.RetryAfter > 7*time.Second || s.count("refresh_token") != 1 {
 			t.Errorf("%v, %d requests", e.RetryAfter, s.count("refresh_token"))
@@ -416,7 +495,7 @@ func TestRefresh_RestoredStore_NothingIsSent(t *testing.T) {
 			store.mu.Lock()
 			store.grants[demoKey].Restored = true
 			store.mu.Unlock()
-			c = mustNew(t, c.cfg)
+			c = mustNew(t, *c.cfg)
 			stop := running(t, c)
 			time.Sleep(2 * time.Hour)
 			_, err := c.Refresh(t.Context())
@@ -440,7 +519,7 @@ func TestRefresh_RestoredStore_NothingIsSent(t *testing.T) {
 		store.mu.Lock()
 		store.grants[demoKey].Restored = true
 		store.mu.Unlock()
-		if _, err := mustNew(t, c.cfg).Refresh(t.Context()); err != nil {
+		if _, err := mustNew(t, *c.cfg).Refresh(t.Context()); err != nil {
 			t.Errorf("without rotation: %v", err)
 		}
 	})
@@ -548,7 +627,7 @@ func TestRefresh_ForcedAtStart(t *testing.T) {
 			}
 			return nil
 		})
-		c = mustNew(t, c.cfg)
+		c = mustNew(t, *c.cfg)
 		defer running(t, c)()
 		g, err := c.Refresh(t.Context())
 		if err != nil || g.Generation != 2 || s.count("refresh_token") != 1 {
@@ -573,7 +652,7 @@ func TestRun_LogoutDuringRelogin_Holds(t *testing.T) {
 		s.script(refuse(403, "invalid_grant"))
 		_, err := c.Refresh(t.Context())
 		wantError(t, err, ClassLoginRequired, "")
-		if err := mustNew(t, c.cfg).Forget(t.Context()); err != nil {
+		if err := mustNew(t, *c.cfg).Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		n := s.count("authorization_code")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -98,6 +99,7 @@ func ExampleClient_Login() {
 	if err != nil {
 		panic(err)
 	}
+	var mu sync.Mutex
 	logins := map[string]flow.Login{}
 	http.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
 		l, err := client.Login(r.Context())
@@ -105,12 +107,16 @@ func ExampleClient_Login() {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
+		mu.Lock()
 		logins[l.State] = l
+		mu.Unlock()
 		http.Redirect(w, r, l.URL, http.StatusFound)
 	})
 	http.HandleFunc("/callback", func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		l := logins[r.URL.Query().Get("state")]
 		delete(logins, l.State)
+		mu.Unlock()
 		if _, err := client.Finish(r.Context(), l, r.URL.Query()); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

@@ -23,7 +23,7 @@ func TestRefusal_HintNamesSetting(t *testing.T) {
 		{ClientCredentials{}, "invalid_request", "no", "check the client's"},
 		{Seed{RefreshToken: "seed"}, "invalid_grant", "no", "give a new refresh token (refresh_token_file"},
 	} {
-		cl := &Client{cfg: Config{Source: c.source}}
+		cl := &Client{cfg: &Config{Source: c.source}}
 		e := &Error{Code: c.code, Description: c.description, Status: 403}
 		classifyCode(e)
 		if cl.addSettingHint(e); !strings.Contains(e.Hint, c.hint) {
@@ -49,7 +49,7 @@ func TestSeed_Rejected_HintStays(t *testing.T) {
 }
 
 func TestFailure_HasCause(t *testing.T) {
-	c := &Client{cfg: Config{Now: time.Now}}
+	c := &Client{cfg: &Config{Now: time.Now}}
 	if f := c.failureOf(&Error{Class: ClassUnreachable, Err: errors.New("no route")}); f.Description != "no route" {
 		t.Errorf("%+v", f)
 	}

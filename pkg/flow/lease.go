@@ -76,6 +76,9 @@ func (c *Client) lock(ctx context.Context, f *flight) (*heldLease, *Error) {
 		at := h.instantNow()
 		l, err := c.cfg.Store.Lock(opctx, c.key, h.ttl)
 		done()
+		if l == nil && err == nil {
+			err = errors.New("the store returned neither a lease nor an error")
+		}
 		if err == nil {
 			h.lease = l
 			h.setTakenAt(at)

@@ -29,6 +29,9 @@ func (c *Client) read(ctx context.Context) (*Grant, int64, *Error) {
 	if errors.Is(err, ErrNotFound) {
 		return nil, 0, nil
 	}
+	if g == nil && err == nil {
+		err = errors.New("the store returned neither a grant nor an error")
+	}
 	if err != nil {
 		return nil, 0, storeError("load", err)
 	}
@@ -213,6 +216,9 @@ func (c *Client) spill(ctx context.Context, g *Grant) bool {
 		c.log().ErrorContext(ctx, "a refreshed grant could not be spilled", "err", err)
 		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spilled = g.Generation
 	return true
 }
 

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,6 +26,31 @@ func TestNew_ReportsAllErrors(t *testing.T) {
 		}
 	}
 	wantError(t, err, ClassConfig, "hint:")
+}
+
+// A source may be given by its address. One that is none of this package is an error, and
+// not a panic in a goroutine of the client.
+func TestNew_TakesSourcesByValueAndAddress(t *testing.T) {
+	type embedded struct{ Seed }
+	exchange := Exchange{SubjectTokenType: "urn:example:t", SubjectTokenFile: "f"}
+	for _, source := range []Source{
+		&AuthorizationCode{Headless: true}, &Device{}, &Seed{RefreshToken: "rt"}, &ClientCredentials{}, &exchange, &Password{Username: "u", Password: "p"},
+	} {
+		c, err := New(Config{Issuer: testIssuer, ClientID: "c", ClientSecret: "s", RedirectURL: "http://localhost/callback", Source: source})
+		if err != nil {
+			t.Errorf("%T: %v", source, err)
+			continue
+		}
+		if got := "*" + fmt.Sprintf("%T", c.cfg.Source); got != fmt.Sprintf("%T", source) {
+			t.Errorf("%T is kept as %s", source, got)
+		}
+	}
+	for _, source := range []Source{(*Seed)(nil), (*Device)(nil), embedded{Seed{RefreshToken: "rt"}}, &embedded{}} {
+		_, err := New(Config{Issuer: testIssuer, ClientID: "c", Source: source})
+		wantError(t, err, ClassConfig, "the source is a ")
+	}
+	_, err := New(Config{Issuer: testIssuer, ClientID: "c", Source: &Password{}})
+	wantError(t, err, ClassConfig, "the username is missing")
 }
 
 // TestNew_PlainHTTPIssuers tests row B12 of docs/guarantees.md.

@@ -352,7 +352,7 @@ func TestRefresh_ClientRejected(t *testing.T) {
 				refused = refused.Add(s.sentAt[len(s.sentAt)-1].Sub(probe)) // Run checks the clock twice a minute
 			}
 			stop()
-			other := mustNew(t, c.cfg) // the stored state holds for another process, too
+			other := mustNew(t, *c.cfg) // the stored state holds for another process, too
 			n := s.count("refresh_token")
 			_, err = other.Get(t.Context(), Request{MinValidity: 55 * time.Minute})
 			if err != nil || s.count("refresh_token") != n {

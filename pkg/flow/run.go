@@ -159,10 +159,20 @@ func (c *Client) shutdown() {
 
 // Close waits for the client's own requests in flight and closes the idle
 // connections that it opened; those of a shared [Provider] stay open. It may be
-// called more than once. A closed client still works if it is used again.
+// called more than once. A closed client still works if it is used again. Close tries
+// once more to store a refreshed grant that is not in the store; if it cannot, the error
+// says so, because the grant ends with the process.
 func (c *Client) Close() error {
 	c.shutdown()
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unsaved == nil || c.unsaved.Generation == c.spilled {
+		return nil
+	}
+	return &Error{
+		Op: "close", Class: ClassStoreUnavailable, Description: "the refreshed grant is in no store: its refresh token is lost with this process",
+		Hint: "close it again when the store works, or log in again",
+	}
 }
 
 // plan returns Run's next request and its time; zero if only a person can help.

@@ -10,6 +10,9 @@ const masked = "[redacted]"
 // Secret is a value that must not be shown: a client secret, a token, a code. All
 // ways of printing it (fmt, slog, encoding/json) yield "[redacted]"; only
 // [Secret.Reveal] returns its value, so that each use can be found.
+//
+// fmt cannot ask an unexported field to mask itself: a struct of yours with a Secret in
+// one, or with a pointer to a struct that has Secrets, needs a Format method.
 type Secret string
 
 // Reveal returns the secret value.

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"net/url"
+	"reflect"
 )
 
 // Source is how a client gets its first grant: [AuthorizationCode], [Device],
@@ -54,6 +55,17 @@ func (Seed) source() string              { return "refresh_token" }
 func (ClientCredentials) source() string { return "client_credentials" }
 func (Exchange) source() string          { return "token_exchange" }
 func (Password) source() string          { return "password" }
+
+// valueOf returns the value of a source that was given by its address: everything else in
+// this package expects a value.
+func valueOf(s Source) Source {
+	if v := reflect.ValueOf(s); v.Kind() == reflect.Pointer && !v.IsNil() {
+		if value, ok := v.Elem().Interface().(Source); ok {
+			return value
+		}
+	}
+	return s
+}
 
 // kind describes how the sources differ.
 type kind struct {

@@ -8,7 +8,8 @@ import (
 )
 
 // Store keeps grants. It is safe for concurrent use by goroutines and, if its
-// medium is shared, by processes.
+// medium is shared, by processes. Its methods return when their context ends; a client
+// waits for them. A store that can be out of reach for long should be a [Spiller], too.
 //
 // Two promises make a rotated refresh token safe (see docs/rotation.md): a grant
 // is durable when Save returns nil, and Save changes nothing if the lease or the

@@ -19,8 +19,8 @@ const maxAnswer = 16 << 20
 
 // Client talks to one tokend. It is safe for concurrent use.
 type Client struct {
-	service Service
-	base    string // URL without a path
+	service *Service // a pointer, so that fmt shows no key of a client in an unexported field
+	base    string   // URL without a path
 	http    *http.Client
 	key     *apiKey
 	now     func() time.Time
@@ -73,11 +73,15 @@ func New(s Service) (*Client, error) {
 	case s.Key != "" && s.KeyFile != "":
 		return nil, addressError("set one of them", "both a key and a key file are set")
 	}
+	s.Key = Secret(strings.TrimSpace(s.Key.Reveal())) // as of a key file
+	if strings.ContainsFunc(s.Key.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return nil, addressError("set it to the key alone", "the API key has white space, a control character, or one outside of ASCII in it")
+	}
 	if base == "" { // only sockets
 		s.Key, s.KeyFile = "", ""
 	}
 	return &Client{
-		service: s, base: first(base, "http://localhost"),
+		service: &s, base: first(base, "http://localhost"),
 		http: &http.Client{Transport: newTransport(endpoints, s.OwnOnly, s.RootCAs), CheckRedirect: noRedirect, Timeout: timeout},
 		key:  &apiKey{file: s.KeyFile, optional: s.KeyFileOptional, value: s.Key, read: s.Key != ""},
 		now:  time.Now,
@@ -85,7 +89,7 @@ func New(s Service) (*Client, error) {
 }
 
 // Service returns the service that the client was made for.
-func (c *Client) Service() Service { return c.service }
+func (c *Client) Service() Service { return *c.service }
 
 // Key returns the API key that requests carry, "" if there is none.
 func (c *Client) Key() (Secret, error) { return c.key.get() }

@@ -27,7 +27,10 @@ type endpoint struct {
 // because the key is sent there in the clear.
 func parseAddr(addr string) (endpoint, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return endpoint{network: "unix", addr: strings.TrimPrefix(path, "//")}, nil
+		if path = strings.TrimPrefix(path, "//"); path == "" {
+			return endpoint{}, addressError("such as unix:/run/tokend/tokend.sock", "the address unix: has no path")
+		}
+		return endpoint{network: "unix", addr: path}, nil
 	}
 	const hint = "such as http://127.0.0.1:8484"
 	u, err := url.Parse(addr)

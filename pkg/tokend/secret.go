@@ -7,6 +7,9 @@ import (
 
 // Secret is a token or a key. Printing it with fmt, slog or encoding/json yields
 // "[redacted]"; [Secret.Reveal] returns the value.
+//
+// fmt cannot ask an unexported field to mask itself: a struct of yours with a Secret in
+// one, or with a pointer to a struct that has Secrets, needs a Format method.
 type Secret string
 
 // Reveal returns the secret value.

@@ -24,6 +24,7 @@ type Source struct {
 	token *Token
 	fresh time.Time // when token is replaced
 	until time.Time // when token expires, by the clock of this process
+	same  time.Time // before this, a refresh of token is not repeated: the last one returned token itself
 }
 
 // Format implements [fmt.Formatter] and masks the token for every verb.
@@ -50,7 +51,8 @@ func (s *Source) Token() (*oauth2.Token, error) {
 }
 
 // Get returns a token. To replace a token that an API rejected, pass it as
-// refused: the service refreshes it unless it already has another one.
+// refused: the service refreshes it unless it already has another one. If the refresh
+// returns the same token, it is not repeated for a minute.
 func (s *Source) Get(ctx context.Context, refused Secret) (*Token, error) {
 	t, _, err := s.get(ctx, refused)
 	return t, err
@@ -80,26 +82,30 @@ func (s *Source) get(ctx context.Context, refused Secret) (*Token, time.Time, er
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return t, s.store(t, asked), nil
+	return t, s.store(t, asked, refused), nil
 }
 
 // cached returns the token if it is still used, otherwise nil.
 func (s *Source) cached(refused Secret) (*Token, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token == nil || s.token.AccessToken == refused || !s.client.now().Before(s.fresh) {
+	now := s.client.now()
+	if s.token == nil || !now.Before(s.fresh) || s.token.AccessToken == refused && !now.Before(s.same) {
 		return nil, time.Time{}
 	}
 	return s.token, s.until
 }
 
-// store stores t, which was requested at asked.
-func (s *Source) store(t *Token, asked time.Time) (until time.Time) {
+// store stores t, which was requested at asked, in place of a refused token.
+func (s *Source) store(t *Token, asked time.Time, refused Secret) (until time.Time) {
 	life := time.Duration(max(0, min(t.ExpiresIn, int64(maxLife/time.Second)))) * time.Second
 	until = asked.Add(life)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token, s.until = t, until
+	if t.AccessToken == refused {
+		s.same = asked.Add(time.Minute)
+	}
 	s.fresh = until.Add(-max(min(time.Minute, life/10), s.request.MinValidity))
 	return until
 }

@@ -179,6 +179,36 @@ func TestSource_RefusedTokenIsReplacedOnce(t *testing.T) {
 	}
 }
 
+// A provider may return the same access token within a second. Each refresh uses up a
+// refresh token, so all callers share one.
+func TestSource_RefreshThatReturnsTheSameTokenIsNotRepeated(t *testing.T) {
+	var refreshes atomic.Int32
+	s := &fakeService{}
+	s.set(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			refreshes.Add(1)
+		}
+		reply(w, 200, map[string]any{"access_token": "token", "expires_in": 3600, "client": "demo"})
+	})
+	now := time.Now()
+	source := s.dial(t, func() time.Time { return now }).Source(t.Context(), TokenRequest{Client: "demo"})
+	for _, want := range []int32{1, 2} {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if tok, err := source.Get(t.Context(), "token"); err != nil || tok.AccessToken != "token" {
+					t.Errorf("%v, %v", tok, err)
+				}
+			})
+		}
+		all.Wait()
+		if n := refreshes.Load(); n != want {
+			t.Errorf("%d refreshes, want %d", n, want)
+		}
+		now = now.Add(time.Minute)
+	}
+}
+
 func TestSource_WaitsNoLongerThanItsContext(t *testing.T) {
 	s := &fakeService{expiresIn: 3600}
 	source := s.dial(t, nil).Source(t.Context(), TokenRequest{Client: "demo"})
@@ -209,7 +239,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	var out strings.Builder
 	logs := []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))}
-	for _, v := range []any{token, *token, []Token{*token}, c, *c, c.service, source, &Transport{Source: source, fresh: "CANARY-fresh"}} {
+	for _, v := range []any{token, *token, []Token{*token}, c, *c, struct{ c *Client }{c}, c.Service(), source, struct{ s *Source }{source}, &Transport{Source: source, fresh: "CANARY-fresh"}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			text := fmt.Sprintf(verb, v)
 			for _, form := range []string{"CANARY", fmt.Sprintf("%x", "CANARY"), strings.Trim(fmt.Sprint([]byte("CANARY")), "[]")} {
@@ -284,12 +314,30 @@ func TestNew_RefusesAddresses(t *testing.T) {
 		"user":         {Addrs: []string{"http://CANARY@127.0.0.1:1"}},
 		"query":        {Addrs: []string{"http://127.0.0.1:1?CANARY"}},
 		"second":       {Addrs: []string{"http://127.0.0.1:1", "http://example.com"}},
+		"no socket":    {Addrs: []string{"unix:"}},
+		"no socket //": {Addrs: []string{"unix://"}},
+		"two lines":    {Addrs: []string{"http://127.0.0.1:1"}, Key: "CANARY\nCANARY"},
+		"no ASCII":     {Addrs: []string{"http://127.0.0.1:1"}, Key: "CANARYé"},
 		"two keys":     {Addrs: []string{"http://127.0.0.1:1"}, Key: "CANARY", KeyFile: "f"},
 	} {
 		_, err := New(s)
 		if e := wantError(t, err, CodeAddress, "hint: "); strings.Contains(e.Error(), "CANARY") {
 			t.Errorf("%s: %v", name, e)
 		}
+	}
+}
+
+func TestNew_KeyWithANewline(t *testing.T) {
+	s := &fakeService{expiresIn: 60}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	c, err := New(Service{Addrs: []string{srv.URL}, Key: "CANARY-key\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Token(t.Context(), TokenRequest{Client: "demo"}); err != nil || s.auth != "Bearer CANARY-key" {
+		t.Errorf("%v, %q", err, s.auth)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -15,7 +16,8 @@ import (
 // Transport is an [http.RoundTripper] that sends the token of Source with each
 // request, replacing any Authorization header.
 //
-// It sends the token only to Origins. A request to another origin fails with an
+// It sends the token only to Origins: https://HOST or https://HOST:PORT, and http for
+// this machine alone (RFC 6750 section 5.3). A request to another origin fails with an
 // [*OriginError], even after a redirect.
 //
 // After a 401 (RFC 6750 section 3.1) the token is replaced and the request sent
@@ -123,13 +125,24 @@ type OriginError struct{ Origin string }
 
 // Error implements error.
 func (e *OriginError) Error() string {
-	return "the token is not sent to " + e.Origin + "\nhint: add it to the origins of the transport"
+	advice := "add it to the origins of the transport"
+	if u, err := url.Parse(e.Origin); err == nil && !secure(u) {
+		advice = "use https: http shows it to everyone in the network"
+	}
+	return "the token is not sent to " + e.Origin + "\nhint: " + advice
+}
+
+// secure reports whether no one between this program and the API can read a request.
+func secure(u *url.URL) bool {
+	host := u.Hostname()
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(u.Scheme, "https") || strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 // sameOrigin compares scheme, host and port (RFC 6454 section 4).
 func sameOrigin(origin string, u *url.URL) bool {
 	o, err := url.Parse(origin)
-	return err == nil && o.Host != "" && strings.EqualFold(o.Scheme, u.Scheme) && strings.EqualFold(hostPort(o), hostPort(u))
+	return err == nil && o.Host != "" && o.User == nil && strings.Trim(o.Path, "/") == "" && o.RawQuery == "" && secure(u) && strings.EqualFold(o.Scheme, u.Scheme) && strings.EqualFold(hostPort(o), hostPort(u))
 }
 
 func hostPort(u *url.URL) string {

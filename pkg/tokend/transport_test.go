@@ -132,12 +132,13 @@ func TestTransport_OtherOriginsGetNothing(t *testing.T) {
 		sent++
 		return nil, errors.New("sent")
 	})
-	tr.Origins = []string{url, "https://api.example.com", "not a url\x7f", "/path"}
+	tr.Origins = []string{url, "https://api.example.com", "not a url\x7f", "/path", "http://plain.example", "https://more.example/v1", "https://user@more.example", "https://more.example?x"}
 	for _, target := range []string{
 		"https://api.example.com.evil.example/", "http://api.example.com/", "https://api.example.com:444/", "https://example.com/", "https://api.example.com@evil.example/",
+		"http://plain.example/", "https://more.example/v1/x",
 	} {
 		_, err := send(t, tr, "GET", target, nil)
-		if e := (*OriginError)(nil); !errors.As(err, &e) {
+		if e := (*OriginError)(nil); !errors.As(err, &e) || strings.HasPrefix(target, "http:") != strings.Contains(err.Error(), "use https") {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
