@@ -56,6 +56,7 @@ var localCases = []doctorCase{
 
 	{"to be made", fine, "api key", "ok", "makes one at its first start", "", 0},
 	{"set", set("TOKEND_API_KEY=" + canaryKey), "api key", "ok", "it is set", "", 0},
+	{"short", set("TOKEND_API_KEY=CANARY"), "api key", "skipped", "its setting is wrong", "", 78},
 	{"none needed", set("TOKEND_LISTEN=off"), "api key", "skipped", "no TCP listener", "", 78},
 	{"wrong", set("TOKEND_API_KEY_FILE=/dev/null"), "api key", "skipped", "its setting is wrong", "", 78},
 	{"wrong too", set("TOKEND_API_KEY=short"), "settings", "problem", "TOKEND_API_KEY has 5 characters", "openssl rand", 78},

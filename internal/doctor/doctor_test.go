@@ -180,7 +180,7 @@ func TestRun_FindsWhatIsWrong(t *testing.T) {
 		"few files":        {nil, func(_ *testing.T, d *Deps, _ *provider) { d.Machine.Files = func() (uint64, bool) { return 64, true } }, "open files", "", "at most 64", "ulimit"},
 		"no proxy":         {map[string]string{"HTTP_PROXY": "http://[::1"}, nil, "proxy", "", "HTTP_PROXY is not a URL", "http://host:port"},
 		"loopback proxy":   {map[string]string{"http_proxy": "http://proxy.example:1"}, nil, "loopback proxy", "", "localhost and 127.0.0.1 to the proxy proxy.example:1", "NO_PROXY"},
-		"wrong key":        {map[string]string{"TOKEND_API_KEY": "another"}, nil, "api key", ClassKey, "rejects this key", "set TOKEND_API_KEY"},
+		"wrong key":        {map[string]string{"TOKEND_API_KEY": "another"}, nil, "api key", ClassKey, "rejects this key: ", "set TOKEND_API_KEY"},
 		"no key":           {map[string]string{"TOKEND_API_KEY": ""}, nil, "api key", "", "no API key is set for callers", "set TOKEND_API_KEY"},
 		"no key file":      {map[string]string{"TOKEND_API_KEY": "", "TOKEND_API_KEY_FILE": "/nonexistent/api.key"}, nil, "api key", flow.ClassConfig, "cannot read key file /nonexistent/api.key", ""},
 		"no list":          {nil, listing(http.StatusOK, "<html>"), "api key", ClassService, "its answer is not a list of clients", "the service's version"},

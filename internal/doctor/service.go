@@ -198,7 +198,11 @@ func (x *examination) list(ctx context.Context, conn *tokend.Client, accepted []
 	var e *tokend.Error
 	switch {
 	case errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
-		return problem(check, ClassKey, "the service rejects this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+		text, advice := "the service rejects this key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service"
+		if e.Code == tokend.CodeUnauthorized { // it says why, such as when the key expired
+			text, advice = text+": "+e.Description, cmp.Or(e.Hint, advice)
+		}
+		return problem(check, ClassKey, text, advice)
 	case errors.As(err, &e) && e.Code == tokend.CodeNotTokend:
 		return problem(check, ClassService, "its answer is not a list of clients", "use the command line of the service's version")
 	case err != nil:

@@ -42,10 +42,10 @@ func (x *examination) checkAPIKey(context.Context) []flow.Finding {
 	switch s := x.Settings; {
 	case s.Listen.Off:
 		return skipped(check, "there is no TCP listener; the socket needs none")
-	case s.APIKey:
-		return ok(check, "it is set")
 	case x.wrong("api_key"):
 		return skipped(check, "its setting is wrong")
+	case s.APIKey:
+		return ok(check, "it is set")
 	case s.APIKeyFile == "":
 		return warning(check, "it is not set, and its file has no default place", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE")
 	default:

@@ -234,6 +234,9 @@ func (c *Client) call(ctx context.Context, method, path string, in any) ([]byte,
 			answer, err = c.send(ctx, method, path, body, key)
 		}
 	}
+	if errors.As(err, &e) && e.Status == http.StatusUnauthorized && e.Hint != "" && key != "" && c.service.KeyFile != "" {
+		e.Hint += "; the key sent is that of " + c.service.KeyFile
+	}
 	return answer, err
 }
 

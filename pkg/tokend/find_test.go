@@ -60,15 +60,17 @@ func TestKeyFile_IsReadAgainAfter401(t *testing.T) {
 	want := "Bearer one"
 	s.answer = func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != want {
-			reply(w, 401, map[string]string{"error": "unauthorized", "error_description": "wrong key"})
+			reply(w, 401, map[string]string{"error": "unauthorized", "error_description": "wrong key", "hint": "set it"})
 			return
 		}
 		reply(w, 200, map[string]any{"clients": []any{}})
 	}
 	c := s.dial(t, nil)
-	c.key = &apiKey{file: file, optional: true}
+	c.key, c.service.KeyFile = &apiKey{file: file, optional: true}, file
 	_, err := c.Clients(t.Context())
-	wantError(t, err, CodeUnauthorized, "wrong key")
+	if e := wantError(t, err, CodeUnauthorized, "wrong key"); e.Hint != "set it" {
+		t.Errorf("without a key the hint is %q", e.Hint)
+	}
 	for _, key := range []string{"one", "two"} { // made by the service since, then replaced
 		if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -83,7 +85,10 @@ func TestKeyFile_IsReadAgainAfter401(t *testing.T) {
 	}
 	want = "Bearer four"
 	_, err = c.Clients(t.Context())
-	wantError(t, err, CodeUnauthorized, "wrong key") // asked twice, and no more
+	e := wantError(t, err, CodeUnauthorized, "wrong key") // asked twice, and no more
+	if e.Hint != "set it; the key sent is that of "+file {
+		t.Errorf("the hint is %q", e.Hint)
+	}
 }
 
 func TestKeyFile_Refused(t *testing.T) {
