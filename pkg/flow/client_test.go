@@ -282,6 +282,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		print(struct{ c *Client }{c})
 		print(&MemoryStore{logins: []PendingLogin{{Login: Login{Verifier: "CANARY-verifier"}}}})
 		print(&Verifier{})
+		print(NewProvider(ProviderConfig{Issuer: testIssuer}))
 		print(&Transport{Source: c, renewed: "CANARY-renewed"})
 		for _, secret := range []string{"PANIC", "CANARY", `"rt-`, " rt-", "code-", string(c.grant().IDToken)} {
 			if strings.Contains(out.String(), secret) {

@@ -52,6 +52,9 @@ type Provider struct {
 	until   time.Time // end of a rate limit of the provider
 }
 
+// Format implements [fmt.Formatter]. It reads nothing that clients change.
+func (p *Provider) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "provider "+p.issuer) }
+
 // NewProvider returns the provider of c. It does no I/O: metadata and keys are
 // fetched when a client needs them. [New] checks the issuer.
 func NewProvider(c ProviderConfig) *Provider {
