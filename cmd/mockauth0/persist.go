@@ -28,7 +28,7 @@ type persister struct {
 	changes <-chan struct{}
 	stderr  io.Writer
 	last    []byte // the objects in the file, as text writes them
-	written []byte // what the file has unless somebody else has changed it; nil: not known yet
+	written []byte // what the file has unless another process or a person has changed it; nil: not known yet
 }
 
 // errChanged is that the file has changes that write would lose.
@@ -136,7 +136,7 @@ func (k *persister) save() error {
 	return nil
 }
 
-// end writes the last changes: into a second file if somebody else has changed the first.
+// end writes the last changes: into a second file if the first has changes of others.
 func (k *persister) end() error {
 	err := k.save()
 	lost, hint := "; the last changes are lost", hintFor(err)
@@ -162,7 +162,7 @@ func (k *persister) text() ([]byte, error) {
 }
 
 // write replaces the file: a process that is killed leaves the old content or the new.
-// A file that somebody else has changed stays as it is; one that is gone is written again.
+// A file with changes of others stays as it is; one that is gone is written again.
 func (k *persister) write(text []byte) error {
 	switch now, err := os.ReadFile(k.path); {
 	case k.written == nil || errors.Is(err, fs.ErrNotExist):

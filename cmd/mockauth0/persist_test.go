@@ -314,7 +314,7 @@ func TestPersister_ReplacesTheFileAfterAChange(t *testing.T) {
 	}
 }
 
-// A file that somebody else has changed is not replaced, so that neither the changes of a
+// A file with changes of others is not replaced, so that neither the changes of a
 // person nor those of a second process are lost. One that is moved away is written again.
 func TestPersister_KeepsChangesOfOthers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.yaml")

@@ -28,7 +28,7 @@ func TestNew_ReportsAllErrors(t *testing.T) {
 	wantError(t, err, ClassConfig, "hint:")
 }
 
-// A source may be given by its address. One that is none of this package is an error, and
+// A source may be given by its address. One that this package does not have is an error, and
 // not a panic in a goroutine of the client.
 func TestNew_TakesSourcesByValueAndAddress(t *testing.T) {
 	type embedded struct{ Seed }
