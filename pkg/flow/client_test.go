@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -279,6 +280,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		print(*c.grant())
 		print(c.cfg.ClientSecret)
 		print(c)
+		synctest.Wait() // fmt reads the fields of the client here, whatever guards them
 		print(struct{ c *Client }{c})
 		print(&MemoryStore{logins: []PendingLogin{{Login: Login{Verifier: "CANARY-verifier"}}}})
 		print(&Verifier{})
