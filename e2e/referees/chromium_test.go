@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -142,6 +143,34 @@ func (c *chromium) signIn() {
 func visible(css string) step { return chromedp.WaitVisible(chromedp.CSS(css)) }
 
 func click(css string) step { return chromedp.Click(chromedp.CSS(css)) }
+
+// press clicks an element of a page that replaces its elements while it is live: between
+// finding one and a click at its place, another could be there.
+func press(css string) step {
+	const script = `((css) => {
+		const e = document.querySelector(css)
+		if (!e || e.disabled) return false
+		e.scrollIntoView({block: 'nearest'})
+		const r = e.getBoundingClientRect()
+		const at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)
+		if (!r.width || !at || !e.contains(at)) return false
+		e.focus({preventScroll: true})
+		e.click()
+		return true
+	})(%q)`
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		for {
+			if done, err := chromedp.Evaluate[bool](fmt.Sprintf(script, css))(ctx, t); err != nil || done {
+				return chromedp.Void{}, err
+			}
+			select {
+			case <-ctx.Done():
+				return chromedp.Void{}, ctx.Err()
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+}
 
 // consent accepts what the tenant's consent page asks, and waits for the
 // application.

@@ -350,24 +350,24 @@ func TestDashboard_LogsIn(t *testing.T) {
 	c.until("!document.getElementById('login').open")
 	c.looks("clients")
 
-	c.do(click("#a-web"), visible("#timeline"))
+	c.do(press("#a-web"), visible("#timeline"))
 	c.live()
 	before := c.text("#cards")
-	c.do(click("#do-refresh"))
+	c.do(press("#do-refresh"))
 	c.until("document.querySelectorAll('.events li').length === 2")
 	if after := c.text("#cards"); after == before || !strings.Contains(after, "Generation") {
 		t.Errorf("after a refresh:\n%s", after)
 	}
 	c.looks("client")
 
-	c.do(click("#do-logout"), visible("#ask"))
+	c.do(press("#do-logout"), visible("#ask"))
 	c.looks("ask")
 	c.do(chromedp.KeyEvent("\r")) // Cancel has the focus
 	c.until("!document.getElementById('ask').open")
 	if state := c.text("#head .state"); !strings.Contains(state, "Ready") {
 		t.Errorf("after Cancel: %s", state)
 	}
-	c.do(click("#do-logout"), visible("#ask"), click("#ask-yes"))
+	c.do(press("#do-logout"), visible("#ask"), press("#ask-yes"))
 	c.until("document.querySelector('#head .state.bad')")
 	ten.wantCalls("web", "authorization_code 200", "refresh_token 200")
 	for _, action := range []string{"login", "refresh", "logout"} {
@@ -448,13 +448,13 @@ func TestDashboard_Sessions(t *testing.T) {
 	}
 	other.do(chromedp.Navigate("http://"+s.addr+"/dashboard/clients/ci"), visible("#do-refresh"))
 	other.live()
-	other.do(click("#do-refresh"))
+	other.do(press("#do-refresh"))
 	other.until("document.getElementById('notice').innerText.includes('CSRF token')")
 	if log := s.logged(); !strings.Contains(log, "error=forbidden_csrf") {
 		t.Errorf("nothing was refused:\n%s", log)
 	}
 
-	c.do(click("#close"), visible(".command"))
+	c.do(press("#close"), visible(".command"))
 	other.do(chromedp.Reload(), visible(".command"))
 	if text := other.text("main"); !strings.Contains(text, "has ended") {
 		t.Errorf("after Close:\n%s", text)
@@ -548,7 +548,7 @@ func TestDashboard_Restart(t *testing.T) {
 	s.run("refresh", "ci")
 	c.do(chromedp.Navigate("http://" + s.addr + "/dashboard/clients/ci"))
 	c.live()
-	c.do(click("#do-refresh"))
+	c.do(press("#do-refresh"))
 	c.until("document.getElementById('notice').innerText.includes('refreshed')") // the session is the same
 
 	// Without the key that seals it, the session ends, and the page says so.
@@ -572,9 +572,9 @@ func TestDashboard_Markup(t *testing.T) {
 	s := startService(t, ten, clients)
 	c := s.dashboard()
 	c.until("document.querySelector('#c-ci .note')")
-	c.do(click("#a-ci"), visible(".problem"))
+	c.do(press("#a-ci"), visible(".problem"))
 	c.live()
-	c.do(click("#do-refresh"))
+	c.do(press("#do-refresh"))
 	c.until("document.getElementById('notice').innerText.includes('onerror')")
 	if got := c.text(".problem"); !strings.Contains(got, `<img src=x onerror="window.hacked=1">`) {
 		t.Errorf("the page shows %s", got)
