@@ -28,10 +28,14 @@ function swap(text, own) {
     if (focused) (document.getElementById(focused) || document.getElementById('main')).focus({ preventScroll: true });
   }
   mark();
-  const problem = next.getElementById('error');
-  if (own && problem?.textContent) announce.textContent = '';
-  failure.textContent = own && problem ? problem.textContent : '';
-  failure.hidden = !failure.textContent;
+  if (own) fail(next.getElementById('error')?.textContent || '');
+}
+
+// fail shows why the last form was refused, until the next one is sent.
+function fail(why) {
+  if (why) announce.textContent = '';
+  failure.textContent = why;
+  failure.hidden = !why;
 }
 
 // mark highlights the requests that came since the last time.
@@ -95,8 +99,7 @@ async function submit(e) {
       if (form.id !== 'keep' && !form.closest('[data-live]')) form.reset();
     }
   } catch {
-    failure.textContent = 'The tenant does not answer.';
-    failure.hidden = false;
+    fail('The tenant does not answer.');
   }
 }
 
