@@ -26,12 +26,15 @@ const shownCalls = 20 // in the text of a failed assertion
 //	tenant.Calls(mock.Token).Grant("refresh_token").Times(t, 2)
 //	tenant.Calls(mock.Token).Status(403).Never(t)
 type Calls struct {
-	journal *Journal
-	query   Query
+	journal   *Journal
+	endpoints []string
+	query     Query
 }
 
 // Calls selects the calls of an endpoint; "" selects all.
-func (t *Tenant) Calls(endpoint string) Calls { return Calls{t.journal, Query{Endpoint: endpoint}} }
+func (t *Tenant) Calls(endpoint string) Calls {
+	return Calls{t.journal, t.endpoints(), Query{Endpoint: endpoint}}
+}
 
 // Grant selects the calls with a grant_type.
 func (c Calls) Grant(grant string) Calls { c.query.Grant = grant; return c }
@@ -55,6 +58,10 @@ func (c Calls) Never(tb TB) { tb.Helper(); c.Times(tb, 0) }
 // those of other kinds if there are none.
 func (c Calls) Times(tb TB, n int) {
 	tb.Helper()
+	if err := checkEndpoint(c.query.Endpoint, c.endpoints); err != nil {
+		tb.Fatalf("mock: calls: %v", err) // or a misspelt name would never have a call
+		return
+	}
 	list := c.List()
 	got, dropped := len(list), c.journal.Dropped()
 	switch {

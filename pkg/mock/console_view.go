@@ -58,7 +58,7 @@ type journalData struct {
 func (d journalData) Filtered() bool { return d.Query != Query{} }
 
 func (t *Tenant) fillJournal(r *http.Request, v *consoleView) {
-	q, err := requestQuery(r.URL.Query())
+	q, err := t.requestQuery(r.URL.Query())
 	d := journalData{Query: q}
 	if err != nil {
 		d.Problem, d.Query = err.Error(), Query{}
@@ -84,11 +84,7 @@ func (t *Tenant) fillJournal(r *http.Request, v *consoleView) {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	endpoints := map[string]bool{"management": true} // it has no path in the table
-	for _, rt := range t.routes {
-		endpoints[rt.endpoint] = true
-	}
-	d.Endpoints, d.Clients = slices.Sorted(maps.Keys(endpoints)), slices.Clone(t.st.clientOrder)
+	d.Endpoints, d.Clients = t.endpoints(), slices.Clone(t.st.clientOrder)
 	v.Data = d
 }
 

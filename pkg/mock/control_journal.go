@@ -4,17 +4,39 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 const keepAlive = 20 * time.Second // between the comments of an idle stream of events
 
+// endpoints are the names of endpoints in the journal.
+func (t *Tenant) endpoints() []string {
+	names := map[string]bool{"management": true, "resource": true, "backchannel_logout": true} // not in the table
+	for _, rt := range t.routes {
+		names[rt.endpoint] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func checkEndpoint(name string, known []string) error {
+	if name != "" && !slices.Contains(known, name) {
+		return fieldError("endpoint", "%q is not one of %s", clip(name), strings.Join(known, ", "))
+	}
+	return nil
+}
+
 // requestQuery reads the filter of a query, which may have the parameters more, too.
-func requestQuery(v url.Values, more ...string) (Query, error) {
+func (t *Tenant) requestQuery(v url.Values, more ...string) (Query, error) {
 	q := Query{Endpoint: v.Get("endpoint"), Grant: v.Get("grant"), ClientID: v.Get("client_id")}
+	if err := checkEndpoint(q.Endpoint, t.endpoints()); err != nil {
+		return q, err
+	}
 	for name, into := range map[string]*int{"status": &q.Status, "after": &q.After} {
 		if err := positive(v, name, into); err != nil {
 			return q, err
@@ -68,7 +90,7 @@ type requestsView struct {
 // count= entries, or 504 if there are not in time.
 func (t *Tenant) showRequests(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
-	q, err := requestQuery(v, "wait", "count")
+	q, err := t.requestQuery(v, "wait", "count")
 	wait, count, waitErr := waitQuery(v)
 	if err == nil {
 		err = waitErr
@@ -141,7 +163,7 @@ func (t *Tenant) showEvents(w http.ResponseWriter, r *http.Request) {
 // after= or now. A higher number than there is was of an earlier run of the tenant.
 func (t *Tenant) eventQuery(r *http.Request) (Query, error) {
 	v := r.URL.Query()
-	q, err := requestQuery(v)
+	q, err := t.requestQuery(v)
 	newest := t.journal.watch(q).last
 	id := r.Header.Get("Last-Event-ID")
 	switch {

@@ -114,7 +114,7 @@ func TestJournalLineage(t *testing.T) {
 	if !strings.HasPrefix(got.body, `{"count":2,"requests":[{"id":"`+list[2].ID+`","time":"2026-03-01T12:00:00Z","method":"POST","path":"/oauth/token",`) {
 		t.Errorf("%s", got.body)
 	}
-	for _, bad := range []string{"status=x", "colour=red"} {
+	for _, bad := range []string{"endpoint=tokn", "status=x", "colour=red"} {
 		if r := w.control("GET", "/_mock/requests?"+bad, ""); r.status != 400 {
 			t.Errorf("%s: %d", bad, r.status)
 		}

@@ -213,7 +213,8 @@ func TestCallsOfATest(t *testing.T) {
 		"mock: calls of device rotating: got 0, want 1; all calls:\n    1  12:00:00.000  GET  /authorize  demo  302\n    2  ": func(tb mock.TB) {
 			w.Calls(mock.Device).Client("rotating").Once(tb)
 		},
-		"mock: calls of authorize: got 1, want 0:\n    1  ": w.Calls(mock.Authorize).Never,
+		"mock: calls of authorize: got 1, want 0:\n    1  ":                        w.Calls(mock.Authorize).Never,
+		"mock: calls: endpoint: \"tokn\" is not one of authorize, backchannel_log": w.Calls("tokn").Never,
 	} {
 		var tb failingTB
 		if check(&tb); !strings.HasPrefix(tb.failure, want) {

@@ -16,7 +16,7 @@ import (
 )
 
 // Error codes of the service that programs check for; docs/api.md lists all. The
-// last three are from this package.
+// last four are from this package.
 const (
 	CodeInvalidRequest   = "invalid_request"
 	CodeInvalidState     = "invalid_state"
@@ -33,6 +33,7 @@ const (
 	CodeUnreachable = "tokend_unreachable" // the service does not answer
 	CodeNotTokend   = "not_tokend"         // another program answers at its address
 	CodeAddress     = "invalid_address"    // the address or the API key cannot be used
+	CodeCanceled    = "canceled"           // the caller's context was canceled
 )
 
 // Remedies for the code login_required. The empty remedy is a login as the client
@@ -97,6 +98,15 @@ func NotListening(err error) bool {
 func unreachable(where string, err error) *Error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: CodeCanceled, Description: "the request was canceled", Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{
+			Code: CodeUnreachable, Description: "tokend does not answer in time: " + err.Error(), Err: err,
+			Hint: "give it more time; tokend status shows whether the service works",
+		}
 	}
 	hint := "start it with tokend serve, or set TOKEND_ADDR"
 	if errors.Is(err, ErrForeign) {

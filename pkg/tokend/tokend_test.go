@@ -1,6 +1,7 @@
 package tokend
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -216,7 +217,35 @@ func TestSource_WaitsNoLongerThanItsContext(t *testing.T) {
 	ctx, cancel := contextWithCancel(t)
 	cancel()
 	_, err := source.Get(ctx, "")
-	wantError(t, err, CodeUnreachable, "context canceled")
+	wantError(t, err, CodeCanceled, "the request was canceled")
+}
+
+// A caller that gives up does not report an outage of the service.
+func TestClient_EndOfTheCallersContext(t *testing.T) {
+	s := &fakeService{}
+	asked := make(chan struct{}, 2)
+	s.set(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	})
+	c := s.dial(t, nil)
+	ctx, cancel := contextWithCancel(t)
+	go func() { <-asked; cancel() }()
+	_, err := c.Token(ctx, TokenRequest{Client: "demo"})
+	wantError(t, err, CodeCanceled, "the request was canceled")
+	if e := (*Error)(nil); errors.As(err, &e) && (e.Temporary() || e.Hint != "") {
+		t.Errorf("temporary %t, hint %q", e.Temporary(), e.Hint)
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v is not context.Canceled", err)
+	}
+	late, end := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer end()
+	_, err = c.Token(late, TokenRequest{Client: "demo"})
+	wantError(t, err, CodeUnreachable, "tokend does not answer in time")
+	if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "tokend serve") {
+		t.Error(err)
+	}
 }
 
 // No verb of fmt and no handler of slog shows the token or the API key.

@@ -80,7 +80,7 @@ func OfClass(class string) int {
 // line itself is correct.
 func OfService(e *tokend.Error) int {
 	switch e.Code {
-	case tokend.CodeUnreachable:
+	case tokend.CodeUnreachable, tokend.CodeCanceled:
 		return Unavailable
 	case tokend.CodeAddress:
 		return Config
