@@ -87,9 +87,10 @@ type loader struct {
 	fields    []field // of a client
 	file      document
 	faults    Faults
-	rules     []TokenRule       // of all callers
-	written   *written          // the configuration as read, for [Show]; nil: not kept
-	texts     map[string]string // the settings that many clients have in common: see common
+	rules     []TokenRule            // of all callers
+	written   *written               // the configuration as read, for [Show]; nil: not kept
+	texts     map[string]string      // the settings that many clients have in common: see common
+	secrets   map[string]flow.Secret // by file
 }
 
 // common returns s, and the same memory for the same text.

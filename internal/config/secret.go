@@ -49,13 +49,21 @@ func (l *loader) secretOf(setting, prefix, name, value, file string) flow.Secret
 	if file == "" {
 		return ""
 	}
+	if s, ok := l.secrets[file]; ok { // of another client: 100,000 may share a file
+		return s
+	}
 	s, err := ReadSecret(file)
 	if err != nil {
 		if given {
 			name, setting = fileVariant(name), setting+"_file"
 		}
 		l.add(setting, hint.Of(err), "%s%s: %v", prefix, name, err)
+		return ""
 	}
+	if l.secrets == nil {
+		l.secrets = map[string]flow.Secret{}
+	}
+	l.secrets[file] = s
 	return s
 }
 
