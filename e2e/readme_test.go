@@ -106,7 +106,7 @@ func untilReady(t *testing.T, cmd *exec.Cmd) string {
 	var text strings.Builder
 	for in := bufio.NewScanner(stdout); in.Scan(); {
 		text.WriteString(in.Text() + "\n")
-		if in.Text() == "Ctrl-C ends both." {
+		if in.Text() == "Ctrl-C ends them." {
 			return text.String()
 		}
 	}

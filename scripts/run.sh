@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts mockauth0 and tokend as real processes, waits until client "demo" has
-# logged in, and shows the claims of its access token. Ctrl-C ends both; with
+# logged in, and shows the claims of its access token. Ctrl-C ends them; with
 # ONCE=1 it ends by itself. State is in a new directory under .run, so the user's own
 # tokend is not touched.
 #
@@ -189,7 +189,7 @@ For another terminal, in this directory:
 and a fresh token for a protected API:
   tokend token demo --format header | curl -sS --noproxy '*' -H @- ${issuer}_mock/resource/calls
 
-Ctrl-C ends both.
+Ctrl-C ends them.
 LINES
 while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null && { [ -z "$second" ] || kill -0 "$second" 2>/dev/null; }; do
     sleep 1

@@ -69,7 +69,7 @@ func (p *program) addKey(ctx context.Context, name string, f keyFlags) error {
 	if k.Expires, err = p.expiry(f.expires); err != nil {
 		return err
 	}
-	if err := s.checkKeyClients(f.clients); err != nil {
+	if err := s.checkKeyClients(ctx, f.clients); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(s.Keys, func(o config.Key) bool { return o.Name == name }) {
@@ -139,8 +139,9 @@ func (p *program) newKeyFile(path, keysFile, name string) (write func([]byte) er
 // maxKeyFile is more than the file of an API key has.
 const maxKeyFile = 1 << 10
 
-// checkKeyClients refuses a key that would open nothing.
-func (s settings) checkKeyClients(clients []string) error {
+// checkKeyClients refuses a key that would open nothing. The clients are those of the
+// configuration here and of the service that commands use here.
+func (s settings) checkKeyClients(ctx context.Context, clients []string) error {
 	if len(clients) == 0 {
 		return hintf(exitUsage, `name them, or all: --clients "*"`, "--clients is missing")
 	}
@@ -148,8 +149,12 @@ func (s settings) checkKeyClients(clients []string) error {
 	for _, c := range s.Clients {
 		known = append(known, c.Name)
 	}
+	unknown := func(c string) bool { return c != apikey.AllClients && !slices.Contains(known, c) }
+	if slices.ContainsFunc(clients, unknown) {
+		known = append(known, servedClients(ctx)...)
+	}
 	for _, c := range clients {
-		if c != apikey.AllClients && !slices.Contains(known, c) {
+		if unknown(c) {
 			advice := "the clients are " + strings.Join(known, ", ")
 			if len(known) == 0 {
 				advice = "run it with the variables of the service, or with its TOKEND_CONFIG"

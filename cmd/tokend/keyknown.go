@@ -44,6 +44,28 @@ func (p *program) warnIfUnknown(ctx context.Context, key, file string) {
 		"hint: revoke the key, and run the command with the service's TOKEND_API_KEYS_FILE or TOKEND_CONFIG\n", at.Addrs[0], file)
 }
 
+// servedClients returns the names of the clients of the service that commands use here, if
+// it answers.
+func servedClients(ctx context.Context) (names []string) {
+	ctx, cancel := context.WithTimeout(ctx, servedTimeout)
+	defer cancel()
+	s, err := findService()
+	if err != nil {
+		return nil
+	}
+	defer s.Close()
+	list, err := s.Clients(ctx)
+	if err != nil {
+		return nil // it does not run, or refuses this user: only the configuration counts
+	}
+	for _, c := range list {
+		names = append(names, c.Client)
+	}
+	return names
+}
+
+const servedTimeout = 3 * time.Second
+
 func isUnauthorized(err error) bool {
 	var e *tokend.Error
 	return errors.As(err, &e) && e.Code == tokend.CodeUnauthorized

@@ -29,7 +29,7 @@ func TestKeyNew(t *testing.T) {
 	}
 }
 
-// In a terminal without the service's variables, no client is known.
+// In a terminal without the service's variables and without a service, no client is known.
 func TestKeyAdd_WithoutTheServicesSettings(t *testing.T) {
 	clean(t)
 	if o := runTokend(t, "key", "add", "agent", "--clients", "demo"); o.code != exitNoClient || !strings.Contains(o.stderr, "hint: run it with the variables of the service, or with its TOKEND_CONFIG") {
