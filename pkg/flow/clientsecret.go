@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
 )
 
 // clientSecret returns the current client secret: the configured one, or the
@@ -43,7 +46,7 @@ func localError(setting string, err error) *Error {
 		return &own
 	}
 	e := &Error{Op: "config", Class: ClassConfig, Err: err, local: true}
-	e.Description, e.Hint = err.Error(), hintOf(err)
+	e.Description, e.Hint = withoutQuery(err), hintOf(err)
 	if e.Hint != "" {
 		e.Hint += " (" + setting + "_file)"
 	} else {
@@ -60,6 +63,24 @@ func requestError(op string, err error) *Error {
 		e.Class = ClassConfig
 	}
 	return e
+}
+
+// withoutQuery returns the text of a caller's error. A URL in it, as net/http puts there,
+// loses its query, which may contain a secret.
+func withoutQuery(err error) string {
+	text := err.Error()
+	u := (*url.Error)(nil)
+	if !errors.As(err, &u) || u.URL == "" {
+		return text
+	}
+	at := "the URL"
+	if parsed, perr := url.Parse(u.URL); perr == nil {
+		parsed.User, parsed.RawQuery, parsed.ForceQuery, parsed.Fragment, parsed.RawFragment = nil, "", false, "", ""
+		at = parsed.String()
+	}
+	quoted := strconv.Quote(u.URL)
+	text = strings.ReplaceAll(text, quoted, strconv.Quote(at)) // net/url writes it so
+	return strings.ReplaceAll(text, u.URL, at)
 }
 
 // credentialError returns why the client's credential cannot be read now, or nil.

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -174,4 +175,33 @@ func TestTokenParams(t *testing.T) {
 	}
 	_, err := New(Config{Issuer: testIssuer, ClientID: "c", TokenParams: url.Values{"organization": {"x"}}})
 	wantError(t, err, ClassConfig, "token parameters have no effect with grant authorization_code")
+}
+
+// A function of the caller that fails with net/http's error does not put the query of its
+// URL into the client's.
+func TestCredentialFunction_URLOfItsError(t *testing.T) {
+	fails := func(context.Context) (Secret, error) {
+		return "", fmt.Errorf("vault: %w", &url.Error{Op: "Get", URL: "https://vault.test/v1/kv?token=CANARY-\"query", Err: errors.New("connection refused")})
+	}
+	for name, change := range map[string]func(*Config){
+		"client secret": func(c *Config) { c.ClientSecret, c.ClientSecretFrom = "", fails },
+		"assertion": func(c *Config) {
+			c.ClientSecret, c.AssertionFrom, c.Auth = "", fails, AuthPrivateKeyJWT
+		},
+		"subject token": func(c *Config) {
+			c.Source, c.RedirectURL, c.Scopes = Exchange{SubjectTokenType: "urn:x", SubjectToken: fails}, "", []string{"openid"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *tenant) {
+				cfg := s.config()
+				cfg.Store = NewMemoryStore()
+				change(&cfg)
+				_, err := mustNew(t, cfg).LoginHeadless(t.Context())
+				if err == nil || strings.Contains(err.Error(), "CANARY") || !strings.Contains(err.Error(), `vault: Get "https://vault.test/v1/kv": connection refused`) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
 }

@@ -26,7 +26,7 @@ func (s Exchange) loadSubjectToken(ctx context.Context) (Secret, *Error) {
 	case errors.As(err, &e):
 		return "", e
 	case err != nil:
-		return "", &Error{Op: "subject token", Class: ClassUnreachable, Description: "cannot get the subject token", Err: err}
+		return "", &Error{Op: "subject token", Class: ClassUnreachable, Description: "cannot get the subject token: " + withoutQuery(err), Err: err}
 	case t == "" || !vschar(t.Reveal()):
 		return "", &Error{Op: "subject token", Class: ClassConfig, Description: "the subject token is not a token"}
 	}
