@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,7 @@ const endingAhead = 7 * 24 * time.Hour
 // report updates what g says about its events, and returns those that are due once g
 // is stored.
 func (c *Client) report(g *Grant) []Event {
-	if c.cfg.OnEvent == nil {
+	if c.cfg.OnEvent == nil || g.Failure == nil && unserved(g) {
 		return nil
 	}
 	now := c.cfg.Now().Round(0)
@@ -117,11 +118,17 @@ func (c *Client) storedState(g *Grant, now time.Time) ClientState {
 
 func defaultToken(g *Grant) *Token {
 	for _, t := range g.Tokens {
-		if t.Audience == "" && len(t.requested) == 0 {
+		if t.Audience == "" && len(t.requested) == 0 && !t.unverified {
 			return t
 		}
 	}
 	return nil
+}
+
+// unserved reports whether the last answer's token waits for its verification. Whoever
+// asks for a token after an event must not get the one before.
+func unserved(g *Grant) bool {
+	return slices.ContainsFunc(g.Tokens, func(t *Token) bool { return t.unverified && t.Obtained.Equal(g.Exchanged) })
 }
 
 // ending reports whether the grant ends soon.

@@ -165,6 +165,43 @@ func TestEvents_OnlyWhatIsStored(t *testing.T) {
 	})
 }
 
+// A refresh has its event when its token is served: whoever asks for one after it gets
+// the new one, and the expiry is that of the new one.
+func TestEvents_RefreshedIsTheTokenThatIsServed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *tenant) {
+		var r eventLog
+		c := s.loggedIn(t, func(c *Config) { c.OnEvent = r.add })
+		r.take()
+		time.Sleep(10 * time.Minute)
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		token, err := c.Get(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(r.events) != 1 || r.events[0].Kind != EventRefreshed || !r.events[0].Expiry.Equal(token.Expiry) || r.events[0].Generation != token.Generation {
+			t.Errorf("%+v, want one with expiry %s", r.events, token.Expiry)
+		}
+		r.take()
+		s.claims = func(m map[string]any) { m["aud"] = "another" }
+		if _, err := c.Refresh(t.Context()); err == nil {
+			t.Error("an ID token for another client was accepted")
+		}
+		r.want(t, "a rejected ID token", EventDegraded)
+		if before, err := c.Get(t.Context(), Request{}); err != nil || before.AccessToken != token.AccessToken {
+			t.Errorf("%v, %v", before, err)
+		}
+		s.claims = nil
+		time.Sleep(10 * time.Minute)
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.want(t, "the next one", EventRefreshed, EventResumed)
+	})
+}
+
 // The provider cannot be discovered: nothing was sent, and it is an event nevertheless.
 func TestEvents_NoDiscovery(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
