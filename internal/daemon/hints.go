@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/pkg/flow"
 )
 
@@ -28,11 +29,11 @@ func (p *problem) advise() {
 
 // withLogin adds the command to a hint for which a login is a way out, so that callers
 // need not know its words.
-func withLogin(hint, client, login string) string {
-	if strings.HasSuffix(hint, flow.LoginAgain) {
-		return hint + ": " + loginCommand(client, login)
+func withLogin(text, client, login string) string {
+	if strings.HasSuffix(text, flow.LoginAgain) {
+		return hint.LogIn(text, loginCommand(client, login))
 	}
-	return hint
+	return text
 }
 
 // loginHint returns how to log the client in.
@@ -47,14 +48,11 @@ func (p *problem) loginHint() string {
 	if p.Remedy == string(flow.RemedyBrowser) {
 		login = "browser"
 	}
-	hint := loginCommand(p.Client, login)
-	if p.Hint != "" {
-		hint = p.Hint + ": " + hint
-	}
+	text := hint.LogIn(p.Hint, loginCommand(p.Client, login))
 	if login == "browser" && p.AuthorizeURL != "" {
-		hint += ", or open " + p.AuthorizeURL
+		text += ", or open " + p.AuthorizeURL
 	}
-	return hint
+	return text
 }
 
 // loginCommand returns the command that logs a client in.

@@ -1,23 +1,23 @@
 package format
 
-import "example.com/tokend/pkg/tokend"
+import (
+	"example.com/tokend/internal/hint"
+	"example.com/tokend/pkg/tokend"
+)
 
 // LoginHint says how to log the client in, and whether the service retries by itself.
 func LoginHint(c *tokend.Status) string {
-	var hint string
+	var why string
 	login := c.Login
 	if c.Failure != nil {
-		if hint = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
-			return hint
+		if why = c.Failure.Hint; c.Failure.Remedy == tokend.RemedySetting {
+			return why
 		}
 		if c.Failure.Remedy == tokend.RemedyBrowser {
 			login = "browser"
 		}
 	}
-	command := LoginCommand(c.Client, login)
-	if hint != "" {
-		command = hint + ": " + command
-	}
+	command := hint.LogIn(why, LoginCommand(c.Client, login))
 	if login == "browser" && c.AuthorizeURL != "" {
 		command += ", or open " + c.AuthorizeURL
 	}

@@ -5,6 +5,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errorf returns an error as [fmt.Errorf] does, with a hint.
@@ -30,3 +31,15 @@ type hinted struct {
 func (h *hinted) Hint() string { return h.hint }
 
 func (h *hinted) Unwrap() error { return h.error }
+
+// LogIn adds the command that logs in to a hint. Most hints end with the words for it.
+func LogIn(hint, command string) string {
+	last := hint[strings.LastIndexByte(hint, ';')+1:]
+	switch {
+	case hint == "":
+		return command
+	case strings.Contains(last, "log in"), strings.Contains(last, "login"):
+		return hint + ": " + command
+	}
+	return hint + "; to log in: " + command
+}

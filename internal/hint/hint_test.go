@@ -28,3 +28,19 @@ func TestOf(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestLogIn(t *testing.T) {
+	for hint, want := range map[string]string{
+		"":                      "tokend login demo",
+		"log in again":          "log in again: tokend login demo",
+		"begin a new login":     "begin a new login: tokend login demo",
+		"log in with a browser": "log in with a browser: tokend login demo",
+		"log in again; not retried until it changes": "log in again; not retried until it changes; to log in: tokend login demo",
+		"wait for it, or log in":                     "wait for it, or log in: tokend login demo",
+		"check audience and scopes":                  "check audience and scopes; to log in: tokend login demo",
+	} {
+		if got := LogIn(hint, "tokend login demo"); got != want {
+			t.Errorf("%q: %q", hint, got)
+		}
+	}
+}

@@ -128,6 +128,8 @@ func (c *Client) addSettingHint(e *Error) {
 		e.Hint = parHint
 	case p.Realm != "" && (has("connection") || has("realm")):
 		e.Hint = "set realm to the name of a connection that is enabled for the application"
+	case has("user is blocked"):
+		e.Hint = "unblock the user at the tenant, then " + LoginAgain
 	case has("invalid_target"), has("service not found"), has("audience"), has("resource server"):
 		e.Hint = "audience (--audience) must be exactly the Identifier of an API of this tenant that the application may use"
 	case has("scope"):

@@ -20,6 +20,7 @@ func TestRefusal_HintNamesSetting(t *testing.T) {
 		{ClientCredentials{}, "invalid_scope", "no such", "scopes (--scope)"},
 		{Password{Username: "u", Password: "long-password", Realm: "r"}, "invalid_request", "connection r does not exist", "set realm"},
 		{ClientCredentials{}, "access_denied", "no", "the tenant's log"},
+		{nil, "unauthorized", "user is blocked", "unblock the user at the tenant, then log in again"},
 		{ClientCredentials{}, "invalid_request", "no", "check the client's"},
 		{Seed{RefreshToken: "seed"}, "invalid_grant", "no", "give a new refresh token (refresh_token_file"},
 	} {
