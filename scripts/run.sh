@@ -126,6 +126,7 @@ unset TOKEND_ADDR TOKEND_API_KEY TOKEND_CONFIG TOKEND_STORE_KEY TOKEND_STORE_KEY
 export XDG_CONFIG_HOME="$PWD/$dir"
 export TOKEND_SOCKET=off TOKEND_STORE="$store" TOKEND_API_KEY_FILE="$dir/api.key"
 export TOKEND_API_KEYS_FILE="$PWD/$dir/api-keys.json"
+export TOKEND_AUDIT_FILE="$PWD/$dir/audit.log"
 export TOKEND_STORE_KEY_FILE="$PWD/$dir/keyset.json" XDG_STATE_HOME="$PWD/$dir"
 export TOKEND_LOG_LEVEL=info TOKEND_LOG_FORMAT=text TOKEND_CLIENTS=demo
 export TOKEND_CLIENT_DEMO_ISSUER="${TOKEND_CLIENT_DEMO_ISSUER-$issuer}"
@@ -157,7 +158,8 @@ fi
 
 if [ -n "$cluster" ]; then # a replica: it gets the token from the database
     mkdir "$dir/second"
-    TOKEND_LISTEN=127.0.0.1:0 XDG_STATE_HOME="$PWD/$dir/second" bin/tokend serve 2>"$dir/second.log" &
+    TOKEND_LISTEN=127.0.0.1:0 XDG_STATE_HOME="$PWD/$dir/second" TOKEND_AUDIT_FILE="$PWD/$dir/second/audit.log" \
+        bin/tokend serve 2>"$dir/second.log" &
     second=$!
     await 'the second tokend' "$second" "$dir/second.log" grep -q 'msg=listening network=tcp' "$dir/second.log"
     address2=$(sed -n 's/.*msg=listening network=tcp addr=\([^ ]*\).*/\1/p' "$dir/second.log" | head -n 1)
@@ -184,7 +186,7 @@ cat <<LINES
 
 For another terminal, in this directory:
   export TOKEND_ADDR=http://$address TOKEND_API_KEY_FILE=$PWD/$dir/api.key PATH="$PWD/bin:\$PATH"
-  export TOKEND_API_KEYS_FILE=$TOKEND_API_KEYS_FILE
+  export TOKEND_API_KEYS_FILE=$TOKEND_API_KEYS_FILE TOKEND_AUDIT_FILE=$TOKEND_AUDIT_FILE
   tokend status
 and a fresh token for a protected API:
   tokend token demo --format header | curl -sS --noproxy '*' -H @- ${issuer}_mock/resource/calls
@@ -194,6 +196,8 @@ LINES
 while kill -0 "$mock" 2>/dev/null && kill -0 "$tokend" 2>/dev/null && { [ -z "$second" ] || kill -0 "$second" 2>/dev/null; }; do
     sleep 1
 done
-echo "error: one of the two has ended; hint: its last output was:" >&2
-tail -n 1 "$dir/mockauth0.log" "$dir/tokend.log" >&2
+echo "error: one of the programs has ended; hint: the last line of each is:" >&2
+for log in "$dir/mockauth0.log" "$dir/tokend.log" "$dir/second.log"; do
+    [ ! -f "$log" ] || tail -n 1 "$log" >&2
+done
 exit 69

@@ -37,6 +37,9 @@ func TestEvents_ReachCommandAndFollower(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("tokend events ended with %d: %s", code, out)
 	}
+	if strings.Contains(out.String(), "\n\n") {
+		t.Errorf("an event is not one line: %q", out)
+	}
 	until(t, func() error {
 		b, err := os.ReadFile(filepath.Join(filepath.Dir(r.path), "out"))
 		if err == nil && !strings.Contains(string(b), `"type":"refresh_failing"`) {

@@ -59,7 +59,7 @@ func (p *program) printEvent(e tokend.Event, format string) error {
 		if err != nil {
 			return err
 		}
-		return p.print(string(b) + "\n")
+		return p.print(string(b))
 	}
 	return p.print(eventLine(e))
 }
@@ -68,7 +68,7 @@ func (p *program) printEvent(e tokend.Event, format string) error {
 func eventLine(e tokend.Event) string {
 	line := e.Time.Local().Format("2006-01-02 15:04:05") + "  " + terminal.Printable(e.Type)
 	if e.Type == tokend.EventMissed {
-		return "events were missed; tokend status shows the states\n"
+		return "events were missed; tokend status shows the states"
 	}
 	line += "  " + terminal.Printable(e.Client) + "  " + terminal.Printable(e.State)
 	if e.Type == tokend.EventGrantEnding {
@@ -80,5 +80,5 @@ func eventLine(e tokend.Event) string {
 			line += "; hint: " + terminal.Printable(f.Hint)
 		}
 	}
-	return line + "\n"
+	return line
 }

@@ -212,9 +212,16 @@ func (p *program) tellRetired(file string, r store.Rotation) error {
 	case len(r.Kept) == 0:
 		return nil
 	case r.Shared:
-		return hintf(exitConfig, "rotate these stores too, and add --alone", "%d former keys stay in %s, because other stores have used it", len(r.Kept), file)
+		return hintf(exitConfig, "rotate these stores too, and add --alone", "%s in %s, because other stores have used it", formerStay(r), file)
 	}
-	return hintf(exitConfig, "run tokend key rotate on this machine, and tokend key to see what has them", "%d former keys stay in %s, because values have them", len(r.Kept), file)
+	return hintf(exitConfig, "run tokend key rotate on this machine, and tokend key to see what has them", "%s in %s, because values have them", formerStay(r), file)
+}
+
+func formerStay(r store.Rotation) string {
+	if len(r.Kept) == 1 {
+		return "1 former key stays"
+	}
+	return fmt.Sprintf("%d former keys stay", len(r.Kept))
 }
 
 func (p *program) tellRotation(file string, r store.Rotation) {
@@ -229,8 +236,8 @@ func (p *program) tellRotation(file string, r store.Rotation) {
 	switch {
 	case len(r.Kept) == 0:
 	case r.Replicas:
-		p.tell("note: %d former keys stay in %s; hint: when tokend key shows no values of them on any machine: tokend key rotate --retire\n", len(r.Kept), file)
+		p.tell("note: %s in %s; hint: when tokend key shows no values of former keys on any machine: tokend key rotate --retire\n", formerStay(r), file)
 	case r.Shared:
-		p.tell("note: %d former keys stay in %s, because other stores have used it; hint: rotate these stores too, the last one with --alone\n", len(r.Kept), file)
+		p.tell("note: %s in %s, because other stores have used it; hint: rotate these stores too, the last one with --alone\n", formerStay(r), file)
 	}
 }

@@ -274,7 +274,7 @@ func (p *program) revokeKeys(names []string) error {
 	var unknown *apikey.UnknownError
 	switch err := apikey.Revoke(s.APIKeysFile, names...); {
 	case errors.As(err, &unknown):
-		return hintf(exitConfig, s.otherKey(unknown.Name), "%s has no API key %q", s.APIKeysFile, unknown.Name)
+		return hintf(exitConfig, s.otherKey(unknown.Name), "%s has no API key %q%s", s.APIKeysFile, unknown.Name, nothingElse(names))
 	case err != nil:
 		return exitWith(exitConfig, err)
 	}
@@ -284,6 +284,14 @@ func (p *program) revokeKeys(names []string) error {
 		}
 	}
 	return nil
+}
+
+// nothingElse says of several names that all or none are revoked.
+func nothingElse(names []string) string {
+	if len(names) > 1 {
+		return "; none of the others was revoked"
+	}
+	return ""
 }
 
 // otherKey says where a key is removed that is not in the file of API keys.

@@ -12,8 +12,8 @@ import (
 )
 
 // keyPauses are between the questions to a service whether it knows a new key. It reads
-// the file again within a second.
-var keyPauses = []time.Duration{500 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond}
+// the file again within a second, and would log a question before that as an attack.
+var keyPauses = []time.Duration{1100 * time.Millisecond, 900 * time.Millisecond}
 
 // warnIfUnknown asks the service that commands use here whether it knows a new key. One
 // that reads another api_keys_file would refuse the key later, at its caller. Only an
@@ -24,7 +24,11 @@ func (p *program) warnIfUnknown(ctx context.Context, key, file string) {
 		return
 	}
 	at.Addrs = slices.DeleteFunc(at.Addrs, func(addr string) bool { return !strings.HasPrefix(addr, "http://") })
-	at.Key, at.KeyFile, at.KeyFileOptional = tokend.Secret(key), "", false
+	at.Key, at.KeyFile, at.KeyFileOptional = "", "", false
+	if !isListening(ctx, at) {
+		return
+	}
+	at.Key = tokend.Secret(key)
 	c, err := tokend.New(at)
 	if err != nil {
 		return
@@ -42,6 +46,16 @@ func (p *program) warnIfUnknown(ctx context.Context, key, file string) {
 	}
 	p.tell("warning: the service at %s does not know this key: it does not read %s\n"+
 		"hint: revoke the key, and run the command with the service's TOKEND_API_KEYS_FILE or TOKEND_CONFIG\n", at.Addrs[0], file)
+}
+
+func isListening(ctx context.Context, at tokend.Service) bool {
+	c, err := tokend.New(at)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_, err = c.Health(ctx)
+	return !tokend.NotListening(err)
 }
 
 // servedClients returns the names of the clients of the service that commands use here, if

@@ -22,8 +22,8 @@ one line on standard output. Ends on SIGTERM or Ctrl-C.
 
 The upstream is one of those in the client's configuration, or a path below one;
 without --upstream it is the first of them. Callers over TCP send the API key
-in place of the token (Authorization: Bearer KEY), or as the password of Basic; the
-upstream never gets it. Callers of a socket are programs of the same user and need
+that this command uses in place of the token (Authorization: Bearer KEY), or as the
+password of Basic; other keys of the service are refused, and the upstream never gets it. Callers of a socket are programs of the same user and need
 no key.`
 
 type proxyFlags struct{ upstream, listen, socket string }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -126,9 +127,22 @@ func (p *program) importStore(ctx context.Context, path, keysetFile string) (err
 	fmt.Fprintf(p.stdout, "imported %s; the store already had %d\n", counted(r.Grants, "grant"), r.Present)
 	if len(r.Refused) > 0 {
 		return hintf(exitConfig, "nothing is to be done if the store's grants are the ones in use",
-			"%d grants were not imported, because the store has later ones: %s", len(r.Refused), terminal.Printable(strings.Join(r.Refused, ", ")))
+			"not imported, because the store has a later one: %s of %s", counted(len(r.Refused), "grant"), terminal.Printable(clientsOf(r.Refused)))
 	}
 	return nil
+}
+
+// clientsOf returns the clients of keys of grants, which are name, client id and issuer.
+func clientsOf(keys []string) string {
+	var names []string
+	for _, key := range keys {
+		var parts []string
+		if json.Unmarshal([]byte(key), &parts) == nil && len(parts) == 3 {
+			key = parts[0] + " at " + parts[2]
+		}
+		names = append(names, key)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (p *program) readExport(path string) ([]byte, error) {

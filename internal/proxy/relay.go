@@ -77,8 +77,12 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case refusal != nil:
 		refusal.Log(r.proxy.log, req, caller)
+		hint := refusal.Hint
+		if refusal.Status == http.StatusUnauthorized { // which may be valid at the service
+			hint = "send the API key that tokend proxy was started with; it accepts no other"
+		}
 		writeError(rec, &answer{
-			Status: refusal.Status, Code: refusal.Code, Description: refusal.Description, Hint: refusal.Hint, challenge: refusal.Challenge, RetryAfter: refusal.RetryAfter,
+			Status: refusal.Status, Code: refusal.Code, Description: refusal.Description, Hint: hint, challenge: refusal.Challenge, RetryAfter: refusal.RetryAfter,
 		})
 	case !known:
 		rec.Header().Set("Allow", strings.Join(Methods(), ", "))

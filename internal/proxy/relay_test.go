@@ -40,6 +40,9 @@ func TestRelay_AnswersItself(t *testing.T) {
 		if resp.StatusCode != tt.status || a.Code != tt.code || a.Description == "" || (a.Hint == "") != (tt.status == 405) {
 			t.Errorf("%s: %d %+v", name, resp.StatusCode, a)
 		}
+		if tt.status == 401 && a.Hint != "send the API key that tokend proxy was started with; it accepts no other" {
+			t.Errorf("%s: hint %q", name, a.Hint) // a key of the service for other callers does not work here
+		}
 		if tt.header != "" && resp.Header.Get(tt.header) == "" {
 			t.Errorf("%s: no %s in %v", name, tt.header, resp.Header)
 		}

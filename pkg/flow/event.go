@@ -125,8 +125,8 @@ func defaultToken(g *Grant) *Token {
 	return nil
 }
 
-// unserved reports whether the last answer's token waits for its verification. Whoever
-// asks for a token after an event must not get the one before.
+// unserved reports whether the last answer's token waits for its verification. A caller
+// that asks for a token after an event must not get the one before.
 func unserved(g *Grant) bool {
 	return slices.ContainsFunc(g.Tokens, func(t *Token) bool { return t.unverified && t.Obtained.Equal(g.Exchanged) })
 }

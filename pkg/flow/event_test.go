@@ -165,7 +165,7 @@ func TestEvents_OnlyWhatIsStored(t *testing.T) {
 	})
 }
 
-// A refresh has its event when its token is served: whoever asks for one after it gets
+// A refresh has its event when its token is served: a caller that asks for one after it gets
 // the new one, and the expiry is that of the new one.
 func TestEvents_RefreshedIsTheTokenThatIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T, s *tenant) {
