@@ -18,6 +18,8 @@ func (p *problem) advise() {
 		p.Hint = p.loginHint()
 	case p.Code == string(flow.ClassClientRejected):
 		p.Hint = cmp.Or(p.Hint, "compare client_id, client_secret and token_auth with the application") + "; " + doctor + " --probe-secret tries the secret"
+	case p.Code == string(flow.ClassRestored) && p.Hint != "":
+		p.Hint += "; the commands: " + loginCommand(p.Client, p.method) + ", tokend resume " + p.Client
 	case p.Hint != "":
 		p.Hint = withLogin(p.Hint, p.Client, p.method)
 	case p.Status == http.StatusBadGateway:
