@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -29,5 +30,30 @@ func TestOpenStore_Places(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// A store key that is no keyset is named, with a hint and without its text, and the check
+// of the configuration finds it before the service starts.
+func TestStoreKey_Invalid(t *testing.T) {
+	for name, text := range map[string]string{"no base64": "canary-text!", "no keyset": `{"canary":1}`} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(clean(t), "keyset.json")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			newTenant(t).configure(t, "TOKEND_LISTEN=127.0.0.1:0")
+			for variable, value := range map[string]string{"TOKEND_STORE_KEY": text, "TOKEND_STORE_KEY_FILE": file} {
+				t.Setenv("TOKEND_STORE_KEY", "")
+				t.Setenv("TOKEND_STORE_KEY_FILE", "")
+				t.Setenv(variable, value)
+				for _, command := range [][]string{{"serve"}, {"config", "check"}} {
+					r := runTokend(t, command...)
+					if r.code != exitConfig || !strings.Contains(r.stderr, variable+": ") || !strings.Contains(r.stderr, "hint: ") || strings.Contains(r.stderr, "canary") {
+						t.Errorf("%s, %v: %d\n%s", variable, command, r.code, r.stderr)
+					}
+				}
+			}
+		})
 	}
 }

@@ -220,7 +220,7 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	case s.Keyset == "":
 		o.Keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, o)
 	default:
-		o.Keys, err = seal.Parse(s.Keyset.Reveal())
+		o.Keys, err = s.keyset()
 		if s.KeysetInFile && err == nil {
 			store.FollowKeyset(o.Keys, s.KeysetFile)
 		}
@@ -237,6 +237,22 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	}
 	return grants, err
 }
+
+// keyset parses the store keys that a variable, a credential or the file of
+// store_key_file has.
+func (s settings) keyset() (*seal.Keyset, error) {
+	keys, err := seal.Parse(s.Keyset.Reveal())
+	switch {
+	case err == nil:
+		return keys, nil
+	case s.KeysetInFile:
+		return nil, hintf(exitConfig, keysetHint, "TOKEND_STORE_KEY_FILE: %s: %w", s.KeysetFile, err)
+	default:
+		return nil, hintf(exitConfig, keysetHint, "TOKEND_STORE_KEY: %w", err)
+	}
+}
+
+const keysetHint = "use the keyset that the store was made with; tokend key new makes one for a new store"
 
 // storeOptions are the options of the store without its keys.
 func (s settings) storeOptions() store.Options {
