@@ -274,7 +274,7 @@ func TestF35_Hangup_EndsOtherCommands(t *testing.T) {
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(5 * time.Second):
+			case <-time.After(20 * time.Second):
 				t.Error("the signal does not end it")
 			}
 		})
