@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"example.com/tokend/internal/store"
 )
 
 // TestOpenStore_Places: the spill goes to the configured directory, and the mark
@@ -33,7 +37,7 @@ func TestOpenStore_Places(t *testing.T) {
 	}
 }
 
-// A store key that is no keyset is named, with a hint and without its text, and the check
+// An invalid store key is named, with a hint and without its text, and the check
 // of the configuration finds it before the service starts.
 func TestStoreKey_Invalid(t *testing.T) {
 	for name, text := range map[string]string{"no base64": "canary-text!", "no keyset": `{"canary":1}`} {
@@ -55,5 +59,23 @@ func TestStoreKey_Invalid(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An error of the store that may be over soon is temporary: systemd does not start a
+// service again that ended with a wrong configuration.
+func TestTemporary(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{store.ErrUnreachable, exitTryAgain},
+		{store.ErrDisk, exitTryAgain},
+		{syscall.ENOSPC, exitTryAgain},
+		{os.ErrPermission, exitConfig},
+	} {
+		if got := exitWith(exitConfig, temporary(fmt.Errorf("open: %w", c.err))); exitCode(got) != c.code {
+			t.Errorf("%v: %d, want %d", c.err, exitCode(got), c.code)
+		}
 	}
 }

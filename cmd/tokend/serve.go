@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -232,10 +233,18 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		}
 		grants, err = store.Open(ctx, s.Store, o)
 	}
-	if errors.Is(err, store.ErrUnreachable) {
-		return nil, exitWith(exitTryAgain, err)
+	return grants, temporary(err)
+}
+
+// temporary gives an error of a store that may be over soon its exit code: systemd starts
+// the service again after it, and not after that of a wrong configuration.
+func temporary(err error) error {
+	for _, e := range []error{store.ErrUnreachable, store.ErrDisk, syscall.ENOSPC} {
+		if errors.Is(err, e) {
+			return exitWith(exitTryAgain, err)
+		}
 	}
-	return grants, err
+	return err
 }
 
 // keyset parses the store keys that a variable, a credential or the file of

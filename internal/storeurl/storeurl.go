@@ -21,7 +21,7 @@ const (
 	Postgres = "postgres"
 )
 
-// unescaped is the error of a URL whose parts cannot be told apart.
+// unescaped is the error of a URL whose user, password and host cannot be distinguished.
 const unescaped = "store: the postgres URL cannot be parsed: a special character in its user or password must be escaped (%%40 for @, %%2F for /, %%3F for ?)"
 
 // Memory is the path of a sqlite database in memory.
