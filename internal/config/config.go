@@ -156,6 +156,7 @@ func (l *loader) load(paths Paths) Config {
 	s.Keys = l.readKeys(file.Keys, names)
 	s.StoredKeys = l.readStoredKeys(s)
 	s.Callers = l.readCallers(file.Callers, names, s)
+	l.checkSameFiles(s)
 	return s
 }
 
