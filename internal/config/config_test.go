@@ -20,6 +20,16 @@ var goodClient = []string{
 	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret,
 }
 
+// A host with a password is refused without it.
+func TestHosts_PasswordIsMasked(t *testing.T) {
+	home, _ := homeWith(t, goodFile+"    hosts: ['u:CANARY@git.example.com']\n")
+	_, faults := loadAt(t, home)
+	if !strings.Contains(faults.Error(), `hosts: "u:xxxxx@git.example.com" is not a host`) {
+		t.Error(faults)
+	}
+	noCanary(t, faults)
+}
+
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
 var faultCases = map[string]struct {
