@@ -61,8 +61,10 @@ func TestParse_RelativePathInDeletedDirectory(t *testing.T) {
 }
 
 func TestString_MasksPassword(t *testing.T) {
-	for _, raw := range []string{"postgres://u:canary@h1,h2/db", "postgres://u@h/db?password=canary&sslmode=disable",
-		"postgres://u@h/db?sslpassword=canary", "postgres://u@h/db?passwd=canary", "postgres://u@h/db?PGPASSWORD=canary"} {
+	for _, raw := range []string{
+		"postgres://u:canary@h1,h2/db", "postgres://u@h/db?password=canary&sslmode=disable",
+		"postgres://u@h/db?sslpassword=canary", "postgres://u@h/db?passwd=canary", "postgres://u@h/db?PGPASSWORD=canary",
+	} {
 		u, err := storeurl.Parse(raw)
 		if err != nil || !u.HasPassword() || strings.Contains(u.String(), "canary") || !strings.Contains(u.String(), "xxxxx") {
 			t.Errorf("%s: %s, %v", raw, u, err)
