@@ -96,7 +96,7 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 		"a second fault":     {oneClient + "claws: 1\nkees: 1\n", r.path + `:4: unknown key kees" hint="did you mean keys`},
 		"a missing setting":  {oneClient + "  more: {client_id: more}\n", `client more: issuer is missing" hint="set clients.more.issuer`},
 		"a missing secret":   {oneClient + "keys: {ci: {key_file: HOME/no, clients: [demo]}}\n", `HOME/no cannot be read: no such file or directory" hint="`},
-		"a key that is used": {oneClient + "keys: {ci: {key: " + canaryKey + ", clients: [demo]}}\n", "has the value of another key"},
+		"a key that is used": {oneClient + "keys: {ci: {key: " + canaryKey + ", clients: [demo]}}\n", "keys.ci.key is the key of api_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logged := strings.ReplaceAll(tc.logged, "HOME", filepath.Dir(r.path))
