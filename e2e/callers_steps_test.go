@@ -34,6 +34,7 @@ var callerSteps = []step{
 	{"a rate is bounded", "internal/guard/guard.go", "if wait := caller.limit.take(g.now()); wait > 0 {", "if wait := caller.limit.take(g.now()); false {", "internal/guard"},
 	{"also over a reload", "internal/daemon/state.go", "Limits: &d.limits, ", "", "internal/daemon"},
 	{"a revoked key is refused by a running service", "cmd/tokend/reload.go", "s.reloadKeys(ctx)\n", "", "TestScripts/key_callers"},
+	{"a proxied stream of a revoked key ends", "internal/daemon/proxy.go", "if next.guard.StillMay(caller, client) {", "if next.guard.StillMay(caller, client) || true {", "internal/daemon TestProxy_Revoked"},
 	{"other users are refused", "internal/guard/keyless.go", "return p.UID == g.keyless.own || g.keyless.peer(p) != nil", "return true", "internal/guard"},
 	{"and have their own rights", "internal/guard/keyless.go", "if p == nil || p.UID == g.keyless.own {", "if true {", "internal/guard"},
 	{"a certificate needs a name of a caller", "internal/guard/keyless.go", "if c := g.keyless.certificates[name]; c != nil {", "for _, c := range g.keyless.certificates {\n\t\t\t_ = name", "cmd/tokend"},

@@ -32,6 +32,11 @@ func (p *program) configCheck() *cobra.Command {
 			if err := store.CheckURL(s.Store); err != nil {
 				return exitWith(exitConfig, err)
 			}
+			if s.Keyset != "" {
+				if _, err := s.keyset(); err != nil {
+					return err
+				}
+			}
 			if err := s.checkAudit(); err != nil {
 				return err
 			}

@@ -93,7 +93,7 @@ func doctorClients(clients []config.Client) []doctor.Client {
 func (s settings) checkStore(ctx context.Context) (exists bool, err error) {
 	o := s.storeOptions()
 	if s.Keyset != "" {
-		if o.Keys, err = seal.Parse(s.Keyset.Reveal()); err != nil {
+		if o.Keys, err = s.keyset(); err != nil {
 			return false, err
 		}
 	}

@@ -93,7 +93,7 @@ func existingStore(ctx context.Context) (settings, *store.Store, error) {
 	}
 	found, err := s.checkStore(ctx)
 	if err != nil {
-		return s, nil, exitWith(exitConfig, err)
+		return s, nil, exitWith(exitConfig, temporary(err))
 	}
 	if !found {
 		return s, nil, hintf(exitConfig, "set TOKEND_STORE as the service has it, and run this as the service's user", "TOKEND_STORE: there is no store yet")

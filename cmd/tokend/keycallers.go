@@ -66,6 +66,9 @@ func (p *program) addKey(ctx context.Context, name string, f keyFlags) error {
 	if f.manage {
 		k.Access = apikey.Manage
 	}
+	if f.rate < 0 {
+		return hintf(exitUsage, "requests per second, such as 10", "--rate-limit %d is negative", f.rate)
+	}
 	if k.Expires, err = p.expiry(f.expires); err != nil {
 		return err
 	}

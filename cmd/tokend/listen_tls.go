@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -103,10 +104,11 @@ type certificateFiles struct {
 	current *tls.Certificate
 }
 
-// fileVersion changes when a file is written or replaced.
+// fileVersion changes when a file is written or replaced, or gets other permissions.
 type fileVersion struct {
 	size     int64
 	modified time.Time
+	mode     fs.FileMode
 }
 
 func (f *certificateFiles) get() (*tls.Certificate, error) {
@@ -134,5 +136,5 @@ func versionOf(path string) fileVersion {
 	if err != nil {
 		return fileVersion{}
 	}
-	return fileVersion{fi.Size(), fi.ModTime()}
+	return fileVersion{fi.Size(), fi.ModTime(), fi.Mode()}
 }

@@ -39,6 +39,7 @@ type serving struct {
 	issuers  issuers
 
 	keysVersion fileVersion // of the file of the API keys
+	keysFailure string      // why that file was not reloaded, "" if it was
 	log         *slog.Logger
 
 	keeper keeper
@@ -136,13 +137,15 @@ func (s *serving) reloadOn(ctx context.Context, signals <-chan os.Signal) (wait 
 const lookAgain = time.Second
 
 // reloadKeys activates the API keys of a file that has changed. If it cannot be read, the
-// former keys stay, and the log says why, once per change.
+// former keys stay, and the log says why, once per reason. It is then read again until it
+// can be: chmod and chown change no version.
 func (s *serving) reloadKeys(ctx context.Context) {
 	version := versionOf(s.settings.APIKeysFile)
-	if version == s.keysVersion || ctx.Err() != nil {
+	if version == s.keysVersion && s.keysFailure == "" || ctx.Err() != nil {
 		return
 	}
-	s.keysVersion = version
+	changed, failure := version != s.keysVersion, s.keysFailure
+	s.keysVersion, s.keysFailure = version, ""
 	next := s.settings
 	var err error
 	if next.StoredKeys, err = config.StoredKeys(next.APIKeysFile); err == nil {
@@ -157,7 +160,10 @@ func (s *serving) reloadKeys(ctx context.Context) {
 	switch {
 	case errors.Is(err, daemon.ErrEnded):
 	case err != nil:
-		logFailure(ctx, s.log, "the API keys are not reloaded, the former ones stay", err, "correct the file")
+		s.keysFailure = err.Error()
+		if changed || s.keysFailure != failure {
+			logFailure(ctx, s.log, "the API keys are not reloaded, the former ones stay", err, "correct the file")
+		}
 	default:
 		s.settings = next
 		s.log.InfoContext(ctx, "API keys reloaded", "keys", len(next.StoredKeys))

@@ -96,7 +96,7 @@ func TestF35_Reload_BrokenFile(t *testing.T) {
 		"a second fault":     {oneClient + "claws: 1\nkees: 1\n", r.path + `:4: unknown key kees" hint="did you mean keys`},
 		"a missing setting":  {oneClient + "  more: {client_id: more}\n", `client more: issuer is missing" hint="set clients.more.issuer`},
 		"a missing secret":   {oneClient + "keys: {ci: {key_file: HOME/no, clients: [demo]}}\n", `HOME/no cannot be read: no such file or directory" hint="`},
-		"a key that is used": {oneClient + "keys: {ci: {key: " + canaryKey + ", clients: [demo]}}\n", "has the value of another key"},
+		"a key that is used": {oneClient + "keys: {ci: {key: " + canaryKey + ", clients: [demo]}}\n", "keys.ci.key is the key of api_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logged := strings.ReplaceAll(tc.logged, "HOME", filepath.Dir(r.path))
@@ -291,5 +291,78 @@ func TestReload_SettingsThatNeedARestart(t *testing.T) {
 	r.reload(t, oneClient+"log_level: debug\nstore: 'sqlite::memory:'\n# the same\n", "msg=\"configuration reloaded\"")
 	if n := strings.Count(r.log.String(), "a reload does not apply"); n != 1 {
 		t.Errorf("%d warnings:\n%s", n, r.log)
+	}
+}
+
+// A file of API keys that cannot be read is read again until it can be, and the log says
+// why once. Its correction may change neither its size nor its time.
+func TestReloadKeys_CorrectedWithoutAWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		broken, correct func(t *testing.T, file, text string) error
+	}{
+		"chmod": {
+			func(t *testing.T, file, text string) error { write(t, file, text, 0o644); return nil },
+			func(_ *testing.T, file, _ string) error { return os.Chmod(file, 0o600) },
+		},
+		"link": {
+			func(t *testing.T, file, text string) error {
+				return os.Symlink(write(t, file+".target", text, 0o600), file)
+			},
+			func(_ *testing.T, file, _ string) error { return os.Rename(file+".target", file) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := serveFile(t, newTenant(t), oneClient)
+			made := filepath.Join(filepath.Dir(r.path), "made.json")
+			t.Setenv("TOKEND_API_KEYS_FILE", made)
+			if o := runTokend(t, "key", "add", "first", "--clients", "demo"); o.code != 0 {
+				t.Fatalf("%+v", o)
+			}
+			text, err := os.ReadFile(made)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(filepath.Dir(r.path), ".local", "state", "tokend", "api-keys.json")
+			if err := c.broken(t, file, string(text)); err != nil {
+				t.Fatal(err)
+			}
+			const failed = "the API keys are not reloaded"
+			until(t, r.logged(failed))
+			if err := c.correct(t, file, string(text)); err != nil {
+				t.Fatal(err)
+			}
+			until(t, r.logged("API keys reloaded"))
+			if n := strings.Count(r.log.String(), failed); n != 1 {
+				t.Errorf("%d lines %q", n, failed)
+			}
+		})
+	}
+}
+
+func (r *reloading) logged(line string) func() error {
+	return func() error {
+		if !strings.Contains(r.log.String(), line) {
+			return fmt.Errorf("the log lacks %q:\n%s", line, r.log)
+		}
+		return nil
+	}
+}
+
+// The service that is asked about a new key is that of the configuration file: a program
+// at the default address must not get the key.
+func TestKeyAdd_AsksTheServiceOfTheFile(t *testing.T) {
+	home := clean(t)
+	var keys []string
+	url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Authorization"))
+		fmt.Fprint(w, `{"clients":[]}`)
+	}))
+	setenv(t, "TOKEND_CONFIG="+write(t, filepath.Join(home, "tokend.yaml"), "listen: "+strings.TrimPrefix(url, "http://")+"\n"+strings.ReplaceAll(oneClient, "ISSUER", "https://tenant.example.com/"), 0o600))
+	o := runTokend(t, "key", "add", "ci", "--clients", "demo")
+	if o.code != 0 || len(keys) != 1 || keys[0] != "Bearer "+strings.TrimSpace(o.stdout) {
+		t.Errorf("%+v: %d requests", o, len(keys))
+	}
+	if o := runTokend(t, "key", "add", "slow", "--clients", "demo", "--rate-limit", "-1"); o.code != exitUsage || !strings.Contains(o.stderr, "--rate-limit -1 is negative\nhint: ") {
+		t.Errorf("%+v", o)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -220,7 +221,7 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 	case s.Keyset == "":
 		o.Keys, err = store.LoadOrCreateKeyset(ctx, s.KeysetFile, s.Store, o)
 	default:
-		o.Keys, err = seal.Parse(s.Keyset.Reveal())
+		o.Keys, err = s.keyset()
 		if s.KeysetInFile && err == nil {
 			store.FollowKeyset(o.Keys, s.KeysetFile)
 		}
@@ -232,11 +233,35 @@ func (s settings) openStore(ctx context.Context) (*store.Store, error) {
 		}
 		grants, err = store.Open(ctx, s.Store, o)
 	}
-	if errors.Is(err, store.ErrUnreachable) {
-		return nil, exitWith(exitTryAgain, err)
-	}
-	return grants, err
+	return grants, temporary(err)
 }
+
+// temporary gives an error of a store that may be over soon its exit code: systemd starts
+// the service again after it, and not after that of a wrong configuration.
+func temporary(err error) error {
+	for _, e := range []error{store.ErrUnreachable, store.ErrDisk, syscall.ENOSPC} {
+		if errors.Is(err, e) {
+			return exitWith(exitTryAgain, err)
+		}
+	}
+	return err
+}
+
+// keyset parses the store keys that a variable, a credential or the file of
+// store_key_file has.
+func (s settings) keyset() (*seal.Keyset, error) {
+	keys, err := seal.Parse(s.Keyset.Reveal())
+	switch {
+	case err == nil:
+		return keys, nil
+	case s.KeysetInFile:
+		return nil, hintf(exitConfig, keysetHint, "TOKEND_STORE_KEY_FILE: %s: %w", s.KeysetFile, err)
+	default:
+		return nil, hintf(exitConfig, keysetHint, "TOKEND_STORE_KEY: %w", err)
+	}
+}
+
+const keysetHint = "use the keyset that the store was made with; tokend key new makes one for a new store"
 
 // storeOptions are the options of the store without its keys.
 func (s settings) storeOptions() store.Options {

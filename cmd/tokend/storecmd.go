@@ -88,13 +88,17 @@ func (p *program) newSecretFile(path string) (write func([]byte) error, err erro
 		return nil, hintf(exitConfig, "name a new file", "%s exists", path)
 	}
 	return func(b []byte) error {
-		return cmp.Or(durable.Create(path, 0o600, b), durable.SyncDir(filepath.Dir(path)))
+		if err := cmp.Or(durable.Create(path, 0o600, b), durable.SyncDir(filepath.Dir(path))); err != nil {
+			return hintf(exitUnavailable, "name a file in a directory that exists, that you can write to and that has space left",
+				"%s cannot be written: %w", path, durable.Cause(err))
+		}
+		return nil
 	}, nil
 }
 
 // transferFailed gives an error of an export or import its exit code.
 func transferFailed(err error) error {
-	if errors.Is(err, flow.ErrLocked) {
+	if errors.Is(err, flow.ErrLocked) || errors.Is(err, store.ErrDisk) {
 		return exitWith(exitTryAgain, err)
 	}
 	return exitWith(exitConfig, err)

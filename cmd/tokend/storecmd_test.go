@@ -39,3 +39,23 @@ func TestStoreImport_FileCannotBeRead(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// A file of a secret that cannot be written is named, with a hint, and nothing is lost: the
+// key of another name stays usable, and the grants are not marked as exported.
+func TestSecretFile_CannotBeWritten(t *testing.T) {
+	home := clean(t)
+	newTenant(t).configure(t, "TOKEND_LISTEN=127.0.0.1:0")
+	if o := runTokend(t, "token", "demo", "--private"); o.code != exitNoPerm { // it makes the store
+		t.Fatalf("%+v", o)
+	}
+	file := filepath.Join(home, "none", "file")
+	for _, command := range [][]string{{"store", "export", file}, {"key", "add", "ci", "--clients", "demo", "--output", file}} {
+		o := runTokend(t, command...)
+		if o.code != exitUnavailable || !strings.Contains(o.stderr, "error: "+file+" cannot be written: no such file or directory\nhint: ") {
+			t.Errorf("%v: %+v", command, o)
+		}
+	}
+	if o := runTokend(t, "key", "list"); strings.Contains(o.stdout, "ci") {
+		t.Errorf("%+v", o)
+	}
+}

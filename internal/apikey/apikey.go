@@ -234,7 +234,7 @@ func change(path string, edit func([]Key) ([]Key, error)) error {
 		return err
 	}
 	if err := durable.Replace(path, 0o600, append(b, '\n')); err != nil {
-		return hint.Errorf("run it as the user of the service", "file of API keys %s cannot be written: %w", path, durable.Cause(err))
+		return hint.Errorf("run it as the user of the service, and leave space on the disk", "file of API keys %s cannot be written: %w", path, durable.Cause(err))
 	}
 	return durable.SyncDir(filepath.Dir(path))
 }

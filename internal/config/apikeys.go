@@ -8,11 +8,13 @@ import (
 
 	"example.com/tokend/internal/apikey"
 	"example.com/tokend/internal/hint"
+	"example.com/tokend/pkg/flow"
 )
 
 // readKeys reads the API keys of the configuration.
-func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
+func (l *loader) readKeys(file map[string]keySchema, clients []string, main flow.Secret) []Key {
 	var keys []Key
+	of := map[flow.Secret]string{main: "api_key"} // whose key it is
 	known := setOf(clients)
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		k, at := file[name], "keys."+name
@@ -24,6 +26,10 @@ func (l *loader) readKeys(file map[string]keySchema, clients []string) []Key {
 			l.add(at, "set key_file", "%s.key is missing", at)
 		}
 		l.checkKey(at+".key", at+".key", secret)
+		if other := of[secret]; other != "" && secret != "" {
+			l.add(at+".key", "generate one for each: openssl rand -base64 32", "%s.key is the key of %s", at, other)
+		}
+		of[secret] = at
 		l.checkRights(at, k.Clients, clients, known, k.Access)
 		keys = append(keys, Key{
 			Name: name, Secret: secret, Clients: k.Clients, Audiences: k.Audiences, ReadOnly: k.Access == apikey.Read,

@@ -173,13 +173,22 @@ func (r clientReader) clientSecret() (s flow.Secret, from func(context.Context) 
 	return "", func(context.Context) (flow.Secret, error) { return ReadSecret(file) }, file
 }
 
+// withoutPassword returns a host as an error shows it.
+func withoutPassword(host string) string {
+	at := strings.LastIndex(host, "@")
+	if user, _, ok := strings.Cut(host[:max(at, 0)], ":"); ok {
+		return user + ":xxxxx" + host[at:]
+	}
+	return host
+}
+
 // hosts checks the hosts that credential helpers may give the token to.
 func (r clientReader) hosts() []string {
 	var hosts []string
 	for _, h := range r.c.Hosts {
 		h = strings.TrimSpace(h)
 		if !ValidHost(h) {
-			r.fault("hosts", "such as git.example.com, git.example.com:8443 or user@git.example.com", "hosts: %q is not a host", h)
+			r.fault("hosts", "such as git.example.com, git.example.com:8443 or user@git.example.com", "hosts: %q is not a host", withoutPassword(h))
 			continue
 		}
 		hosts = append(hosts, h)

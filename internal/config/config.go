@@ -154,9 +154,10 @@ func (l *loader) load(paths Paths) Config {
 	}
 	l.readFiles(&s, file.Files)
 	s.OnEvent = l.readOnEvent(file.OnEvent)
-	s.Keys = l.readKeys(file.Keys, names)
+	s.Keys = l.readKeys(file.Keys, names, s.APIKey)
 	s.StoredKeys = l.readStoredKeys(s)
 	s.Callers = l.readCallers(file.Callers, names, s)
+	l.checkSameFiles(s)
 	return s
 }
 

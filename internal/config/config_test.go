@@ -20,6 +20,29 @@ var goodClient = []string{
 	"TOKEND_CLIENT_DEMO_CLIENT_ID=id", "TOKEND_CLIENT_DEMO_CLIENT_SECRET=" + canarySecret,
 }
 
+// Two callers with one key could not be distinguished.
+func TestKeys_OfOneValue(t *testing.T) {
+	key := func(name, value string) string { return "  " + name + ": {key: " + value + ", clients: [demo]}\n" }
+	home, _ := homeWith(t, goodFile+"keys:\n"+key("a", "CANARY-key-0123456789")+key("b", "CANARY-key-0123456789")+key("c", canaryKey))
+	_, faults := loadAt(t, home, "TOKEND_API_KEY="+canaryKey)
+	for _, want := range []string{"keys.b.key is the key of keys.a; hint: ", "keys.c.key is the key of api_key; hint: "} {
+		if !strings.Contains(faults.Error(), want) {
+			t.Errorf("%v lack %q", faults, want)
+		}
+	}
+	noCanary(t, faults)
+}
+
+// A host with a password is refused without it.
+func TestHosts_PasswordIsMasked(t *testing.T) {
+	home, _ := homeWith(t, goodFile+"    hosts: ['u:CANARY@git.example.com']\n")
+	_, faults := loadAt(t, home)
+	if !strings.Contains(faults.Error(), `hosts: "u:xxxxx@git.example.com" is not a host`) {
+		t.Error(faults)
+	}
+	noCanary(t, faults)
+}
+
 const goodFile = "clients:\n  demo:\n    issuer: https://acme.eu.auth0.com/\n    client_id: id\n"
 
 var faultCases = map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -37,7 +38,9 @@ func (d *api) forward(c *gin.Context) {
 	defer d.countProxied(c, cl)
 	id := c.Writer.Header()[requestid.Header]
 	delete(c.Writer.Header(), requestid.Header) // the upstream's answer can have one of its own
-	to.Forward(headerWriter{c.Writer}, c.Request, func(err error) {
+	ctx, done := d.whileAllowed(c.Request.Context(), cl.Name())
+	defer done()
+	to.Forward(headerWriter{c.Writer}, c.Request.WithContext(ctx), func(err error) {
 		c.Writer.Header()[requestid.Header] = id
 		var down *proxy.UpstreamError
 		if errors.As(err, &down) {
@@ -46,6 +49,40 @@ func (d *api) forward(c *gin.Context) {
 		}
 		d.failWith(c, cl, err)
 	})
+}
+
+// whileAllowed returns a context that ends when a later configuration has the caller no
+// longer, or not for this client: an upgraded connection and a stream have no end of their
+// own. done must be called at the end of the request.
+func (d *api) whileAllowed(parent context.Context, client string) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(parent)
+	caller := guard.CallerOf(ctx)
+	var mu sync.Mutex // of stop
+	var stop func() bool
+	var watch func(*api)
+	watch = func(a *api) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		stop = context.AfterFunc(a.replaced, func() {
+			next := d.active.Load()
+			if next.guard.StillMay(caller, client) {
+				watch(next)
+				return
+			}
+			d.log.InfoContext(ctx, "ended a proxied request: its caller may no longer use the client", "client", client, "caller", caller.Name)
+			cancel()
+		})
+	}
+	watch(d)
+	return ctx, func() {
+		cancel()
+		mu.Lock()
+		defer mu.Unlock()
+		stop()
+	}
 }
 
 // headerWriter writes a header at once. gin would keep the status of an

@@ -1,16 +1,21 @@
 package daemon
 
 import (
+	"bufio"
 	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tokend/internal/proxy"
 )
@@ -76,6 +81,55 @@ func TestProxy_Upgrades(t *testing.T) {
 					t.Errorf("the upstream got %v", h)
 				}
 			}
+		})
+	}
+}
+
+// A connection that was upgraded ends when a later configuration has its caller no longer,
+// or without the client; that of another caller continues.
+func TestProxy_RevokedCaller_UpgradeEnds(t *testing.T) {
+	all := []Key{{Name: "main", Secret: mainKey}, {Name: "ci", Secret: ciKey, Clients: []string{"demo"}}}
+	for name, keys := range map[string][]Key{
+		"key revoked":    {all[0]},
+		"key replaced":   {all[0], {Name: "ci", Secret: "another-key-of-32-characters-long", Clients: []string{"demo"}}},
+		"client removed": {all[0], {Name: "ci", Secret: ciKey, Clients: []string{"other"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := httptest.NewServer(webSocket(make(chan http.Header, 9)))
+			defer u.Close()
+			clients := []Client{proxied(t, newTenant(t), u.URL)}
+			d := start(t, Config{Clients: clients, Keys: all})
+			upgraded := func(key string) (net.Conn, *bufio.Reader) {
+				c, r := d.pipe(t, get(proxyPath+"/ws", "HOST", "\nAuthorization: Bearer "+key+handshake))
+				if resp := response(t, r); resp.StatusCode != 101 {
+					t.Fatal(resp.StatusCode)
+				}
+				return c, r
+			}
+			kept, keptAnswers := upgraded(mainKey)
+			cut, cutAnswers := upgraded(ciKey)
+			for _, change := range [][]Key{all, keys} { // the first one changes nothing
+				if _, err := io.WriteString(cut, "hello"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(cutAnswers, make([]byte, 5)); err != nil {
+					t.Fatalf("before it was revoked: %v", err)
+				}
+				if err := d.Replace(clients, change); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = cut.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := cutAnswers.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the connection of a caller that was revoked: %v", err)
+			}
+			if _, err := io.WriteString(kept, "again"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(keptAnswers, make([]byte, 5)); err != nil {
+				t.Errorf("the connection of another caller: %v", err)
+			}
+			_ = kept.Close()
 		})
 	}
 }

@@ -338,6 +338,13 @@ func (g *Guard) callerWith(id callerID) *Caller {
 	return nil
 }
 
+// StillMay reports whether a caller that an earlier configuration has admitted may use a
+// client in this one.
+func (g *Guard) StillMay(c *Caller, client string) bool {
+	now := g.callerWith(c.id)
+	return now != nil && now.May(client)
+}
+
 // Alive reports whether the session of a caller is still open; a caller without one is.
 func (g *Guard) Alive(c *Caller) bool {
 	if c.session == nil {

@@ -102,7 +102,7 @@ func createKeyset(path string) error {
 		return err
 	}
 	if err := durable.Create(path, 0o600, b.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("store: keyset file: %w", err)
+		return hint.Errorf("make its directory writable for the user of the service, and leave space on the disk", "store: keyset file %s cannot be written: %w", path, durable.Cause(err))
 	}
 	return nil
 }

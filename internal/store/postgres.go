@@ -9,12 +9,16 @@ import (
 
 	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/postgres"
+	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/internal/storeurl"
 )
 
 // ErrUnreachable is the error of [Open] for a database on another machine that
 // does not answer. It may answer later.
 var ErrUnreachable = postgres.ErrUnreachable
+
+// ErrDisk is the error of a file whose disk is full or fails, which may be over soon.
+var ErrDisk = sqlite.ErrDisk
 
 // postgresDriver opens stores in PostgreSQL databases.
 type postgresDriver struct{}

@@ -21,6 +21,9 @@ const (
 	Postgres = "postgres"
 )
 
+// unescaped is the error of a URL whose user, password and host cannot be distinguished.
+const unescaped = "store: the postgres URL cannot be parsed: a special character in its user or password must be escaped (%%40 for @, %%2F for /, %%3F for ?)"
+
 // Memory is the path of a sqlite database in memory.
 const Memory = ":memory:"
 
@@ -40,6 +43,8 @@ type URL struct {
 // Parse parses the URL of a store. Its errors contain no password.
 func Parse(raw string) (URL, error) {
 	switch scheme, rest, found := strings.Cut(raw, ":"); {
+	case !found && strings.ContainsAny(raw, "=@"): // such as password=… for libpq
+		return URL{}, hinted("store: the value is not a URL")
 	case !found:
 		return URL{}, hinted("store: %q is not a URL", raw)
 	case scheme == SQLite:
@@ -56,11 +61,14 @@ func Parse(raw string) (URL, error) {
 func sqlitePath(raw, path string) (string, error) {
 	if rest, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {
-			return "", hinted("store: sqlite URL %q names a host", raw)
+			host, _, _ := strings.Cut(rest, "/")
+			return "", hinted("store: the sqlite URL names a host, %q", host[strings.LastIndex(host, "@")+1:])
 		}
 		path = rest
 	}
 	switch {
+	case strings.Contains(path, "://"): // a path with a password, which errors would print
+		return "", hinted("store: the path of the sqlite URL is another URL")
 	case path == Memory:
 		return Memory, nil
 	case path == "" || strings.HasSuffix(path, "/"):
@@ -85,7 +93,10 @@ func parsePostgres(raw string) (URL, error) {
 	}
 	u := URL{Scheme: Postgres, raw: raw, name: scheme}
 	rest, query, _ := strings.Cut(rest, "?")
-	authority, path, _ := strings.Cut(rest, "/")
+	authority, path, hasPath := strings.Cut(rest, "/")
+	if !hasPath && strings.Contains(query, "@") {
+		return URL{}, hinted(unescaped)
+	}
 	u.database = path
 	if at := strings.LastIndex(authority, "@"); at >= 0 {
 		u.user, u.password, u.hasPassword = strings.Cut(authority[:at], ":")
@@ -95,7 +106,7 @@ func parsePostgres(raw string) (URL, error) {
 	_, userErr := url.PathUnescape(u.user)
 	_, passwordErr := url.PathUnescape(u.password)
 	if userErr != nil || passwordErr != nil || strings.Contains(u.user+u.password+path, "@") {
-		return URL{}, hinted("store: the postgres URL cannot be parsed: a special character in its user or password must be escaped (%%40 for @, %%2F for /)")
+		return URL{}, hinted(unescaped)
 	}
 	var err error
 	if u.query, err = url.ParseQuery(query); err != nil {
@@ -116,7 +127,22 @@ func (u URL) File() string {
 func (u URL) DSN() string { return u.raw }
 
 // HasPassword reports whether the URL contains a password.
-func (u URL) HasPassword() bool { return u.hasPassword || u.query.Has("password") }
+func (u URL) HasPassword() bool {
+	for name := range u.query {
+		if isSecret(name) {
+			return true
+		}
+	}
+	return u.hasPassword
+}
+
+// isSecret reports whether a parameter has a password: of the user, of the key of a
+// client certificate (sslpassword), or of a misspelt name.
+func isSecret(name string) bool {
+	name = strings.ToLower(name)
+	return name == "pass" || strings.Contains(name, "passw") || strings.Contains(name, "passphrase") ||
+		strings.Contains(name, "pwd") || strings.Contains(name, "secret")
+}
 
 // String returns the URL without a password.
 func (u URL) String() string {
@@ -126,9 +152,11 @@ func (u URL) String() string {
 	if u.hasPassword {
 		u.password = "xxxxx"
 	}
-	if u.query.Has("password") {
-		u.query = maps.Clone(u.query)
-		u.query.Set("password", "xxxxx")
+	u.query = maps.Clone(u.query)
+	for name := range u.query {
+		if isSecret(name) {
+			u.query.Set(name, "xxxxx")
+		}
 	}
 	return u.join()
 }

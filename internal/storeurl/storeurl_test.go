@@ -31,9 +31,11 @@ func TestParse(t *testing.T) {
 func TestParse_Rejected(t *testing.T) {
 	for raw, want := range map[string]string{
 		"": "is not a URL", "tokend.db": "is not a URL", "SQLITE:a.db": "is not supported", "redis:x": `scheme "redis" is not supported`,
-		"sqlite:": "names no file", "sqlite:dir/": "names no file", "sqlite://host/a.db": "names a host", "sqlite:x\x00": "NUL byte",
+		"sqlite:": "names no file", "sqlite:dir/": "names no file", "sqlite://host/a.db": `names a host, "host"`, "sqlite:x\x00": "NUL byte",
 		"postgres:db": "no //", "postgres:/db": "no //", "postgres://h/db?a;b": "parameters",
 		"postgres://u:canary%zz@h/db": "must be escaped", "postgres://u:canary/1@h/db": "must be escaped", "postgres://u:can@ary@h/db": "must be escaped",
+		"postgres://u:canary?1@h/db": "must be escaped", "host=h password=canary": "the value is not a URL",
+		"sqlite://u:canary@host/a.db": `names a host, "host"`, "sqlite:postgres://u:canary@h/db": "is another URL",
 	} {
 		_, err := storeurl.Parse(raw)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -59,7 +61,10 @@ func TestParse_RelativePathInDeletedDirectory(t *testing.T) {
 }
 
 func TestString_MasksPassword(t *testing.T) {
-	for _, raw := range []string{"postgres://u:canary@h1,h2/db", "postgres://u@h/db?password=canary&sslmode=disable"} {
+	for _, raw := range []string{
+		"postgres://u:canary@h1,h2/db", "postgres://u@h/db?password=canary&sslmode=disable",
+		"postgres://u@h/db?sslpassword=canary", "postgres://u@h/db?passwd=canary", "postgres://u@h/db?PGPASSWORD=canary",
+	} {
 		u, err := storeurl.Parse(raw)
 		if err != nil || !u.HasPassword() || strings.Contains(u.String(), "canary") || !strings.Contains(u.String(), "xxxxx") {
 			t.Errorf("%s: %s, %v", raw, u, err)

@@ -18,7 +18,7 @@ func (c *Config) check() error {
 	if c.Issuer == "" {
 		report("set issuer to the tenant's issuer, such as https://acme.eu.auth0.com/", "the issuer is missing")
 	} else if why := c.checkURL(c.Issuer); why != "" {
-		report("use https://, or set insecure_allow_http for your own provider", "issuer %q %s", c.Issuer, why)
+		report("use https://, or set insecure_allow_http for your own provider", "issuer %q %s", withoutSecrets(c.Issuer), why)
 	}
 	if c.ClientID == "" {
 		report("set it to the application's Client ID", "the client id is missing")
@@ -41,7 +41,7 @@ func (c *Config) check() error {
 			continue
 		}
 		if why := c.checkURL(e.url); why != "" {
-			report("remove it to use discovery", "%s %q %s", e.key, e.url, why)
+			report("remove it to use discovery", "%s %q %s", e.key, withoutSecrets(e.url), why)
 		}
 	}
 	for _, d := range []struct {
@@ -88,7 +88,7 @@ func (c *Config) checkAuth(report func(hint, format string, a ...any)) {
 func (c *Config) checkSource(report func(hint, format string, a ...any)) {
 	if c.RedirectURL != "" {
 		if u, err := url.Parse(c.RedirectURL); err != nil || u.Scheme == "" || u.Fragment != "" || u.User != nil {
-			report("set it to a callback URL of the application, without a fragment", "redirect_uri %q is not an absolute URL", c.RedirectURL)
+			report("set it to a callback URL of the application, without a fragment", "redirect_uri %q is not an absolute URL", withoutSecrets(c.RedirectURL))
 		}
 	}
 	switch c.Source.(type) {
@@ -166,13 +166,35 @@ func (s Exchange) check(report func(hint, format string, a ...any)) {
 	}
 }
 
+// withoutSecrets returns a URL for an error, without what may be secret in it: user,
+// password, query and fragment.
+func withoutSecrets(raw string) string {
+	if i := strings.IndexAny(raw, "?#"); i >= 0 {
+		raw = raw[:i+1] + "…"
+	}
+	start := 0
+	if i := strings.Index(raw, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	authority := raw[start:]
+	if _, err := url.Parse(raw); err == nil { // otherwise a slash may be one of the password
+		authority, _, _ = strings.Cut(authority, "/")
+	}
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		raw = raw[:start] + "xxxxx" + raw[start+at:]
+	}
+	return raw
+}
+
 // checkURL returns what is wrong with a URL of the provider, or "". Plain HTTP is
 // accepted for loopback.
 func (c *Config) checkURL(raw string) string {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil:
+	case err != nil || u.Host == "":
 		return "is not an absolute URL"
+	case u.User != nil:
+		return "has a user"
 	case u.RawQuery != "" && raw == c.Issuer || u.Fragment != "":
 		return "has a query or a fragment"
 	case u.Scheme == "https":

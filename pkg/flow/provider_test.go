@@ -70,6 +70,27 @@ func TestNew_PlainHTTPIssuers(t *testing.T) {
 	}
 }
 
+// An error of a URL has nothing of it that may be secret.
+func TestNew_ErrorsOfURLs(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://u:CANARY@a.test/": `"https://xxxxx@a.test/" has a user`, "https://u:CANA/RY@a.test/": `"https://xxxxx@a.test/" is not`,
+		"u:CANARY@a.test": `"xxxxx@a.test" is not`, "https://a.test/?k=CANARY": `"https://a.test/?…" has a query`, "https://a.test/#CANARY": `"https://a.test/#…" has a query`,
+		"http://a.test/@x": `"http://a.test/@x"`,
+	} {
+		_, issuer := New(Config{Issuer: raw, ClientID: "c"})
+		_, endpoint := New(Config{Issuer: testIssuer, ClientID: "c", Endpoint: oauth2.Endpoint{TokenURL: raw}})
+		_, verifier := NewVerifier(ProviderConfig{Issuer: raw})
+		if issuer == nil || !strings.Contains(issuer.Error(), want) {
+			t.Errorf("%s: %v, want %s", raw, issuer, want)
+		}
+		for _, err := range []error{issuer, endpoint, verifier} {
+			if err != nil && (strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), "CANA/RY")) {
+				t.Errorf("%s: %v", raw, err)
+			}
+		}
+	}
+}
+
 func TestNew_Combinations(t *testing.T) {
 	base := Config{Issuer: testIssuer, ClientID: "c"}
 	for name, tc := range map[string]struct {

@@ -51,7 +51,7 @@ func NewVerifier(c ProviderConfig) (*Verifier, error) {
 		return nil, configError("set it to the iss of the tokens", "the issuer is missing")
 	}
 	if why := cfg.checkURL(c.Issuer); why != "" {
-		return nil, configError("use https://", "issuer %q %s", c.Issuer, why)
+		return nil, configError("use https://", "issuer %q %s", withoutSecrets(c.Issuer), why)
 	}
 	p := NewProvider(c)
 	cfg.Now = p.now

@@ -184,7 +184,7 @@ func TestNewVerifier_Issuers(t *testing.T) {
 		"http://tenant.test/":     "is plain HTTP to another machine",
 		"https://tenant.test/?x":  "query",
 		"tenant.test":             "is not an absolute URL",
-		"https://u:p@tenant.test": "is not an absolute URL",
+		"https://u:p@tenant.test": "has a user",
 	} {
 		_, err := NewVerifier(ProviderConfig{Issuer: issuer})
 		wantError(t, err, ClassConfig, want)

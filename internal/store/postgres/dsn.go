@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -101,10 +102,15 @@ func validate(ctx context.Context, c *pgconn.PgConn) error {
 func badURL(err error) error {
 	var e *pgconn.ParseConfigError
 	if errors.As(err, &e) {
-		if cause := errors.Unwrap(e); cause != nil {
-			err = cause
-		} else {
-			err = errors.New("unknown host or parameter")
+		// What the driver says is after the URL, and names the parameter.
+		text := e.Error()
+		text = text[strings.LastIndex(text, "`: ")+len("`: "):]
+		switch cause := errors.Unwrap(e); {
+		case cause == nil:
+			err = errors.New(text)
+		default:
+			text, _, _ = strings.Cut(text, " ("+cause.Error())
+			err = fmt.Errorf("%s: %w", text, redact(cause))
 		}
 	}
 	return hint.Errorf("use postgres://user@host:5432/database?sslmode=verify-full", "postgres: the URL is not valid: %w", redact(err))

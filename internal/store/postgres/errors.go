@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,10 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 // timedOut returns the error of an operation whose time has passed: with the
 // error of an earlier run, or else of the last one.
 func (s *Store) timedOut(op string, cause, err error) error {
+	var network net.Error
 	switch stat := s.pool.Stat(); {
+	case isReadOnly(cause) && !errors.As(cause, &network): // otherwise a host that does not answer may be the primary
+		return hint.Errorf(writableHint, "postgres: %s: %w", op, &plainError{text: errReadOnly.Error(), err: errors.Join(ErrUnreachable, errReadOnly)})
 	case cause != nil:
 		err = plain(cause)
 	case stat.AcquiredConns() >= stat.MaxConns():
@@ -67,7 +71,15 @@ func (s *Store) timedOut(op string, cause, err error) error {
 	case errors.Is(err, context.DeadlineExceeded) || codeOf(err) == "57014":
 		err = fmt.Errorf("no answer for %v", limit)
 	}
-	return hint.Errorf(reachHint, "postgres: %s: %w: %w", op, ErrUnreachable, err)
+	return hint.Errorf(cmp.Or(tlsHint(err), reachHint), "postgres: %s: %w: %w", op, ErrUnreachable, err)
+}
+
+// tlsHint returns what to do about an error of TLS, "" about any other.
+func tlsHint(err error) string {
+	if strings.Contains(err.Error(), "tls error: ") { // the driver's, for which it has no type
+		return "check sslmode, sslrootcert and sslcert of the store's URL, and ssl of the database"
+	}
+	return ""
 }
 
 const reachHint = "check that the database runs and that its host, port and network are right; tokend keeps retrying"
@@ -175,9 +187,13 @@ func opening(err error) error {
 	case isReadOnly(err) && !errors.As(err, &network): // otherwise a host that does not answer may be the primary
 		return wrap("open", err)
 	case errors.Is(err, context.DeadlineExceeded), transient(err):
-		return hint.Errorf("check that the database runs and that the host, the port and the network are right", "postgres: %w: %w", ErrUnreachable, plain(err))
+		return hint.Errorf(cmp.Or(tlsHint(err), "check that the database runs and that the host, the port and the network are right"),
+			"postgres: %w: %w", ErrUnreachable, plain(err))
 	}
-	return wrap("open", err)
+	if err = wrap("open", err); hint.Of(err) == "" {
+		return hint.Errorf("check the parameters of the store's URL", "%w", err)
+	}
+	return err
 }
 
 func replaced(what, hints string) error {

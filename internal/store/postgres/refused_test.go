@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,6 +85,7 @@ func TestOpen_Rejected(t *testing.T) {
 			made("")(t, url)
 			run("ALTER DATABASE "+pgtest.Database(t, url)+" SET default_transaction_read_only = on")(t, url)
 		}},
+		{"unknown parameter", "", `unrecognized configuration parameter "nope"`, nil},
 		{"shards missing", "", "tokend_shards has 255 rows", made("DELETE FROM tokend_shards WHERE shard = 7")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,6 +100,9 @@ func TestOpen_Rejected(t *testing.T) {
 			}
 			if c.name == "unknown database" {
 				at = strings.Replace(url, pgtest.Database(t, url), "none", 1)
+			}
+			if c.name == "unknown parameter" {
+				at = strings.Replace(url, "?", "?nope=1&", 1)
 			}
 			s, err := postgres.Open(t.Context(), at, postgres.Options{Sealer: keys})
 			if err == nil {
@@ -168,9 +174,34 @@ func TestOpen_Unreachable(t *testing.T) {
 	}
 }
 
+// A database without TLS: the URL is to be corrected, not the network.
+func TestOpen_WithoutTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(c, make([]byte, 8)) // SSLRequest
+			_, _ = c.Write([]byte("N"))
+			_ = c.Close()
+		}
+	}()
+	defer func() { must(t, l.Close()); <-ended }()
+	_, err = postgres.Open(t.Context(), "postgres://u:canary@"+l.Addr().String()+"/db?sslmode=require", postgres.Options{Sealer: newKeys(t)})
+	if err == nil || !strings.Contains(hint.Of(err), "sslmode") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("%v (%s)", err, hint.Of(err))
+	}
+}
+
 func TestCheckURL(t *testing.T) {
 	for url, want := range map[string]string{
-		"postgres://u:canary@h/db?sslmode=no": "sslmode is invalid", "postgres://u:canary@h/db?pool_max_conns=x": "invalid syntax",
+		"postgres://u:canary@h/db?sslmode=no": "sslmode is invalid", "postgres://u:canary@h/db?pool_max_conns=x": "cannot parse pool_max_conns: strconv",
+		"postgres://u:canary@h/db?pool_max_conns=0": "not valid: pool_max_conns too small", "postgres://u:canary@h:99999999/db": "not valid: invalid port",
 		"postgres://u:canary@h/db?sslmode=verify-full&sslrootcert=/none.pem": "/none.pem",
 	} {
 		err := postgres.CheckURL(url)

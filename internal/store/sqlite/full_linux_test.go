@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"example.com/tokend/internal/hint"
 	"example.com/tokend/internal/store/sqlite"
 	"example.com/tokend/pkg/flow"
 )
@@ -20,7 +22,8 @@ func TestPing_FullDisk(t *testing.T) {
 		t.Skipf("mount: %v", err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
-	s := open(t, filepath.Join(dir, "tokend.db"), sqlite.Options{Sealer: newKeys(t)})
+	keys := newKeys(t)
+	s := open(t, filepath.Join(dir, "tokend.db"), sqlite.Options{Sealer: keys})
 	g := put(t, s, "a", 1)
 	must(t, s.Ping(t.Context()))
 	filler := filepath.Join(dir, "filler")
@@ -35,10 +38,18 @@ func TestPing_FullDisk(t *testing.T) {
 	if err == nil {
 		err = s.Save(t.Context(), l, g)
 	}
-	if err == nil || errors.Is(err, flow.ErrCorrupt) || errors.Is(err, flow.ErrConflict) {
-		t.Errorf("Save on a full disk = %v", err)
+	if !errors.Is(err, sqlite.ErrDisk) || !strings.Contains(hint.Of(err), "free space") || errors.Is(err, flow.ErrCorrupt) || errors.Is(err, flow.ErrConflict) {
+		t.Errorf("Save on a full disk = %v, hint: %s", err, hint.Of(err))
+	}
+	must(t, s.Close())   // which removes the -wal and the -shm
+	for i := range 100 { // their space, too
+		_ = os.WriteFile(filepath.Join(filler, "closed"+strconv.Itoa(i)), make([]byte, 4096), 0o600)
+	}
+	if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "tokend.db"), sqlite.Options{Sealer: keys}); !errors.Is(err, sqlite.ErrDisk) || !strings.Contains(hint.Of(err), "free space") {
+		t.Errorf("Open on a full disk = %v, hint: %s", err, hint.Of(err))
 	}
 	must(t, os.RemoveAll(filler))
+	s = open(t, filepath.Join(dir, "tokend.db"), sqlite.Options{Sealer: keys})
 	must(t, s.Ping(t.Context()))
 	put(t, s, "a", 2)
 }

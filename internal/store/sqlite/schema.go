@@ -151,6 +151,9 @@ func (s *Store) checkWritable(ctx context.Context) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = value WHERE name = 'revision'`)
 	if err = errors.Join(err, tx.Rollback()); err != nil {
+		if err := wrap("open for writing", err); errors.Is(err, ErrDisk) {
+			return err
+		}
 		return hint.Errorf("make the file, its -wal and its -shm writable for the user that runs this program",
 			"%w", wrap("open for writing", err))
 	}
@@ -190,7 +193,19 @@ func wrap(op string, err error) error {
 		switch se.Code() & 0xff {
 		case 1, 11, 26: // SQLITE_ERROR (the schema is not what our statements need), _CORRUPT, _NOTADB
 			return damaged(strconv.Quote(err.Error())) // may quote the file's bytes
+		case 10, 13: // SQLITE_IOERR (a full disk, too, when the -wal or the -shm cannot grow), _FULL
+			return hint.Errorf("free space on the disk of the database; if it has space, check the disk", "sqlite: %s: %w", op, diskError{err})
 		}
 	}
 	return fmt.Errorf("sqlite: %s: %w", op, err)
 }
+
+// ErrDisk is an error of the disk: it is full, or fails. That may be over soon.
+var ErrDisk = errors.New("the disk is full, or fails")
+
+type diskError struct{ error }
+
+func (e diskError) Unwrap() error { return e.error }
+
+// Is makes it [ErrDisk].
+func (diskError) Is(target error) bool { return target == ErrDisk } //nolint:errorlint // the method that errors.Is calls
