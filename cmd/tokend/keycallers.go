@@ -264,7 +264,7 @@ func (p *program) listAPIKeys(format string) error {
 func (p *program) keyRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME…", Short: "Revoke API keys", Args: cobra.MinimumNArgs(1), Aliases: []string{"remove"},
-		Long: "Removes API keys that \"tokend key add\" has made: all of the named ones or none. A running\nservice refuses them within a second, and ends their streams of events. A proxied request\nin flight is not cut off.",
+		Long: "Removes API keys that \"tokend key add\" has made: all of the named ones or none. A running\nservice refuses them within a second, and ends their streams of events and their proxied\nrequests, such as a WebSocket.",
 		RunE: func(_ *cobra.Command, names []string) error { return p.revokeKeys(names) },
 	}
 }

@@ -129,8 +129,11 @@ var names = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 })
 
-// reserved are the names of callers without such a key.
-var reserved = []string{"main", "socket", "private", "tokend"}
+// Reserved reports whether a name is that of a caller without such a key: in the audit log
+// two callers would look like one.
+func Reserved(name string) bool {
+	return slices.Contains([]string{"main", "socket", "private", "tokend"}, name)
+}
 
 func (d document) check() error {
 	if d.Version != version {
@@ -156,7 +159,7 @@ func (k Key) check() error {
 	switch {
 	case !names().MatchString(k.Name):
 		return hint.Errorf("use a-z, 0-9, - and _, starting with a letter or digit, at most 63", "the name %q is not allowed", k.Name)
-	case slices.Contains(reserved, k.Name):
+	case Reserved(k.Name):
 		return hint.Errorf("use another one", "the name %q is reserved", k.Name)
 	case k.Hash == Hash{}:
 		return fmt.Errorf("key %q has no sha256", k.Name)

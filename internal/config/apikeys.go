@@ -21,6 +21,9 @@ func (l *loader) readKeys(file map[string]keySchema, clients []string, main flow
 		if !clientName().MatchString(name) {
 			l.add(at, "use a-z, 0-9, - and _", "key name %q is not allowed", name)
 		}
+		if apikey.Reserved(name) {
+			l.add(at, "use another one", "key name %q is reserved", name)
+		}
 		secret := l.secretOf(at+".key", "", at+".key", k.Key, k.KeyFile)
 		if k.Key == "" && k.KeyFile == "" {
 			l.add(at, "set key_file", "%s.key is missing", at)
@@ -68,7 +71,7 @@ func (l *loader) readCallers(file map[string]callerSchema, clients []string, s C
 	known, owner := setOf(clients), map[string]string{} // of each uid, gid and certificate
 	for _, name := range slices.Sorted(maps.Keys(file)) {
 		c, at := file[name], "callers."+name
-		if !clientName().MatchString(name) || slices.Contains([]string{"main", "socket", "private", "tokend"}, name) {
+		if !clientName().MatchString(name) || apikey.Reserved(name) {
 			l.add(at, "use a-z, 0-9, - and _, and not main, socket, private or tokend", "caller name %q is not allowed", name)
 		}
 		if slices.ContainsFunc(slices.Concat(s.Keys, s.StoredKeys), func(k Key) bool { return k.Name == name }) {

@@ -102,6 +102,7 @@ var faultCases = map[string]struct {
 	"no such file":           {env: []string{"TOKEND_CONFIG=/nonexistent/tokend.yaml"}, want: []string{"TOKEND_CONFIG: /nonexistent/tokend.yaml cannot be read: no such file or directory; hint: "}, alone: true},
 
 	"file: large":            {file: goodFile + strings.Repeat("#", maxConfig), want: []string{"is larger than 64 MiB"}},
+	"file: reserved name":    {file: goodFile + "keys:\n  socket:\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "socket" is reserved`}},
 	"file: name of a key":    {file: goodFile + "keys:\n  'a b':\n    key: " + canaryKey + "\n    clients: [demo]\n", want: []string{`key name "a b" is not allowed`}},
 	"file: duplicate client": {file: goodFile + "  demo:\n    issuer: x\n", want: []string{"tokend.yaml:5: duplicate key clients.demo (first on line 2)"}},
 	"file: unknown keys": {

@@ -246,6 +246,10 @@ func TestDashboard_ReaderOnlyReads(t *testing.T) {
 func TestDashboard_LinkWorksOnceAndStaysOutOfTheLog(t *testing.T) {
 	d := start(t, Config{})
 	link := d.link(t, mainKey)
+	head := strings.Replace(get(link, "HOST", "\nAccept: text/html"), "GET ", "HEAD ", 1)
+	if a := d.raw(t, head); a.StatusCode != 200 || len(a.Cookies()) > 0 {
+		t.Fatalf("HEAD: %d %v", a.StatusCode, a.Cookies())
+	}
 	if a := d.raw(t, get(link, "HOST", "\nAccept: text/html")); a.StatusCode != 200 {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}

@@ -125,12 +125,9 @@ func (g *Guard) Open(secret string) (*Opened, *Refusal) {
 	s := g.sessions
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.links[sha256.Sum256([]byte(secret))]
-	switch {
-	case l == nil || !s.now().Before(l.expires):
-		return nil, noSession("the link is unknown or older than a minute", "make another one: tokend dashboard")
-	case l.used:
-		return nil, noSession("the link was used before, and works once", "make another one: tokend dashboard")
+	l, refusal := s.link(secret)
+	if refusal != nil {
+		return nil, refusal
 	}
 	l.used = true
 	if g.callerWith(l.of) == nil {
@@ -146,6 +143,26 @@ func (g *Guard) Open(secret string) (*Opened, *Refusal) {
 	}
 	s.enter(v)
 	return &Opened{Cookie: s.seal(v), CSRF: s.csrf(v), Lifetime: v.ends.Sub(v.began)}, nil
+}
+
+// CheckLink returns why a link would open no session, or nil. It does not use the link up.
+func (g *Guard) CheckLink(secret string) *Refusal {
+	g.sessions.mu.Lock()
+	defer g.sessions.mu.Unlock()
+	_, refusal := g.sessions.link(secret)
+	return refusal
+}
+
+// link returns a link that was not used yet; mu is held.
+func (s *Sessions) link(secret string) (*link, *Refusal) {
+	l := s.links[sha256.Sum256([]byte(secret))]
+	switch {
+	case l == nil || !s.now().Before(l.expires):
+		return nil, noSession("the link is unknown or older than a minute", "make another one: tokend dashboard")
+	case l.used:
+		return nil, noSession("the link was used before, and works once", "make another one: tokend dashboard")
+	}
+	return l, nil
 }
 
 // enter counts an open session, and ends the oldest if there are too many; mu is held.

@@ -103,8 +103,10 @@ func badURL(err error) error {
 	var e *pgconn.ParseConfigError
 	if errors.As(err, &e) {
 		// What the driver says is after the URL, and names the parameter.
-		text := e.Error()
-		text = text[strings.LastIndex(text, "`: ")+len("`: "):]
+		text := "unknown host or parameter"
+		if at := strings.LastIndex(e.Error(), "`: "); at >= 0 {
+			text = e.Error()[at+len("`: "):]
+		}
 		switch cause := errors.Unwrap(e); {
 		case cause == nil:
 			err = errors.New(text)
