@@ -159,10 +159,9 @@ func (d *api) finish(ctx context.Context, query url.Values, of *client, at strin
 	return cl.Name(), err
 }
 
-// ended logs and records the result of a login.
+// ended records the result of a login, and logs a failure: the client logs a success.
 func (d *Daemon) ended(ctx context.Context, cl *client, err error) *problem {
 	if err == nil {
-		d.log.InfoContext(ctx, "logged in", "client", cl.Name())
 		d.logins.ended(cl.Name(), nil)
 		return nil
 	}
