@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 )
@@ -100,6 +101,11 @@ func (c *Client) Cached(r Request) *Token {
 func (c *Client) Get(ctx context.Context, r Request) (*Token, error) {
 	if t := c.Cached(r); t != nil {
 		return t, nil
+	}
+	for _, s := range append([]string{r.Audience}, r.Scopes...) {
+		if !utf8.ValidString(s) { // a stored token could not be found again
+			return nil, &Error{Op: "token", Class: ClassRequest, Description: fmt.Sprintf("audience or scope %q is not UTF-8", s)}
+		}
 	}
 	if r.Force && c.mem.Load() == nil { // otherwise the stored token would count as a new one
 		select {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // check returns all config errors of c, joined.
@@ -22,6 +24,9 @@ func (c *Config) check() error {
 	}
 	if c.ClientID == "" {
 		report("set it to the application's Client ID", "the client id is missing")
+	}
+	if strings.ContainsFunc(c.ClientID, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) { // a stored grant could not be found again
+		report("set it to the application's Client ID", "client id %q has a control character, or is not UTF-8", c.ClientID)
 	}
 	if p := c.Provider; p != nil && p.issuer != c.Issuer {
 		report("use the provider of this issuer", "the issuer is %q, and the provider's is %q", c.Issuer, p.issuer)

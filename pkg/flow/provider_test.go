@@ -91,6 +91,25 @@ func TestNew_ErrorsOfURLs(t *testing.T) {
 	}
 }
 
+// What is not text would not be found again in the stored grant.
+func TestNotText(t *testing.T) {
+	for _, id := range []string{"a\xffb", "a\nb", "a\x7f"} {
+		if _, err := New(Config{Issuer: testIssuer, ClientID: id}); err == nil || !strings.Contains(err.Error(), "client id") {
+			t.Errorf("client id %q: %v", id, err)
+		}
+	}
+	bubble(t, func(t *testing.T, s *tenant) {
+		c := s.loggedIn(t, nil)
+		for _, r := range []Request{{Audience: "https://a\xff/"}, {Scopes: []string{"openid", "\xff"}}} {
+			_, err := c.Get(t.Context(), r)
+			wantError(t, err, ClassRequest, "is not UTF-8")
+		}
+		if n := s.count("refresh_token"); n != 0 {
+			t.Errorf("%d refreshes", n)
+		}
+	})
+}
+
 func TestNew_Combinations(t *testing.T) {
 	base := Config{Issuer: testIssuer, ClientID: "c"}
 	for name, tc := range map[string]struct {
