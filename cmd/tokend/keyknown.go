@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ var keyPauses = []time.Duration{500 * time.Millisecond, 600 * time.Millisecond, 
 // that reads another api_keys_file would refuse the key later, at its caller. Only an
 // address on this machine is asked, and not the socket, which needs no key.
 func (p *program) warnIfUnknown(ctx context.Context, key, file string) {
-	at, err := tokend.Find(os.Getenv)
+	at, err := tokend.Find(locate())
 	if err != nil {
 		return
 	}
