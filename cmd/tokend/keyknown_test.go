@@ -53,7 +53,7 @@ clients:
 	}
 }
 
-// TestKeyRevoke_NamedTwice: a name that is there twice is one key.
+// TestKeyRevoke_NamedTwice: a duplicate name counts once.
 func TestKeyRevoke_NamedTwice(t *testing.T) {
 	clean(t)
 	setenv(t, "TOKEND_LISTEN=off", "TOKEND_CLIENTS=demo", "TOKEND_CLIENT_DEMO_ISSUER=http://127.0.0.1:1/", "TOKEND_CLIENT_DEMO_CLIENT_ID=demo",
