@@ -127,7 +127,7 @@ func (p *place) service(t *testing.T, version, clients string) *httptest.Server 
 	mux.HandleFunc("GET /v1/clients", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+canaryKey {
 			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, `{"error":"unauthorized","error_description":"no"}`)
+			_, _ = io.WriteString(w, `{"error":"unauthorized","error_description":"unknown API key","hint":"set TOKEND_API_KEY or TOKEND_API_KEY_FILE to a key of the service; tokend key list shows those that are not revoked"}`)
 			return
 		}
 		_, _ = io.WriteString(w, `{"clients":[`+clients+`]}`)

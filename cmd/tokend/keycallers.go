@@ -270,6 +270,7 @@ func (p *program) keyRevoke() *cobra.Command {
 }
 
 func (p *program) revokeKeys(names []string) error {
+	names = unique(names)
 	s, err := storeSettings()
 	if err != nil {
 		return err
@@ -295,6 +296,17 @@ func nothingElse(names []string) string {
 		return "; none of the others was revoked"
 	}
 	return ""
+}
+
+// unique returns the names in their order, each once.
+func unique(names []string) []string {
+	var once []string
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 // otherKey says where a key is removed that is not in the file of API keys.

@@ -348,22 +348,8 @@ func (r *reloading) logged(line string) func() error {
 	}
 }
 
-// The service that is asked about a new key is that of the configuration file: a program
-// at the default address must not get the key.
-func TestKeyAdd_AsksTheServiceOfTheFile(t *testing.T) {
-	home := clean(t)
-	var keys []string
-	url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if key := r.Header.Get("Authorization"); key != "" { // the first question is whether it runs
-			keys = append(keys, key)
-		}
-		fmt.Fprint(w, `{"clients":[]}`)
-	}))
-	setenv(t, "TOKEND_CONFIG="+write(t, filepath.Join(home, "tokend.yaml"), "listen: "+strings.TrimPrefix(url, "http://")+"\n"+strings.ReplaceAll(oneClient, "ISSUER", "https://tenant.example.com/"), 0o600))
-	o := runTokend(t, "key", "add", "ci", "--clients", "demo")
-	if o.code != 0 || len(keys) != 1 || keys[0] != "Bearer "+strings.TrimSpace(o.stdout) {
-		t.Errorf("%+v: %d requests", o, len(keys))
-	}
+func TestKeyAdd_NegativeRate(t *testing.T) {
+	newTenant(t).configure(t, "TOKEND_LISTEN=off")
 	if o := runTokend(t, "key", "add", "slow", "--clients", "demo", "--rate-limit", "-1"); o.code != exitUsage || !strings.Contains(o.stderr, "--rate-limit -1 is negative\nhint: ") {
 		t.Errorf("%+v", o)
 	}

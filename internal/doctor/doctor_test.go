@@ -294,6 +294,50 @@ func remote(d *Deps) {
 	d.Settings.Clients, d.Settings.All = nil, nil
 }
 
+// TestRun_StoreOfAnotherService: the service that TOKEND_ADDR names may have another
+// store than the settings here.
+func TestRun_StoreOfAnotherService(t *testing.T) {
+	const own, another = "opens with its keyset", "it is that of the settings here; the service at ADDR may have another"
+	for name, tt := range map[string]struct {
+		named, remote bool
+		storeErr      error
+		result        flow.Result
+		text          string
+	}{
+		"at its usual address":                 {false, false, nil, flow.ResultOK, own},
+		"named, clients here":                  {true, false, nil, flow.ResultOK, another},
+		"named, no client here":                {true, true, nil, flow.ResultSkipped, "it is the service's, which has a configuration of its own"},
+		"named, no client here, a damaged one": {true, true, flow.ErrCorrupt, flow.ResultSkipped, "it is the service's"},
+		"usual, no client here":                {false, true, nil, flow.ResultOK, own},
+		"usual, no client here, a damaged one": {false, true, flow.ErrCorrupt, flow.ResultProblem, "cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := healthy(t, nil)
+			addr := "http://" + d.Settings.Listen.Addr
+			if tt.named {
+				getenv := d.Getenv
+				d.Getenv = func(name string) string {
+					if name == addrVariable {
+						return addr
+					}
+					return getenv(name)
+				}
+				d.Locate = d.Getenv
+			}
+			if tt.remote {
+				remote(&d)
+			}
+			d.CheckStore = func(context.Context) (bool, error) { return tt.storeErr == nil, tt.storeErr }
+			want := strings.ReplaceAll(tt.text, "ADDR", addr)
+			for _, f := range Run(t.Context(), d) {
+				if f.Check == "store" && (f.Result != tt.result || !strings.Contains(f.Text, want) || tt.text == own && strings.Contains(f.Text, "another")) {
+					t.Errorf("%+v, want %s: %s", f, tt.result, want)
+				}
+			}
+		})
+	}
+}
+
 func TestRun_OfflineAsksNoProvider(t *testing.T) {
 	d, p := healthy(t, nil)
 	asked := 0

@@ -94,6 +94,10 @@ func (x *examination) checkStore(ctx context.Context) []flow.Finding {
 	if s.KeysetErr != nil {
 		return problem("keyset", flow.ClassConfig, s.KeysetErr.Error(), "put back the keyset that the store was made with")
 	}
+	addr := x.Getenv(addrVariable)
+	if x.remote != "" && addr != "" {
+		return skipped(check, "it is the service's, which has a configuration of its own")
+	}
 	exists, err := x.CheckStore(ctx)
 	switch {
 	case err != nil && errors.Is(err, x.StoreUnreachable):
@@ -108,6 +112,8 @@ func (x *examination) checkStore(ctx context.Context) []flow.Finding {
 		return skipped(check, "it is the service's, which has a configuration of its own")
 	case !exists:
 		return ok(check, "tokend serve makes it at its first start: "+s.Store)
+	case addr != "":
+		return ok(check, fmt.Sprintf("%s opens with its keyset; it is that of the settings here; the service at %s may have another", s.Store, addr))
 	}
 	return ok(check, s.Store+" opens with its keyset")
 }

@@ -109,7 +109,7 @@ func (ring keyring) caller(key string) *Caller {
 }
 
 func wrongKey() *Refusal {
-	return unauthorized("invalid_token", "unknown API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to the key of the service")
+	return unauthorized("invalid_token", "unknown API key", "set TOKEND_API_KEY or TOKEND_API_KEY_FILE to a key of the service; tokend key list shows those that are not revoked")
 }
 
 // unauthorized is a 401; reason is RFC 6750's error code, "" when no key was sent.

@@ -234,8 +234,8 @@ func (c *Client) call(ctx context.Context, method, path string, in any) ([]byte,
 			answer, err = c.send(ctx, method, path, body, key)
 		}
 	}
-	if errors.As(err, &e) && e.Status == http.StatusUnauthorized && e.Hint != "" && key != "" && c.service.KeyFile != "" {
-		e.Hint += "; the key sent is that of " + c.service.KeyFile
+	if source := c.key.source(key); errors.As(err, &e) && e.Status == http.StatusUnauthorized && e.Hint != "" && source != "" {
+		e.Hint += "; the key sent is that of " + source
 	}
 	return answer, err
 }

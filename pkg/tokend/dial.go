@@ -53,9 +53,11 @@ func newTransport(endpoints []endpoint, ownOnly bool, roots *x509.CertPool) *htt
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		err := errors.New("no address is set")
+		var failed []string
 		for _, e := range endpoints {
 			var c net.Conn
 			if c, err = d.DialContext(ctx, e.network, e.addr); err != nil {
+				failed = append(failed, err.Error())
 				continue
 			}
 			if !ownOnly {
@@ -66,6 +68,9 @@ func newTransport(endpoints []endpoint, ownOnly bool, roots *x509.CertPool) *htt
 			}
 			return c, nil
 		}
+		if len(failed) > 1 {
+			return nil, &dialError{strings.Join(failed, "; "), err}
+		}
 		return nil, err
 	}
 	return &http.Transport{
@@ -73,6 +78,16 @@ func newTransport(endpoints []endpoint, ownOnly bool, roots *x509.CertPool) *htt
 		DisableCompression: true, MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second,
 	}
 }
+
+// dialError is the error of the last address, with the text of the errors of all: the one
+// that is wrong may be another than the last.
+type dialError struct {
+	text string
+	last error
+}
+
+func (e *dialError) Error() string { return e.text }
+func (e *dialError) Unwrap() error { return e.last }
 
 // noRedirect returns a redirect as the answer, so that no request leaves this
 // machine.

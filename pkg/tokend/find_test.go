@@ -66,7 +66,7 @@ func TestKeyFile_IsReadAgainAfter401(t *testing.T) {
 		reply(w, 200, map[string]any{"clients": []any{}})
 	}
 	c := s.dial(t, nil)
-	c.key, c.service.KeyFile = &apiKey{file: file, optional: true}, file
+	c.key = &apiKey{file: file, optional: true}
 	_, err := c.Clients(t.Context())
 	if e := wantError(t, err, CodeUnauthorized, "wrong key"); e.Hint != "set it" {
 		t.Errorf("without a key the hint is %q", e.Hint)
@@ -88,6 +88,33 @@ func TestKeyFile_IsReadAgainAfter401(t *testing.T) {
 	e := wantError(t, err, CodeUnauthorized, "wrong key") // asked twice, and no more
 	if e.Hint != "set it; the key sent is that of "+file {
 		t.Errorf("the hint is %q", e.Hint)
+	}
+}
+
+// TestRefusedKey_IsNamedBySource: the hint says where the key is from, and no key.
+func TestRefusedKey_IsNamedBySource(t *testing.T) {
+	for name, tt := range map[string]struct {
+		variable, key string
+		want          string
+	}{
+		"of the variable":                     {"CANARY-one", "CANARY-one", "set it; the key sent is that of TOKEND_API_KEY"},
+		"with white space around it":          {" CANARY-one\n", "CANARY-one", "set it; the key sent is that of TOKEND_API_KEY"},
+		"of the program":                      {"", "CANARY-one", "set it"},
+		"of the program, not of the variable": {"CANARY-two", "CANARY-one", "set it"},
+		"none":                                {"CANARY-one", "", "set it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TOKEND_API_KEY", tt.variable)
+			s := &fakeService{answer: func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, 401, map[string]string{"error": "unauthorized", "error_description": "wrong key", "hint": "set it"})
+			}}
+			c := s.dial(t, nil)
+			c.key = &apiKey{value: Secret(tt.key), read: true}
+			_, err := c.Clients(t.Context())
+			if e := wantError(t, err, CodeUnauthorized, "wrong key"); e.Hint != tt.want || strings.Contains(e.Error(), "CANARY") {
+				t.Errorf("the hint is %q, want %q", e.Hint, tt.want)
+			}
+		})
 	}
 }
 

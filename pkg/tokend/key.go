@@ -34,6 +34,20 @@ func (k *apiKey) get() (Secret, error) {
 	return k.value, k.load()
 }
 
+// source returns where a key comes from, for a message: its file or its variable. It is ""
+// for no key, and for one that the program gave.
+func (k *apiKey) source(key Secret) string {
+	switch {
+	case key == "":
+		return ""
+	case k.file != "":
+		return k.file
+	case strings.TrimSpace(os.Getenv("TOKEND_API_KEY")) == key.Reveal():
+		return "TOKEND_API_KEY"
+	}
+	return ""
+}
+
 // changed reads the file again and reports whether the key differs from was: the
 // service may have created or replaced the file since.
 func (k *apiKey) changed(was Secret) bool {

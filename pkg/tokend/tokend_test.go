@@ -441,6 +441,30 @@ func TestClient_UsesTheFirstAddressThatAnswers(t *testing.T) {
 	}
 }
 
+// An address that is tried first is named, too: it may be the one that is wrong.
+func TestClient_NamesEachAddressThatDoesNotAnswer(t *testing.T) {
+	srv := httptest.NewServer(nil)
+	addr := srv.Listener.Addr().String()
+	srv.Close()
+	socket := filepath.Join(t.TempDir(), "s")
+	for _, tt := range []struct {
+		addrs []string
+		want  string
+	}{
+		{[]string{"unix:" + socket, "http://" + addr}, "tokend does not answer: dial unix " + socket + ": connect: no such file or directory; dial tcp " + addr + ": connect: connection refused"},
+		{[]string{"http://" + addr}, "tokend does not answer: dial tcp " + addr + ": connect: connection refused"},
+	} {
+		c, err := New(Service{Addrs: tt.addrs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Health(t.Context())
+		if e := wantError(t, err, CodeUnreachable, "hint: start it"); e.Description != tt.want || !NotListening(err) {
+			t.Errorf("%s, want %s", e.Description, tt.want)
+		}
+	}
+}
+
 // Every call says that an answer is not what it asked for.
 func TestCalls_AnswerIsSomethingElse(t *testing.T) {
 	s := &fakeService{}
