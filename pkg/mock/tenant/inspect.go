@@ -13,11 +13,14 @@ type Finding struct {
 	Member   []string // names from the object to the member
 	Changes  bool     // whether a real tenant with this value answers otherwise than the mock
 	Misspelt string   // the member that is probably meant, "" if none
+	Element  bool     // only an element of this list, which is null or not an object, has no effect
 }
 
 // String describes the finding in one line.
 func (f Finding) String() string {
 	switch {
+	case f.Element:
+		return f.Field.Path + ": an element of the list has no effect: it is null, or not an object"
 	case f.Misspelt != "":
 		return fmt.Sprintf("%s: did you mean %s?", f.Field.Path, f.Misspelt)
 	case f.Field.Support == "":
@@ -82,6 +85,9 @@ func (w *walk) member(path string, member []string, value any) {
 	f, known := w.fields[path]
 	switch {
 	case known && f.Support == Emulated:
+		if list, isList := value.([]any); isList && slices.Contains(list, nil) {
+			w.found = append(w.found, Finding{Field: f, Member: member, Element: true})
+		}
 	case known:
 		w.found = append(w.found, Finding{Field: f, Member: member, Changes: f.changes(value)})
 	case w.names[path] != nil:
@@ -100,7 +106,9 @@ func (w *walk) children(path string, member []string, value any) {
 		for _, e := range v {
 			if o, isObject := e.(map[string]any); isObject {
 				w.object(path, member, o)
+				continue
 			}
+			w.found = append(w.found, Finding{Field: Field{Path: path}, Member: member, Element: true})
 		}
 	case nil:
 	default:

@@ -86,6 +86,38 @@ func TestInspectFindsWhatIsNotUsed(t *testing.T) {
 	}
 }
 
+// What is in a list and has no effect is found, too: no value of a tenant file is silent.
+func TestInspectFindsElementsOfLists(t *testing.T) {
+	const without = ": an element of the list has no effect: it is null, or not an object"
+	for _, tt := range []struct {
+		section string
+		object  map[string]any
+		want    string
+	}{
+		{"clients", map[string]any{"grant_types": []any{"refresh_token", nil}}, "clients.grant_types" + without},
+		{"tenant", map[string]any{"sessions": []any{1.0}}, "tenant.sessions" + without},
+		{"tenant", map[string]any{"sessions": []any{nil}}, "tenant.sessions" + without},
+		{"users", map[string]any{"permissions": []any{nil}}, "users.permissions" + without},
+		{"users", map[string]any{"permissions": []any{map[string]any{"permission_name": "read"}}, "roles": []any{"agent"}}, ""},
+	} {
+		var got []string
+		for _, f := range NewInspector().Inspect(tt.section, tt.object) {
+			got = append(got, f.String())
+		}
+		if strings.Join(got, "; ") != tt.want {
+			t.Errorf("%s %v: %q, want %q", tt.section, tt.object, got, tt.want)
+		}
+	}
+}
+
+func TestUserTimes(t *testing.T) {
+	for _, u := range []User{{Email: "a@example.com", CreatedAt: "x"}, {Email: "a@example.com", UpdatedAt: "yesterday"}} {
+		if err := u.Complete(""); err == nil || !strings.Contains(err.Error(), "is not an RFC 3339 time") {
+			t.Errorf("%+v: %v", u, err)
+		}
+	}
+}
+
 func TestNearestName(t *testing.T) {
 	known := []string{"app_metadata", "user_metadata", "callbacks", "name", "id"}
 	for name, want := range map[string]string{

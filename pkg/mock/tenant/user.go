@@ -21,8 +21,11 @@ func (u *User) Complete(defaultDirectory string) error {
 	}
 	if u.UpdatedAt == "" {
 		u.UpdatedAt = "2026-01-01T00:00:00.000Z"
-	} else if _, err := time.Parse(time.RFC3339, u.UpdatedAt); err != nil {
-		return fieldError("updated_at", "%.200q of user %q is not an RFC 3339 time like 2026-01-31T12:00:00Z", u.UpdatedAt, u.Login())
+	}
+	for _, at := range []struct{ field, value string }{{"created_at", u.CreatedAt}, {"updated_at", u.UpdatedAt}} {
+		if _, err := time.Parse(time.RFC3339, at.value); at.value != "" && err != nil {
+			return fieldError(at.field, "%.200q of user %q is not an RFC 3339 time like 2026-01-31T12:00:00Z", at.value, u.Login())
+		}
 	}
 	return u.completeMethods()
 }
